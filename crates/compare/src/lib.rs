@@ -1,0 +1,1 @@
+//! Compares revisions of a Cargo workspace: slots, schedule, verdict, gate, log.

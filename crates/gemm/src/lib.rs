@@ -1,0 +1,1 @@
+//! C = alpha A B + beta C on the CPU.

@@ -1,0 +1,1 @@
+//! What the code runs on: instruction sets, caches, threads, fingerprint, ceilings.

@@ -1,0 +1,1 @@
+//! Proves that a kernel is right before criterion times it.

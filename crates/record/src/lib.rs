@@ -1,0 +1,1 @@
+//! A measured row: metrics with units, JSON lines, statistics, Markdown tables.
