@@ -1,0 +1,187 @@
+//! JSON lines: one row, one line. Reading checks each row's `schema`; writing is whole or not at all.
+//!
+//! A process that dies while appending leaves half a line at the end. Reading reports that line and keeps the rest
+//! ([`Lines::torn`]); any other line that does not parse is an error with its number, because a file that lost a row in the middle
+//! must not be averaged over.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What can go wrong between rows and a file of JSON lines.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file could not be opened, read, written or renamed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A complete line is not a row.
+    #[error("{}:{line}: not a row: {source}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A row is of a version that this build does not know, or of none.
+    #[error("{}:{line}: schema {}, this build reads 1 to {newest}", path.display(), found.map_or("missing".into(), |n| n.to_string()))]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// The row's `schema`, if it has one.
+        found: Option<u64>,
+        /// The newest version that was acceptable.
+        newest: u32,
+    },
+    /// The file ends in half a row; appending would glue the next row to it.
+    #[error("{}:{line}: the last row is torn; remove it before appending", path.display())]
+    Torn {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+    },
+    /// A row could not be encoded (a map key that is not a string, for example).
+    #[error("row {index} cannot be written as JSON: {source}")]
+    Encode {
+        /// Position among the rows to write, from 0.
+        index: usize,
+        /// What the encoder said.
+        source: serde_json::Error,
+    },
+}
+
+/// The rows of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lines<T> {
+    /// Every complete row, in order.
+    pub rows: Vec<T>,
+    /// Line number of a last line that broke off, if there is one; it is not among `rows`.
+    pub torn: Option<usize>,
+}
+
+/// Reads a whole file. Every row must have an integer field `schema` between 1 and `newest`. Blank lines are skipped.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Row`] and [`Error::Schema`], with path and line.
+pub fn read<T: DeserializeOwned>(path: &Path, newest: u32) -> Result<Lines<T>, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    parse(&bytes, path, newest)
+}
+
+/// [`read`] for a file's content that is already in memory; `path` is for messages.
+///
+/// # Errors
+/// [`Error::Row`] and [`Error::Schema`], with path and line.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path, newest: u32) -> Result<Lines<T>, Error> {
+    let mut lines = Lines { rows: Vec::new(), torn: None };
+    for (index, text) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
+        let line = index + 1;
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        let value: serde_json::Value = match serde_json::from_slice(text) {
+            Ok(value) => value,
+            // Only the last piece can lack its newline.
+            Err(_) if !text.ends_with(b"\n") => {
+                lines.torn = Some(line);
+                continue;
+            }
+            Err(source) => return Err(Error::Row { path: path.into(), line, source }),
+        };
+        let found = value.get("schema").and_then(serde_json::Value::as_u64);
+        if !found.is_some_and(|n| (1..=u64::from(newest)).contains(&n)) {
+            return Err(Error::Schema { path: path.into(), line, found, newest });
+        }
+        let row = serde_json::from_value(value).map_err(|source| Error::Row { path: path.into(), line, source })?;
+        lines.rows.push(row);
+    }
+    Ok(lines)
+}
+
+/// Appends one row with a single write, creating the file if need be. A file whose last line lacks only its newline gets it.
+///
+/// # Errors
+/// [`Error::Torn`] when the file ends in half a row, [`Error::Io`], [`Error::Encode`].
+pub fn append<T: Serialize>(path: &Path, row: &T) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    let io_error = |source| Error::Io { path: path.to_path_buf(), source };
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io_error)?;
+    if !ends_with_newline(&mut file).map_err(io_error)? {
+        let content = fs::read(path).map_err(io_error)?;
+        let last = content.rsplit(|&b| b == b'\n').next().unwrap_or_default();
+        if serde_json::from_slice::<serde::de::IgnoredAny>(last).is_err() {
+            let line = content.iter().filter(|&&b| b == b'\n').count() + 1;
+            return Err(Error::Torn { path: path.into(), line });
+        }
+        bytes.push(b'\n');
+    }
+    encode(&mut bytes, 0, row)?;
+    file.write_all(&bytes).map_err(io_error)
+}
+
+/// Replaces the file by these rows, atomically.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Encode`]; the old content then still stands.
+pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        encode(&mut bytes, index, row)?;
+    }
+    replace_file(path, &bytes).map_err(|source| Error::Io { path: path.into(), source })
+}
+
+/// Replaces a file's content atomically: a temporary file beside it, flushed to the disk, then renamed over it. A reader sees the
+/// old bytes or the new ones, also after a crash.
+///
+/// # Errors
+/// Whatever the system says; the temporary file is removed and the old content still stands.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no file name"))?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}-{}.tmp", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
+    let temporary = path.with_file_name(temporary);
+    let written = File::create_new(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| fs::rename(&temporary, path));
+    if renamed.is_err() {
+        // Best effort: the error that matters is the one returned.
+        let _ = fs::remove_file(&temporary);
+    }
+    renamed
+}
+
+fn encode<T: Serialize>(bytes: &mut Vec<u8>, index: usize, row: &T) -> Result<(), Error> {
+    serde_json::to_writer(&mut *bytes, row).map_err(|source| Error::Encode { index, source })?;
+    bytes.push(b'\n');
+    Ok(())
+}
+
+/// True for an empty file, too.
+fn ends_with_newline(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
