@@ -162,6 +162,29 @@ impl Neon {
     }
 }
 
+/// The instruction-set extensions, beyond the architecture's baseline, that this machine and its operating system offer to
+/// compiled code, in a fixed order. Wider than [`Isa`]: it serves to tell machines apart, and does not change with microcode
+/// or kernel updates as `/proc/cpuinfo` does.
+pub fn extensions() -> Vec<&'static str> {
+    macro_rules! detected {
+        ($is_detected:ident: $($name:tt)+) => {
+            [$(($name, std::arch::$is_detected!($name))),+]
+        };
+    }
+    #[cfg(target_arch = "x86_64")]
+    let all = detected!(is_x86_feature_detected:
+        "sse3" "ssse3" "sse4.1" "sse4.2" "sse4a" "popcnt" "lzcnt" "bmi1" "bmi2" "movbe" "adx" "aes" "pclmulqdq" "sha" "f16c"
+        "avx" "fma" "avx2" "gfni" "vaes" "vpclmulqdq" "avxvnni" "avxifma" "avxvnniint8" "avxvnniint16" "avxneconvert"
+        "avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "avx512ifma" "avx512vbmi" "avx512vbmi2" "avx512vnni"
+        "avx512bitalg" "avx512vpopcntdq" "avx512vp2intersect" "avx512bf16" "avx512fp16");
+    #[cfg(target_arch = "aarch64")]
+    let all = detected!(is_aarch64_feature_detected:
+        "fp16" "fhm" "dotprod" "i8mm" "bf16" "lse" "rdm" "fcma" "aes" "sha2" "sha3" "sve" "sve2");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let all: [(&str, bool); 0] = [];
+    all.into_iter().filter(|&(_, detected)| detected).map(|(name, _)| name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +207,17 @@ mod tests {
         assert_eq!(supported.first(), Some(&Isa::Scalar));
         assert_eq!(supported.last(), Some(&Isa::best()));
         assert!(supported.is_sorted());
+    }
+
+    #[test]
+    fn extensions_agree_with_the_tokens() {
+        let extensions = extensions();
+        assert_eq!(
+            Isa::Avx512.is_supported(),
+            ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2", "fma", "f16c"]
+                .iter()
+                .all(|name| extensions.contains(name))
+        );
     }
 
     #[test]

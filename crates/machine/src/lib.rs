@@ -6,5 +6,13 @@
 //! Linux on x86-64 is the verified platform. Elsewhere each function says what it falls back to, and what a platform hides
 //! is `None`, never 0.
 
+pub mod cache;
+pub mod fingerprint;
 pub mod isa;
 pub mod kernel;
+pub mod threads;
+
+#[cfg(target_arch = "x86_64")]
+mod cpuid;
+#[cfg(target_os = "macos")]
+mod sysctl;
