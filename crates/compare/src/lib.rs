@@ -1,1 +1,5 @@
-//! Compares revisions of a Cargo workspace: slots, schedule, verdict, gate, log.
+//! Compares revisions of a Cargo workspace.
+
+pub mod command;
+pub mod exit;
+pub mod repo;

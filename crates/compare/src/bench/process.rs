@@ -1,0 +1,398 @@
+//! One bench process from start to end: the sample of every comparison.
+//!
+//! The process is spawned in a group of its own, told where to report, listened to, timed as a whole, and never left
+//! behind: it is killed with its group when the time is up, when the user interrupts, and when this process dies.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use machine::noise::{self, ProcessCounters};
+use record::bench_row::BenchRow;
+
+use super::protocol::{Connection, CriterionVersion, Message, RawId, Request, Samples};
+use crate::command::{self, Interrupt};
+
+/// A process that does not report within this time is not a criterion benchmark.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of a failed process's output is kept for the message.
+const TAIL_BYTES: u64 = 16 << 10;
+
+/// A built bench program and the surroundings that `cargo bench` would give it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The executable.
+    pub executable: PathBuf,
+    /// Working directory: the package's root in its slot.
+    pub directory: PathBuf,
+    /// The whole environment; nothing else is inherited.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// How long a process measures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Warm-up, excluded from the samples. Seconds.
+    pub warm_up_s: f64,
+    /// Aim of the measurement. Seconds.
+    pub measurement_s: f64,
+    /// Number of samples, at least 10.
+    pub samples: u32,
+}
+
+impl Settings {
+    /// The default of a comparison: about 0.3 s per process, of which the warm-up is a fifth.
+    pub const STANDARD: Settings = Settings { warm_up_s: 0.05, measurement_s: 0.2, samples: 20 };
+
+    /// As arguments of a criterion binary. criterion 0.3 reads whole seconds only.
+    fn arguments(self, version: Option<CriterionVersion>) -> Vec<OsString> {
+        let whole = version.is_some_and(|version| version < CriterionVersion(0, 4, 0));
+        let seconds = |s: f64| if whole { format!("{}", s.ceil().max(1.0)) } else { format!("{s}") };
+        ["--warm-up-time", &seconds(self.warm_up_s), "--measurement-time", &seconds(self.measurement_s)]
+            .into_iter()
+            .chain(["--sample-size", &self.samples.to_string()])
+            .map(OsString::from)
+            .collect()
+    }
+}
+
+/// Which benchmarks of the program are wanted.
+#[derive(Clone, Debug)]
+pub enum Selection<'a> {
+    /// None: every benchmark is only listed.
+    List,
+    /// Measure the one with this full id.
+    Measure {
+        /// Full id, `group/function/value`.
+        id: &'a str,
+        /// How long.
+        settings: Settings,
+        /// Criterion's version, where known from listing.
+        version: Option<CriterionVersion>,
+    },
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// By itself, successfully.
+    Success,
+    /// By itself, with another status; the text says which.
+    Failed(String),
+    /// It was killed at the time limit.
+    TimedOut,
+    /// It never spoke criterion's protocol.
+    NotCriterion,
+}
+
+/// What one process reported.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// How it ended.
+    pub end: End,
+    /// Criterion's version at the other end.
+    pub version: Option<CriterionVersion>,
+    /// Every benchmark that it has, in order.
+    pub listed: Vec<RawId>,
+    /// Samples of the measured ones.
+    pub samples: Vec<Samples>,
+    /// Rows that a proved bench wrote about itself.
+    pub rows: Vec<BenchRow>,
+    /// Memory and context switches right after the last measurement.
+    pub counters: Option<ProcessCounters>,
+    /// Wall time of the whole process. Seconds.
+    pub seconds: f64,
+    /// Last lines of its output.
+    pub tail: String,
+}
+
+/// Where processes leave their files, and what may stop them.
+#[derive(Debug)]
+pub struct Yard {
+    scratch: tempfile::TempDir,
+    interrupt: Interrupt,
+}
+
+impl Yard {
+    /// A scratch directory below `parent`, removed at the end.
+    pub fn new(parent: &Path, interrupt: Interrupt) -> Result<Self> {
+        let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(parent).context("failed to make a scratch directory")?;
+        Ok(Self { scratch, interrupt })
+    }
+
+    /// Runs `program` once. `extra` is added to its environment. An error means that nothing is known about the
+    /// program (it could not be started, or the user interrupted); all else is told by [`Run::end`].
+    pub fn run(
+        &self,
+        program: &Program,
+        selection: &Selection<'_>,
+        extra: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<Run> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("failed to listen on the loopback interface")?;
+        let rows = self.scratch.path().join("rows.jsonl");
+        let _ = std::fs::remove_file(&rows);
+        let mut output = tempfile::tempfile_in(self.scratch.path()).context("failed to make a scratch file")?;
+        let mut command = Command::new(&program.executable);
+        command.args(arguments(selection)).current_dir(&program.directory).env_clear();
+        command.envs(program.environment.iter().map(|(key, value)| (key, value)));
+        command.env("CARGO_CRITERION_PORT", listener.local_addr()?.port().to_string());
+        command.env("CRITERION_HOME", self.scratch.path().join("criterion")).env("ASSAY_ROWS", &rows);
+        command.envs(extra.iter().copied());
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
+        die_with_parent(&mut command);
+        let start = Instant::now();
+        let mut child = Group::spawn(&mut command)?;
+        let mut run = Run {
+            end: End::Success,
+            version: None,
+            listed: Vec::new(),
+            samples: Vec::new(),
+            rows: Vec::new(),
+            counters: None,
+            seconds: 0.0,
+            tail: String::new(),
+        };
+        run.end = self.converse(&mut child, &listener, start + timeout, &mut run)?;
+        run.seconds = start.elapsed().as_secs_f64();
+        drop(child);
+        run.tail = last_lines(&mut output)?;
+        run.rows = read_rows(&rows)?;
+        Ok(run)
+    }
+
+    fn converse(&self, child: &mut Group, listener: &TcpListener, deadline: Instant, run: &mut Run) -> Result<End> {
+        let Some(stream) = self.accept(child, listener, deadline)? else {
+            return Ok(match child.status()? {
+                Some(status) if !status.success() => End::Failed(describe(status)),
+                _ => End::NotCriterion,
+            });
+        };
+        let mut watch = || -> io::Result<()> {
+            if self.interrupt.is_set() || Instant::now() >= deadline { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+        };
+        let mut connection = match Connection::open(stream, &mut watch) {
+            Ok(connection) => connection,
+            Err(_) => return self.ended(child, deadline, End::NotCriterion),
+        };
+        run.version = Some(connection.version);
+        loop {
+            let reply = match connection.receive(&mut watch) {
+                Ok(Some(Message::Skipping(id) | Message::Beginning(id))) => {
+                    run.listed.push(id);
+                    None
+                }
+                Ok(Some(Message::Complete(samples))) => {
+                    run.counters = noise::process_counters(child.id());
+                    run.samples.push(samples);
+                    Some(Request::ScaleForMachines { values: vec![1.0] })
+                }
+                Ok(Some(Message::Unit(unit))) => {
+                    if let Some(last) = run.samples.last_mut() {
+                        last.unit = unit;
+                    }
+                    Some(Request::Continue)
+                }
+                Ok(Some(Message::GroupFinished)) => Some(Request::Continue),
+                Ok(Some(Message::Other)) => None,
+                Ok(None) => return self.ended(child, deadline, End::Success),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    self.interrupt.check()?;
+                    return Ok(End::TimedOut);
+                }
+                Err(error) => return self.ended(child, deadline, End::Failed(format!("protocol error: {error}"))),
+            };
+            if let Some(reply) = reply
+                && connection.send(&reply).is_err()
+            {
+                return self.ended(child, deadline, End::Success);
+            }
+        }
+    }
+
+    /// Waits for the benchmark to connect; `None` if it ended or let [`CONNECT_TIMEOUT`] pass instead.
+    fn accept(&self, child: &mut Group, listener: &TcpListener, deadline: Instant) -> Result<Option<std::net::TcpStream>> {
+        listener.set_nonblocking(true)?;
+        let limit = deadline.min(Instant::now() + CONNECT_TIMEOUT);
+        while Instant::now() < limit {
+            self.interrupt.check()?;
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false)?;
+                    return Ok(Some(stream));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => bail!("failed to accept the benchmark's connection: {error}"),
+            }
+            if child.status()?.is_some() {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(None)
+    }
+
+    /// Waits for the process to end. `expected` is the answer when it ends well.
+    fn ended(&self, child: &mut Group, deadline: Instant, expected: End) -> Result<End> {
+        loop {
+            if let Some(status) = child.status()? {
+                return Ok(if status.success() { expected } else { End::Failed(describe(status)) });
+            }
+            self.interrupt.check()?;
+            if Instant::now() >= deadline {
+                return Ok(End::TimedOut);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn arguments(selection: &Selection<'_>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["--bench".into()];
+    let filter = match selection {
+        Selection::List => "^assay lists and matches nothing$".to_owned(),
+        Selection::Measure { id, settings, version } => {
+            arguments.extend(settings.arguments(*version));
+            // An anchored regular expression is the one exact filter that every criterion since 0.3 understands.
+            format!("^(?:{})$", regex_lite::escape(id))
+        }
+    };
+    arguments.push("--".into());
+    arguments.push(filter.into());
+    arguments
+}
+
+/// A child process and everything it starts.
+#[derive(Debug)]
+struct Group(Child);
+
+impl Group {
+    fn spawn(command: &mut Command) -> Result<Self> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
+        let child = command.spawn().with_context(|| format!("failed to start `{}`", command::shown(command)))?;
+        Ok(Self(child))
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn status(&mut self) -> Result<Option<ExitStatus>> {
+        self.0.try_wait().context("failed to wait for the benchmark")
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        // SAFETY: killpg takes two integers. The group exists as long as its leader is not reaped by the wait below;
+        // after that the id could only be ours again if the system had wrapped its process ids in between, and the
+        // leader of a finished run is reaped at the earliest in `status`, microseconds ago.
+        unsafe {
+            libc::killpg(self.0.id() as libc::pid_t, libc::SIGKILL);
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Asks the kernel to kill the child when this process dies, even by SIGKILL.
+fn die_with_parent(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the closure runs between fork and exec and calls only prctl, which is async-signal-safe; it allocates
+    // nothing and takes no lock.
+    unsafe {
+        use std::os::unix::process::CommandExt;
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
+
+fn describe(status: ExitStatus) -> String {
+    status.to_string()
+}
+
+fn last_lines(file: &mut File) -> Result<String> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok(command::tail(&bytes))
+}
+
+fn read_rows(path: &Path) -> Result<Vec<BenchRow>> {
+    match std::fs::read_to_string(path) {
+        // A row of another schema, or one torn by a crash, is not a row: the bench then counts as unproved.
+        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).context("failed to read the rows that a bench wrote"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Program {
+        Program {
+            executable: "/bin/sh".into(),
+            directory: std::env::temp_dir(),
+            environment: vec![("PATH".into(), std::env::var_os("PATH").unwrap_or_default()), ("SCRIPT".into(), script.into())],
+        }
+    }
+
+    /// `sh --bench` is an error, so scripts run through a tiny program file instead.
+    fn script(directory: &Path, text: &str) -> Program {
+        let path = directory.join("bench.sh");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Program { executable: path, ..shell("") }
+    }
+
+    fn run(text: &str, timeout: Duration) -> Run {
+        let directory = tempfile::tempdir().unwrap();
+        let yard = Yard::new(directory.path(), Interrupt::default()).unwrap();
+        yard.run(&script(directory.path(), text), &Selection::List, &[], timeout).unwrap()
+    }
+
+    #[test]
+    fn a_program_that_ends_without_reporting_is_not_criterion() {
+        assert_eq!(run("echo hello", Duration::from_secs(30)).end, End::NotCriterion);
+    }
+
+    #[test]
+    fn a_program_that_fails_shows_its_last_lines() {
+        let run = run("echo out of luck >&2; exit 7", Duration::from_secs(30));
+        assert_eq!(run.end, End::Failed("exit status: 7".to_owned()));
+        assert_eq!(run.tail, "out of luck");
+    }
+
+    #[test]
+    fn whole_seconds_for_criterion_0_3() {
+        let settings = Settings::STANDARD;
+        assert_eq!(settings.arguments(Some(CriterionVersion(0, 3, 6)))[1], "1");
+        assert_eq!(settings.arguments(Some(CriterionVersion(0, 8, 2)))[1], "0.05");
+    }
+
+    #[test]
+    fn odd_ids_become_one_anchored_literal_filter() {
+        let selection = Selection::Measure { id: "-a b/c:?[x]|y", settings: Settings::STANDARD, version: None };
+        let arguments = arguments(&selection);
+        let filter = arguments.last().unwrap().to_str().unwrap();
+        assert_eq!(arguments[arguments.len() - 2], "--");
+        let regex = regex_lite::Regex::new(filter).unwrap();
+        assert!(regex.is_match("-a b/c:?[x]|y"));
+        assert!(!regex.is_match("-a b/c:?[x]|yz") && !regex.is_match("y"));
+    }
+}

@@ -1,0 +1,50 @@
+//! The same compiled code, linked again with another layout.
+//!
+//! One binary is one draw from the space of layouts, and layout alone can move a benchmark by several percent: a hot
+//! loop straddles a boundary, two branches share a predictor entry. So each side is linked several times with random
+//! padding between sections (LLD's `--randomize-section-padding`, which moves every function against every other
+//! without destroying locality as shuffling would), and each block of a comparison draws its own pair of links.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::command;
+
+/// The recorded link of one program.
+#[derive(Clone, Debug)]
+pub struct Link {
+    output: PathBuf,
+    words: Vec<String>,
+    directory: PathBuf,
+}
+
+impl Link {
+    /// The record that the linker script left beside `executable`, if it ran. `directory` is where rustc ran.
+    pub fn recorded(executable: &Path, directory: &Path) -> Option<Self> {
+        let mut record = executable.as_os_str().to_owned();
+        record.push(".link/command");
+        let text = std::fs::read_to_string(Path::new(&record)).ok()?;
+        let words: Vec<String> = text.lines().map(str::to_owned).collect();
+        words.iter().any(|word| Path::new(word) == executable).then(|| Self {
+            output: executable.to_owned(),
+            words,
+            directory: directory.to_owned(),
+        })
+    }
+
+    /// Links into `output` with the layout of `seed`; seed 0 is the plain layout.
+    pub fn link(&self, seed: u64, output: &Path, environment: &[(std::ffi::OsString, std::ffi::OsString)]) -> Result<()> {
+        let program = self.words.first().context("the record of the link is empty")?;
+        let mut command = Command::new(program);
+        command.current_dir(&self.directory).env_clear().envs(environment.iter().map(|(key, value)| (key, value)));
+        for word in &self.words[1..] {
+            if Path::new(word) == self.output { command.arg(output) } else { command.arg(word) };
+        }
+        if seed != 0 {
+            command.arg(format!("-Wl,--randomize-section-padding={seed}"));
+        }
+        command::run(&mut command).map(drop)
+    }
+}

@@ -1,0 +1,105 @@
+//! Running other programs: output captured, errors that show the command and its last lines, Ctrl-C honoured.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+
+/// How many of a failing program's last lines an error repeats.
+pub const TAIL_LINES: usize = 25;
+
+/// Becomes true once the user pressed Ctrl-C or the process was asked to terminate.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Registers the handlers of SIGINT and SIGTERM. A second signal ends the process at once, as users expect.
+    pub fn install() -> Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag))
+                .context("failed to install the signal handler")?;
+            signal_hook::flag::register(signal, Arc::clone(&flag)).context("failed to install the signal handler")?;
+        }
+        Ok(Self(flag))
+    }
+
+    /// An error once interrupted; call it between steps.
+    pub fn check(&self) -> Result<()> {
+        if self.is_set() { bail!("interrupted: nothing was logged") } else { Ok(()) }
+    }
+
+    /// Whether a signal came.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs `command` to its end and returns its standard output as text.
+pub fn stdout_of(command: &mut Command) -> Result<String> {
+    let output = run(command)?;
+    String::from_utf8(output.stdout).with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
+}
+
+/// Runs `command` to its end; a non-zero status is an error that carries the last lines it printed.
+pub fn run(command: &mut Command) -> Result<Output> {
+    let output = output_of(command)?;
+    if !output.status.success() {
+        bail!("`{}` failed ({})\n{}", shown(command), output.status, tail(&output.stderr));
+    }
+    Ok(output)
+}
+
+/// Runs `command` to its end whatever its status; an error only if it cannot be started.
+pub fn output_of(command: &mut Command) -> Result<Output> {
+    command.stdin(Stdio::null());
+    command.output().with_context(|| format!("failed to start `{}`", shown(command)))
+}
+
+/// The last lines of a program's output, for an error message.
+pub fn tail(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// The command as a person would type it.
+pub fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// `program` in `directory`.
+pub fn in_directory(program: &str, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_program_is_named_with_its_last_lines() {
+        let error = run(Command::new("sh").args(["-c", "echo first >&2; echo last >&2; exit 3"])).unwrap_err().to_string();
+        assert!(error.contains("sh -c") && error.contains("exit status: 3") && error.ends_with("first\nlast"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = run(&mut Command::new("no-such-program-here")).unwrap_err().to_string();
+        assert!(error.contains("no-such-program-here"), "{error}");
+    }
+
+    #[test]
+    fn the_tail_is_bounded() {
+        let many: String = (0..100).map(|i| format!("line {i}\n")).collect();
+        let tail = tail(many.as_bytes());
+        assert_eq!(tail.lines().count(), TAIL_LINES);
+        assert!(tail.ends_with("line 99"));
+    }
+}

@@ -1,0 +1,184 @@
+//! What `compare` asks of git. Every call goes through the `git` program: it honours the user's configuration,
+//! worktrees, partial clones and hash functions, which a library would have to imitate.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::command;
+use crate::exit::usage;
+
+/// A git work tree.
+#[derive(Clone, Debug)]
+pub struct Git {
+    top: PathBuf,
+    common_dir: PathBuf,
+}
+
+impl Git {
+    /// The work tree that contains `directory`.
+    pub fn discover(directory: &Path) -> Result<Self> {
+        let mut probe = command::in_directory("git", directory);
+        probe.args(["rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir"]);
+        let output = match command::output_of(&mut probe) {
+            Ok(output) => output,
+            Err(_) => return Err(usage("git is not installed; two revisions cannot be compared without it")),
+        };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines = text.lines();
+        match (output.status.success(), lines.next(), lines.next()) {
+            (true, Some(top), Some(common)) => Ok(Self { top: PathBuf::from(top), common_dir: PathBuf::from(common) }),
+            _ => Err(usage(format!(
+                "{} is not in a git work tree, so there are no two revisions to compare.\n\
+                 Make it one with: git init && git add -A && git commit -m start\n\
+                 (git says: {})",
+                directory.display(),
+                command::tail(&output.stderr)
+            ))),
+        }
+    }
+
+    /// The root of the work tree.
+    pub fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// The directory shared by all work trees of this repository; it identifies the clone.
+    pub fn common_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
+    /// A git command in this work tree that cannot prompt and takes no optional locks.
+    pub fn command(&self) -> Command {
+        let mut command = command::in_directory("git", &self.top);
+        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0");
+        command
+    }
+
+    /// Runs git with `args` and returns what it printed, without the final newline.
+    pub fn read(&self, args: &[&str]) -> Result<String> {
+        Ok(command::stdout_of(self.command().args(args))?.trim_end_matches('\n').to_owned())
+    }
+
+    /// Whether git with `args` succeeds.
+    pub fn succeeds(&self, args: &[&str]) -> Result<bool> {
+        Ok(command::output_of(self.command().args(args))?.status.success())
+    }
+
+    /// The full commit id that `revision` names, if this clone has it.
+    pub fn commit(&self, revision: &str) -> Result<Option<String>> {
+        let output = command::output_of(self.command().args([
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            &format!("{revision}^{{commit}}"),
+        ]))?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok((output.status.success() && !text.is_empty()).then_some(text))
+    }
+
+    /// The commit that `revision` names, or an error that says how to get it.
+    pub fn require_commit(&self, revision: &str, option: &str) -> Result<String> {
+        if let Some(commit) = self.commit(revision)? {
+            return Ok(commit);
+        }
+        let cure = if self.is_shallow()? {
+            "This clone is shallow; get the rest with: git fetch --unshallow".to_owned()
+        } else {
+            "Fetch it (git fetch --all --tags), or name another one".to_owned()
+        };
+        Err(usage(format!("this clone has no revision `{revision}`. {cure} ({option} REV).")))
+    }
+
+    /// Whether history is cut off.
+    pub fn is_shallow(&self) -> Result<bool> {
+        Ok(self.read(&["rev-parse", "--is-shallow-repository"])? == "true")
+    }
+
+    /// The best common ancestor of two commits.
+    pub fn merge_base(&self, a: &str, b: &str) -> Result<String> {
+        let output = command::output_of(self.command().args(["merge-base", a, b]))?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if output.status.success() && !text.is_empty() {
+            return Ok(text);
+        }
+        let cure = if self.is_shallow()? {
+            "this clone is shallow; get the history with: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)"
+        } else {
+            "the two have no common ancestor; name the base yourself with --base REV"
+        };
+        Err(usage(format!("no merge base of {a} and {b}: {cure}")))
+    }
+
+    /// The first line of a commit's message.
+    pub fn subject(&self, commit: &str) -> Result<String> {
+        self.read(&["log", "-1", "--format=%s", commit])
+    }
+
+    /// Paths that differ between two commits, relative to the top of the work tree.
+    pub fn changed_paths(&self, base: &str, head: &str) -> Result<Vec<String>> {
+        let text = self.read(&["diff", "--name-only", "--no-renames", "-z", base, head])?;
+        Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Points `refs/assay/NAME` at `commit`, so that it outlives garbage collection.
+    pub fn keep(&self, name: &str, commit: &str) -> Result<()> {
+        self.read(&["update-ref", &format!("refs/assay/{name}"), commit]).map(drop).context("failed to keep the revision")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A repository with one commit, for tests.
+    pub(crate) fn fresh_repository() -> (tempfile::TempDir, Git) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let git = |args: &[&str]| command::run(command::in_directory("git", path).args(args)).unwrap();
+        git(&["init", "--quiet", "--initial-branch=main"]);
+        git(&["config", "user.name", "Test"]);
+        git(&["config", "user.email", "test@example.invalid"]);
+        std::fs::write(path.join("a.txt"), "one\n").unwrap();
+        git(&["add", "-A"]);
+        git(&["commit", "--quiet", "-m", "first"]);
+        let git = Git::discover(path).unwrap();
+        (directory, git)
+    }
+
+    #[test]
+    fn outside_a_repository_the_message_names_the_cure() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Git::discover(directory.path()).unwrap_err();
+        assert_eq!(crate::exit::of_error(&error), crate::exit::Exit::Usage);
+        assert!(error.to_string().contains("git init"), "{error}");
+    }
+
+    #[test]
+    fn revisions_resolve_or_say_how_to_get_them() {
+        let (_directory, git) = fresh_repository();
+        let head = git.commit("HEAD").unwrap().unwrap();
+        assert_eq!(head.len(), 40);
+        assert_eq!(git.commit("nowhere").unwrap(), None);
+        assert_eq!(git.commit("--help").unwrap(), None, "a revision is never taken for an option");
+        let error = git.require_commit("nowhere", "--base").unwrap_err().to_string();
+        assert!(error.contains("--base REV") && error.contains("git fetch"), "{error}");
+        assert_eq!(git.subject(&head).unwrap(), "first");
+    }
+
+    #[test]
+    fn a_shallow_clone_is_told_how_to_deepen() {
+        let (directory, git) = fresh_repository();
+        std::fs::write(directory.path().join("a.txt"), "two\n").unwrap();
+        git.read(&["commit", "--quiet", "-am", "second"]).unwrap();
+        let first = git.commit("HEAD~1").unwrap().unwrap();
+        let clone = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", directory.path().display());
+        command::run(command::in_directory("git", clone.path()).args(["clone", "--quiet", "--depth=1", &url, "c"])).unwrap();
+        let shallow = Git::discover(&clone.path().join("c")).unwrap();
+        let error = shallow.require_commit(&first, "--base").unwrap_err().to_string();
+        assert!(error.contains("--unshallow"), "{error}");
+    }
+}

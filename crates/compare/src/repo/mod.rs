@@ -1,0 +1,10 @@
+//! Revisions: what git knows, and the state of a work tree as a commit.
+
+mod git;
+mod snapshot;
+
+pub use git::Git;
+pub use snapshot::Snapshot;
+
+#[cfg(test)]
+pub(crate) use git::tests::fresh_repository;
