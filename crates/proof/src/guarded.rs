@@ -1,0 +1,150 @@
+//! Output memory that tells on a kernel: framed by guard words, filled with a NaN that no computation makes.
+//!
+//! Before the run every element holds the poison, a quiet NaN with a payload of its own, and 16 guard words stand on either side.
+//! After the run an element that still holds the poison was not written (or was computed from poison: NaN payloads survive
+//! arithmetic, so this also catches a kernel that reads C although β = 0); a guard word that changed was overwritten.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::compare::Mismatch;
+
+/// Elements before and behind the output. A tile kernel that ignores its edge writes at most a tile beyond it, and starts right there.
+const GUARD_LEN: usize = 16;
+/// Outputs start on a cache line, as allocators of large buffers place them.
+const ALIGN_BYTES: usize = 64;
+
+/// An element type that has a NaN to spare.
+pub trait Poison: Copy {
+    /// A quiet NaN with a payload that arithmetic does not produce by itself.
+    const POISON: Self;
+
+    /// The bit pattern, widened.
+    fn bits(self) -> u64;
+
+    /// The guard word for a position: a NaN, different from its neighbours and from the poison.
+    fn guard(position: usize) -> Self;
+}
+
+impl Poison for f32 {
+    const POISON: Self = f32::from_bits(0x7fc0_dead);
+
+    fn bits(self) -> u64 {
+        u64::from(self.to_bits())
+    }
+
+    fn guard(position: usize) -> Self {
+        f32::from_bits(0x7fc6_0000 | (position as u32 & 0xffff))
+    }
+}
+
+impl Poison for f64 {
+    const POISON: Self = f64::from_bits(0x7ff8_dead_dead_dead);
+
+    fn bits(self) -> u64 {
+        self.to_bits()
+    }
+
+    fn guard(position: usize) -> Self {
+        f64::from_bits(0x7ff8_6000_0000_0000 | (position as u64 & 0xffff))
+    }
+}
+
+/// An output slice with its guards. Dereferences to the slice.
+///
+/// ```
+/// let mut c = proof::guarded::Guarded::<f32>::new(3);
+/// c.copy_from_slice(&[1.0, 2.0, 3.0]);
+/// assert!(c.verify().is_ok());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Guarded<T> {
+    memory: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Poison> Guarded<T> {
+    /// `len` poisoned elements, the first one on a 64-byte boundary.
+    pub fn new(len: usize) -> Self {
+        let slack = ALIGN_BYTES / size_of::<T>();
+        let memory = vec![T::POISON; len + 2 * GUARD_LEN + slack];
+        let start = GUARD_LEN + memory[GUARD_LEN..].as_ptr().align_offset(ALIGN_BYTES).min(slack);
+        let mut guarded = Self { memory, start, len };
+        guarded.poison();
+        guarded
+    }
+
+    /// Poisons every element again and restores the guards.
+    pub fn poison(&mut self) {
+        self.memory.fill(T::POISON);
+        for position in self.guard_positions() {
+            self.memory[position] = T::guard(position);
+        }
+    }
+
+    /// Checks that the guards stand and that every element was written.
+    ///
+    /// # Errors
+    /// [`Mismatch::Guard`] or [`Mismatch::Poison`], naming the first word or element.
+    pub fn verify(&self) -> Result<(), Mismatch> {
+        self.verify_where(|_| true)
+    }
+
+    /// Like [`verify`](Self::verify) for an output with gaps, such as a matrix whose leading dimension exceeds its width: element `i` of the
+    /// buffer must have been written where `is_output(i)`, and left alone elsewhere.
+    ///
+    /// # Errors
+    /// [`Mismatch::Guard`], [`Mismatch::Poison`] or [`Mismatch::Gap`], naming the first word or element (of the buffer).
+    pub fn verify_where(&self, is_output: impl Fn(usize) -> bool) -> Result<(), Mismatch> {
+        self.verify_guards()?;
+        for (i, value) in self.iter().enumerate() {
+            let index = i as u64;
+            match (is_output(i), value.bits() == T::POISON.bits()) {
+                (true, true) => return Err(Mismatch::Poison { index }),
+                (false, false) => return Err(Mismatch::Gap { index }),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the guards alone: for outputs that are inputs, too, and hold whatever the caller put there.
+    ///
+    /// # Errors
+    /// [`Mismatch::Guard`], naming the word nearest to the output.
+    pub fn verify_guards(&self) -> Result<(), Mismatch> {
+        let end = self.start + self.len;
+        let distance = |&position: &usize| if position < end { self.start - position } else { position - end };
+        let broken = |&position: &usize| self.memory[position].bits() != T::guard(position).bits();
+        let Some(position) = self.guard_positions().filter(broken).min_by_key(distance) else { return Ok(()) };
+        let (edge, from) = if position < self.start { ("start", self.start) } else { ("end", end) };
+        Err(Mismatch::Guard { edge, offset: position as isize - from as isize, bits: self.memory[position].bits() })
+    }
+
+    fn guard_positions(&self) -> impl Iterator<Item = usize> + use<T> {
+        let end = self.start + self.len;
+        (self.start - GUARD_LEN..self.start).chain(end..end + GUARD_LEN)
+    }
+}
+
+impl<T> Deref for Guarded<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.memory[self.start..self.start + self.len]
+    }
+}
+
+impl<T> DerefMut for Guarded<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+}
+
+impl<T: Poison> Guarded<T> {
+    /// The output and everything around it, for kernels that take pointers and for the tests of this type: the output starts at
+    /// the returned index.
+    pub fn with_guards(&mut self) -> (&mut [T], usize) {
+        (&mut self.memory, self.start)
+    }
+}

@@ -1,0 +1,21 @@
+//! The counting allocator, installed as bench binaries install it. One test: the counters belong to the whole process.
+
+#[global_allocator]
+static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
+
+#[test]
+fn allocations_are_counted() {
+    assert!(proof::alloc::is_installed());
+    // Other threads of the test harness may allocate meanwhile, so the counts are lower bounds.
+    let before = proof::alloc::total();
+    let mut block = std::hint::black_box(Vec::<u8>::with_capacity(1 << 20));
+    let after_one = proof::alloc::total();
+    assert!(after_one.count > before.count);
+    assert!(after_one.bytes - before.bytes >= 1 << 20);
+    block.reserve_exact(3 << 20); // grows by 2 MiB
+    let grown = proof::alloc::total();
+    assert!(grown.count > after_one.count);
+    assert!((2 << 20..3 << 20).contains(&(grown.bytes - after_one.bytes)), "{grown:?}");
+    drop(std::hint::black_box(vec![0_u64; 1 << 18]));
+    assert!(proof::alloc::total().bytes - grown.bytes >= 2 << 20);
+}

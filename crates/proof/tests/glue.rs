@@ -1,0 +1,3 @@
+//! Bench glue, end to end.
+
+fn main() {}
