@@ -7,6 +7,7 @@
 //! is `None`, never 0.
 
 pub mod cache;
+pub mod ceiling;
 pub mod fingerprint;
 pub mod isa;
 pub mod kernel;

@@ -67,9 +67,16 @@ fn arm_identity(processor: &mut super::Processor, cpuinfo: &str) {
         number("CPU variant").zip(number("CPU revision")).map(|(variant, revision)| variant << 4 | revision & 0xf);
 }
 
+/// Memory that programs may still take, as the kernel estimates it.
+#[cfg(target_os = "linux")]
+pub(crate) fn available_bytes() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    meminfo_bytes(&text, "MemAvailable")?.try_into().ok()
+}
+
 /// A row of `/proc/meminfo`, which counts in KiB and writes kB.
 #[cfg(any(target_os = "linux", test))]
-pub(crate) fn meminfo_bytes(text: &str, key: &str) -> Option<u64> {
+fn meminfo_bytes(text: &str, key: &str) -> Option<u64> {
     let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(k, _)| k.trim() == key)?;
     value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
