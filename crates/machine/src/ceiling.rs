@@ -8,7 +8,9 @@
 //! * [`FmaLoop`]: multiply-adds on registers, in flop/s. The limit of compute-bound work on f32.
 //! * [`ReadLoop`]: loads from L2, L3 or main memory, in bytes/s. The limit of work that reads more than it computes.
 //!
-//! Both count their work by its result, not by what the loop should have done: each multiply-add adds 1 to an accumulator, each
+//! * [`Canary`]: a fixed job out of both, timed to see whether the machine was disturbed.
+//!
+//! The loops count their work by its result, not by what the loop should have done: each multiply-add adds 1 to an accumulator, each
 //! word read adds 1 to a sum, and the burst's work is what the accumulators hold at its end. A loop that the compiler had
 //! folded away would report no work.
 //!
@@ -23,10 +25,12 @@ use std::{fmt, io, time::Duration};
 use crate::isa::Isa;
 
 mod buffer;
+mod canary;
 mod crew;
 mod fma;
 mod read;
 
+pub use canary::{Canary, CanaryTimes};
 pub use fma::FmaLoop;
 pub use read::{Level, ReadLoop};
 

@@ -11,6 +11,7 @@ pub mod ceiling;
 pub mod fingerprint;
 pub mod isa;
 pub mod kernel;
+pub mod noise;
 pub mod threads;
 
 #[cfg(target_arch = "x86_64")]

@@ -64,7 +64,7 @@ impl FmaLoop {
 
 /// The loop's body, chosen by the token that its instructions need.
 #[derive(Clone, Copy)]
-enum Fma {
+pub(super) enum Fma {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Burst, Unavailable, buffer::Buffer, crew::Crew};
 use crate::cache::Caches;
-use walk::Walk;
+pub(super) use walk::Walk;
 
 mod walk;
 
@@ -88,7 +88,7 @@ impl ReadLoop {
     }
 
     /// As [`new`](Self::new), with a size of the caller's choice: `bytes` of each thread for L2, of all together else.
-    pub(crate) fn over(level: Level, threads: usize, bytes: usize) -> Result<Self, Unavailable> {
+    pub(super) fn over(level: Level, threads: usize, bytes: usize) -> Result<Self, Unavailable> {
         let crew = match level {
             Level::L2 => Crew::new(threads, move |_| Ok(Walk::new(Arc::new(Buffer::new(bytes)?), 0.0, true))),
             Level::L3 => {
@@ -116,7 +116,7 @@ impl ReadLoop {
 }
 
 /// Memory that may be taken without pushing others out. Where the system does not tell: 4 GiB.
-pub(crate) fn available_bytes() -> usize {
+pub(super) fn available_bytes() -> usize {
     #[cfg(target_os = "linux")]
     if let Some(bytes) = crate::fingerprint::available_bytes() {
         return bytes;

@@ -19,7 +19,7 @@ const PIECE_BYTES: usize = 2 << 20;
 const ROUND: usize = 2;
 
 /// One thread's place in its buffer.
-pub(super) struct Walk {
+pub(in crate::ceiling) struct Walk {
     buffer: Arc<Buffer>,
     /// Line of both streams that comes next.
     next: usize,
@@ -30,7 +30,7 @@ pub(super) struct Walk {
 
 impl Walk {
     /// A walk that begins at `start` of the buffer, a share of it below 1.
-    pub(super) fn new(buffer: Arc<Buffer>, start: f64, cached: bool) -> Self {
+    pub(in crate::ceiling) fn new(buffer: Arc<Buffer>, start: f64, cached: bool) -> Self {
         let mut walk = Self { buffer, next: 0, cached, body: Body::widest() };
         walk.next = (walk.stream_lines() as f64 * start) as usize / ROUND * ROUND;
         walk
