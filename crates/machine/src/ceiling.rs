@@ -7,12 +7,11 @@
 //!
 //! * [`FmaLoop`]: multiply-adds on registers, in flop/s. The limit of compute-bound work on f32.
 //! * [`ReadLoop`]: loads from L2, L3 or main memory, in bytes/s. The limit of work that reads more than it computes.
-//!
 //! * [`Canary`]: a fixed job out of both, timed to see whether the machine was disturbed.
 //!
-//! The loops count their work by its result, not by what the loop should have done: each multiply-add adds 1 to an accumulator, each
-//! word read adds 1 to a sum, and the burst's work is what the accumulators hold at its end. A loop that the compiler had
-//! folded away would report no work.
+//! The loops count their work by its result, not by what they were meant to do: each multiply-add adds 1 to an accumulator,
+//! each word read adds 1 to a sum, and a burst's work is what the accumulators hold at its end. A loop that the compiler
+//! had folded away would report no work.
 //!
 //! With one thread the loop runs on the caller's thread. With more, it keeps as many threads of its own, asleep between
 //! bursts, while the caller only waits; each is pinned to a processor of its own where there are exactly as many threads as

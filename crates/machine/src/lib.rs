@@ -14,6 +14,8 @@ pub mod kernel;
 pub mod noise;
 pub mod threads;
 
+pub use fingerprint::Fingerprint;
+
 #[cfg(target_arch = "x86_64")]
 mod cpuid;
 #[cfg(target_os = "macos")]

@@ -65,6 +65,13 @@ impl Sample {
     }
 }
 
+impl Sample {
+    /// What happened from `before` to this sample, see [`between`].
+    pub fn since(&self, before: &Sample) -> Noise {
+        between(before, self)
+    }
+}
+
 /// What happened from `before` to `after`. Processors that are not in both samples count for nothing, and so do counters that
 /// ran backwards.
 pub fn between(before: &Sample, after: &Sample) -> Noise {
@@ -95,9 +102,9 @@ pub fn between(before: &Sample, after: &Sample) -> Noise {
 #[serde(default)]
 pub struct ProcessCounters {
     /// Switches because a thread waited for something, summed over the threads that are alive.
-    pub voluntary_switches: u64,
+    pub voluntary_switches: Option<u64>,
     /// Switches because another thread was given the processor, summed over the threads that are alive.
-    pub involuntary_switches: u64,
+    pub involuntary_switches: Option<u64>,
     /// The most memory that was resident at once since the process began (`VmHWM`).
     pub vm_hwm_bytes: Option<u64>,
     /// Memory resident now (`VmRSS`).

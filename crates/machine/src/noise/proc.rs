@@ -62,7 +62,7 @@ pub(super) fn process_counters(
     let texts = threads.iter().filter_map(|thread| read(&format!("{tasks}/{thread}/status")));
     let sum =
         texts.filter_map(|text| switches(&text)).reduce(|a, b| (a.0.saturating_add(b.0), a.1.saturating_add(b.1)));
-    let (voluntary_switches, involuntary_switches) = sum.or_else(|| switches(&status))?;
+    let (voluntary_switches, involuntary_switches) = sum.or_else(|| switches(&status)).unzip();
     let (vm_hwm_bytes, vm_rss_bytes) = (bytes(&status, "VmHWM"), bytes(&status, "VmRSS"));
     Some(ProcessCounters { voluntary_switches, involuntary_switches, vm_hwm_bytes, vm_rss_bytes })
 }
@@ -135,8 +135,8 @@ btime 1700000000
         };
         let list = |path: &str| (path == "/proc/7/task").then(|| ["7", "8", "9"].map(str::to_owned).to_vec());
         let expected = ProcessCounters {
-            voluntary_switches: 15,
-            involuntary_switches: 32,
+            voluntary_switches: Some(15),
+            involuntary_switches: Some(32),
             vm_hwm_bytes: Some(1660 * 1024),
             vm_rss_bytes: Some(900 * 1024),
         };
@@ -144,7 +144,7 @@ btime 1700000000
         assert_eq!(process_counters(8, &read, &list), None);
         // Without the folder, the first thread's switches are better than nothing.
         let first = process_counters(7, &read, &|_| None).unwrap();
-        assert_eq!((first.voluntary_switches, first.involuntary_switches), (5, 2));
+        assert_eq!((first.voluntary_switches, first.involuntary_switches), (Some(5), Some(2)));
     }
 
     #[test]
@@ -154,7 +154,8 @@ btime 1700000000
         let counters = process_counters(1, &read, &|_| None).unwrap();
         assert_eq!((counters.vm_hwm_bytes, counters.vm_rss_bytes), (None, None));
         for text in ["", "voluntary_ctxt_switches:\t-1\nnonvoluntary_ctxt_switches:\t0\n", ":\n::\n"] {
-            assert_eq!(process_counters(1, &|_| Some(text.to_owned()), &|_| None), None, "{text:?}");
+            let counters = process_counters(1, &|_| Some(text.to_owned()), &|_| None);
+            assert_eq!(counters, Some(ProcessCounters::default()), "{text:?}");
         }
         assert_eq!(bytes("VmHWM:\t18446744073709551615 kB\n", "VmHWM"), None);
         assert_eq!(bytes("VmHWM:\t12 MB\n", "VmHWM"), None);
