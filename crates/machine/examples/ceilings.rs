@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use machine::{
+    Fingerprint,
     ceiling::{Burst, FmaLoop, Level, ReadLoop},
     isa::Isa,
     threads,
@@ -14,6 +15,7 @@ use machine::{
 fn main() {
     let ms = std::env::args().nth(1).and_then(|ms| ms.parse().ok()).unwrap_or(20);
     let min = Duration::from_millis(ms);
+    println!("{}", Fingerprint::collect().class());
     println!("{:<22} {:>10} {:>10} {:>10}  bursts of {ms} ms", "ceiling", "median", "lowest", "highest");
     let counts = if threads::available() > 1 { vec![1, threads::available()] } else { vec![1] };
     for isa in Isa::supported() {

@@ -13,9 +13,6 @@ use crate::{cache::Caches, isa, threads};
 mod class;
 mod system;
 
-#[cfg(target_os = "linux")]
-pub(crate) use system::available_bytes;
-
 /// One machine, its operating system and the settings that move timings.
 ///
 /// Records of older versions stay readable: a field they lack becomes `None`.

@@ -20,3 +20,4 @@ pub use fingerprint::Fingerprint;
 mod cpuid;
 #[cfg(target_os = "macos")]
 mod sysctl;
+mod text;

@@ -63,37 +63,30 @@ impl Sample {
             psi_some_us: read("/proc/pressure/cpu").and_then(|text| proc::psi_some_us(&text)),
         }
     }
-}
 
-impl Sample {
-    /// What happened from `before` to this sample, see [`between`].
+    /// What happened from `before` to this sample. Processors that are not in both count for nothing, and so do counters that
+    /// ran backwards.
     pub fn since(&self, before: &Sample) -> Noise {
-        between(before, self)
-    }
-}
-
-/// What happened from `before` to `after`. Processors that are not in both samples count for nothing, and so do counters that
-/// ran backwards.
-pub fn between(before: &Sample, after: &Sample) -> Noise {
-    let elapsed_s = after.at.saturating_duration_since(before.at).as_secs_f64();
-    let passed = before.processors.iter().filter_map(|b| {
-        let a = after.processors.iter().find(|a| a.cpu == b.cpu)?;
-        let total = a.total.checked_sub(b.total).filter(|&ticks| ticks > 0)?;
-        Some((a.steal.saturating_sub(b.steal).min(total) as f64, total as f64))
-    });
-    let (mut steal, mut total, mut worst) = (0.0, 0.0, None);
-    for (stolen, ticks) in passed {
-        steal += stolen;
-        total += ticks;
-        worst = Some(f64::max(worst.unwrap_or(0.0), stolen / ticks));
-    }
-    let waited_s = before.psi_some_us.zip(after.psi_some_us).map(|(b, a)| a.saturating_sub(b) as f64 * 1e-6);
-    Noise {
-        elapsed_s,
-        steal_share: (total > 0.0).then(|| steal / total),
-        worst_steal_share: worst,
-        psi_share: waited_s.filter(|_| elapsed_s > 0.0).map(|waited_s| (waited_s / elapsed_s).min(1.0)),
-        load: before.load.into_iter().chain(after.load).reduce(f64::max),
+        let elapsed_s = self.at.saturating_duration_since(before.at).as_secs_f64();
+        let passed = before.processors.iter().filter_map(|b| {
+            let a = self.processors.iter().find(|a| a.cpu == b.cpu)?;
+            let total = a.total.checked_sub(b.total).filter(|&ticks| ticks > 0)?;
+            Some((a.steal.saturating_sub(b.steal).min(total) as f64, total as f64))
+        });
+        let (mut steal, mut total, mut worst) = (0.0, 0.0, None);
+        for (stolen, ticks) in passed {
+            steal += stolen;
+            total += ticks;
+            worst = Some(f64::max(worst.unwrap_or(0.0), stolen / ticks));
+        }
+        let waited_s = before.psi_some_us.zip(self.psi_some_us).map(|(b, a)| a.saturating_sub(b) as f64 * 1e-6);
+        Noise {
+            elapsed_s,
+            steal_share: (total > 0.0).then(|| steal / total),
+            worst_steal_share: worst,
+            psi_share: waited_s.filter(|_| elapsed_s > 0.0).map(|waited_s| (waited_s / elapsed_s).min(1.0)),
+            load: before.load.into_iter().chain(self.load).reduce(f64::max),
+        }
     }
 }
 
@@ -136,7 +129,7 @@ mod tests {
         let start = Instant::now();
         let before = sample(start, &[(0, 10, 1000), (1, 0, 1000)], Some(5_000_000), Some(0.5));
         let after = sample(start + Duration::from_secs(2), &[(0, 30, 1200), (1, 0, 1200)], Some(5_500_000), Some(1.5));
-        let noise = between(&before, &after);
+        let noise = after.since(&before);
         assert_eq!(noise.elapsed_s, 2.0);
         assert_eq!((noise.steal_share, noise.worst_steal_share), (Some(0.05), Some(0.1)));
         assert_eq!((noise.psi_share, noise.load), (Some(0.25), Some(1.5)));
@@ -146,14 +139,14 @@ mod tests {
     fn what_was_not_seen_is_none() {
         let start = Instant::now();
         let hidden = sample(start, &[], None, None);
-        assert_eq!(between(&hidden, &hidden), Noise::default());
+        assert_eq!(hidden.since(&hidden), Noise::default());
         // No tick passed: no share, which is not the same as no steal.
         let same = sample(start, &[(0, 3, 100)], Some(7), None);
-        let noise = between(&same, &same);
+        let noise = same.since(&same);
         assert_eq!((noise.steal_share, noise.psi_share), (None, None));
         // Seen on one side only.
         let later = sample(start + Duration::from_secs(1), &[(1, 3, 200)], Some(9), Some(2.0));
-        let noise = between(&hidden, &later);
+        let noise = later.since(&hidden);
         assert_eq!((noise.steal_share, noise.psi_share, noise.load), (None, None, Some(2.0)));
     }
 
@@ -162,12 +155,12 @@ mod tests {
         let start = Instant::now();
         let before = sample(start, &[(0, 50, 1000), (1, u64::MAX, 1000)], Some(u64::MAX), None);
         let after = sample(start + Duration::from_secs(1), &[(0, 40, 900), (1, 0, u64::MAX)], Some(0), None);
-        let noise = between(&before, &after);
+        let noise = after.since(&before);
         assert_eq!((noise.steal_share, noise.worst_steal_share, noise.psi_share), (Some(0.0), Some(0.0), Some(0.0)));
         let jump = sample(start + Duration::from_secs(1), &[(0, 5000, 1010)], Some(u64::MAX), None);
-        let noise = between(&sample(start, &[(0, 50, 1000)], Some(0), None), &jump);
+        let noise = jump.since(&sample(start, &[(0, 50, 1000)], Some(0), None));
         assert_eq!((noise.steal_share, noise.psi_share), (Some(1.0), Some(1.0)));
-        assert_eq!(between(&after, &before).elapsed_s, 0.0);
+        assert_eq!(before.since(&after).elapsed_s, 0.0);
     }
 
     #[test]

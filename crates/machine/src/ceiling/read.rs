@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Burst, Unavailable, buffer::Buffer, crew::Crew};
-use crate::cache::Caches;
+use crate::{cache::Caches, text};
 pub(super) use walk::Walk;
 
 mod walk;
@@ -115,13 +115,16 @@ impl ReadLoop {
     }
 }
 
-/// Memory that may be taken without pushing others out. Where the system does not tell: 4 GiB.
+/// Memory that may be taken without pushing others out, within the limit of a container's control group. Where the system does
+/// not tell: 4 GiB.
 pub(super) fn available_bytes() -> usize {
-    #[cfg(target_os = "linux")]
-    if let Some(bytes) = crate::fingerprint::available_bytes() {
-        return bytes;
-    }
-    4 << 30
+    let read = |path| std::fs::read_to_string(path).ok();
+    let number = |path| read(path)?.trim().parse::<u64>().ok();
+    let machine = read("/proc/meminfo").and_then(|text| text::bytes(&text, "MemAvailable"));
+    let limit = number("/sys/fs/cgroup/memory.max");
+    let group = limit.map(|limit| limit.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
+    let bytes = machine.into_iter().chain(group).min().unwrap_or(4 << 30);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

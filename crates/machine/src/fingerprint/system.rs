@@ -1,6 +1,8 @@
 //! The fields of a fingerprint that the operating system knows.
 
 use super::Fingerprint;
+#[cfg(any(target_os = "linux", test))]
+use crate::text;
 
 #[cfg(target_os = "linux")]
 impl Fingerprint {
@@ -17,7 +19,7 @@ fn linux(f: &mut Fingerprint, cpu: usize, read: &dyn Fn(&str) -> Option<String>)
     let frequency = |name: &str| line(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}"));
 
     if let Some(cpuinfo) = read("/proc/cpuinfo") {
-        f.processor.microcode = cpuinfo_field(&cpuinfo, "microcode").map(str::to_owned);
+        f.processor.microcode = text::field(&cpuinfo, "microcode").map(str::to_owned);
         #[cfg(target_arch = "aarch64")]
         arm_identity(&mut f.processor, &cpuinfo);
     }
@@ -27,7 +29,7 @@ fn linux(f: &mut Fingerprint, cpu: usize, read: &dyn Fn(&str) -> Option<String>)
         let cores: Option<std::collections::BTreeSet<String>> = online.into_iter().map(siblings).collect();
         f.cores = cores.map(|cores| cores.len()).filter(|&n| n > 0);
     }
-    f.memory_bytes = read("/proc/meminfo").and_then(|text| meminfo_bytes(&text, "MemTotal"));
+    f.memory_bytes = read("/proc/meminfo").and_then(|text| text::bytes(&text, "MemTotal"));
     let nodes = line("/sys/devices/system/node/online").map(|list| crate::threads::parse_cpu_list(&list).len());
     f.numa_nodes = nodes.filter(|&n| n > 0);
     f.kernel = line("/proc/sys/kernel/osrelease");
@@ -45,40 +47,19 @@ fn linux(f: &mut Fingerprint, cpu: usize, read: &dyn Fn(&str) -> Option<String>)
     }
 }
 
-/// The first value of `key` in `/proc/cpuinfo`.
-#[cfg(any(target_os = "linux", test))]
-fn cpuinfo_field<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
-    let field = |line: &'a str| line.split_once(':').filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim());
-    cpuinfo.lines().find_map(field).filter(|value| !value.is_empty())
-}
-
 /// Maker, part, variant and revision of an Arm processor.
 #[cfg(any(all(target_os = "linux", target_arch = "aarch64"), test))]
 fn arm_identity(processor: &mut super::Processor, cpuinfo: &str) {
     let number = |key| {
-        let text = cpuinfo_field(cpuinfo, key)?;
-        text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())
+        let value = text::field(cpuinfo, key)?;
+        value.strip_prefix("0x").map_or_else(|| value.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())
     };
     let maker = |code| super::class::implementer_word(code).map_or_else(|| format!("arm{code:x}"), str::to_owned);
     processor.vendor = number("CPU implementer").map(maker);
-    processor.brand = cpuinfo_field(cpuinfo, "model name").map(str::to_owned);
+    processor.brand = text::field(cpuinfo, "model name").map(str::to_owned);
     processor.model = number("CPU part");
     processor.stepping =
         number("CPU variant").zip(number("CPU revision")).map(|(variant, revision)| variant << 4 | revision & 0xf);
-}
-
-/// Memory that programs may still take, as the kernel estimates it.
-#[cfg(target_os = "linux")]
-pub(crate) fn available_bytes() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    meminfo_bytes(&text, "MemAvailable")?.try_into().ok()
-}
-
-/// A row of `/proc/meminfo`, which counts in KiB and writes kB.
-#[cfg(any(target_os = "linux", test))]
-fn meminfo_bytes(text: &str, key: &str) -> Option<u64> {
-    let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(k, _)| k.trim() == key)?;
-    value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The word in brackets: `madvise` of `always [madvise] never`.

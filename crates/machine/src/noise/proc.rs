@@ -1,6 +1,7 @@
 //! Texts of `/proc`, read as functions of their text.
 
 use super::{ProcessCounters, ProcessorTime};
+use crate::text::{bytes, field};
 
 /// The processors of `/proc/stat`. A line `cpu0 user nice system idle iowait irq softirq steal guest guest_nice` counts
 /// ticks; guest time is part of user time and not added again. Old kernels stop before steal: 0. A line that is not of this
@@ -30,16 +31,6 @@ pub(super) fn load(loadavg: &str) -> Option<f64> {
 pub(super) fn psi_some_us(pressure: &str) -> Option<u64> {
     let line = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
     line.split_ascii_whitespace().find_map(|word| word.strip_prefix("total="))?.parse().ok()
-}
-
-/// The value of a line `Key:  value` of a status file.
-fn field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
-    status.lines().filter_map(|line| line.split_once(':')).find(|&(k, _)| k == key).map(|(_, value)| value.trim())
-}
-
-/// A size, which status files give in KiB and call kB.
-fn bytes(status: &str, key: &str) -> Option<u64> {
-    field(status, key)?.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Voluntary and involuntary switches of one thread.
@@ -157,7 +148,5 @@ btime 1700000000
             let counters = process_counters(1, &|_| Some(text.to_owned()), &|_| None);
             assert_eq!(counters, Some(ProcessCounters::default()), "{text:?}");
         }
-        assert_eq!(bytes("VmHWM:\t18446744073709551615 kB\n", "VmHWM"), None);
-        assert_eq!(bytes("VmHWM:\t12 MB\n", "VmHWM"), None);
     }
 }
