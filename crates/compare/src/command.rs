@@ -41,7 +41,8 @@ impl Interrupt {
 /// Runs `command` to its end and returns its standard output as text.
 pub fn stdout_of(command: &mut Command) -> Result<String> {
     let output = run(command)?;
-    String::from_utf8(output.stdout).with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
 }
 
 /// Runs `command` to its end; a non-zero status is an error that carries the last lines it printed.
@@ -85,8 +86,12 @@ mod tests {
 
     #[test]
     fn a_failing_program_is_named_with_its_last_lines() {
-        let error = run(Command::new("sh").args(["-c", "echo first >&2; echo last >&2; exit 3"])).unwrap_err().to_string();
-        assert!(error.contains("sh -c") && error.contains("exit status: 3") && error.ends_with("first\nlast"), "{error}");
+        let error =
+            run(Command::new("sh").args(["-c", "echo first >&2; echo last >&2; exit 3"])).unwrap_err().to_string();
+        assert!(
+            error.contains("sh -c") && error.contains("exit status: 3") && error.ends_with("first\nlast"),
+            "{error}"
+        );
     }
 
     #[test]

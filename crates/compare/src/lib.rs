@@ -1,5 +1,23 @@
-//! Compares revisions of a Cargo workspace.
+//! Compares two revisions of a Cargo workspace by its criterion benchmarks, and can be believed.
+//!
+//! Read in this order to meet the design: [`comparison::run`] is the story from two revisions to an entry;
+//! [`bench`] speaks to one process; [`measure`] makes blocks of processes; [`judge`] makes verdicts of blocks;
+//! [`report`] shows and [`log`] keeps them. [`repo`], [`slot`] and [`build`] bring each side to where it can be measured.
 
+pub mod bench;
+pub mod build;
+pub mod cli;
 pub mod command;
+pub mod commands;
+pub mod comparison;
+pub mod console;
 pub mod exit;
+pub mod instructions;
+pub mod judge;
+pub mod log;
+pub mod measure;
+pub mod nulls;
+pub mod policy;
 pub mod repo;
+pub mod report;
+pub mod slot;

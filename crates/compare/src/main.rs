@@ -1,2 +1,33 @@
 //! `cargo assay`: compare, gate, log and doctor for any Cargo workspace with criterion benches.
-fn main() {}
+//!
+//! Cargo calls the program `cargo-assay` with `assay` as its first argument.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use compare::cli::{self, Command};
+use compare::comparison::Context;
+
+/// Compare revisions of a Cargo workspace by its criterion benchmarks: proved, then timed, then compared
+#[derive(Debug, Parser)]
+#[command(name = "cargo assay", bin_name = "cargo assay", version, arg_required_else_help = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    let mut words: Vec<_> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "assay") {
+        words.remove(1);
+    }
+    let line = Line::try_parse_from(words).unwrap_or_else(|error| error.exit());
+    match Context::of_process("cargo assay") {
+        Ok(context) => ExitCode::from(cli::execute(&context, &line.command).code()),
+        #[expect(clippy::print_stderr, reason = "a binary's last word, before its console exists")]
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

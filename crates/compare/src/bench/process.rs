@@ -121,7 +121,8 @@ pub struct Yard {
 impl Yard {
     /// A scratch directory below `parent`, removed at the end.
     pub fn new(parent: &Path, interrupt: Interrupt) -> Result<Self> {
-        let scratch = tempfile::Builder::new().prefix("run-").tempdir_in(parent).context("failed to make a scratch directory")?;
+        let scratch =
+            tempfile::Builder::new().prefix("run-").tempdir_in(parent).context("failed to make a scratch directory")?;
         Ok(Self { scratch, interrupt })
     }
 
@@ -174,7 +175,11 @@ impl Yard {
             });
         };
         let mut watch = || -> io::Result<()> {
-            if self.interrupt.is_set() || Instant::now() >= deadline { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+            if self.interrupt.is_set() || Instant::now() >= deadline {
+                Err(io::ErrorKind::TimedOut.into())
+            } else {
+                Ok(())
+            }
         };
         let mut connection = match Connection::open(stream, &mut watch) {
             Ok(connection) => connection,
@@ -216,7 +221,12 @@ impl Yard {
     }
 
     /// Waits for the benchmark to connect; `None` if it ended or let [`CONNECT_TIMEOUT`] pass instead.
-    fn accept(&self, child: &mut Group, listener: &TcpListener, deadline: Instant) -> Result<Option<std::net::TcpStream>> {
+    fn accept(
+        &self,
+        child: &mut Group,
+        listener: &TcpListener,
+        deadline: Instant,
+    ) -> Result<Option<std::net::TcpStream>> {
         listener.set_nonblocking(true)?;
         let limit = deadline.min(Instant::now() + CONNECT_TIMEOUT);
         while Instant::now() < limit {
@@ -347,7 +357,10 @@ mod tests {
         Program {
             executable: "/bin/sh".into(),
             directory: std::env::temp_dir(),
-            environment: vec![("PATH".into(), std::env::var_os("PATH").unwrap_or_default()), ("SCRIPT".into(), script.into())],
+            environment: vec![
+                ("PATH".into(), std::env::var_os("PATH").unwrap_or_default()),
+                ("SCRIPT".into(), script.into()),
+            ],
         }
     }
 

@@ -58,7 +58,7 @@ pub struct Samples {
 
 /// A message from the benchmark. Only what the comparison needs is told apart.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Message {
+pub(super) enum Message {
     /// The id exists but the filter does not want it.
     Skipping(RawId),
     /// The id is about to be measured.
@@ -75,7 +75,7 @@ pub enum Message {
 
 /// What we ask of the benchmark.
 #[derive(Debug, Serialize)]
-pub enum Request {
+pub(super) enum Request {
     /// Which unit are the times in?
     ScaleForMachines {
         /// Values to scale; one suffices to learn the unit.
@@ -91,10 +91,10 @@ pub struct CriterionVersion(pub u8, pub u8, pub u8);
 
 /// A conversation with one benchmark process.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     stream: TcpStream,
     /// Who answered the hello.
-    pub version: CriterionVersion,
+    pub(super) version: CriterionVersion,
 }
 
 /// Messages above this size are not criterion's: 64 MiB hold four million samples.
@@ -104,7 +104,7 @@ const POLL: Duration = Duration::from_millis(250);
 
 impl Connection {
     /// Exchanges the hellos on a fresh connection.
-    pub fn open(mut stream: TcpStream, watch: &mut dyn FnMut() -> io::Result<()>) -> io::Result<Self> {
+    pub(super) fn open(mut stream: TcpStream, watch: &mut dyn FnMut() -> io::Result<()>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(POLL))?;
         stream.write_all(b"cargo-criterion\x01\x01\x00")?;
@@ -120,7 +120,7 @@ impl Connection {
 
     /// The next message; `None` once the benchmark closed the connection. `watch` is called while waiting and ends
     /// the wait by an error.
-    pub fn receive(&mut self, watch: &mut dyn FnMut() -> io::Result<()>) -> io::Result<Option<Message>> {
+    pub(super) fn receive(&mut self, watch: &mut dyn FnMut() -> io::Result<()>) -> io::Result<Option<Message>> {
         let mut length = [0; 4];
         match read_exact(&mut self.stream, &mut length, watch) {
             Ok(()) => {}
@@ -141,7 +141,7 @@ impl Connection {
     }
 
     /// Sends a request.
-    pub fn send(&mut self, request: &Request) -> io::Result<()> {
+    pub(super) fn send(&mut self, request: &Request) -> io::Result<()> {
         let mut body = vec![0; 4];
         ciborium::into_writer(request, &mut body).map_err(io::Error::other)?;
         let length = (body.len() - 4) as u32;
@@ -194,7 +194,8 @@ fn acknowledge_at_once(stream: &TcpStream) {
 fn acknowledge_at_once(_stream: &TcpStream) {}
 
 /// A watcher for [`Connection`] that ends the wait at `deadline`.
-pub fn until(deadline: Instant) -> impl FnMut() -> io::Result<()> {
+#[cfg(test)]
+fn until(deadline: Instant) -> impl FnMut() -> io::Result<()> {
     move || if Instant::now() >= deadline { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
 }
 
@@ -272,7 +273,10 @@ mod tests {
         let new = cbor!({"SkippingBenchmark" => {"id" => {"group_id" => "g", "function_id" => "f", "value_str" => null,
             "throughput" => [{"Bits" => 16}]}}})
         .unwrap();
-        assert_eq!(parse(&new), Message::Skipping(RawId { group: "g".into(), function: Some("f".into()), value: None }));
+        assert_eq!(
+            parse(&new),
+            Message::Skipping(RawId { group: "g".into(), function: Some("f".into()), value: None })
+        );
     }
 
     #[test]

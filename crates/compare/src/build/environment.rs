@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use cargo_metadata::{Message, Package};
 
 /// Variables that are taken out wherever they come from.
-const REMOVED: [&str; 17] = [
+const REMOVED: [&str; 16] = [
     "CARGO",
     "CARGO_TARGET_DIR",
     "CARGO_BUILD_TARGET_DIR",
@@ -26,7 +26,6 @@ const REMOVED: [&str; 17] = [
     "RUSTUP_TOOLCHAIN",
     "RUSTFLAGS",
     "RUSTC",
-    "RUSTC_WRAPPER",
     "RUSTC_WORKSPACE_WRAPPER",
     "LD_LIBRARY_PATH",
 ];
@@ -58,7 +57,7 @@ pub fn notes(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<S
 
 /// What `cargo bench` adds for a bench of `package`: the package's own variables, its build script's, and where to
 /// find dynamic libraries.
-pub fn of_bench(
+pub(super) fn of_bench(
     base: &[(OsString, OsString)],
     package: &Package,
     scripts: &[Message],
@@ -72,7 +71,8 @@ pub fn of_bench(
     let (major, minor, patch) = (version.major.to_string(), version.minor.to_string(), version.patch.to_string());
     let full = version.to_string();
     let rust_version = package.rust_version.as_ref().map(ToString::to_string).unwrap_or_default();
-    let path = |path: &Option<cargo_metadata::camino::Utf8PathBuf>| path.as_ref().map(ToString::to_string).unwrap_or_default();
+    let path =
+        |path: &Option<cargo_metadata::camino::Utf8PathBuf>| path.as_ref().map(ToString::to_string).unwrap_or_default();
     for (key, value) in [
         ("CARGO", "cargo"),
         ("CARGO_MANIFEST_DIR", manifest_dir),

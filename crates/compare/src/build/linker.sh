@@ -14,6 +14,7 @@ if [ -n "$output" ]; then
     if mkdir -p "$record" 2>/dev/null; then
         count=0
         {
+            pwd
             printf '%s\n' "$real"
             for argument in "$@"; do
                 case $argument in

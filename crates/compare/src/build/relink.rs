@@ -21,26 +21,34 @@ pub struct Link {
 }
 
 impl Link {
-    /// The record that the linker script left beside `executable`, if it ran. `directory` is where rustc ran.
-    pub fn recorded(executable: &Path, directory: &Path) -> Option<Self> {
+    /// The record that the linker script left beside `executable`, if it ran: the directory, then the command, one
+    /// word a line.
+    pub fn recorded(executable: &Path) -> Option<Self> {
         let mut record = executable.as_os_str().to_owned();
         record.push(".link/command");
         let text = std::fs::read_to_string(Path::new(&record)).ok()?;
-        let words: Vec<String> = text.lines().map(str::to_owned).collect();
-        words.iter().any(|word| Path::new(word) == executable).then(|| Self {
-            output: executable.to_owned(),
-            words,
-            directory: directory.to_owned(),
-        })
+        let (directory, words) = text.split_once('\n')?;
+        let words: Vec<String> = words.lines().map(str::to_owned).collect();
+        let ours = words.iter().any(|word| Path::new(word) == executable);
+        ours.then(|| Self { output: executable.to_owned(), words, directory: directory.into() })
     }
 
     /// Links into `output` with the layout of `seed`; seed 0 is the plain layout.
-    pub fn link(&self, seed: u64, output: &Path, environment: &[(std::ffi::OsString, std::ffi::OsString)]) -> Result<()> {
+    pub fn link(
+        &self,
+        seed: u64,
+        output: &Path,
+        environment: &[(std::ffi::OsString, std::ffi::OsString)],
+    ) -> Result<()> {
         let program = self.words.first().context("the record of the link is empty")?;
         let mut command = Command::new(program);
         command.current_dir(&self.directory).env_clear().envs(environment.iter().map(|(key, value)| (key, value)));
         for word in &self.words[1..] {
-            if Path::new(word) == self.output { command.arg(output) } else { command.arg(word) };
+            if Path::new(word) == self.output {
+                command.arg(output)
+            } else {
+                command.arg(word)
+            };
         }
         if seed != 0 {
             command.arg(format!("-Wl,--randomize-section-padding={seed}"));

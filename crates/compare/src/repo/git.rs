@@ -125,7 +125,9 @@ impl Git {
 
     /// Points `refs/assay/NAME` at `commit`, so that it outlives garbage collection.
     pub fn keep(&self, name: &str, commit: &str) -> Result<()> {
-        self.read(&["update-ref", &format!("refs/assay/{name}"), commit]).map(drop).context("failed to keep the revision")
+        self.read(&["update-ref", &format!("refs/assay/{name}"), commit])
+            .map(drop)
+            .context("failed to keep the revision")
     }
 }
 
@@ -176,7 +178,8 @@ pub(crate) mod tests {
         let first = git.commit("HEAD~1").unwrap().unwrap();
         let clone = tempfile::tempdir().unwrap();
         let url = format!("file://{}", directory.path().display());
-        command::run(command::in_directory("git", clone.path()).args(["clone", "--quiet", "--depth=1", &url, "c"])).unwrap();
+        command::run(command::in_directory("git", clone.path()).args(["clone", "--quiet", "--depth=1", &url, "c"]))
+            .unwrap();
         let shallow = Git::discover(&clone.path().join("c")).unwrap();
         let error = shallow.require_commit(&first, "--base").unwrap_err().to_string();
         assert!(error.contains("--unshallow"), "{error}");

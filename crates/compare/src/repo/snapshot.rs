@@ -39,10 +39,13 @@ impl Snapshot {
     pub fn of_work_tree(git: &Git, own: &[String]) -> Result<Self> {
         let head = git.commit("HEAD")?;
         let Some(head) = head else {
-            return Err(crate::exit::usage("this repository has no commit yet; make one: git add -A && git commit -m start"));
+            return Err(crate::exit::usage(
+                "this repository has no commit yet; make one: git add -A && git commit -m start",
+            ));
         };
         let excludes: Vec<String> = own.iter().map(|path| format!(":(exclude,top,literal){path}")).collect();
-        let mut status = vec!["status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignore-submodules=none", "--", ":/"];
+        let mut status =
+            vec!["status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignore-submodules=none", "--", ":/"];
         status.extend(excludes.iter().map(String::as_str));
         if git.read(&status)?.is_empty() {
             return Self::of_commit(git, head);
@@ -62,7 +65,8 @@ impl Snapshot {
 /// Untracked, not ignored files above [`LARGE_FILE_BYTES`].
 fn large_untracked(git: &Git) -> Result<Vec<String>> {
     let listed = git.read(&["ls-files", "--others", "--exclude-standard", "-z"])?;
-    let is_large = |path: &&str| std::fs::metadata(git.top().join(path)).is_ok_and(|meta| meta.len() > LARGE_FILE_BYTES);
+    let is_large =
+        |path: &&str| std::fs::metadata(git.top().join(path)).is_ok_and(|meta| meta.len() > LARGE_FILE_BYTES);
     Ok(listed.split('\0').filter(|path| !path.is_empty()).filter(is_large).map(str::to_owned).collect())
 }
 
@@ -83,7 +87,16 @@ fn write_tree(git: &Git, own: &[String], left_out: &[String]) -> Result<String> 
     with_index(&add)?;
     // Our own files may be staged or edited: take them from HEAD, so that writing the log does not make a new state.
     for path in own {
-        with_index(&["rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--force", "--", &format!(":(top,literal){path}")])?;
+        with_index(&[
+            "rm",
+            "-r",
+            "--cached",
+            "--quiet",
+            "--ignore-unmatch",
+            "--force",
+            "--",
+            &format!(":(top,literal){path}"),
+        ])?;
         let listed = git.read(&["ls-tree", "-r", "-z", "HEAD", "--full-tree", path])?;
         for line in listed.split('\0').filter(|line| !line.is_empty()) {
             let (meta, name) = line.split_once('\t').context("git ls-tree printed an unknown form")?;
@@ -153,7 +166,10 @@ mod tests {
         assert!(snapshot.dirty);
         assert_eq!(git.read(&["status", "--porcelain"]).unwrap(), before, "index and work tree are untouched");
         let show = |path: &str| git.read(&["show", &format!("{}:{path}", snapshot.commit)]).unwrap();
-        assert_eq!((show("a.txt").as_str(), show("b.txt").as_str(), show("new file.txt").as_str()), ("two", "staged", "new"));
+        assert_eq!(
+            (show("a.txt").as_str(), show("b.txt").as_str(), show("new file.txt").as_str()),
+            ("two", "staged", "new")
+        );
         assert!(!git.succeeds(&["cat-file", "-e", &format!("{}:ignored.log", snapshot.commit)]).unwrap());
         assert_eq!(Snapshot::of_work_tree(&git, &own()).unwrap(), snapshot, "the same state is the same commit");
     }

@@ -1,0 +1,122 @@
+//! The list of a side's benchmarks, exact: names that criterion prints are cut at 100 characters and may be ambiguous,
+//! so the list comes from a run that matches nothing and reports every id over the wire.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+use record::bench_row::SourceLine;
+
+use super::process::{End, Selection, Yard};
+use super::protocol::{CriterionVersion, RawId};
+use crate::build::Built;
+use crate::console::Console;
+
+/// Identity of a benchmark across revisions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Package.
+    pub package: String,
+    /// Bench target.
+    pub target: String,
+    /// Criterion's three parts.
+    pub raw: RawId,
+    /// 0 for the first benchmark of the target with these parts, 1 for the second …
+    pub occurrence: u32,
+}
+
+impl Key {
+    /// The id as criterion filters by it.
+    pub fn id(&self) -> String {
+        self.raw.full()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id())?;
+        if self.occurrence > 0 { write!(f, " #{}", self.occurrence + 1) } else { Ok(()) }
+    }
+}
+
+/// One benchmark of one side.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Who it is.
+    pub key: Key,
+    /// Index of its program in [`Built::targets`].
+    pub target: usize,
+    /// 1 for those that stand for the suite; benches without our rows are all of tier 1.
+    pub tier: u8,
+    /// Where it is declared, if it says so.
+    pub source: Option<SourceLine>,
+}
+
+/// A program that offers no benchmarks, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Package.
+    pub package: String,
+    /// Bench target.
+    pub target: String,
+    /// The reason.
+    pub reason: String,
+}
+
+/// All benchmarks of one side.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// In the order of the programs.
+    pub benches: Vec<Listed>,
+    /// Programs without benchmarks.
+    pub problems: Vec<Problem>,
+    /// Criterion's version by index of the program.
+    pub versions: HashMap<usize, CriterionVersion>,
+}
+
+impl Catalog {
+    /// Asks every program of a side what it has.
+    pub fn list(side: &str, built: &Built, yard: &Yard, timeout: Duration, console: &Console) -> Result<Self> {
+        let mut catalog = Catalog::default();
+        for skipped in &built.skipped {
+            let (package, target, reason) = (skipped.package.clone(), skipped.name.clone(), skipped.reason.clone());
+            catalog.problems.push(Problem { package, target, reason });
+        }
+        let progress = console.spinner(&format!("listing the benchmarks of {side}"));
+        for (index, target) in built.targets.iter().enumerate() {
+            progress.say(&target.name);
+            let run = yard.run(&target.program, &Selection::List, &[], timeout)?;
+            let problem = match &run.end {
+                End::NotCriterion => Some("not criterion: it does not speak cargo-criterion's protocol".to_owned()),
+                End::TimedOut => Some("listing its benchmarks did not end within the time limit".to_owned()),
+                End::Failed(status) => Some(format!("listing its benchmarks failed ({status}): {}", run.tail)),
+                End::Success if run.listed.is_empty() => Some("it has no benchmarks".to_owned()),
+                End::Success => None,
+            };
+            if let Some(reason) = problem {
+                catalog.problems.push(Problem { package: target.package.clone(), target: target.name.clone(), reason });
+                continue;
+            }
+            catalog.versions.extend(run.version.map(|version| (index, version)));
+            let mut seen: HashMap<RawId, u32> = HashMap::new();
+            for raw in run.listed {
+                let count = seen.entry(raw.clone()).or_default();
+                let row = run.rows.iter().find(|row| row.id() == raw.full());
+                catalog.benches.push(Listed {
+                    tier: row.map_or(1, |row| row.tier),
+                    source: row.and_then(|row| row.source.clone()),
+                    key: Key { package: target.package.clone(), target: target.name.clone(), raw, occurrence: *count },
+                    target: index,
+                });
+                *count += 1;
+            }
+        }
+        Ok(catalog)
+    }
+
+    /// The benchmark of this name.
+    pub fn find(&self, key: &Key) -> Option<&Listed> {
+        self.benches.iter().find(|listed| listed.key == *key)
+    }
+}

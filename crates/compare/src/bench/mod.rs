@@ -1,0 +1,9 @@
+//! Criterion benchmarks as processes: what a program has to offer, and one run of it.
+
+mod catalog;
+mod process;
+mod protocol;
+
+pub use catalog::{Catalog, Key, Listed, Problem};
+pub use process::{End, Program, Run, Selection, Settings, Yard};
+pub use protocol::{CriterionVersion, RawId, Samples, Throughput};

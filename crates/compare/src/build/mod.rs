@@ -1,0 +1,234 @@
+//! Building one side: which bench programs a revision has, compiled as its own project says.
+
+mod environment;
+pub mod identical;
+mod relink;
+mod workspace;
+mod wrapper;
+
+pub use environment::{cleaned, notes};
+pub use relink::Link;
+pub use workspace::{Selected, Workspace};
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::Message;
+
+use crate::bench::Program;
+use crate::command::{self, Interrupt};
+use crate::console::Console;
+use crate::slot::Slot;
+
+/// What the user wants built.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Packages (`-p`); empty means every package that has benches.
+    pub packages: Vec<String>,
+    /// Bench targets (`--bench`); empty means all.
+    pub benches: Vec<String>,
+    /// `--features`, as given.
+    pub features: Option<String>,
+}
+
+/// One bench program of one side.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Package name.
+    pub package: String,
+    /// Bench target name.
+    pub name: String,
+    /// Source file of the target, relative to the top of the work tree.
+    pub source: String,
+    /// The plain link, copied out of the target directory.
+    pub program: Program,
+    /// How to link it again, where the linker could be recorded.
+    pub link: Option<Link>,
+}
+
+/// A bench target that was not built, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Package name.
+    pub package: String,
+    /// Bench target name.
+    pub name: String,
+    /// The reason, with the cure.
+    pub reason: String,
+}
+
+/// One side, built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The bench programs.
+    pub targets: Vec<Target>,
+    /// Targets that need features that are off.
+    pub skipped: Vec<Skipped>,
+    /// First line of `rustc -vV` in the slot.
+    pub rustc: String,
+    /// Directory of the workspace in the slot.
+    pub workspace: PathBuf,
+}
+
+/// Everything a build needs to know about where it runs.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// Environment without what belongs to another workspace.
+    pub environment: &'a [(OsString, OsString)],
+    /// Where progress goes.
+    pub console: &'a Console,
+    /// Ctrl-C.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Builds the wanted benches of the revision that is checked out in `slot`. `side` names it in messages; `workspace`
+/// is the workspace's directory relative to the top of the work tree; `lock` is the `Cargo.lock` to use where the
+/// revision has none of its own.
+pub fn build(
+    side: &str,
+    slot: &Slot,
+    workspace: &Path,
+    wanted: &Wanted,
+    lock: Option<&Path>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Built> {
+    let directory = slot.tree().join(workspace);
+    if !directory.join("Cargo.toml").exists() {
+        bail!(
+            "{side} has no Cargo.toml in {}",
+            if workspace.as_os_str().is_empty() { Path::new(".") } else { workspace }.display()
+        );
+    }
+    let own_lock = directory.join("Cargo.lock").exists();
+    if let (false, Some(lock)) = (own_lock, lock) {
+        fs::copy(lock, directory.join("Cargo.lock")).context("failed to copy Cargo.lock into the slot")?;
+    }
+    let selected = Workspace::read(&directory, surroundings.environment)
+        .with_context(|| format!("failed to read the workspace of {side}"))?
+        .select(wanted)?;
+    let rustc = toolchain(&directory, surroundings.environment)?;
+    if selected.targets.is_empty() {
+        return Ok(Built { targets: Vec::new(), skipped: selected.skipped, rustc, workspace: directory });
+    }
+    let wrapper = wrapper::Wrapper::install(slot, &directory, surroundings.environment)?;
+    let mut cargo = command::in_directory("cargo", &directory);
+    cargo.env_clear().envs(surroundings.environment.iter().map(|(key, value)| (key, value)));
+    cargo.args(["bench", "--no-run", "--message-format=json-render-diagnostics", "--target-dir"]).arg(slot.target());
+    if own_lock {
+        cargo.arg("--locked");
+    }
+    cargo.args(selected.arguments(wanted));
+    wrapper.apply(&mut cargo);
+    let messages = run_cargo(side, &mut cargo, surroundings)?;
+    let targets = collect(slot, &directory, &selected, &messages, surroundings.environment)?;
+    Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory })
+}
+
+/// Runs cargo, shows its progress, and returns its messages; its last lines are in the error if it fails.
+fn run_cargo(side: &str, cargo: &mut std::process::Command, surroundings: &Surroundings<'_>) -> Result<Vec<Message>> {
+    cargo.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = cargo.spawn().context("failed to start cargo; is it on the PATH?")?;
+    let (stdout, stderr) = (child.stdout.take().context("no pipe")?, child.stderr.take().context("no pipe")?);
+    let spinner = surroundings.console.spinner(&format!("building {side}"));
+    let (messages, log) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut log = String::new();
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                spinner.say(line.trim());
+                log.push_str(&line);
+                log.push('\n');
+            }
+            log
+        });
+        let messages: Vec<Message> = Message::parse_stream(BufReader::new(stdout)).map_while(Result::ok).collect();
+        (messages, reader.join().unwrap_or_default())
+    });
+    let status = child.wait().context("failed to wait for cargo")?;
+    spinner.finish();
+    surroundings.interrupt.check()?;
+    if !status.success() {
+        let advice = if log.contains("--locked") {
+            "\nIts Cargo.lock does not fit its Cargo.toml: run `cargo update --workspace` there and commit it."
+        } else {
+            ""
+        };
+        bail!(
+            "{side} does not build ({status}); the last lines of `{}`:\n{}{advice}",
+            command::shown(cargo),
+            command::tail(log.as_bytes())
+        );
+    }
+    Ok(messages)
+}
+
+/// Copies the bench executables out of the target directory and joins them with what `cargo bench` would set.
+fn collect(
+    slot: &Slot,
+    directory: &Path,
+    selected: &Selected,
+    messages: &[Message],
+    environment: &[(OsString, OsString)],
+) -> Result<Vec<Target>> {
+    let programs = slot.programs();
+    let _ = fs::remove_dir_all(&programs);
+    fs::create_dir_all(&programs).with_context(|| format!("failed to make {}", programs.display()))?;
+    let libraries = library_path(slot, directory, environment, messages);
+    let mut targets = Vec::new();
+    for message in messages {
+        let Message::CompilerArtifact(artifact) = message else { continue };
+        let (true, Some(executable)) = (artifact.target.is_bench(), &artifact.executable) else { continue };
+        let Some((package, target)) = selected.find(&artifact.package_id, &artifact.target.name) else { continue };
+        let copy = programs.join(format!("{:03}-0000", targets.len()));
+        fs::copy(executable, &copy).with_context(|| format!("failed to copy {executable}; is the disk full?"))?;
+        let source = target.src_path.as_std_path();
+        targets.push(Target {
+            package: package.name.to_string(),
+            name: target.name.clone(),
+            source: source.strip_prefix(slot.tree()).unwrap_or(source).to_string_lossy().into_owned(),
+            program: Program {
+                executable: copy,
+                directory: package.manifest_path.parent().map_or_else(|| directory.to_owned(), |path| path.into()),
+                environment: environment::of_bench(environment, package, messages, &libraries),
+            },
+            link: Link::recorded(executable.as_std_path()),
+        });
+    }
+    Ok(targets)
+}
+
+fn toolchain(directory: &Path, environment: &[(OsString, OsString)]) -> Result<String> {
+    let mut rustc = command::in_directory("rustc", directory);
+    rustc.env_clear().envs(environment.iter().map(|(key, value)| (key, value))).arg("--version");
+    Ok(command::stdout_of(&mut rustc)?.trim().to_owned())
+}
+
+/// Directories of dynamic libraries, as cargo sets them: build scripts' link paths, the target directory, the toolchain.
+fn library_path(
+    slot: &Slot,
+    directory: &Path,
+    environment: &[(OsString, OsString)],
+    messages: &[Message],
+) -> Vec<PathBuf> {
+    let linked = |message: &Message| match message {
+        Message::BuildScriptExecuted(script) => script
+            .linked_paths
+            .iter()
+            .map(|path| path.as_str())
+            .map(|path| PathBuf::from(path.split_once('=').map_or(path, |(_, path)| path)))
+            .filter(|path| path.starts_with(slot.target()))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut path: Vec<PathBuf> = messages.iter().flat_map(linked).collect();
+    path.extend([slot.target().join("release/deps"), slot.target().join("release")]);
+    let mut rustc = command::in_directory("rustc", directory);
+    rustc.env_clear().envs(environment.iter().map(|(key, value)| (key, value))).args(["--print", "sysroot"]);
+    if let Ok(sysroot) = command::stdout_of(&mut rustc) {
+        path.push(Path::new(sysroot.trim()).join("lib"));
+    }
+    path
+}

@@ -1,0 +1,137 @@
+//! What `cargo metadata` says of a workspace, and which of its bench targets are wanted.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId, Target};
+
+use super::{Skipped, Wanted};
+use crate::command;
+use crate::exit::usage;
+
+/// A workspace's packages.
+#[derive(Debug)]
+pub struct Workspace(Metadata);
+
+/// The bench targets to build.
+#[derive(Debug)]
+pub struct Selected {
+    /// Package and target, in the order of the workspace.
+    pub targets: Vec<(Package, Target)>,
+    /// Wanted targets whose features are off.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Workspace {
+    /// Reads the workspace in `directory`.
+    pub fn read(directory: &Path, environment: &[(OsString, OsString)]) -> Result<Self> {
+        let mut command = MetadataCommand::new().cargo_path("cargo").no_deps().current_dir(directory).cargo_command();
+        command.env_clear().envs(environment.iter().map(|(key, value)| (key, value)));
+        let text = command::stdout_of(&mut command)?;
+        let line = text.lines().find(|line| line.starts_with('{')).context("cargo metadata printed no JSON")?;
+        Ok(Self(MetadataCommand::parse(line).context("failed to understand cargo metadata")?))
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Path {
+        self.0.workspace_root.as_std_path()
+    }
+
+    /// The bench targets that `wanted` names.
+    pub fn select(self, wanted: &Wanted) -> Result<Selected> {
+        let members: Vec<&Package> = self.0.workspace_packages();
+        for name in &wanted.packages {
+            if !members.iter().any(|package| package.name.as_str() == name) {
+                let known: Vec<&str> = members.iter().map(|package| package.name.as_str()).collect();
+                return Err(usage(format!("no package `{name}` in this workspace; it has: {}", known.join(", "))));
+            }
+        }
+        let mut selected = Selected { targets: Vec::new(), skipped: Vec::new() };
+        for package in members {
+            if !wanted.packages.is_empty() && !wanted.packages.contains(&package.name.to_string()) {
+                continue;
+            }
+            let enabled = enabled_features(&package.features, wanted.features.as_deref());
+            for target in package.targets.iter().filter(|target| target.is_bench()) {
+                if !wanted.benches.is_empty() && !wanted.benches.contains(&target.name) {
+                    continue;
+                }
+                let missing: Vec<&str> =
+                    target.required_features.iter().map(String::as_str).filter(|f| !enabled.contains(*f)).collect();
+                if missing.is_empty() {
+                    selected.targets.push((package.clone(), target.clone()));
+                } else {
+                    let reason = format!("needs --features {}", missing.join(","));
+                    selected.skipped.push(Skipped {
+                        package: package.name.to_string(),
+                        name: target.name.clone(),
+                        reason,
+                    });
+                }
+            }
+        }
+        Ok(selected)
+    }
+}
+
+impl Selected {
+    /// The arguments that make cargo build these targets and nothing else.
+    pub fn arguments(&self, wanted: &Wanted) -> Vec<String> {
+        let packages: BTreeSet<&str> = self.targets.iter().map(|(package, _)| package.name.as_str()).collect();
+        let benches: BTreeSet<&str> = self.targets.iter().map(|(_, target)| target.name.as_str()).collect();
+        let mut arguments = Vec::new();
+        arguments.extend(packages.into_iter().flat_map(|name| ["-p".to_owned(), name.to_owned()]));
+        arguments.extend(benches.into_iter().flat_map(|name| ["--bench".to_owned(), name.to_owned()]));
+        arguments.extend(wanted.features.iter().flat_map(|features| ["--features".to_owned(), features.clone()]));
+        arguments
+    }
+
+    /// The package and target of an artifact, if it is one of these.
+    pub fn find(&self, package: &PackageId, target: &str) -> Option<(&Package, &Target)> {
+        let found = self.targets.iter().find(|(p, t)| p.id == *package && t.name == target)?;
+        Some((&found.0, &found.1))
+    }
+}
+
+/// Closure of the default features and the asked ones. `--features` may be separated by commas or spaces and may
+/// name a package (`package/feature`), whose last part counts here.
+fn enabled_features(
+    features: &std::collections::BTreeMap<String, Vec<String>>,
+    asked: Option<&str>,
+) -> BTreeSet<String> {
+    let asked = asked.unwrap_or_default();
+    let mut open: Vec<String> = asked
+        .split([',', ' '])
+        .filter(|name| !name.is_empty())
+        .map(|name| name.rsplit('/').next().unwrap_or(name).to_owned())
+        .collect();
+    open.push("default".to_owned());
+    let mut enabled = BTreeSet::new();
+    let map: HashMap<&str, &Vec<String>> = features.iter().map(|(name, enables)| (name.as_str(), enables)).collect();
+    while let Some(name) = open.pop() {
+        if let Some(enables) = map.get(name.as_str())
+            && enabled.insert(name.clone())
+        {
+            open.extend(enables.iter().cloned());
+        }
+    }
+    enabled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_closed_over_what_they_enable() {
+        let features = [("default", vec!["a"]), ("a", vec!["b", "dep:x"]), ("b", vec![]), ("c", vec![])]
+            .into_iter()
+            .map(|(name, enables)| (name.to_owned(), enables.into_iter().map(str::to_owned).collect()))
+            .collect();
+        let names = |asked| enabled_features(&features, asked).into_iter().collect::<Vec<_>>();
+        assert_eq!(names(None), ["a", "b", "default"]);
+        assert_eq!(names(Some("pkg/c")), ["a", "b", "c", "default"]);
+    }
+}

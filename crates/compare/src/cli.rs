@@ -1,0 +1,276 @@
+//! The command line, one for `cargo xtask` and `cargo assay`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::commands;
+use crate::comparison::Context;
+use crate::exit::{self, Exit};
+
+/// The commands that measure and compare.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compare two revisions, built and measured now, in turns; log the result by title and change
+    ///
+    /// The first call under a title records the state as it is. The next call with the same title finds the revision
+    /// that the last entry measured, builds both, and measures both now. Uncommitted work is measured too: its state is
+    /// kept as a commit under refs/assay/, and neither the index nor the work tree is touched.
+    ///
+    /// Exit: 0 nothing proven worse, 1 tool or build failure, 2 usage, 3 proven regression, 5 wrong output or a
+    /// benchmark is missing.
+    Compare(Compare),
+    /// Compare with the merge base and decide; for pull requests
+    ///
+    /// Exit: as `compare`, and 4 if the run gives no verdict (contaminated, or its null control fired).
+    Gate(Gate),
+    /// Check the log against its data, or show a group of it
+    Log(Log),
+    /// The machine, its ceilings and noise, what is missing and how to get it
+    Doctor(Doctor),
+    /// Measure how often the gate lies: unchanged code and slowdowns put in on purpose
+    ///
+    /// Needs benches with this project's glue, which can slow themselves down. Counts are kept across runs in
+    /// baselines/<machine class>/selftest.jsonl and printed with exact bounds.
+    Selftest(Selftest),
+}
+
+/// What to build and to count.
+#[derive(Debug, Clone, Args)]
+pub struct Scope {
+    /// Only this package (repeatable)
+    #[arg(short, long = "package", value_name = "PKG")]
+    pub package: Vec<String>,
+    /// Only this bench target (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub bench: Vec<String>,
+    /// Only ids that match this regular expression, of any tier
+    #[arg(long, value_name = "RE")]
+    pub filter: Option<String>,
+    /// Features to build with
+    #[arg(long, value_name = "LIST")]
+    pub features: Option<String>,
+    /// Highest tier to measure; benches without tiers are of tier 1
+    #[arg(long, value_name = "1..3")]
+    pub tier: Option<u8>,
+    /// Limit of one process
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Cargo.toml of the workspace, or its directory [default: found from here upwards]
+    #[arg(long, value_name = "PATH")]
+    pub manifest_path: Option<PathBuf>,
+    /// Seed of the schedule [default: drawn, and logged]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Time each side in one layout even where it could be linked again; the margin is 5 % then
+    #[arg(long)]
+    pub one_link: bool,
+}
+
+/// `compare`.
+#[derive(Debug, Clone, Args)]
+pub struct Compare {
+    /// Group of the log; entries under one title are compared with each other
+    #[arg(long)]
+    pub title: String,
+    /// What changed since the last entry under the title
+    #[arg(long)]
+    pub change: String,
+    /// Revision before [default: the one that the last entry under the title measured]
+    #[arg(long, value_name = "REV")]
+    pub base: Option<String>,
+    /// Revision after [default: the work tree as it is]
+    #[arg(long, value_name = "REV")]
+    pub head: Option<String>,
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Measurement time; what does not fit is dropped by tier, never measured less
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub budget: Duration,
+    /// Compare a scenario's cells instead of benchmarks
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// Restrict an axis of the scenario
+    #[arg(long, value_name = "AXIS=VALUE", requires = "scenario")]
+    pub set: Vec<String>,
+    /// Count instructions of every timed benchmark, not only of those that moved
+    #[arg(long)]
+    pub instructions: bool,
+    /// Accept a known regression for this run
+    #[arg(long, value_name = "ID=REASON")]
+    pub accept: Vec<String>,
+    /// Build, pilot, print the plan, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Do not write BENCHMARKS.md and baselines/
+    #[arg(long)]
+    pub no_log: bool,
+    /// Remove the slots of this clone first, and build from nothing
+    #[arg(long)]
+    pub clean: bool,
+}
+
+/// `gate`.
+#[derive(Debug, Clone, Args)]
+pub struct Gate {
+    /// Branch or revision that the head will be merged into; the merge base with it is measured
+    /// [default: origin's default branch, main or master]
+    #[arg(long, value_name = "REV")]
+    pub base: Option<String>,
+    /// Revision to judge [default: the work tree as it is]
+    #[arg(long, value_name = "REV")]
+    pub head: Option<String>,
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Measurement time; what does not fit is dropped by tier, never measured less
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub budget: Duration,
+    /// How to report
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Also write the report as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub json_file: Option<PathBuf>,
+    /// Also write a comment for the pull request to this file
+    #[arg(long, value_name = "FILE")]
+    pub comment_file: Option<PathBuf>,
+    /// Accept a known regression, or every one by `*=REASON`
+    #[arg(long, value_name = "ID=REASON")]
+    pub accept: Vec<String>,
+    /// Count instructions of every timed benchmark, not only of those that moved
+    #[arg(long)]
+    pub instructions: bool,
+    /// Build, pilot, print the plan, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How `gate` reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The table.
+    Text,
+    /// One JSON object.
+    Json,
+    /// The table, annotations, and the step summary where GITHUB_STEP_SUMMARY names one.
+    Github,
+}
+
+/// `log`.
+#[derive(Debug, Clone, Args)]
+pub struct Log {
+    #[command(subcommand)]
+    pub action: LogAction,
+    /// Cargo.toml of the workspace, or its directory [default: found from here upwards]
+    #[arg(long, value_name = "PATH", global = true)]
+    pub manifest_path: Option<PathBuf>,
+}
+
+/// What `log` does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LogAction {
+    /// Fail if an entry's text and data disagree
+    Check,
+    /// Print the entries under a title
+    Show {
+        /// The title, exactly
+        title: String,
+    },
+}
+
+/// `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// Cargo.toml of the workspace, or its directory [default: found from here upwards]
+    #[arg(long, value_name = "PATH")]
+    pub manifest_path: Option<PathBuf>,
+}
+
+/// `selftest`.
+#[derive(Debug, Clone, Args)]
+pub struct Selftest {
+    /// Rounds to run; 0 only prints what is known
+    #[arg(long, default_value_t = 1)]
+    pub rounds: usize,
+    /// Benchmarks per round
+    #[arg(long, default_value_t = 20)]
+    pub ids: usize,
+    /// Benchmarks per round that are slowed down, in turns by 5, 8 and 10 %
+    #[arg(long, default_value_t = 6)]
+    pub inject: usize,
+    /// Run the full number of blocks on all, as a short `compare` does, instead of screen and confirmation
+    #[arg(long)]
+    pub one_stage: bool,
+    #[command(flatten)]
+    pub scope: Scope,
+}
+
+/// "90s", "5m", "1h" or plain seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 90s, 5m or 1h");
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let factor = match unit {
+        "s" | "" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * factor).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)
+}
+
+/// Runs a command and says what the process ends with. Errors are shown here.
+pub fn execute(context: &Context, command: &Command) -> Exit {
+    let result = match command {
+        Command::Compare(arguments) => commands::compare(context, arguments),
+        Command::Gate(arguments) => commands::gate(context, arguments),
+        Command::Log(arguments) => commands::log(context, arguments),
+        Command::Doctor(arguments) => commands::doctor(context, arguments),
+        Command::Selftest(arguments) => commands::selftest(context, arguments),
+    };
+    result.unwrap_or_else(|error| {
+        context.console.note(&format!("error: {error:#}"));
+        exit::of_error(&error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn the_documented_lines_parse() {
+        for line in [
+            "x compare --title T --change C --base a --head b -p gemm --bench b --filter x --features f --budget 5m --timeout 60s --dry-run --json --no-log --manifest-path M",
+            "x compare --title T --change C --scenario rwkv7 --set size=0.19b",
+            "x gate --base main --format github",
+            "x log check",
+            "x log show T --manifest-path M",
+            "x doctor",
+            "x selftest --rounds 3",
+        ] {
+            Line::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        assert!(Line::try_parse_from(["x", "compare", "--title", "T"]).is_err(), "--change is required");
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "m", "5 weeks", "-3s", "0s", "nan"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

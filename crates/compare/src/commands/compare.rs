@@ -1,0 +1,131 @@
+//! `compare`: before and after, measured now, logged by title and change.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+use super::{filter, quoted, scope_words, wanted};
+use crate::cli::Compare;
+use crate::comparison::{Context, Options, Place, Purpose, Revisions, lock, run};
+use crate::exit::{Exit, usage};
+use crate::log::valid_title;
+use crate::policy::Policy;
+use crate::repo::Snapshot;
+use crate::report::{Entry, json, text};
+use crate::slot::Slots;
+
+/// Runs the command.
+pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
+    let title = valid_title(&arguments.title)?;
+    let change = arguments.change.trim();
+    if change.is_empty() || change.chars().any(char::is_control) {
+        return Err(usage("--change must be one non-empty line of text"));
+    }
+    let filter = filter(&arguments.scope)?;
+    let place = Place::open(context, arguments.scope.manifest_path.as_deref())?;
+    if let Some(name) = &arguments.scenario {
+        return Err(usage(format!("no program `assay` in this workspace lists the cells of a scenario `{name}`")));
+    }
+    let mut policy = Policy::read(&place.root)?;
+    arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
+    let logs = !arguments.no_log && !arguments.dry_run;
+    if logs {
+        place.log.check_writable()?;
+    }
+    let revisions = revisions(context, &place, arguments, &title)?;
+    let _lock = lock(context)?;
+    if let Some(done) = place.log.recover()? {
+        context.console.note(&done);
+    }
+    if arguments.clean {
+        Slots::open(&context.cache()?, &place.git)?.clean(&place.git)?;
+    }
+    let options = Options {
+        wanted: wanted(&arguments.scope),
+        filter,
+        tier: arguments.scope.tier.unwrap_or(1),
+        budget_s: arguments.budget.as_secs_f64(),
+        timeout: arguments.scope.timeout,
+        dry_run: arguments.dry_run,
+        seed: arguments.scope.seed,
+        one_link: arguments.scope.one_link,
+        all_instructions: arguments.instructions,
+    };
+    let Some(mut entry) = run(context, &place, &revisions, &options, Purpose::Compare, &policy)? else {
+        return Ok(Exit::Fine);
+    };
+    entry.title = title;
+    change.clone_into(&mut entry.change);
+    entry.command = command(context, arguments, &entry);
+    show(context, arguments, &entry)?;
+    if logs {
+        write_log(context, &place, &entry)?;
+    }
+    Ok(entry.exit())
+}
+
+/// The head as asked or as the work tree is; the base as asked or as the log says.
+fn revisions(context: &Context, place: &Place, arguments: &Compare, title: &str) -> Result<Revisions> {
+    let head = match &arguments.head {
+        Some(revision) => Snapshot::of_commit(&place.git, place.git.require_commit(revision, "--head")?)?,
+        None => Snapshot::of_work_tree(&place.git, &place.own_paths())?,
+    };
+    for path in &head.left_out {
+        context.console.note(&format!("left out, being untracked and over 10 MiB: {path}"));
+    }
+    let base = match (&arguments.base, place.log.last(title)?) {
+        (Some(revision), _) => Some(Snapshot::of_commit(&place.git, place.git.require_commit(revision, "--base")?)?),
+        (None, Some(last)) => {
+            let commit = place
+                .git
+                .require_commit(&last.commit, "--base")
+                .with_context(|| format!("the last entry under \"{title}\" measured {} ({})", last.label, last.id))?;
+            Some(Snapshot::of_commit(&place.git, commit)?)
+        }
+        (None, None) => {
+            context.console.note(&format!("no earlier entry under \"{title}\": recording the state as it is"));
+            None
+        }
+    };
+    if let Some(base) = &base {
+        context.console.note(&format!("before: {}\nafter:  {}", base.label, head.label));
+    }
+    Ok(Revisions { base, head })
+}
+
+/// The command that measures the same two revisions again.
+fn command(context: &Context, arguments: &Compare, entry: &Entry) -> String {
+    let mut words = vec![context.called.clone(), "compare".to_owned()];
+    words.extend(["--title".to_owned(), quoted(&entry.title), "--change".to_owned(), quoted(&entry.change)]);
+    if let Some(base) = &entry.base {
+        words.extend(["--base".to_owned(), base.commit[..12].to_owned()]);
+    }
+    words.extend(["--head".to_owned(), entry.head.commit[..12].to_owned()]);
+    words.extend(scope_words(&arguments.scope));
+    words.join(" ")
+}
+
+fn show(context: &Context, arguments: &Compare, entry: &Entry) -> Result<()> {
+    if arguments.json {
+        return context.console.print(&serde_json::to_string_pretty(&json(entry))?);
+    }
+    context.console.print(&text::terminal(entry))
+}
+
+/// Logs the entry. If that fails, the measurement is not lost: it is kept in the cache and shown.
+fn write_log(context: &Context, place: &Place, entry: &Entry) -> Result<()> {
+    let written = place.log.append(entry).and_then(|()| place.git.keep(&entry.id, &entry.head.commit));
+    match written {
+        Ok(()) => {
+            context.console.note(&format!("\nlogged under \"{}\" in {}", entry.title, place.log.text_path().display()));
+            Ok(())
+        }
+        Err(error) => {
+            let path = context.cache()?.join(format!("unsaved-{}.json", entry.id));
+            let kept = fs::write(&path, serde_json::to_vec(entry)?).is_ok();
+            context.console.print(&text::markdown(entry))?;
+            let place = if kept { format!("it is kept in {}", path.display()) } else { "it stands above".to_owned() };
+            Err(error.context(format!("the entry could not be logged; {place}")))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `doctor`: what this machine is, how much of a number it can be trusted with, and what is missing.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use machine::cache::Caches;
+use machine::{Fingerprint, noise};
+use record::{Align, Table, Unit};
+
+use crate::cli::Doctor;
+use crate::command;
+use crate::comparison::{Context, Place};
+use crate::exit::Exit;
+use crate::instructions;
+
+/// How long the machine is watched.
+const WATCH: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub fn doctor(context: &Context, arguments: &Doctor) -> Result<Exit> {
+    let fingerprint = Fingerprint::collect();
+    context.console.print(&format!("Machine class {}\n", fingerprint.class()))?;
+    context.console.print(&machine_table(&fingerprint).to_string())?;
+    context.console.note("measuring ceilings, about 5 s …");
+    context.console.print(&format!("Ceilings (bursts of 5 ms; median and best of 9)\n\n{}", ceilings()))?;
+    context.console.print(&format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table()))?;
+    context.console.print(&format!("Features\n\n{}", features(context, arguments)))?;
+    Ok(Exit::Fine)
+}
+
+fn machine_table(fingerprint: &Fingerprint) -> Table {
+    let mut table = Table::new([("machine", Align::Left), ("", Align::Left)]);
+    let hidden = || "hidden".to_owned();
+    let processor = &fingerprint.processor;
+    table.row(["processor".to_owned(), processor.brand.clone().unwrap_or_else(hidden)]);
+    table.row(["threads".to_owned(), fingerprint.allowed_threads.to_string()]);
+    table.row(["hypervisor".to_owned(), fingerprint.hypervisor.clone().unwrap_or_else(hidden)]);
+    table.row([
+        "instruction sets".to_owned(),
+        machine::isa::Isa::supported().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    ]);
+    if let Some(caches) = &fingerprint.caches {
+        let show = |bytes: usize| Unit::Bytes.show(bytes as f64);
+        table.row([
+            "caches".to_owned(),
+            format!("L1d {}, L2 {}, L3 {}", show(caches.l1d_bytes), show(caches.l2_bytes), show(caches.l3_bytes)),
+        ]);
+    }
+    table.row([
+        "memory".to_owned(),
+        fingerprint.memory_bytes.map_or_else(hidden, |bytes| Unit::Bytes.show(bytes as f64)),
+    ]);
+    table.row(["kernel".to_owned(), fingerprint.kernel.clone().unwrap_or_else(hidden)]);
+    table.row(["governor".to_owned(), fingerprint.governor.clone().unwrap_or_else(hidden)]);
+    table.row(["huge pages".to_owned(), fingerprint.huge_pages.clone().unwrap_or_else(hidden)]);
+    table
+}
+
+fn ceilings() -> Table {
+    let _ = Caches::detect();
+    Table::new([
+        ("ceiling", Align::Left),
+        ("1 thread", Align::Right),
+        ("all threads", Align::Right),
+        ("scaling", Align::Right),
+    ])
+}
+
+fn noise_table() -> Table {
+    let before = noise::Sample::take();
+    std::thread::sleep(WATCH);
+    let noise = noise::Sample::take().since(&before);
+    let percent =
+        |share: Option<f64>| share.map_or_else(|| "hidden".to_owned(), |share| format!("{:.1} %", 100.0 * share));
+    let mut table = Table::new([("noise", Align::Left), ("now", Align::Right), ("fit to measure", Align::Left)]);
+    let fit = |is_fit: bool| if is_fit { "yes".to_owned() } else { "no: wait, or expect INCONCLUSIVE".to_owned() };
+    table.row(["stolen time".to_owned(), percent(noise.steal_share), fit(noise.steal_share.is_none_or(|s| s < 0.05))]);
+    table.row(["processor pressure".to_owned(), percent(noise.psi_share), String::new()]);
+    let load = noise.load.map_or_else(|| "hidden".to_owned(), |load| format!("{load:.2}"));
+    let threads = machine::threads::available() as f64;
+    table.row(["load".to_owned(), load, fit(noise.load.is_none_or(|load| load < threads))]);
+    table
+}
+
+fn features(context: &Context, arguments: &Doctor) -> Table {
+    let mut table = Table::new([("for", Align::Left), ("needs", Align::Left), ("found", Align::Left)]);
+    let version = |program: &str| {
+        let output =
+            command::output_of(Command::new(program).arg("--version")).ok().filter(|output| output.status.success());
+        output.map(|output| String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+    };
+    let mut row = |purpose: &str, program: &str, cure: &str| {
+        table.row([purpose.to_owned(), program.to_owned(), version(program).unwrap_or_else(|| format!("no; {cure}"))]);
+    };
+    row("comparing revisions", "git", "Debian: apt-get install git");
+    row("building", "cargo", "see https://rustup.rs");
+    row("linking (and linking again with other layouts)", "cc", "Debian: apt-get install gcc");
+    row("counting instructions", "valgrind", "Debian: apt-get install valgrind");
+    let _ = instructions::is_available();
+    let place = Place::open(context, arguments.manifest_path.as_deref());
+    let found = match place {
+        Ok(place) => match place.git.is_shallow() {
+            Ok(true) => "shallow clone; get the history: git fetch --unshallow".to_owned(),
+            _ => format!("workspace {}", place.root.display()),
+        },
+        Err(error) => format!("no; {error}"),
+    };
+    table.row(["finding the revision of the last entry".to_owned(), "a git work tree with history".to_owned(), found]);
+    table
+}

@@ -1,0 +1,114 @@
+//! `gate`: compare with the merge base, decide, and report where reviewers look.
+
+use std::fs;
+use std::io::Write;
+
+use anyhow::{Context as _, Result};
+
+use super::{filter, scope_words, wanted};
+use crate::cli::{Format, Gate};
+use crate::comparison::{Context, Options, Place, Purpose, Revisions, lock, run};
+use crate::exit::{Exit, usage};
+use crate::policy::Policy;
+use crate::repo::{Git, Snapshot};
+use crate::report::{Entry, github, json, text};
+
+/// Runs the command.
+pub fn gate(context: &Context, arguments: &Gate) -> Result<Exit> {
+    let filter = filter(&arguments.scope)?;
+    let place = Place::open(context, arguments.scope.manifest_path.as_deref())?;
+    let mut policy = Policy::read(&place.root)?;
+    arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
+    let revisions = revisions(context, &place, arguments)?;
+    let _lock = lock(context)?;
+    let options = Options {
+        wanted: wanted(&arguments.scope),
+        filter,
+        tier: arguments.scope.tier.unwrap_or(u8::MAX),
+        budget_s: arguments.budget.as_secs_f64(),
+        timeout: arguments.scope.timeout,
+        dry_run: arguments.dry_run,
+        seed: arguments.scope.seed,
+        one_link: arguments.scope.one_link,
+        all_instructions: arguments.instructions,
+    };
+    let Some(mut entry) = run(context, &place, &revisions, &options, Purpose::Gate, &policy)? else {
+        return Ok(Exit::Fine);
+    };
+    "gate".clone_into(&mut entry.title);
+    entry.command = command(context, arguments, &entry);
+    report(context, arguments, &entry)?;
+    Ok(entry.exit())
+}
+
+fn revisions(context: &Context, place: &Place, arguments: &Gate) -> Result<Revisions> {
+    let git = &place.git;
+    let head = match &arguments.head {
+        Some(revision) => Snapshot::of_commit(git, git.require_commit(revision, "--head")?)?,
+        None => Snapshot::of_work_tree(git, &place.own_paths())?,
+    };
+    let onto = match &arguments.base {
+        Some(revision) => git.require_commit(revision, "--base")?,
+        None => default_branch(git)?,
+    };
+    let mut base = git.merge_base(&onto, &head.commit)?;
+    if base == head.commit {
+        let Some(parent) = git.commit(&format!("{base}^"))? else {
+            return Err(usage("the head has no parent to compare with; name one with --base REV"));
+        };
+        context.console.note("the head is on the base branch already: comparing it with its parent");
+        base = parent;
+    }
+    let base = Snapshot::of_commit(git, base)?;
+    context.console.note(&format!("merge base: {}\nhead:       {}", base.label, head.label));
+    Ok(Revisions { base: Some(base), head })
+}
+
+/// The branch that pull requests are merged into, as far as this clone knows.
+fn default_branch(git: &Git) -> Result<String> {
+    for name in ["origin/HEAD", "origin/main", "origin/master", "main", "master"] {
+        if let Some(commit) = git.commit(name)? {
+            return Ok(commit);
+        }
+    }
+    Err(usage("no branch main or master, here or at origin; name the branch that this will be merged into: --base REV"))
+}
+
+fn command(context: &Context, arguments: &Gate, entry: &Entry) -> String {
+    let mut words = vec![context.called.clone(), "gate".to_owned()];
+    if let Some(base) = &entry.base {
+        words.extend(["--base".to_owned(), base.commit[..12].to_owned()]);
+    }
+    words.extend(["--head".to_owned(), entry.head.commit[..12].to_owned()]);
+    words.extend(scope_words(&arguments.scope));
+    words.join(" ")
+}
+
+fn report(context: &Context, arguments: &Gate, entry: &Entry) -> Result<()> {
+    let data = serde_json::to_string_pretty(&json(entry))?;
+    if let Some(path) = &arguments.json_file {
+        fs::write(path, &data).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    if let Some(path) = &arguments.comment_file {
+        fs::write(path, github::comment(entry)).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    match arguments.format {
+        Format::Json => context.console.print(&data),
+        Format::Text => context.console.print(&terminal(entry)),
+        Format::Github => {
+            context.console.print(&terminal(entry))?;
+            for line in github::annotations(entry) {
+                context.console.print(&line)?;
+            }
+            let Some(path) = context.variable("GITHUB_STEP_SUMMARY") else { return Ok(()) };
+            let file = fs::File::options().append(true).create(true).open(&path);
+            let written = file.and_then(|mut file| writeln!(file, "{}", github::summary(entry)));
+            written.with_context(|| format!("failed to write the step summary {}", path.display()))
+        }
+    }
+}
+
+fn terminal(entry: &Entry) -> String {
+    let notes: String = entry.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    format!("{}\n{notes}repeat: {}\nexit {}", text::terminal(entry), entry.command, entry.exit().code())
+}

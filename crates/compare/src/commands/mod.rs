@@ -1,0 +1,64 @@
+//! The commands themselves: each turns its arguments into calls and its result into words and an exit code.
+
+mod compare;
+mod doctor;
+mod gate;
+mod log;
+mod selftest;
+
+pub use compare::compare;
+pub use doctor::doctor;
+pub use gate::gate;
+pub use log::log;
+pub use selftest::selftest;
+
+use anyhow::Result;
+use regex_lite::Regex;
+
+use crate::build::Wanted;
+use crate::cli::Scope;
+use crate::exit::usage;
+
+/// What a scope asks to build.
+fn wanted(scope: &Scope) -> Wanted {
+    Wanted { packages: scope.package.clone(), benches: scope.bench.clone(), features: scope.features.clone() }
+}
+
+/// The regular expression of `--filter`.
+fn filter(scope: &Scope) -> Result<Option<Regex>> {
+    let parse = |text: &String| Regex::new(text).map_err(|error| usage(format!("--filter: {error}")));
+    scope.filter.as_ref().map(parse).transpose()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c));
+    if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// The words of a scope that differ from the defaults, for the command that repeats a run.
+fn scope_words(scope: &Scope) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut add = |name: &str, value: &str| words.extend([name.to_owned(), quoted(value)]);
+    scope.package.iter().for_each(|value| add("-p", value));
+    scope.bench.iter().for_each(|value| add("--bench", value));
+    scope.filter.iter().for_each(|value| add("--filter", value));
+    scope.features.iter().for_each(|value| add("--features", value));
+    scope.tier.iter().for_each(|value| add("--tier", &value.to_string()));
+    if scope.one_link {
+        words.push("--one-link".to_owned());
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("gemm/f32"), "gemm/f32");
+        assert_eq!(quoted("it's a | b"), "'it'\\''s a | b'");
+        assert_eq!(quoted(""), "''");
+    }
+}

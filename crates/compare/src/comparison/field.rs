@@ -1,0 +1,159 @@
+//! The field: which benchmarks meet which, and which need no clock.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::inputs;
+use crate::bench::{Catalog, Key, Listed};
+use crate::build::{Built, Target, identical};
+use crate::judge::Verdict;
+use crate::measure::{Contest, Entrant};
+use crate::report::Row;
+
+/// Seeds of the head's links start here, so that no layout of identical code is drawn by both sides.
+const HEAD_SEEDS: u64 = 5000;
+
+/// What must be measured, and what is known already.
+#[derive(Debug, Default)]
+pub struct Field {
+    /// Benchmarks of both sides whose code differs.
+    pub contests: Vec<Contest>,
+    /// Benchmarks of both sides whose code is identical.
+    pub identical: Vec<Contest>,
+    /// Benchmarks of one side, and targets that offer none.
+    pub rows: Vec<Row>,
+    /// Remarks.
+    pub notes: Vec<String>,
+}
+
+/// Both sides, built and listed.
+#[derive(Debug)]
+pub struct Pairing<'a> {
+    /// Before.
+    pub base: (&'a Built, &'a Catalog),
+    /// After.
+    pub head: (&'a Built, &'a Catalog),
+    /// The slots' directories, whose paths may stand in the programs.
+    pub slots: [&'a Path; 2],
+    /// Files that differ between the revisions, relative to the top of the work tree.
+    pub changed: &'a [String],
+    /// Paths of the log, relative to the top of the work tree.
+    pub own: &'a [String],
+    /// Treat identical code as different: self-tests measure it on purpose.
+    pub measure_identical: bool,
+}
+
+impl Pairing<'_> {
+    /// Meets the two sides. `wanted` says which benchmarks count.
+    pub fn meet(&self, wanted: &dyn Fn(&Listed) -> bool) -> Result<Field> {
+        let mut field = Field::default();
+        let same = self.identical_targets(&mut field.notes)?;
+        for listed in self.head.1.benches.iter().filter(|listed| wanted(listed)) {
+            let Some(before) = self.base.1.find(&listed.key) else {
+                let why = if self.base.0.targets.is_empty() {
+                    "the base has no benchmarks"
+                } else {
+                    "the base does not have it"
+                };
+                field.rows.push(Row {
+                    source: listed.source.clone(),
+                    ..Row::new(&listed.key, listed.tier, Verdict::New, why)
+                });
+                continue;
+            };
+            let contest = Contest {
+                key: listed.key.clone(),
+                tier: listed.tier,
+                source: listed.source.clone(),
+                base: self.entrant(self.base, before, 0),
+                head: self.entrant(self.head, listed, HEAD_SEEDS),
+            };
+            let is_same = same.contains(&(listed.key.package.clone(), listed.key.target.clone()));
+            if is_same { field.identical.push(contest) } else { field.contests.push(contest) }
+        }
+        for listed in
+            self.base.1.benches.iter().filter(|listed| wanted(listed) && self.head.1.find(&listed.key).is_none())
+        {
+            field.rows.push(Row::new(
+                &listed.key,
+                listed.tier,
+                Verdict::Gone,
+                "the head no longer has it; list it under [removed] in assay.toml if that is meant",
+            ));
+        }
+        for problem in &self.head.1.problems {
+            field.notes.push(format!("{}/{} was not measured: {}", problem.package, problem.target, problem.reason));
+        }
+        for problem in self.base.1.problems.iter().filter(|problem| !self.head.1.problems.contains(problem)) {
+            field.notes.push(format!(
+                "{}/{} of the base was not measured: {}",
+                problem.package, problem.target, problem.reason
+            ));
+        }
+        Ok(field)
+    }
+
+    fn entrant(&self, (built, catalog): (&Built, &Catalog), listed: &Listed, seed_offset: u64) -> Entrant {
+        Entrant {
+            target: built.targets[listed.target].clone(),
+            version: catalog.versions.get(&listed.target).copied(),
+            seed_offset,
+            inject: None,
+        }
+    }
+
+    /// Targets whose machine code is the same and whose benches read no changed file.
+    fn identical_targets(&self, notes: &mut Vec<String>) -> Result<HashSet<(String, String)>> {
+        let mut same = HashSet::new();
+        if self.measure_identical {
+            return Ok(same);
+        }
+        let packages: Vec<String> = self.head.0.targets.iter().map(|target| directory(target, self.slots)).collect();
+        for head in &self.head.0.targets {
+            let name = (head.package.clone(), head.name.clone());
+            let Some(base) = self.base.0.targets.iter().find(|base| (&base.package, &base.name) == (&name.0, &name.1))
+            else {
+                continue;
+            };
+            let inputs = inputs::read_by(self.changed, &directory(head, self.slots), &packages, self.own);
+            if !identical::same_code(&base.program.executable, &head.program.executable, self.slots)? {
+                if self.changed.iter().any(|path| *path == head.source) {
+                    notes.push(format!("harness changed: {} itself differs between the sides", head.source));
+                }
+                continue;
+            }
+            if inputs.is_empty() {
+                same.insert(name);
+            } else {
+                notes.push(format!(
+                    "{}/{} is the same code, but is measured: {} changed and it may read it",
+                    name.0,
+                    name.1,
+                    inputs.join(", ")
+                ));
+            }
+        }
+        Ok(same)
+    }
+}
+
+/// The package's directory relative to the top of its slot's work tree.
+fn directory(target: &Target, slots: [&Path; 2]) -> String {
+    let directory = &target.program.directory;
+    let inside = slots.iter().find_map(|slot| directory.strip_prefix(slot.join("tree")).ok());
+    inside.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// A benchmark against itself in other layouts: the control that must find nothing.
+pub(super) fn null_of(contest: &Contest) -> Contest {
+    let base = Entrant { seed_offset: 2 * HEAD_SEEDS - 1000, ..contest.head.clone() };
+    Contest { base, ..contest.clone() }
+}
+
+/// A row of a contest that only says `verdict`.
+pub(super) fn bare_row(contest: &Contest, verdict: Verdict, why: impl Into<String>) -> Row {
+    let key: &Key = &contest.key;
+    Row { source: contest.source.clone(), ..Row::new(key, contest.tier, verdict, why) }
+}

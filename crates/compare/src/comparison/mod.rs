@@ -1,0 +1,16 @@
+//! A comparison from two revisions to an entry: place, preparation, pilot, plan, trial, report.
+
+mod field;
+mod inputs;
+mod pilot;
+mod place;
+mod plan;
+mod run;
+mod trial;
+
+pub use field::{Field, Pairing};
+pub use pilot::{Pilot, pilot};
+pub use place::{Context, Place, lock};
+pub use plan::Plan;
+pub use run::{Options, Purpose, Revisions, run};
+pub use trial::{Judged, Means, Trial, trial};

@@ -1,0 +1,66 @@
+//! The pilot: one process of every benchmark on each side.
+//!
+//! It proves before anything is timed (a bench with our glue checks its output in the process), finds benches that
+//! fail, hang or keep no time, and measures what a process of each really costs, set-up included: groups that set
+//! their own times do not obey the command line.
+
+use anyhow::Result;
+
+use crate::console::Console;
+use crate::judge::Verdict;
+use crate::measure::{Contest, Sample, Sampler, Side, Trouble, TroubleKind};
+use crate::report::{Fault, Row};
+
+use super::field::bare_row;
+
+/// A contest that passed, with its cost.
+#[derive(Debug)]
+pub struct Pilot {
+    /// The contest.
+    pub contest: Contest,
+    /// Mean wall time of a process. Seconds.
+    pub process_s: f64,
+    /// The pilot's samples: base, then head.
+    pub samples: [Sample; 2],
+}
+
+/// Runs the pilot. Contests that fail become rows.
+pub fn pilot(sampler: &Sampler<'_>, contests: Vec<Contest>, console: &Console) -> Result<(Vec<Pilot>, Vec<Row>)> {
+    let progress = console.bar("proving and piloting", 2 * contests.len() as u64);
+    let (mut passed, mut rows) = (Vec::new(), Vec::new());
+    for contest in contests {
+        progress.say(&contest.key.id());
+        let run = |side: Side| {
+            let entrant = contest.entrant(side);
+            let sample = sampler.sample(&entrant.target.program, &contest.key, entrant.version, None);
+            progress.step();
+            sample
+        };
+        match (run(Side::Base)?, run(Side::Head)?) {
+            (Ok(base), Ok(head)) if base.unit != head.unit => {
+                let why = format!("the base measures in {} and the head in {}", base.unit, head.unit);
+                rows.push(bare_row(&contest, Verdict::Invalid, why));
+            }
+            (Ok(base), Ok(head)) => {
+                let process_s = (base.process_s + head.process_s) / 2.0;
+                passed.push(Pilot { contest, process_s, samples: [base, head] });
+            }
+            (_, Err(trouble)) => rows.push(trouble_row(&contest, Side::Head, &trouble)),
+            (Err(trouble), Ok(_)) => rows.push(trouble_row(&contest, Side::Base, &trouble)),
+        }
+    }
+    Ok((passed, rows))
+}
+
+/// The row of a benchmark that gave no number on a side.
+pub(super) fn trouble_row(contest: &Contest, side: Side, trouble: &Trouble) -> Row {
+    let verdict = match trouble.kind {
+        TroubleKind::Invalid => Verdict::Invalid,
+        TroubleKind::Timeout => Verdict::Timeout,
+    };
+    let fault = match side {
+        Side::Base => Fault::Base,
+        Side::Head => Fault::Head,
+    };
+    Row { fault: Some(fault), ..bare_row(contest, verdict, format!("on the {side}: {}", trouble.reason)) }
+}

@@ -1,0 +1,191 @@
+//! Where a comparison happens: the workspace, its repository, this machine's cache directory and lock.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::build::{self, Surroundings, Workspace};
+use crate::command::Interrupt;
+use crate::console::Console;
+use crate::exit::usage;
+use crate::log::Log;
+use crate::repo::Git;
+
+/// What a command takes from its process: collected once, in `main`.
+#[derive(Debug)]
+pub struct Context {
+    /// Environment variables, as they came.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Working directory.
+    pub directory: PathBuf,
+    /// How the user calls this tool, for messages: `cargo xtask` or `cargo assay`.
+    pub called: String,
+    /// Output.
+    pub console: Console,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+}
+
+impl Context {
+    /// From the running process.
+    pub fn of_process(called: &str) -> Result<Self> {
+        Ok(Self {
+            variables: std::env::vars_os().collect(),
+            directory: std::env::current_dir().context("the working directory is gone")?,
+            called: called.to_owned(),
+            console: Console::standard(),
+            interrupt: Interrupt::install()?,
+        })
+    }
+
+    /// A variable that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<PathBuf> {
+        let found = self.variables.iter().find(|(key, value)| key == name && !value.is_empty());
+        found.map(|(_, value)| PathBuf::from(value))
+    }
+
+    /// The tool's directory in the user's cache directory, made if need be.
+    pub fn cache(&self) -> Result<PathBuf> {
+        let home = || self.variable("HOME");
+        let parent = if cfg!(target_os = "macos") {
+            home().map(|home| home.join("Library/Caches"))
+        } else if cfg!(windows) {
+            self.variable("LOCALAPPDATA")
+        } else {
+            self.variable("XDG_CACHE_HOME").or_else(|| home().map(|home| home.join(".cache")))
+        };
+        let cache = parent.ok_or_else(|| usage("no cache directory: HOME is not set"))?.join("assay");
+        fs::create_dir_all(&cache).map_err(|error| {
+            usage(format!("cannot make {} ({error}); set XDG_CACHE_HOME to a directory with room", cache.display()))
+        })?;
+        Ok(cache)
+    }
+}
+
+/// A workspace in a repository.
+#[derive(Debug)]
+pub struct Place {
+    /// The repository.
+    pub git: Git,
+    /// Root of the workspace.
+    pub root: PathBuf,
+    /// The same, relative to the top of the work tree.
+    pub relative: PathBuf,
+    /// Environment for builds and benches.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Its log.
+    pub log: Log,
+}
+
+impl Place {
+    /// The workspace of `manifest` (a Cargo.toml or its directory), or of the working directory.
+    pub fn open(context: &Context, manifest: Option<&Path>) -> Result<Self> {
+        let environment = build::cleaned(context.variables.iter().cloned());
+        for note in build::notes(context.variables.iter().cloned()) {
+            context.console.note(&note);
+        }
+        let start = match manifest {
+            None => context.directory.clone(),
+            Some(path) => {
+                let path = context.directory.join(path);
+                let directory = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
+                directory
+                    .filter(|directory| directory.join("Cargo.toml").exists())
+                    .map(Path::to_owned)
+                    .ok_or_else(|| usage(format!("--manifest-path: there is no Cargo.toml at {}", path.display())))?
+            }
+        };
+        let workspace = Workspace::read(&start, &environment).map_err(|error| {
+            usage(format!("{} is not in a Cargo workspace, or its manifest is broken:\n{error:#}", start.display()))
+        })?;
+        let root = workspace.root().canonicalize().context("the workspace's root is gone")?;
+        let git = Git::discover(&root)?;
+        let top = git.top().canonicalize().context("the work tree's top is gone")?;
+        let relative = root.strip_prefix(&top).map(Path::to_owned).unwrap_or_default();
+        let log = Log::open(&root);
+        Ok(Self { git, root, relative, environment, log })
+    }
+
+    /// Surroundings for a build.
+    pub fn surroundings<'a>(&'a self, context: &'a Context) -> Surroundings<'a> {
+        Surroundings { environment: &self.environment, console: &context.console, interrupt: &context.interrupt }
+    }
+
+    /// Paths that the log writes, relative to the top of the work tree.
+    pub fn own_paths(&self) -> Vec<String> {
+        let join = |path: &str| self.relative.join(path).to_string_lossy().into_owned();
+        Log::own_paths().into_iter().map(join).collect()
+    }
+}
+
+/// Holds the machine: one comparison at a time. Released when dropped, or by the kernel when the process dies.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
+
+/// Takes the machine's lock; says so if it has to wait.
+pub fn lock(context: &Context) -> Result<Lock> {
+    let path = context.cache()?.join("lock");
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("failed to open {}", path.display()))?;
+    if file.try_lock().is_err() {
+        let mut holder = String::new();
+        let _ = file.read_to_string(&mut holder);
+        context
+            .console
+            .note(&format!("another comparison is running on this machine ({}); waiting for it", holder.trim()));
+        while file.try_lock().is_err() {
+            context.interrupt.check()?;
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+    }
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "process {}", std::process::id()));
+    written.with_context(|| format!("failed to write {}; is the disk full?", path.display()))?;
+    Ok(Lock(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn context(directory: &Path, cache: &Path) -> Context {
+        let mut variables: Vec<_> = std::env::vars_os().filter(|(key, _)| key != "XDG_CACHE_HOME").collect();
+        variables.push(("XDG_CACHE_HOME".into(), cache.into()));
+        Context {
+            variables,
+            directory: directory.to_owned(),
+            called: "cargo assay".into(),
+            console: Console::silent(),
+            interrupt: Interrupt::default(),
+        }
+    }
+
+    #[test]
+    fn a_directory_without_a_manifest_is_a_usage_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let context = context(directory.path(), directory.path());
+        for manifest in [None, Some(Path::new("nowhere/Cargo.toml"))] {
+            let error = Place::open(&context, manifest).unwrap_err();
+            assert_eq!(crate::exit::of_error(&error), crate::exit::Exit::Usage, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn the_machine_is_held_by_one_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let context = context(directory.path(), directory.path());
+        let held = lock(&context).unwrap();
+        let other = File::options().read(true).write(true).open(directory.path().join("assay/lock")).unwrap();
+        assert!(other.try_lock().is_err());
+        drop(held);
+        assert!(other.try_lock().is_ok());
+    }
+}

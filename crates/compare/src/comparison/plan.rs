@@ -1,0 +1,151 @@
+//! The plan: how many blocks of what, how long it takes, and what does not fit.
+//!
+//! N is never lowered to save time: a run that cannot prove anything saves nothing. What does not fit the budget is
+//! dropped, least important first, and named.
+
+use std::fmt;
+
+use crate::judge::{ALPHA, SCREEN_BLOCKS, blocks_for};
+use crate::report::text::minutes;
+
+use super::pilot::Pilot;
+
+/// A process slower than this keeps its own settings and is dropped first.
+const SLOW_PROCESS_S: f64 = 2.0;
+/// Share of benchmarks that a screen is expected to flag, for the estimate.
+const EXPECTED_FLAGGED: f64 = 0.1;
+
+/// What will be measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Indices of the pilots that are measured, in the pilots' order.
+    pub kept: Vec<usize>,
+    /// Indices of those that do not fit.
+    pub dropped: Vec<usize>,
+    /// Whether all of them run the full number of blocks; else a screen selects.
+    pub one_stage: bool,
+    /// Blocks per benchmark in one stage.
+    pub blocks: usize,
+    /// Estimated measurement. Seconds.
+    pub seconds: f64,
+}
+
+/// What a benchmark costs and how much it matters.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    index: usize,
+    rank: (u8, f64),
+    block_s: f64,
+}
+
+impl Plan {
+    /// The plan for `pilots` within `budget_s`. `nulls` benchmarks run a second time, as controls.
+    pub fn new(pilots: &[Pilot], nulls: usize, budget_s: f64) -> Self {
+        let costs = pilots.iter().enumerate().map(|(index, pilot)| cost(index, pilot.contest.tier, pilot.process_s));
+        Self::of_costs(costs.collect(), nulls, budget_s)
+    }
+
+    fn of_costs(mut costs: Vec<Cost>, nulls: usize, budget_s: f64) -> Self {
+        costs.sort_by(|a, b| a.rank.0.cmp(&b.rank.0).then(a.rank.1.total_cmp(&b.rank.1)));
+        let mut dropped = Vec::new();
+        loop {
+            let (one, two) = (one_stage_s(&costs, nulls), two_stage_s(&costs, nulls));
+            let one_stage = one <= budget_s || one <= two;
+            let seconds = if one_stage { one } else { two };
+            if seconds <= budget_s || costs.len() <= 1 {
+                let mut kept: Vec<usize> = costs.iter().map(|cost| cost.index).collect();
+                kept.sort_unstable();
+                dropped.sort_unstable();
+                let blocks = blocks_for(kept.len());
+                return Self { kept, dropped, one_stage, blocks, seconds };
+            }
+            dropped.extend(costs.pop().map(|cost| cost.index));
+        }
+    }
+}
+
+fn cost(index: usize, tier: u8, process_s: f64) -> Cost {
+    let tier = if process_s > SLOW_PROCESS_S { tier.max(3) } else { tier };
+    Cost { index, rank: (tier, process_s), block_s: 4.0 * process_s }
+}
+
+/// Mean block, times the contests and their controls.
+fn block_s(costs: &[Cost], nulls: usize) -> f64 {
+    let sum: f64 = costs.iter().map(|cost| cost.block_s).sum();
+    if costs.is_empty() { 0.0 } else { sum * (1.0 + nulls.min(costs.len()) as f64 / costs.len() as f64) }
+}
+
+fn one_stage_s(costs: &[Cost], nulls: usize) -> f64 {
+    block_s(costs, nulls) * blocks_for(costs.len()) as f64
+}
+
+fn two_stage_s(costs: &[Cost], nulls: usize) -> f64 {
+    let flagged = (EXPECTED_FLAGGED * costs.len() as f64).ceil().max(1.0);
+    let share = flagged / costs.len().max(1) as f64;
+    block_s(costs, nulls) * (SCREEN_BLOCKS as f64 + share * blocks_for(flagged as usize) as f64)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n = self.kept.len();
+        let method = if self.one_stage {
+            format!("{} blocks of 4 processes each", self.blocks)
+        } else {
+            format!(
+                "a screen of {SCREEN_BLOCKS} blocks each, then {} or more fresh blocks for those that moved",
+                blocks_for(1)
+            )
+        };
+        write!(f, "plan: {n} benchmarks, {method}, about {}", minutes(self.seconds))?;
+        if self.one_stage {
+            write!(
+                f,
+                " (Holm over {n} at {ALPHA}; smallest attainable p {:.1e})",
+                record::stats::smallest_p(self.blocks)
+            )?;
+        }
+        if !self.dropped.is_empty() {
+            write!(f, "; {} do not fit the budget (--budget)", self.dropped.len())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(costs: &[(u8, f64)], budget_s: f64) -> Plan {
+        let costs = costs.iter().enumerate().map(|(index, (tier, seconds))| cost(index, *tier, *seconds));
+        Plan::of_costs(costs.collect(), 0, budget_s)
+    }
+
+    #[test]
+    fn a_dozen_fits_five_minutes_in_one_stage() {
+        let plan = plan(&[(1, 0.3); 12], 300.0);
+        assert!(plan.one_stage && plan.dropped.is_empty());
+        assert_eq!(plan.blocks, 12);
+        assert!((plan.seconds - 12.0 * 12.0 * 4.0 * 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_hundred_are_screened_within_ten_minutes() {
+        let plan = plan(&[(2, 0.29); 100], 600.0);
+        assert!(!plan.one_stage && plan.dropped.is_empty(), "{plan}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_by_tier_then_cost_and_n_stays() {
+        let plan = plan(&[(1, 0.3), (3, 0.3), (2, 0.9), (2, 0.4), (1, 5.0)], 40.0);
+        assert_eq!(plan.dropped, [1, 2, 4], "the slow one counts as tier 3");
+        assert!(plan.blocks >= 12);
+        assert_eq!(plan.kept, [0, 3]);
+    }
+
+    #[test]
+    fn one_benchmark_always_stays() {
+        let plan = plan(&[(1, 30.0)], 10.0);
+        assert_eq!(plan.kept, [0]);
+        assert!(plan.seconds > 10.0);
+    }
+}

@@ -1,0 +1,209 @@
+//! The trial: the plan carried out, and a finding for every contest.
+
+use anyhow::Result;
+use record::stats;
+
+use crate::console::Console;
+use crate::judge::{self, Finding, GLOBAL_WORST, Margin, SCREEN_BLOCKS, Verdict, blocks_for};
+use crate::measure::{Contest, Limits, Links, Random, Sample, Sampler, Series, Side, Stage, Trouble, run_stage};
+use crate::report::Method;
+
+use super::plan::Plan;
+
+/// Blocks that may be measured again, in percent.
+const LIMITS: Limits = Limits { discard_percent: 25 };
+
+/// What happened to one contest.
+#[derive(Debug)]
+pub struct Judged {
+    /// The finding; it says Invalid or Timeout where there is trouble.
+    pub finding: Finding,
+    /// Margin that was applied.
+    pub margin: Margin,
+    /// Members of the family that Holm corrected for; 0 if nothing was tested.
+    pub family: usize,
+    /// The blocks that the finding rests on.
+    pub series: Series,
+    /// Blocks of the screen, which select but do not test.
+    pub screen: Option<Series>,
+}
+
+impl Judged {
+    /// What ended the contest early.
+    pub fn trouble(&self) -> Option<&(Side, Trouble)> {
+        self.series.trouble.as_ref().or_else(|| self.screen.as_ref()?.trouble.as_ref())
+    }
+
+    /// All samples of a side.
+    pub fn samples(&self, side: Side) -> Vec<&Sample> {
+        let blocks = self.screen.iter().flat_map(|screen| &screen.blocks).chain(&self.series.blocks);
+        blocks.flat_map(|block| if side == Side::Base { &block.base } else { &block.head }).collect()
+    }
+}
+
+/// The outcome of a trial.
+#[derive(Debug)]
+pub struct Trial {
+    /// One per contest, in order.
+    pub judged: Vec<Judged>,
+    /// How.
+    pub method: Method,
+    /// Set when so many moved that one cause is likelier than many.
+    pub global: Option<String>,
+}
+
+/// What a trial needs besides its contests.
+#[derive(Debug)]
+pub struct Means<'a> {
+    /// Runs processes.
+    pub sampler: &'a Sampler<'a>,
+    /// Makes layouts.
+    pub links: &'a Links,
+    /// Whether both sides of every contest can be linked again.
+    pub relinked: bool,
+    /// Seed of the schedule.
+    pub seed: u64,
+    /// Progress.
+    pub console: &'a Console,
+}
+
+/// Measures and judges. `contests` come with their margins; `plan` says whether a screen comes first.
+pub fn trial(means: &Means<'_>, contests: &[(&Contest, Margin)], plan: &Plan) -> Result<Trial> {
+    let mut random = Random::new(means.seed);
+    if plan.one_stage {
+        one_stage(means, contests, plan.blocks, &mut random)
+    } else {
+        two_stage(means, contests, &mut random)
+    }
+}
+
+fn one_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], blocks: usize, random: &mut Random) -> Result<Trial> {
+    let all: Vec<&Contest> = contests.iter().map(|(contest, _)| *contest).collect();
+    let series = stage(means, "measuring", &all, blocks, blocks, random)?;
+    let findings = judge_family(&series, contests.iter().map(|(_, margin)| *margin));
+    let family = contests.len();
+    let judged = findings.into_iter().zip(series).zip(contests).map(|((finding, series), (_, margin))| Judged {
+        finding,
+        margin: *margin,
+        family,
+        series,
+        screen: None,
+    });
+    let judged: Vec<Judged> = judged.collect();
+    let method = method(means, &judged, blocks, None, family);
+    Ok(Trial { judged, method, global: None })
+}
+
+fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], random: &mut Random) -> Result<Trial> {
+    let all: Vec<&Contest> = contests.iter().map(|(contest, _)| *contest).collect();
+    let screens = stage(means, "screening", &all, SCREEN_BLOCKS, SCREEN_BLOCKS, random)?;
+    let effects: Vec<Vec<f64>> = screens.iter().map(Series::effects).collect();
+    let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], contests[*at].1);
+    let mut flagged: Vec<usize> = (0..contests.len()).filter(is_flagged).collect();
+    let global = judge::is_global(flagged.len(), contests.len()).then(|| describe_shift(&effects, flagged.len()));
+    if global.is_some() {
+        let moved = |at: &usize| stats::median(&effects[*at]).unwrap_or(0.0);
+        flagged.sort_by(|a, b| moved(b).abs().total_cmp(&moved(a).abs()));
+        flagged.truncate(GLOBAL_WORST);
+    }
+    let blocks = blocks_for(flagged.len());
+    let chosen: Vec<&Contest> = flagged.iter().map(|at| contests[*at].0).collect();
+    let confirms =
+        if chosen.is_empty() { Vec::new() } else { stage(means, "confirming", &chosen, blocks, blocks, random)? };
+    let findings = judge_family(&confirms, flagged.iter().map(|at| contests[*at].1));
+    let mut confirmed: Vec<Option<(Finding, Series)>> = contests.iter().map(|_| None).collect();
+    for ((at, finding), series) in flagged.iter().zip(findings).zip(confirms) {
+        confirmed[*at] = Some((finding, series));
+    }
+    let judged =
+        screens.into_iter().zip(confirmed).zip(contests).map(|((screen, confirmed), (_, margin))| match confirmed {
+            Some((finding, series)) => {
+                Judged { finding, margin: *margin, family: flagged.len(), series, screen: Some(screen) }
+            }
+            None => {
+                let finding = with_trouble(judge::screened(&screen.effects()), &screen);
+                Judged { finding, margin: *margin, family: 0, series: screen, screen: None }
+            }
+        });
+    let judged: Vec<Judged> = judged.collect();
+    let method = method(means, &judged, blocks, Some(SCREEN_BLOCKS), flagged.len());
+    Ok(Trial { judged, method, global })
+}
+
+fn stage(
+    means: &Means<'_>,
+    what: &str,
+    contests: &[&Contest],
+    blocks: usize,
+    links: usize,
+    random: &mut Random,
+) -> Result<Vec<Series>> {
+    let links = if means.relinked { links } else { 1 };
+    if links > 1 {
+        let progress = means.console.bar("linking other layouts", (contests.len() * 2 * links) as u64);
+        for contest in contests {
+            progress.say(&contest.key.target);
+            for seed in 1..=links as u64 {
+                means.links.variant(&contest.base, seed)?;
+                means.links.variant(&contest.head, seed)?;
+                progress.step();
+                progress.step();
+            }
+        }
+    }
+    let progress = means.console.bar(what, (4 * blocks * contests.len()) as u64);
+    run_stage(means.sampler, means.links, contests, Stage { blocks, links }, LIMITS, random, &progress)
+}
+
+/// Findings of a family, where a member in trouble counts but is not judged.
+fn judge_family(series: &[Series], margins: impl Iterator<Item = Margin>) -> Vec<Finding> {
+    let family: Vec<(Vec<f64>, Margin)> = series
+        .iter()
+        .zip(margins)
+        .map(|(series, margin)| (if series.trouble.is_some() { Vec::new() } else { series.effects() }, margin))
+        .collect();
+    judge::confirmed(&family).into_iter().zip(series).map(|(finding, series)| with_trouble(finding, series)).collect()
+}
+
+fn with_trouble(finding: Finding, series: &Series) -> Finding {
+    match &series.trouble {
+        None => finding,
+        Some((_, trouble)) => {
+            let verdict = match trouble.kind {
+                crate::measure::TroubleKind::Invalid => Verdict::Invalid,
+                crate::measure::TroubleKind::Timeout => Verdict::Timeout,
+            };
+            Finding { verdict, estimate: None, p: None }
+        }
+    }
+}
+
+fn describe_shift(effects: &[Vec<f64>], flagged: usize) -> String {
+    let medians: Vec<f64> = effects.iter().filter_map(|effects| stats::median(effects)).collect();
+    let middle = stats::hodges_lehmann(&medians).unwrap_or(0.0);
+    let interval = stats::signed_rank_interval(&medians, 0.95);
+    let percent = |x: f64| format!("{:+.1} %", 100.0 * x.exp_m1());
+    let interval = interval.map_or_else(String::new, |i| format!(" ({} .. {})", percent(i.low), percent(i.high)));
+    format!(
+        "global shift: {flagged} of {} benchmarks moved, {} in the middle{interval}; look for one cause (toolchain, allocator, \
+         a shared dependency, the host). The {GLOBAL_WORST} that moved most were confirmed singly.",
+        effects.len(),
+        percent(middle)
+    )
+}
+
+fn method(means: &Means<'_>, judged: &[Judged], blocks: usize, screen_blocks: Option<usize>, family: usize) -> Method {
+    let series = || judged.iter().flat_map(|judged| judged.screen.iter().chain([&judged.series]));
+    Method {
+        blocks,
+        screen_blocks,
+        links: if means.relinked { blocks } else { 1 },
+        family,
+        warm_up_s: means.sampler.settings.warm_up_s,
+        measurement_s: means.sampler.settings.measurement_s,
+        seed: means.seed,
+        discarded: series().map(|series| series.discarded).sum(),
+        disturbed: series().map(|series| series.disturbed).sum(),
+        smallest_p: stats::smallest_p(blocks),
+    }
+}

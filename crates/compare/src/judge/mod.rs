@@ -1,0 +1,85 @@
+//! From blocks to verdicts: one statistical core for `compare`, `gate` and `selftest`.
+//!
+//! - **Effect**: the Hodges-Lehmann estimate of the log ratio head/base, with its exact signed-rank interval.
+//! - **SLOWER** is an exact one-sided signed-rank test of "not slower than the margin", Holm-adjusted over the family
+//!   of benchmarks that were tested on the same data. **FASTER** is its mirror image: a gain needs the same proof as a
+//!   loss, or false gains ratchet the baseline.
+//! - **SAME** must be proven too: the 90 % interval lies inside the margin (two one-sided tests at 5 %).
+//! - Everything else is **INCONCLUSIVE**.
+//!
+//! With few benchmarks and enough time all of them run N blocks (one stage). Otherwise a **screen** of three blocks
+//! picks those whose median moved, and only they are **confirmed**, on fresh blocks: the screen's data select and
+//! never test, so the family is the flagged alone and 100 benchmarks cost a quarter of the time.
+
+mod margin;
+mod verdict;
+
+pub use margin::{Margin, Margins, margin_for};
+pub use verdict::{Estimate, Finding, Verdict, confirmed, estimate, screened};
+
+/// Error rate of each family of tests.
+pub const ALPHA: f64 = 0.05;
+/// Blocks of the screen.
+pub const SCREEN_BLOCKS: usize = 3;
+/// More flagged benchmarks than this, or than [`GLOBAL_SHARE`] of all, are one global shift rather than many regressions.
+pub const GLOBAL_COUNT: usize = 30;
+/// See [`GLOBAL_COUNT`].
+pub const GLOBAL_SHARE: f64 = 0.4;
+/// How many of the worst are confirmed under a global shift.
+pub const GLOBAL_WORST: usize = 10;
+
+/// Blocks for a family of `family` benchmarks: enough that an effect beyond the margin in every block survives Holm with
+/// four halvings to spare, and at least 12.
+///
+/// ```
+/// assert_eq!(compare::judge::blocks_for(1), 12);
+/// assert_eq!(compare::judge::blocks_for(12), 12);
+/// assert_eq!(compare::judge::blocks_for(20), 13);
+/// ```
+pub fn blocks_for(family: usize) -> usize {
+    let needed = (family.max(1) as f64 / ALPHA).log2().ceil() as usize + 4;
+    needed.max(12)
+}
+
+/// Whether the median effect of a screen is worth confirming, in either direction.
+pub fn is_flagged(effects: &[f64], margin: Margin) -> bool {
+    let threshold = (1.0 + (0.75 * margin.ratio).max(0.04)).ln();
+    record::stats::median(effects).is_some_and(|d| d.abs() > threshold)
+}
+
+/// Whether so many moved that one cause is likelier than many.
+pub fn is_global(flagged: usize, timed: usize) -> bool {
+    timed >= 10 && (flagged > GLOBAL_COUNT || flagged as f64 > GLOBAL_SHARE * timed as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_blocks_can_always_fire() {
+        for family in [1, 2, 12, 13, 20, 100, 1000] {
+            assert!(record::stats::can_fire(blocks_for(family), family, ALPHA), "{family}");
+        }
+        assert!(!record::stats::can_fire(8, 13, ALPHA), "8 blocks under Holm over 13 never can");
+    }
+
+    #[test]
+    fn the_screen_looks_at_magnitude_only_and_in_both_directions() {
+        let margin = Margin { ratio: 0.03, noise: None };
+        assert!(is_flagged(&[0.05, 0.06, 0.01], margin));
+        assert!(is_flagged(&[-0.05, -0.06, -0.01], margin));
+        assert!(!is_flagged(&[0.03, 0.9, 0.01], margin));
+        assert!(!is_flagged(&[], margin));
+        let wide = Margin { ratio: 0.09, noise: Some(0.03) };
+        assert!(!is_flagged(&[0.05, 0.06, 0.05], wide));
+    }
+
+    #[test]
+    fn a_global_shift_needs_many_benchmarks() {
+        assert!(!is_global(5, 6));
+        assert!(is_global(5, 10));
+        assert!(is_global(31, 100));
+        assert!(!is_global(30, 100));
+    }
+}

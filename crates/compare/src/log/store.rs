@@ -1,0 +1,228 @@
+//! Reading and writing the log so that it is whole at every moment.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use record::jsonl;
+
+use super::markdown;
+use crate::exit::usage;
+use crate::report::{Entry, SCHEMA, text};
+
+/// Name of the text.
+const TEXT: &str = "BENCHMARKS.md";
+/// Directory of the data.
+const DATA: &str = "baselines";
+/// A prepared text that waits for its data to be in place.
+const PENDING: &str = ".BENCHMARKS.md.pending";
+
+/// The log of one workspace.
+#[derive(Clone, Debug)]
+pub struct Log {
+    root: PathBuf,
+}
+
+/// What the last entry under a title measured.
+#[derive(Clone, Debug)]
+pub struct Last {
+    /// The entry.
+    pub id: String,
+    /// Commit of its "after".
+    pub commit: String,
+    /// Short id and subject.
+    pub label: String,
+}
+
+/// The trimmed title, or why it cannot head a group.
+pub fn valid_title(title: &str) -> Result<String> {
+    let title = title.trim();
+    if title.is_empty() || title.chars().any(char::is_control) {
+        return Err(usage("--title must be one non-empty line of text"));
+    }
+    if title.chars().count() > 200 {
+        return Err(usage("--title is longer than 200 characters; put the detail into --change"));
+    }
+    Ok(title.to_owned())
+}
+
+impl Log {
+    /// The log of the workspace in `root`.
+    pub fn open(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Paths that the log writes, relative to the workspace: they are not dirt of a work tree.
+    pub fn own_paths() -> [&'static str; 3] {
+        [TEXT, DATA, PENDING]
+    }
+
+    /// Path of the text.
+    pub fn text_path(&self) -> PathBuf {
+        self.root.join(TEXT)
+    }
+
+    fn data_path(&self, class: &str) -> PathBuf {
+        self.root.join(DATA).join(class).join("log.jsonl")
+    }
+
+    /// The text, or that of a new log.
+    pub fn text(&self) -> Result<String> {
+        match fs::read_to_string(self.text_path()) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(markdown::HEAD.to_owned()),
+            Err(error) => Err(error).with_context(|| format!("failed to read {}", self.text_path().display())),
+        }
+    }
+
+    /// The data of every machine class, with the path of each file.
+    pub fn data(&self) -> Result<Vec<(PathBuf, Vec<Entry>)>> {
+        let mut files = Vec::new();
+        let Ok(classes) = fs::read_dir(self.root.join(DATA)) else { return Ok(files) };
+        for class in classes {
+            let path = class.context("failed to list baselines/")?.path().join("log.jsonl");
+            if path.exists() {
+                let lines = jsonl::read::<Entry>(&path, SCHEMA)
+                    .with_context(|| format!("failed to read {}", path.display()))?;
+                files.push((path, lines.rows));
+            }
+        }
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(files)
+    }
+
+    /// The last entry under `title`: the last one in the text that carries an id and has data.
+    pub fn last(&self, title: &str) -> Result<Option<Last>> {
+        let text = self.text()?;
+        let data = self.data()?;
+        let with_data = |id: &str| data.iter().flat_map(|(_, entries)| entries).find(|entry| entry.id == id);
+        let found = markdown::entries(&text).into_iter().rev().filter(|found| found.title == title);
+        let last = found.filter_map(|found| found.id).find_map(|id| with_data(&id).cloned());
+        Ok(last.map(|entry| Last { id: entry.id, commit: entry.head.commit, label: entry.head.label }))
+    }
+
+    /// Fails early, before anything is measured, if the log cannot be written.
+    pub fn check_writable(&self) -> Result<()> {
+        let probe = tempfile::Builder::new().prefix(".assay-").tempfile_in(&self.root);
+        let probe = probe.and_then(|mut file| std::io::Write::write_all(&mut file, &[0; 4096]));
+        probe.map_err(|error| {
+            usage(format!(
+                "the log in {} cannot be written ({error}); free it, or compare with --no-log",
+                self.root.display()
+            ))
+        })
+    }
+
+    /// Adds an entry: data and text, each replaced by rename. The new text is on disk before the data are, and takes
+    /// its place right after; a kill between the two renames is mended by [`Log::recover`].
+    pub fn append(&self, entry: &Entry) -> Result<()> {
+        let data_path = self.data_path(&entry.machine_class);
+        let parent = data_path.parent().context("the data have a directory")?;
+        fs::create_dir_all(parent).with_context(|| format!("failed to make {}", parent.display()))?;
+        let mut data = match fs::read(&data_path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(|| format!("failed to read {}", data_path.display())),
+        };
+        if !data.is_empty() && !data.ends_with(b"\n") {
+            data.push(b'\n');
+        }
+        serde_json::to_writer(&mut data, entry).context("failed to write the entry as JSON")?;
+        data.push(b'\n');
+        let text = markdown::insert(&self.text()?, &entry.title, &text::markdown(entry));
+        let pending = self.root.join(PENDING);
+        jsonl::replace_file(&pending, text.as_bytes()).context("failed to write the log; is the disk full?")?;
+        let written = jsonl::replace_file(&data_path, &data);
+        if written.is_err() {
+            let _ = fs::remove_file(&pending);
+        }
+        written.context("failed to write the log's data; is the disk full?")?;
+        fs::rename(&pending, self.text_path()).context("failed to put the new BENCHMARKS.md into its place")
+    }
+
+    /// Finishes or drops what a killed run left: a pending text whose newest entry has data takes its place, any other
+    /// is removed. Returns what was done.
+    pub fn recover(&self) -> Result<Option<String>> {
+        let pending = self.root.join(PENDING);
+        let Ok(text) = fs::read_to_string(&pending) else { return Ok(None) };
+        let known: Vec<String> = markdown::entries(&self.text()?).into_iter().filter_map(|found| found.id).collect();
+        let mut new =
+            markdown::entries(&text).into_iter().filter_map(|found| found.id).filter(|id| !known.contains(id));
+        let newest = new.next();
+        let has_data = |id: &String| -> Result<bool> {
+            Ok(self.data()?.iter().flat_map(|(_, entries)| entries).any(|entry| entry.id == *id))
+        };
+        if let Some(id) = newest
+            && has_data(&id)?
+        {
+            fs::rename(&pending, self.text_path()).context("failed to finish an interrupted write of BENCHMARKS.md")?;
+            return Ok(Some(format!("finished writing entry {id}, which an earlier run was interrupted at")));
+        }
+        fs::remove_file(&pending).context("failed to remove what an interrupted run left")?;
+        Ok(Some("removed an unfinished entry of an interrupted run".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example_entry;
+
+    #[test]
+    fn entries_are_found_again_by_exact_title() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path());
+        assert!(log.last("Title").unwrap().is_none());
+        let entry = example_entry();
+        log.append(&entry).unwrap();
+        assert_eq!(log.last("Title").unwrap().unwrap().commit, entry.head.commit);
+        assert!(log.last("Titl").unwrap().is_none());
+        let mut second = Entry { id: "other".into(), ..example_entry() };
+        second.head.commit = "c".repeat(40);
+        second.machine_class = "another-machine".into();
+        log.append(&second).unwrap();
+        assert_eq!(
+            log.last("Title").unwrap().unwrap().commit,
+            second.head.commit,
+            "the last in the text, of any class"
+        );
+    }
+
+    #[test]
+    fn a_kill_between_the_two_renames_is_mended() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path());
+        log.append(&example_entry()).unwrap();
+        let whole = log.text().unwrap();
+        // As if killed after the data were in place: the text is still the old one, the new one is pending.
+        fs::rename(log.text_path(), directory.path().join(PENDING)).unwrap();
+        assert!(log.recover().unwrap().unwrap().contains("finished"));
+        assert_eq!(log.text().unwrap(), whole);
+        // As if killed before: the pending text names an entry without data.
+        fs::write(directory.path().join(PENDING), whole.replace("assay:2026", "assay:2027")).unwrap();
+        assert!(log.recover().unwrap().unwrap().contains("removed"));
+        assert_eq!(log.text().unwrap(), whole);
+        assert_eq!(log.recover().unwrap(), None);
+    }
+
+    #[test]
+    fn a_log_in_the_seeds_format_is_appended_to_with_every_other_byte_untouched() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path());
+        let history = "# Benchmark Results\n\n## Baseline\n\n### 2026-01-01 21:12:20 - Before\n\n| Metric | Value |\n\n## Title\n\n### 2026-01-01 21:15:13 - Cache\n\ntext\n\n## Title and more\n\n### 2026-01-01 21:16:50 - More\n\n";
+        fs::write(log.text_path(), history).unwrap();
+        log.append(&example_entry()).unwrap();
+        let text = log.text().unwrap();
+        let (before, after) = history.split_at(history.find("## Title and more").unwrap());
+        assert!(text.starts_with(before) && text.ends_with(after), "{text}");
+        assert_eq!(markdown::entries(&text).len(), 4);
+    }
+
+    #[test]
+    fn titles_are_one_line() {
+        assert_eq!(valid_title("  a | `b` # c ").unwrap(), "a | `b` # c");
+        for title in ["", "  ", "a\nb", "a\u{7}"] {
+            assert!(valid_title(title).is_err(), "{title:?}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Who competes: one benchmark on two sides.
+
+use std::fmt;
+
+use record::bench_row::SourceLine;
+
+use crate::bench::{CriterionVersion, Key};
+use crate::build::Target;
+
+/// A side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Before.
+    Base,
+    /// After.
+    Head,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Base => "base",
+            Side::Head => "head",
+        })
+    }
+}
+
+/// One side's program for a benchmark.
+#[derive(Clone, Debug)]
+pub struct Entrant {
+    /// The program.
+    pub target: Target,
+    /// Criterion in that program.
+    pub version: Option<CriterionVersion>,
+    /// Added to every link seed, so that two entrants with the same code never draw the same layout.
+    pub seed_offset: u64,
+    /// A slowdown that our glue adds on purpose, as `ID=+5%`; only self-tests set it.
+    pub inject: Option<String>,
+}
+
+/// One benchmark on two sides.
+#[derive(Clone, Debug)]
+pub struct Contest {
+    /// The benchmark.
+    pub key: Key,
+    /// Its tier on the head side.
+    pub tier: u8,
+    /// Where it is declared on the head side.
+    pub source: Option<SourceLine>,
+    /// Before.
+    pub base: Entrant,
+    /// After.
+    pub head: Entrant,
+}
+
+impl Contest {
+    /// The entrant of a side.
+    pub fn entrant(&self, side: Side) -> &Entrant {
+        match side {
+            Side::Base => &self.base,
+            Side::Head => &self.head,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Measuring two sides in turns.
+//!
+//! The smallest unit that statistics may count is a **block**: four fresh processes of one benchmark in the order
+//! ABBA or BAAB, decided by a coin. A straight drift of the machine's speed cancels inside a block, and what does not
+//! cancel is as likely to help one side as the other. A hundred iterations inside one process are one sample of it.
+
+mod block;
+mod contest;
+mod links;
+mod random;
+mod sample;
+mod stage;
+
+pub use block::{Block, Disturbance};
+pub use contest::{Contest, Entrant, Side};
+pub use links::Links;
+pub use random::Random;
+pub use sample::{Sample, Sampler, Trouble, TroubleKind};
+pub use stage::{Limits, Series, Stage, run_stage};

@@ -1,0 +1,202 @@
+//! One process as one number, with all that makes it believable.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use machine::noise::ProcessCounters;
+use record::bench_row::{BenchRow, State};
+use record::stats;
+
+use crate::bench::{CriterionVersion, End, Key, Program, Run, Samples, Selection, Settings, Throughput, Yard};
+
+/// A batch shorter than this is not timed but quantised: about a thousand ticks of a 20 ns clock.
+const SHORTEST_BATCH_NS: f64 = 20_000.0;
+
+/// What one process said about one benchmark.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Median time of an iteration, in `unit`.
+    pub time: f64,
+    /// Unit of `time`, "ns" unless the bench has a measurement of its own.
+    pub unit: String,
+    /// Work per iteration that the bench declared to criterion.
+    pub throughput: Option<Throughput>,
+    /// What the bench says of itself: proof, kernel that ran, ceiling, allocations. Only ours do.
+    pub row: Option<BenchRow>,
+    /// Peak resident memory of the process up to the end of the measurement.
+    pub peak_rss_bytes: Option<u64>,
+    /// Context switches that the kernel forced, per second of the process.
+    pub involuntary_per_s: Option<f64>,
+    /// Wall time of the process. Seconds.
+    pub process_s: f64,
+}
+
+impl Sample {
+    /// What the statistics work on: log time, on which a ratio is a difference.
+    pub fn log_time(&self) -> f64 {
+        self.time.ln()
+    }
+}
+
+/// Why a process gave no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// Wrong output, a panic, no time, a benchmark that is not there.
+    Invalid,
+    /// Killed at the limit.
+    Timeout,
+}
+
+/// A process that gave no number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Which kind.
+    pub kind: TroubleKind,
+    /// What happened, with the last lines of the process where it failed.
+    pub reason: String,
+}
+
+impl Trouble {
+    fn invalid(reason: impl Into<String>) -> Self {
+        Self { kind: TroubleKind::Invalid, reason: reason.into() }
+    }
+}
+
+/// Runs processes.
+#[derive(Debug)]
+pub struct Sampler<'a> {
+    /// Where they run.
+    pub yard: &'a Yard,
+    /// Limit of one process.
+    pub timeout: Duration,
+    /// How long they measure.
+    pub settings: Settings,
+}
+
+impl Sampler<'_> {
+    /// One process of `key`. The outer error ends the comparison; the inner one is the benchmark's own.
+    pub fn sample(
+        &self,
+        program: &Program,
+        key: &Key,
+        version: Option<CriterionVersion>,
+        inject: Option<&str>,
+    ) -> Result<Result<Sample, Trouble>> {
+        let id = key.id();
+        let selection = Selection::Measure { id: &id, settings: self.settings, version };
+        let extra: Vec<(&str, &str)> = inject.map(|text| ("ASSAY_INJECT", text)).into_iter().collect();
+        let run = self.yard.run(program, &selection, &extra, self.timeout)?;
+        Ok(read(run, key, self.timeout))
+    }
+}
+
+/// Turns a run into a sample.
+fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
+    let id = key.id();
+    let row = run.rows.iter().rev().find(|row| row.id() == id && row.state != State::Declared).cloned();
+    if let Some(failure) = row.as_ref().and_then(|row| row.proof.as_ref()).and_then(|proof| proof.failure.as_ref()) {
+        return Err(Trouble::invalid(format!("wrong output: {failure}")));
+    }
+    match &run.end {
+        End::TimedOut => {
+            let reason = format!("no result within {} s (--timeout)", timeout.as_secs_f64());
+            return Err(Trouble { kind: TroubleKind::Timeout, reason });
+        }
+        End::Failed(status) => return Err(Trouble::invalid(format!("the process failed ({status}): {}", run.tail))),
+        End::NotCriterion => return Err(Trouble::invalid("the process did not speak criterion's protocol this time")),
+        End::Success => {}
+    }
+    let mut matching = run.samples.into_iter().filter(|samples| samples.id == key.raw);
+    let Some(samples) = matching.nth(key.occurrence as usize) else {
+        return Err(Trouble::invalid(format!("the process ended without a result: {}", run.tail)));
+    };
+    let time = median_time(&samples)?;
+    Ok(Sample {
+        time,
+        unit: samples.unit,
+        throughput: samples.throughput,
+        peak_rss_bytes: run.counters.as_ref().and_then(|counters| counters.vm_hwm_bytes),
+        involuntary_per_s: run.counters.as_ref().and_then(involuntary).map(|count| count / run.seconds.max(1e-3)),
+        row,
+        process_s: run.seconds,
+    })
+}
+
+fn involuntary(counters: &ProcessCounters) -> Option<f64> {
+    counters.involuntary_switches.map(|count| count as f64)
+}
+
+/// Median over the batches of time per iteration.
+fn median_time(samples: &Samples) -> Result<f64, Trouble> {
+    if samples.times.is_empty() || samples.times.len() != samples.iters.len() {
+        return Err(Trouble::invalid("criterion reported no samples"));
+    }
+    if samples.times.iter().any(|time| *time <= 0.0 || !time.is_finite()) {
+        return Err(Trouble::invalid("a sample took no time: the timer or the measurement is broken"));
+    }
+    let batch = stats::median(&samples.times).unwrap_or(0.0);
+    if samples.unit == "ns" && batch < SHORTEST_BATCH_NS {
+        return Err(Trouble::invalid(format!(
+            "too fast to classify: a batch took {batch:.0} ns, below 1000 ticks of the clock"
+        )));
+    }
+    let each: Vec<f64> = samples.times.iter().zip(&samples.iters).map(|(time, iters)| time / iters).collect();
+    stats::median(&each).ok_or_else(|| Trouble::invalid("criterion reported samples without iterations"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::RawId;
+
+    fn key() -> Key {
+        let raw = RawId { group: "g".into(), function: None, value: None };
+        Key { package: "p".into(), target: "t".into(), raw, occurrence: 0 }
+    }
+
+    fn run(times: &[f64]) -> Run {
+        let samples = Samples {
+            id: key().raw,
+            iters: vec![1.0; times.len()],
+            times: times.to_vec(),
+            throughput: None,
+            unit: "ns".into(),
+        };
+        Run {
+            end: End::Success,
+            version: None,
+            listed: vec![],
+            samples: vec![samples],
+            rows: vec![],
+            counters: None,
+            seconds: 0.3,
+            tail: "bye".into(),
+        }
+    }
+
+    fn reason(run: Run, key: &Key) -> String {
+        read(run, key, Duration::from_secs(60)).unwrap_err().reason
+    }
+
+    #[test]
+    fn the_median_batch_is_the_sample() {
+        let sample = read(run(&[3e6, 1e6, 2e6]), &key(), Duration::from_secs(60)).unwrap();
+        assert_eq!(sample.time, 2e6);
+    }
+
+    #[test]
+    fn zero_nan_and_quantised_times_are_invalid() {
+        assert!(reason(run(&[1e6, 0.0]), &key()).contains("no time"));
+        assert!(reason(run(&[1e6, f64::NAN]), &key()).contains("no time"));
+        assert!(reason(run(&[100.0, 200.0]), &key()).contains("too fast"));
+        assert!(reason(run(&[]), &key()).contains("no samples"));
+    }
+
+    #[test]
+    fn a_missing_occurrence_a_failure_and_a_timeout_are_told_apart() {
+        assert!(reason(run(&[1e6]), &Key { occurrence: 1, ..key() }).contains("without a result"));
+        assert!(reason(Run { end: End::Failed("signal: 9".into()), ..run(&[1e6]) }, &key()).contains("signal: 9"));
+        let trouble = read(Run { end: End::TimedOut, ..run(&[1e6]) }, &key(), Duration::from_secs(60)).unwrap_err();
+        assert_eq!(trouble.kind, TroubleKind::Timeout);
+    }
+}

@@ -1,0 +1,127 @@
+//! A stage: the same number of blocks for a set of contests, interleaved round by round.
+
+use anyhow::Result;
+use record::stats;
+
+use super::block::{self, Block, SideTrouble};
+use super::contest::Contest;
+use super::links::Links;
+use super::random::Random;
+use super::sample::Sampler;
+use crate::console::Progress;
+
+/// How many blocks, in how many layouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Blocks per contest. Fixed before the first one runs: looking at p and adding blocks would void the test.
+    pub blocks: usize,
+    /// Layouts per side from which the blocks draw; 1 is the plain link alone.
+    pub links: usize,
+}
+
+/// Bounds on blocks that are measured again because the machine was disturbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// At most this share of a stage's blocks, in percent.
+    pub discard_percent: usize,
+}
+
+/// All blocks of one contest in one stage.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    /// Those that count.
+    pub blocks: Vec<Block>,
+    /// How many were measured again.
+    pub discarded: usize,
+    /// How many count although the machine was disturbed, because the bound was reached.
+    pub disturbed: usize,
+    /// What ended the series early.
+    pub trouble: Option<SideTrouble>,
+}
+
+impl Series {
+    /// The log ratios, which the statistics work on.
+    pub fn effects(&self) -> Vec<f64> {
+        self.blocks.iter().map(|block| block.d).collect()
+    }
+}
+
+/// Runs a stage. Every round visits every contest once, in a fresh random order, so that no contest sits in one
+/// stretch of the machine's weather.
+pub fn run_stage(
+    sampler: &Sampler<'_>,
+    links: &Links,
+    contests: &[&Contest],
+    stage: Stage,
+    limits: Limits,
+    random: &mut Random,
+    progress: &Progress,
+) -> Result<Vec<Series>> {
+    let mut series = vec![Series::default(); contests.len()];
+    let layouts: Vec<(Vec<u64>, Vec<u64>)> =
+        contests.iter().map(|_| (seeds(stage, random), seeds(stage, random))).collect();
+    let mut spare = (contests.len() * stage.blocks * limits.discard_percent).div_ceil(100);
+    let mut order: Vec<usize> = (0..contests.len()).collect();
+    for round in 0..stage.blocks {
+        random.shuffle(&mut order);
+        for &at in &order {
+            if series[at].trouble.is_some() {
+                (0..4).for_each(|_| progress.step());
+                continue;
+            }
+            let contest = contests[at];
+            progress.say(&contest.key.id());
+            loop {
+                let (base_seeds, head_seeds) = &layouts[at];
+                let seeds = (base_seeds[round], head_seeds[round]);
+                let coin = random.coin();
+                match block::run(sampler, links, contest, coin, seeds, &mut || progress.step())? {
+                    Ok(block) if block.disturbance.is_contaminated(norm(&series[at])) => {
+                        if spare > 0 {
+                            spare -= 1;
+                            series[at].discarded += 1;
+                            progress.extend(4);
+                            continue;
+                        }
+                        series[at].disturbed += 1;
+                        series[at].blocks.push(block);
+                    }
+                    Ok(block) => series[at].blocks.push(block),
+                    Err(trouble) => series[at].trouble = Some(trouble),
+                }
+                break;
+            }
+        }
+    }
+    Ok(series)
+}
+
+/// Which layout each block draws: the stage's seeds, repeated as often as needed, in random order.
+fn seeds(stage: Stage, random: &mut Random) -> Vec<u64> {
+    if stage.links <= 1 {
+        return vec![0; stage.blocks];
+    }
+    let mut seeds: Vec<u64> = (0..stage.blocks).map(|block| (block % stage.links) as u64 + 1).collect();
+    random.shuffle(&mut seeds);
+    seeds
+}
+
+/// The benchmark's usual rate of forced context switches, once three blocks say so.
+fn norm(series: &Series) -> Option<f64> {
+    let rates: Vec<f64> = series.blocks.iter().filter_map(|block| block.disturbance.involuntary_per_s).collect();
+    if rates.len() < 3 { None } else { stats::median(&rates) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layout_is_drawn_equally_often() {
+        let mut random = Random::new(3);
+        let mut drawn = seeds(Stage { blocks: 12, links: 4 }, &mut random);
+        drawn.sort_unstable();
+        assert_eq!(drawn, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
+        assert_eq!(seeds(Stage { blocks: 3, links: 1 }, &mut random), [0, 0, 0]);
+    }
+}

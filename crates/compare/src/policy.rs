@@ -1,0 +1,173 @@
+//! `assay.toml` at the workspace's root: what people decided about benchmarks, with a reason and an end.
+//!
+//! ```toml
+//! [accepted]                      # known regressions: reported, never failing, until the date
+//! "gemm/f32/…/auto" = { reason = "bounds checks, see #12", until = "2027-01-31" }
+//!
+//! [removed]                       # benchmarks that are meant to be gone
+//! "gemm/old" = { reason = "replaced by gemm/f32", until = "2027-01-31" }
+//!
+//! [metrics]                       # growth that the rules allow, as fractions
+//! peak_rss = 0.05
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::exit::usage;
+use crate::judge::Verdict;
+use crate::report::{Row, Rules};
+
+/// Name of the file.
+pub const FILE: &str = "assay.toml";
+
+/// The decisions.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    accepted: BTreeMap<String, Decision>,
+    removed: BTreeMap<String, Decision>,
+    metrics: Metrics,
+}
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decision {
+    reason: String,
+    /// `YYYY-MM-DD`; the decision no longer counts after this day.
+    until: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Metrics {
+    allocations: Option<f64>,
+    peak_rss: Option<f64>,
+    program: Option<f64>,
+    program_gates: Option<bool>,
+    instructions: Option<f64>,
+}
+
+impl Policy {
+    /// Reads the file of the workspace in `root`; none is an empty policy.
+    pub fn read(root: &Path) -> Result<Self> {
+        let path = root.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text).with_context(|| format!("in {}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let policy: Policy = toml::from_str(text).map_err(|error| usage(error.to_string()))?;
+        for (id, decision) in policy.accepted.iter().chain(&policy.removed) {
+            let date: Result<jiff::civil::Date, _> = decision.until.parse();
+            if date.is_err() || decision.reason.trim().is_empty() {
+                return Err(usage(format!("\"{id}\" needs a reason and a date `until = \"YYYY-MM-DD\"`")));
+            }
+        }
+        Ok(policy)
+    }
+
+    /// Adds a decision of the command line, `ID=REASON`, valid for this run.
+    pub fn accept(&mut self, text: &str) -> Result<()> {
+        let (id, reason) = text
+            .split_once('=')
+            .filter(|(id, reason)| !id.trim().is_empty() && !reason.trim().is_empty())
+            .ok_or_else(|| usage(format!("--accept takes ID=REASON, not `{text}`")))?;
+        let decision = Decision { reason: reason.trim().to_owned(), until: "9999-12-31".to_owned() };
+        self.accepted.insert(id.trim().to_owned(), decision);
+        Ok(())
+    }
+
+    /// Rules for the metrics beside time.
+    pub fn rules(&self) -> Rules {
+        let default = Rules::default();
+        Rules {
+            allocations: self.metrics.allocations.unwrap_or(default.allocations),
+            peak_rss: self.metrics.peak_rss.unwrap_or(default.peak_rss),
+            program: self.metrics.program.unwrap_or(default.program),
+            program_gates: self.metrics.program_gates.unwrap_or(default.program_gates),
+            instructions: self.metrics.instructions.unwrap_or(default.instructions),
+        }
+    }
+
+    /// Marks the rows that a decision covers on `today` (`YYYY-MM-DD`); returns remarks about decisions that ran out
+    /// or meet no benchmark. An id `*` covers every row.
+    pub fn apply(&self, rows: &mut [Row], today: &str) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for (table, decisions) in [("accepted", &self.accepted), ("removed", &self.removed)] {
+            for (id, decision) in decisions {
+                if decision.until.as_str() < today {
+                    remarks.push(format!("the decision on {id} in [{table}] ran out on {}", decision.until));
+                    continue;
+                }
+                let mut met = false;
+                for row in rows.iter_mut().filter(|row| row.id == *id || id == "*") {
+                    met = true;
+                    let covers = match table {
+                        "removed" => row.verdict == Verdict::Gone,
+                        // Wrong output is never acceptable, whoever says so.
+                        _ => row.exit() == crate::exit::Exit::Regression,
+                    };
+                    if covers {
+                        row.accepted = Some(decision.reason.clone());
+                    }
+                }
+                if !met {
+                    remarks.push(format!("the decision on {id} in [{table}] meets no benchmark of this run"));
+                }
+            }
+        }
+        remarks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use crate::report::example_entry;
+
+    const TEXT: &str = "[accepted]\n\"slow|er\" = { reason = \"known\", until = \"2026-12-31\" }\n\
+        \"broken\" = { reason = \"hush\", until = \"2026-12-31\" }\n[metrics]\npeak_rss = 0.5\n";
+
+    #[test]
+    fn an_accepted_regression_passes_until_its_date_and_wrong_output_never_does() {
+        let policy = Policy::parse(TEXT).unwrap();
+        let mut rows = example_entry().rows;
+        assert_eq!(policy.apply(&mut rows, "2026-06-01"), Vec::<String>::new());
+        assert_eq!((rows[0].exit(), rows[0].accepted.as_deref()), (Exit::Fine, Some("known")));
+        assert_eq!(rows[3].exit(), Exit::Invalid, "an invalid row cannot be accepted");
+        let mut rows = example_entry().rows;
+        assert!(policy.apply(&mut rows, "2027-01-01")[0].contains("ran out"));
+        assert_eq!(rows[0].exit(), Exit::Regression);
+        assert_eq!(policy.rules().peak_rss, 0.5);
+    }
+
+    #[test]
+    fn malformed_policies_are_usage_errors() {
+        for text in [
+            "[accepted]\nx = { reason = \"y\" }",
+            "[accepted]\nx = { reason = \"\", until = \"2026-01-01\" }",
+            "[other]",
+            "[accepted]\nx = { reason = \"y\", until = \"soon\" }",
+        ] {
+            assert_eq!(crate::exit::of_error(&Policy::parse(text).unwrap_err()), Exit::Usage, "{text}");
+        }
+        assert!(Policy::default().accept("no reason").is_err());
+    }
+
+    #[test]
+    fn unmatched_decisions_are_mentioned() {
+        let mut policy = Policy::default();
+        policy.accept("nothing=because").unwrap();
+        assert!(policy.apply(&mut example_entry().rows, "2026-01-01")[0].contains("meets no benchmark"));
+    }
+}

@@ -1,0 +1,187 @@
+//! A finished comparison: the unit that is printed, logged and checked.
+
+use machine::Fingerprint;
+use serde::{Deserialize, Serialize};
+
+use super::row::Row;
+use crate::exit::Exit;
+
+/// Version of the data.
+pub const SCHEMA: u32 = 1;
+/// Version of the rendering: an entry of another one is checked by its kept text instead of by rendering it again.
+pub const RENDER: u32 = 1;
+
+/// A side's revision as the log keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Commit id.
+    pub commit: String,
+    /// Short id and subject.
+    pub label: String,
+    /// Whether it is a snapshot of uncommitted work.
+    pub dirty: bool,
+    /// First line of `rustc --version` that built it.
+    pub rustc: String,
+}
+
+/// How the numbers came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Method {
+    /// Blocks per benchmark of the stage that tests.
+    pub blocks: usize,
+    /// Blocks of a screen, if there was one.
+    pub screen_blocks: Option<usize>,
+    /// Layouts per side; 1 is a single link.
+    pub links: usize,
+    /// Benchmarks in the family that Holm corrects for.
+    pub family: usize,
+    /// Warm-up of each process. Seconds.
+    pub warm_up_s: f64,
+    /// Aim of each process's measurement. Seconds.
+    pub measurement_s: f64,
+    /// Seed of the schedule.
+    pub seed: u64,
+    /// Blocks that were measured again because the machine was disturbed.
+    pub discarded: usize,
+    /// Blocks that count although it was.
+    pub disturbed: usize,
+    /// Smallest p that this number of blocks can attain.
+    pub smallest_p: f64,
+}
+
+/// A finished comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// See [`SCHEMA`].
+    pub schema: u32,
+    /// See [`RENDER`].
+    pub render: u32,
+    /// Unique name of the entry.
+    pub id: String,
+    /// Group in the log.
+    pub title: String,
+    /// What changed, in the user's words.
+    pub change: String,
+    /// When it ended, UTC, as in `2026-01-31 12:34:56`.
+    pub at: String,
+    /// Machine class.
+    pub machine_class: String,
+    /// The machine.
+    pub fingerprint: Fingerprint,
+    /// Before; `None` for the first entry under a title.
+    pub base: Option<Revision>,
+    /// After.
+    pub head: Revision,
+    /// How it was measured; `None` if nothing had to be.
+    pub method: Option<Method>,
+    /// The benchmarks.
+    pub rows: Vec<Row>,
+    /// Remarks.
+    pub notes: Vec<String>,
+    /// Whether the run's own null control fired, or contamination passed its bound: then there is no verdict.
+    pub contaminated: Option<String>,
+    /// Time spent measuring. Seconds.
+    pub measured_s: f64,
+    /// The command that repeats it.
+    pub command: String,
+}
+
+impl Entry {
+    /// What the command ends with. A contaminated run blocks nobody for being slow, but wrong output stays wrong.
+    pub fn exit(&self) -> Exit {
+        let rows = self.rows.iter().map(Row::exit).fold(Exit::Fine, Exit::max);
+        match (&self.contaminated, rows) {
+            (Some(_), Exit::Fine | Exit::Regression) => Exit::NoVerdict,
+            _ => rows,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::bench::{Key, RawId};
+    use crate::judge::{Finding, Margin, Verdict, confirmed};
+
+    /// A small entry with one row of each important kind, for tests.
+    pub(crate) fn example() -> Entry {
+        let key = |group: &str| Key {
+            package: "p".into(),
+            target: "t".into(),
+            raw: RawId { group: group.into(), function: None, value: None },
+            occurrence: 0,
+        };
+        let margin = Margin { ratio: 0.03, noise: None };
+        let around = |center: f64| -> Vec<f64> { (0..12).map(|i| center + 0.001 * (f64::from(i) - 5.5)).collect() };
+        let family = [(around(0.12), margin), (around(-0.2), margin), (around(0.0), margin)];
+        let findings: Vec<Finding> = confirmed(&family);
+        let mut rows: Vec<Row> = findings
+            .iter()
+            .zip(["slow|er", "faster", "same"])
+            .zip(&family)
+            .map(|((finding, name), (blocks, _))| {
+                let mut row = Row::new(&key(name), 1, Verdict::New, "");
+                row.set_finding(finding, margin, 3);
+                row.blocks.clone_from(blocks);
+                row
+            })
+            .collect();
+        rows.push(Row::new(&key("broken"), 1, Verdict::Invalid, "wrong output: element 3 is 1.5, not 1.0"));
+        Entry {
+            schema: SCHEMA,
+            render: RENDER,
+            id: "20260131T123456-0a1b2c".into(),
+            title: "Title".into(),
+            change: "a change".into(),
+            at: "2026-01-31 12:34:56".into(),
+            machine_class: "test-machine-00000000".into(),
+            fingerprint: Fingerprint::collect(),
+            base: Some(Revision {
+                commit: "a".repeat(40),
+                label: "aaaaaaaaaa old".into(),
+                dirty: false,
+                rustc: "rustc 1.95.0".into(),
+            }),
+            head: Revision {
+                commit: "b".repeat(40),
+                label: "bbbbbbbbbb new".into(),
+                dirty: true,
+                rustc: "rustc 1.95.0".into(),
+            },
+            method: Some(Method {
+                blocks: 12,
+                screen_blocks: None,
+                links: 12,
+                family: 3,
+                warm_up_s: 0.05,
+                measurement_s: 0.2,
+                seed: 7,
+                discarded: 1,
+                disturbed: 0,
+                smallest_p: record::stats::smallest_p(12),
+            }),
+            rows,
+            notes: vec!["a note".into()],
+            contaminated: None,
+            measured_s: 63.0,
+            command: "cargo xtask compare --title Title --change 'a change'".into(),
+        }
+    }
+
+    #[test]
+    fn contamination_silences_slow_but_not_wrong() {
+        let mut entry = example();
+        assert_eq!(entry.exit(), Exit::Invalid);
+        entry.rows.retain(|row| row.verdict != Verdict::Invalid);
+        assert_eq!(entry.exit(), Exit::Regression);
+        entry.contaminated = Some("the null fired".into());
+        assert_eq!(entry.exit(), Exit::NoVerdict);
+    }
+
+    #[test]
+    fn data_survive_a_round_trip() {
+        let entry = example();
+        let line = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&line).unwrap(), entry);
+    }
+}

@@ -1,0 +1,232 @@
+//! Slots: where each side of a comparison is checked out and built.
+//!
+//! A slot is a git worktree with a target directory of its own. Two worktrees must never share one: cargo hashes
+//! workspace paths relative to the workspace and compares modification times, so it would call the second side's
+//! artifacts fresh and hand out the first side's binary. Slots live in the user's cache directory, outside every
+//! checkout (a slot inside one would merge that checkout's `.cargo/config.toml`), and are kept between comparisons, so
+//! that the next one rebuilds only what changed. The two paths are equally long: path length shifts the stack.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::command;
+use crate::repo::{Git, Snapshot};
+
+/// The two slots of one clone.
+#[derive(Debug)]
+pub struct Slots {
+    root: PathBuf,
+}
+
+/// One side: a checked-out revision and where it is built.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    directory: PathBuf,
+}
+
+impl Slots {
+    /// The slots of the clone that `git` belongs to, below the tool's cache directory.
+    pub fn open(cache: &Path, git: &Git) -> Result<Self> {
+        let common = git.common_dir();
+        let name = git.top().file_name().map_or_else(|| "workspace".into(), |name| name.to_string_lossy().into_owned());
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(24).collect();
+        let mut hasher = DefaultHasher::new();
+        common.hash(&mut hasher);
+        let root = cache.join(format!("{name}-{:08x}", hasher.finish() as u32));
+        fs::create_dir_all(&root).with_context(|| format!("failed to make {}; is the disk full?", root.display()))?;
+        Ok(Self { root })
+    }
+
+    /// Where everything of this clone lives.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Removes both slots, and git's knowledge of their worktrees.
+    pub fn clean(&self, git: &Git) -> Result<()> {
+        if self.root.exists() {
+            fs::remove_dir_all(&self.root).with_context(|| format!("failed to remove {}", self.root.display()))?;
+        }
+        git.read(&["worktree", "prune"]).map(drop)
+    }
+
+    /// Checks out both sides. The slot that holds a side's revision already, from an earlier comparison, is given to
+    /// that side, so that yesterday's head is not built again as today's base.
+    pub fn check_out(&self, git: &Git, base: &Snapshot, head: &Snapshot) -> Result<(Slot, Slot)> {
+        let [a, b] = [self.slot("a"), self.slot("b")];
+        let swap =
+            b.commit().is_some_and(|held| held == base.commit) || a.commit().is_some_and(|held| held == head.commit);
+        let (for_base, for_head) = if swap && base != head { (b, a) } else { (a, b) };
+        for_base.check_out(git, &base.commit, &for_head)?;
+        for_head.check_out(git, &head.commit, &for_base)?;
+        Ok((for_base, for_head))
+    }
+
+    /// Checks out one side alone, for the first entry under a title.
+    pub fn check_out_one(&self, git: &Git, head: &Snapshot) -> Result<Slot> {
+        let [a, b] = [self.slot("a"), self.slot("b")];
+        let (slot, other) = if b.commit().is_some_and(|held| held == head.commit) { (b, a) } else { (a, b) };
+        slot.check_out(git, &head.commit, &other)?;
+        Ok(slot)
+    }
+
+    fn slot(&self, letter: &str) -> Slot {
+        Slot { directory: self.root.join(letter) }
+    }
+}
+
+impl Slot {
+    /// The work tree.
+    pub fn tree(&self) -> PathBuf {
+        self.directory.join("tree")
+    }
+
+    /// The target directory.
+    pub fn target(&self) -> PathBuf {
+        self.directory.join("target")
+    }
+
+    /// Where built programs are copied, out of the next build's way.
+    pub fn programs(&self) -> PathBuf {
+        self.directory.join("programs")
+    }
+
+    /// The commit that is checked out here, as far as the last checkout got to its end.
+    fn commit(&self) -> Option<String> {
+        Some(fs::read_to_string(self.directory.join("commit")).ok()?.trim().to_owned())
+    }
+
+    fn check_out(&self, git: &Git, commit: &str, other: &Slot) -> Result<()> {
+        let tree = self.tree();
+        if !self.is_worktree(git) {
+            let _ = fs::remove_dir_all(&tree);
+            fs::create_dir_all(&self.directory)
+                .with_context(|| format!("failed to make {}", self.directory.display()))?;
+            // Before the checkout: artifacts copied now are older than every source file that is checked out next,
+            // so cargo rebuilds the workspace's own crates and keeps the dependencies.
+            if !self.target().exists() && other.target().exists() {
+                copy_tree(&other.target(), &self.target());
+            }
+            git.read(&["worktree", "prune"])?;
+            let path = tree.to_str().context("the cache directory's path is not UTF-8")?;
+            git.read(&[
+                "-c",
+                "core.hooksPath=/dev/null",
+                "worktree",
+                "add",
+                "--detach",
+                "--force",
+                "--no-checkout",
+                path,
+                commit,
+            ])
+            .context("failed to make a worktree")?;
+        }
+        let _ = fs::remove_file(self.directory.join("commit"));
+        self.remove_stale_lock()?;
+        self.git(&["checkout", "--quiet", "--detach", "--force", commit])?;
+        self.git(&["clean", "--quiet", "-ffdx"])?;
+        if tree.join(".gitmodules").exists() {
+            self.git(&["submodule", "--quiet", "update", "--init", "--recursive", "--force"])
+                .context("failed to fetch the submodules of a revision")?;
+        }
+        fs::write(self.directory.join("commit"), commit).context("failed to write into the slot; is the disk full?")
+    }
+
+    /// Whether the tree is a worktree of this very repository.
+    fn is_worktree(&self, git: &Git) -> bool {
+        let found = Git::discover(&self.tree());
+        let same = |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+        found.is_ok_and(|found| same(found.common_dir(), git.common_dir()) && same(found.top(), &self.tree()))
+    }
+
+    /// A killed git leaves its lock behind. Only one comparison runs at a time on a machine, so nobody holds it.
+    fn remove_stale_lock(&self) -> Result<()> {
+        let path = self.git(&["rev-parse", "--path-format=absolute", "--git-path", "index.lock"])?;
+        let _ = fs::remove_file(path);
+        Ok(())
+    }
+
+    fn git(&self, args: &[&str]) -> Result<String> {
+        let mut command: Command = command::in_directory("git", &self.tree());
+        command.env("GIT_TERMINAL_PROMPT", "0").args([
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "advice.detachedHead=false",
+        ]);
+        Ok(command::stdout_of(command.args(args))?.trim_end().to_owned())
+    }
+}
+
+/// Copies a directory with its modification times; a failure only costs a longer build.
+fn copy_tree(from: &Path, to: &Path) {
+    let copied = command::run(Command::new("cp").args(["-a", "--reflink=auto", "--"]).arg(from).arg(to));
+    if copied.is_err() {
+        let _ = fs::remove_dir_all(to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::fresh_repository;
+
+    fn two_commits() -> (tempfile::TempDir, Git, Snapshot, Snapshot) {
+        let (directory, git) = fresh_repository();
+        let first = Snapshot::of_commit(&git, git.commit("HEAD").unwrap().unwrap()).unwrap();
+        fs::write(directory.path().join("a.txt"), "two\n").unwrap();
+        git.read(&["commit", "--quiet", "-am", "second"]).unwrap();
+        let second = Snapshot::of_commit(&git, git.commit("HEAD").unwrap().unwrap()).unwrap();
+        (directory, git, first, second)
+    }
+
+    fn text(slot: &Slot) -> String {
+        fs::read_to_string(slot.tree().join("a.txt")).unwrap()
+    }
+
+    #[test]
+    fn both_sides_are_checked_out_and_paths_are_equally_long() {
+        let (_directory, git, first, second) = two_commits();
+        let cache = tempfile::tempdir().unwrap();
+        let slots = Slots::open(cache.path(), &git).unwrap();
+        let (base, head) = slots.check_out(&git, &first, &second).unwrap();
+        assert_eq!((text(&base).as_str(), text(&head).as_str()), ("one\n", "two\n"));
+        assert_eq!(base.tree().as_os_str().len(), head.tree().as_os_str().len());
+    }
+
+    #[test]
+    fn yesterdays_head_stays_where_it_is_as_todays_base() {
+        let (_directory, git, first, second) = two_commits();
+        let cache = tempfile::tempdir().unwrap();
+        let slots = Slots::open(cache.path(), &git).unwrap();
+        let (_, head) = slots.check_out(&git, &first, &second).unwrap();
+        let (base, other) = slots.check_out(&git, &second, &first).unwrap();
+        assert_eq!(base.tree(), head.tree());
+        assert_eq!(text(&other), "one\n");
+    }
+
+    #[test]
+    fn leftovers_of_a_killed_run_do_not_matter() {
+        let (_directory, git, first, second) = two_commits();
+        let cache = tempfile::tempdir().unwrap();
+        let slots = Slots::open(cache.path(), &git).unwrap();
+        let (base, _) = slots.check_out(&git, &first, &second).unwrap();
+        fs::write(base.tree().join("a.txt"), "half written").unwrap();
+        fs::write(base.tree().join("stray"), "").unwrap();
+        let lock = base.git(&["rev-parse", "--path-format=absolute", "--git-path", "index.lock"]).unwrap();
+        fs::write(lock, "").unwrap();
+        let (base, head) = slots.check_out(&git, &first, &second).unwrap();
+        assert_eq!((text(&base).as_str(), text(&head).as_str()), ("one\n", "two\n"));
+        assert!(!base.tree().join("stray").exists());
+        fs::remove_dir_all(head.tree()).unwrap();
+        let (_, head) = slots.check_out(&git, &first, &second).unwrap();
+        assert_eq!(text(&head), "two\n");
+        slots.clean(&git).unwrap();
+        assert_eq!(git.read(&["worktree", "list"]).unwrap().lines().count(), 1);
+    }
+}
