@@ -1,1 +1,299 @@
-//! Glue.
+//! The criterion glue: declares a bench, proves it, lets criterion time it, and writes down what the time means.
+//!
+//! ```no_run
+//! use proof::bench::{Bench, Ceiling, Subject};
+//! use record::Work;
+//! # fn subject() -> Box<dyn Subject> { unimplemented!() }
+//!
+//! #[global_allocator]
+//! static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
+//!
+//! fn main() {
+//!     proof::bench::main(|suite| {
+//!         let bench = Bench {
+//!             group: "gemm/gemm/f32".into(),
+//!             function: "m512-n512-k512/resident/t1".into(),
+//!             value: "cpu-avx2".into(),
+//!             tier: 1,
+//!             work: Work { flops: Some(2.0 * 512.0_f64.powi(3)), ..Work::default() },
+//!             throughput: None,
+//!             ceiling: Ceiling::Fma { isa: machine::isa::Isa::Avx2, threads: 1 },
+//!         };
+//!         suite.bench(bench, || subject());
+//!     });
+//! }
+//! ```
+//!
+//! What happens to one id, in this order:
+//!
+//! 1. It is declared: with rows asked for, a `declared` row is appended, whether or not criterion's filter selects the id. A run whose
+//!    filter matches nothing therefore lists every id with its tier.
+//! 2. If criterion selects it, `setup` runs, once, and [`Subject::prove`] after it. A failed proof appends a `failed` row and panics:
+//!    wrong code is never timed.
+//! 3. Criterion warms up and measures through [`Subject::time`]. Bursts of the ceiling, each as long as one call of the kernel (0.1 to 20 ms), some
+//!    12 ms in all, run after the first warm-up call and once more when criterion is done, so that the kernel's share of the
+//!    ceiling is a pair of figures from one process.
+//! 4. A `proved` row is appended.
+//!
+//! Which batches count: criterion converts the time of every batch that it records, and of no warm-up batch, to a number through
+//! its `Measurement`. The glue supplies that `Measurement`, so `rate_per_s` and `allocations` come from exactly the batches in
+//! criterion's sample: the median time per iteration, and the smallest number of allocations per iteration (rounded down; what
+//! only some batches do is not the steady state). Fewer than two such batches, as under `--test` or `--profile-time`, are no
+//! measurement: rate, ceiling and allocations stay `None`.
+//!
+//! Two environment variables, read here because this is the `main` of every bench binary:
+//!
+//! - `ASSAY_ROWS=FILE`: append rows to this file. Without it nothing is written and no ceiling is measured.
+//! - `ASSAY_INJECT=ID=+5%` (several separated by `;`, `*` for every id): spin for that share of each batch's time and count the spin as
+//!   part of it. A calibrated slowdown, to test that a comparison finds it.
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use machine::ceiling::Level;
+use machine::isa::Isa;
+use machine::kernel::Ran;
+use record::{BenchRow, Proof, SCHEMA, SourceLine, State, Unit, Work, jsonl};
+
+mod batches;
+mod ceilings;
+mod ids;
+mod inject;
+
+use batches::{Batches, Recorder};
+use ceilings::Ceilings;
+use ids::Ids;
+use inject::Injection;
+
+const WARM_UP: Duration = Duration::from_millis(500);
+const MEASUREMENT: Duration = Duration::from_secs(1);
+const SAMPLE_SIZE: usize = 20;
+
+/// A kernel on one case, with its inputs and output in memory: what a bench times.
+pub trait Subject {
+    /// Runs the kernel and checks its output against something of higher precision; costs no more than the timed work and 0.3 s.
+    /// A wrong output is reported in [`Proof::failure`]; [`compare::proof`](crate::compare::proof) makes one from the outcome of a check.
+    fn prove(&mut self) -> Proof;
+
+    /// Runs the kernel `iters` times and returns how long that took.
+    fn time(&mut self, iters: u64) -> Duration;
+
+    /// What ran, as reported by the code that ran. Asked after [`prove`](Self::prove) and after the timing.
+    fn ran(&self) -> Ran;
+}
+
+/// The limit that a bench is judged against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ceiling {
+    /// f32 multiply-adds on registers, FLOP/s.
+    Fma {
+        /// Instruction set of the loop.
+        isa: Isa,
+        /// Threads of the loop.
+        threads: usize,
+    },
+    /// Reading from one level of the memory hierarchy, B/s.
+    Read {
+        /// The level that the bench's operands lie in.
+        level: Level,
+        /// Threads of the loop.
+        threads: usize,
+    },
+    /// None of them applies.
+    None,
+}
+
+impl Ceiling {
+    /// Unit of the ceiling, and of the rate that stands against it.
+    pub fn unit(self) -> Option<Unit> {
+        match self {
+            Ceiling::Fma { .. } => Some(Unit::FlopPerSecond),
+            Ceiling::Read { .. } => Some(Unit::BytesPerSecond),
+            Ceiling::None => None,
+        }
+    }
+}
+
+/// The declaration of one bench.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// First part of criterion's id: crate, op and type. At most 64 bytes, as the other two; the whole id at most 100.
+    pub group: String,
+    /// Second part: shape, regime and threads.
+    pub function: String,
+    /// Third part: the kernel.
+    pub value: String,
+    /// 1 for the dozen that a comparison measures by default; 2 and 3 for breadth.
+    pub tier: u8,
+    /// Work of one iteration.
+    pub work: Work,
+    /// What criterion's own output shows per second.
+    pub throughput: Option<Throughput>,
+    /// The limit to measure beside it.
+    pub ceiling: Ceiling,
+}
+
+/// The benches of one binary.
+pub struct Suite {
+    criterion: Criterion<Recorder>,
+    batches: Rc<RefCell<Batches>>,
+    ids: Ids,
+    ceilings: Ceilings,
+    injection: Injection,
+    rows: Option<PathBuf>,
+}
+
+/// Runs the benches that `register` declares: the whole `main` of a bench binary. Takes criterion's command line.
+///
+/// Defaults: 0.5 s of warm-up, 1 s of measurement, 20 samples; the command line overrides them.
+///
+/// # Panics
+/// When a proof fails, when rows cannot be written, when `ASSAY_INJECT` cannot be read, and as [`Suite::bench`] does.
+pub fn main(register: impl FnOnce(&mut Suite)) {
+    let rows = std::env::var_os("ASSAY_ROWS").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let wanted = std::env::var("ASSAY_INJECT").unwrap_or_default();
+    let injection = wanted.parse().unwrap_or_else(|e| panic!("ASSAY_INJECT={wanted}: {e}"));
+    let batches = Rc::<RefCell<Batches>>::default();
+    let criterion = Criterion::default()
+        .warm_up_time(WARM_UP)
+        .measurement_time(MEASUREMENT)
+        .sample_size(SAMPLE_SIZE)
+        .with_measurement(Recorder::new(Rc::clone(&batches)))
+        .configure_from_args();
+    let (ids, ceilings) = (Ids::default(), Ceilings::default());
+    let mut suite = Suite { criterion, batches, ids, ceilings, injection, rows };
+    register(&mut suite);
+    suite.criterion.final_summary();
+}
+
+impl Suite {
+    /// Declares a bench; proves and times it if criterion selects its id. `setup` makes its inputs and runs at most once.
+    ///
+    /// # Panics
+    /// When a part of the id exceeds 64 bytes or is empty, the whole exceeds 100 bytes, or the id or its directory is taken; when the proof
+    /// fails; when a row cannot be written.
+    #[track_caller]
+    pub fn bench<'a>(&mut self, bench: Bench, setup: impl FnOnce() -> Box<dyn Subject + 'a>) {
+        if let Err(refused) = self.ids.declare(&bench.group, &bench.function, &bench.value) {
+            panic!("{refused}");
+        }
+        let mut row = declared(&bench, Location::caller());
+        self.append(&row);
+        let id = row.id();
+        let slowdown = self.injection.share(&id);
+        self.batches.borrow_mut().clear();
+        self.ceilings.clear();
+
+        let Self { criterion, batches, ceilings, rows, .. } = self;
+        let (mut setup, mut subject) = (Some(setup), None);
+        let mut group = criterion.benchmark_group(&bench.group);
+        if let Some(throughput) = bench.throughput {
+            group.throughput(throughput);
+        }
+        // Called once per batch: doubling batches of warm-up, then the samples.
+        group.bench_function(BenchmarkId::new(&bench.function, &bench.value), |bencher| {
+            if let Some(setup) = setup.take() {
+                subject = Some(proved(setup(), &id, &mut row, rows.as_ref()));
+            } else if rows.is_some() {
+                // After one call, so that a run of one call (`--test`) does not pay for a ceiling, and its length is known.
+                ceilings.before(bench.ceiling, batches.borrow().first_call());
+            }
+            let Some(subject) = &mut subject else { return };
+            bencher.iter_custom(|iters| batches.borrow_mut().run(subject.as_mut(), iters, slowdown));
+        });
+        if let Some(subject) = subject {
+            let batches = self.batches.borrow();
+            row.state = State::Proved;
+            row.ran = subject.ran().fields();
+            if batches.is_measured() {
+                row.allocations = batches.allocations();
+                row.ceiling = ceilings.after();
+                row.rate_per_s = bench.ceiling.unit().and_then(|unit| batches.rate_per_s(&row.work, unit));
+            }
+            row.peak_rss_bytes = ceilings.peak_rss_bytes();
+            group.finish();
+            append(rows.as_ref(), &row);
+        }
+    }
+
+    fn append(&self, row: &BenchRow) {
+        append(self.rows.as_ref(), row);
+    }
+}
+
+/// Proves `subject` and notes the figures in `row`; does not return from a failed proof.
+fn proved<'a>(
+    mut subject: Box<dyn Subject + 'a>,
+    id: &str,
+    row: &mut BenchRow,
+    rows: Option<&PathBuf>,
+) -> Box<dyn Subject + 'a> {
+    let proof = subject.prove();
+    let failure = proof.failure.clone();
+    row.proof = Some(proof);
+    if let Some(failure) = failure {
+        let ran = subject.ran();
+        row.state = State::Failed;
+        row.ran = ran.fields();
+        append(rows, row);
+        panic!("{id}: the output of kernel {} ({}) is wrong; not timed. {failure}", ran.kernel, ran.isa);
+    }
+    subject
+}
+
+fn declared(bench: &Bench, at: &Location<'_>) -> BenchRow {
+    BenchRow {
+        schema: SCHEMA,
+        state: State::Declared,
+        group: bench.group.clone(),
+        function: Some(bench.function.clone()),
+        value: Some(bench.value.clone()),
+        tier: bench.tier,
+        source: Some(SourceLine { file: without_detours(at.file()), line: at.line() }),
+        proof: None,
+        ran: Default::default(),
+        work: bench.work,
+        ceiling: None,
+        rate_per_s: None,
+        allocations: None,
+        peak_rss_bytes: None,
+    }
+}
+
+fn append(rows: Option<&PathBuf>, row: &BenchRow) {
+    let Some(path) = rows else { return };
+    if let Err(e) = jsonl::append(path, row) {
+        panic!("ASSAY_ROWS: {e}");
+    }
+}
+
+/// `crates/gemm/../../benches/gemm.rs`, as a bench outside its crate is compiled, is `benches/gemm.rs`.
+fn without_detours(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." if parts.last().is_some_and(|last| !last.is_empty() && *last != "..") => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lose_their_detours() {
+        assert_eq!(without_detours("crates/gemm/../../benches/gemm.rs"), "benches/gemm.rs");
+        assert_eq!(without_detours("benches/./gemm.rs"), "benches/gemm.rs");
+        assert_eq!(without_detours("/abs/../x.rs"), "/x.rs");
+        assert_eq!(without_detours("../../x.rs"), "../../x.rs");
+    }
+}

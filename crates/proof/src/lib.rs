@@ -1,7 +1,7 @@
 //! Proves that a kernel is right before criterion times it.
 //!
 //! A number from a benchmark is worth nothing when the output was wrong, so the check and the timing live in one process: the
-//! glue in [`bench`] runs the check first, stores its figures beside the time, and never times what failed.
+//! glue in [`mod@bench`] runs the check first, stores its figures beside the time, and never times what failed.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | [`compare`] | element-wise and norm tests with tolerances derived from the length of the sums |
 //! | [`product`] | a proof of C = αAB + βC₀ that costs less than the product |
 //! | [`alloc`] | an allocator that counts |
-//! | [`bench`] | declares, proves, times and records benches |
+//! | [`mod@bench`] | declares, proves, times and records benches |
 //!
 //! Every comparison is written `!(error <= tolerance)`, so that NaN fails. A check that could not fail would be worse than none:
 //! the tests of this crate feed every check with wrong kernels.

@@ -20,71 +20,16 @@ use crate::guarded::Guarded;
 use crate::input::Random;
 
 mod exact;
+mod freivalds;
+mod matrix;
 
-use exact::Exact;
+use freivalds::{VECTORS, add, norm, pass, signs};
+pub use matrix::{Matrix, Transposed, View, row_major};
 
-/// Vectors of the Freivalds test.
-const VECTORS: usize = 8;
 /// Elements drawn at random.
 const SAMPLES: usize = 512;
 /// Up to this many multiply-adds every element is compared: some 10 ms.
 const CHEAP: usize = 1 << 23;
-
-/// One number per vector of the Freivalds test.
-type Lanes = [f64; VECTORS];
-
-/// A matrix to read from, whatever its type and layout.
-pub trait Matrix {
-    /// Rows and columns.
-    fn shape(&self) -> (usize, usize);
-
-    /// The element at `row` and `column`, both within the shape.
-    fn at(&self, row: usize, column: usize) -> f64;
-
-    /// Copies a row to `out`, which has as many elements as the matrix has columns.
-    fn row(&self, row: usize, out: &mut [f64]) {
-        for (column, value) in out.iter_mut().enumerate() {
-            *value = self.at(row, column);
-        }
-    }
-}
-
-/// A matrix given by its shape and a function of row and column.
-///
-/// ```
-/// use proof::product::{Matrix, View};
-/// let memory = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0];
-/// let transposed = View::new(3, 2, |i, j| f64::from(memory[j * 3 + i]));
-/// assert_eq!(transposed.at(2, 1), 6.0);
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct View<F> {
-    rows: usize,
-    columns: usize,
-    at: F,
-}
-
-impl<F: Fn(usize, usize) -> f64> View<F> {
-    /// `rows` × `columns` elements, read by `at(row, column)`.
-    pub fn new(rows: usize, columns: usize, at: F) -> Self {
-        Self { rows, columns, at }
-    }
-}
-
-impl<F: Fn(usize, usize) -> f64> Matrix for View<F> {
-    fn shape(&self) -> (usize, usize) {
-        (self.rows, self.columns)
-    }
-
-    fn at(&self, row: usize, column: usize) -> f64 {
-        (self.at)(row, column)
-    }
-}
-
-/// A row-major f32 matrix, `ld` elements from row to row. Reading beyond `memory` panics.
-pub fn row_major(memory: &[f32], rows: usize, columns: usize, ld: usize) -> View<impl Fn(usize, usize) -> f64> {
-    View::new(rows, columns, move |i, j| f64::from(memory[i * ld + j]))
-}
 
 /// What C should be: αAB + βC₀.
 #[derive(Clone, Copy)]
@@ -118,11 +63,11 @@ impl Product<'_> {
         }
         let mut random = Random::new(seed);
         let row_share = self.freivalds(c, &mut random)?;
-        let exact = Exact::new(self);
         let mut worst = Worst::default();
-        let edges = exact.rows(c, &[0, m - 1], &mut worst) + exact.columns(c, &[0, n - 1], &mut worst);
+        let rows = exact::rows(self, c, &[0, m - 1], &mut worst);
+        let edges = rows + exact::columns(self, c, &[0, n - 1], &mut worst);
         for _ in 0..SAMPLES {
-            exact.element(c, random.below(m), random.below(n), &mut worst);
+            exact::element(self, c, random.below(m), random.below(n), &mut worst);
         }
         let checked = edges + SAMPLES as u64;
         let method = format!("freivalds {VECTORS} + {SAMPLES} samples + edges");
@@ -136,27 +81,24 @@ impl Product<'_> {
     /// # Errors
     /// As [`check`](Self::check); [`Mismatch::Total`] from the norm test.
     pub fn check_all(&self, c: &dyn Matrix) -> Result<Checked, Mismatch> {
-        let (m, n, k) = self.check_shapes(c)?;
+        let (m, n, _) = self.check_shapes(c)?;
         let method = "every element, f64";
         if m * n == 0 {
             return Ok(Checked { method: method.into(), error: 0.0, tolerance: 1.0, worst_index: None, checked: 0 });
         }
-        let exact = Exact::new(self);
         let mut worst = Worst::default();
-        let (mut actual, mut expected, mut all) = (vec![0.0; n], Vec::new(), Vec::new());
+        let (mut actual, mut expected, mut row) = (Vec::new(), Vec::new(), vec![0.0; n]);
         for i in 0..m {
-            let (values, magnitudes) = exact.row(i);
-            c.row(i, &mut actual);
-            for j in 0..n {
-                worst.see(i * n + j, actual[j], values[j], self.tolerance.element(magnitudes[j]));
+            c.row(i, &mut row);
+            for (j, (value, magnitude)) in exact::expected_rows(self, n, &[i]).concat().into_iter().enumerate() {
+                worst.see(i * n + j, row[j], value, self.tolerance.element(magnitude));
+                expected.push(value);
             }
-            expected.extend_from_slice(&values);
-            all.extend(actual.iter().map(|&v| v as f32));
+            actual.extend(row.iter().map(|&value| value as f32));
         }
         let share = worst.share;
         let passed = worst.judge(method, (m * n) as u64)?;
-        let scale = self.norm_scale(m, n, k);
-        let norm = check_norm(&all, &expected, scale, &self.tolerance)?;
+        let norm = check_norm(&actual, &expected, self.norm_scale(), &self.tolerance)?;
         Ok(Checked { error: share.max(norm.error / norm.tolerance), tolerance: 1.0, ..passed })
     }
 
@@ -201,19 +143,9 @@ impl Product<'_> {
         }
     }
 
-    fn norm_scale(&self, m: usize, n: usize, k: usize) -> f64 {
-        let norm = |matrix: &dyn Matrix, rows: usize, columns: usize| {
-            let mut row = vec![0.0; columns];
-            let mut square = 0.0;
-            for i in 0..rows {
-                matrix.row(i, &mut row);
-                square += dot(&row, &row);
-            }
-            f64::sqrt(square)
-        };
-        let (norm_a, norm_b) = if self.alpha == 0.0 { (0.0, 0.0) } else { (norm(self.a, m, k), norm(self.b, k, n)) };
-        let norm_c0 = self.old().map_or(0.0, |c0| norm(c0, m, n));
-        self.tolerance.norm_scale(self.alpha, norm_a, norm_b, self.beta, norm_c0)
+    fn norm_scale(&self) -> f64 {
+        let (norm_a, norm_b) = if self.alpha == 0.0 { (0.0, 0.0) } else { (norm(self.a), norm(self.b)) };
+        self.tolerance.norm_scale(self.alpha, norm_a, norm_b, self.beta, self.old().map_or(0.0, norm))
     }
 
     /// C₀ where it counts.
@@ -223,31 +155,25 @@ impl Product<'_> {
 
     /// Largest |residual| / bound over all rows and vectors.
     fn freivalds(&self, c: &dyn Matrix, random: &mut Random) -> Result<f64, Mismatch> {
-        let ((m, n), k) = (c.shape(), self.a.shape().1);
-        let x: Vec<Lanes> = (0..n).map(|_| signs(random.bits())).collect();
-        let (mut wide, mut deep) = (vec![0.0; n], vec![0.0; k]);
-        // Bx, and the norm of B on the way.
-        let (mut bx, mut square_b) = (vec![[0.0; VECTORS]; k], 0.0);
-        for (p, out) in bx.iter_mut().enumerate().filter(|_| self.alpha != 0.0) {
-            self.b.row(p, &mut wide);
-            *out = times(&wide, &x);
-            square_b += dot(&wide, &wide);
+        let n = c.shape().1;
+        let x = signs(n, random);
+        let mut residuals = pass(c, &x).sums;
+        let (mut squares_a, mut square_b, mut squares_c0) = (Vec::new(), 0.0, Vec::new());
+        if self.alpha != 0.0 {
+            let bx = pass(self.b, &x);
+            let abx = pass(self.a, &bx.sums);
+            residuals.iter_mut().zip(&abx.sums).for_each(|(residual, sum)| add(residual, -self.alpha, sum));
+            (squares_a, square_b) = (abx.squares, bx.squares.iter().sum());
         }
+        if let Some(c0) = self.old() {
+            let c0x = pass(c0, &x);
+            residuals.iter_mut().zip(&c0x.sums).for_each(|(residual, sum)| add(residual, -self.beta, sum));
+            squares_c0 = c0x.squares;
+        }
+        let root = |squares: &[f64], i: usize| squares.get(i).map_or(0.0, |square| square.sqrt());
         let (mut worst_row, mut worst_share, mut worst_residual, mut worst_bound) = (0, 0.0, 0.0, 0.0);
-        for i in 0..m {
-            c.row(i, &mut wide);
-            let mut residual = times(&wide, &x);
-            let (mut norm_a, mut norm_c0) = (0.0, 0.0);
-            if self.alpha != 0.0 {
-                self.a.row(i, &mut deep);
-                subtract(&mut residual, self.alpha, &times(&deep, &bx));
-                norm_a = dot(&deep, &deep).sqrt();
-            }
-            if let Some(c0) = self.old() {
-                c0.row(i, &mut wide);
-                subtract(&mut residual, self.beta, &times(&wide, &x));
-                norm_c0 = dot(&wide, &wide).sqrt();
-            }
+        for (i, residual) in residuals.iter().enumerate() {
+            let (norm_a, norm_c0) = (root(&squares_a, i), root(&squares_c0, i));
             let scale = self.tolerance.norm_scale(self.alpha, norm_a, square_b.sqrt(), self.beta, norm_c0);
             // n elements, each with the absolute error of a zero magnitude.
             let bound = self.tolerance.norm() * scale + n as f64 * self.tolerance.element(0.0);
@@ -264,36 +190,10 @@ impl Product<'_> {
         }
         // A wrong row: find its worst element.
         let mut worst = Worst::default();
-        Exact::new(self).rows(c, &[worst_row], &mut worst);
+        exact::rows(self, c, &[worst_row], &mut worst);
         let method = format!("freivalds {VECTORS}, row {worst_row}");
         worst.judge(&method, n as u64)?;
         let (index, actual, expected) = (worst.index.unwrap_or(0), worst.actual, worst.expected);
         Err(Mismatch::Total { method, index, actual, expected, error: worst_residual, tolerance: worst_bound })
     }
-}
-
-/// ±1 for each of the lowest bits.
-fn signs(bits: u64) -> Lanes {
-    std::array::from_fn(|v| if bits >> v & 1 == 0 { 1.0 } else { -1.0 })
-}
-
-/// One row times all vectors.
-fn times(row: &[f64], vectors: &[Lanes]) -> Lanes {
-    let mut sums = [0.0; VECTORS];
-    for (value, lanes) in row.iter().zip(vectors) {
-        for (sum, lane) in sums.iter_mut().zip(lanes) {
-            *sum += value * lane;
-        }
-    }
-    sums
-}
-
-fn subtract(residual: &mut Lanes, factor: f64, lanes: &Lanes) {
-    for (r, lane) in residual.iter_mut().zip(lanes) {
-        *r -= factor * lane;
-    }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -4,7 +4,7 @@
 use proof::compare::{self, Mismatch, Tolerance};
 use proof::guarded::Guarded;
 use proof::input::{hash, normal};
-use proof::product::{Product, View, row_major};
+use proof::product::{Matrix, Product, Transposed, View, row_major};
 use proptest::prelude::*;
 
 /// A case small enough for the full comparison, two for the cheap proof (one of them ragged), one with a single column.
@@ -248,6 +248,42 @@ fn alpha_and_beta_count() {
     });
 }
 
+/// The order in which a matrix is read is its own business: every layout gives the same verdict, for small and for large cases.
+#[test]
+fn every_layout_gives_the_same_verdict() {
+    for shape in [(7, 5, 33), (193, 301, 211)] {
+        let case = Case::new(shape);
+        let Case { m, n, k, ldc, .. } = case;
+        let mut c = vec![0.0; m * ldc];
+        case.right(&mut c);
+        let mut wrong = c.clone();
+        wrong[m / 2 * ldc + n / 2] += 50.0;
+        let by_rows = |at: &dyn Fn(usize, usize) -> f32, rows, columns| -> Vec<f32> {
+            (0..rows * columns).map(|i| at(i / columns, i % columns)).collect()
+        };
+        // Copies that lie transposed.
+        let a_t = by_rows(&|p, i| case.a[i * k + p], k, m);
+        let b_t = by_rows(&|j, p| case.b[p * n + j], n, k);
+        let (a, a_t) = (row_major(&case.a, m, k, k), row_major(&a_t, k, m, m));
+        let (b, b_t) = (row_major(&case.b, k, n, n), row_major(&b_t, n, k, k));
+        let mut shares = Vec::new();
+        for a in [&a as &dyn Matrix, &Transposed(&a_t)] {
+            for b in [&b as &dyn Matrix, &Transposed(&b_t)] {
+                let product = Product { alpha: 1.0, a, b, beta: 0.0, c0: None, tolerance: Tolerance::gemm_f32(k) };
+                let as_it_lies = row_major(&c, m, n, ldc);
+                let by_columns = View::new(m, n, |i, j| f64::from(c[i * ldc + j])).column_major();
+                for c in [&as_it_lies as &dyn Matrix, &by_columns] {
+                    shares.push(product.check(c, 3).unwrap().error);
+                }
+                let outcome = product.check(&row_major(&wrong, m, n, ldc), 3);
+                let at = (m / 2 * n + n / 2) as u64;
+                assert!(matches!(outcome, Err(Mismatch::Value { index, .. }) if index == at), "{outcome:?}");
+            }
+        }
+        assert!(shares.iter().all(|share| (share / shares[0] - 1.0).abs() < 1e-6), "{shares:?}");
+    }
+}
+
 /// The statistical bound of the cheap proof must hold where rounding is at its worst: long sums of one sign, added one by one.
 #[test]
 fn long_sums_of_one_sign_pass() {
@@ -275,6 +311,16 @@ fn wrong_shapes_are_named() {
     let product = Product { alpha: 1.0, a: &a, b: &b, beta: 0.0, c0: None, tolerance: Tolerance::gemm_f32(4) };
     let outcome = product.check_guarded(&Guarded::new(15), 4, 0);
     assert_eq!(outcome, Err(Mismatch::Shape { what: "elements of the output buffer", got: 15, need: 16 }));
+}
+
+#[test]
+fn many_small_errors_are_caught_by_the_norm_test() {
+    let case = Case::new((64, 1, 4096)); // compared in full
+    let outcome = case.prove(|case, c| {
+        case.right(c);
+        (0..case.m).for_each(|i| c[i * case.ldc] += 0.5 * case.tolerance_at(i, 0));
+    });
+    assert!(matches!(&outcome, Err(Mismatch::Total { method, .. }) if method == "norm"), "{outcome:?}");
 }
 
 #[test]

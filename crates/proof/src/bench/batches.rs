@@ -1,0 +1,128 @@
+//! The batches that criterion runs, and which of them it records.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use record::{Allocations, Unit, Work, stats};
+
+use super::Subject;
+use super::inject::spin;
+use crate::alloc;
+
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    iters: u64,
+    time: Duration,
+    allocations: Allocations,
+}
+
+/// The batches of the bench at hand.
+#[derive(Debug, Default)]
+pub(super) struct Batches {
+    /// Time of the very first call: one iteration.
+    first: Duration,
+    /// The latest batch, until criterion records it or runs another one.
+    latest: Option<Batch>,
+    recorded: Vec<Batch>,
+    is_counting: bool,
+}
+
+impl Batches {
+    pub(super) fn clear(&mut self) {
+        *self = Self { is_counting: alloc::is_installed(), ..Self::default() };
+    }
+
+    /// Times one batch, slowed down by the share `slowdown` of its time.
+    pub(super) fn run(&mut self, subject: &mut dyn Subject, iters: u64, slowdown: f64) -> Duration {
+        let before = alloc::total();
+        let own = subject.time(iters);
+        let after = alloc::total();
+        let time = own + spin(own, slowdown);
+        let allocations = Allocations { count: after.count - before.count, bytes: after.bytes - before.bytes };
+        if self.first.is_zero() {
+            self.first = time;
+        }
+        self.latest = Some(Batch { iters, time, allocations });
+        time
+    }
+
+    /// How long the first call took.
+    pub(super) fn first_call(&self) -> Duration {
+        self.first
+    }
+
+    /// Whether criterion recorded a sample: at least two batches. `--test` and `--profile-time` record one.
+    pub(super) fn is_measured(&self) -> bool {
+        self.recorded.len() >= 2
+    }
+
+    /// The work's rate at the median time per iteration, in `unit`; `None` where the bench does not declare such work.
+    pub(super) fn rate_per_s(&self, work: &Work, unit: Unit) -> Option<f64> {
+        let amount = match unit {
+            Unit::FlopPerSecond => work.flops,
+            Unit::BytesPerSecond => work.bytes,
+            Unit::ElementsPerSecond => work.elements,
+            _ => None,
+        }?;
+        let times: Vec<f64> = self.recorded.iter().map(|b| b.time.as_secs_f64() / b.iters as f64).collect();
+        let seconds = stats::median(&times)?;
+        (seconds > 0.0).then_some(amount / seconds)
+    }
+
+    /// Allocations per iteration of the batch that made the fewest; `None` where nobody counts.
+    pub(super) fn allocations(&self) -> Option<Allocations> {
+        let per_iteration =
+            |b: &Batch| Allocations { count: b.allocations.count / b.iters, bytes: b.allocations.bytes / b.iters };
+        let counting = self.recorded.iter().filter(|b| self.is_counting && b.iters > 0);
+        counting.map(per_iteration).min_by_key(|a| (a.count, a.bytes))
+    }
+
+    fn record_latest(&mut self) {
+        self.recorded.extend(self.latest.take());
+    }
+}
+
+/// Wall time, as criterion's own, that takes note of what criterion records: `to_f64` is called for each batch of the sample
+/// and for none of the warm-up.
+pub(super) struct Recorder {
+    wall: WallTime,
+    batches: Rc<RefCell<Batches>>,
+}
+
+impl Recorder {
+    pub(super) fn new(batches: Rc<RefCell<Batches>>) -> Self {
+        Self { wall: WallTime, batches }
+    }
+}
+
+impl Measurement for Recorder {
+    type Intermediate = Instant;
+    type Value = Duration;
+
+    fn start(&self) -> Instant {
+        self.wall.start()
+    }
+
+    fn end(&self, start: Instant) -> Duration {
+        self.wall.end(start)
+    }
+
+    fn add(&self, a: &Duration, b: &Duration) -> Duration {
+        self.wall.add(a, b)
+    }
+
+    fn zero(&self) -> Duration {
+        self.wall.zero()
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        self.batches.borrow_mut().record_latest();
+        self.wall.to_f64(value)
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        self.wall.formatter()
+    }
+}

@@ -1,0 +1,113 @@
+//! Bursts of the ceiling around the timing, and the memory that they take.
+
+use std::time::Duration;
+
+use machine::ceiling::{Burst, FmaLoop, ReadLoop};
+use record::{CeilingSample, stats};
+
+use super::Ceiling;
+
+/// How long the bursts on one side of the timing take together.
+const SIDE: Duration = Duration::from_millis(12);
+/// A burst is as long as one call of the kernel, within these: shorter ones would time the clock, longer ones the process.
+const SHORTEST: Duration = Duration::from_micros(100);
+const LONGEST: Duration = Duration::from_millis(20);
+
+enum Loop {
+    Fma(FmaLoop),
+    Read(ReadLoop),
+}
+
+/// The loops of this process, kept: one over main memory takes a tenth of a second to build.
+#[derive(Default)]
+pub(super) struct Ceilings {
+    loops: Vec<(Ceiling, Loop)>,
+    /// The bursts around the bench at hand.
+    around: Option<Around>,
+    /// Memory of the loops, which is none of the kernel's.
+    own_bytes: u64,
+    /// Peak before a loop was built.
+    peak_before_bytes: u64,
+}
+
+struct Around {
+    ceiling: Ceiling,
+    length: Duration,
+    rates_per_s: Vec<f64>,
+}
+
+impl Ceilings {
+    /// Forgets the bench before.
+    pub(super) fn clear(&mut self) {
+        self.around = None;
+    }
+
+    /// Runs the bursts before the timing of a bench; later calls for the same bench do nothing. A ceiling that this machine does
+    /// not have stays unmeasured.
+    pub(super) fn before(&mut self, ceiling: Ceiling, call: Duration) {
+        if self.around.is_some() {
+            return;
+        }
+        let length = call.clamp(SHORTEST, LONGEST);
+        self.around = Some(Around { ceiling, length, rates_per_s: Vec::new() });
+        if !self.loops.iter().any(|(known, _)| *known == ceiling) {
+            self.build(ceiling);
+        }
+        self.burst();
+    }
+
+    /// Runs the bursts after the timing and returns what all of them showed.
+    pub(super) fn after(&mut self) -> Option<CeilingSample> {
+        self.burst();
+        let Around { ceiling, rates_per_s, .. } = self.around.take()?;
+        let (_, found) = self.loops.iter().find(|(known, _)| *known == ceiling)?;
+        let name = match found {
+            Loop::Fma(fma) => fma.name(),
+            Loop::Read(read) => read.name(),
+        };
+        let unit = ceiling.unit()?;
+        let best_per_s = rates_per_s.iter().copied().fold(0.0, f64::max);
+        let bursts_per_s = stats::median(&rates_per_s)?;
+        Some(CeilingSample { name, unit, bursts_per_s, best_per_s, n: rates_per_s.len() as u64 })
+    }
+
+    /// Largest resident set of the process so far without the ceilings' own memory; `None` where the system does not tell.
+    pub(super) fn peak_rss_bytes(&self) -> Option<u64> {
+        let (_, peak) = resident_and_peak_bytes()?;
+        Some(peak.saturating_sub(self.own_bytes).max(self.peak_before_bytes))
+    }
+
+    fn burst(&mut self) {
+        let Some(around) = &mut self.around else { return };
+        let Some((_, found)) = self.loops.iter_mut().find(|(known, _)| *known == around.ceiling) else { return };
+        let n = SIDE.as_nanos().div_ceil(around.length.as_nanos());
+        for _ in 0..n {
+            let burst: Burst = match found {
+                Loop::Fma(fma) => fma.burst(around.length),
+                Loop::Read(read) => read.burst(around.length),
+            };
+            around.rates_per_s.push(burst.per_s());
+        }
+    }
+
+    fn build(&mut self, ceiling: Ceiling) {
+        let before = resident_and_peak_bytes();
+        let built = match ceiling {
+            Ceiling::Fma { isa, threads } => FmaLoop::new(isa, threads).ok().map(Loop::Fma),
+            Ceiling::Read { level, threads } => ReadLoop::new(level, threads).ok().map(Loop::Read),
+            Ceiling::None => None,
+        };
+        let Some(built) = built else { return };
+        self.loops.push((ceiling, built));
+        // The loops stay resident, so the peak up to here and the peak minus their memory afterwards bound the kernel's own.
+        if let (Some((resident, peak)), Some((now, _))) = (before, resident_and_peak_bytes()) {
+            self.peak_before_bytes = self.peak_before_bytes.max(peak.saturating_sub(self.own_bytes));
+            self.own_bytes += now.saturating_sub(resident);
+        }
+    }
+}
+
+fn resident_and_peak_bytes() -> Option<(u64, u64)> {
+    let counters = machine::noise::process_counters(std::process::id())?;
+    Some((counters.vm_rss_bytes?, counters.vm_hwm_bytes?))
+}
