@@ -83,6 +83,7 @@ pub struct Compare {
     /// Revision after [default: the work tree as it is]
     #[arg(long, value_name = "REV")]
     pub head: Option<String>,
+    /// What to build and to count.
     #[command(flatten)]
     pub scope: Scope,
     /// Measurement time; what does not fit is dropped by tier, never measured less
@@ -124,6 +125,7 @@ pub struct Gate {
     /// Revision to judge [default: the work tree as it is]
     #[arg(long, value_name = "REV")]
     pub head: Option<String>,
+    /// What to build and to count.
     #[command(flatten)]
     pub scope: Scope,
     /// Measurement time; what does not fit is dropped by tier, never measured less
@@ -163,6 +165,7 @@ pub enum Format {
 /// `log`.
 #[derive(Debug, Clone, Args)]
 pub struct Log {
+    /// What to do.
     #[command(subcommand)]
     pub action: LogAction,
     /// Cargo.toml of the workspace, or its directory [default: found from here upwards]
@@ -205,6 +208,7 @@ pub struct Selftest {
     /// Run the full number of blocks on all, as a short `compare` does, instead of screen and confirmation
     #[arg(long)]
     pub one_stage: bool,
+    /// What to build and to count.
     #[command(flatten)]
     pub scope: Scope,
 }

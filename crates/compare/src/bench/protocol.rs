@@ -8,7 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ciborium::Value;
 use serde::Serialize;
@@ -195,8 +195,8 @@ fn acknowledge_at_once(_stream: &TcpStream) {}
 
 /// A watcher for [`Connection`] that ends the wait at `deadline`.
 #[cfg(test)]
-fn until(deadline: Instant) -> impl FnMut() -> io::Result<()> {
-    move || if Instant::now() >= deadline { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+fn until(deadline: std::time::Instant) -> impl FnMut() -> io::Result<()> {
+    move || if std::time::Instant::now() >= deadline { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
 }
 
 /// A serde enum arrives as a map of one entry, variant name to fields, or as a bare name.
@@ -302,7 +302,7 @@ mod tests {
             stream.read_exact(&mut hello).unwrap();
             stream.write_all(b"Criterion\x00\x05\x01\x00\x01\x00\x01\xff\xff\xff\xff").unwrap();
         });
-        let mut watch = until(Instant::now() + Duration::from_secs(20));
+        let mut watch = until(std::time::Instant::now() + Duration::from_secs(20));
         let mut connection = Connection::open(listener.accept().unwrap().0, &mut watch).unwrap();
         assert_eq!(connection.version, CriterionVersion(0, 5, 1));
         assert_eq!(connection.receive(&mut watch).unwrap_err().kind(), io::ErrorKind::InvalidData);

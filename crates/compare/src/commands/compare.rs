@@ -41,6 +41,7 @@ pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
         Slots::open(&context.cache()?, &place.git)?.clean(&place.git)?;
     }
     let options = Options {
+        purpose: Purpose::Compare,
         wanted: wanted(&arguments.scope),
         filter,
         tier: arguments.scope.tier.unwrap_or(1),
@@ -51,7 +52,7 @@ pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
     };
-    let Some(mut entry) = run(context, &place, &revisions, &options, Purpose::Compare, &policy)? else {
+    let Some(mut entry) = run(context, &place, &revisions, &options, &policy)? else {
         return Ok(Exit::Fine);
     };
     entry.title = title;

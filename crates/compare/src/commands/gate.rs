@@ -22,6 +22,7 @@ pub fn gate(context: &Context, arguments: &Gate) -> Result<Exit> {
     let revisions = revisions(context, &place, arguments)?;
     let _lock = lock(context)?;
     let options = Options {
+        purpose: Purpose::Gate,
         wanted: wanted(&arguments.scope),
         filter,
         tier: arguments.scope.tier.unwrap_or(u8::MAX),
@@ -32,7 +33,7 @@ pub fn gate(context: &Context, arguments: &Gate) -> Result<Exit> {
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
     };
-    let Some(mut entry) = run(context, &place, &revisions, &options, Purpose::Gate, &policy)? else {
+    let Some(mut entry) = run(context, &place, &revisions, &options, &policy)? else {
         return Ok(Exit::Fine);
     };
     "gate".clone_into(&mut entry.title);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use machine::Fingerprint;
 use record::stats;
 use regex_lite::Regex;
@@ -27,6 +27,8 @@ use crate::slot::{Slot, Slots};
 /// What is compared, and with what effort.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What the result is for.
+    pub purpose: Purpose,
     /// What to build.
     pub wanted: Wanted,
     /// Full ids that count.
@@ -83,7 +85,6 @@ pub fn run(
     place: &Place,
     revisions: &Revisions,
     options: &Options,
-    purpose: Purpose,
     policy: &Policy,
 ) -> Result<Option<Entry>> {
     let slots = Slots::open(&context.cache()?, &place.git)?;
@@ -130,9 +131,9 @@ pub fn run(
     let (pilots, rows) =
         if first { (Vec::new(), Vec::new()) } else { pilot(&sampler, field.contests, &context.console)? };
     entry.rows.extend(rows);
-    let nulls = if purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
+    let nulls = if options.purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
     let plan = Plan::new(&pilots, nulls, options.budget_s);
-    announce(context, &plan, &field.identical, first, purpose);
+    announce(context, &plan, &field.identical, first, options.purpose);
     if options.dry_run {
         return Ok(None);
     }
@@ -155,13 +156,13 @@ pub fn run(
         let margins = crate::nulls::margins(place)?;
         measure(&means, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
     }
-    if first || purpose == Purpose::Compare {
+    if first || options.purpose == Purpose::Compare {
         absolute(&means, &field.identical, first, &mut entry)?;
     } else {
         entry.rows.extend(field.identical.iter().map(identical_row));
     }
     entry.measured_s =
-        if plan.kept.is_empty() && (purpose == Purpose::Gate) { 0.0 } else { started.elapsed().as_secs_f64() };
+        if plan.kept.is_empty() && (options.purpose == Purpose::Gate) { 0.0 } else { started.elapsed().as_secs_f64() };
     Ok(Some(entry.finish(revisions, policy)))
 }
 
@@ -287,10 +288,15 @@ fn measure(
     }
     let bound = method.blocks * contests.len();
     if method.disturbed * 4 > bound.max(1) {
-        entry.contaminated = Some(format!(
+        let text = format!(
             "{} of {bound} blocks ran on a disturbed machine (stolen time or forced switches)",
             method.disturbed
-        ));
+        );
+        // Turns and exact tests bear it, at the price of wide intervals; only a gate must not decide on it.
+        match options.purpose {
+            Purpose::Gate => entry.contaminated = Some(text),
+            Purpose::Compare => entry.notes.push(text),
+        }
     }
     for (pilot, judged) in kept.iter().zip(&judged) {
         let mut row = row(&pilot.contest, judged, policy);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use record::{Align, Table};
 
-use super::entry::{Entry, Method};
+use super::entry::Entry;
 use super::figures::Figures;
 use super::row::{Row, percent};
 use crate::judge::Verdict;
@@ -126,12 +126,19 @@ pub fn terminal(entry: &Entry) -> String {
     if let Some(reason) = &entry.contaminated {
         let _ = write!(text, "\nNO VERDICT: {reason}\n");
     }
-    let _ = write!(text, "\n{}", method(entry.method.as_ref(), entry.measured_s));
+    let _ = write!(text, "\n{}", method(entry));
     text
 }
 
-fn method(method: Option<&Method>, measured_s: f64) -> String {
-    let Some(method) = method else { return "nothing had to be measured".to_owned() };
+fn method(entry: &Entry) -> String {
+    let took = minutes(entry.measured_s);
+    let Some(method) = &entry.method else {
+        let processes = entry.rows.iter().filter_map(|row| row.head.as_ref()).map(|figures| figures.n).max();
+        return processes.map_or_else(
+            || "nothing had to be measured".to_owned(),
+            |n| format!("{n} fresh processes per benchmark, in random order; {took} of measurement"),
+        );
+    };
     let screen = method.screen_blocks.map_or_else(String::new, |blocks| format!("screen of {blocks} blocks, then "));
     let links =
         if method.links > 1 { format!("{} links per side", method.links) } else { "one link per side".to_owned() };
@@ -143,9 +150,7 @@ fn method(method: Option<&Method>, measured_s: f64) -> String {
     };
     format!(
         "{screen}{} blocks of 4 processes, {links}{family}, smallest attainable p {:.1e}{discarded}; {} of measurement",
-        method.blocks,
-        method.smallest_p,
-        minutes(measured_s)
+        method.blocks, method.smallest_p, took
     )
 }
 
@@ -175,7 +180,7 @@ pub fn markdown(entry: &Entry) -> String {
     if let Some(base) = entry.base.as_ref().filter(|base| base.rustc != entry.head.rustc) {
         line("Toolchain before", &base.rustc);
     }
-    line("Method", &method(entry.method.as_ref(), entry.measured_s));
+    line("Method", &method(entry));
     for remark in remarks(&entry.rows) {
         line("Remark", &remark);
     }
