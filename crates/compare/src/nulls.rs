@@ -1,4 +1,4 @@
-//! Runs of unchanged code, kept per machine class: what each benchmark's noise is estimated from.
+//! What the self-test found, kept per machine class: each benchmark's noise, and how often the gate lies.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,6 @@ use machine::Fingerprint;
 use record::jsonl;
 use serde::{Deserialize, Serialize};
 
-use crate::comparison::Place;
 use crate::judge::{Margins, Verdict};
 
 /// Version of the lines.
@@ -20,24 +19,28 @@ pub struct Null {
     pub schema: u32,
     /// When, UTC.
     pub at: String,
-    /// Run that it belongs to.
+    /// The comparison that it belongs to.
     pub run: String,
     /// Full id.
     pub id: String,
     /// Slowdown that was put in, as a fraction; 0 for unchanged code.
     pub injected: f64,
+    /// Whether all benchmarks ran the full number of blocks.
+    pub one_stage: bool,
     /// Hodges-Lehmann effect on the log scale.
     pub effect: Option<f64>,
-    /// Blocks behind it.
+    /// Standard deviation of the blocks' effects.
+    pub block_sd: Option<f64>,
+    /// Blocks behind the effect.
     pub n: usize,
-    /// What was said of it.
-    pub verdict: Verdict,
-    /// What criterion's own rule says of the first process of each side: "regressed", "improved" or "".
-    pub criterion: Option<bool>,
-    /// What "ratio of one run each over 5 %" says.
-    pub ratio_over_5: Option<bool>,
     /// Layouts per side.
     pub links: usize,
+    /// What was said of it.
+    pub verdict: Verdict,
+    /// What criterion's own rule says of the first process of each side: slower or faster.
+    pub criterion_fires: bool,
+    /// What "one run each, ratio over 5 %" says: slower or faster.
+    pub ratio_fires: bool,
 }
 
 /// The file of a machine class.
@@ -45,13 +48,18 @@ pub fn path(root: &Path, class: &str) -> PathBuf {
     root.join("baselines").join(class).join("selftest.jsonl")
 }
 
-/// Margins by what the file of this machine class tells.
-pub fn margins(place: &Place) -> Result<Margins> {
-    let path = path(&place.root, &Fingerprint::collect().class());
+/// What is known of this machine class in the workspace of `root`.
+pub fn read(root: &Path) -> Result<Vec<Null>> {
+    let path = path(root, &Fingerprint::collect().class());
     if !path.exists() {
-        return Ok(Margins::default());
+        return Ok(Vec::new());
     }
-    let lines = jsonl::read::<Null>(&path, SCHEMA).with_context(|| format!("failed to read {}", path.display()))?;
-    let unchanged = lines.rows.into_iter().filter(|null| null.injected == 0.0 && null.links > 1 && null.n > 3);
-    Ok(Margins::from_nulls(unchanged.filter_map(|null| Some((null.id, null.effect?)))))
+    Ok(jsonl::read::<Null>(&path, SCHEMA).with_context(|| format!("failed to read {}", path.display()))?.rows)
+}
+
+/// Margins by what is known.
+pub fn margins(nulls: &[Null]) -> Margins {
+    // A screen's three blocks say too little, and a single link says nothing of layout.
+    let usable = nulls.iter().filter(|null| null.injected == 0.0 && null.links > 1 && null.n > 3);
+    Margins::from_nulls(usable.filter_map(|null| Some((null.id.clone(), null.effect?))))
 }

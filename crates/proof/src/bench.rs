@@ -41,11 +41,13 @@
 //! only some batches do is not the steady state). Fewer than two such batches, as under `--test` or `--profile-time`, are no
 //! measurement: rate, ceiling and allocations stay `None`.
 //!
-//! Two environment variables, read here because this is the `main` of every bench binary:
+//! Three environment variables, read here because this is the `main` of every bench binary:
 //!
 //! - `ASSAY_ROWS=FILE`: append rows to this file. Without it nothing is written and no ceiling is measured.
 //! - `ASSAY_INJECT=ID=+5%` (several separated by `;`, `*` for every id): spin for that share of each batch's time and count the spin as
 //!   part of it. A calibrated slowdown, to test that a comparison finds it.
+//! - `ASSAY_REPEAT=N`: run every batch N times as long as criterion asked. Under `--test` the difference between two such runs is
+//!   made of iterations alone, without start-up and proof: that is how instructions are counted. Times mean nothing then.
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -145,6 +147,7 @@ pub struct Suite {
     ids: Ids,
     ceilings: Ceilings,
     injection: Injection,
+    repeat: u64,
     rows: Option<PathBuf>,
 }
 
@@ -153,11 +156,13 @@ pub struct Suite {
 /// Defaults: 0.5 s of warm-up, 1 s of measurement, 20 samples; the command line overrides them.
 ///
 /// # Panics
-/// When a proof fails, when rows cannot be written, when `ASSAY_INJECT` cannot be read, and as [`Suite::bench`] does.
+/// When a proof fails, when rows cannot be written, when `ASSAY_INJECT` or `ASSAY_REPEAT` cannot be read, and as [`Suite::bench`] does.
 pub fn main(register: impl FnOnce(&mut Suite)) {
     let rows = std::env::var_os("ASSAY_ROWS").filter(|path| !path.is_empty()).map(PathBuf::from);
     let wanted = std::env::var("ASSAY_INJECT").unwrap_or_default();
     let injection = wanted.parse().unwrap_or_else(|e| panic!("ASSAY_INJECT={wanted}: {e}"));
+    let repeat =
+        std::env::var("ASSAY_REPEAT").map_or(1, |n| n.parse().unwrap_or_else(|e| panic!("ASSAY_REPEAT={n}: {e}")));
     let batches = Rc::<RefCell<Batches>>::default();
     let criterion = Criterion::default()
         .warm_up_time(WARM_UP)
@@ -166,7 +171,7 @@ pub fn main(register: impl FnOnce(&mut Suite)) {
         .with_measurement(Recorder::new(Rc::clone(&batches)))
         .configure_from_args();
     let (ids, ceilings) = (Ids::default(), Ceilings::default());
-    let mut suite = Suite { criterion, batches, ids, ceilings, injection, rows };
+    let mut suite = Suite { criterion, batches, ids, ceilings, injection, repeat, rows };
     register(&mut suite);
     suite.criterion.final_summary();
 }
@@ -185,7 +190,7 @@ impl Suite {
         let mut row = declared(&bench, Location::caller());
         self.append(&row);
         let id = row.id();
-        let slowdown = self.injection.share(&id);
+        let (slowdown, repeat) = (self.injection.share(&id), self.repeat);
         self.batches.borrow_mut().clear();
         self.ceilings.clear();
 
@@ -204,7 +209,7 @@ impl Suite {
                 ceilings.before(bench.ceiling, batches.borrow().first_call());
             }
             let Some(subject) = &mut subject else { return };
-            bencher.iter_custom(|iters| batches.borrow_mut().run(subject.as_mut(), iters, slowdown));
+            bencher.iter_custom(|iters| batches.borrow_mut().run(subject.as_mut(), iters * repeat, slowdown));
         });
         if let Some(subject) = subject {
             let batches = self.batches.borrow();

@@ -4,16 +4,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use machine::cache::Caches;
+use machine::ceiling::{Burst, FmaLoop, Level, ReadLoop};
+use machine::isa::Isa;
 use machine::{Fingerprint, noise};
-use record::{Align, Table, Unit};
+use record::{Align, Table, Unit, stats};
 
 use crate::cli::Doctor;
 use crate::command;
 use crate::comparison::{Context, Place};
 use crate::exit::Exit;
-use crate::instructions;
 
+/// Length of a burst of a ceiling.
+const BURST: Duration = Duration::from_millis(5);
 /// How long the machine is watched.
 const WATCH: Duration = Duration::from_secs(2);
 
@@ -22,8 +24,8 @@ pub fn doctor(context: &Context, arguments: &Doctor) -> Result<Exit> {
     let fingerprint = Fingerprint::collect();
     context.console.print(&format!("Machine class {}\n", fingerprint.class()))?;
     context.console.print(&machine_table(&fingerprint).to_string())?;
-    context.console.note("measuring ceilings, about 5 s …");
-    context.console.print(&format!("Ceilings (bursts of 5 ms; median and best of 9)\n\n{}", ceilings()))?;
+    context.console.note("measuring ceilings …");
+    context.console.print(&format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceilings()))?;
     context.console.print(&format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table()))?;
     context.console.print(&format!("Features\n\n{}", features(context, arguments)))?;
     Ok(Exit::Fine)
@@ -38,7 +40,7 @@ fn machine_table(fingerprint: &Fingerprint) -> Table {
     table.row(["hypervisor".to_owned(), fingerprint.hypervisor.clone().unwrap_or_else(hidden)]);
     table.row([
         "instruction sets".to_owned(),
-        machine::isa::Isa::supported().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        Isa::supported().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     ]);
     if let Some(caches) = &fingerprint.caches {
         let show = |bytes: usize| Unit::Bytes.show(bytes as f64);
@@ -57,14 +59,35 @@ fn machine_table(fingerprint: &Fingerprint) -> Table {
     table
 }
 
+/// Median of nine bursts of each ceiling, with one thread and with all.
 fn ceilings() -> Table {
-    let _ = Caches::detect();
-    Table::new([
-        ("ceiling", Align::Left),
-        ("1 thread", Align::Right),
-        ("all threads", Align::Right),
-        ("scaling", Align::Right),
-    ])
+    let all = machine::threads::available();
+    let mut table = Table::new([
+        ("ceiling".to_owned(), Align::Left),
+        ("1 thread".to_owned(), Align::Right),
+        (format!("{all} threads"), Align::Right),
+        ("scaling".to_owned(), Align::Right),
+    ]);
+    let mut row = |name: String, unit: Unit, of: &dyn Fn(usize) -> Option<f64>| {
+        let (one, many) = (of(1), of(all));
+        let show = |rate: Option<f64>| rate.map_or_else(|| "not here".to_owned(), |rate| unit.show(rate));
+        let scaling = one.zip(many).map_or_else(String::new, |(one, many)| format!("{:.2}", many / one));
+        table.row([name, show(one), show(many), scaling]);
+    };
+    let median = |bursts: &mut dyn FnMut() -> Burst| stats::median(&[(); 9].map(|()| bursts().per_s()));
+    for isa in Isa::supported() {
+        row(format!("multiply-add f32, {isa}"), Unit::FlopPerSecond, &|threads| {
+            let mut fma = FmaLoop::new(isa, threads).ok()?;
+            median(&mut || fma.burst(BURST))
+        });
+    }
+    for level in Level::ALL {
+        row(format!("read {level}"), Unit::BytesPerSecond, &|threads| {
+            let mut read = ReadLoop::new(level, threads).ok()?;
+            median(&mut || read.burst(BURST))
+        });
+    }
+    table
 }
 
 fn noise_table() -> Table {
@@ -97,7 +120,6 @@ fn features(context: &Context, arguments: &Doctor) -> Table {
     row("building", "cargo", "see https://rustup.rs");
     row("linking (and linking again with other layouts)", "cc", "Debian: apt-get install gcc");
     row("counting instructions", "valgrind", "Debian: apt-get install valgrind");
-    let _ = instructions::is_available();
     let place = Place::open(context, arguments.manifest_path.as_deref());
     let found = match place {
         Ok(place) => match place.git.is_shallow() {

@@ -1,12 +1,267 @@
-//! `selftest`: the gate judged by what it must not and must see.
+//! `selftest`: the procedure judged by what it must not and must see.
+//!
+//! Each round is a comparison of the head with itself: the same compiled code in different layouts on the two sides.
+//! On some benchmarks the glue of the head's side spins for a share of each batch, which is a slowdown of known size.
+//! What the rounds found is kept; the table counts over all of them and gives exact bounds.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use machine::Fingerprint;
+use record::stats::{clopper_pearson, clopper_pearson_upper};
+use record::{Align, Table, jsonl};
 
+use super::{filter, wanted};
+use crate::bench::{Settings, Yard};
 use crate::cli::Selftest;
-use crate::comparison::Context;
+use crate::comparison::{Context, Means, Place, Plan, Trial, lock, pilot_one_side, trial};
 use crate::exit::{Exit, usage};
+use crate::judge::rivals::{Said, criterion, ratio_over_5};
+use crate::judge::{Verdict, blocks_for, margin_for};
+use crate::measure::{Contest, Links, Random, Sampler};
+use crate::nulls::{self, Null, SCHEMA};
+use crate::repo::Snapshot;
+use crate::slot::Slots;
+
+/// Sizes of the slowdowns, in turns.
+const SLOWDOWNS: [f64; 3] = [0.05, 0.08, 0.10];
+/// Layouts are drawn from this many seeds, so that no two rounds compare the same pair of links.
+const SEEDS: usize = 4000;
 
 /// Runs the command.
-pub fn selftest(_context: &Context, _arguments: &Selftest) -> Result<Exit> {
-    Err(usage("to come"))
+pub fn selftest(context: &Context, arguments: &Selftest) -> Result<Exit> {
+    let filter = filter(&arguments.scope)?;
+    let place = Place::open(context, arguments.scope.manifest_path.as_deref())?;
+    if arguments.rounds > 0 {
+        let _lock = lock(context)?;
+        let slots = Slots::open(&context.cache()?, &place.git)?;
+        let yard = Yard::new(slots.root(), context.interrupt.clone())?;
+        let head = Snapshot::of_work_tree(&place.git, &place.own_paths())?;
+        let sampler = Sampler { yard: &yard, timeout: arguments.scope.timeout, settings: Settings::STANDARD };
+        let tier = arguments.scope.tier.unwrap_or(u8::MAX);
+        let is_wanted = |id: &str, of: u8| filter.as_ref().map_or(of <= tier, |filter| filter.is_match(id));
+        let contests = pilot_one_side(context, &place, &slots, &head, &wanted(&arguments.scope), &sampler, &is_wanted)?;
+        for round in 1..=arguments.rounds {
+            context.interrupt.check()?;
+            context.console.note(&format!("round {round} of {}", arguments.rounds));
+            one_round(context, &place, &sampler, &contests, arguments)?;
+        }
+    }
+    let known = nulls::read(&place.root)?;
+    if known.is_empty() {
+        return Err(usage("nothing is known of this machine class yet; run: selftest --rounds 1"));
+    }
+    context.console.print(&report(&known))?;
+    Ok(Exit::Fine)
+}
+
+/// One comparison of unchanged code, with slowdowns, kept at its end.
+fn one_round(
+    context: &Context,
+    place: &Place,
+    sampler: &Sampler<'_>,
+    contests: &[Contest],
+    arguments: &Selftest,
+) -> Result<()> {
+    let now = jiff::Timestamp::now();
+    let mut random = Random::new(now.as_nanosecond() as u64);
+    let links = Links::new(&place.environment);
+    let mut chosen: Vec<Contest> = contests.to_vec();
+    random.shuffle(&mut chosen);
+    chosen.truncate(arguments.ids);
+    let (base_seeds, head_seeds) = (random.below(SEEDS) as u64, (SEEDS + 500 + random.below(SEEDS)) as u64);
+    let mut injected = vec![0.0; chosen.len()];
+    for (at, contest) in chosen.iter_mut().enumerate() {
+        contest.base.seed_offset = base_seeds;
+        contest.head.seed_offset = head_seeds;
+        if at < arguments.inject {
+            injected[at] = SLOWDOWNS[at % SLOWDOWNS.len()];
+            contest.head.inject = Some(format!("{}=+{:.0}%", contest.key.id(), 100.0 * injected[at]));
+        }
+    }
+    let relinked = !arguments.scope.one_link && chosen.iter().all(|contest| links.available(&contest.base));
+    let means = Means { sampler, links: &links, relinked, seed: random.next(), console: &context.console };
+    let plan = Plan {
+        kept: (0..chosen.len()).collect(),
+        dropped: Vec::new(),
+        one_stage: arguments.one_stage,
+        blocks: blocks_for(chosen.len()),
+        seconds: 0.0,
+    };
+    // The margin that everyone starts with: the counts must not profit from what earlier rounds learned.
+    let pairs: Vec<_> = chosen.iter().map(|contest| (contest, margin_for(None, relinked))).collect();
+    let Trial { judged, method, .. } = trial(&means, &pairs, &plan)?;
+    let run = now.strftime("%Y%m%dT%H%M%S").to_string();
+    let mut lines = Vec::new();
+    for ((contest, judged), injected) in chosen.iter().zip(&judged).zip(injected) {
+        let Some(first) = judged.screen.iter().chain([&judged.series]).find_map(|series| series.blocks.first()) else {
+            continue;
+        };
+        let (base, head) = (&first.base[0].batches, &first.head[0].batches);
+        let effects = judged.series.effects();
+        lines.push(Null {
+            schema: SCHEMA,
+            at: now.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            run: run.clone(),
+            id: contest.key.to_string(),
+            injected,
+            one_stage: arguments.one_stage,
+            effect: judged.finding.estimate.map(|estimate| estimate.effect),
+            block_sd: standard_deviation(&effects),
+            n: effects.len(),
+            links: method.links,
+            verdict: judged.finding.verdict,
+            criterion_fires: criterion(base, head, means.seed) != Said::Nothing,
+            ratio_fires: ratio_over_5(base, head) != Said::Nothing,
+        });
+    }
+    let path = nulls::path(&place.root, &Fingerprint::collect().class());
+    std::fs::create_dir_all(path.parent().context("the file has a directory")?).context("failed to make baselines/")?;
+    lines.iter().try_for_each(|line| jsonl::append(&path, line)).context("failed to keep the round; is the disk full?")
+}
+
+fn standard_deviation(x: &[f64]) -> Option<f64> {
+    let n = x.len() as f64;
+    let mean = x.iter().sum::<f64>() / n;
+    (x.len() > 1).then(|| (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
+}
+
+/// The tables: false alarms, detections, noise.
+pub(super) fn report(known: &[Null]) -> String {
+    let mut text = format!("Of {} comparisons of unchanged code on this machine class\n\n", runs(known.iter()).len());
+    text.push_str(&unchanged(known));
+    text.push_str("\nSlowdowns put in on purpose, named SLOWER\n\n");
+    text.push_str(&slowed(known));
+    let sd: Vec<f64> = known.iter().filter(|null| null.n > 3).filter_map(|null| null.block_sd).collect();
+    if let Some(sd) = record::stats::median(&sd) {
+        text.push_str(&format!("\nMedian standard deviation of a block's effect: {:.2} %\n", 100.0 * sd));
+    }
+    let unstable = nulls::margins(known).unstable();
+    if unstable.is_empty() {
+        text.push_str("Unstable (advisory) benchmarks: none\n");
+    }
+    for (id, noise) in unstable {
+        text.push_str(&format!("Unstable (advisory): {id}, one sigma of the effect is {:.1} %\n", 100.0 * noise));
+    }
+    text
+}
+
+fn runs<'a>(nulls: impl Iterator<Item = &'a Null>) -> std::collections::BTreeSet<&'a str> {
+    nulls.map(|null| null.run.as_str()).collect()
+}
+
+fn unchanged(known: &[Null]) -> String {
+    let mut table = Table::new([
+        ("rule", Align::Left),
+        ("comparisons", Align::Right),
+        ("with a false alarm", Align::Right),
+        ("upper 95 % bound", Align::Right),
+        ("benchmarks", Align::Right),
+        ("false alarms", Align::Right),
+        ("proven SAME", Align::Right),
+    ]);
+    let clean: Vec<&Null> = known.iter().filter(|null| null.injected == 0.0).collect();
+    type Rule = fn(&Null) -> bool;
+    let of =
+        |one_stage: bool| -> Vec<&Null> { clean.iter().copied().filter(|null| null.one_stage == one_stage).collect() };
+    let alarm: Rule = |null| matches!(null.verdict, Verdict::Slower | Verdict::Faster);
+    let rules: [(&str, Vec<&Null>, Rule); 4] = [
+        ("this gate (screen, then confirm)", of(false), alarm),
+        ("this comparison (all blocks on all)", of(true), alarm),
+        ("criterion, one run each", clean.clone(), |null| null.criterion_fires),
+        ("ratio of one run each over 5 %", clean.clone(), |null| null.ratio_fires),
+    ];
+    for (at, (name, nulls, fires)) in rules.into_iter().enumerate() {
+        let total = runs(nulls.iter().copied()).len();
+        if total == 0 {
+            continue;
+        }
+        let wrong = runs(nulls.iter().copied().filter(|null| fires(null))).len();
+        let bound = clopper_pearson_upper(wrong as u64, total as u64, 0.95).unwrap_or(1.0);
+        let alarms = nulls.iter().filter(|null| fires(null)).count();
+        let same = nulls.iter().filter(|null| null.verdict == Verdict::Same).count();
+        let same = if at == 1 { format!("{:.0} %", 100.0 * same as f64 / nulls.len() as f64) } else { "-".to_owned() };
+        table.row([
+            name.to_owned(),
+            total.to_string(),
+            wrong.to_string(),
+            format!("{:.0} %", 100.0 * bound),
+            nulls.len().to_string(),
+            alarms.to_string(),
+            same,
+        ]);
+    }
+    table.to_string()
+}
+
+fn slowed(known: &[Null]) -> String {
+    let mut table = Table::new([
+        ("slowdown", Align::Left),
+        ("put in", Align::Right),
+        ("found", Align::Right),
+        ("share", Align::Right),
+        ("95 % interval", Align::Right),
+        ("criterion fires", Align::Right),
+        ("ratio over 5 % fires", Align::Right),
+    ]);
+    for size in SLOWDOWNS {
+        let nulls: Vec<&Null> = known.iter().filter(|null| (null.injected - size).abs() < 1e-9).collect();
+        if nulls.is_empty() {
+            continue;
+        }
+        let count = |fires: &dyn Fn(&Null) -> bool| nulls.iter().filter(|null| fires(null)).count();
+        let (found, n) = (count(&|null| null.verdict == Verdict::Slower), nulls.len());
+        let percent = |x: f64| format!("{:.0} %", 100.0 * x);
+        let interval = clopper_pearson(found as u64, n as u64, 0.95)
+            .map_or_else(|| "-".to_owned(), |i| format!("{} .. {}", percent(i.low), percent(i.high)));
+        table.row([
+            format!("+{:.0} %", 100.0 * size),
+            n.to_string(),
+            found.to_string(),
+            percent(found as f64 / n as f64),
+            interval,
+            percent(count(&|null| null.criterion_fires) as f64 / n as f64),
+            percent(count(&|null| null.ratio_fires) as f64 / n as f64),
+        ]);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn null(run: &str, injected: f64, verdict: Verdict) -> Null {
+        Null {
+            schema: SCHEMA,
+            at: String::new(),
+            run: run.to_owned(),
+            id: "id".to_owned(),
+            injected,
+            one_stage: true,
+            effect: Some(injected.ln_1p()),
+            block_sd: Some(0.015),
+            n: 13,
+            links: 13,
+            verdict,
+            criterion_fires: true,
+            ratio_fires: false,
+        }
+    }
+
+    #[test]
+    fn alarms_and_detections_are_counted_with_their_bounds() {
+        let known = [
+            null("a", 0.0, Verdict::Same),
+            null("a", 0.10, Verdict::Slower),
+            null("b", 0.0, Verdict::Faster),
+            null("b", 0.10, Verdict::Inconclusive),
+        ];
+        let text = report(&known);
+        let cells = |name: &str| -> Vec<String> {
+            let line = text.lines().find(|line| line.contains(name)).unwrap_or_default();
+            line.split('|').map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
+        };
+        assert_eq!(cells("this comparison")[1..], ["2", "1", "97 %", "2", "1", "50 %"], "{text}");
+        assert_eq!(cells("criterion, one run")[1..], ["2", "2", "100 %", "2", "2", "-"], "{text}");
+        assert_eq!(cells("+10 %")[1..], ["2", "1", "50 %", "1 % .. 99 %", "100 %", "0 %"], "{text}");
+    }
 }

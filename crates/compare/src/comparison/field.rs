@@ -157,3 +157,8 @@ pub(super) fn bare_row(contest: &Contest, verdict: Verdict, why: impl Into<Strin
     let key: &Key = &contest.key;
     Row { source: contest.source.clone(), ..Row::new(key, contest.tier, verdict, why) }
 }
+
+/// The row of a contest whose code is the same on both sides.
+pub(super) fn identical_row(contest: &Contest) -> Row {
+    bare_row(contest, Verdict::Same, "identical machine code, and no run-time input changed")
+}

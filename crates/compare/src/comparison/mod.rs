@@ -1,10 +1,13 @@
 //! A comparison from two revisions to an entry: place, preparation, pilot, plan, trial, report.
 
+mod absolute;
+mod draft;
 mod field;
 mod inputs;
 mod pilot;
 mod place;
 mod plan;
+mod prepare;
 mod run;
 mod trial;
 
@@ -12,5 +15,6 @@ pub use field::{Field, Pairing};
 pub use pilot::{Pilot, pilot};
 pub use place::{Context, Place, lock};
 pub use plan::Plan;
+pub use prepare::pilot_one_side;
 pub use run::{Options, Purpose, Revisions, run};
 pub use trial::{Judged, Means, Trial, trial};

@@ -12,6 +12,7 @@
 //! never test, so the family is the flagged alone and 100 benchmarks cost a quarter of the time.
 
 mod margin;
+pub mod rivals;
 mod verdict;
 
 pub use margin::{Margin, Margins, margin_for};

@@ -106,6 +106,7 @@ mod tests {
     fn sample(time: f64) -> Sample {
         Sample {
             time,
+            batches: vec![time],
             unit: "ns".into(),
             throughput: None,
             row: None,

@@ -17,6 +17,8 @@ const SHORTEST_BATCH_NS: f64 = 20_000.0;
 pub struct Sample {
     /// Median time of an iteration, in `unit`.
     pub time: f64,
+    /// Time per iteration of each of criterion's batches, in the same unit.
+    pub batches: Vec<f64>,
     /// Unit of `time`, "ns" unless the bench has a measurement of its own.
     pub unit: String,
     /// Work per iteration that the bench declared to criterion.
@@ -110,12 +112,17 @@ fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
     let Some(samples) = matching.nth(key.occurrence as usize) else {
         return Err(Trouble::invalid(format!("the process ended without a result: {}", run.tail)));
     };
-    let time = median_time(&samples)?;
+    let batches = times_per_iteration(&samples)?;
+    let time =
+        stats::median(&batches).ok_or_else(|| Trouble::invalid("criterion reported samples without iterations"))?;
+    let declared_rss = row.as_ref().and_then(|row| row.peak_rss_bytes);
     Ok(Sample {
         time,
+        batches,
         unit: samples.unit,
         throughput: samples.throughput,
-        peak_rss_bytes: run.counters.as_ref().and_then(|counters| counters.vm_hwm_bytes),
+        // The bench's own figure leaves out what its ceilings took.
+        peak_rss_bytes: declared_rss.or_else(|| run.counters.as_ref().and_then(|counters| counters.vm_hwm_bytes)),
         involuntary_per_s: run.counters.as_ref().and_then(involuntary).map(|count| count / run.seconds.max(1e-3)),
         row,
         process_s: run.seconds,
@@ -126,8 +133,8 @@ fn involuntary(counters: &ProcessCounters) -> Option<f64> {
     counters.involuntary_switches.map(|count| count as f64)
 }
 
-/// Median over the batches of time per iteration.
-fn median_time(samples: &Samples) -> Result<f64, Trouble> {
+/// Time per iteration of each batch.
+fn times_per_iteration(samples: &Samples) -> Result<Vec<f64>, Trouble> {
     if samples.times.is_empty() || samples.times.len() != samples.iters.len() {
         return Err(Trouble::invalid("criterion reported no samples"));
     }
@@ -140,8 +147,7 @@ fn median_time(samples: &Samples) -> Result<f64, Trouble> {
             "too fast to classify: a batch took {batch:.0} ns, below 1000 ticks of the clock"
         )));
     }
-    let each: Vec<f64> = samples.times.iter().zip(&samples.iters).map(|(time, iters)| time / iters).collect();
-    stats::median(&each).ok_or_else(|| Trouble::invalid("criterion reported samples without iterations"))
+    Ok(samples.times.iter().zip(&samples.iters).map(|(time, iters)| time / iters).collect())
 }
 
 #[cfg(test)]

@@ -1,0 +1,97 @@
+//! An entry in the making.
+
+use machine::Fingerprint;
+use record::stats;
+
+use super::run::{Options, Revisions};
+use super::trial::Judged;
+use crate::judge::Verdict;
+use crate::measure::{Contest, Random};
+use crate::policy::Policy;
+use crate::repo::Snapshot;
+use crate::report::{Entry, Method, RENDER, Revision, Row, SCHEMA};
+
+/// What becomes an entry once everything is measured.
+pub(super) struct Draft {
+    pub(super) seed: u64,
+    base_rustc: String,
+    head_rustc: String,
+    pub(super) rows: Vec<Row>,
+    pub(super) notes: Vec<String>,
+    pub(super) method: Option<Method>,
+    pub(super) contaminated: Option<String>,
+    pub(super) measured_s: f64,
+}
+
+impl Draft {
+    pub(super) fn new(revisions: &Revisions, options: &Options) -> Self {
+        let clock =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        let left_out = revisions.head.left_out.iter();
+        Self {
+            seed: options.seed.unwrap_or_else(|| Random::new(clock).next() >> 16),
+            base_rustc: String::new(),
+            head_rustc: String::new(),
+            rows: Vec::new(),
+            notes: left_out
+                .map(|path| format!("left out of the snapshot, being untracked and over 10 MiB: {path}"))
+                .collect(),
+            method: None,
+            contaminated: None,
+            measured_s: 0.0,
+        }
+    }
+
+    pub(super) fn rustc(&mut self, base: Option<String>, head: &str) {
+        self.base_rustc = base.unwrap_or_default();
+        head.clone_into(&mut self.head_rustc);
+        if !self.base_rustc.is_empty() && self.base_rustc != self.head_rustc {
+            self.notes.push(format!("the toolchains differ: {} before, {} after", self.base_rustc, self.head_rustc));
+        }
+    }
+
+    /// Takes in a control: a benchmark against itself, about which any verdict is a false alarm.
+    pub(super) fn control(&mut self, contest: &Contest, judged: &Judged) {
+        if matches!(judged.finding.verdict, Verdict::Slower | Verdict::Faster) {
+            let effect = judged.finding.estimate.map_or(0.0, |estimate| 100.0 * estimate.effect.exp_m1());
+            self.contaminated =
+                Some(format!("the null control fired: {} against itself reads {effect:+.1} %", contest.key));
+        }
+        let effect = stats::hodges_lehmann(&judged.series.effects()).map_or(f64::NAN, |d| 100.0 * d.exp_m1());
+        self.notes.push(format!("null control {}: {effect:+.1} %, {}", contest.key, judged.finding.verdict));
+    }
+
+    pub(super) fn finish(mut self, revisions: &Revisions, policy: &Policy) -> Entry {
+        let now = jiff::Timestamp::now();
+        let shown = now.strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let order = |row: &Row| (row.tier, row.package.clone(), row.target.clone());
+        self.rows.sort_by_key(order);
+        self.notes.extend(policy.apply(&mut self.rows, &shown[..10]));
+        let fingerprint = Fingerprint::collect();
+        let revision = |snapshot: &Snapshot, rustc: &str| Revision {
+            commit: snapshot.commit.clone(),
+            label: snapshot.label.clone(),
+            dirty: snapshot.dirty,
+            rustc: rustc.to_owned(),
+        };
+        let unique = Random::new(now.as_nanosecond() as u64 ^ u64::from(std::process::id())).next() & 0xff_ffff;
+        Entry {
+            schema: SCHEMA,
+            render: RENDER,
+            id: format!("{}-{unique:06x}", now.strftime("%Y%m%dT%H%M%S")),
+            title: String::new(),
+            change: String::new(),
+            at: shown,
+            machine_class: fingerprint.class(),
+            fingerprint,
+            base: revisions.base.as_ref().map(|base| revision(base, &self.base_rustc)),
+            head: revision(&revisions.head, &self.head_rustc),
+            method: self.method,
+            rows: self.rows,
+            notes: self.notes,
+            contaminated: self.contaminated,
+            measured_s: self.measured_s,
+            command: String::new(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Both sides brought to where they can be measured: checked out, built, listed.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::field::Field;
+use super::pilot::pilot;
+use super::place::{Context, Place};
+use super::run::{Options, Revisions};
+use crate::bench::{Catalog, Listed, Yard};
+use crate::build::{self, Built, Wanted};
+use crate::measure::{Contest, Entrant, Sampler};
+use crate::repo::Snapshot;
+use crate::slot::{Slot, Slots};
+
+/// One side in its slot.
+pub(super) struct Prepared {
+    pub(super) slot: Slot,
+    pub(super) built: Built,
+    pub(super) catalog: Catalog,
+}
+
+/// Checks out, builds and lists one or both sides.
+pub(super) fn prepare(
+    context: &Context,
+    place: &Place,
+    revisions: &Revisions,
+    options: &Options,
+    slots: &Slots,
+    yard: &Yard,
+) -> Result<(Option<Prepared>, Prepared)> {
+    let surroundings = place.surroundings(context);
+    let lock = place.root.join("Cargo.lock");
+    let build_side = |side: &str, slot: Slot, lock: Option<&Path>| -> Result<Prepared> {
+        context.interrupt.check()?;
+        let built = build::build(side, &slot, &place.relative, &options.wanted, lock, &surroundings)?;
+        let catalog = Catalog::list(side, &built, yard, options.timeout, &context.console)?;
+        Ok(Prepared { slot, built, catalog })
+    };
+    let own_lock = lock.exists().then_some(lock.as_path());
+    match &revisions.base {
+        None => Ok((None, build_side("head", slots.check_out_one(&place.git, &revisions.head)?, own_lock)?)),
+        Some(base) => {
+            let (base_slot, head_slot) = slots.check_out(&place.git, base, &revisions.head)?;
+            let head = build_side("head", head_slot, own_lock)?;
+            // Without a lock file of its own the base takes the head's resolution: the dependencies are not the question.
+            let resolved = head.built.workspace.join("Cargo.lock");
+            let base = build_side("base", base_slot, Some(&resolved))?;
+            Ok((Some(base), head))
+        }
+    }
+}
+
+/// The field of a head without a base.
+pub(super) fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> Field {
+    let contest = |listed: &Listed| {
+        let entrant = Entrant {
+            target: head.built.targets[listed.target].clone(),
+            version: head.catalog.versions.get(&listed.target).copied(),
+            seed_offset: 0,
+            inject: None,
+        };
+        Contest {
+            key: listed.key.clone(),
+            tier: listed.tier,
+            source: listed.source.clone(),
+            base: entrant.clone(),
+            head: entrant,
+        }
+    };
+    let notes =
+        head.catalog.problems.iter().map(|p| format!("{}/{} was not measured: {}", p.package, p.target, p.reason));
+    Field {
+        identical: head.catalog.benches.iter().filter(|listed| wanted(listed)).map(contest).collect(),
+        notes: notes.collect(),
+        ..Field::default()
+    }
+}
+
+/// Builds one revision and pilots its benchmarks against themselves, for self-tests.
+pub fn pilot_one_side(
+    context: &Context,
+    place: &Place,
+    slots: &Slots,
+    head: &Snapshot,
+    wanted: &Wanted,
+    sampler: &Sampler<'_>,
+    is_wanted: &dyn Fn(&str, u8) -> bool,
+) -> Result<Vec<Contest>> {
+    let slot = slots.check_out_one(&place.git, head)?;
+    let lock = place.root.join("Cargo.lock");
+    let lock = lock.exists().then_some(lock.as_path());
+    let built = build::build("head", &slot, &place.relative, wanted, lock, &place.surroundings(context))?;
+    let catalog = Catalog::list("head", &built, sampler.yard, sampler.timeout, &context.console)?;
+    let prepared = Prepared { slot, built, catalog };
+    let field = alone(&prepared, &|listed| is_wanted(&listed.key.id(), listed.tier));
+    let (passed, failed) = pilot(sampler, field.identical, &context.console)?;
+    for row in failed {
+        context.console.note(&format!("{}: {}: {}", row.id, row.verdict, row.why));
+    }
+    Ok(passed.into_iter().map(|pilot| pilot.contest).collect())
+}
