@@ -10,7 +10,7 @@ use super::sample::{Sample, Sampler, Trouble};
 
 /// Time stolen by the hypervisor's other guests above which a block does not count.
 const MOST_STEAL: f64 = 0.05;
-/// Forced context switches per second above the benchmark's own norm.
+/// Forced context switches per second above twice the benchmark's own norm.
 const MOST_SWITCHES_PER_S: f64 = 20.0;
 
 /// A finished block.
@@ -41,7 +41,7 @@ impl Disturbance {
     pub fn is_contaminated(&self, norm: Option<f64>) -> bool {
         let stolen = self.steal.is_some_and(|steal| steal > MOST_STEAL);
         let switched = match (self.involuntary_per_s, norm) {
-            (Some(rate), Some(norm)) => rate > norm + MOST_SWITCHES_PER_S,
+            (Some(rate), Some(norm)) => rate > 2.0 * norm + MOST_SWITCHES_PER_S,
             _ => false,
         };
         stolen || switched
@@ -129,8 +129,8 @@ mod tests {
         let disturbance = |steal, rate| Disturbance { steal: Some(steal), involuntary_per_s: Some(rate) };
         assert!(disturbance(0.06, 0.0).is_contaminated(None));
         assert!(!disturbance(0.04, 500.0).is_contaminated(None));
-        assert!(disturbance(0.0, 35.0).is_contaminated(Some(10.0)));
-        assert!(!disturbance(0.0, 25.0).is_contaminated(Some(10.0)));
+        assert!(disturbance(0.0, 45.0).is_contaminated(Some(10.0)));
+        assert!(!disturbance(0.0, 35.0).is_contaminated(Some(10.0)));
         assert!(!Disturbance::default().is_contaminated(Some(1.0)));
     }
 }
