@@ -14,6 +14,7 @@ use crate::report::{Entry, Method, RENDER, Revision, Row, SCHEMA};
 /// What becomes an entry once everything is measured.
 pub(super) struct Draft {
     pub(super) seed: u64,
+    started_on: Fingerprint,
     base_rustc: String,
     head_rustc: String,
     pub(super) rows: Vec<Row>,
@@ -30,6 +31,7 @@ impl Draft {
         let left_out = revisions.head.left_out.iter();
         Self {
             seed: options.seed.unwrap_or_else(|| Random::new(clock).next() >> 16),
+            started_on: Fingerprint::collect(),
             base_rustc: String::new(),
             head_rustc: String::new(),
             rows: Vec::new(),
@@ -68,6 +70,10 @@ impl Draft {
         self.rows.sort_by_key(order);
         self.notes.extend(policy.apply(&mut self.rows, &shown[..10]));
         let fingerprint = Fingerprint::collect();
+        if fingerprint.class() != self.started_on.class() {
+            let classes = (self.started_on.class(), fingerprint.class());
+            self.contaminated = Some(format!("the machine changed from {} to {} during the run", classes.0, classes.1));
+        }
         let revision = |snapshot: &Snapshot, rustc: &str| Revision {
             commit: snapshot.commit.clone(),
             label: snapshot.label.clone(),

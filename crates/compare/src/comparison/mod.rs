@@ -7,6 +7,7 @@ mod inputs;
 mod pilot;
 mod place;
 mod plan;
+mod preflight;
 mod prepare;
 mod run;
 mod trial;

@@ -12,6 +12,7 @@ use super::field::{Pairing, bare_row, identical_row, null_of};
 use super::pilot::{Pilot, pilot, trouble_row};
 use super::place::{Context, Place};
 use super::plan::Plan;
+use super::preflight::wait_for_quiet;
 use super::prepare::{alone, prepare};
 use super::trial::{Judged, Means, Trial, trial};
 use crate::bench::{Listed, Settings, Yard};
@@ -145,6 +146,7 @@ pub fn run(
     }
     let means = Means { sampler: &sampler, links: &links, relinked, seed: entry.seed, console: &context.console };
     if !plan.kept.is_empty() {
+        entry.notes.extend(wait_for_quiet(context)?);
         let margins = crate::nulls::margins(&crate::nulls::read(&place.root)?);
         measure(&means, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
     }

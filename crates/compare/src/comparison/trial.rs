@@ -1,6 +1,9 @@
 //! The trial: the plan carried out, and a finding for every contest.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use machine::ceiling::Canary;
 use record::stats;
 
 use crate::console::Console;
@@ -10,6 +13,8 @@ use crate::report::Method;
 
 use super::plan::Plan;
 
+/// Length of each part of the canary before and after a block.
+const CANARY_PART: Duration = Duration::from_millis(4);
 /// Blocks that may be measured again, in percent.
 const LIMITS: Limits = Limits { discard_percent: 25 };
 
@@ -152,7 +157,10 @@ fn stage(
         }
     }
     let progress = means.console.bar(what, (4 * blocks * contests.len()) as u64);
-    run_stage(means.sampler, means.links, contests, Stage { blocks, links }, LIMITS, random, &progress)
+    // Without one the counters of the kernel still tell of disturbance.
+    let mut canary = Canary::with_length(CANARY_PART).ok();
+    let stage = Stage { blocks, links };
+    run_stage(means.sampler, means.links, contests, stage, LIMITS, &mut canary, random, &progress)
 }
 
 /// Findings of a family, where a member in trouble counts but is not judged.

@@ -1,6 +1,7 @@
 //! One block: four processes in turns, and whether the machine disturbed them.
 
 use anyhow::Result;
+use machine::ceiling::{Canary, CanaryTimes};
 use machine::noise::{self, Noise};
 use record::stats;
 
@@ -12,6 +13,9 @@ use super::sample::{Sample, Sampler, Trouble};
 const MOST_STEAL: f64 = 0.05;
 /// Forced context switches per second above twice the benchmark's own norm.
 const MOST_SWITCHES_PER_S: f64 = 20.0;
+/// Factor between the canary's times before and after a block. Its memory part is left out: in a virtual machine the
+/// bandwidth swings by tens of percent while nothing else does.
+const MOST_CANARY: f64 = 1.10;
 
 /// A finished block.
 #[derive(Clone, Debug)]
@@ -31,8 +35,10 @@ pub struct Block {
 pub struct Disturbance {
     /// Share of processor time that other guests took.
     pub steal: Option<f64>,
-    /// Mean of the processes' forced context switches per second.
+    /// Median over the processes of forced context switches per second.
     pub involuntary_per_s: Option<f64>,
+    /// Factor between the canary's times before and after.
+    pub canary: Option<f64>,
 }
 
 impl Disturbance {
@@ -44,7 +50,7 @@ impl Disturbance {
             (Some(rate), Some(norm)) => rate > 2.0 * norm + MOST_SWITCHES_PER_S,
             _ => false,
         };
-        stolen || switched
+        stolen || switched || self.canary.is_some_and(|factor| factor > MOST_CANARY)
     }
 }
 
@@ -58,6 +64,7 @@ pub(super) fn run(
     contest: &Contest,
     base_first: bool,
     seeds: (u64, u64),
+    canary: &mut Option<Canary>,
     stepped: &mut dyn FnMut(),
 ) -> Result<Result<Block, SideTrouble>> {
     let programs = (links.variant(&contest.base, seeds.0)?, links.variant(&contest.head, seeds.1)?);
@@ -66,6 +73,7 @@ pub(super) fn run(
     } else {
         [Side::Head, Side::Base, Side::Base, Side::Head]
     };
+    let sung = canary.as_mut().map(Canary::run);
     let before = noise::Sample::take();
     let (mut base, mut head) = (Vec::with_capacity(2), Vec::with_capacity(2));
     for side in order {
@@ -81,19 +89,25 @@ pub(super) fn run(
         stepped();
     }
     let noise = noise::Sample::take().since(&before);
-    Ok(Ok(assemble(pair(base), pair(head), &noise)))
+    let canary = sung.zip(canary.as_mut().map(Canary::run)).map(|(before, after)| change(&before, &after));
+    Ok(Ok(assemble(pair(base), pair(head), &noise, canary)))
+}
+
+/// Largest factor between two runs of the canary, without its memory part.
+fn change(before: &CanaryTimes, after: &CanaryTimes) -> f64 {
+    before.factor(&CanaryTimes { memory_s: before.memory_s, ..*after })
 }
 
 fn pair(samples: Vec<Sample>) -> [Sample; 2] {
     samples.try_into().unwrap_or_else(|_| unreachable!("each side runs exactly twice in a block"))
 }
 
-fn assemble(base: [Sample; 2], head: [Sample; 2], noise: &Noise) -> Block {
+fn assemble(base: [Sample; 2], head: [Sample; 2], noise: &Noise, canary: Option<f64>) -> Block {
     let sum = |samples: &[Sample; 2]| samples.iter().map(Sample::log_time).sum::<f64>();
     let rates: Vec<f64> = base.iter().chain(&head).filter_map(|sample| sample.involuntary_per_s).collect();
     Block {
         d: (sum(&head) - sum(&base)) / 2.0,
-        disturbance: Disturbance { steal: noise.steal_share, involuntary_per_s: stats::median(&rates) },
+        disturbance: Disturbance { steal: noise.steal_share, involuntary_per_s: stats::median(&rates), canary },
         base,
         head,
     }
@@ -120,13 +134,14 @@ mod tests {
     fn a_straight_drift_cancels_and_a_real_ratio_stays() {
         // Speed falls by a constant factor from process to process; the head is 10 % slower.
         let at = |position: i32, side: f64| sample(1e6 * side * 1.03_f64.powi(position));
-        let block = assemble([at(0, 1.0), at(3, 1.0)], [at(1, 1.1), at(2, 1.1)], &Noise::default());
+        let block = assemble([at(0, 1.0), at(3, 1.0)], [at(1, 1.1), at(2, 1.1)], &Noise::default(), None);
         assert!((block.d - 1.1_f64.ln()).abs() < 1e-12, "{}", block.d);
     }
 
     #[test]
     fn contamination_is_judged_by_the_machine_alone() {
-        let disturbance = |steal, rate| Disturbance { steal: Some(steal), involuntary_per_s: Some(rate) };
+        let disturbance = |steal, rate| Disturbance { steal: Some(steal), involuntary_per_s: Some(rate), canary: None };
+        assert!(Disturbance { canary: Some(1.2), ..Disturbance::default() }.is_contaminated(None));
         assert!(disturbance(0.06, 0.0).is_contaminated(None));
         assert!(!disturbance(0.04, 500.0).is_contaminated(None));
         assert!(disturbance(0.0, 45.0).is_contaminated(Some(10.0)));

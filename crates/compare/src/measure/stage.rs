@@ -1,6 +1,7 @@
 //! A stage: the same number of blocks for a set of contests, interleaved round by round.
 
 use anyhow::Result;
+use machine::ceiling::Canary;
 use record::stats;
 
 use super::block::{self, Block, SideTrouble};
@@ -46,14 +47,16 @@ impl Series {
     }
 }
 
-/// Runs a stage. Every round visits every contest once, in a fresh random order, so that no contest sits in one
+/// Runs a stage; with a canary where the machine has room for one. Every round visits every contest once, in a fresh random order, so that no contest sits in one
 /// stretch of the machine's weather.
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 pub fn run_stage(
     sampler: &Sampler<'_>,
     links: &Links,
     contests: &[&Contest],
     stage: Stage,
     limits: Limits,
+    canary: &mut Option<Canary>,
     random: &mut Random,
     progress: &Progress,
 ) -> Result<Vec<Series>> {
@@ -75,7 +78,7 @@ pub fn run_stage(
                 let (base_seeds, head_seeds) = &layouts[at];
                 let seeds = (base_seeds[round], head_seeds[round]);
                 let coin = random.coin();
-                match block::run(sampler, links, contest, coin, seeds, &mut || progress.step())? {
+                match block::run(sampler, links, contest, coin, seeds, canary, &mut || progress.step())? {
                     Ok(block) if block.disturbance.is_contaminated(norm(&series[at])) => {
                         if spare > 0 {
                             spare -= 1;

@@ -135,7 +135,14 @@ pub(crate) mod tests {
             change: "a change".into(),
             at: "2026-01-31 12:34:56".into(),
             machine_class: "test-machine-00000000".into(),
-            fingerprint: Fingerprint::collect(),
+            fingerprint: Fingerprint {
+                processor: machine::fingerprint::Processor {
+                    brand: Some("Test Processor".into()),
+                    ..Default::default()
+                },
+                allowed_threads: 2,
+                ..Fingerprint::default()
+            },
             base: Some(Revision {
                 commit: "a".repeat(40),
                 label: "aaaaaaaaaa old".into(),

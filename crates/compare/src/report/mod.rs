@@ -3,6 +3,8 @@
 mod entry;
 mod figures;
 pub mod github;
+#[cfg(test)]
+mod golden;
 mod json;
 mod metrics;
 mod row;

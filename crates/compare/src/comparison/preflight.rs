@@ -1,0 +1,62 @@
+//! Before measuring: is the machine fit?
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use machine::noise::{self, Noise};
+
+use super::place::Context;
+
+/// How long each look takes.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long to wait for a quiet moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Share of time stolen by other guests that is still fit.
+const MOST_STEAL: f64 = 0.05;
+/// Share of time in which somebody waited for a processor that is still fit.
+const MOST_PRESSURE: f64 = 0.10;
+
+/// Waits for a quiet moment, up to a minute. Returns a remark if there was none.
+pub(super) fn wait_for_quiet(context: &Context) -> Result<Option<String>> {
+    let start = Instant::now();
+    let mut told = false;
+    loop {
+        let before = noise::Sample::take();
+        std::thread::sleep(LOOK);
+        context.interrupt.check()?;
+        let noise = noise::Sample::take().since(&before);
+        let Some(reason) = unfit(&noise) else { return Ok(None) };
+        if start.elapsed() >= PATIENCE {
+            return Ok(Some(format!(
+                "contamination risk: the machine was not quiet within a minute before measuring ({reason})"
+            )));
+        }
+        if !told {
+            context.console.note(&format!("waiting up to a minute for a quiet machine ({reason}) …"));
+            told = true;
+        }
+    }
+}
+
+/// Why the machine is not fit now. The load average is no witness: it remembers our own build for minutes.
+fn unfit(noise: &Noise) -> Option<String> {
+    let over = |what: &str, share: Option<f64>, most: f64| {
+        share.filter(|share| *share > most).map(|share| format!("{what} {:.0} %", 100.0 * share))
+    };
+    over("stolen time", noise.steal_share, MOST_STEAL)
+        .or_else(|| over("processor pressure", noise.psi_share, MOST_PRESSURE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steal_and_pressure_are_told_and_hidden_ones_pass() {
+        let noise = |steal, psi| Noise { steal_share: steal, psi_share: psi, ..Noise::default() };
+        assert_eq!(unfit(&noise(None, None)), None);
+        assert_eq!(unfit(&noise(Some(0.01), Some(0.02))), None);
+        assert_eq!(unfit(&noise(Some(0.2), None)).unwrap(), "stolen time 20 %");
+        assert_eq!(unfit(&noise(None, Some(0.5))).unwrap(), "processor pressure 50 %");
+    }
+}
