@@ -205,6 +205,9 @@ pub struct Selftest {
     /// Benchmarks per round that are slowed down, in turns by 5, 8 and 10 %
     #[arg(long, default_value_t = 6)]
     pub inject: usize,
+    /// Instead: how much links of the same compiled code differ, with functions aligned and not
+    #[arg(long)]
+    pub layout: bool,
     /// Run the full number of blocks on all, as a short `compare` does, instead of screen and confirmation
     #[arg(long)]
     pub one_stage: bool,

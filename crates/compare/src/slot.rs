@@ -13,6 +13,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::build::Alignment;
 use crate::command;
 use crate::repo::{Git, Snapshot};
 
@@ -85,14 +86,25 @@ impl Slot {
         self.directory.join("tree")
     }
 
-    /// The target directory.
-    pub fn target(&self) -> PathBuf {
-        self.directory.join("target")
+    /// The target directory. Cargo does not know of the alignment, so each has one of its own.
+    pub fn target(&self, alignment: Alignment) -> PathBuf {
+        self.directory.join(match alignment {
+            Alignment::Lines => "target",
+            Alignment::Natural => "target-natural",
+        })
     }
 
     /// Where built programs are copied, out of the next build's way.
-    pub fn programs(&self) -> PathBuf {
-        self.directory.join("programs")
+    pub fn programs(&self, alignment: Alignment) -> PathBuf {
+        self.directory.join(match alignment {
+            Alignment::Lines => "programs",
+            Alignment::Natural => "programs-natural",
+        })
+    }
+
+    /// Where the compiler and linker scripts stand.
+    pub fn wrapper(&self) -> PathBuf {
+        self.directory.join("wrapper")
     }
 
     /// The commit that is checked out here, as far as the last checkout got to its end.
@@ -108,8 +120,9 @@ impl Slot {
                 .with_context(|| format!("failed to make {}", self.directory.display()))?;
             // Before the checkout: artifacts copied now are older than every source file that is checked out next,
             // so cargo rebuilds the workspace's own crates and keeps the dependencies.
-            if !self.target().exists() && other.target().exists() {
-                copy_tree(&other.target(), &self.target());
+            let (ours, theirs) = (self.target(Alignment::Lines), other.target(Alignment::Lines));
+            if !ours.exists() && theirs.exists() {
+                copy_tree(&theirs, &ours);
             }
             git.read(&["worktree", "prune"])?;
             let path = tree.to_str().context("the cache directory's path is not UTF-8")?;

@@ -35,6 +35,16 @@ pub struct Wanted {
     pub features: Option<String>,
 }
 
+/// Where functions begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alignment {
+    /// On 64-byte boundaries: what every comparison uses.
+    #[default]
+    Lines,
+    /// Where the compiler puts them: only the self-test of the layout asks for it.
+    Natural,
+}
+
 /// One bench program of one side.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -83,6 +93,8 @@ pub struct Surroundings<'a> {
     pub console: &'a Console,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
+    /// Where functions begin.
+    pub alignment: Alignment,
 }
 
 /// Builds the wanted benches of the revision that is checked out in `slot`. `side` names it in messages; `workspace`
@@ -117,14 +129,16 @@ pub fn build(
     let wrapper = wrapper::Wrapper::install(slot, &directory, surroundings.environment)?;
     let mut cargo = command::in_directory("cargo", &directory);
     cargo.env_clear().envs(surroundings.environment.iter().map(|(key, value)| (key, value)));
-    cargo.args(["bench", "--no-run", "--message-format=json-render-diagnostics", "--target-dir"]).arg(slot.target());
+    cargo
+        .args(["bench", "--no-run", "--message-format=json-render-diagnostics", "--target-dir"])
+        .arg(slot.target(surroundings.alignment));
     if own_lock {
         cargo.arg("--locked");
     }
     cargo.args(selected.arguments(wanted));
-    wrapper.apply(&mut cargo);
+    wrapper.apply(&mut cargo, surroundings.alignment);
     let messages = run_cargo(side, &mut cargo, surroundings)?;
-    let targets = collect(slot, &directory, &selected, &messages, surroundings.environment)?;
+    let targets = collect(slot, &directory, &selected, &messages, surroundings)?;
     Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory })
 }
 
@@ -171,12 +185,12 @@ fn collect(
     directory: &Path,
     selected: &Selected,
     messages: &[Message],
-    environment: &[(OsString, OsString)],
+    surroundings: &Surroundings<'_>,
 ) -> Result<Vec<Target>> {
-    let programs = slot.programs();
+    let programs = slot.programs(surroundings.alignment);
     let _ = fs::remove_dir_all(&programs);
     fs::create_dir_all(&programs).with_context(|| format!("failed to make {}", programs.display()))?;
-    let libraries = library_path(slot, directory, environment, messages);
+    let libraries = library_path(&slot.target(surroundings.alignment), directory, surroundings.environment, messages);
     let mut targets = Vec::new();
     for message in messages {
         let Message::CompilerArtifact(artifact) = message else { continue };
@@ -192,7 +206,7 @@ fn collect(
             program: Program {
                 executable: copy,
                 directory: package.manifest_path.parent().map_or_else(|| directory.to_owned(), |path| path.into()),
-                environment: environment::of_bench(environment, package, messages, &libraries),
+                environment: environment::of_bench(surroundings.environment, package, messages, &libraries),
             },
             link: Link::recorded(executable.as_std_path()),
         });
@@ -208,7 +222,7 @@ fn toolchain(directory: &Path, environment: &[(OsString, OsString)]) -> Result<S
 
 /// Directories of dynamic libraries, as cargo sets them: build scripts' link paths, the target directory, the toolchain.
 fn library_path(
-    slot: &Slot,
+    target: &Path,
     directory: &Path,
     environment: &[(OsString, OsString)],
     messages: &[Message],
@@ -219,12 +233,12 @@ fn library_path(
             .iter()
             .map(|path| path.as_str())
             .map(|path| PathBuf::from(path.split_once('=').map_or(path, |(_, path)| path)))
-            .filter(|path| path.starts_with(slot.target()))
+            .filter(|path| path.starts_with(target))
             .collect(),
         _ => Vec::new(),
     };
     let mut path: Vec<PathBuf> = messages.iter().flat_map(linked).collect();
-    path.extend([slot.target().join("release/deps"), slot.target().join("release")]);
+    path.extend([target.join("release/deps"), target.join("release")]);
     let mut rustc = command::in_directory("rustc", directory);
     rustc.env_clear().envs(environment.iter().map(|(key, value)| (key, value))).args(["--print", "sysroot"]);
     if let Ok(sysroot) = command::stdout_of(&mut rustc) {

@@ -18,10 +18,13 @@ for argument in "$@"; do
     esac
     previous=$argument
 done
+if [ "${ASSAY_ALIGN:-1}" = 1 ]; then
+    set -- "$@" -Cllvm-args=-align-all-functions=6
+fi
 name=$(basename "${linker:-cc}")
 if [ -n "${ASSAY_LINKERS:-}" ] && [ -x "$ASSAY_LINKERS/$name" ]; then
     ASSAY_LINKER=${linker:-cc}
     export ASSAY_LINKER
-    exec ${ASSAY_CHAIN:-} "$@" -Cllvm-args=-align-all-functions=6 -Clinker="$ASSAY_LINKERS/$name"
+    exec ${ASSAY_CHAIN:-} "$@" -Clinker="$ASSAY_LINKERS/$name"
 fi
-exec ${ASSAY_CHAIN:-} "$@" -Cllvm-args=-align-all-functions=6
+exec ${ASSAY_CHAIN:-} "$@"

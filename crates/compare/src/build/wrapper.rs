@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::Alignment;
 use crate::slot::Slot;
 
 /// The names of linker drivers that the linker script can stand in for: rustc tells how to call a linker by its name.
@@ -23,7 +24,7 @@ pub(super) struct Wrapper {
 impl Wrapper {
     /// Writes the scripts beside the slot's tree and finds the wrapper that they must chain to.
     pub(super) fn install(slot: &Slot, workspace: &Path, environment: &[(OsString, OsString)]) -> Result<Self> {
-        let directory = slot.programs().with_file_name("wrapper");
+        let directory = slot.wrapper();
         let linkers = directory.join("linkers");
         fs::create_dir_all(&linkers).with_context(|| format!("failed to make {}", linkers.display()))?;
         let rustc = directory.join("rustc.sh");
@@ -35,8 +36,9 @@ impl Wrapper {
     }
 
     /// Makes `cargo` build through the scripts. Elsewhere than on Unix it builds plainly.
-    pub(super) fn apply(&self, cargo: &mut Command) {
+    pub(super) fn apply(&self, cargo: &mut Command, alignment: Alignment) {
         if cfg!(unix) {
+            cargo.env("ASSAY_ALIGN", if alignment == Alignment::Lines { "1" } else { "0" });
             cargo.env("RUSTC_WRAPPER", &self.rustc).env("ASSAY_LINKERS", &self.linkers);
             if let Some(chain) = &self.chain {
                 cargo.env("ASSAY_CHAIN", chain);

@@ -3,6 +3,7 @@
 mod compare;
 mod doctor;
 mod gate;
+mod layout;
 mod log;
 mod selftest;
 

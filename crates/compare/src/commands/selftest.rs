@@ -11,6 +11,7 @@ use record::{Align, Table, jsonl};
 
 use super::{filter, wanted};
 use crate::bench::{Settings, Yard};
+use crate::build::Alignment;
 use crate::cli::Selftest;
 use crate::comparison::{Context, Means, Place, Plan, Trial, lock, pilot_one_side, trial};
 use crate::exit::{Exit, usage};
@@ -38,7 +39,16 @@ pub fn selftest(context: &Context, arguments: &Selftest) -> Result<Exit> {
         let sampler = Sampler { yard: &yard, timeout: arguments.scope.timeout, settings: Settings::STANDARD };
         let tier = arguments.scope.tier.unwrap_or(u8::MAX);
         let is_wanted = |id: &str, of: u8| filter.as_ref().map_or(of <= tier, |filter| filter.is_match(id));
-        let contests = pilot_one_side(context, &place, &slots, &head, &wanted(&arguments.scope), &sampler, &is_wanted)?;
+        let list = |alignment| {
+            pilot_one_side(context, &place, &slots, &head, &wanted(&arguments.scope), &sampler, &is_wanted, alignment)
+        };
+        if arguments.layout {
+            let text =
+                super::layout::layout(context, &place, &sampler, [list(Alignment::Natural)?, list(Alignment::Lines)?])?;
+            context.console.print(&text)?;
+            return Ok(Exit::Fine);
+        }
+        let contests = list(Alignment::Lines)?;
         for round in 1..=arguments.rounds {
             context.interrupt.check()?;
             context.console.note(&format!("round {round} of {}", arguments.rounds));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::build::{self, Surroundings, Workspace};
+use crate::build::{self, Alignment, Surroundings, Workspace};
 use crate::command::Interrupt;
 use crate::console::Console;
 use crate::exit::usage;
@@ -110,8 +110,13 @@ impl Place {
     }
 
     /// Surroundings for a build.
-    pub fn surroundings<'a>(&'a self, context: &'a Context) -> Surroundings<'a> {
-        Surroundings { environment: &self.environment, console: &context.console, interrupt: &context.interrupt }
+    pub fn surroundings<'a>(&'a self, context: &'a Context, alignment: Alignment) -> Surroundings<'a> {
+        Surroundings {
+            alignment,
+            environment: &self.environment,
+            console: &context.console,
+            interrupt: &context.interrupt,
+        }
     }
 
     /// Paths that the log writes, relative to the top of the work tree.

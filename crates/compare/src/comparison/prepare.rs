@@ -9,7 +9,7 @@ use super::pilot::pilot;
 use super::place::{Context, Place};
 use super::run::{Options, Revisions};
 use crate::bench::{Catalog, Listed, Yard};
-use crate::build::{self, Built, Wanted};
+use crate::build::{self, Alignment, Built, Wanted};
 use crate::measure::{Contest, Entrant, Sampler};
 use crate::repo::Snapshot;
 use crate::slot::{Slot, Slots};
@@ -30,7 +30,7 @@ pub(super) fn prepare(
     slots: &Slots,
     yard: &Yard,
 ) -> Result<(Option<Prepared>, Prepared)> {
-    let surroundings = place.surroundings(context);
+    let surroundings = place.surroundings(context, Alignment::Lines);
     let lock = place.root.join("Cargo.lock");
     let build_side = |side: &str, slot: Slot, lock: Option<&Path>| -> Result<Prepared> {
         context.interrupt.check()?;
@@ -79,6 +79,7 @@ pub(super) fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> Field 
 }
 
 /// Builds one revision and pilots its benchmarks against themselves, for self-tests.
+#[expect(clippy::too_many_arguments, reason = "a self-test says everything that a comparison derives")]
 pub fn pilot_one_side(
     context: &Context,
     place: &Place,
@@ -87,11 +88,12 @@ pub fn pilot_one_side(
     wanted: &Wanted,
     sampler: &Sampler<'_>,
     is_wanted: &dyn Fn(&str, u8) -> bool,
+    alignment: Alignment,
 ) -> Result<Vec<Contest>> {
     let slot = slots.check_out_one(&place.git, head)?;
     let lock = place.root.join("Cargo.lock");
     let lock = lock.exists().then_some(lock.as_path());
-    let built = build::build("head", &slot, &place.relative, wanted, lock, &place.surroundings(context))?;
+    let built = build::build("head", &slot, &place.relative, wanted, lock, &place.surroundings(context, alignment))?;
     let catalog = Catalog::list("head", &built, sampler.yard, sampler.timeout, &context.console)?;
     let prepared = Prepared { slot, built, catalog };
     let field = alone(&prepared, &|listed| is_wanted(&listed.key.id(), listed.tier));

@@ -54,11 +54,19 @@ pub fn annotations(entry: &Entry) -> Vec<String> {
             .as_ref()
             .map_or_else(String::new, |source| format!(" file={},line={}", property(&source.file), source.line));
         let separator = if place.is_empty() { " " } else { "," };
-        let title = property(&format!("{}: {}", row.verdict, row.id));
+        let (kind_of, why) = reason(row);
+        let title = property(&format!("{kind_of}: {}", row.id));
         let accepted = row.accepted.as_ref().map_or_else(String::new, |reason| format!(" (accepted: {reason})"));
-        Some(format!("::{kind}{place}{separator}title={title}::{}", data(&format!("{}{accepted}", row.why))))
+        Some(format!("::{kind}{place}{separator}title={title}::{}", data(&format!("{why}{accepted}"))))
     };
     entry.rows.iter().filter_map(annotate).collect()
+}
+
+/// What a row is annotated as, and why: its verdict, or the metrics that grew.
+fn reason(row: &Row) -> (String, String) {
+    let grown = row.metrics.iter().filter(|change| change.worse && change.gates && row.verdict != Verdict::Slower);
+    let grown: Vec<String> = grown.map(|change| text::grown(row, change)).collect();
+    if grown.is_empty() { (row.verdict.to_string(), row.why.clone()) } else { ("WORSE".to_owned(), grown.join("; ")) }
 }
 
 fn headline(entry: &Entry) -> String {

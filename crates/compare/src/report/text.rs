@@ -6,6 +6,7 @@ use record::{Align, Table};
 
 use super::entry::Entry;
 use super::figures::Figures;
+use super::metrics::Change;
 use super::row::{Row, percent};
 use crate::judge::Verdict;
 
@@ -100,10 +101,7 @@ pub fn remarks(rows: &[Row]) -> Vec<String> {
     }
     for row in rows {
         for change in row.metrics.iter().filter(|change| change.worse) {
-            let show = |value: Option<f64>| value.map_or_else(|| "not measured".to_owned(), |v| change.unit.show(v));
-            let kind = if change.gates { "WORSE" } else { "larger" };
-            let (base, head) = (show(change.base), show(change.head));
-            remarks.push(format!("{kind}: {}: {} {base} -> {head} ({})", row.id, change.name, change.rule));
+            remarks.push(grown(row, change));
         }
     }
     let unproven = rows.iter().filter(|row| matches!(row.verdict, Verdict::Inconclusive | Verdict::NotFlagged));
@@ -113,6 +111,14 @@ pub fn remarks(rows: &[Row]) -> Vec<String> {
         remarks.push(format!("largest change not proven: {} {}", row.id, percent(effect)));
     }
     remarks
+}
+
+/// A metric that its rule calls worse.
+pub(super) fn grown(row: &Row, change: &Change) -> String {
+    let show = |value: Option<f64>| value.map_or_else(|| "not measured".to_owned(), |v| change.unit.show(v));
+    let kind = if change.gates { "WORSE" } else { "larger" };
+    let (base, head) = (show(change.base), show(change.head));
+    format!("{kind}: {}: {} {base} -> {head} ({})", row.id, change.name, change.rule)
 }
 
 /// What the terminal shows.

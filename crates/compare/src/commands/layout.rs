@@ -1,0 +1,104 @@
+//! `selftest --layout`: how far apart are links of the same compiled code?
+//!
+//! Each benchmark is linked eight times with random section padding, once with functions where the compiler puts them
+//! and once on 64-byte boundaries. Processes of all links run in random order, round by round. Beside the spread of
+//! the eight medians stands that of eight groups of processes of one plain link: that much is noise.
+
+use anyhow::Result;
+use record::{Align, Table, stats};
+
+use crate::bench::Program;
+use crate::comparison::{Context, Place};
+use crate::measure::{Contest, Links, Random, Sampler};
+
+/// Links of each program, and groups of the plain one.
+const LINKS: usize = 8;
+/// Processes of each link.
+const PROCESSES: usize = 8;
+
+/// Measures and tells. `builds` are the same benchmarks in natural and in aligned programs.
+pub(super) fn layout(
+    context: &Context,
+    place: &Place,
+    sampler: &Sampler<'_>,
+    builds: [Vec<Contest>; 2],
+) -> Result<String> {
+    let links = Links::new(&place.environment);
+    let mut table = Table::new([
+        ("benchmark", Align::Left),
+        ("functions", Align::Left),
+        ("one link, 8 groups", Align::Right),
+        ("8 links", Align::Right),
+        ("8 links, minima", Align::Right),
+    ]);
+    for (contests, functions) in builds.iter().zip(["as compiled", "on 64 bytes"]) {
+        for contest in contests {
+            let [plain, padded] = spreads(context, sampler, &links, contest)?;
+            table.row([
+                contest.key.to_string(),
+                functions.to_owned(),
+                percent(plain.0),
+                percent(padded.0),
+                percent(padded.1),
+            ]);
+        }
+    }
+    let head = format!("Spread of medians (largest to smallest) over {LINKS} links of {PROCESSES} processes each\n\n");
+    Ok(format!("{head}{table}"))
+}
+
+/// Spread of medians and of minima: of one link in groups, and of different links.
+fn spreads(
+    context: &Context,
+    sampler: &Sampler<'_>,
+    links: &Links,
+    contest: &Contest,
+) -> Result<[(Option<f64>, Option<f64>); 2]> {
+    let mut programs: Vec<Program> = vec![links.variant(&contest.head, 0)?; LINKS];
+    for seed in 1..=LINKS as u64 {
+        programs.push(links.variant(&contest.head, seed)?);
+    }
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); programs.len()];
+    let mut order: Vec<usize> = (0..programs.len()).collect();
+    let mut random = Random::new(0x006c_6179_6f75_7400);
+    let progress = context.console.bar(&contest.key.id(), (PROCESSES * programs.len()) as u64);
+    for _ in 0..PROCESSES {
+        random.shuffle(&mut order);
+        for &at in &order {
+            if let Ok(sample) = sampler.sample(&programs[at], &contest.key, contest.head.version, None)? {
+                times[at].push(sample.time);
+            }
+            progress.step();
+        }
+    }
+    let (plain, padded) = times.split_at(LINKS);
+    Ok([plain, padded].map(|group| {
+        let minimum = |times: &[f64]| times.iter().copied().reduce(f64::min);
+        (spread(group, stats::median), spread(group, minimum))
+    }))
+}
+
+/// Largest over smallest of a statistic, minus one.
+fn spread(groups: &[Vec<f64>], of: fn(&[f64]) -> Option<f64>) -> Option<f64> {
+    let values: Option<Vec<f64>> = groups.iter().map(|times| of(times)).collect();
+    let values = values?;
+    let largest = values.iter().copied().reduce(f64::max)?;
+    let smallest = values.iter().copied().reduce(f64::min)?;
+    Some(largest / smallest - 1.0)
+}
+
+fn percent(x: Option<f64>) -> String {
+    x.map_or_else(|| "-".to_owned(), |x| format!("{:.1} %", 100.0 * x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_are_of_the_statistic_and_need_every_group() {
+        let groups = vec![vec![1.0, 2.0, 3.0], vec![1.0, 3.0, 9.0]];
+        assert_eq!(spread(&groups, stats::median), Some(0.5));
+        assert_eq!(spread(&[vec![1.0], vec![]], stats::median), None);
+    }
+}
