@@ -1,0 +1,169 @@
+//! The kernels of this op, as tests and benches see them: one list, one trait.
+
+use machine::kernel::{Loaded, Ran};
+
+use crate::{
+    GemmError,
+    choice::{Choice, Token},
+    parallel::Parallelism,
+    problem::Problem,
+    reference,
+    view::{MatMut, MatRef},
+};
+
+/// Extents of a product: A is m x k, B is k x n, C is m x n.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Rows of A and C.
+    pub m: usize,
+    /// Columns of B and C.
+    pub n: usize,
+    /// Columns of A, rows of B: terms of each sum.
+    pub k: usize,
+}
+
+impl Shape {
+    /// 2 m n k, or `None` if that exceeds `u64::MAX`.
+    pub fn flops(self) -> Option<u64> {
+        [self.m, self.n, self.k].iter().try_fold(2u64, |x, &y| x.checked_mul(u64::try_from(y).ok()?))
+    }
+}
+
+/// One problem, without its data.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Case {
+    /// Extents.
+    pub shape: Shape,
+    /// Factor of A B.
+    pub alpha: f32,
+    /// Factor of C; at 0 C is not read.
+    pub beta: f32,
+    /// Threads that may work.
+    pub parallelism: Parallelism,
+}
+
+/// The data of a problem. C belongs to the caller and holds the result after each run.
+#[derive(Debug)]
+pub struct Operands<'a> {
+    /// m x k.
+    pub a: MatRef<'a, f32>,
+    /// k x n.
+    pub b: MatRef<'a, f32>,
+    /// m x n.
+    pub c: MatMut<'a, f32>,
+}
+
+/// One implementation of C <- alpha A B + beta C.
+pub trait Kernel: Send + Sync {
+    /// Its name, as bench ids spell it: `reference`, `cpu-scalar`, `cpu-avx2`, .. or `auto`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it computes this case.
+    fn supports(&self, case: &Case) -> bool;
+
+    /// Takes the operands; nothing is computed yet. Running it again with beta other than 0 takes the C of the last run;
+    /// [`Loaded::reset`] puts back what C held here.
+    ///
+    /// # Errors
+    /// As [`gemm`](crate::gemm); also [`GemmError::ShapeMismatch`] if the operands are not of the case's shape.
+    fn load<'a>(&'a self, case: &Case, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, GemmError>;
+}
+
+/// All kernels that this machine runs: `reference` first, then from slowest to fastest, last `auto`, the public function
+/// [`gemm`](crate::gemm), which chooses among them.
+pub fn kernels() -> Vec<Box<dyn Kernel>> {
+    let mut list: Vec<Box<dyn Kernel>> = vec![Box::new(Product(Method::Reference))];
+    list.extend(Token::all().into_iter().map(|token| Box::new(Product(Method::Forced(token))) as Box<dyn Kernel>));
+    list.push(Box::new(Product(Method::Auto)));
+    list
+}
+
+struct Product(Method);
+
+#[derive(Clone, Copy)]
+enum Method {
+    Reference,
+    Forced(Token),
+    Auto,
+}
+
+impl Kernel for Product {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Method::Reference => "reference",
+            Method::Forced(token) => token.kernel(),
+            Method::Auto => "auto",
+        }
+    }
+
+    fn supports(&self, case: &Case) -> bool {
+        case.shape.flops().is_some()
+    }
+
+    fn load<'a>(&'a self, case: &Case, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, GemmError> {
+        let Operands { a, b, c } = operands;
+        let problem = Problem::new(case.alpha, a, b, case.beta, c)?;
+        if problem.shape() != case.shape {
+            let Shape { m, n, k } = case.shape;
+            return Err(GemmError::ShapeMismatch { a: (m, k), b: (k, n), c: (problem.c.rows(), problem.c.cols()) });
+        }
+        let before = if case.beta == 0.0 { Vec::new() } else { elements(&problem.c) };
+        let (method, parallelism) = (self.0, case.parallelism);
+        Ok(Box::new(LoadedProduct { method, parallelism, problem, before, outcome: None }))
+    }
+}
+
+struct LoadedProduct<'a> {
+    method: Method,
+    parallelism: Parallelism,
+    problem: Problem<'a>,
+    /// C as it was loaded, row by row; empty if nothing reads it.
+    before: Vec<f32>,
+    /// Of the last run.
+    outcome: Option<Result<Choice, GemmError>>,
+}
+
+impl Loaded for LoadedProduct<'_> {
+    fn run(&mut self) {
+        let Problem { alpha, a, b, beta, ref mut c } = self.problem;
+        let problem = Problem { alpha, a, b, beta, c: c.reborrow() };
+        self.outcome = Some(match self.method {
+            Method::Reference => Ok(reference::product(problem)),
+            Method::Forced(token) => Ok(token.product(problem, self.parallelism)),
+            Method::Auto => crate::gemm(self.parallelism, alpha, a, b, beta, problem.c),
+        });
+    }
+
+    fn reset(&mut self) {
+        let c = &mut self.problem.c;
+        let n = c.cols().max(1);
+        for (at, &before) in self.before.iter().enumerate() {
+            if let Some(c) = c.get_mut(at / n, at % n) {
+                *c = before;
+            }
+        }
+    }
+
+    fn read(&mut self, _: &mut [f32]) {}
+
+    /// A run that failed left C as it was, and its path says why.
+    fn ran(&self) -> Ran {
+        let Shape { m, n, k } = self.problem.shape();
+        let passes_over_c = if self.problem.beta == 0.0 { 1 } else { 2 };
+        let floats =
+            [(m, k, 1), (k, n, 1), (m, n, passes_over_c)].map(|(rows, cols, times)| (rows * cols * times) as u64);
+        let (kernel, isa, path, tile, threads) = match self.outcome {
+            Some(Ok(choice)) => choice.words(),
+            Some(Err(error)) => ("none", String::new(), error.to_string(), String::new(), 0),
+            None => ("none", String::new(), "not run".to_owned(), String::new(), 0),
+        };
+        let flops = self.problem.shape().flops().unwrap_or(u64::MAX);
+        Ran { kernel, isa, path, tile, threads, flops, bytes: 4 * floats.iter().sum::<u64>() }
+    }
+}
+
+/// Row by row.
+fn elements(c: &MatMut<'_, f32>) -> Vec<f32> {
+    let c = c.as_ref();
+    (0..c.rows()).flat_map(|i| (0..c.cols()).filter_map(move |j| c.get(i, j).copied())).collect()
+}

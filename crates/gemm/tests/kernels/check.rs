@@ -1,0 +1,170 @@
+//! The check: any kernel, any case, any layout, against the f64 product.
+
+use std::num::NonZeroUsize;
+
+use gemm::{Case, Kernel, MatMut, MatRef, Operands, Parallelism, Shape};
+use machine::kernel::Ran;
+use proof::{
+    Checked, Mismatch, Tolerance,
+    guarded::Guarded,
+    input::normal,
+    product::{Product, View},
+};
+
+/// How a matrix lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Lay {
+    /// Row after row, with this many unused elements between them.
+    Rows(usize),
+    /// Column after column, with this many unused elements between them.
+    Cols(usize),
+    /// No two elements adjacent.
+    Apart,
+    /// Rows from the last to the first.
+    RowsUp,
+    /// Rows, each from right to left.
+    RowsBack,
+}
+
+pub(crate) const LAYS: [Lay; 7] =
+    [Lay::Rows(0), Lay::Cols(0), Lay::Rows(3), Lay::Cols(5), Lay::Apart, Lay::RowsUp, Lay::RowsBack];
+
+impl Lay {
+    /// Strides of a `rows` x `cols` matrix, and the elements from its lowest to its highest address.
+    pub(crate) fn strides(self, rows: usize, cols: usize) -> (isize, isize, usize) {
+        let (r, c) = (rows.max(1) as isize, cols.max(1) as isize);
+        let (rs, cs) = match self {
+            Lay::Rows(gap) => (c + gap as isize, 1),
+            Lay::Cols(gap) => (1, r + gap as isize),
+            Lay::Apart => (2 * c + 3, 2),
+            Lay::RowsUp => (-(c + 2), 1),
+            Lay::RowsBack => (c, -1),
+        };
+        let span = if rows * cols == 0 { 0 } else { 1 + (r - 1) * rs.abs() + (c - 1) * cs.abs() };
+        (rs, cs, span as usize)
+    }
+
+    /// Where element (i, j) lies, counted from the lowest address.
+    pub(crate) fn index(self, rows: usize, cols: usize, i: usize, j: usize) -> usize {
+        let (rs, cs, _) = self.strides(rows, cols);
+        let place = |at: usize, extent: usize, stride: isize| match stride < 0 {
+            true => (extent - 1 - at) * stride.unsigned_abs(),
+            false => at * stride.unsigned_abs(),
+        };
+        place(i, rows, rs) + place(j, cols, cs)
+    }
+}
+
+/// A matrix to multiply: the elements row by row, and the memory that the kernel sees.
+pub(crate) struct Input {
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) lay: Lay,
+    pub(crate) elements: Vec<f32>,
+}
+
+impl Input {
+    pub(crate) fn new(seed: u64, rows: usize, cols: usize, lay: Lay) -> Self {
+        Self { rows, cols, lay, elements: normal(seed, rows * cols) }
+    }
+
+    /// The memory: NaN wherever no element lies, so that a kernel which reads between the rows gives itself away.
+    pub(crate) fn memory(&self) -> Vec<f32> {
+        let mut memory = vec![f32::NAN; self.lay.strides(self.rows, self.cols).2];
+        for i in 0..self.rows {
+            for j in 0..self.cols {
+                memory[self.lay.index(self.rows, self.cols, i, j)] = self.elements[i * self.cols + j];
+            }
+        }
+        memory
+    }
+
+    fn view(&self) -> View<impl Fn(usize, usize) -> f64> {
+        View::new(self.rows, self.cols, |i, j| f64::from(self.elements[i * self.cols + j]))
+    }
+}
+
+pub(crate) fn mat_ref(memory: &[f32], rows: usize, cols: usize, lay: Lay) -> MatRef<'_, f32> {
+    let (rs, cs, _) = lay.strides(rows, cols);
+    MatRef::with_strides(memory, rows, cols, rs, cs).expect("the test's own layout")
+}
+
+pub(crate) fn mat_mut(memory: &mut [f32], rows: usize, cols: usize, lay: Lay) -> MatMut<'_, f32> {
+    let (rs, cs, _) = lay.strides(rows, cols);
+    MatMut::with_strides(memory, rows, cols, rs, cs).expect("the test's own layout")
+}
+
+/// A case with its data.
+pub(crate) struct Trial {
+    pub(crate) case: Case,
+    pub(crate) a: Input,
+    pub(crate) b: Input,
+    pub(crate) c0: Input,
+}
+
+impl Trial {
+    /// alpha = 1, beta = 0, one thread.
+    pub(crate) fn new((m, n, k): (usize, usize, usize), lays: [Lay; 3]) -> Self {
+        let case = Case { shape: Shape { m, n, k }, alpha: 1.0, beta: 0.0, parallelism: Parallelism::Serial };
+        let [a, b, c] = lays;
+        let (a, b) = (Input::new(1, m, k, a), Input::new(2, k, n, b));
+        Self { case, a, b, c0: Input::new(3, m, n, c) }
+    }
+
+    pub(crate) fn factors(mut self, alpha: f32, beta: f32) -> Self {
+        (self.case.alpha, self.case.beta) = (alpha, beta);
+        self
+    }
+
+    pub(crate) fn threads(mut self, threads: usize) -> Self {
+        self.case.parallelism = NonZeroUsize::new(threads).map_or(Parallelism::Serial, Parallelism::Rayon);
+        self
+    }
+
+    /// Runs the kernel on a guarded C that holds the poison where beta is 0, and in gaps.
+    pub(crate) fn run(&self, kernel: &dyn Kernel) -> (Guarded<f32>, Ran) {
+        let (a, b) = (self.a.memory(), self.b.memory());
+        let Shape { m, n, k } = self.case.shape;
+        let lay = self.c0.lay;
+        let mut c = Guarded::new(lay.strides(m, n).2);
+        if self.case.beta != 0.0 {
+            for at in 0..m * n {
+                c[lay.index(m, n, at / n, at % n)] = self.c0.elements[at];
+            }
+        }
+        let (a, b) = (mat_ref(&a, m, k, self.a.lay), mat_ref(&b, k, n, self.b.lay));
+        let operands = Operands { a, b, c: mat_mut(&mut c, m, n, lay) };
+        let mut loaded = kernel.load(&self.case, operands).expect("a case that fits");
+        loaded.run();
+        let ran = loaded.ran();
+        drop(loaded);
+        (c, ran)
+    }
+
+    /// Whether the kernel's output is right, and nothing else was written.
+    pub(crate) fn check(&self, kernel: &dyn Kernel) -> Result<Checked, Mismatch> {
+        let (c, _) = self.run(kernel);
+        let Shape { m, n, k } = self.case.shape;
+        let lay = self.c0.lay;
+        let mut is_output = vec![false; c.len()];
+        for at in 0..m * n {
+            is_output[lay.index(m, n, at / n, at % n)] = true;
+        }
+        c.verify_where(|i| is_output[i])?;
+        let (a, b, c0) = (self.a.view(), self.b.view(), self.c0.view());
+        let (alpha, beta) = (f64::from(self.case.alpha), f64::from(self.case.beta));
+        let tolerance = Tolerance::gemm_f32(k);
+        let product = Product { alpha, a: &a, b: &b, beta, c0: Some(&c0), tolerance };
+        product.check_all(&View::new(m, n, |i, j| f64::from(c[lay.index(m, n, i, j)])))
+    }
+
+    /// [`check`](Self::check) over all kernels.
+    pub(crate) fn check_all_kernels(&self) {
+        for kernel in gemm::kernels() {
+            if let Err(mismatch) = self.check(kernel.as_ref()) {
+                let lays = [self.a.lay, self.b.lay, self.c0.lay];
+                panic!("{}: {:?}, layouts {lays:?}: {mismatch}", kernel.name(), self.case);
+            }
+        }
+    }
+}

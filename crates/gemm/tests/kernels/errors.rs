@@ -1,0 +1,115 @@
+//! What is refused, and that refusing leaves C alone.
+
+use gemm::{Case, GemmError, LayoutError, MatMut, MatRef, Operands, Parallelism, Shape, explain, gemm, kernels};
+
+const SERIAL: Parallelism = Parallelism::Serial;
+
+#[test]
+fn extents_must_fit() {
+    let x = [1.0; 12];
+    for (a, b, c) in
+        [((2, 3), (4, 2), (2, 2)), ((2, 3), (3, 2), (3, 2)), ((2, 3), (3, 2), (2, 3)), ((3, 2), (2, 1), (1, 3))]
+    {
+        let mut out = [7.0; 12];
+        let view = |(rows, cols)| MatRef::from_row_major(&x, rows, cols).unwrap();
+        let out_view = MatMut::from_row_major(&mut out, c.0, c.1).unwrap();
+        assert_eq!(gemm(SERIAL, 1.0, view(a), view(b), 0.0, out_view), Err(GemmError::ShapeMismatch { a, b, c }));
+        assert_eq!(out, [7.0; 12]);
+    }
+}
+
+#[test]
+fn matrices_must_fit_their_slices() {
+    let mut x = [0.0_f32; 12];
+    assert_eq!(MatRef::from_row_major(&x, 3, 5).unwrap_err(), LayoutError::OutOfBounds { need: 15, len: 12 });
+    assert_eq!(MatRef::with_strides(&x, 3, 2, 6, 1).unwrap_err(), LayoutError::OutOfBounds { need: 14, len: 12 });
+    let huge = MatRef::from_row_major(&x, usize::MAX, usize::MAX).unwrap_err();
+    assert!(matches!(huge, LayoutError::Overflow { .. }), "{huge:?}");
+    for (row_stride, col_stride) in [(0, 1), (1, 0), (2, 1), (0, 0), (-2, 1), (1, 2), (2, 2)] {
+        let overlap = LayoutError::Overlap { rows: 3, cols: 3, row_stride, col_stride };
+        assert_eq!(MatMut::with_strides(&mut x, 3, 3, row_stride, col_stride).unwrap_err(), overlap);
+        assert!(MatRef::with_strides(&x, 3, 3, row_stride, col_stride).is_ok(), "an input may repeat itself");
+    }
+    let outside = MatRef::from_row_major(&x, 3, 4).unwrap().sub(1..4, 0..2).unwrap_err();
+    assert_eq!(outside, LayoutError::OutOfMatrix { row_end: 4, col_end: 2, rows: 3, cols: 4 });
+}
+
+#[test]
+fn parts_and_transposes_address_the_same_elements() {
+    let x: Vec<f32> = (0..20).map(|x| x as f32).collect();
+    let a = MatRef::from_row_major(&x, 4, 5).unwrap();
+    let part = a.sub(1..3, 2..5).unwrap();
+    assert_eq!((part.rows(), part.cols(), part.get(0, 0), part.get(1, 2)), (2, 3, Some(&7.0), Some(&14.0)));
+    assert_eq!((part.get(2, 0), part.get(0, 3)), (None, None));
+    assert_eq!((part.t().get(2, 1), part.t().row_stride()), (Some(&14.0), 1));
+    assert_eq!(a.sub(4..4, 5..5).unwrap().get(0, 0), None);
+    let up = MatRef::with_strides(&x, 4, 5, -5, 1).unwrap();
+    assert_eq!((up.get(0, 0), up.get(3, 4)), (Some(&15.0), Some(&4.0)));
+    let mut y = x.clone();
+    let mut c = MatMut::from_col_major(&mut y, 4, 5).unwrap();
+    *c.reborrow().sub(1..2, 3..4).unwrap().t().get_mut(0, 0).unwrap() = -1.0;
+    assert_eq!(c.as_ref().get(1, 3), Some(&-1.0));
+    assert_eq!(y[13], -1.0);
+}
+
+/// A product too large to count, although its operands are three floats.
+#[test]
+fn operations_must_be_countable() {
+    let x = [1.0_f32; 4];
+    let mut out = [0.0_f32; 16];
+    let k = usize::MAX / 4;
+    let (a, b) = (MatRef::with_strides(&x, 4, k, 1, 0).unwrap(), MatRef::with_strides(&x, k, 4, 0, 1).unwrap());
+    let c = MatMut::from_row_major(&mut out, 4, 4).unwrap();
+    assert_eq!(gemm(SERIAL, 1.0, a, b, 0.0, c), Err(GemmError::Overflow { m: 4, n: 4, k }));
+}
+
+#[test]
+fn inputs_may_repeat() {
+    let (x, mut out) = ([2.0_f32, 3.0], [0.0; 6]);
+    let a = MatRef::with_strides(&x, 2, 40, 1, 0).unwrap();
+    let b = MatRef::with_strides(&x[..1], 40, 3, 0, 0).unwrap();
+    gemm(SERIAL, 1.0, a, b, 0.0, MatMut::from_row_major(&mut out, 2, 3).unwrap()).unwrap();
+    assert_eq!(out, [160.0, 160.0, 160.0, 240.0, 240.0, 240.0]);
+}
+
+#[test]
+fn operands_must_be_of_the_cases_shape() {
+    let (x, mut out) = ([1.0; 4], [0.0; 4]);
+    let view = MatRef::from_row_major(&x, 2, 2).unwrap();
+    let case = Case { shape: Shape { m: 2, n: 2, k: 3 }, alpha: 1.0, beta: 0.0, parallelism: SERIAL };
+    let operands = Operands { a: view, b: view, c: MatMut::from_row_major(&mut out, 2, 2).unwrap() };
+    assert!(matches!(kernels()[0].load(&case, operands), Err(GemmError::ShapeMismatch { .. })));
+}
+
+#[test]
+fn explain_says_what_runs() {
+    for (m, n, k) in [(1, 1, 1), (8, 1536, 384), (300, 300, 300), (0, 4, 4), (4, 4, 0)] {
+        let (a, b, mut c) = (vec![1.0; m * k], vec![1.0; k * n], vec![0.0; m * n]);
+        let (a, b) = (MatRef::from_row_major(&a, m, k).unwrap(), MatRef::from_row_major(&b, k, n).unwrap());
+        let c = MatMut::from_row_major(&mut c, m, n).unwrap();
+        let parallelism = Parallelism::Rayon(2.try_into().unwrap());
+        let ran = gemm(parallelism, 1.0, a, b, 0.0, c).unwrap();
+        assert_eq!(ran, explain(Shape { m, n, k }, parallelism));
+    }
+}
+
+/// Running twice with beta other than 0 adds twice; a reset takes it back.
+#[test]
+fn reset_restores_c() {
+    let (x, mut out) = ([1.0; 4], [10.0; 4]);
+    let view = MatRef::from_row_major(&x, 2, 2).unwrap();
+    let case = Case { shape: Shape { m: 2, n: 2, k: 2 }, alpha: 1.0, beta: 1.0, parallelism: SERIAL };
+    for kernel in kernels() {
+        let operands = Operands { a: view, b: view, c: MatMut::from_row_major(&mut out, 2, 2).unwrap() };
+        let mut loaded = kernel.load(&case, operands).unwrap();
+        loaded.run();
+        loaded.run();
+        loaded.reset();
+        loaded.run();
+        let ran = loaded.ran();
+        assert_eq!((ran.flops, ran.bytes), (16, 64), "{ran:?}");
+        loaded.reset();
+        drop(loaded);
+        assert_eq!(out, [10.0; 4], "{}", kernel.name());
+    }
+}

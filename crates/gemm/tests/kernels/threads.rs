@@ -1,0 +1,58 @@
+//! The same bits for any number of threads, any strides, any repetition.
+
+use gemm::kernels;
+use rayon::ThreadPoolBuilder;
+
+use crate::check::{Lay, Trial};
+
+fn bits(trial: &Trial, kernel: &dyn gemm::Kernel) -> Vec<u32> {
+    let (c, ran) = trial.run(kernel);
+    assert!(ran.threads <= trial.case.parallelism.threads(), "{ran:?}");
+    let (m, n) = (trial.case.shape.m, trial.case.shape.n);
+    (0..m * n).map(|at| c[trial.c0.lay.index(m, n, at / n, at % n)].to_bits()).collect()
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let pool = ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    for shape in [(200, 300, 400), (8, 1536, 384), (1000, 70, 300), (97, 101, 257), (64, 64, 64)] {
+        for kernel in kernels() {
+            let mut trial = Trial::new(shape, [Lay::Rows(0); 3]).factors(0.5, 1.0);
+            // Many zeros: a kernel that skips them, or only sometimes, would show.
+            trial.a.elements.iter_mut().step_by(3).for_each(|a| *a = 0.0);
+            let serial = bits(&trial, kernel.as_ref());
+            for threads in [1, 2, 3, 4, 7, 64] {
+                trial = trial.threads(threads);
+                let parallel = pool.install(|| bits(&trial, kernel.as_ref()));
+                assert!(parallel == serial, "{} {shape:?} with {threads} threads", kernel.name());
+            }
+            assert!(bits(&trial, kernel.as_ref()) == serial, "{} {shape:?} in the global pool", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn strides_do_not_change_a_bit() {
+    for shape in [(40, 70, 300), (9, 130, 33), (130, 9, 33)] {
+        for kernel in kernels() {
+            let plain = bits(&Trial::new(shape, [Lay::Rows(0); 3]).factors(0.5, -1.0), kernel.as_ref());
+            for lays in
+                [[Lay::Rows(3), Lay::Cols(0), Lay::Rows(0)], [Lay::Cols(1); 3], [Lay::Apart; 3], [Lay::RowsUp; 3]]
+            {
+                let other = bits(&Trial::new(shape, lays).factors(0.5, -1.0), kernel.as_ref());
+                assert!(other == plain, "{} {shape:?} {lays:?}", kernel.name());
+            }
+        }
+    }
+}
+
+/// Products inside a parallel loop do not disturb each other.
+#[test]
+fn products_nest_in_the_callers_loops() {
+    use rayon::prelude::*;
+    let trial = Trial::new((120, 140, 160), [Lay::Rows(0); 3]).threads(4);
+    let auto = kernels().pop().unwrap();
+    let expected = bits(&trial, auto.as_ref());
+    let all: Vec<_> = (0..16).into_par_iter().map(|_| bits(&trial, kernels().pop().unwrap().as_ref())).collect();
+    assert!(all.into_iter().all(|bits| bits == expected));
+}
