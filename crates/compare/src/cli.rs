@@ -205,6 +205,9 @@ pub struct Selftest {
     /// Benchmarks per round that are slowed down, in turns by 5, 8 and 10 %
     #[arg(long, default_value_t = 6)]
     pub inject: usize,
+    /// Warm-up and measurement of each process in seconds; other than the standard 0.05,0.2 the round is shown, not kept
+    #[arg(long, value_name = "WARM_UP,MEASUREMENT", value_parser = times)]
+    pub times: Option<(f64, f64)>,
     /// Instead: how much links of the same compiled code differ, with functions aligned and not
     #[arg(long)]
     pub layout: bool,
@@ -214,6 +217,14 @@ pub struct Selftest {
     /// What to build and to count.
     #[command(flatten)]
     pub scope: Scope,
+}
+
+/// "0.05,0.2": two positive numbers of seconds.
+fn times(text: &str) -> Result<(f64, f64), String> {
+    let parse = |part: &str| part.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && seconds.is_finite());
+    text.split_once(',')
+        .and_then(|(warm_up, measurement)| Some((parse(warm_up)?, parse(measurement)?)))
+        .ok_or_else(|| format!("`{text}` is not two times such as 0.05,0.2"))
 }
 
 /// "90s", "5m", "1h" or plain seconds.

@@ -1,11 +1,13 @@
 //! Building one side: which bench programs a revision has, compiled as its own project says.
 
+mod dependencies;
 mod environment;
 pub mod identical;
 mod relink;
 mod workspace;
 mod wrapper;
 
+pub use dependencies::difference;
 pub use environment::{cleaned, notes};
 pub use relink::Link;
 pub use workspace::{Selected, Workspace};

@@ -115,9 +115,13 @@ fn show(context: &Context, arguments: &Compare, entry: &Entry) -> Result<()> {
 
 /// Logs the entry. If that fails, the measurement is not lost: it is kept in the cache and shown.
 fn write_log(context: &Context, place: &Place, entry: &Entry) -> Result<()> {
-    let written = place.log.append(entry).and_then(|()| place.git.keep(&entry.id, &entry.head.commit));
+    let written = place.git.keep(&entry.id, &entry.head.commit).and_then(|()| place.log.append(entry));
     match written {
         Ok(()) => {
+            let data = place.log.data()?;
+            let named: Vec<String> =
+                data.iter().flat_map(|(_, entries)| entries).map(|entry| entry.id.clone()).collect();
+            place.git.drop_unnamed(&named, &place.own_paths()[0])?;
             context.console.note(&format!("\nlogged under \"{}\" in {}", entry.title, place.log.text_path().display()));
             Ok(())
         }

@@ -31,12 +31,18 @@ const SEEDS: usize = 4000;
 pub fn selftest(context: &Context, arguments: &Selftest) -> Result<Exit> {
     let filter = filter(&arguments.scope)?;
     let place = Place::open(context, arguments.scope.manifest_path.as_deref())?;
+    let mut shown = Vec::new();
     if arguments.rounds > 0 {
         let _lock = lock(context)?;
         let slots = Slots::open(&context.cache()?, &place.git)?;
         let yard = Yard::new(slots.root(), context.interrupt.clone())?;
         let head = Snapshot::of_work_tree(&place.git, &place.own_paths())?;
-        let sampler = Sampler { yard: &yard, timeout: arguments.scope.timeout, settings: Settings::STANDARD };
+        let settings = arguments.times.map_or(Settings::STANDARD, |(warm_up_s, measurement_s)| Settings {
+            warm_up_s,
+            measurement_s,
+            ..Settings::STANDARD
+        });
+        let sampler = Sampler { yard: &yard, timeout: arguments.scope.timeout, settings };
         let tier = arguments.scope.tier.unwrap_or(u8::MAX);
         let is_wanted = |id: &str, of: u8| filter.as_ref().map_or(of <= tier, |filter| filter.is_match(id));
         let list = |alignment| {
@@ -52,10 +58,15 @@ pub fn selftest(context: &Context, arguments: &Selftest) -> Result<Exit> {
         for round in 1..=arguments.rounds {
             context.interrupt.check()?;
             context.console.note(&format!("round {round} of {}", arguments.rounds));
-            one_round(context, &place, &sampler, &contests, arguments)?;
+            let lines = one_round(context, &place, &sampler, &contests, arguments)?;
+            if settings == Settings::STANDARD {
+                keep(&place, &lines)?;
+            } else {
+                shown.extend(lines);
+            }
         }
     }
-    let known = nulls::read(&place.root)?;
+    let known = if shown.is_empty() { nulls::read(&place.root)? } else { shown };
     if known.is_empty() {
         return Err(usage("nothing is known of this machine class yet; run: selftest --rounds 1"));
     }
@@ -63,14 +74,14 @@ pub fn selftest(context: &Context, arguments: &Selftest) -> Result<Exit> {
     Ok(Exit::Fine)
 }
 
-/// One comparison of unchanged code, with slowdowns, kept at its end.
+/// One comparison of unchanged code, with slowdowns.
 fn one_round(
     context: &Context,
     place: &Place,
     sampler: &Sampler<'_>,
     contests: &[Contest],
     arguments: &Selftest,
-) -> Result<()> {
+) -> Result<Vec<Null>> {
     let now = jiff::Timestamp::now();
     let mut random = Random::new(now.as_nanosecond() as u64);
     let links = Links::new(&place.environment);
@@ -88,7 +99,7 @@ fn one_round(
         }
     }
     let relinked = !arguments.scope.one_link && chosen.iter().all(|contest| links.available(&contest.base));
-    let means = Means { sampler, links: &links, relinked, seed: random.next(), console: &context.console };
+    let means = Means { sampler, links: &links, relinked, seed: random.bits(), console: &context.console };
     let plan = Plan {
         kept: (0..chosen.len()).collect(),
         dropped: Vec::new(),
@@ -123,6 +134,10 @@ fn one_round(
             ratio_fires: ratio_over_5(base, head) != Said::Nothing,
         });
     }
+    Ok(lines)
+}
+
+fn keep(place: &Place, lines: &[Null]) -> Result<()> {
     let path = nulls::path(&place.root, &Fingerprint::collect().class());
     std::fs::create_dir_all(path.parent().context("the file has a directory")?).context("failed to make baselines/")?;
     lines.iter().try_for_each(|line| jsonl::append(&path, line)).context("failed to keep the round; is the disk full?")

@@ -30,7 +30,7 @@ impl Draft {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
         let left_out = revisions.head.left_out.iter();
         Self {
-            seed: options.seed.unwrap_or_else(|| Random::new(clock).next() >> 16),
+            seed: options.seed.unwrap_or_else(|| Random::new(clock).bits() >> 16),
             started_on: Fingerprint::collect(),
             base_rustc: String::new(),
             head_rustc: String::new(),
@@ -80,7 +80,7 @@ impl Draft {
             dirty: snapshot.dirty,
             rustc: rustc.to_owned(),
         };
-        let unique = Random::new(now.as_nanosecond() as u64 ^ u64::from(std::process::id())).next() & 0xff_ffff;
+        let unique = Random::new(now.as_nanosecond() as u64 ^ u64::from(std::process::id())).bits() & 0xff_ffff;
         Entry {
             schema: SCHEMA,
             render: RENDER,

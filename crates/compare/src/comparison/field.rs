@@ -119,7 +119,7 @@ impl Pairing<'_> {
             };
             let inputs = inputs::read_by(self.changed, &directory(head, self.slots), &packages, self.own);
             if !identical::same_code(&base.program.executable, &head.program.executable, self.slots)? {
-                if self.changed.iter().any(|path| *path == head.source) {
+                if self.changed.contains(&head.source) {
                     notes.push(format!("harness changed: {} itself differs between the sides", head.source));
                 }
                 continue;

@@ -16,7 +16,7 @@ use super::preflight::wait_for_quiet;
 use super::prepare::{alone, prepare};
 use super::trial::{Judged, Means, Trial, trial};
 use crate::bench::{Listed, Settings, Yard};
-use crate::build::{Wanted, identical};
+use crate::build::{self, Wanted, identical};
 use crate::exit::usage;
 use crate::instructions;
 use crate::judge::{Margins, Verdict};
@@ -103,6 +103,7 @@ pub fn run(
                 own: &place.own_paths(),
                 measure_identical: false,
             };
+            entry.notes.extend(build::difference(&base.built.workspace, &head.built.workspace));
             pairing.meet(&wanted)?
         }
         _ => alone(&head, &wanted),

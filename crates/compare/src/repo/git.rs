@@ -129,6 +129,24 @@ impl Git {
             .map(drop)
             .context("failed to keep the revision")
     }
+
+    /// Drops the kept revisions that no log names: neither `named`, the entries of this work tree, nor a version of
+    /// the log at `path` on any branch. A revision lives as long as an entry that measured it.
+    pub fn drop_unnamed(&self, named: &[String], path: &str) -> Result<()> {
+        let kept = self.read(&["for-each-ref", "--format=%(refname)", "refs/assay/"])?;
+        for reference in kept.lines() {
+            let name = reference.trim_start_matches("refs/assay/");
+            if named.iter().any(|known| known == name) {
+                continue;
+            }
+            let search = format!("-Sassay:{name}");
+            let elsewhere = self.read(&["log", "--branches", "--remotes", "-1", "--format=%H", &search, "--", path])?;
+            if elsewhere.is_empty() {
+                self.read(&["update-ref", "-d", reference])?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +186,23 @@ pub(crate) mod tests {
         let error = git.require_commit("nowhere", "--base").unwrap_err().to_string();
         assert!(error.contains("--base REV") && error.contains("git fetch"), "{error}");
         assert_eq!(git.subject(&head).unwrap(), "first");
+    }
+
+    #[test]
+    fn a_kept_revision_lives_as_long_as_an_entry_names_it() {
+        let (directory, git) = fresh_repository();
+        let head = git.commit("HEAD").unwrap().unwrap();
+        for name in ["here", "elsewhere", "nowhere"] {
+            git.keep(name, &head).unwrap();
+        }
+        git.read(&["checkout", "--quiet", "-b", "other"]).unwrap();
+        std::fs::write(directory.path().join("BENCHMARKS.md"), "<!-- assay:elsewhere -->\n").unwrap();
+        git.read(&["add", "-A"]).unwrap();
+        git.read(&["commit", "--quiet", "-m", "log on another branch"]).unwrap();
+        git.read(&["checkout", "--quiet", "main"]).unwrap();
+        git.drop_unnamed(&["here".to_owned()], "BENCHMARKS.md").unwrap();
+        let kept = git.read(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/assay/"]).unwrap();
+        assert_eq!(kept, "elsewhere\nhere");
     }
 
     #[test]

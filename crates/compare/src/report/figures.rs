@@ -63,7 +63,7 @@ impl Figures {
             ceiling: row.and_then(|row| row.ceiling.as_ref()).map(|ceiling| ceiling.name.clone()),
             rate: rate(last, time),
             peak_rss_bytes: stats::median(&memory),
-            allocations: row.and_then(|row| row.allocations.clone()),
+            allocations: row.and_then(|row| row.allocations),
             ran: row.map(|row| row.ran.clone()).unwrap_or_default(),
             proof: row.filter(|row| row.state == State::Proved).and_then(|row| row.proof.clone()),
         }))
