@@ -1,10 +1,12 @@
-//! What runs: which kernel, which path, how many threads.
+//! What runs: which instruction set, which path, which tiles, how many threads.
 
 use std::fmt;
 
-use machine::isa::Isa;
+use machine::isa::{Avx2, Isa};
 
-use crate::{kernel::Shape, parallel::Parallelism, problem::Problem, scalar};
+#[cfg(target_arch = "x86_64")]
+use crate::packed;
+use crate::{GemmError, Shape, Workspace, parallel::Parallelism, problem::Problem, scalar};
 
 /// What a product runs, or ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct Choice {
     pub isa: Isa,
     /// Way through the kernel.
     pub path: Path,
+    /// Its tiles, where it has them.
+    pub tile: Option<Blocking>,
     /// Threads that work, the caller's included; at most those allowed, fewer where the product is small.
     pub threads: usize,
 }
@@ -30,12 +34,31 @@ pub enum Path {
     Scale,
     /// Loops in blocks, operands read where they lie but for one strip of B.
     Strips,
+    /// A and B are copied into panels.
+    Packed,
+}
+
+/// Tile sizes. `mr` x `nr` elements of C are held in registers; A is packed in blocks of `mc` x `kc`, B of `kc` x `nc`. Where C is
+/// column-major, they are those of the transposed product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocking {
+    /// Rows of a register tile.
+    pub mr: usize,
+    /// Columns of a register tile.
+    pub nr: usize,
+    /// Rows of a block of A.
+    pub mc: usize,
+    /// Columns of a block of B.
+    pub nc: usize,
+    /// Terms of the sums that are added up before C is visited.
+    pub kc: usize,
 }
 
 impl Choice {
     /// Kernel, instruction set, path, tiles and threads, as [`machine::kernel::Ran`] wants them.
     pub(crate) fn words(&self) -> (&'static str, String, String, String, usize) {
-        (self.kernel, self.isa.to_string(), self.path.to_string(), String::new(), self.threads)
+        let tile = self.tile.map_or_else(String::new, |tile| tile.to_string());
+        (self.kernel, self.isa.to_string(), self.path.to_string(), tile, self.threads)
     }
 }
 
@@ -45,7 +68,15 @@ impl fmt::Display for Path {
             Path::Definition => "definition",
             Path::Scale => "scale",
             Path::Strips => "strips",
+            Path::Packed => "packed",
         })
+    }
+}
+
+impl fmt::Display for Blocking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mr, nr, mc, nc, kc } = self;
+        write!(f, "mr{mr} nr{nr} mc{mc} nc{nc} kc{kc}")
     }
 }
 
@@ -53,16 +84,25 @@ impl fmt::Display for Path {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Token {
     Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
 }
 
 impl Token {
     /// All kernels of this machine, slowest first.
     pub(crate) fn all() -> Vec<Token> {
-        vec![Token::Scalar]
+        let mut all = vec![Token::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        all.extend(Avx2::new().map(Token::Avx2));
+        all
     }
 
     /// The fastest kernel of this machine.
     pub(crate) fn best() -> Token {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Avx2::new().map(Token::Avx2) {
+            return token;
+        }
         Token::Scalar
     }
 
@@ -70,34 +110,63 @@ impl Token {
     pub(crate) fn kernel(self) -> &'static str {
         match self {
             Token::Scalar => "cpu-scalar",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => "cpu-avx2",
         }
     }
 
     pub(crate) fn isa(self) -> Isa {
         match self {
             Token::Scalar => Isa::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => Isa::Avx2,
         }
     }
 
     /// What this kernel runs for a product of `shape`.
     pub(crate) fn choose(self, shape: Shape, _: Parallelism) -> Choice {
-        let path = match self {
-            _ if shape.flops() == Some(0) => Path::Scale,
-            Token::Scalar => Path::Strips,
-        };
-        Choice { kernel: self.kernel(), isa: self.isa(), path, threads: 1 }
+        self.choice(match self {
+            _ if shape.flops() == Some(0) => Plan::SCALE,
+            Token::Scalar => scalar::PLAN,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => packed::plan::<Avx2>(shape),
+        })
     }
 
     /// C <- alpha A B + beta C.
-    pub(crate) fn product(self, problem: Problem<'_>, _: Parallelism) -> Choice {
-        let path = if problem.is_scaling() || problem.is_empty() {
+    pub(crate) fn product(
+        self,
+        problem: Problem<'_>,
+        _: Parallelism,
+        workspace: &mut Workspace,
+    ) -> Result<Choice, GemmError> {
+        if problem.is_scaling() || problem.is_empty() {
             problem.scale();
-            Path::Scale
-        } else {
-            match self {
-                Token::Scalar => scalar::product(problem),
-            }
-        };
-        Choice { kernel: self.kernel(), isa: self.isa(), path, threads: 1 }
+            return Ok(self.choice(Plan::SCALE));
+        }
+        // A column-major C is the row-major C of the transposed product.
+        let by_columns = problem.c.col_stride() != 1 && problem.c.row_stride() == 1;
+        let problem = if by_columns { problem.t() } else { problem };
+        Ok(self.choice(match self {
+            Token::Scalar => scalar::product(problem),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(kernel) => packed::product(kernel, problem, workspace)?,
+        }))
     }
+
+    fn choice(self, Plan { path, tile }: Plan) -> Choice {
+        Choice { kernel: self.kernel(), isa: self.isa(), path, tile, threads: 1 }
+    }
+}
+
+/// How a kernel cuts a product.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) path: Path,
+    pub(crate) tile: Option<Blocking>,
+}
+
+impl Plan {
+    /// C <- beta C.
+    const SCALE: Plan = Plan { path: Path::Scale, tile: None };
 }

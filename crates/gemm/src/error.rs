@@ -76,4 +76,10 @@ pub enum GemmError {
         /// Terms of each sum.
         k: usize,
     },
+    /// The workspace could not grow.
+    #[error("no memory for a workspace of {bytes} bytes")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+    },
 }

@@ -9,6 +9,7 @@ use crate::{
     problem::Problem,
     reference,
     view::{MatMut, MatRef},
+    workspace::with_workspace,
 };
 
 /// Extents of a product: A is m x k, B is k x n, C is m x n.
@@ -129,7 +130,7 @@ impl Loaded for LoadedProduct<'_> {
         let problem = Problem { alpha, a, b, beta, c: c.reborrow() };
         self.outcome = Some(match self.method {
             Method::Reference => Ok(reference::product(problem)),
-            Method::Forced(token) => Ok(token.product(problem, self.parallelism)),
+            Method::Forced(token) => with_workspace(|workspace| token.product(problem, self.parallelism, workspace)),
             Method::Auto => crate::gemm(self.parallelism, alpha, a, b, beta, problem.c),
         });
     }

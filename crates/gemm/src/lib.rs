@@ -32,26 +32,37 @@ mod choice;
 mod error;
 mod kernel;
 mod layout;
+#[cfg(target_arch = "x86_64")]
+mod micro;
+#[cfg(target_arch = "x86_64")]
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod packed;
 mod parallel;
 mod problem;
 mod reference;
 mod scalar;
 mod view;
+mod workspace;
 
-pub use choice::{Choice, Path};
+pub use choice::{Blocking, Choice, Path};
 pub use error::{GemmError, LayoutError};
 pub use kernel::{Case, Kernel, Operands, Shape, kernels};
 pub use parallel::Parallelism;
 pub use view::{MatMut, MatRef};
+pub use workspace::Workspace;
 
 use choice::Token;
 use problem::Problem;
+use workspace::with_workspace;
 
 /// C <- alpha A B + beta C with the fastest kernel of this machine, where A is m x k, B k x n and C m x n. Returns what ran.
 ///
+/// Operands are packed into memory that the calling thread keeps for its next call; [`gemm_in`] takes memory of the caller's.
+///
 /// # Errors
-/// [`GemmError::ShapeMismatch`] if the extents do not fit each other, [`GemmError::Overflow`] if 2 m n k exceeds `u64::MAX`.
-/// C is then as it was.
+/// [`GemmError::ShapeMismatch`] if the extents do not fit each other, [`GemmError::Overflow`] if 2 m n k exceeds `u64::MAX`,
+/// [`GemmError::OutOfMemory`] if there is none for packing. C is then as it was.
 pub fn gemm(
     parallelism: Parallelism,
     alpha: f32,
@@ -60,7 +71,23 @@ pub fn gemm(
     beta: f32,
     c: MatMut<'_, f32>,
 ) -> Result<Choice, GemmError> {
-    Ok(Token::best().product(Problem::new(alpha, a, b, beta, c)?, parallelism))
+    with_workspace(|workspace| gemm_in(workspace, parallelism, alpha, a, b, beta, c))
+}
+
+/// [`gemm`] with memory for packing that the caller keeps.
+///
+/// # Errors
+/// As [`gemm`].
+pub fn gemm_in(
+    workspace: &mut Workspace,
+    parallelism: Parallelism,
+    alpha: f32,
+    a: MatRef<'_, f32>,
+    b: MatRef<'_, f32>,
+    beta: f32,
+    c: MatMut<'_, f32>,
+) -> Result<Choice, GemmError> {
+    Token::best().product(Problem::new(alpha, a, b, beta, c)?, parallelism, workspace)
 }
 
 /// What [`gemm`] runs for row-major operands of this shape, if alpha is not 0.

@@ -46,6 +46,11 @@ impl<'a> Problem<'a> {
         self.c.rows() == 0 || self.c.cols() == 0
     }
 
+    /// The same product, transposed: Ct <- alpha Bt At + beta Ct.
+    pub(crate) fn t(self) -> Self {
+        Self { a: self.b.t(), b: self.a.t(), c: self.c.t(), ..self }
+    }
+
     /// C <- beta C; without reading C if beta is 0.
     pub(crate) fn scale(mut self) {
         let (beta, c) = (self.beta, &mut self.c);

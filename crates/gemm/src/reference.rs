@@ -23,5 +23,5 @@ pub(crate) fn product(problem: Problem<'_>) -> Choice {
             }
         }
     }
-    Choice { kernel: "reference", isa: Isa::Scalar, path: Path::Definition, threads: 1 }
+    Choice { kernel: "reference", isa: Isa::Scalar, path: Path::Definition, tile: None, threads: 1 }
 }

@@ -15,7 +15,7 @@
 //! Sums are multiplied and added, not fused: baseline x86-64 has no fused multiply-add.
 
 use crate::{
-    choice::Path,
+    choice::{Path, Plan},
     kernel::Shape,
     problem::Problem,
     view::{MatMut, MatRef},
@@ -28,8 +28,11 @@ const NR: usize = 8;
 /// Steps of k in a strip.
 const KC: usize = 256;
 
+/// Every product is cut the same way.
+pub(crate) const PLAN: Plan = Plan { path: Path::Strips, tile: None };
+
 /// C <- alpha A B + beta C, with alpha and k not 0.
-pub(crate) fn product(problem: Problem<'_>) -> Path {
+pub(crate) fn product(problem: Problem<'_>) -> Plan {
     let Shape { m, n, k } = problem.shape();
     let Problem { alpha, a, b, beta, mut c } = problem;
     let mut strip = [[0.0; NR]; KC];
@@ -51,7 +54,7 @@ pub(crate) fn product(problem: Problem<'_>) -> Path {
             }
         }
     }
-    Path::Strips
+    PLAN
 }
 
 /// `ROWS` rows of A from row `i` and step `start` on, times the strip.

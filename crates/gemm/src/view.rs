@@ -186,6 +186,11 @@ impl<'a, T> MatMut<'a, T> {
         // SAFETY: (i, j) is inside, and this is the only borrow of the elements.
         (i < self.rows() && j < self.cols()).then(|| unsafe { &mut *self.origin.offset(self.layout.offset(i, j)) })
     }
+
+    /// Address of element (0, 0); dangling if the matrix is empty.
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
+        self.origin
+    }
 }
 
 /// Extents and strides, which both views tell in the same words.

@@ -1,6 +1,9 @@
 //! What is refused, and that refusing leaves C alone.
 
-use gemm::{Case, GemmError, LayoutError, MatMut, MatRef, Operands, Parallelism, Shape, explain, gemm, kernels};
+use gemm::{
+    Case, GemmError, LayoutError, MatMut, MatRef, Operands, Parallelism, Shape, Workspace, explain, gemm, gemm_in,
+    kernels,
+};
 
 const SERIAL: Parallelism = Parallelism::Serial;
 
@@ -91,6 +94,20 @@ fn explain_says_what_runs() {
         let ran = gemm(parallelism, 1.0, a, b, 0.0, c).unwrap();
         assert_eq!(ran, explain(Shape { m, n, k }, parallelism));
     }
+}
+
+#[test]
+fn a_workspace_stops_growing() {
+    let (x, mut out) = (vec![1.0; 200 * 200], vec![0.0; 200 * 200]);
+    let mut workspace = Workspace::new();
+    let mut sizes = Vec::new();
+    for extent in [200, 200, 100, 7] {
+        let view = MatRef::from_row_major(&x, extent, extent).unwrap();
+        let c = MatMut::from_row_major(&mut out, extent, extent).unwrap();
+        gemm_in(&mut workspace, SERIAL, 1.0, view, view, 0.0, c).unwrap();
+        sizes.push(workspace.bytes());
+    }
+    assert!(sizes.iter().all(|&bytes| bytes == sizes[0] && bytes < 4 << 20), "{sizes:?}");
 }
 
 /// Running twice with beta other than 0 adds twice; a reset takes it back.
