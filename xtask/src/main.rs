@@ -1,2 +1,109 @@
-//! The workspace commands.
-fn main() {}
+//! `cargo xtask`: what this workspace checks about itself, and the commands of `compare`.
+//!
+//! A dispatcher: it links nothing that computes. Benchmarks, tests and lints are reached through processes and files.
+#![forbid(unsafe_code)]
+
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use compare::cli;
+use compare::comparison::Context;
+use compare::exit::{self, Exit};
+
+const AFTER_HELP: &str = "\
+First steps:
+  cargo xtask compare --title \"First look\" --change \"as cloned\"   record the state as it is
+  (edit a kernel)
+  cargo xtask compare --title \"First look\" --change \"what I did\"  measure before and after, in turns
+  cargo xtask test                                               everything that CI runs
+
+Exit codes: 0 nothing proven worse, 1 tool or build failure, 2 usage, 3 proven regression,
+4 (gate) no verdict, 5 wrong output or a benchmark missing. `tidy` and `test` end with 0 or 1.
+
+`cargo xtask COMMAND --help` says more. README.md explains how to read a comparison, ARCHITECTURE.md the workspace.";
+
+/// The commands of this workspace: proved, then timed, then compared
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = AFTER_HELP)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value per process")]
+enum Command {
+    #[command(flatten)]
+    Compare(cli::Command),
+    /// Check the structural rules: directions, wiring, names, sizes, comments, workflows
+    ///
+    /// Reads files and starts no build. `--ids` also checks bench ids and tiers, which only the bench programs know.
+    Tidy(tidy::Arguments),
+    /// Everything that CI runs: format, lints, tests, documentation, one iteration of every bench, tidy, log
+    ///
+    /// All steps run even if one fails. The last line is `N passed, N failed`: tests and smoke-tested benches one by
+    /// one, every other step as one.
+    Test(test::Arguments),
+}
+
+fn main() -> ExitCode {
+    let mut words: Vec<_> = std::env::args_os().collect();
+    if words.len() == 1 {
+        words.push("--help".into());
+    }
+    let line = Line::try_parse_from(words).unwrap_or_else(|error| error.exit());
+    match Context::of_process("cargo xtask") {
+        Ok(context) => ExitCode::from(dispatch(&context, &line.command).code()),
+        #[expect(clippy::print_stderr, reason = "a binary's last word, before its console exists")]
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(context: &Context, command: &Command) -> Exit {
+    let root = root(context);
+    let result = match command {
+        Command::Compare(command) => return cli::execute(context, command),
+        Command::Tidy(arguments) => tidy::tidy(context, &root, arguments),
+        Command::Test(arguments) => test::test(context, &root, arguments),
+    };
+    result.unwrap_or_else(|error| {
+        context.console.note(&format!("error: {error:#}"));
+        exit::of_error(&error)
+    })
+}
+
+/// The workspace that this xtask belongs to: cargo names its directory when it runs it.
+fn root(context: &Context) -> PathBuf {
+    let xtask = context.variable("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    xtask.parent().map(Path::to_owned).unwrap_or(xtask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_and_forwarded_commands_parse() {
+        for line in [
+            "x compare --title T --change C --filter x",
+            "x gate --base main --format github --json-file a --comment-file b --accept *=why",
+            "x log check",
+            "x doctor",
+            "x selftest",
+            "x tidy",
+            "x tidy --ids",
+            "x test",
+            "x test --require cpu-avx2,wgpu",
+        ] {
+            Line::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        assert!(Line::try_parse_from(["x", "frobnicate"]).is_err());
+    }
+}

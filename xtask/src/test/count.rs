@@ -1,0 +1,96 @@
+//! Counting tests in what cargo prints.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+/// Tests, and steps that are one test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) passed: usize,
+    pub(super) failed: usize,
+}
+
+impl Count {
+    /// The count of a step in which these tests were found. A step without tests is one test itself, and so is a
+    /// failure that no test accounts for: a build that failed, a test program that died.
+    pub(super) fn of_step(self, is_success: bool) -> Self {
+        match (is_success, self) {
+            (true, Count { passed: 0, failed: 0 }) => Count { passed: 1, failed: 0 },
+            (false, Count { passed, failed: 0 }) => Count { passed, failed: 1 },
+            _ => self,
+        }
+    }
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// For steps that are one test.
+pub(super) fn nothing(_: &str) -> Count {
+    Count::default()
+}
+
+/// The sum of libtest's summaries: `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+pub(super) fn tests(output: &str) -> Count {
+    let mut total = Count::default();
+    for summary in output.lines().filter_map(|line| line.trim_start().strip_prefix("test result:")) {
+        let figure = |word: &str| {
+            let before = summary.split(['.', ';']).find_map(|part| part.trim().strip_suffix(word));
+            before.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+        };
+        total += Count { passed: figure("passed"), failed: figure("failed") };
+    }
+    total
+}
+
+/// Benches that criterion ran once: it prints `Testing ID`, and `Success` if that returned.
+pub(super) fn benches(output: &str) -> Count {
+    Count { passed: output.lines().filter(|line| line.trim() == "Success").count(), failed: 0 }
+}
+
+/// The names of failed tests, one per line.
+pub(super) fn failed_tests(output: &str) -> String {
+    let names = output.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+    names.map(|name| format!("failed: {name}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "\nrunning 3 tests\ntest a ... ok\ntest b::c ... FAILED\n\ntest result: FAILED. 2 passed; 1 failed; 4 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\n\
+        running 1 test\n\ntest result: ok. 10 passed; 0 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.00s\n";
+
+    #[test]
+    fn summaries_are_added_up() {
+        assert_eq!(tests(OUTPUT), Count { passed: 12, failed: 1 });
+        assert_eq!(failed_tests(OUTPUT), "failed: b::c");
+    }
+
+    #[test]
+    fn benches_count_when_they_returned() {
+        let output = "Testing gemm/a\nSuccess\n\nTesting gemm/b\nthread 'main' panicked\n";
+        assert_eq!(benches(output), Count { passed: 1, failed: 0 });
+        assert_eq!(benches(output).of_step(false), Count { passed: 1, failed: 1 });
+    }
+
+    #[test]
+    fn a_failure_is_never_counted_away() {
+        let count = |passed, failed| Count { passed, failed };
+        assert_eq!(count(0, 0).of_step(true), count(1, 0));
+        assert_eq!(count(0, 0).of_step(false), count(0, 1));
+        assert_eq!(count(5, 0).of_step(true), count(5, 0));
+        assert_eq!(count(5, 0).of_step(false), count(5, 1));
+        assert_eq!(count(5, 2).of_step(false), count(5, 2));
+    }
+}

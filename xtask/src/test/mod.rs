@@ -1,0 +1,193 @@
+//! `cargo xtask test`: everything that CI runs, in one command, one target directory and one count.
+
+mod count;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Result;
+use compare::command;
+use compare::comparison::Context;
+use compare::exit::Exit;
+use compare::log::{self, Log};
+use record::BenchRow;
+
+use crate::tidy;
+use count::Count;
+
+/// `test`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// Kernels or backends that must be there: a missing one fails instead of being skipped
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    require: Vec<String>,
+}
+
+/// What a step found.
+#[derive(Debug, Default)]
+struct Outcome {
+    count: Count,
+    /// What to show of a step that failed.
+    shown: String,
+}
+
+/// A step that is a run of cargo.
+struct Cargo {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    /// Counts tests in the standard output of steps that have several.
+    count: fn(&str) -> Count,
+}
+
+const FORMAT: Cargo = Cargo { name: "format", arguments: &["fmt", "--all", "--check"], count: count::nothing };
+const CLIPPY: Cargo = Cargo {
+    name: "clippy",
+    arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    count: count::nothing,
+};
+const TESTS: Cargo = Cargo {
+    name: "tests",
+    arguments: &["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--no-fail-fast"],
+    count: count::tests,
+};
+const DOC_TESTS: Cargo =
+    Cargo { name: "doc tests", arguments: &["test", "--workspace", "--doc", "--no-fail-fast"], count: count::tests };
+const DOCUMENTATION: Cargo =
+    Cargo { name: "documentation", arguments: &["doc", "--workspace", "--no-deps"], count: count::nothing };
+const BENCHES: Cargo =
+    Cargo { name: "benches, once each", arguments: &["bench", "--workspace", "--", "--test"], count: count::benches };
+
+/// Runs the command.
+pub(crate) fn test(context: &Context, root: &Path, arguments: &Arguments) -> Result<Exit> {
+    let (rows_variable, rows_path) = tidy::row_file();
+    let mut required: Vec<(&str, OsString)> = Vec::new();
+    if !arguments.require.is_empty() {
+        required.push(("ASSAY_REQUIRE", arguments.require.join(",").into()));
+    }
+    let mut rows = Vec::new();
+    let mut total = Count::default();
+    let mut step = |name: &str, run: &mut dyn FnMut() -> Result<Outcome>| -> Result<()> {
+        context.interrupt.check()?;
+        let progress = context.console.spinner(name);
+        let start = Instant::now();
+        let outcome = run()?;
+        progress.finish();
+        total += outcome.count;
+        context.console.print(&line(name, &outcome, start.elapsed().as_secs_f64()))
+    };
+    for cargo in [FORMAT, CLIPPY] {
+        step(cargo.name, &mut || cargo.run(root, &[]))?;
+    }
+    for cargo in [TESTS, DOC_TESTS] {
+        step(cargo.name, &mut || cargo.run(root, &required))?;
+    }
+    step(DOCUMENTATION.name, &mut || DOCUMENTATION.run(root, &[("RUSTDOCFLAGS", "-D warnings".into())]))?;
+    step(BENCHES.name, &mut || {
+        let outcome = BENCHES.run(root, &[(rows_variable, rows_path.clone().into())])?;
+        rows = tidy::take_rows(&rows_path)?;
+        Ok(outcome)
+    })?;
+    if !arguments.require.is_empty() {
+        step("required kernels", &mut || Ok(of_list(missing(&arguments.require, &rows))))?;
+    }
+    step("tidy", &mut || {
+        let violations = tidy::check(root)?.into_iter().chain(tidy::check_ids(&rows));
+        Ok(of_list(violations.map(|violation| violation.to_string()).collect()))
+    })?;
+    step("log check", &mut || {
+        let (_, _, faults) = log::check(&Log::open(root))?;
+        Ok(of_list(faults.into_iter().map(|fault| format!("{}: {}", fault.id, fault.reason)).collect()))
+    })?;
+    context.console.print(&total.to_string())?;
+    Ok(if total.failed == 0 { Exit::Fine } else { Exit::Failure })
+}
+
+impl Cargo {
+    fn run(&self, root: &Path, variables: &[(&str, OsString)]) -> Result<Outcome> {
+        let mut cargo: Command = command::in_directory("cargo", root);
+        cargo.args(self.arguments).env("CARGO_TERM_COLOR", "never");
+        // What this process was told is not for the programs under test.
+        for name in ["ASSAY_ROWS", "ASSAY_INJECT", "ASSAY_REPEAT"] {
+            cargo.env_remove(name);
+        }
+        cargo.envs(variables.iter().map(|(key, value)| (key, value)));
+        let output = command::output_of(&mut cargo)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let count = (self.count)(&text).of_step(output.status.success());
+        if output.status.success() {
+            return Ok(Outcome { count, shown: String::new() });
+        }
+        let mut shown = format!("`{}` failed ({})\n", command::shown(&cargo), output.status);
+        for part in [count::failed_tests(&text), command::tail(&output.stdout), command::tail(&output.stderr)] {
+            if !part.is_empty() {
+                shown.push_str(&part);
+                shown.push('\n');
+            }
+        }
+        Ok(Outcome { count, shown })
+    }
+}
+
+/// A step that is a list of faults.
+fn of_list(faults: Vec<String>) -> Outcome {
+    Outcome { count: Count::default().of_step(faults.is_empty()), shown: faults.join("\n") }
+}
+
+/// Required names that no bench ran: neither a kernel nor the beginning of kernels' names (`wgpu` of `wgpu-tiled`).
+fn missing(required: &[String], rows: &[BenchRow]) -> Vec<String> {
+    let ran = |name: &str| {
+        let mut kernels = rows.iter().filter_map(|row| row.ran.get("kernel"));
+        kernels.any(|kernel| kernel.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+    };
+    let absent = required.iter().filter(|name| !ran(name));
+    absent.map(|name| format!("{name} is required, but no bench ran a kernel of that name")).collect()
+}
+
+fn line(name: &str, outcome: &Outcome, seconds: f64) -> String {
+    let state = if outcome.count.failed == 0 { "ok" } else { "FAILED" };
+    let count = outcome.count.to_string();
+    let shown = if outcome.count.failed == 0 { "" } else { outcome.shown.trim_end() };
+    let separator = if shown.is_empty() { "" } else { "\n" };
+    format!("{name:<20} {state:<6} {seconds:>7.1} s   {count}{separator}{shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_step_shows_why_and_is_counted() {
+        let outcome = of_list(vec!["a.rs:1: wrong".into(), "b.rs:2: wrong".into()]);
+        assert_eq!(
+            line("tidy", &outcome, 1.25),
+            "tidy                 FAILED     1.2 s   0 passed, 1 failed\na.rs:1: wrong\nb.rs:2: wrong"
+        );
+        assert_eq!(
+            line("tidy", &of_list(Vec::new()), 0.0),
+            "tidy                 ok         0.0 s   1 passed, 0 failed"
+        );
+    }
+
+    #[test]
+    fn a_required_kernel_that_nothing_ran_is_a_failure() {
+        let required = ["cpu-avx2".to_owned()];
+        assert_eq!(missing(&required, &[]).len(), 1);
+        let line = r#"{"schema":1,"state":"proved","group":"g","function":"f","value":"v","tier":1,"source":null,"proof":null,
+            "ran":{"kernel":"cpu-avx2-tiled"},"work":{"flops":null,"bytes":null,"elements":null},"ceiling":null,"rate_per_s":null,
+            "allocations":null,"peak_rss_bytes":null}"#;
+        let rows =
+            record::jsonl::parse::<BenchRow>(line.replace('\n', " ").as_bytes(), Path::new("rows"), 1).unwrap().rows;
+        assert_eq!(missing(&required, &rows), Vec::<String>::new());
+        assert_eq!(missing(&["cpu-avx".to_owned()], &rows).len(), 1, "part of a word is another name");
+    }
+
+    #[test]
+    fn a_failing_cargo_is_a_failing_step_with_its_last_lines() {
+        let step = Cargo { name: "x", arguments: &["no-such-subcommand"], count: count::nothing };
+        let outcome = step.run(Path::new("."), &[]).unwrap();
+        assert_eq!(outcome.count, Count { passed: 0, failed: 1 });
+        assert!(outcome.shown.contains("no-such-subcommand"), "{}", outcome.shown);
+    }
+}

@@ -1,0 +1,121 @@
+//! `cargo xtask tidy`: the structural rules, each in a module of its own with tests that show it can fail.
+//!
+//! A rule is a function from the tree to violations. It names file, line and what to do. Rules read files and nothing
+//! else, so that they are the same everywhere; only the ids of benches must be asked of the bench programs.
+
+mod bench_ids;
+mod comments;
+mod direction;
+mod env_and_print;
+mod manifests;
+mod names;
+mod sizes;
+mod source;
+mod tree;
+mod workflows;
+mod yaml;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use compare::command;
+use compare::comparison::Context;
+use compare::exit::Exit;
+use record::{BenchRow, jsonl};
+
+use tree::Tree;
+
+/// `tidy`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// Also build the benches, ask them for their ids, and check those
+    #[arg(long)]
+    ids: bool,
+}
+
+/// What is wrong, where, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Violation {
+    file: String,
+    line: usize,
+    message: String,
+}
+
+impl Violation {
+    fn new(file: impl Into<String>, line: usize, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line, message: message.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.message)
+    }
+}
+
+const RULES: [fn(&Tree) -> Vec<Violation>; 7] = [
+    direction::check,
+    manifests::check,
+    names::check,
+    sizes::check,
+    env_and_print::check,
+    comments::check,
+    workflows::check,
+];
+
+/// Runs the command.
+pub(crate) fn tidy(context: &Context, root: &Path, arguments: &Arguments) -> Result<Exit> {
+    let mut violations = check(root)?;
+    if arguments.ids {
+        violations.extend(check_ids(&declared(root)?));
+    }
+    for violation in &violations {
+        context.console.print(&violation.to_string())?;
+    }
+    if violations.is_empty() {
+        context.console.print("tidy: no violations")?;
+        return Ok(Exit::Fine);
+    }
+    context.console.note(&format!("{} violations", violations.len()));
+    Ok(Exit::Failure)
+}
+
+/// Every violation that files show, in order of file and line.
+pub(crate) fn check(root: &Path) -> Result<Vec<Violation>> {
+    let tree = Tree::read(root)?;
+    let mut violations: Vec<Violation> = RULES.iter().flat_map(|rule| rule(&tree)).collect();
+    violations.sort();
+    violations.dedup();
+    Ok(violations)
+}
+
+/// Every violation that the rows of bench programs show.
+pub(crate) fn check_ids(rows: &[BenchRow]) -> Vec<Violation> {
+    bench_ids::check(rows)
+}
+
+/// A file for rows, and the variable by which bench programs are told of it.
+pub(crate) fn row_file() -> (&'static str, PathBuf) {
+    ("ASSAY_ROWS", std::env::temp_dir().join(format!("assay-xtask-{}.jsonl", std::process::id())))
+}
+
+/// Reads the rows that benches left in `path`, and removes it. No file means that no bench declared anything.
+pub(crate) fn take_rows(path: &Path) -> Result<Vec<BenchRow>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let rows = jsonl::read(path, record::SCHEMA).map(|lines| lines.rows);
+    std::fs::remove_file(path).with_context(|| format!("failed to remove {}", path.display()))?;
+    rows.context("failed to read what the benches wrote about themselves")
+}
+
+/// The rows of all benches of the workspace, by running their programs with a filter that matches nothing.
+fn declared(root: &Path) -> Result<Vec<BenchRow>> {
+    let (variable, path) = row_file();
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root).args(["bench", "--workspace", "--quiet", "--", "^no bench has this id$"]);
+    command::run(cargo.env(variable, &path))?;
+    take_rows(&path)
+}
