@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod bench_row;
+pub mod cell;
 pub mod jsonl;
 pub mod metric;
 pub mod stats;
 pub mod table;
 
 pub use bench_row::{Allocations, BenchRow, CeilingSample, Proof, SCHEMA, SourceLine, State, Work};
+pub use cell::CellRecord;
 pub use metric::{Direction, Metric, Unit};
 pub use stats::Interval;
 pub use table::{Align, Table};

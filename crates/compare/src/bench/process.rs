@@ -4,28 +4,43 @@
 //! behind: it is killed with its group when the time is up, when the user interrupts, and when this process dies.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use machine::noise::{self, ProcessCounters};
 use record::bench_row::BenchRow;
 
+use super::cells;
+use super::child::{Group, describe, die_with_parent, last_lines};
 use super::protocol::{Connection, CriterionVersion, Message, RawId, Request, Samples};
-use crate::command::{self, Interrupt};
+use crate::command::Interrupt;
 
 /// A process that does not report within this time is not a criterion benchmark.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of a failed process's output is kept for the message.
-const TAIL_BYTES: u64 = 16 << 10;
 
-/// A built bench program and the surroundings that `cargo bench` would give it.
+/// How a program lists and measures what it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A criterion binary.
+    Criterion,
+    /// The program `assay`, whose cells are processes already.
+    Cells {
+        /// Scenario.
+        scenario: String,
+        /// Restrictions of its axes, `axis=value`.
+        set: Vec<String>,
+    },
+}
+
+/// A built program and the surroundings that cargo would give it.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// How to talk to it.
+    pub protocol: Protocol,
     /// The executable.
     pub executable: PathBuf,
     /// Working directory: the package's root in its slot.
@@ -111,11 +126,27 @@ pub struct Run {
     pub tail: String,
 }
 
+impl Run {
+    /// Nothing reported yet.
+    pub(super) fn empty() -> Self {
+        Self {
+            end: End::Success,
+            version: None,
+            listed: Vec::new(),
+            samples: Vec::new(),
+            rows: Vec::new(),
+            counters: None,
+            seconds: 0.0,
+            tail: String::new(),
+        }
+    }
+}
+
 /// Where processes leave their files, and what may stop them.
 #[derive(Debug)]
 pub struct Yard {
-    scratch: tempfile::TempDir,
-    interrupt: Interrupt,
+    pub(super) scratch: tempfile::TempDir,
+    pub(super) interrupt: Interrupt,
 }
 
 impl Yard {
@@ -129,6 +160,19 @@ impl Yard {
     /// Runs `program` once. `extra` is added to its environment. An error means that nothing is known about the
     /// program (it could not be started, or the user interrupted); all else is told by [`Run::end`].
     pub fn run(
+        &self,
+        program: &Program,
+        selection: &Selection<'_>,
+        extra: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<Run> {
+        match &program.protocol {
+            Protocol::Criterion => self.run_criterion(program, selection, extra, timeout),
+            Protocol::Cells { scenario, set } => cells::run(self, program, (scenario, set), selection, timeout),
+        }
+    }
+
+    fn run_criterion(
         &self,
         program: &Program,
         selection: &Selection<'_>,
@@ -149,16 +193,7 @@ impl Yard {
         die_with_parent(&mut command);
         let start = Instant::now();
         let mut child = Group::spawn(&mut command)?;
-        let mut run = Run {
-            end: End::Success,
-            version: None,
-            listed: Vec::new(),
-            samples: Vec::new(),
-            rows: Vec::new(),
-            counters: None,
-            seconds: 0.0,
-            tail: String::new(),
-        };
+        let mut run = Run::empty();
         run.end = self.converse(&mut child, &listener, start + timeout, &mut run)?;
         run.seconds = start.elapsed().as_secs_f64();
         drop(child);
@@ -248,7 +283,7 @@ impl Yard {
     }
 
     /// Waits for the process to end. `expected` is the answer when it ends well.
-    fn ended(&self, child: &mut Group, deadline: Instant, expected: End) -> Result<End> {
+    pub(super) fn ended(&self, child: &mut Group, deadline: Instant, expected: End) -> Result<End> {
         loop {
             if let Some(status) = child.status()? {
                 return Ok(if status.success() { expected } else { End::Failed(describe(status)) });
@@ -277,69 +312,6 @@ fn arguments(selection: &Selection<'_>) -> Vec<OsString> {
     arguments
 }
 
-/// A child process and everything it starts.
-#[derive(Debug)]
-struct Group(Child);
-
-impl Group {
-    fn spawn(command: &mut Command) -> Result<Self> {
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(command, 0);
-        let child = command.spawn().with_context(|| format!("failed to start `{}`", command::shown(command)))?;
-        Ok(Self(child))
-    }
-
-    fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    fn status(&mut self) -> Result<Option<ExitStatus>> {
-        self.0.try_wait().context("failed to wait for the benchmark")
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        // SAFETY: killpg takes two integers. The group exists as long as its leader is not reaped by the wait below;
-        // after that the id could only be ours again if the system had wrapped its process ids in between, and the
-        // leader of a finished run is reaped at the earliest in `status`, microseconds ago.
-        unsafe {
-            libc::killpg(self.0.id() as libc::pid_t, libc::SIGKILL);
-        }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Asks the kernel to kill the child when this process dies, even by SIGKILL.
-fn die_with_parent(command: &mut Command) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the closure runs between fork and exec and calls only prctl, which is async-signal-safe; it allocates
-    // nothing and takes no lock.
-    unsafe {
-        use std::os::unix::process::CommandExt;
-        command.pre_exec(|| {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            Ok(())
-        });
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = command;
-}
-
-fn describe(status: ExitStatus) -> String {
-    status.to_string()
-}
-
-fn last_lines(file: &mut File) -> Result<String> {
-    let length = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-    Ok(command::tail(&bytes))
-}
-
 fn read_rows(path: &Path) -> Result<Vec<BenchRow>> {
     match std::fs::read_to_string(path) {
         // A row of another schema, or one torn by a crash, is not a row: the bench then counts as unproved.
@@ -355,6 +327,7 @@ mod tests {
 
     fn shell(script: &str) -> Program {
         Program {
+            protocol: Protocol::Criterion,
             executable: "/bin/sh".into(),
             directory: std::env::temp_dir(),
             environment: vec![

@@ -21,7 +21,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
 
-use crate::bench::Program;
+use crate::bench::{Program, Protocol};
 use crate::command::{self, Interrupt};
 use crate::console::Console;
 use crate::slot::Slot;
@@ -35,6 +35,25 @@ pub struct Wanted {
     pub benches: Vec<String>,
     /// `--features`, as given.
     pub features: Option<String>,
+    /// A scenario and restrictions of its axes: then the program `assay` is built instead of benches.
+    pub scenario: Option<(String, Vec<String>)>,
+}
+
+impl Wanted {
+    fn protocol(&self) -> Protocol {
+        match &self.scenario {
+            None => Protocol::Criterion,
+            Some((scenario, set)) => Protocol::Cells { scenario: scenario.clone(), set: set.clone() },
+        }
+    }
+
+    /// Whether a target is of the kind that is measured.
+    fn takes(&self, target: &cargo_metadata::Target) -> bool {
+        match &self.scenario {
+            None => target.is_bench() && (self.benches.is_empty() || self.benches.contains(&target.name)),
+            Some(_) => target.is_bin() && target.name == "assay",
+        }
+    }
 }
 
 /// Where functions begin.
@@ -140,7 +159,7 @@ pub fn build(
     cargo.args(selected.arguments(wanted));
     wrapper.apply(&mut cargo, surroundings.alignment);
     let messages = run_cargo(side, &mut cargo, surroundings)?;
-    let targets = collect(slot, &directory, &selected, &messages, surroundings)?;
+    let targets = collect(slot, &directory, &selected, wanted, &messages, surroundings)?;
     Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory })
 }
 
@@ -186,6 +205,7 @@ fn collect(
     slot: &Slot,
     directory: &Path,
     selected: &Selected,
+    wanted: &Wanted,
     messages: &[Message],
     surroundings: &Surroundings<'_>,
 ) -> Result<Vec<Target>> {
@@ -196,7 +216,7 @@ fn collect(
     let mut targets = Vec::new();
     for message in messages {
         let Message::CompilerArtifact(artifact) = message else { continue };
-        let (true, Some(executable)) = (artifact.target.is_bench(), &artifact.executable) else { continue };
+        let (true, Some(executable)) = (wanted.takes(&artifact.target), &artifact.executable) else { continue };
         let Some((package, target)) = selected.find(&artifact.package_id, &artifact.target.name) else { continue };
         let copy = programs.join(format!("{:03}-0000", targets.len()));
         fs::copy(executable, &copy).with_context(|| format!("failed to copy {executable}; is the disk full?"))?;
@@ -206,6 +226,7 @@ fn collect(
             name: target.name.clone(),
             source: source.strip_prefix(slot.tree()).unwrap_or(source).to_string_lossy().into_owned(),
             program: Program {
+                protocol: wanted.protocol(),
                 executable: copy,
                 directory: package.manifest_path.parent().map_or_else(|| directory.to_owned(), |path| path.into()),
                 environment: environment::of_bench(surroundings.environment, package, messages, &libraries),

@@ -54,10 +54,7 @@ impl Workspace {
                 continue;
             }
             let enabled = enabled_features(&package.features, wanted.features.as_deref());
-            for target in package.targets.iter().filter(|target| target.is_bench()) {
-                if !wanted.benches.is_empty() && !wanted.benches.contains(&target.name) {
-                    continue;
-                }
+            for target in package.targets.iter().filter(|target| wanted.takes(target)) {
                 let missing: Vec<&str> =
                     target.required_features.iter().map(String::as_str).filter(|f| !enabled.contains(*f)).collect();
                 if missing.is_empty() {
@@ -83,7 +80,8 @@ impl Selected {
         let benches: BTreeSet<&str> = self.targets.iter().map(|(_, target)| target.name.as_str()).collect();
         let mut arguments = Vec::new();
         arguments.extend(packages.into_iter().flat_map(|name| ["-p".to_owned(), name.to_owned()]));
-        arguments.extend(benches.into_iter().flat_map(|name| ["--bench".to_owned(), name.to_owned()]));
+        let kind = if wanted.scenario.is_some() { "--bin" } else { "--bench" };
+        arguments.extend(benches.into_iter().flat_map(|name| [kind.to_owned(), name.to_owned()]));
         arguments.extend(wanted.features.iter().flat_map(|features| ["--features".to_owned(), features.clone()]));
         arguments
     }

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::{filter, quoted, scope_words, wanted};
+use crate::build::Wanted;
 use crate::cli::Compare;
 use crate::comparison::{Context, Options, Place, Purpose, Revisions, lock, run};
 use crate::exit::{Exit, usage};
@@ -23,9 +24,6 @@ pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
     }
     let filter = filter(&arguments.scope)?;
     let place = Place::open(context, arguments.scope.manifest_path.as_deref())?;
-    if let Some(name) = &arguments.scenario {
-        return Err(usage(format!("no program `assay` in this workspace lists the cells of a scenario `{name}`")));
-    }
     let mut policy = Policy::read(&place.root)?;
     arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
     let logs = !arguments.no_log && !arguments.dry_run;
@@ -42,7 +40,10 @@ pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
     }
     let options = Options {
         purpose: Purpose::Compare,
-        wanted: wanted(&arguments.scope),
+        wanted: Wanted {
+            scenario: arguments.scenario.clone().map(|name| (name, arguments.set.clone())),
+            ..wanted(&arguments.scope)
+        },
         filter,
         tier: arguments.scope.tier.unwrap_or(1),
         budget_s: arguments.budget.as_secs_f64(),
@@ -102,6 +103,10 @@ fn command(context: &Context, arguments: &Compare, entry: &Entry) -> String {
         words.extend(["--base".to_owned(), base.commit[..12].to_owned()]);
     }
     words.extend(["--head".to_owned(), entry.head.commit[..12].to_owned()]);
+    if let Some(scenario) = &arguments.scenario {
+        words.extend(["--scenario".to_owned(), quoted(scenario)]);
+        words.extend(arguments.set.iter().flat_map(|set| ["--set".to_owned(), quoted(set)]));
+    }
     words.extend(scope_words(&arguments.scope));
     words.join(" ")
 }

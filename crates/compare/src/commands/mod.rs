@@ -22,7 +22,12 @@ use crate::exit::usage;
 
 /// What a scope asks to build.
 fn wanted(scope: &Scope) -> Wanted {
-    Wanted { packages: scope.package.clone(), benches: scope.bench.clone(), features: scope.features.clone() }
+    Wanted {
+        packages: scope.package.clone(),
+        benches: scope.bench.clone(),
+        features: scope.features.clone(),
+        scenario: None,
+    }
 }
 
 /// The regular expression of `--filter`.

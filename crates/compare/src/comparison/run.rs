@@ -111,7 +111,10 @@ pub fn run(
     let first = revisions.base.is_none();
     if field.contests.is_empty() && field.identical.is_empty() && field.rows.is_empty() {
         let reasons = if field.notes.is_empty() {
-            "the selected packages have no bench targets".to_owned()
+            match options.wanted.scenario {
+                None => "the selected packages have no bench targets".to_owned(),
+                Some(_) => "no program `assay` in this workspace lists cells of that scenario".to_owned(),
+            }
         } else {
             field.notes.join("\n")
         };

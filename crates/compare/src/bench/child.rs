@@ -1,0 +1,75 @@
+//! A child process that is never left behind.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::process::{Child, Command, ExitStatus};
+
+use anyhow::{Context, Result};
+
+use crate::command;
+
+/// How much of a failed process's output is kept for the message.
+const TAIL_BYTES: u64 = 16 << 10;
+
+/// A child process and everything it starts.
+#[derive(Debug)]
+pub(super) struct Group(Child);
+
+impl Group {
+    pub(super) fn spawn(command: &mut Command) -> Result<Self> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
+        let child = command.spawn().with_context(|| format!("failed to start `{}`", command::shown(command)))?;
+        Ok(Self(child))
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(super) fn status(&mut self) -> Result<Option<ExitStatus>> {
+        self.0.try_wait().context("failed to wait for the benchmark")
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        // SAFETY: killpg takes two integers. The group exists as long as its leader is not reaped by the wait below;
+        // after that the id could only be ours again if the system had wrapped its process ids in between, and the
+        // leader of a finished run is reaped at the earliest in `status`, microseconds ago.
+        unsafe {
+            libc::killpg(self.0.id() as libc::pid_t, libc::SIGKILL);
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Asks the kernel to kill the child when this process dies, even by SIGKILL.
+pub(super) fn die_with_parent(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the closure runs between fork and exec and calls only prctl, which is async-signal-safe; it allocates
+    // nothing and takes no lock.
+    unsafe {
+        use std::os::unix::process::CommandExt;
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
+
+pub(super) fn describe(status: ExitStatus) -> String {
+    status.to_string()
+}
+
+pub(super) fn last_lines(file: &mut File) -> Result<String> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok(command::tail(&bytes))
+}

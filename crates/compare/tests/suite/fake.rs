@@ -1,0 +1,133 @@
+//! Fake benchmarks, and what becomes of their processes.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use compare::bench::{End, Key, Program, RawId, Run, Selection, Settings, Yard};
+use compare::command::Interrupt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Limit of processes that are meant to end by themselves: far beyond what they take.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+/// Limit of processes that are meant to hang: long enough to get there on a busy machine.
+pub(crate) const SHORT: Duration = Duration::from_secs(4);
+
+/// The program `fake_bench` of this very build.
+pub(crate) fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("examples/fake_bench");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/fake_bench.rs");
+    let modified = |path: &Path| path.metadata().and_then(|meta| meta.modified());
+    let is_fresh = modified(&program).is_ok_and(|built| built >= modified(&source).unwrap());
+    assert!(is_fresh, "{} is missing or old; build it: cargo build -p compare --example fake_bench", program.display());
+    program
+}
+
+/// A fake benchmark with a script of its own, and a yard to run it in.
+pub(crate) struct Fake {
+    directory: TempDir,
+    pub(crate) program: Program,
+    pub(crate) yard: Yard,
+}
+
+impl Fake {
+    /// `script` as `examples/fake_bench.rs` documents it.
+    pub(crate) fn new(script: &Value) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut script = script.clone();
+        script["diary"] = json!(directory.path().join("diary"));
+        let environment: Vec<(OsString, OsString)> = vec![("FAKE_BENCH".into(), script.to_string().into())];
+        let program = Program { executable: program(), directory: directory.path().to_owned(), environment };
+        let yard = Yard::new(directory.path(), Interrupt::default()).unwrap();
+        Self { directory, program, yard }
+    }
+
+    pub(crate) fn list(&self, timeout: Duration) -> Run {
+        self.run(&Selection::List, timeout)
+    }
+
+    pub(crate) fn measure(&self, id: &str, timeout: Duration) -> Run {
+        self.run(&Selection::Measure { id, settings: Settings::STANDARD, version: None }, timeout)
+    }
+
+    /// Runs it, and makes sure that neither it nor what it started is left.
+    pub(crate) fn run(&self, selection: &Selection<'_>, timeout: Duration) -> Run {
+        let run = self.yard.run(&self.program, selection, &[], timeout).unwrap();
+        assert!(self.diary().iter().any(|line| line["pid"].is_u64()), "it never ran: {run:?}");
+        self.assert_nobody_is_left();
+        run
+    }
+
+    /// What the program wrote about itself, in all its runs.
+    pub(crate) fn diary(&self) -> Vec<Value> {
+        read_diary(&self.directory.path().join("diary"))
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn assert_nobody_is_left(&self) {
+        assert_nobody_is_left(&self.diary());
+    }
+}
+
+/// The lines of a diary, none if there is no such file yet.
+pub(crate) fn read_diary(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    // The last line may be in the making.
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Waits until every process that a diary names is dead.
+pub(crate) fn assert_nobody_is_left(diary: &[Value]) {
+    for line in diary {
+        for pid in [&line["pid"], &line["grandchild"]].into_iter().filter_map(Value::as_u64) {
+            wait_until(&format!("process {pid} is dead: {line}"), || !is_alive(pid));
+        }
+    }
+}
+
+/// Whether a process exists and is no zombie.
+fn is_alive(pid: u64) -> bool {
+    let stat = std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+    let state = String::from_utf8_lossy(&stat.stdout).trim().to_owned();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+/// Waits for something that must come; the limit only keeps a broken build from hanging for ever.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(120), "it never came to pass that {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A benchmark's three parts, separated by bars; `-` stands for none.
+pub(crate) fn raw(parts: &str) -> RawId {
+    let mut parts = parts.split('|').map(|part| (part != "-").then(|| part.to_owned()));
+    let mut next = || parts.next().flatten();
+    RawId { group: next().unwrap_or_default(), function: next(), value: next() }
+}
+
+/// The same as a script writes it.
+pub(crate) fn scripted(parts: &str) -> Value {
+    let raw = raw(parts);
+    json!([raw.group, raw.function, raw.value])
+}
+
+/// A benchmark of the package `p`, target `t`.
+pub(crate) fn key(parts: &str, occurrence: u32) -> Key {
+    Key { package: "p".into(), target: "t".into(), raw: raw(parts), occurrence }
+}
+
+/// The status of a run that failed.
+pub(crate) fn failure(run: &Run) -> &str {
+    match &run.end {
+        End::Failed(status) => status,
+        other => panic!("ended by {other:?}, not by failing"),
+    }
+}
