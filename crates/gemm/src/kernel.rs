@@ -151,15 +151,16 @@ impl Loaded for LoadedProduct<'_> {
     fn ran(&self) -> Ran {
         let Shape { m, n, k } = self.problem.shape();
         let passes_over_c = if self.problem.beta == 0.0 { 1 } else { 2 };
-        let floats =
-            [(m, k, 1), (k, n, 1), (m, n, passes_over_c)].map(|(rows, cols, times)| (rows * cols * times) as u64);
+        // Saturating: inputs that repeat themselves may have more elements than memory has.
+        let floats = |rows: usize, cols: usize| (rows as u64).saturating_mul(cols as u64);
+        let moved = floats(m, k).saturating_add(floats(k, n)).saturating_add(passes_over_c * floats(m, n));
         let (kernel, isa, path, tile, threads) = match self.outcome {
             Some(Ok(choice)) => choice.words(),
             Some(Err(error)) => ("none", String::new(), error.to_string(), String::new(), 0),
             None => ("none", String::new(), "not run".to_owned(), String::new(), 0),
         };
         let flops = self.problem.shape().flops().unwrap_or(u64::MAX);
-        Ran { kernel, isa, path, tile, threads, flops, bytes: 4 * floats.iter().sum::<u64>() }
+        Ran { kernel, isa, path, tile, threads, flops, bytes: moved.saturating_mul(4) }
     }
 }
 

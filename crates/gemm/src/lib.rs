@@ -28,6 +28,8 @@
 //!
 //! Nothing that a caller passes makes these functions panic.
 
+#[cfg(target_arch = "x86_64")]
+mod ahead;
 mod choice;
 mod error;
 mod kernel;

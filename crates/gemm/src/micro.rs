@@ -50,6 +50,10 @@ pub(crate) trait MicroKernel: Copy + Send + Sync {
     /// Floats of a vector; NR is a multiple of it.
     const LANES: usize;
 
+    /// Longest stretch of k that is summed before C is visited. It fixes the order of summation, so it is a constant of the
+    /// instruction set, not of the machine's caches.
+    const KC: usize;
+
     /// Copies up to MR rows of A into a panel of MR floats per step.
     fn pack_a(self, a: MatRef<'_, f32>, panel: &mut [f32]);
 

@@ -108,6 +108,11 @@ impl<'a, T> MatRef<'a, T> {
         // SAFETY: (i, j) is inside, and the elements are borrowed for 'a.
         unsafe { &*self.origin.offset(self.layout.offset(i, j)) }
     }
+
+    /// Address of element (0, 0); dangling if the matrix is empty.
+    pub(crate) fn as_ptr(&self) -> *const T {
+        self.origin
+    }
 }
 
 impl<'a, T> MatMut<'a, T> {

@@ -29,6 +29,7 @@ impl MicroKernel for Avx2 {
     const MR: usize = MR;
     const NR: usize = NR;
     const LANES: usize = LANES;
+    const KC: usize = 256;
 
     fn pack_a(self, a: MatRef<'_, f32>, panel: &mut [f32]) {
         // SAFETY: a token exists only where its features were detected.
@@ -48,7 +49,7 @@ impl MicroKernel for Avx2 {
 
 #[target_feature(enable = "avx2,fma")]
 fn pack_panel<const W: usize>(x: MatRef<'_, f32>, panel: &mut [f32]) {
-    pack::panel::<W>(x, panel);
+    pack::panel::<W>(x, panel, pack::transpose_4x8);
 }
 
 /// The tile of `ROWS` x `VECS` vectors.
@@ -57,6 +58,12 @@ fn pack_panel<const W: usize>(x: MatRef<'_, f32>, panel: &mut [f32]) {
 /// As [`MicroKernel::tile`], with rows = ROWS and cols = VECS * LANES.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn tile<const ROWS: usize, const VECS: usize>(tile: Tile, mut a: *const f32, mut b: *const f32, c: *mut f32) {
+    // C arrives while the sums are formed. A prefetch may name any address.
+    for i in 0..ROWS as isize {
+        for v in 0..VECS {
+            _mm_prefetch::<_MM_HINT_T0>(c.wrapping_offset(i * tile.c_stride).wrapping_add(v * LANES).cast());
+        }
+    }
     let mut sums = [[_mm256_setzero_ps(); VECS]; ROWS];
     for _ in 0..tile.depth {
         // SAFETY: `b` can be read for VECS vectors in each step, `a` for ROWS floats.
