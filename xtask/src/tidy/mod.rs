@@ -78,7 +78,7 @@ pub(crate) fn tidy(context: &Context, root: &Path, arguments: &Arguments) -> Res
         context.console.print("tidy: no violations")?;
         return Ok(Exit::Fine);
     }
-    context.console.note(&format!("{} violations", violations.len()));
+    context.console.print(&format!("tidy: violations: {}", violations.len()))?;
     Ok(Exit::Failure)
 }
 
