@@ -28,6 +28,13 @@ pub struct Field {
     pub notes: Vec<String>,
 }
 
+impl Field {
+    /// Whether there is no benchmark on either side.
+    pub fn is_empty(&self) -> bool {
+        self.contests.is_empty() && self.identical.is_empty() && self.rows.is_empty()
+    }
+}
+
 /// Both sides, built and listed.
 #[derive(Debug)]
 pub struct Pairing<'a> {
@@ -41,8 +48,6 @@ pub struct Pairing<'a> {
     pub changed: &'a [String],
     /// Paths of the log, relative to the top of the work tree.
     pub own: &'a [String],
-    /// Treat identical code as different: self-tests measure it on purpose.
-    pub measure_identical: bool,
 }
 
 impl Pairing<'_> {
@@ -107,9 +112,6 @@ impl Pairing<'_> {
     /// Targets whose machine code is the same and whose benches read no changed file.
     fn identical_targets(&self, notes: &mut Vec<String>) -> Result<HashSet<(String, String)>> {
         let mut same = HashSet::new();
-        if self.measure_identical {
-            return Ok(same);
-        }
         let packages: Vec<String> = self.head.0.targets.iter().map(|target| directory(target, self.slots)).collect();
         for head in &self.head.0.targets {
             let name = (head.package.clone(), head.name.clone());

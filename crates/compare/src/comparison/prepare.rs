@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::field::Field;
+use super::field::{Field, Pairing};
 use super::pilot::pilot;
 use super::place::{Context, Place};
 use super::run::{Options, Revisions};
@@ -52,8 +52,31 @@ pub(super) fn prepare(
     }
 }
 
+/// Meets both sides, or lists the head alone.
+pub(super) fn field_of(
+    place: &Place,
+    revisions: &Revisions,
+    base: Option<&Prepared>,
+    head: &Prepared,
+    wanted: &dyn Fn(&Listed) -> bool,
+) -> Result<Field> {
+    let (Some(base), Some(revision)) = (base, &revisions.base) else { return Ok(alone(head, wanted)) };
+    let changed = place.git.changed_paths(&revision.commit, &revisions.head.commit)?;
+    let directories = [base, head].map(|side| side.slot.tree().parent().map(Path::to_owned).unwrap_or_default());
+    let pairing = Pairing {
+        base: (&base.built, &base.catalog),
+        head: (&head.built, &head.catalog),
+        slots: [&directories[0], &directories[1]],
+        changed: &changed,
+        own: &place.own_paths(),
+    };
+    let mut field = pairing.meet(wanted)?;
+    field.notes.extend(build::difference(&base.built.workspace, &head.built.workspace));
+    Ok(field)
+}
+
 /// The field of a head without a base.
-pub(super) fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> Field {
+fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> Field {
     let contest = |listed: &Listed| {
         let entrant = Entrant {
             target: head.built.targets[listed.target].clone(),

@@ -1,6 +1,5 @@
 //! A comparison from start to end.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -8,15 +7,15 @@ use regex_lite::Regex;
 
 use super::absolute::{PROCESSES, absolute};
 use super::draft::Draft;
-use super::field::{Pairing, bare_row, identical_row, null_of};
+use super::field::{Field, bare_row, identical_row, null_of};
 use super::pilot::{Pilot, pilot, trouble_row};
 use super::place::{Context, Place};
 use super::plan::Plan;
 use super::preflight::wait_for_quiet;
-use super::prepare::{alone, prepare};
+use super::prepare::{field_of, prepare};
 use super::trial::{Judged, Means, Trial, trial};
 use crate::bench::{Listed, Settings, Yard};
-use crate::build::{self, Wanted, identical};
+use crate::build::{Wanted, identical};
 use crate::exit::usage;
 use crate::instructions;
 use crate::judge::{Margins, Verdict};
@@ -90,35 +89,10 @@ pub fn run(
     let wanted = |listed: &Listed| {
         options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&listed.key.id()))
     };
-    let field = match (&base, &revisions.base) {
-        (Some(base), Some(base_revision)) => {
-            let changed = place.git.changed_paths(&base_revision.commit, &revisions.head.commit)?;
-            let directories =
-                [base, &head].map(|side| side.slot.tree().parent().map(Path::to_owned).unwrap_or_default());
-            let pairing = Pairing {
-                base: (&base.built, &base.catalog),
-                head: (&head.built, &head.catalog),
-                slots: [&directories[0], &directories[1]],
-                changed: &changed,
-                own: &place.own_paths(),
-                measure_identical: false,
-            };
-            entry.notes.extend(build::difference(&base.built.workspace, &head.built.workspace));
-            pairing.meet(&wanted)?
-        }
-        _ => alone(&head, &wanted),
-    };
+    let field = field_of(place, revisions, base.as_ref(), &head, &wanted)?;
     let first = revisions.base.is_none();
-    if field.contests.is_empty() && field.identical.is_empty() && field.rows.is_empty() {
-        let reasons = if field.notes.is_empty() {
-            match options.wanted.scenario {
-                None => "the selected packages have no bench targets".to_owned(),
-                Some(_) => "no program `assay` in this workspace lists cells of that scenario".to_owned(),
-            }
-        } else {
-            field.notes.join("\n")
-        };
-        return Err(usage(format!("no benchmark to measure:\n{reasons}")));
+    if field.is_empty() {
+        return Err(nothing(options, &field));
     }
     entry.notes.extend(field.notes);
     entry.rows.extend(field.rows);
@@ -135,13 +109,7 @@ pub fn run(
         return Ok(None);
     }
     let started = Instant::now();
-    for &at in &plan.dropped {
-        let contest = &pilots[at].contest;
-        entry.notes.push(format!(
-            "dropped for the budget: {} (tier {}, {:.1} s per process)",
-            contest.key, contest.tier, pilots[at].process_s
-        ));
-    }
+    entry.notes.extend(plan.dropped.iter().map(|&at| dropped(&pilots[at])));
     let relinked = !options.one_link && can_relink(&links, &pilots, &plan);
     if !relinked && !plan.kept.is_empty() {
         entry.notes.push(
@@ -162,6 +130,21 @@ pub fn run(
     entry.measured_s =
         if plan.kept.is_empty() && (options.purpose == Purpose::Gate) { 0.0 } else { started.elapsed().as_secs_f64() };
     Ok(Some(entry.finish(revisions, policy)))
+}
+
+/// Why there is no benchmark at all.
+fn nothing(options: &Options, field: &Field) -> anyhow::Error {
+    let reasons = match (&options.wanted.scenario, field.notes.is_empty()) {
+        (_, false) => field.notes.join("\n"),
+        (None, true) => "the selected packages have no bench targets, or no id of them matches".to_owned(),
+        (Some(_), true) => "no program `assay` in this workspace lists cells of that scenario".to_owned(),
+    };
+    usage(format!("no benchmark to measure:\n{reasons}"))
+}
+
+fn dropped(pilot: &Pilot) -> String {
+    let Pilot { contest, process_s, .. } = pilot;
+    format!("dropped for the budget: {} (tier {}, {process_s:.1} s per process)", contest.key, contest.tier)
 }
 
 /// Ids that contain another one's as a whole part are legal; ids that are equal in two targets deserve a word.

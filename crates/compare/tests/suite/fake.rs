@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use compare::bench::{End, Key, Program, RawId, Run, Selection, Settings, Yard};
+use compare::bench::{End, Key, Program, Protocol, RawId, Run, Selection, Settings, Yard};
 use compare::command::Interrupt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -39,7 +39,12 @@ impl Fake {
         let mut script = script.clone();
         script["diary"] = json!(directory.path().join("diary"));
         let environment: Vec<(OsString, OsString)> = vec![("FAKE_BENCH".into(), script.to_string().into())];
-        let program = Program { executable: program(), directory: directory.path().to_owned(), environment };
+        let program = Program {
+            protocol: Protocol::Criterion,
+            executable: program(),
+            directory: directory.path().to_owned(),
+            environment,
+        };
         let yard = Yard::new(directory.path(), Interrupt::default()).unwrap();
         Self { directory, program, yard }
     }
@@ -91,10 +96,10 @@ pub(crate) fn assert_nobody_is_left(diary: &[Value]) {
 }
 
 /// Whether a process exists and is no zombie.
-fn is_alive(pid: u64) -> bool {
-    let stat = std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
-    let state = String::from_utf8_lossy(&stat.stdout).trim().to_owned();
-    !state.is_empty() && !state.starts_with('Z')
+pub(crate) fn is_alive(pid: u64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name, in parentheses, may itself hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 /// Waits for something that must come; the limit only keeps a broken build from hanging for ever.

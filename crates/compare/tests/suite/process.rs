@@ -41,7 +41,8 @@ fn a_program_that_hangs_before_it_connects_is_killed() {
 
 #[test]
 fn a_panic_at_any_stage_is_a_failure_that_shows_the_message() {
-    for (stage, samples) in [("start", 0), ("connected", 0), ("greeted", 0), ("measuring", 0), ("measured", 1), ("end", 1)]
+    for (stage, samples) in
+        [("start", 0), ("connected", 0), ("greeted", 0), ("measuring", 0), ("measured", 1), ("end", 1)]
     {
         let run = after(stage, &json!("panic"), LONG);
         assert_eq!(failure(&run), "exit status: 101", "{stage}");
@@ -114,7 +115,8 @@ fn what_a_benchmark_starts_dies_with_it() {
 
 #[test]
 fn unknown_messages_and_single_bytes_are_understood() {
-    let script = json!({"benches": [{"id": scripted("g|f")}, {"id": scripted("g|h")}], "has_news": true, "dribbles": true});
+    let script =
+        json!({"benches": [{"id": scripted("g|f")}, {"id": scripted("g|h")}], "has_news": true, "dribbles": true});
     let run = Fake::new(&script).measure("g/h", LONG);
     assert_eq!((run.end, run.listed.len(), run.samples.len()), (End::Success, 2, 1));
 }
@@ -128,7 +130,10 @@ fn each_version_of_criterion_is_spoken_to_in_its_own_way() {
         let selection = Selection::Measure { id: "g/f", settings: Settings::STANDARD, version: Some(known) };
         assert_eq!(fake.run(&selection, LONG).end, End::Success);
         let arguments = &fake.diary()[1]["arguments"];
-        assert_eq!((&arguments[0], &arguments[1], &arguments[2]), (&json!("--bench"), &json!("--warm-up-time"), &json!(warm_up)));
+        assert_eq!(
+            (&arguments[0], &arguments[1], &arguments[2]),
+            (&json!("--bench"), &json!("--warm-up-time"), &json!(warm_up))
+        );
     }
 }
 

@@ -1,0 +1,159 @@
+//! From processes to verdicts: with scripted times the whole trial has one right answer.
+
+use compare::bench::Settings;
+use compare::build::Target;
+use compare::comparison::{Means, Pilot, Plan, Trial, pilot, trial};
+use compare::console::Console;
+use compare::exit::Exit;
+use compare::judge::{Margins, SCREEN_BLOCKS, Verdict};
+use compare::measure::{Contest, Entrant, Links, Sampler, Side};
+use compare::report::Fault;
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, LONG, key, scripted};
+
+/// Two programs with the same benchmarks.
+struct Sides {
+    base: Fake,
+    head: Fake,
+    names: Vec<String>,
+}
+
+impl Sides {
+    /// `benches` are a name, and what each side's benchmark of that name has beside its id.
+    fn new(benches: &[(&str, Value, Value)]) -> Self {
+        let side = |pick: fn(&(&str, Value, Value)) -> Value| {
+            let bench = |entry: &(&str, Value, Value)| {
+                let mut bench = json!({"id": scripted(&format!("g|{}", entry.0))});
+                bench.as_object_mut().unwrap().extend(pick(entry).as_object().unwrap().clone());
+                bench
+            };
+            Fake::new(&json!({"benches": benches.iter().map(bench).collect::<Vec<_>>()}))
+        };
+        let names = benches.iter().map(|(name, ..)| (*name).to_owned()).collect();
+        Self { base: side(|entry| entry.1.clone()), head: side(|entry| entry.2.clone()), names }
+    }
+
+    fn contests(&self) -> Vec<Contest> {
+        let entrant = |fake: &Fake| Entrant {
+            target: Target {
+                package: "p".into(),
+                name: "t".into(),
+                source: String::new(),
+                program: fake.program.clone(),
+                link: None,
+            },
+            version: None,
+            seed_offset: 0,
+            inject: None,
+        };
+        let contest = |name: &String| Contest {
+            key: key(&format!("g|{name}"), 0),
+            tier: 1,
+            source: None,
+            base: entrant(&self.base),
+            head: entrant(&self.head),
+        };
+        self.names.iter().map(contest).collect()
+    }
+
+    fn sampler(&self) -> Sampler<'_> {
+        Sampler { yard: &self.base.yard, timeout: LONG, settings: Settings::STANDARD }
+    }
+
+    fn trial(&self, one_stage: bool) -> Trial {
+        let (contests, sampler, links, console) = (self.contests(), self.sampler(), Links::new(&[]), Console::silent());
+        let means = Means { sampler: &sampler, links: &links, relinked: false, seed: 7, console: &console };
+        let family: Vec<_> = contests.iter().map(|contest| (contest, Margins::default().of("any", false))).collect();
+        let kept = (0..contests.len()).collect();
+        let plan = Plan { kept, dropped: Vec::new(), one_stage, blocks: 12, seconds: 1.0 };
+        let trial = trial(&means, &family, &plan).unwrap();
+        self.base.assert_nobody_is_left();
+        self.head.assert_nobody_is_left();
+        trial
+    }
+}
+
+fn times(ns: f64) -> Value {
+    json!({"times": vec![ns; 10]})
+}
+
+fn verdicts(trial: &Trial) -> Vec<Verdict> {
+    trial.judged.iter().map(|judged| judged.finding.verdict).collect()
+}
+
+#[test]
+fn scripted_times_give_their_exact_effects_and_verdicts() {
+    let sides = Sides::new(&[
+        ("slower", times(1e6), times(1.25e6)),
+        ("faster", times(1e6), times(0.8e6)),
+        ("same", times(1e6), times(1.01e6)),
+        ("inside", times(1e6), times(1.04e6)),
+    ]);
+    let trial = sides.trial(true);
+    assert_eq!(verdicts(&trial), [Verdict::Slower, Verdict::Faster, Verdict::Same, Verdict::Same]);
+    for (judged, ratio) in trial.judged.iter().zip([1.25_f64, 0.8, 1.01, 1.04]) {
+        let estimate = judged.finding.estimate.unwrap();
+        assert!((estimate.effect - ratio.ln()).abs() < 1e-9, "{estimate:?} is not the log of {ratio}");
+        assert_eq!((estimate.n, judged.family), (12, 4));
+        assert_eq!((judged.samples(Side::Base).len(), judged.samples(Side::Head).len()), (24, 24));
+    }
+    assert_eq!((trial.method.links, trial.method.blocks, trial.method.screen_blocks), (1, 12, None));
+}
+
+#[test]
+fn a_screen_selects_what_moved_and_fresh_blocks_confirm_it() {
+    let mut benches = vec![("moved", times(1e6), times(1.2e6)), ("gained", times(1e6), times(0.8e6))];
+    benches.extend(["a", "b", "c", "d"].map(|name| (name, times(1e6), times(1.02e6))));
+    let trial = Sides::new(&benches).trial(false);
+    assert_eq!(verdicts(&trial)[..2], [Verdict::Slower, Verdict::Faster]);
+    assert_eq!(verdicts(&trial)[2..], [Verdict::NotFlagged; 4]);
+    assert_eq!((trial.method.family, trial.method.screen_blocks), (2, Some(SCREEN_BLOCKS)));
+    for judged in &trial.judged[..2] {
+        assert_eq!(judged.screen.as_ref().unwrap().blocks.len(), SCREEN_BLOCKS);
+        assert_eq!(judged.series.blocks.len(), 12, "the screen's blocks are not among those that test");
+        assert_eq!(judged.finding.estimate.unwrap().n, 12);
+    }
+}
+
+/// The pilot looks at each side once; what fails there never reaches a clock, and who is at fault decides the exit.
+#[test]
+fn the_pilot_turns_trouble_into_rows() {
+    let panic = || json!({"mishap": "panic"});
+    let sides = Sides::new(&[
+        ("fine", times(1e6), times(1e6)),
+        ("head", times(1e6), panic()),
+        ("base", panic(), times(1e6)),
+        ("both", panic(), panic()),
+        ("unit", times(1e6), json!({"unit": "cycles"})),
+        ("zero", times(1e6), times(0.0)),
+    ]);
+    let (passed, rows) = pilot(&sides.sampler(), sides.contests(), &Console::silent()).unwrap();
+    let passed: Vec<String> = passed.iter().map(|pilot: &Pilot| pilot.contest.key.id()).collect();
+    assert_eq!(passed, ["g/fine"]);
+    let expected = [
+        ("g/head", Some(Fault::Head), Exit::Invalid, "panicked on purpose"),
+        ("g/base", Some(Fault::Base), Exit::Fine, "on the base"),
+        ("g/both", Some(Fault::Head), Exit::Invalid, "on the head"),
+        ("g/unit", None, Exit::Invalid, "the base measures in ns and the head in cycles"),
+        ("g/zero", Some(Fault::Head), Exit::Invalid, "took no time"),
+    ];
+    assert_eq!(rows.len(), expected.len());
+    for (row, (id, fault, exit, why)) in rows.iter().zip(expected) {
+        assert_eq!((row.id.as_str(), row.verdict, row.fault, row.exit()), (id, Verdict::Invalid, fault, exit));
+        assert!(row.why.contains(why), "{id}: {}", row.why);
+    }
+}
+
+#[test]
+fn trouble_in_a_trial_ends_one_contest_and_harms_no_other() {
+    let broken = json!({"mishap": "panic"});
+    let sides = Sides::new(&[("broken", times(1e6), broken), ("slower", times(1e6), times(1.25e6))]);
+    for one_stage in [true, false] {
+        let trial = sides.trial(one_stage);
+        assert_eq!(verdicts(&trial), [Verdict::Invalid, Verdict::Slower]);
+        let (side, trouble) = trial.judged[0].trouble().unwrap();
+        assert_eq!(*side, Side::Head);
+        assert!(trouble.reason.contains("panicked on purpose"));
+    }
+}
