@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use machine::isa::{Avx2, Isa};
+use machine::isa::{Avx2, Avx512, Isa};
 
 #[cfg(target_arch = "x86_64")]
 use crate::packed;
@@ -86,6 +86,8 @@ pub(crate) enum Token {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
 }
 
 impl Token {
@@ -93,14 +95,17 @@ impl Token {
     pub(crate) fn all() -> Vec<Token> {
         let mut all = vec![Token::Scalar];
         #[cfg(target_arch = "x86_64")]
-        all.extend(Avx2::new().map(Token::Avx2));
+        {
+            all.extend(Avx2::new().map(Token::Avx2));
+            all.extend(Avx512::new().map(Token::Avx512));
+        }
         all
     }
 
     /// The fastest kernel of this machine.
     pub(crate) fn best() -> Token {
         #[cfg(target_arch = "x86_64")]
-        if let Some(token) = Avx2::new().map(Token::Avx2) {
+        if let Some(token) = Avx512::new().map(Token::Avx512).or_else(|| Avx2::new().map(Token::Avx2)) {
             return token;
         }
         Token::Scalar
@@ -112,6 +117,8 @@ impl Token {
             Token::Scalar => "cpu-scalar",
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => "cpu-avx2",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => "cpu-avx512",
         }
     }
 
@@ -120,6 +127,8 @@ impl Token {
             Token::Scalar => Isa::Scalar,
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => Isa::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => Isa::Avx512,
         }
     }
 
@@ -130,6 +139,8 @@ impl Token {
             Token::Scalar => scalar::PLAN,
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => packed::plan::<Avx2>(shape),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => packed::plan::<Avx512>(shape),
         })
     }
 
@@ -151,6 +162,8 @@ impl Token {
             Token::Scalar => scalar::product(problem),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(kernel) => packed::product(kernel, problem, workspace)?,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(kernel) => packed::product(kernel, problem, workspace)?,
         }))
     }
 

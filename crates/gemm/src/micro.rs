@@ -11,16 +11,17 @@
 //! ```
 //!
 //! With V = NR / LANES vectors to a row, MR * V sums, V vectors of B and a broadcast or two must fit the register file. On AVX2
-//! that is 12, 2 and 2 of 16 registers. A step costs MR + V loads for MR * V multiply-adds: 8 for 12. Cores do at least two
-//! loads and at most two multiply-adds in a cycle, and a multiply-add takes at most five, so with ten or more sums in flight
-//! the multiply-adds are the bound.
+//! that is 12, 2 and 2 of 16 registers, on AVX-512 24, 2 and 1 of 32. A step costs MR + V loads for MR * V multiply-adds:
+//! 8 for 12, 14 for 24. Cores do at least two loads and at most two multiply-adds in a cycle, and a multiply-add takes at
+//! most five, so with ten or more sums in flight the multiply-adds are the bound.
 //!
 //! To change a tile, change MR and NR in the file of the instruction set and its table of tiles, and look at the
-//! assembly: a single `ymm` spilled inside the loop costs more than a better shape gains.
+//! assembly: a single `zmm` or `ymm` spilled inside the loop costs more than a better shape gains.
 
 use crate::view::MatRef;
 
 pub(crate) mod avx2;
+pub(crate) mod avx512;
 
 /// Extents and factors of one tile: C <- alpha A B + beta C; with beta = 0, C is not read.
 #[derive(Debug, Clone, Copy)]
