@@ -1,12 +1,13 @@
 //! `cargo xtask tidy`: the structural rules, each in a module of its own with tests that show it can fail.
 //!
-//! A rule is a function from the tree to violations. It names file, line and what to do. Rules read files and nothing
-//! else, so that they are the same everywhere; only the ids of benches must be asked of the bench programs.
+//! A rule is a function from the tree to violations. It names file, line and what to do. Rules read files and build
+//! nothing, so that they take no time; only the ids of benches must be asked of the bench programs.
 
 mod bench_ids;
 mod comments;
 mod direction;
 mod env_and_print;
+mod links;
 mod manifests;
 mod names;
 mod sizes;
@@ -55,13 +56,14 @@ impl fmt::Display for Violation {
     }
 }
 
-const RULES: [fn(&Tree) -> Vec<Violation>; 7] = [
+const RULES: [fn(&Tree) -> Vec<Violation>; 8] = [
     direction::check,
     manifests::check,
     names::check,
     sizes::check,
     env_and_print::check,
     comments::check,
+    links::check,
     workflows::check,
 ];
 
