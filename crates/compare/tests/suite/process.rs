@@ -29,9 +29,11 @@ fn a_program_that_ends_before_it_speaks_is_not_criterion() {
     for stage in ["start", "connected"] {
         assert_eq!(after(stage, &json!({"exit": 0}), LONG).end, End::NotCriterion, "{stage}");
     }
-    let mut stranger = one(&json!([["greeted", {"exit": 0}]]));
-    stranger["greeting"] = json!("HTTP/1.1 400 Bad Request\r\n\r\n");
-    assert_eq!(Fake::new(&stranger).measure("g/f", LONG).end, End::NotCriterion);
+    for mishap in [json!({"exit": 0}), json!("hang")] {
+        let mut stranger = one(&json!([["greeted", mishap]]));
+        stranger["greeting"] = json!("HTTP/1.1 400 Bad Request\r\n\r\n");
+        assert_eq!(Fake::new(&stranger).measure("g/f", LONG).end, End::NotCriterion, "{mishap}");
+    }
 }
 
 #[test]
@@ -55,17 +57,22 @@ fn a_panic_at_any_stage_is_a_failure_that_shows_the_message() {
 
 #[test]
 fn a_hang_after_connecting_is_killed_at_the_limit() {
-    for (stage, mishap, samples) in [
+    let cases = [
         ("connected", "hang", 0),
         ("greeted", "hang", 0),
         ("measuring", "hang", 0),
         ("measuring", "close_and_hang", 0),
         ("measured", "hang", 1),
         ("end", "hang", 1),
-    ] {
-        let run = after(stage, &json!(mishap), SHORT);
-        assert_eq!((run.end, run.samples.len()), (End::TimedOut, samples), "{mishap} when {stage}");
-    }
+    ];
+    std::thread::scope(|scope| {
+        for (stage, mishap, samples) in cases {
+            scope.spawn(move || {
+                let run = after(stage, &json!(mishap), SHORT);
+                assert_eq!((run.end, run.samples.len()), (End::TimedOut, samples), "{mishap} when {stage}");
+            });
+        }
+    });
 }
 
 #[test]

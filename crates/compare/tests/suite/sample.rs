@@ -67,14 +67,18 @@ fn namesakes_and_ignored_filters_do_not_mix_numbers_up() {
 #[test]
 fn a_hang_is_a_timeout_and_a_failure_after_measuring_spoils_the_number() {
     let script = |stage, mishap| json!({"benches": [{"id": scripted("g|f")}], "mishaps": [[stage, mishap]]});
-    for stage in ["measuring", "measured", "end"] {
-        let hung = sample(&Fake::new(&script(stage, "hang")), "g|f", 0, SHORT).unwrap_err();
-        assert_eq!(hung.kind, TroubleKind::Timeout, "{stage}: {}", hung.reason);
-        assert!(hung.reason.contains("--timeout"), "{}", hung.reason);
-        let failed = sample(&Fake::new(&script(stage, "panic")), "g|f", 0, LONG).unwrap_err();
-        assert_eq!(failed.kind, TroubleKind::Invalid);
-        assert!(failed.reason.contains("exit status: 101"), "{}", failed.reason);
-    }
+    std::thread::scope(|scope| {
+        for stage in ["measuring", "measured", "end"] {
+            scope.spawn(move || {
+                let hung = sample(&Fake::new(&script(stage, "hang")), "g|f", 0, SHORT).unwrap_err();
+                assert_eq!(hung.kind, TroubleKind::Timeout, "{stage}: {}", hung.reason);
+                assert!(hung.reason.contains("--timeout"), "{}", hung.reason);
+                let failed = sample(&Fake::new(&script(stage, "panic")), "g|f", 0, LONG).unwrap_err();
+                assert_eq!(failed.kind, TroubleKind::Invalid);
+                assert!(failed.reason.contains("exit status: 101"), "{}", failed.reason);
+            });
+        }
+    });
 }
 
 fn row(function: &str, state: &str, failure: Option<&str>) -> String {
