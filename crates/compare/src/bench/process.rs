@@ -218,6 +218,7 @@ impl Yard {
         };
         let mut connection = match Connection::open(stream, &mut watch) {
             Ok(connection) => connection,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(End::NotCriterion),
             Err(_) => return self.ended(child, deadline, End::NotCriterion),
         };
         run.version = Some(connection.version);
@@ -245,7 +246,13 @@ impl Yard {
                     self.interrupt.check()?;
                     return Ok(End::TimedOut);
                 }
-                Err(error) => return self.ended(child, deadline, End::Failed(format!("protocol error: {error}"))),
+                Err(error) => {
+                    let failed = End::Failed(format!("protocol error: {error}"));
+                    // A message that breaks off is the trace of a process that died, and its status says more. After
+                    // any other error the process may wait for an answer for ever: the end of its group ends it.
+                    let died = error.kind() == io::ErrorKind::UnexpectedEof;
+                    return if died { self.ended(child, deadline, failed) } else { Ok(failed) };
+                }
             };
             if let Some(reply) = reply
                 && connection.send(&reply).is_err()
