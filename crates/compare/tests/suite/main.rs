@@ -6,6 +6,11 @@
 
 mod catalog;
 mod fake;
+mod interrupted;
+mod log;
 mod process;
 mod sample;
 mod trial;
+mod usage;
+mod verdict;
+mod workspace;

@@ -1,0 +1,86 @@
+//! A comparison that is killed or interrupted leaves no process, no half-written file, and nothing in the next one's way.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::fake::{assert_nobody_is_left, scripted, wait_until};
+use crate::workspace::{Started, Workspace, turn};
+
+const COMPARE: [&str; 7] = ["compare", "--title", "T", "--change", "c", "--one-link", "--timeout"];
+
+/// A benchmark that hangs while it is measured.
+fn hanging() -> Value {
+    json!({"benches": [{"id": scripted("g|f"), "mishap": "hang"}]})
+}
+
+fn good() -> Value {
+    json!({"benches": [{"id": scripted("g|f")}]})
+}
+
+/// Starts a comparison and waits until its benchmark hangs.
+fn started(workspace: &Workspace) -> Started {
+    let started = Started::new(workspace.command(&[&COMPARE[..], &["1h"]].concat()));
+    wait_until("a benchmark hangs", || workspace.diary().iter().any(|line| line["reached"].is_u64()));
+    started
+}
+
+fn assert_nothing_is_written(workspace: &Workspace) {
+    assert_eq!(workspace.git(&["status", "--porcelain", "--ignored"]), "");
+    assert_eq!(workspace.git(&["for-each-ref", "refs/assay"]), "");
+}
+
+fn assert_the_next_run_works(workspace: &Workspace) {
+    workspace.script(&good());
+    workspace.commit("mended");
+    workspace.run(workspace.command(&[&COMPARE[..], &["60s"]].concat())).expect(0, &["logged"]);
+    workspace.assay(&["log", "check"]).expect(0, &["1 entries agree"]);
+}
+
+#[test]
+fn after_sigkill_no_benchmark_is_left_and_the_next_run_works() {
+    let workspace = Workspace::new(&hanging());
+    {
+        let _turn = turn();
+        let started = started(&workspace);
+        started.signal("-KILL");
+        assert_eq!(started.finish().code, None);
+    }
+    assert_nobody_is_left(&workspace.diary());
+    assert_nothing_is_written(&workspace);
+    assert_the_next_run_works(&workspace);
+    assert_eq!(workspace.scratch(), [] as [PathBuf; 0], "the killed run's scratch is swept up");
+}
+
+#[test]
+fn an_interrupt_ends_in_order_with_nothing_written() {
+    for signal in ["-INT", "-TERM"] {
+        let workspace = Workspace::new(&hanging());
+        {
+            let _turn = turn();
+            let started = started(&workspace);
+            started.signal(signal);
+            started.finish().expect(1, &["interrupted: nothing was logged"]);
+        }
+        assert_nobody_is_left(&workspace.diary());
+        assert_nothing_is_written(&workspace);
+        assert_eq!(workspace.scratch(), [] as [PathBuf; 0]);
+        assert_the_next_run_works(&workspace);
+    }
+}
+
+#[test]
+fn one_comparison_runs_at_a_time_and_the_second_says_that_it_waits() {
+    let workspace = Workspace::new(&hanging());
+    let _turn = turn();
+    let first = started(&workspace);
+    let second = Started::new(workspace.command(&[&COMPARE[..], &["1s"]].concat()));
+    wait_until("the second waits", || second.stderr().contains("another comparison is running on this machine"));
+    let processes = workspace.diary().len();
+    first.signal("-INT");
+    first.finish().expect(1, &["interrupted"]);
+    // Its turn has come: the benchmark still hangs, and now there is a limit.
+    second.finish().expect(5, &["TIMEOUT"]);
+    assert!(workspace.diary().len() > processes);
+    assert_nobody_is_left(&workspace.diary());
+}

@@ -1,0 +1,106 @@
+//! What the user must mend ends with exit code 2, says how, and builds nothing; what does not build ends with 1.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::fake::scripted;
+use crate::workspace::Workspace;
+
+fn workspace() -> Workspace {
+    Workspace::new(&json!({"benches": [{"id": scripted("g|f")}]}))
+}
+
+const COMPARE: [&str; 5] = ["compare", "--title", "T", "--change", "c"];
+
+#[test]
+fn wrong_use_is_told_before_anything_is_built() {
+    let workspace = workspace();
+    let with = |more: &[&'static str]| [&COMPARE, more].concat();
+    let cases: [(Vec<&str>, &str); 15] = [
+        (vec![], "Usage"),
+        (vec!["compare", "--title", "T"], "--change"),
+        (vec!["compare", "--title", "", "--change", "c"], "--title"),
+        (vec!["compare", "--title", "a\nb", "--change", "c"], "--title"),
+        (vec!["compare", "--title", "T", "--change", " "], "--change"),
+        (vec!["compare", "--title", "T", "--change", "a\nb"], "--change"),
+        (with(&["-p", "absent"]), "no package `absent` in this workspace; it has: tiny"),
+        (with(&["--bench", "absent"]), "no benchmark to measure"),
+        (with(&["--filter", "("]), "--filter"),
+        (with(&["--base", "nowhere"]), "--base REV"),
+        (with(&["--head", "nowhere"]), "--head REV"),
+        (with(&["--budget", "soon"]), "is not a time"),
+        (with(&["--manifest-path", "elsewhere/Cargo.toml"]), "no Cargo.toml"),
+        (with(&["--accept", "no reason"]), "ID=REASON"),
+        (vec!["gate"], "no parent"),
+    ];
+    for (arguments, said) in cases {
+        workspace.assay(&arguments).expect(2, &[said]);
+    }
+    workspace.write("assay.toml", "[removed]\nx = { reason = \"\", until = \"soon\" }\n");
+    workspace.assay(&COMPARE).expect(2, &["assay.toml", "YYYY-MM-DD"]);
+    assert!(!workspace.has_built());
+    assert!(!workspace.root().join("BENCHMARKS.md").exists());
+}
+
+#[test]
+fn without_git_or_commits_the_cure_is_named() {
+    let workspace = Workspace::uncommitted(&json!({}));
+    for arguments in [COMPARE.to_vec(), vec!["gate"]] {
+        workspace.assay(&arguments).expect(2, &["is not in a git work tree", "git init"]);
+    }
+    workspace.git(&["init", "--quiet"]);
+    for arguments in [COMPARE.to_vec(), vec!["gate"]] {
+        workspace.assay(&arguments).expect(2, &["no commit yet", "git commit"]);
+    }
+    fs::remove_file(workspace.root().join("Cargo.toml")).unwrap();
+    workspace.assay(&COMPARE).expect(2, &["not in a Cargo workspace"]);
+    assert!(!workspace.has_built());
+}
+
+/// Takes away the right by which root writes everywhere; anybody else never had it.
+fn without_override(mut command: Command) -> Command {
+    const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
+    // SAFETY: the closure runs between fork and exec and calls only prctl, which takes integers and is
+    // async-signal-safe. Where the caller may not drop capabilities it fails, and there is nothing to drop either.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0);
+            Ok(())
+        });
+    }
+    command
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told_before_anything_is_built() {
+    let workspace = workspace();
+    let permit = |mode| fs::set_permissions(workspace.root(), fs::Permissions::from_mode(mode)).unwrap();
+    permit(0o555);
+    let ran = workspace.run(without_override(workspace.command(&COMPARE)));
+    let plan = workspace.run(without_override(workspace.command(&[&COMPARE[..], &["--dry-run"]].concat())));
+    permit(0o755);
+    ran.expect(2, &["cannot be written", "--no-log"]);
+    plan.expect(0, &["plan:"]);
+}
+
+#[test]
+fn what_does_not_build_is_named_by_side_with_the_compilers_last_lines() {
+    let workspace = workspace();
+    let good = workspace.read("src/lib.rs");
+    let broken = format!("{good}const WRONG: u32 = \"text\";\n");
+    workspace.write("src/lib.rs", &broken);
+    let compare = [&COMPARE[..], &["--base", "HEAD"]].concat();
+    let said = ["head does not build", "mismatched types", "src/lib.rs:2"];
+    workspace.assay(&compare).expect(1, &said);
+    workspace.commit("broken");
+    workspace.write("src/lib.rs", &good);
+    let said = ["base does not build", "mismatched types", "src/lib.rs:2"];
+    workspace.assay(&compare).expect(1, &said);
+    workspace.assay(&["gate", "--base", "main"]).expect(1, &["base does not build"]);
+    assert!(!workspace.root().join("BENCHMARKS.md").exists());
+    assert_eq!(workspace.measuring_processes(), 0);
+}
