@@ -149,12 +149,20 @@ pub struct Yard {
     pub(super) interrupt: Interrupt,
 }
 
+/// How the names of scratch directories begin.
+const SCRATCH: &str = "run-";
+
 impl Yard {
-    /// A scratch directory below `parent`, removed at the end.
+    /// A scratch directory below `parent`, removed at the end. There is one yard at a time below a parent (the lock of
+    /// the machine sees to it), so what older ones left there, whose process was killed, is removed.
     pub fn new(parent: &Path, interrupt: Interrupt) -> Result<Self> {
-        let scratch =
-            tempfile::Builder::new().prefix("run-").tempdir_in(parent).context("failed to make a scratch directory")?;
-        Ok(Self { scratch, interrupt })
+        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
+        Ok(Self { scratch: scratch.context("failed to make a scratch directory")?, interrupt })
     }
 
     /// Runs `program` once. `extra` is added to its environment. An error means that nothing is known about the
