@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 mod catalog;
+mod criterion;
 mod fake;
 mod interrupted;
 mod log;
