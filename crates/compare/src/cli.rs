@@ -72,10 +72,10 @@ pub struct Scope {
 #[derive(Debug, Clone, Args)]
 pub struct Compare {
     /// Group of the log; entries under one title are compared with each other
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub title: String,
     /// What changed since the last entry under the title
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub change: String,
     /// Revision before [default: the one that the last entry under the title measured]
     #[arg(long, value_name = "REV")]

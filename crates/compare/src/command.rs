@@ -80,6 +80,37 @@ pub fn in_directory(program: &str, directory: &Path) -> Command {
     command
 }
 
+/// What `git rev-parse --local-env-vars` lists. Git exports some of them to hooks and aliases, where they outweigh the
+/// directory that a command runs in: a checkout in a slot would then move the user's own HEAD and index.
+pub const GIT_LOCAL_VARIABLES: [&str; 16] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// Git in `directory`, about the repository of that directory and no other, without a prompt.
+pub fn git_in(directory: &Path) -> Command {
+    let mut command = in_directory("git", directory);
+    for name in GIT_LOCAL_VARIABLES {
+        command.env_remove(name);
+    }
+    command.env("GIT_TERMINAL_PROMPT", "0");
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,11 @@
 //! Counting a whole process says nothing: start-up alone executes a million instructions. So the count is a
 //! difference of two runs in test mode. A bench with our glue repeats its iteration on request (`ASSAY_REPEAT`), which
 //! leaves the proof out of the difference; any other is run once with and once without the benchmark. Each count is
-//! taken twice: if the two disagree, the benchmark is not deterministic and the count is not used. Valgrind has no
-//! AVX-512, so a bench that chooses its kernel at run time may run another one here; the note says so.
+//! taken twice: if the two disagree, the benchmark is not deterministic (a randomly seeded hash table suffices) and the
+//! count is shown but fails nothing. Valgrind has no AVX-512, so a bench that chooses its kernel at run time may run another one here; the note says so.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use record::Unit;
@@ -19,6 +20,9 @@ use crate::report::Row;
 
 /// How often the glue repeats the iteration in the longer of the two runs.
 const REPEATS: u32 = 3;
+
+/// Counts that vary by more than this share of their difference say nothing.
+const MOST_VARIATION: f64 = 0.005;
 
 /// Adds the row's instruction count, or a note that it could not be taken.
 pub fn add(
@@ -37,20 +41,18 @@ pub fn add(
     }
     let ours = row.head.as_ref().is_some_and(|figures| !figures.ran.is_empty());
     let count = |side: Side| count(&contest.entrant(side).target.program, &contest.key.id(), ours, sampler.timeout);
-    let (base, head) = (count(Side::Base)?, count(Side::Head)?);
-    if base.is_none() || head.is_none() {
-        notes.push(format!("instructions of {} were not counted: it fails or varies under valgrind", contest.key));
+    let (Some(base), Some(head)) = (count(Side::Base)?, count(Side::Head)?) else {
+        notes.push(format!("instructions of {} were not counted: it fails under valgrind", contest.key));
         return Ok(());
-    }
+    };
     let bandwidth_bound = [&row.base, &row.head]
         .into_iter()
         .flatten()
         .any(|figures| matches!(figures.rate, Some((_, Unit::BytesPerSecond))) && figures.ceiling.is_some());
-    row.metrics.push(policy.rules().instructions(base, head, bandwidth_bound));
-    if let (Some(base), Some(head)) = (base, head)
-        && row.verdict == crate::judge::Verdict::Slower
-        && (head / base - 1.0).abs() < 0.001
-    {
+    let gates = base.exact && head.exact && !bandwidth_bound;
+    let (base, head) = (base.instructions, head.instructions);
+    row.metrics.push(policy.rules().instructions(Some(base), Some(head), gates));
+    if row.verdict == crate::judge::Verdict::Slower && (head / base - 1.0).abs() < 0.001 {
         row.why.push_str("; its instructions did not change: look at layout, memory or the host first");
     }
     Ok(())
@@ -61,17 +63,37 @@ pub fn is_available() -> bool {
     command::output_of(Command::new("valgrind").arg("--version")).is_ok_and(|output| output.status.success())
 }
 
-fn count(program: &Program, id: &str, ours: bool, timeout: std::time::Duration) -> Result<Option<f64>> {
+/// Instructions of one iteration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Count {
+    instructions: f64,
+    /// Whether both takings of both runs agreed.
+    exact: bool,
+}
+
+fn count(program: &Program, id: &str, ours: bool, timeout: Duration) -> Result<Option<Count>> {
     let filter = format!("^(?:{})$", regex_lite::escape(id));
     // The same filter but for one letter: compiling the regular expression is part of the count.
-    let nothing: String = format!("^(?:{})$", regex_lite::escape(&unlike(id)));
-    let (long, short, iterations) = if ours {
-        let run = |repeats: u32| collected_twice(program, &filter, Some(repeats), timeout);
-        (run(REPEATS)?, run(1)?, f64::from(REPEATS - 1))
-    } else {
-        (collected_twice(program, &filter, None, timeout)?, collected_twice(program, &nothing, None, timeout)?, 1.0)
+    let nothing = format!("^(?:{})$", regex_lite::escape(&unlike(id)));
+    let take = |filter: &str, repeats: Option<u32>| -> Result<Option<[u64; 2]>> {
+        let first = collected(program, filter, repeats, timeout)?;
+        Ok(first.zip(collected(program, filter, repeats, timeout)?).map(|(first, second)| [first, second]))
     };
-    Ok(long.zip(short).filter(|(long, short)| long > short).map(|(long, short)| (long - short) as f64 / iterations))
+    let (long, short, iterations) = if ours {
+        (take(&filter, Some(REPEATS))?, take(&filter, Some(1))?, f64::from(REPEATS - 1))
+    } else {
+        (take(&filter, None)?, take(&nothing, None)?, 1.0)
+    };
+    Ok(long.zip(short).and_then(|(long, short)| difference(long, short, iterations)))
+}
+
+/// The difference of two runs that were each counted twice; `None` if it drowns in what the counts vary by.
+fn difference(long: [u64; 2], short: [u64; 2], iterations: f64) -> Option<Count> {
+    let mean = |counts: [u64; 2]| (counts[0] as f64 + counts[1] as f64) / 2.0;
+    let varies = (long[0].abs_diff(long[1]) + short[0].abs_diff(short[1])) as f64;
+    let total = mean(long) - mean(short);
+    let usable = total > 0.0 && varies <= MOST_VARIATION * total;
+    usable.then(|| Count { instructions: total / iterations, exact: varies == 0.0 })
 }
 
 /// An equally long id that no benchmark has.
@@ -80,24 +102,9 @@ fn unlike(id: &str) -> String {
     last.map_or_else(|| format!("{id}~"), |(at, _)| format!("{}~{}", &id[..at], &id[at + 1..]))
 }
 
-fn collected_twice(
-    program: &Program,
-    filter: &str,
-    repeats: Option<u32>,
-    timeout: std::time::Duration,
-) -> Result<Option<u64>> {
-    let first = collected(program, filter, repeats, timeout)?;
-    Ok(if first.is_some() && first == collected(program, filter, repeats, timeout)? { first } else { None })
-}
-
 /// Instructions of one run in test mode. `timeout` bounds it through the `timeout` program, since valgrind slows a
 /// process down by 20 to 50 times.
-fn collected(
-    program: &Program,
-    filter: &str,
-    repeats: Option<u32>,
-    timeout: std::time::Duration,
-) -> Result<Option<u64>> {
+fn collected(program: &Program, filter: &str, repeats: Option<u32>, timeout: Duration) -> Result<Option<u64>> {
     let mut command = Command::new("timeout");
     command.arg((timeout.as_secs().max(1) * 4).to_string());
     command.args(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program.executable);
@@ -129,6 +136,14 @@ mod tests {
         assert_eq!(unlike("f 1000/x"), "f 1000/~");
         assert_eq!(unlike("ä-1:?"), "ä-~:?");
         assert_eq!(unlike("?"), "?~");
+    }
+
+    #[test]
+    fn counts_that_vary_are_shown_but_inexact_and_dropped_when_they_drown() {
+        assert_eq!(difference([3000, 3000], [1000, 1000], 2.0), Some(Count { instructions: 1000.0, exact: true }));
+        assert!(!difference([2_772_010, 2_772_000], [2_000_000, 2_000_105], 1.0).unwrap().exact);
+        assert_eq!(difference([2_000_100, 2_000_000], [1_999_000, 1_999_000], 1.0), None);
+        assert_eq!(difference([1000, 1000], [1000, 1000], 1.0), None);
     }
 
     #[test]

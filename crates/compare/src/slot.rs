@@ -33,7 +33,11 @@ impl Slots {
     /// The slots of the clone that `git` belongs to, below the tool's cache directory.
     pub fn open(cache: &Path, git: &Git) -> Result<Self> {
         let common = git.common_dir();
-        let name = git.top().file_name().map_or_else(|| "workspace".into(), |name| name.to_string_lossy().into_owned());
+        // All work trees of a clone share its slots: the lock lets one comparison run at a time anyway.
+        let home = if common.ends_with(".git") { common.parent() } else { Some(common) };
+        let name = home
+            .and_then(Path::file_name)
+            .map_or_else(|| "workspace".into(), |name| name.to_string_lossy().into_owned());
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(24).collect();
         let mut hasher = DefaultHasher::new();
         common.hash(&mut hasher);
@@ -165,13 +169,8 @@ impl Slot {
     }
 
     fn git(&self, args: &[&str]) -> Result<String> {
-        let mut command: Command = command::in_directory("git", &self.tree());
-        command.env("GIT_TERMINAL_PROMPT", "0").args([
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "advice.detachedHead=false",
-        ]);
+        let mut command: Command = command::git_in(&self.tree());
+        command.args(["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"]);
         Ok(command::stdout_of(command.args(args))?.trim_end().to_owned())
     }
 }
@@ -221,6 +220,25 @@ mod tests {
         let (base, other) = slots.check_out(&git, &second, &first).unwrap();
         assert_eq!(base.tree(), head.tree());
         assert_eq!(text(&other), "one\n");
+    }
+
+    /// As in a hook: git tells its children by variables which repository they are about.
+    #[test]
+    fn the_users_head_and_index_stay_even_where_git_points_at_them() {
+        let (directory, git, first, second) = two_commits();
+        let cache = tempfile::tempdir().unwrap();
+        let slots = Slots::open(cache.path(), &git).unwrap();
+        let (base, _) = slots.check_out(&git, &first, &second).unwrap();
+        let mut command = command::git_in(&base.tree());
+        command.args(["rev-parse", "--absolute-git-dir"]);
+        for (name, value) in [("GIT_DIR", ".git"), ("GIT_INDEX_FILE", ".git/index")] {
+            assert!(command::GIT_LOCAL_VARIABLES.contains(&name));
+            let removed = command.get_envs().any(|(key, value)| key == name && value.is_none());
+            assert!(removed, "{name}={value} must not reach git in a slot");
+        }
+        assert_eq!(git.commit("HEAD").unwrap().as_ref(), Some(&second.commit));
+        assert!(git.read(&["status", "--porcelain"]).unwrap().is_empty());
+        drop(directory);
     }
 
     #[test]

@@ -75,6 +75,14 @@ pub struct Catalog {
     pub versions: HashMap<usize, CriterionVersion>,
 }
 
+impl Problem {
+    /// The key of a row about the whole target.
+    pub fn key(&self) -> Key {
+        let raw = RawId { group: format!("({}/{})", self.package, self.target), function: None, value: None };
+        Key { package: self.package.clone(), target: self.target.clone(), raw, occurrence: 0 }
+    }
+}
+
 impl Catalog {
     /// Asks every program of a side what it has.
     pub fn list(side: &str, built: &Built, yard: &Yard, timeout: Duration, console: &Console) -> Result<Self> {
@@ -113,6 +121,16 @@ impl Catalog {
             }
         }
         Ok(catalog)
+    }
+
+    /// Whether a target offers benchmarks.
+    pub fn has(&self, package: &str, target: &str) -> bool {
+        self.benches.iter().any(|listed| listed.key.package == package && listed.key.target == target)
+    }
+
+    /// Why a target offers none, if so.
+    pub fn problem(&self, package: &str, target: &str) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.package == package && problem.target == target)
     }
 
     /// The benchmark of this name.

@@ -13,9 +13,9 @@ use anyhow::{Context, Result};
 use machine::noise;
 use record::{BenchRow, CellRecord, SCHEMA, State, Work};
 
-use super::child::{Group, die_with_parent, last_lines};
 use super::process::{End, Program, Run, Selection, Yard};
 use super::protocol::{RawId, Samples};
+use crate::child::{Group, die_with_parent, last_lines};
 
 /// Runs the program once, to list or to measure.
 pub(super) fn run(

@@ -2,7 +2,6 @@
 
 mod catalog;
 mod cells;
-mod child;
 mod process;
 mod protocol;
 

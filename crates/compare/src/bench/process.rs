@@ -15,8 +15,8 @@ use machine::noise::{self, ProcessCounters};
 use record::bench_row::BenchRow;
 
 use super::cells;
-use super::child::{Group, describe, die_with_parent, last_lines};
 use super::protocol::{Connection, CriterionVersion, Message, RawId, Request, Samples};
+use crate::child::{Group, describe, die_with_parent, last_lines};
 use crate::command::Interrupt;
 
 /// A process that does not report within this time is not a criterion benchmark.

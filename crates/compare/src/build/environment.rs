@@ -10,8 +10,10 @@ use std::path::PathBuf;
 
 use cargo_metadata::{Message, Package};
 
+use crate::command;
+
 /// Variables that are taken out wherever they come from.
-const REMOVED: [&str; 16] = [
+const REMOVED: [&str; 18] = [
     "CARGO",
     "CARGO_TARGET_DIR",
     "CARGO_BUILD_TARGET_DIR",
@@ -24,6 +26,8 @@ const REMOVED: [&str; 16] = [
     "CARGO_CRITERION_PORT",
     "CRITERION_HOME",
     "RUSTUP_TOOLCHAIN",
+    "RUST_BACKTRACE",
+    "RUST_LIB_BACKTRACE",
     "RUSTFLAGS",
     "RUSTC",
     "RUSTC_WORKSPACE_WRAPPER",
@@ -36,7 +40,9 @@ const REMOVED_PREFIXES: [&str; 6] =
 const WORTH_A_NOTE: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];
 
 fn is_removed(key: &str) -> bool {
-    REMOVED.contains(&key) || REMOVED_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+    REMOVED.contains(&key)
+        || command::GIT_LOCAL_VARIABLES.contains(&key)
+        || REMOVED_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// `variables` without those that belong to another workspace.
@@ -135,6 +141,8 @@ mod tests {
             "CARGO_PROFILE_RELEASE_LTO",
             "LD_LIBRARY_PATH",
             "ASSAY_ROWS",
+            "GIT_DIR",
+            "GIT_INDEX_FILE",
         ]));
         let keys: Vec<_> = kept.iter().map(|(key, _)| key.to_str().unwrap()).collect();
         assert_eq!(keys, ["PATH", "HOME", "CARGO_HOME", "CARGO_REGISTRIES_X_INDEX", "CARGO_HTTP_PROXY", "RUSTUP_HOME"]);

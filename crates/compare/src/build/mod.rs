@@ -17,11 +17,13 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
 
 use crate::bench::{Program, Protocol};
+use crate::child::{Group, die_with_parent};
 use crate::command::{self, Interrupt};
 use crate::console::Console;
 use crate::slot::Slot;
@@ -148,17 +150,20 @@ pub fn build(
         return Ok(Built { targets: Vec::new(), skipped: selected.skipped, rustc, workspace: directory });
     }
     let wrapper = wrapper::Wrapper::install(slot, &directory, surroundings.environment)?;
-    let mut cargo = command::in_directory("cargo", &directory);
-    cargo.env_clear().envs(surroundings.environment.iter().map(|(key, value)| (key, value)));
-    cargo
-        .args(["bench", "--no-run", "--message-format=json-render-diagnostics", "--target-dir"])
-        .arg(slot.target(surroundings.alignment));
-    if own_lock {
-        cargo.arg("--locked");
+    let mut messages = Vec::new();
+    for call in selected.calls(wanted) {
+        let mut cargo = command::in_directory("cargo", &directory);
+        cargo.env_clear().envs(surroundings.environment.iter().map(|(key, value)| (key, value)));
+        let build: &[&str] = if wanted.scenario.is_some() { &["build", "--release"] } else { &["bench", "--no-run"] };
+        cargo.args(build).args(["--message-format=json-render-diagnostics", "--target-dir"]);
+        cargo.arg(slot.target(surroundings.alignment));
+        if own_lock {
+            cargo.arg("--locked");
+        }
+        cargo.args(call);
+        wrapper.apply(&mut cargo, surroundings.alignment);
+        messages.extend(run_cargo(side, &mut cargo, surroundings)?);
     }
-    cargo.args(selected.arguments(wanted));
-    wrapper.apply(&mut cargo, surroundings.alignment);
-    let messages = run_cargo(side, &mut cargo, surroundings)?;
     let targets = collect(slot, &directory, &selected, wanted, &messages, surroundings)?;
     Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory })
 }
@@ -166,9 +171,13 @@ pub fn build(
 /// Runs cargo, shows its progress, and returns its messages; its last lines are in the error if it fails.
 fn run_cargo(side: &str, cargo: &mut std::process::Command, surroundings: &Surroundings<'_>) -> Result<Vec<Message>> {
     cargo.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = cargo.spawn().context("failed to start cargo; is it on the PATH?")?;
+    die_with_parent(cargo);
+    let mut group = Group::spawn(cargo).context("is cargo on the PATH?")?;
+    let id = group.id();
+    let child = group.child();
     let (stdout, stderr) = (child.stdout.take().context("no pipe")?, child.stderr.take().context("no pipe")?);
     let spinner = surroundings.console.spinner(&format!("building {side}"));
+    let ended = AtomicBool::new(false);
     let (messages, log) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut log = String::new();
@@ -179,10 +188,22 @@ fn run_cargo(side: &str, cargo: &mut std::process::Command, surroundings: &Surro
             }
             log
         });
+        // Cargo is in a group of its own, which Ctrl-C does not reach: it is passed on here.
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                if surroundings.interrupt.is_set() {
+                    Group::kill_group(id);
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        });
         let messages: Vec<Message> = Message::parse_stream(BufReader::new(stdout)).map_while(Result::ok).collect();
-        (messages, reader.join().unwrap_or_default())
+        let log = reader.join().unwrap_or_default();
+        ended.store(true, Ordering::Relaxed);
+        (messages, log)
     });
-    let status = child.wait().context("failed to wait for cargo")?;
+    let status = group.child().wait().context("failed to wait for cargo")?;
     spinner.finish();
     surroundings.interrupt.check()?;
     if !status.success() {

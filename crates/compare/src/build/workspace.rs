@@ -48,6 +48,12 @@ impl Workspace {
                 return Err(usage(format!("no package `{name}` in this workspace; it has: {}", known.join(", "))));
             }
         }
+        let known = members.iter().flat_map(|package| &package.targets).filter(|target| target.is_bench());
+        let known: BTreeSet<&str> = known.map(|target| target.name.as_str()).collect();
+        if let Some(name) = wanted.benches.iter().find(|name| !known.contains(name.as_str())) {
+            let known: Vec<&str> = known.into_iter().collect();
+            return Err(usage(format!("no bench target `{name}` in this workspace; it has: {}", known.join(", "))));
+        }
         let mut selected = Selected { targets: Vec::new(), skipped: Vec::new() };
         for package in members {
             if !wanted.packages.is_empty() && !wanted.packages.contains(&package.name.to_string()) {
@@ -74,16 +80,28 @@ impl Workspace {
 }
 
 impl Selected {
-    /// The arguments that make cargo build these targets and nothing else.
-    pub fn arguments(&self, wanted: &Wanted) -> Vec<String> {
-        let packages: BTreeSet<&str> = self.targets.iter().map(|(package, _)| package.name.as_str()).collect();
-        let benches: BTreeSet<&str> = self.targets.iter().map(|(_, target)| target.name.as_str()).collect();
-        let mut arguments = Vec::new();
-        arguments.extend(packages.into_iter().flat_map(|name| ["-p".to_owned(), name.to_owned()]));
+    /// The arguments of one cargo call per package, which build these targets and nothing else. One call for all would
+    /// ask for every name in every package, those with missing features included; and a package is named by its
+    /// manifest, because its name may also be that of a dependency.
+    pub fn calls(&self, wanted: &Wanted) -> Vec<Vec<String>> {
+        let mut packages: Vec<&Package> = Vec::new();
+        for (package, _) in &self.targets {
+            if !packages.iter().any(|known| known.id == package.id) {
+                packages.push(package);
+            }
+        }
         let kind = if wanted.scenario.is_some() { "--bin" } else { "--bench" };
-        arguments.extend(benches.into_iter().flat_map(|name| [kind.to_owned(), name.to_owned()]));
-        arguments.extend(wanted.features.iter().flat_map(|features| ["--features".to_owned(), features.clone()]));
-        arguments
+        let call = |package: &Package| {
+            let mut arguments = vec!["--manifest-path".to_owned(), package.manifest_path.to_string()];
+            let own = self.targets.iter().filter(|(of, _)| of.id == package.id);
+            arguments.extend(own.flat_map(|(_, target)| [kind.to_owned(), target.name.clone()]));
+            let features = asked_of(package, wanted.features.as_deref());
+            if !features.is_empty() {
+                arguments.extend(["--features".to_owned(), features.join(",")]);
+            }
+            arguments
+        };
+        packages.into_iter().map(call).collect()
     }
 
     /// The package and target of an artifact, if it is one of these.
@@ -91,6 +109,17 @@ impl Selected {
         let found = self.targets.iter().find(|(p, t)| p.id == *package && t.name == target)?;
         Some((&found.0, &found.1))
     }
+}
+
+/// The asked features that `package` has: `name`, or `package/name` for this package.
+fn asked_of(package: &Package, asked: Option<&str>) -> Vec<String> {
+    let words = asked.unwrap_or_default().split([',', ' ']).filter(|word| !word.is_empty());
+    let own = words.filter_map(|word| match word.split_once('/') {
+        Some((of, name)) if of == package.name.as_str() => Some(name),
+        Some(_) => None,
+        None => Some(word),
+    });
+    own.filter(|name| package.features.contains_key(*name)).map(str::to_owned).collect()
 }
 
 /// Closure of the default features and the asked ones. `--features` may be separated by commas or spaces and may

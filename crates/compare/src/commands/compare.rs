@@ -28,13 +28,14 @@ pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
     arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
     let logs = !arguments.no_log && !arguments.dry_run;
     if logs {
-        place.log.check_writable()?;
+        place.log.check_writable(&title)?;
     }
-    let revisions = revisions(context, &place, arguments, &title)?;
+    // Before the base is looked up: the run that is waited for may log under the same title.
     let _lock = lock(context)?;
-    if let Some(done) = place.log.recover()? {
+    if logs && let Some(done) = place.log.recover()? {
         context.console.note(&done);
     }
+    let revisions = revisions(context, &place, arguments, &title)?;
     if arguments.clean {
         Slots::open(&context.cache()?, &place.git)?.clean(&place.git)?;
     }
@@ -49,6 +50,7 @@ pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
         budget_s: arguments.budget.as_secs_f64(),
         timeout: arguments.scope.timeout,
         dry_run: arguments.dry_run,
+        json: arguments.json,
         seed: arguments.scope.seed,
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
@@ -82,15 +84,19 @@ fn revisions(context: &Context, place: &Place, arguments: &Compare, title: &str)
                 .git
                 .require_commit(&last.commit, "--base")
                 .with_context(|| format!("the last entry under \"{title}\" measured {} ({})", last.label, last.id))?;
-            Some(Snapshot::of_commit(&place.git, commit)?)
+            let snapshot = Snapshot::of_commit(&place.git, commit)?;
+            Some(Snapshot { label: format!("{} (\"{}\")", last.label, last.change), ..snapshot })
         }
         (None, None) => {
-            context.console.note(&format!("no earlier entry under \"{title}\": recording the state as it is"));
+            context.console.note(&format!("no earlier measured entry under \"{title}\": recording the state as it is"));
             None
         }
     };
     if let Some(base) = &base {
         context.console.note(&format!("before: {}\nafter:  {}", base.label, head.label));
+        if base.commit == head.commit {
+            context.console.note("both are the same state: nothing changed since");
+        }
     }
     Ok(Revisions { base, head })
 }

@@ -29,6 +29,7 @@ pub fn gate(context: &Context, arguments: &Gate) -> Result<Exit> {
         budget_s: arguments.budget.as_secs_f64(),
         timeout: arguments.scope.timeout,
         dry_run: arguments.dry_run,
+        json: arguments.format == Format::Json,
         seed: arguments.scope.seed,
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
@@ -110,6 +111,5 @@ fn report(context: &Context, arguments: &Gate, entry: &Entry) -> Result<()> {
 }
 
 fn terminal(entry: &Entry) -> String {
-    let notes: String = entry.notes.iter().map(|note| format!("note: {note}\n")).collect();
-    format!("{}\n{notes}repeat: {}\nexit {}", text::terminal(entry), entry.command, entry.exit().code())
+    format!("{}\nrepeat: {}\nexit {}", text::terminal(entry), entry.command, entry.exit().code())
 }

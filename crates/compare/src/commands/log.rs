@@ -26,7 +26,7 @@ pub fn log(context: &Context, arguments: &Arguments) -> Result<Exit> {
         LogAction::Show { title } => {
             let text = place.log.text()?;
             let groups = markdown::groups(&text);
-            let Some(group) = groups.iter().find(|group| group.title == *title) else {
+            let Some(group) = groups.iter().find(|group| group.title == title.trim()) else {
                 let titles: Vec<_> = groups.iter().map(|group| group.title.as_str()).collect();
                 return Err(usage(format!("no title \"{title}\" in the log; it has: {}", titles.join(" · "))));
             };

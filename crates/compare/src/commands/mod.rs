@@ -51,6 +51,9 @@ fn scope_words(scope: &Scope) -> Vec<String> {
     scope.filter.iter().for_each(|value| add("--filter", value));
     scope.features.iter().for_each(|value| add("--features", value));
     scope.tier.iter().for_each(|value| add("--tier", &value.to_string()));
+    if scope.timeout.as_secs() != 60 {
+        words.extend(["--timeout".to_owned(), format!("{}s", scope.timeout.as_secs_f64())]);
+    }
     if scope.one_link {
         words.push("--one-link".to_owned());
     }

@@ -14,7 +14,14 @@ use crate::report::{Figures, Row};
 pub(super) const PROCESSES: usize = 6;
 
 /// Absolute figures of benchmarks that have nobody to be compared with: processes in random order, round by round.
-pub(super) fn absolute(means: &Means<'_>, contests: &[Contest], first: bool, entry: &mut Draft) -> Result<()> {
+/// What the first round shows not to fit the budget is dropped, highest tier and slowest first, and named.
+pub(super) fn absolute(
+    means: &Means<'_>,
+    contests: &[Contest],
+    first: bool,
+    budget_s: f64,
+    entry: &mut Draft,
+) -> Result<()> {
     if contests.is_empty() {
         return Ok(());
     }
@@ -23,7 +30,14 @@ pub(super) fn absolute(means: &Means<'_>, contests: &[Contest], first: bool, ent
     let mut random = Random::new(means.seed);
     let mut results: Vec<Result<Vec<Sample>, Trouble>> = contests.iter().map(|_| Ok(Vec::new())).collect();
     let mut order: Vec<usize> = (0..contests.len()).collect();
-    for _ in 0..processes {
+    for round in 0..processes {
+        if round == 1 {
+            for at in over_budget(contests, &results, processes, budget_s) {
+                order.retain(|kept| *kept != at);
+                results[at] = Ok(Vec::new());
+                entry.notes.push(format!("dropped for the budget: {} (tier {})", contests[at].key, contests[at].tier));
+            }
+        }
         random.shuffle(&mut order);
         for &at in &order {
             let contest = &contests[at];
@@ -37,7 +51,11 @@ pub(super) fn absolute(means: &Means<'_>, contests: &[Contest], first: bool, ent
             progress.step();
         }
     }
-    for (contest, result) in contests.iter().zip(results) {
+    let dropped = |at: usize| !order.contains(&at);
+    for (at, (contest, result)) in contests.iter().zip(results).enumerate() {
+        if dropped(at) {
+            continue;
+        }
         let figures = result.and_then(|samples| {
             let figures = Figures::of(&samples.iter().collect::<Vec<_>>());
             let invalid = |reason| Trouble { kind: TroubleKind::Invalid, reason };
@@ -53,4 +71,21 @@ pub(super) fn absolute(means: &Means<'_>, contests: &[Contest], first: bool, ent
         });
     }
     Ok(())
+}
+
+/// The contests that do not fit, by what one process of each took.
+fn over_budget(
+    contests: &[Contest],
+    results: &[Result<Vec<Sample>, Trouble>],
+    processes: usize,
+    budget_s: f64,
+) -> Vec<usize> {
+    let cost = |at: usize| results[at].as_ref().ok().and_then(|samples| samples.first()).map_or(0.0, |s| s.process_s);
+    let mut kept: Vec<usize> = (0..contests.len()).collect();
+    kept.sort_by(|&a, &b| contests[a].tier.cmp(&contests[b].tier).then(cost(a).total_cmp(&cost(b))));
+    let mut dropped = Vec::new();
+    while kept.len() > 1 && kept.iter().map(|&at| cost(at)).sum::<f64>() * processes as f64 > budget_s {
+        dropped.extend(kept.pop());
+    }
+    dropped
 }

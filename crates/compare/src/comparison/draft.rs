@@ -68,6 +68,7 @@ impl Draft {
         let shown = now.strftime("%Y-%m-%d %H:%M:%S").to_string();
         let order = |row: &Row| (row.tier, row.package.clone(), row.target.clone());
         self.rows.sort_by_key(order);
+        tell_apart(&mut self.rows);
         self.notes.extend(policy.apply(&mut self.rows, &shown[..10]));
         let fingerprint = Fingerprint::collect();
         if fingerprint.class() != self.started_on.class() {
@@ -99,5 +100,35 @@ impl Draft {
             measured_s: self.measured_s,
             command: String::new(),
         }
+    }
+}
+
+/// Ids that stand in several targets get the target's name; those that criterion itself cannot tell apart, a number.
+fn tell_apart(rows: &mut [Row]) {
+    let count = |rows: &[Row], id: &str| rows.iter().filter(|row| row.id == id).count();
+    let twice: Vec<bool> = rows.iter().map(|row| count(rows, &row.id) > 1).collect();
+    for (row, _) in rows.iter_mut().zip(twice).filter(|(_, twice)| *twice) {
+        row.id = format!("{} ({}/{})", row.id, row.package, row.target);
+    }
+    for at in 0..rows.len() {
+        let before = rows[..at].iter().filter(|row| row.id == rows[at].id).count();
+        if before > 0 {
+            rows[at].id = format!("{} [{}]", rows[at].id, before + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example_entry;
+
+    #[test]
+    fn equal_ids_are_told_apart_by_target_then_by_number() {
+        let row = |target: &str| Row { id: "x".into(), target: target.into(), ..example_entry().rows[0].clone() };
+        let mut rows = [row("a"), row("b"), row("b"), Row { id: "y".into(), ..row("a") }];
+        tell_apart(&mut rows);
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(ids, ["x (p/a)", "x (p/b)", "x (p/b) [2]", "y"]);
     }
 }

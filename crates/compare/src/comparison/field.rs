@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::inputs;
-use crate::bench::{Catalog, Key, Listed};
+use crate::bench::{Catalog, Key, Listed, Problem};
 use crate::build::{Built, Target, identical};
 use crate::judge::Verdict;
 use crate::measure::{Contest, Entrant};
-use crate::report::Row;
+use crate::report::{Fault, Row};
 
 /// Seeds of the head's links start here, so that no layout of identical code is drawn by both sides.
 const HEAD_SEEDS: u64 = 5000;
@@ -78,9 +78,13 @@ impl Pairing<'_> {
             let is_same = same.contains(&(listed.key.package.clone(), listed.key.target.clone()));
             if is_same { field.identical.push(contest) } else { field.contests.push(contest) }
         }
-        for listed in
-            self.base.1.benches.iter().filter(|listed| wanted(listed) && self.head.1.find(&listed.key).is_none())
-        {
+        // A target that cannot be listed any more is one row of its own below, not a hundred missing benchmarks.
+        let is_gone = |listed: &&Listed| {
+            let key = &listed.key;
+            let unlisted = self.head.1.problem(&key.package, &key.target).is_some();
+            wanted(listed) && self.head.1.find(key).is_none() && !unlisted
+        };
+        for listed in self.base.1.benches.iter().filter(is_gone) {
             field.rows.push(Row::new(
                 &listed.key,
                 listed.tier,
@@ -89,13 +93,13 @@ impl Pairing<'_> {
             ));
         }
         for problem in &self.head.1.problems {
-            field.notes.push(format!("{}/{} was not measured: {}", problem.package, problem.target, problem.reason));
+            let lost = self.base.1.has(&problem.package, &problem.target);
+            field.rows.push(problem_row(problem, if lost { Fault::Head } else { Fault::Target }));
         }
-        for problem in self.base.1.problems.iter().filter(|problem| !self.head.1.problems.contains(problem)) {
-            field.notes.push(format!(
-                "{}/{} of the base was not measured: {}",
-                problem.package, problem.target, problem.reason
-            ));
+        for problem in &self.base.1.problems {
+            if self.head.1.has(&problem.package, &problem.target) {
+                field.rows.push(problem_row(problem, Fault::Base));
+            }
         }
         Ok(field)
     }
@@ -163,4 +167,9 @@ pub(super) fn bare_row(contest: &Contest, verdict: Verdict, why: impl Into<Strin
 /// The row of a contest whose code is the same on both sides.
 pub(super) fn identical_row(contest: &Contest) -> Row {
     bare_row(contest, Verdict::Same, "identical machine code, and no run-time input changed")
+}
+
+/// A row about a target that offers no benchmarks.
+pub(super) fn problem_row(problem: &Problem, fault: Fault) -> Row {
+    Row { fault: Some(fault), ..Row::new(&problem.key(), 1, Verdict::Invalid, problem.reason.clone()) }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::judge::{ALPHA, SCREEN_BLOCKS, blocks_for};
+use crate::measure::Contest;
 use crate::report::text::minutes;
 
 use super::pilot::Pilot;
@@ -43,6 +44,20 @@ impl Plan {
     pub fn new(pilots: &[Pilot], nulls: usize, budget_s: f64) -> Self {
         let costs = pilots.iter().enumerate().map(|(index, pilot)| cost(index, pilot.contest.tier, pilot.process_s));
         Self::of_costs(costs.collect(), nulls, budget_s)
+    }
+
+    /// The plan for programs.
+    pub fn json(&self, pilots: &[Pilot], identical: &[Contest]) -> serde_json::Value {
+        let ids = |indices: &[usize]| indices.iter().map(|&at| pilots[at].contest.key.to_string()).collect::<Vec<_>>();
+        serde_json::json!({
+            "schema": crate::report::SCHEMA,
+            "measured": ids(&self.kept),
+            "dropped": ids(&self.dropped),
+            "identical": identical.iter().map(|contest| contest.key.to_string()).collect::<Vec<_>>(),
+            "one_stage": self.one_stage,
+            "blocks": self.blocks,
+            "seconds": self.seconds,
+        })
     }
 
     fn of_costs(mut costs: Vec<Cost>, nulls: usize, budget_s: f64) -> Self {

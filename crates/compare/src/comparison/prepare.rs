@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::field::{Field, Pairing};
+use super::field::{Field, Pairing, problem_row};
 use super::pilot::pilot;
 use super::place::{Context, Place};
 use super::run::{Options, Revisions};
@@ -12,6 +12,7 @@ use crate::bench::{Catalog, Listed, Yard};
 use crate::build::{self, Alignment, Built, Wanted};
 use crate::measure::{Contest, Entrant, Sampler};
 use crate::repo::Snapshot;
+use crate::report::Fault;
 use crate::slot::{Slot, Slots};
 
 /// One side in its slot.
@@ -92,11 +93,10 @@ fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> Field {
             head: entrant,
         }
     };
-    let notes =
-        head.catalog.problems.iter().map(|p| format!("{}/{} was not measured: {}", p.package, p.target, p.reason));
+    let rows = head.catalog.problems.iter().map(|problem| problem_row(problem, Fault::Target)).collect();
     Field {
         identical: head.catalog.benches.iter().filter(|listed| wanted(listed)).map(contest).collect(),
-        notes: notes.collect(),
+        rows,
         ..Field::default()
     }
 }

@@ -7,7 +7,7 @@ use regex_lite::Regex;
 
 use super::absolute::{PROCESSES, absolute};
 use super::draft::Draft;
-use super::field::{Field, bare_row, identical_row, null_of};
+use super::field::{bare_row, identical_row, null_of};
 use super::pilot::{Pilot, pilot, trouble_row};
 use super::place::{Context, Place};
 use super::plan::Plan;
@@ -42,6 +42,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Print the plan and stop.
     pub dry_run: bool,
+    /// Print the plan of a dry run as JSON.
+    pub json: bool,
     /// Seed of the schedule; drawn if absent.
     pub seed: Option<u64>,
     /// Time each side in a single layout even where it could be linked again.
@@ -92,7 +94,7 @@ pub fn run(
     let field = field_of(place, revisions, base.as_ref(), &head, &wanted)?;
     let first = revisions.base.is_none();
     if field.is_empty() {
-        return Err(nothing(options, &field));
+        return Err(nothing(options));
     }
     entry.notes.extend(field.notes);
     entry.rows.extend(field.rows);
@@ -106,6 +108,9 @@ pub fn run(
     let plan = Plan::new(&pilots, nulls, options.budget_s);
     announce(context, &plan, &field.identical, first, options.purpose);
     if options.dry_run {
+        if options.json {
+            context.console.print(&serde_json::to_string_pretty(&plan.json(&pilots, &field.identical))?)?;
+        }
         return Ok(None);
     }
     let started = Instant::now();
@@ -123,7 +128,7 @@ pub fn run(
         measure(&means, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
     }
     if first || options.purpose == Purpose::Compare {
-        absolute(&means, &field.identical, first, &mut entry)?;
+        absolute(&means, &field.identical, first, options.budget_s, &mut entry)?;
     } else {
         entry.rows.extend(field.identical.iter().map(identical_row));
     }
@@ -133,13 +138,13 @@ pub fn run(
 }
 
 /// Why there is no benchmark at all.
-fn nothing(options: &Options, field: &Field) -> anyhow::Error {
-    let reasons = match (&options.wanted.scenario, field.notes.is_empty()) {
-        (_, false) => field.notes.join("\n"),
-        (None, true) => "the selected packages have no bench targets, or no id of them matches".to_owned(),
-        (Some(_), true) => "no program `assay` in this workspace lists cells of that scenario".to_owned(),
-    };
-    usage(format!("no benchmark to measure:\n{reasons}"))
+fn nothing(options: &Options) -> anyhow::Error {
+    usage(match &options.wanted.scenario {
+        None => {
+            "no benchmark to measure: the selected packages have no bench targets, or no id of tier and filter matches"
+        }
+        Some(_) => "no cell to measure: no program `assay` in this workspace lists cells of that scenario",
+    })
 }
 
 fn dropped(pilot: &Pilot) -> String {

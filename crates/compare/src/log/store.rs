@@ -32,6 +32,8 @@ pub struct Last {
     pub commit: String,
     /// Short id and subject.
     pub label: String,
+    /// What it was logged as.
+    pub change: String,
 }
 
 /// The trimmed title, or why it cannot head a group.
@@ -57,9 +59,15 @@ impl Log {
         [TEXT, DATA, PENDING]
     }
 
-    /// Path of the text.
+    /// Path of the text; where it is a symbolic link, the file that it leads to.
     pub fn text_path(&self) -> PathBuf {
-        self.root.join(TEXT)
+        let path = self.root.join(TEXT);
+        path.canonicalize().unwrap_or(path)
+    }
+
+    /// Beside the text, so that it can take its place by a rename.
+    fn pending_path(&self) -> PathBuf {
+        self.text_path().with_file_name(PENDING)
     }
 
     fn data_path(&self, class: &str) -> PathBuf {
@@ -83,7 +91,13 @@ impl Log {
             let path = class.context("failed to list baselines/")?.path().join("log.jsonl");
             if path.exists() {
                 let lines = jsonl::read::<Entry>(&path, SCHEMA)
-                    .with_context(|| format!("failed to read {}", path.display()))?;
+                    .context("the log's data cannot be read; restore them from git")?;
+                if let Some(line) = lines.torn {
+                    return Err(usage(format!(
+                        "{} ends in half an entry (line {line}); restore it (git checkout -- FILE), or delete that line",
+                        path.display()
+                    )));
+                }
                 files.push((path, lines.rows));
             }
         }
@@ -98,11 +112,25 @@ impl Log {
         let with_data = |id: &str| data.iter().flat_map(|(_, entries)| entries).find(|entry| entry.id == id);
         let found = markdown::entries(&text).into_iter().rev().filter(|found| found.title == title);
         let last = found.filter_map(|found| found.id).find_map(|id| with_data(&id).cloned());
-        Ok(last.map(|entry| Last { id: entry.id, commit: entry.head.commit, label: entry.head.label }))
+        Ok(last.map(|entry| Last {
+            id: entry.id,
+            commit: entry.head.commit,
+            label: entry.head.label,
+            change: entry.change,
+        }))
     }
 
-    /// Fails early, before anything is measured, if the log cannot be written.
-    pub fn check_writable(&self) -> Result<()> {
+    /// Fails early, before anything is measured, if the log cannot be written or an entry would not be found again.
+    pub fn check_writable(&self, title: &str) -> Result<()> {
+        let with = markdown::insert(&self.text()?, title, "### probe\n");
+        if !markdown::entries(&with)
+            .iter()
+            .any(|found| found.title == title && with[found.range.clone()].starts_with("### probe"))
+        {
+            return Err(usage(
+                "BENCHMARKS.md has a code fence that is never closed, which would swallow the entry; close it",
+            ));
+        }
         let probe = tempfile::Builder::new().prefix(".assay-").tempfile_in(&self.root);
         let probe = probe.and_then(|mut file| std::io::Write::write_all(&mut file, &[0; 4096]));
         probe.map_err(|error| {
@@ -130,20 +158,23 @@ impl Log {
         serde_json::to_writer(&mut data, entry).context("failed to write the entry as JSON")?;
         data.push(b'\n');
         let text = markdown::insert(&self.text()?, &entry.title, &text::markdown(entry));
-        let pending = self.root.join(PENDING);
+        let pending = self.pending_path();
         jsonl::replace_file(&pending, text.as_bytes()).context("failed to write the log; is the disk full?")?;
         let written = jsonl::replace_file(&data_path, &data);
         if written.is_err() {
             let _ = fs::remove_file(&pending);
         }
         written.context("failed to write the log's data; is the disk full?")?;
+        if let Ok(existing) = fs::metadata(self.text_path()) {
+            let _ = fs::set_permissions(&pending, existing.permissions());
+        }
         fs::rename(&pending, self.text_path()).context("failed to put the new BENCHMARKS.md into its place")
     }
 
     /// Finishes or drops what a killed run left: a pending text whose newest entry has data takes its place, any other
     /// is removed. Returns what was done.
     pub fn recover(&self) -> Result<Option<String>> {
-        let pending = self.root.join(PENDING);
+        let pending = self.pending_path();
         let Ok(text) = fs::read_to_string(&pending) else { return Ok(None) };
         let known: Vec<String> = markdown::entries(&self.text()?).into_iter().filter_map(|found| found.id).collect();
         let mut new =
@@ -216,6 +247,43 @@ mod tests {
         let (before, after) = history.split_at(history.find("## Title and more").unwrap());
         assert!(text.starts_with(before) && text.ends_with(after), "{text}");
         assert_eq!(markdown::entries(&text).len(), 4);
+    }
+
+    #[test]
+    fn half_an_entry_is_told_instead_of_being_written_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path());
+        log.append(&example_entry()).unwrap();
+        let path = log.data().unwrap()[0].0.clone();
+        let data = fs::read(&path).unwrap();
+        fs::write(&path, &data[..data.len() - 40]).unwrap();
+        let error = log.last("Title").unwrap_err().to_string();
+        assert!(error.contains("half an entry (line 1)") && error.contains("git checkout"), "{error}");
+    }
+
+    #[test]
+    fn an_open_fence_that_would_swallow_the_entry_is_told_before_measuring() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path());
+        log.check_writable("Title").unwrap();
+        fs::write(log.text_path(), "# Log\n\n```bash\nnever closed\n").unwrap();
+        assert!(log.check_writable("Title").unwrap_err().to_string().contains("never closed"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_linked_text_stays_a_link_and_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().join("docs/LOG.md");
+        fs::create_dir(directory.path().join("docs")).unwrap();
+        fs::write(&real, "# Log\n").unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("docs/LOG.md", directory.path().join(TEXT)).unwrap();
+        Log::open(directory.path()).append(&example_entry()).unwrap();
+        assert!(directory.path().join(TEXT).is_symlink());
+        assert!(fs::read_to_string(&real).unwrap().contains("## Title"));
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
     }
 
     #[test]

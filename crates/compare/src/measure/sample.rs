@@ -92,6 +92,9 @@ impl Sampler<'_> {
     }
 }
 
+/// An iteration shorter than this is below one cycle of any processor: the compiler removed the work.
+const SHORTEST_ITERATION_NS: f64 = 0.1;
+
 /// Turns a run into a sample.
 fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
     let id = key.id();
@@ -115,6 +118,11 @@ fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
     let batches = times_per_iteration(&samples)?;
     let time =
         stats::median(&batches).ok_or_else(|| Trouble::invalid("criterion reported samples without iterations"))?;
+    if samples.unit == "ns" && time < SHORTEST_ITERATION_NS {
+        return Err(Trouble::invalid(format!(
+            "an iteration took {time:.3} ns, less than a cycle: the compiler removed the work"
+        )));
+    }
     let declared_rss = row.as_ref().and_then(|row| row.peak_rss_bytes);
     Ok(Sample {
         time,

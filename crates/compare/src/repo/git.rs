@@ -19,7 +19,7 @@ pub struct Git {
 impl Git {
     /// The work tree that contains `directory`.
     pub fn discover(directory: &Path) -> Result<Self> {
-        let mut probe = command::in_directory("git", directory);
+        let mut probe = command::git_in(directory);
         probe.args(["rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir"]);
         let output = match command::output_of(&mut probe) {
             Ok(output) => output,
@@ -51,8 +51,8 @@ impl Git {
 
     /// A git command in this work tree that cannot prompt and takes no optional locks.
     pub fn command(&self) -> Command {
-        let mut command = command::in_directory("git", &self.top);
-        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0");
+        let mut command = command::git_in(&self.top);
+        command.env("GIT_OPTIONAL_LOCKS", "0");
         command
     }
 
@@ -157,7 +157,7 @@ pub(crate) mod tests {
     pub(crate) fn fresh_repository() -> (tempfile::TempDir, Git) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        let git = |args: &[&str]| command::run(command::in_directory("git", path).args(args)).unwrap();
+        let git = |args: &[&str]| command::run(command::git_in(path).args(args)).unwrap();
         git(&["init", "--quiet", "--initial-branch=main"]);
         git(&["config", "user.name", "Test"]);
         git(&["config", "user.email", "test@example.invalid"]);
@@ -213,8 +213,7 @@ pub(crate) mod tests {
         let first = git.commit("HEAD~1").unwrap().unwrap();
         let clone = tempfile::tempdir().unwrap();
         let url = format!("file://{}", directory.path().display());
-        command::run(command::in_directory("git", clone.path()).args(["clone", "--quiet", "--depth=1", &url, "c"]))
-            .unwrap();
+        command::run(command::git_in(clone.path()).args(["clone", "--quiet", "--depth=1", &url, "c"])).unwrap();
         let shallow = Git::discover(&clone.path().join("c")).unwrap();
         let error = shallow.require_commit(&first, "--base").unwrap_err().to_string();
         assert!(error.contains("--unshallow"), "{error}");

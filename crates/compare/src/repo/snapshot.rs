@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_repository_without_commits_is_told_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
-        command::run(command::in_directory("git", directory.path()).args(["init", "--quiet"])).unwrap();
+        command::run(command::git_in(directory.path()).args(["init", "--quiet"])).unwrap();
         let git = Git::discover(directory.path()).unwrap();
         let error = Snapshot::of_work_tree(&git, &own()).unwrap_err().to_string();
         assert!(error.contains("git commit"), "{error}");

@@ -17,6 +17,8 @@ pub enum Fault {
     Base,
     /// After.
     Head,
+    /// Nobody's: the target is no criterion benchmark, or its features are off.
+    Target,
 }
 
 /// One benchmark, compared. Effects are ratios of head time to base time minus one: -0.25 is a quarter less time.
@@ -109,7 +111,7 @@ impl Row {
         }
         let worse_metric = self.metrics.iter().any(|change| change.worse && change.gates);
         match (self.verdict, self.fault) {
-            (Verdict::Invalid | Verdict::Timeout, Some(Fault::Base)) => Exit::Fine,
+            (Verdict::Invalid | Verdict::Timeout, Some(Fault::Base | Fault::Target)) => Exit::Fine,
             (Verdict::Invalid | Verdict::Timeout, _) | (Verdict::Gone, _) => Exit::Invalid,
             (Verdict::Slower, _) if !self.advisory => Exit::Regression,
             _ if worse_metric => Exit::Regression,

@@ -132,6 +132,7 @@ pub fn terminal(entry: &Entry) -> String {
     if let Some(reason) = &entry.contaminated {
         let _ = write!(text, "\nNO VERDICT: {reason}\n");
     }
+    entry.notes.iter().for_each(|note| writeln!(text, "note: {note}").unwrap_or_default());
     let _ = write!(text, "\n{}", method(entry));
     text
 }
@@ -192,7 +193,14 @@ pub fn markdown(entry: &Entry) -> String {
     }
     let _ = write!(text, "\n{}\n<details><summary>How each verdict came about</summary>\n\n", table(&entry.rows));
     for row in &entry.rows {
-        let _ = writeln!(text, "- `{}`: {}: {}{}", row.id, row.verdict, row.why.replace('\n', " / "), ran(row));
+        let _ = writeln!(
+            text,
+            "- `{}`: {}: {}{}",
+            row.id.replace('\n', " "),
+            row.verdict,
+            row.why.replace('\n', " / "),
+            ran(row)
+        );
     }
     for note in &entry.notes {
         let _ = writeln!(text, "- Note: {}", note.replace('\n', " / "));

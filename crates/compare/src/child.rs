@@ -13,21 +13,37 @@ const TAIL_BYTES: u64 = 16 << 10;
 
 /// A child process and everything it starts.
 #[derive(Debug)]
-pub(super) struct Group(Child);
+pub(crate) struct Group(Child);
 
 impl Group {
-    pub(super) fn spawn(command: &mut Command) -> Result<Self> {
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
         let child = command.spawn().with_context(|| format!("failed to start `{}`", command::shown(command)))?;
         Ok(Self(child))
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
 
-    pub(super) fn status(&mut self) -> Result<Option<ExitStatus>> {
+    /// Kills the group now; it is still to be waited for.
+    pub(crate) fn kill_group(id: u32) {
+        #[cfg(unix)]
+        // SAFETY: killpg takes two integers; the caller's child of this id is not reaped yet, so the id is still its group.
+        unsafe {
+            libc::killpg(id as libc::pid_t, libc::SIGKILL);
+        }
+        #[cfg(not(unix))]
+        let _ = id;
+    }
+
+    /// The process itself, for its pipes.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    pub(crate) fn status(&mut self) -> Result<Option<ExitStatus>> {
         self.0.try_wait().context("failed to wait for the benchmark")
     }
 }
@@ -47,7 +63,7 @@ impl Drop for Group {
 }
 
 /// Asks the kernel to kill the child when this process dies, even by SIGKILL.
-pub(super) fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     // SAFETY: the closure runs between fork and exec and calls only prctl, which is async-signal-safe; it allocates
     // nothing and takes no lock.
@@ -62,11 +78,11 @@ pub(super) fn die_with_parent(command: &mut Command) {
     let _ = command;
 }
 
-pub(super) fn describe(status: ExitStatus) -> String {
+pub(crate) fn describe(status: ExitStatus) -> String {
     status.to_string()
 }
 
-pub(super) fn last_lines(file: &mut File) -> Result<String> {
+pub(crate) fn last_lines(file: &mut File) -> Result<String> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
     let mut bytes = Vec::new();
