@@ -4,11 +4,12 @@ use std::arch::x86_64::*;
 
 use crate::view::MatRef;
 
-/// Walks over the cache lines of a block and asks for a few at a time, so that they lie in the level-2 cache when the block is packed.
+/// Walks over the cache lines of a block and asks for a few at a time, so that they lie in the level-2 cache when the
+/// block is packed.
 ///
-/// Packing reads a block in short rows from far-apart places, too short for the hardware's prefetchers to be of use: without
-/// help, each row begins with a wait for the level-3 cache or for memory. The micro-kernel leaves load slots free, so
-/// the block's lines are asked for a few per tile, while the block before it is being multiplied.
+/// Packing reads a block in short rows from far-apart places, too short for the hardware's prefetchers to be of use:
+/// without help, each row begins with a wait for the level-3 cache or for memory. The micro-kernel leaves load slots
+/// free, so the block's lines are asked for a few per tile, while the block before it is being multiplied.
 pub(crate) struct Ahead {
     row: *const u8,
     row_bytes: isize,
@@ -21,7 +22,8 @@ pub(crate) struct Ahead {
 const LINE_BYTES: usize = 64;
 
 impl Ahead {
-    /// Spreads the lines of `block` over `calls` calls. No block, or one without adjacent elements, is nothing to ask for.
+    /// Spreads the lines of `block` over `calls` calls. No block, or one without adjacent elements, is nothing to ask
+    /// for.
     pub(crate) fn over(block: Option<MatRef<'_, f32>>, calls: usize) -> Self {
         let contiguous = |block: &MatRef<'_, f32>| block.col_stride() == 1 && block.rows() > 0 && block.cols() > 0;
         let block = block.map(|block| if block.col_stride() == 1 { block } else { block.t() }).filter(contiguous);

@@ -2,11 +2,18 @@
 
 use std::fmt;
 
-use machine::isa::{Avx2, Avx512, Isa};
+use machine::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use machine::isa::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 use crate::packed;
-use crate::{GemmError, Shape, Workspace, parallel::Parallelism, problem::Problem, scalar};
+use crate::{
+    GemmError, Shape, Workspace,
+    parallel::{Grid, Parallelism},
+    problem::Problem,
+    scalar,
+};
 
 /// What a product runs, or ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +43,12 @@ pub enum Path {
     Strips,
     /// A and B are copied into panels.
     Packed,
+    /// A is copied into panels, B is read where it lies.
+    PackedA,
 }
 
-/// Tile sizes. `mr` x `nr` elements of C are held in registers; A is packed in blocks of `mc` x `kc`, B of `kc` x `nc`. Where C is
-/// column-major, they are those of the transposed product.
+/// Tile sizes. `mr` x `nr` elements of C are held in registers; A is packed in blocks of `mc` x `kc`, B of `kc` x `nc`.
+/// Where C is column-major, they are those of the transposed product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocking {
     /// Rows of a register tile.
@@ -69,6 +78,7 @@ impl fmt::Display for Path {
             Path::Scale => "scale",
             Path::Strips => "strips",
             Path::Packed => "packed",
+            Path::PackedA => "packed-a",
         })
     }
 }
@@ -132,15 +142,15 @@ impl Token {
         }
     }
 
-    /// What this kernel runs for a product of `shape`.
-    pub(crate) fn choose(self, shape: Shape, _: Parallelism) -> Choice {
+    /// What this kernel runs for a product of `shape` whose B and C have contiguous rows.
+    pub(crate) fn choose(self, shape: Shape, parallelism: Parallelism) -> Choice {
         self.choice(match self {
             _ if shape.flops() == Some(0) => Plan::SCALE,
-            Token::Scalar => scalar::PLAN,
+            Token::Scalar => scalar::plan(shape, parallelism),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => packed::plan::<Avx2>(shape),
+            Token::Avx2(_) => packed::plan::<Avx2>(shape, parallelism, true),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => packed::plan::<Avx512>(shape),
+            Token::Avx512(_) => packed::plan::<Avx512>(shape, parallelism, true),
         })
     }
 
@@ -148,7 +158,7 @@ impl Token {
     pub(crate) fn product(
         self,
         problem: Problem<'_>,
-        _: Parallelism,
+        parallelism: Parallelism,
         workspace: &mut Workspace,
     ) -> Result<Choice, GemmError> {
         if problem.is_scaling() || problem.is_empty() {
@@ -159,16 +169,16 @@ impl Token {
         let by_columns = problem.c.col_stride() != 1 && problem.c.row_stride() == 1;
         let problem = if by_columns { problem.t() } else { problem };
         Ok(self.choice(match self {
-            Token::Scalar => scalar::product(problem),
+            Token::Scalar => scalar::product(problem, parallelism),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(kernel) => packed::product(kernel, problem, workspace)?,
+            Token::Avx2(kernel) => packed::product(kernel, problem, parallelism, workspace)?,
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(kernel) => packed::product(kernel, problem, workspace)?,
+            Token::Avx512(kernel) => packed::product(kernel, problem, parallelism, workspace)?,
         }))
     }
 
-    fn choice(self, Plan { path, tile }: Plan) -> Choice {
-        Choice { kernel: self.kernel(), isa: self.isa(), path, tile, threads: 1 }
+    fn choice(self, Plan { path, tile, grid }: Plan) -> Choice {
+        Choice { kernel: self.kernel(), isa: self.isa(), path, tile, threads: grid.parts() }
     }
 }
 
@@ -177,9 +187,10 @@ impl Token {
 pub(crate) struct Plan {
     pub(crate) path: Path,
     pub(crate) tile: Option<Blocking>,
+    pub(crate) grid: Grid,
 }
 
 impl Plan {
-    /// C <- beta C.
-    const SCALE: Plan = Plan { path: Path::Scale, tile: None };
+    /// C <- beta C, by the caller's thread.
+    const SCALE: Plan = Plan { path: Path::Scale, tile: None, grid: Grid::ONE };
 }

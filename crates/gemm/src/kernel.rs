@@ -62,16 +62,16 @@ pub trait Kernel: Send + Sync {
     /// Whether it computes this case.
     fn supports(&self, case: &Case) -> bool;
 
-    /// Takes the operands; nothing is computed yet. Running it again with beta other than 0 takes the C of the last run;
-    /// [`Loaded::reset`] puts back what C held here.
+    /// Takes the operands; nothing is computed yet. Running it again with beta other than 0 takes the C of the last
+    /// run; [`Loaded::reset`] puts back what C held here.
     ///
     /// # Errors
     /// As [`gemm`](crate::gemm); also [`GemmError::ShapeMismatch`] if the operands are not of the case's shape.
     fn load<'a>(&'a self, case: &Case, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, GemmError>;
 }
 
-/// All kernels that this machine runs: `reference` first, then from slowest to fastest, last `auto`, the public function
-/// [`gemm`](crate::gemm), which chooses among them.
+/// All kernels that this machine runs: `reference` first, then from slowest to fastest, last `auto`, the public
+/// function [`gemm`](crate::gemm), which chooses among them.
 pub fn kernels() -> Vec<Box<dyn Kernel>> {
     let mut list: Vec<Box<dyn Kernel>> = vec![Box::new(Product(Method::Reference))];
     list.extend(Token::all().into_iter().map(|token| Box::new(Product(Method::Forced(token))) as Box<dyn Kernel>));

@@ -2,7 +2,8 @@
 
 use crate::error::LayoutError;
 
-/// Extents and strides of a matrix, in elements. Element (i, j) lies `i * row_stride + j * col_stride` after element (0, 0).
+/// Extents and strides of a matrix, in elements. Element (i, j) lies `i * row_stride + j * col_stride` after element
+/// (0, 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) rows: usize,
@@ -14,11 +15,12 @@ pub(crate) struct Layout {
 impl Layout {
     /// Where element (0, 0) lies in a slice of `len` elements that begins with the element of the lowest address.
     ///
-    /// `Ok` promises that all elements lie inside the slice. A negative stride walks down, so (0, 0) then lies at the far end
-    /// of that axis. An empty matrix has no elements and fits anywhere.
+    /// `Ok` promises that all elements lie inside the slice. A negative stride walks down, so (0, 0) then lies at the
+    /// far end of that axis. An empty matrix has no elements and fits anywhere.
     ///
     /// # Errors
-    /// [`LayoutError::Overflow`] if an offset exceeds `isize::MAX`, [`LayoutError::OutOfBounds`] if the slice is too short.
+    /// [`LayoutError::Overflow`] if an offset exceeds `isize::MAX`, [`LayoutError::OutOfBounds`] if the slice is too
+    /// short.
     pub(crate) fn origin(&self, len: usize) -> Result<usize, LayoutError> {
         if self.is_empty() {
             return Ok(0);
@@ -40,8 +42,9 @@ impl Layout {
 
     /// Whether two elements share an address.
     ///
-    /// (i, j) and (i', j') do where (i - i') rs = (j' - j) cs. With g = gcd(|rs|, |cs|) the smallest solution other than 0 is
-    /// a step of |cs| / g rows and |rs| / g columns, so they overlap exactly where such a step fits into the matrix.
+    /// (i, j) and (i', j') do where (i - i') rs = (j' - j) cs. With g = gcd(|rs|, |cs|) the smallest solution other
+    /// than 0 is a step of |cs| / g rows and |rs| / g columns, so they overlap exactly where such a step fits into the
+    /// matrix.
     pub(crate) fn overlaps(&self) -> bool {
         let (rs, cs) = (self.row_stride.unsigned_abs(), self.col_stride.unsigned_abs());
         match gcd(rs, cs) {
@@ -59,8 +62,8 @@ impl Layout {
         Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride }
     }
 
-    /// Distance of element (i, j) from element (0, 0). Does not overflow for an element of a checked layout; for an empty
-    /// matrix it means nothing.
+    /// Distance of element (i, j) from element (0, 0). Does not overflow for an element of a checked layout; for an
+    /// empty matrix it means nothing.
     pub(crate) fn offset(&self, i: usize, j: usize) -> isize {
         let (down, right) = ((i as isize).wrapping_mul(self.row_stride), (j as isize).wrapping_mul(self.col_stride));
         down.wrapping_add(right)

@@ -23,10 +23,15 @@
 //! - with alpha = 0 or k = 0, A and B are not read, and C becomes beta C: a NaN in A does not reach C then;
 //! - else NaN and infinity arrive in the elements of C that depend on them, and in no others.
 //!
-//! The result depends on the operands, the extents and the instruction set: not on strides, on the sizes of caches, or on the
-//! number of threads. Two calls give the same bits.
+//! The result depends on the operands, the extents and the instruction set: not on strides, on the sizes of caches, or
+//! on the number of threads. Two calls give the same bits.
 //!
 //! Nothing that a caller passes makes these functions panic.
+
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, unused_variables, unused_mut, reason = "only x86-64 has packed kernels so far")
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod ahead;
@@ -58,13 +63,15 @@ use choice::Token;
 use problem::Problem;
 use workspace::with_workspace;
 
-/// C <- alpha A B + beta C with the fastest kernel of this machine, where A is m x k, B k x n and C m x n. Returns what ran.
+/// C <- alpha A B + beta C with the fastest kernel of this machine, where A is m x k, B k x n and C m x n. Returns what
+/// ran.
 ///
-/// Operands are packed into memory that the calling thread keeps for its next call; [`gemm_in`] takes memory of the caller's.
+/// Operands are packed into memory that the calling thread keeps for its next call; [`gemm_in`] takes memory of the
+/// caller's.
 ///
 /// # Errors
-/// [`GemmError::ShapeMismatch`] if the extents do not fit each other, [`GemmError::Overflow`] if 2 m n k exceeds `u64::MAX`,
-/// [`GemmError::OutOfMemory`] if there is none for packing. C is then as it was.
+/// [`GemmError::ShapeMismatch`] if the extents do not fit each other, [`GemmError::Overflow`] if 2 m n k exceeds
+/// `u64::MAX`, [`GemmError::OutOfMemory`] if there is none for packing. C is then as it was.
 pub fn gemm(
     parallelism: Parallelism,
     alpha: f32,

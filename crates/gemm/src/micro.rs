@@ -1,7 +1,7 @@
 //! The micro-kernel: the only code that differs between instruction sets.
 //!
-//! It holds a tile of C in registers, at most MR x NR, while it walks down k. Each step loads one row of a panel of B (NR floats),
-//! broadcasts one element of a panel of A for each row of the tile, and multiplies that row into it:
+//! It holds a tile of C in registers, at most MR x NR, while it walks down k. Each step loads one row of a panel of B
+//! (NR floats), broadcasts one element of a panel of A for each row of the tile, and multiplies that row into it:
 //!
 //! ```text
 //!   panel of A: MR floats per step       panel of B: NR floats per step
@@ -10,10 +10,10 @@
 //!   for p in 0..depth:  for i in 0..rows:  tile[i][..] += a[p][i] * b[p][..]
 //! ```
 //!
-//! With V = NR / LANES vectors to a row, MR * V sums, V vectors of B and a broadcast or two must fit the register file. On AVX2
-//! that is 12, 2 and 2 of 16 registers, on AVX-512 24, 2 and 1 of 32. A step costs MR + V loads for MR * V multiply-adds:
-//! 8 for 12, 14 for 24. Cores do at least two loads and at most two multiply-adds in a cycle, and a multiply-add takes at
-//! most five, so with ten or more sums in flight the multiply-adds are the bound.
+//! With V = NR / LANES vectors to a row, MR * V sums, V vectors of B and a broadcast or two must fit the register file.
+//! On AVX2 that is 12, 2 and 2 of 16 registers, on AVX-512 24, 2 and 1 of 32. A step costs MR + V loads for MR * V
+//! multiply-adds: 8 for 12, 14 for 24. Cores do at least two loads and at most two multiply-adds in a cycle, and a
+//! multiply-add takes at most five, so with ten or more sums in flight the multiply-adds are the bound.
 //!
 //! To change a tile, change MR and NR in the file of the instruction set and its table of tiles, and look at the
 //! assembly: a single `zmm` or `ymm` spilled inside the loop costs more than a better shape gains.
@@ -51,8 +51,8 @@ pub(crate) trait MicroKernel: Copy + Send + Sync {
     /// Floats of a vector; NR is a multiple of it.
     const LANES: usize;
 
-    /// Longest stretch of k that is summed before C is visited. It fixes the order of summation, so it is a constant of the
-    /// instruction set, not of the machine's caches.
+    /// Longest stretch of k that is summed before C is visited. It fixes the order of summation, so it is a constant of
+    /// the instruction set, not of the machine's caches.
     const KC: usize;
 
     /// Copies up to MR rows of A into a panel of MR floats per step.
@@ -67,7 +67,7 @@ pub(crate) trait MicroKernel: Copy + Send + Sync {
     /// - 1 <= rows <= MR and 1 <= cols <= NR, cols a multiple of LANES;
     /// - `a` can be read as a panel: `rows` floats at every multiple of MR below depth * MR;
     /// - `b` can be read for `cols` floats at every multiple of `b_stride`, `depth` times;
-    /// - `c` can be written, and if beta is not 0 read, for `cols` floats at every multiple of `c_stride`, `rows` times; nobody
-    ///   else accesses them meanwhile.
+    /// - `c` can be written, and if beta is not 0 read, for `cols` floats at every multiple of `c_stride`, `rows`
+    ///   times; nobody else accesses them meanwhile.
     unsafe fn tile(self, tile: Tile, a: *const f32, b: *const f32, c: *mut f32);
 }

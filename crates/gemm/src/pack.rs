@@ -6,9 +6,9 @@
 //!   x00 x10 x20 .. | x01 x11 x21 .. | ..      W floats per step of k; rows that do not exist are 0
 //! ```
 //!
-//! One function packs both operands: columns of B are rows of its transpose. Three layouts of the source matter: where the W elements
-//! of a step are adjacent, a step is one copy; where the steps of a row are adjacent, 4 rows x 8 steps are transposed in
-//! registers; any other strides go element by element.
+//! One function packs both operands: columns of B are rows of its transpose. Three layouts of the source matter: where
+//! the W elements of a step are adjacent, a step is one copy; where the steps of a row are adjacent, 4 rows x 8 steps
+//! are transposed in registers; any other strides go element by element.
 
 use std::arch::x86_64::*;
 
@@ -48,7 +48,8 @@ pub(crate) fn panel<const W: usize>(x: MatRef<'_, f32>, panel: &mut [f32], trans
     // Groups of 4 rows; the last one ends with the last row and may repeat some of the group before.
     for i in (0..rows).step_by(4).map(|i| i.min(rows.saturating_sub(4))) {
         for p in (0..whole).step_by(8) {
-            // SAFETY: rows i..i + 4 of columns p..p + 8 exist, and columns are adjacent; so do lanes i..i + 4 of these steps.
+            // SAFETY: rows i..i + 4 of columns p..p + 8 exist, and columns are adjacent; so do lanes i..i + 4 of these
+            // steps.
             unsafe { transpose(from(i, p), x.row_stride(), to.add(p * W + i), W) }
         }
     }

@@ -1,7 +1,8 @@
 //! The macro-kernel: blocks of A and B, packed for the micro-kernel.
 //!
-//! The algorithm is that of BLIS (Van Zee and van de Geijn, "BLIS: A Framework for Rapidly Instantiating BLAS Functionality",
-//! ACM TOMS 41, 2015): five loops around a micro-kernel, each of which keeps one operand in one level of the memory hierarchy.
+//! The algorithm is that of BLIS (Van Zee and van de Geijn, "BLIS: A Framework for Rapidly Instantiating BLAS
+//! Functionality", ACM TOMS 41, 2015): five loops around a micro-kernel, each of which keeps one operand in one level
+//! of the memory hierarchy.
 //!
 //! ```text
 //!   loop 5  for each MC rows of C, A          packed A, MC x KC:  level-3 cache
@@ -14,24 +15,27 @@
 //!                     micro-kernel            tile of C, MR x NR: registers
 //! ```
 //!
-//! It departs from BLIS in four points:
+//! It departs from BLIS in five points:
 //!
-//! 1. *A and B have changed places.* BLIS keeps the panel of B in level 1, streams A from level 2 and so walks down columns of C.
-//!    Where rows of C are contiguous, consecutive tiles would lie in MR different pages each. Walking along a row, they
-//!    are neighbours: the pages stay in the TLB, and the next tile's lines follow this one's. The price is that B, the wider
-//!    panel, streams from level 2 (NR floats per step: 10.7 bytes per cycle; level 2 gives 32 to 64).
-//!    A column-major C is computed as its transpose; other strides go through a tile-sized copy.
+//! 1. *A and B have changed places.* BLIS keeps the panel of B in level 1, streams A from level 2 and so walks down
+//!    columns of C. Where rows of C are contiguous, consecutive tiles would lie in MR different pages each. Walking
+//!    along a row, they are neighbours: the pages stay in the TLB, and the next tile's lines follow this one's. The
+//!    price is that B, the wider panel, streams from level 2 (NR floats per step: 10.7 bytes per cycle; level 2 gives
+//!    32 to 64). A column-major C is computed as its transpose; other strides go through a tile-sized copy.
 //! 2. *A is packed panel by panel*, just before the first use, so that the panel is in level 1 when it is needed.
 //! 3. *What is packed next is prefetched* meanwhile ([`Ahead`]), where operands are too large to be in level 2 anyway.
-//! 4. *KC depends on nothing but the instruction set*, and k is cut into equal stretches. So the sum of an element of C is formed in the same
-//!    order whatever the caches, the strides, the path and the number of threads.
+//! 4. *B is read where it lies*, if its rows are contiguous and it is small or meets few panels of A
+//!    ([`Path::PackedA`]): then its columns are not copied but for those that do not fill a panel.
+//! 5. *KC depends on nothing but the instruction set*, and k is cut into equal stretches. So the sum of an element of C
+//!    is formed in the same order whatever the caches, the strides, the path and the number of threads.
 //!
-//! To change a size: a panel of A (MR * KC floats) must fit half the level-1 cache, beside the lines of B and C that pass
-//! through; a block of B (KC * NC) a part of level 2, beside the lines that pass through on their way to level 1; packed A
-//! (MC * KC) a part of level 3. A larger KC visits C less often; a larger NC reads packed A less often; both are worth little
-//! beyond the sizes here.
+//! To change a size: a panel of A (MR * KC floats) must fit half the level-1 cache, beside the lines of B and C that
+//! pass through; a block of B (KC * NC) a part of level 2, beside the lines that pass through on their way to level 1;
+//! packed A (MC * KC) a part of level 3. A larger KC visits C less often; a larger NC reads packed A less often; both
+//! are worth little beyond the sizes here.
 //!
-//! Zeros that fill up a panel meet only elements that no C has: they are never stored, so that they may become NaN unseen.
+//! Zeros that fill up a panel meet only elements that no C has: they are never stored, so that they may become NaN
+//! unseen.
 
 use std::ops::Range;
 
@@ -43,30 +47,46 @@ use crate::{
     error::GemmError,
     kernel::Shape,
     micro::{MicroKernel, Tile},
+    parallel::{Grid, Parallelism, for_each_part},
     problem::Problem,
     view::{MatMut, MatRef},
     workspace::{LINE, Workspace},
 };
 
+/// Up to this many panels of A, each panel of B is used so seldom that packing it costs more than it saves.
+const FEW_PANELS: usize = 4;
+
+/// A B of up to this many floats lies in level 2 as it is: a quarter of the smallest there are.
+const SMALL_B: usize = 1 << 16;
+
 /// Largest tile of any micro-kernel, in floats.
 const MAX_TILE: usize = 512;
 
-/// How a product of `shape` is cut.
-pub(crate) fn plan<K: MicroKernel>(shape: Shape) -> Plan {
-    Plan { path: Path::Packed, tile: Some(blocking::<K>(shape)) }
+/// How a product of `shape` is cut; `b_by_rows` where neighbours in a row of B are neighbours in memory.
+pub(crate) fn plan<K: MicroKernel>(shape: Shape, parallelism: Parallelism, b_by_rows: bool) -> Plan {
+    let (path, tile, grid) = cut::<K>(shape, parallelism, b_by_rows);
+    Plan { path, tile: Some(tile), grid }
 }
 
-fn blocking<K: MicroKernel>(Shape { m, n, k }: Shape) -> Blocking {
+fn cut<K: MicroKernel>(shape: Shape, parallelism: Parallelism, b_by_rows: bool) -> (Path, Blocking, Grid) {
+    let grid = Grid::new(shape, parallelism.threads(), K::MR, K::NR);
+    let seldom = shape.m <= FEW_PANELS * K::MR || shape.k.saturating_mul(shape.n) <= SMALL_B;
+    let path = if b_by_rows && seldom { Path::PackedA } else { Path::Packed };
+    (path, blocking::<K>(shape, grid), grid)
+}
+
+fn blocking<K: MicroKernel>(Shape { m, n, k }: Shape, grid: Grid) -> Blocking {
     let (mr, nr) = (K::MR, K::NR);
     let caches = Caches::detect();
     let kc = equal_parts(k, K::KC, 1);
     let fit = |bytes: usize, width: usize| (bytes / size_of::<f32>() / kc / width).max(1) * width;
-    let nc = equal_parts(n, fit(caches.l2_bytes / 4, nr), nr);
-    let mc = equal_parts(m, fit(caches.l3_bytes / 4, mr), mr);
+    let nc = equal_parts(n.div_ceil(grid.cols), fit(caches.l2_bytes / 4, nr), nr);
+    let mc = equal_parts(m.div_ceil(grid.rows), fit(caches.l3_bytes / 4 / grid.parts(), mr), mr);
     Blocking { mr, nr, mc, nc, kc }
 }
 
-/// The size of the parts if `extent` is cut into as few as possible, equal but for rounding up to `unit`, of at most `max`.
+/// The size of the parts if `extent` is cut into as few as possible, equal but for rounding up to `unit`, of at most
+/// `max`.
 fn equal_parts(extent: usize, max: usize, unit: usize) -> usize {
     let extent = extent.max(1);
     extent.div_ceil(extent.div_ceil(max)).next_multiple_of(unit)
@@ -76,24 +96,28 @@ fn equal_parts(extent: usize, max: usize, unit: usize) -> usize {
 pub(crate) fn product<K: MicroKernel>(
     kernel: K,
     problem: Problem<'_>,
+    parallelism: Parallelism,
     workspace: &mut Workspace,
 ) -> Result<Plan, GemmError> {
     const { assert!(K::MR * K::NR <= MAX_TILE && K::NR.is_multiple_of(K::LANES)) }
-    let tile = blocking::<K>(problem.shape());
-    let floats = (tile.mc * tile.kc).next_multiple_of(LINE) + tile.kc * tile.nc;
-    blocked(kernel, problem, tile, workspace.floats(floats)?);
-    Ok(Plan { path: Path::Packed, tile: Some(tile) })
+    let (path, tile, grid) = cut::<K>(problem.shape(), parallelism, problem.b.col_stride() == 1);
+    let floats = (tile.mc * tile.kc).next_multiple_of(LINE) + (tile.kc * tile.nc).next_multiple_of(LINE);
+    let workspace = workspace.floats(floats * grid.parts())?;
+    for_each_part(problem, grid, (K::MR, K::NR), workspace, &|part, workspace| {
+        blocked(kernel, part, tile, path, workspace);
+    });
+    Ok(Plan { path, tile: Some(tile), grid })
 }
 
-/// Loops 5 to 3.
-fn blocked<K: MicroKernel>(kernel: K, problem: Problem<'_>, tile: Blocking, workspace: &mut [f32]) {
+/// One thread's part of the product: loops 5 to 3.
+fn blocked<K: MicroKernel>(kernel: K, problem: Problem<'_>, tile: Blocking, path: Path, workspace: &mut [f32]) {
     let Shape { m, n, k } = problem.shape();
     let Problem { alpha, a, b, beta, mut c } = problem;
     let (packed_a, packed_b) = workspace.split_at_mut((tile.mc * tile.kc).next_multiple_of(LINE));
     // What fits half of level 2 is there already, if anywhere.
     let far_floats = Caches::detect().l2_bytes / 2 / size_of::<f32>();
     let is_far = |x: MatRef<'_, f32>| x.rows().saturating_mul(x.cols()) > far_floats;
-    let (a_is_far, b_is_far) = (is_far(a), is_far(b));
+    let (a_is_far, b_is_far) = (is_far(a), path == Path::Packed && is_far(b));
     for rows in stretches(0..m, tile.mc) {
         for steps in stretches(0..k, tile.kc) {
             let later = steps.end..k.min(steps.end + tile.kc);
@@ -108,6 +132,7 @@ fn blocked<K: MicroKernel>(kernel: K, problem: Problem<'_>, tile: Blocking, work
                     c: c.reborrow().part(rows.clone(), cols.clone()),
                     alpha,
                     beta: if steps.start == 0 { beta } else { 1.0 },
+                    path,
                 };
                 block.pack_b(packed_b);
                 let a_ahead = (first && a_is_far).then(|| a.part(rows.clone(), later.clone()));
@@ -126,13 +151,22 @@ struct Block<'a, K> {
     c: MatMut<'a, f32>,
     alpha: f32,
     beta: f32,
+    path: Path,
 }
 
 impl<K: MicroKernel> Block<'_, K> {
+    /// Whether these columns of B are packed. Columns that do not fill a panel always are: the micro-kernel loads whole
+    /// vectors.
+    fn is_packed(&self, cols: &Range<usize>) -> bool {
+        self.path == Path::Packed || cols.len() < K::NR
+    }
+
     fn pack_b(&self, packed: &mut [f32]) {
         let depth = self.b.rows();
         for cols in stretches(0..self.b.cols(), K::NR) {
-            self.kernel.pack_b(self.b.part(0..depth, cols.clone()).t(), &mut packed[cols.start * depth..]);
+            if self.is_packed(&cols) {
+                self.kernel.pack_b(self.b.part(0..depth, cols.clone()).t(), &mut packed[cols.start * depth..]);
+            }
         }
     }
 
@@ -172,21 +206,24 @@ impl<K: MicroKernel> Block<'_, K> {
     /// One tile: straight into C where its rows are contiguous and whole vectors wide, else by way of a copy.
     fn tile(&mut self, rows: Range<usize>, cols: Range<usize>, panel: &[f32], packed_b: &[f32]) {
         let depth = self.b.rows();
+        let packed = self.is_packed(&cols);
+        let b = self.b.part(0..depth, cols.clone());
         let mut c = self.c.reborrow().part(rows.clone(), cols.clone());
         let mut tile = Tile {
             rows: rows.len(),
             cols: cols.len().next_multiple_of(K::LANES),
             depth,
-            b_stride: K::NR as isize,
+            b_stride: if packed { K::NR as isize } else { b.row_stride() },
             c_stride: c.row_stride(),
             alpha: self.alpha,
             beta: self.beta,
         };
         let panel = &panel[..depth * K::MR];
-        let b = packed_b[cols.start * depth..][..depth * K::NR].as_ptr();
+        let b = if packed { packed_b[cols.start * depth..][..depth * K::NR].as_ptr() } else { b.as_ptr() };
         if c.col_stride() == 1 && tile.cols == cols.len() {
-            // SAFETY: 1 <= rows <= MR and 1 <= cols <= NR by the cutting, and both panels hold `depth` steps. C is a part of
-            // a `MatMut` with contiguous rows.
+            // SAFETY: 1 <= rows <= MR and 1 <= cols <= NR by the cutting. The panel holds MR floats per step. So does B
+            // with NR if packed, and else these are NR columns of it and adjacent (`Path::PackedA`). C is a part of a
+            // `MatMut` with contiguous rows.
             unsafe { self.kernel.tile(tile, panel.as_ptr(), b, c.as_mut_ptr()) }
             return;
         }
@@ -232,11 +269,12 @@ mod tests {
             (elements(m * k, 7), elements(k * n, 11), elements(m * n, 5));
         let (a, b) = (MatRef::from_row_major(&a, m, k).unwrap(), MatRef::from_row_major(&b, k, n).unwrap());
         let problem = Problem::new(0.5, a, b, 2.0, MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
-        blocked(kernel, problem, tile, &mut vec![f32::NAN; (tile.mc + tile.nc) * tile.kc + LINE]);
+        blocked(kernel, problem, tile, Path::Packed, &mut vec![f32::NAN; (tile.mc + tile.nc) * tile.kc + LINE]);
         Some(c)
     }
 
-    /// Blocks so small that all five loops turn several times. The stretch of k fixes the sums, the other sizes nothing.
+    /// Blocks so small that all five loops turn several times. The stretch of k fixes the sums, the other sizes
+    /// nothing.
     #[test]
     fn block_sizes_do_not_change_a_bit() {
         let shape @ (m, n, k) = (50, 70, 23);

@@ -51,6 +51,20 @@ impl<'a> Problem<'a> {
         Self { a: self.b.t(), b: self.a.t(), c: self.c.t(), ..self }
     }
 
+    /// The product for the rows of C before `row`, at most all, and the one for the rest.
+    pub(crate) fn split_rows(self, row: usize) -> (Self, Self) {
+        let Self { alpha, a, b, beta, c } = self;
+        let (upper, lower) = c.split_rows(row);
+        let upper = Self { alpha, a: a.part(0..row, 0..a.cols()), b, beta, c: upper };
+        (upper, Self { alpha, a: a.part(row..a.rows(), 0..a.cols()), b, beta, c: lower })
+    }
+
+    /// The product for the columns of C before `col`, at most all, and the one for the rest.
+    pub(crate) fn split_cols(self, col: usize) -> (Self, Self) {
+        let (left, right) = self.t().split_rows(col);
+        (left.t(), right.t())
+    }
+
     /// C <- beta C; without reading C if beta is 0.
     pub(crate) fn scale(mut self) {
         let (beta, c) = (self.beta, &mut self.c);

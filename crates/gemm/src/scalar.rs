@@ -1,8 +1,8 @@
 //! Portable loops, laid out so that a compiler finds the vectors of the target's baseline.
 //!
-//! Element by element, the definition reads a column of B for every element of C. Instead, 8 columns of B are copied next to
-//! each other for up to KC steps of k (a strip: 8 KiB, so it stays in the level-1 cache), and then 4 rows of A run down the
-//! strip at once, with the 4 x 8 sums in registers:
+//! Element by element, the definition reads a column of B for every element of C. Instead, 8 columns of B are copied
+//! next to each other for up to KC steps of k (a strip: 8 KiB, so it stays in the level-1 cache), and then 4 rows of A
+//! run down the strip at once, with the 4 x 8 sums in registers:
 //!
 //! ```text
 //!   for every stretch of KC steps of k:          so that a strip fits the level-1 cache
@@ -17,6 +17,7 @@
 use crate::{
     choice::{Path, Plan},
     kernel::Shape,
+    parallel::{Grid, Parallelism, for_each_part},
     problem::Problem,
     view::{MatMut, MatRef},
 };
@@ -28,11 +29,19 @@ const NR: usize = 8;
 /// Steps of k in a strip.
 const KC: usize = 256;
 
-/// Every product is cut the same way.
-pub(crate) const PLAN: Plan = Plan { path: Path::Strips, tile: None };
+/// How a product of `shape` is cut.
+pub(crate) fn plan(shape: Shape, parallelism: Parallelism) -> Plan {
+    Plan { path: Path::Strips, tile: None, grid: Grid::new(shape, parallelism.threads(), MR, NR) }
+}
 
 /// C <- alpha A B + beta C, with alpha and k not 0.
-pub(crate) fn product(problem: Problem<'_>) -> Plan {
+pub(crate) fn product(problem: Problem<'_>, parallelism: Parallelism) -> Plan {
+    let plan = plan(problem.shape(), parallelism);
+    for_each_part(problem, plan.grid, (MR, NR), &mut [], &|part, _| part_product(part));
+    plan
+}
+
+fn part_product(problem: Problem<'_>) {
     let Shape { m, n, k } = problem.shape();
     let Problem { alpha, a, b, beta, mut c } = problem;
     let mut strip = [[0.0; NR]; KC];
@@ -54,7 +63,6 @@ pub(crate) fn product(problem: Problem<'_>) -> Plan {
             }
         }
     }
-    PLAN
 }
 
 /// `ROWS` rows of A from row `i` and step `start` on, times the strip.

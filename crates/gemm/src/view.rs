@@ -2,8 +2,8 @@
 //!
 //! A constructor checks once that every element lies inside the slice; from then on the kernels address without checks.
 //! Strides count elements and may be anything: row-major is `(columns, 1)`, column-major `(1, rows)`, a padded leading
-//! dimension just a larger number, 0 repeats (inputs only), and a negative stride walks down, so that element (0, 0) lies at
-//! the far end of that axis.
+//! dimension just a larger number, 0 repeats (inputs only), and a negative stride walks down, so that element (0, 0)
+//! lies at the far end of that axis.
 
 use std::{marker::PhantomData, ops::Range};
 
@@ -35,7 +35,8 @@ unsafe impl<T: Send> Send for MatMut<'_, T> {}
 unsafe impl<T: Sync> Sync for MatMut<'_, T> {}
 
 impl<'a, T> MatRef<'a, T> {
-    /// A `rows` x `cols` matrix whose rows follow each other: element (i, j) is `data[i * cols + j]`. A longer slice is fine.
+    /// A `rows` x `cols` matrix whose rows follow each other: element (i, j) is `data[i * cols + j]`. A longer slice is
+    /// fine.
     ///
     /// # Errors
     /// [`LayoutError::OutOfBounds`] or [`LayoutError::Overflow`] if the slice cannot hold the matrix.
@@ -51,8 +52,8 @@ impl<'a, T> MatRef<'a, T> {
         Self::with_strides(data, rows, cols, 1, stride(rows))
     }
 
-    /// A `rows` x `cols` matrix with any strides, in elements. `data[0]` is the element of the lowest address: (0, 0) unless
-    /// a stride is negative.
+    /// A `rows` x `cols` matrix with any strides, in elements. `data[0]` is the element of the lowest address: (0, 0)
+    /// unless a stride is negative.
     ///
     /// # Errors
     /// [`LayoutError::OutOfBounds`] or [`LayoutError::Overflow`] if the slice cannot hold the matrix.
@@ -116,7 +117,8 @@ impl<'a, T> MatRef<'a, T> {
 }
 
 impl<'a, T> MatMut<'a, T> {
-    /// A `rows` x `cols` matrix whose rows follow each other: element (i, j) is `data[i * cols + j]`. A longer slice is fine.
+    /// A `rows` x `cols` matrix whose rows follow each other: element (i, j) is `data[i * cols + j]`. A longer slice is
+    /// fine.
     ///
     /// # Errors
     /// [`LayoutError::OutOfBounds`] or [`LayoutError::Overflow`] if the slice cannot hold the matrix.
@@ -132,8 +134,8 @@ impl<'a, T> MatMut<'a, T> {
         Self::with_strides(data, rows, cols, 1, stride(rows))
     }
 
-    /// A `rows` x `cols` matrix with any strides, in elements, under which no two elements share an address. `data[0]` is the
-    /// element of the lowest address: (0, 0) unless a stride is negative.
+    /// A `rows` x `cols` matrix with any strides, in elements, under which no two elements share an address. `data[0]`
+    /// is the element of the lowest address: (0, 0) unless a stride is negative.
     ///
     /// # Errors
     /// [`LayoutError::Overlap`] besides the errors of [`MatRef::with_strides`].
@@ -174,6 +176,14 @@ impl<'a, T> MatMut<'a, T> {
         let offset = self.layout.offset(rows.start, cols.start);
         let layout = Layout { rows: rows.len(), cols: cols.len(), ..self.layout };
         Self { origin: self.origin.wrapping_offset(offset), layout, ..self }
+    }
+
+    /// The rows before `row`, at most all, and the rest.
+    pub(crate) fn split_rows(self, row: usize) -> (Self, Self) {
+        let (rows, cols) = (self.rows(), self.cols());
+        // No two elements share an address, so the two parts share none.
+        let twin = MatMut { origin: self.origin, layout: self.layout, data: PhantomData };
+        (self.part(0..row, 0..cols), twin.part(row..rows, 0..cols))
     }
 
     /// The same matrix for a shorter time.

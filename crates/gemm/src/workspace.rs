@@ -4,8 +4,9 @@ use std::cell::Cell;
 
 use crate::error::GemmError;
 
-/// Memory that a product packs its operands into. Keep one and pass it to [`gemm_in`](crate::gemm_in), and products no larger
-/// than the first allocate nothing. It grows as needed, never shrinks, and stays below a part of the level-2 and level-3 caches.
+/// Memory that a product packs its operands into. Keep one and pass it to [`gemm_in`](crate::gemm_in), and products no
+/// larger than the first allocate nothing. It grows as needed, never shrinks, and stays below a part of the level-2 and
+/// level-3 caches.
 #[derive(Debug, Default)]
 pub struct Workspace {
     lines: Vec<Line>,

@@ -14,8 +14,8 @@ const MR: usize = 6;
 const LANES: usize = 8;
 const NR: usize = 2 * LANES;
 
-/// One function per number of rows and vectors, so that a tile at the edge of C computes no row that is not there, and the sums of each
-/// stay in registers.
+/// One function per number of rows and vectors, so that a tile at the edge of C computes no row that is not there, and
+/// the sums of each stay in registers.
 static TILES: [[TileFn; 2]; MR] = [
     [tile::<1, 1>, tile::<1, 2>],
     [tile::<2, 1>, tile::<2, 2>],

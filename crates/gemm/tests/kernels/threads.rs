@@ -1,6 +1,6 @@
 //! The same bits for any number of threads, any strides, any repetition.
 
-use gemm::kernels;
+use gemm::{Parallelism, kernels};
 use rayon::ThreadPoolBuilder;
 
 use crate::check::{Lay, Trial};
@@ -46,7 +46,7 @@ fn strides_do_not_change_a_bit() {
     }
 }
 
-/// Products inside a parallel loop do not disturb each other.
+/// Products inside a parallel loop: a thread that waits for its parts may start another product meanwhile.
 #[test]
 fn products_nest_in_the_callers_loops() {
     use rayon::prelude::*;
@@ -55,4 +55,15 @@ fn products_nest_in_the_callers_loops() {
     let expected = bits(&trial, auto.as_ref());
     let all: Vec<_> = (0..16).into_par_iter().map(|_| bits(&trial, kernels().pop().unwrap().as_ref())).collect();
     assert!(all.into_iter().all(|bits| bits == expected));
+}
+
+#[test]
+fn large_products_use_the_threads_they_are_given() {
+    let trial = Trial::new((256, 256, 256), [Lay::Rows(0); 3]).threads(2);
+    for kernel in kernels().iter().filter(|kernel| kernel.name() != "reference") {
+        let (_, ran) = trial.run(kernel.as_ref());
+        assert_eq!(ran.threads, 2, "{}", kernel.name());
+        assert_eq!(ran.kernel == kernel.name(), kernel.name() != "auto", "{ran:?}");
+    }
+    assert_eq!(Parallelism::Serial.threads(), 1);
 }
