@@ -58,10 +58,24 @@ pub(super) fn benches(output: &str) -> Count {
     Count { passed: output.lines().filter(|line| line.trim() == "Success").count(), failed: 0 }
 }
 
-/// The names of failed tests, one per line.
-pub(super) fn failed_tests(output: &str) -> String {
-    let names = output.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
-    names.map(|name| format!("failed: {name}")).collect::<Vec<_>>().join("\n")
+/// Lines that are shown of what a failed test printed.
+const FAILURE_LINES: usize = 10;
+
+/// The beginnings of what failed tests printed, each under its name.
+pub(super) fn failures(output: &str) -> String {
+    let (mut shown, mut left) = (Vec::new(), 0);
+    for line in output.lines() {
+        if line.starts_with("---- ") && line.ends_with(" ----") {
+            left = FAILURE_LINES;
+        } else if line == "failures:" {
+            left = 0;
+        }
+        if left > 0 && !line.trim().is_empty() {
+            shown.push(line);
+            left -= 1;
+        }
+    }
+    shown.join("\n")
 }
 
 #[cfg(test)]
@@ -74,7 +88,22 @@ mod tests {
     #[test]
     fn summaries_are_added_up() {
         assert_eq!(tests(OUTPUT), Count { passed: 12, failed: 1 });
-        assert_eq!(failed_tests(OUTPUT), "failed: b::c");
+    }
+
+    #[test]
+    fn failures_are_shown_from_their_beginning() {
+        let long = "more\n".repeat(20);
+        let output = format!(
+            "test b ... FAILED\n\nfailures:\n\n---- b stdout ----\n\nleft: 1\n{long}\n---- c stdout ----\nright: 2\n\nfailures:\n    b\n    c\n"
+        );
+        let shown = failures(&output);
+        assert!(
+            shown.starts_with("---- b stdout ----\nleft: 1\nmore\n")
+                && shown.ends_with("more\n---- c stdout ----\nright: 2"),
+            "{shown}"
+        );
+        assert_eq!(shown.lines().count(), FAILURE_LINES + 2);
+        assert_eq!(failures("test a ... ok\n"), "");
     }
 
     #[test]

@@ -47,13 +47,9 @@ const CLIPPY: Cargo = Cargo {
     arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
     count: count::nothing,
 };
-const TESTS: Cargo = Cargo {
-    name: "tests",
-    arguments: &["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--no-fail-fast"],
-    count: count::tests,
-};
-const DOC_TESTS: Cargo =
-    Cargo { name: "doc tests", arguments: &["test", "--workspace", "--doc", "--no-fail-fast"], count: count::tests };
+// Targets are not selected one by one: `--examples` would build examples as tests instead of as the programs that tests start.
+const TESTS: Cargo =
+    Cargo { name: "tests, doc tests", arguments: &["test", "--workspace", "--no-fail-fast"], count: count::tests };
 const DOCUMENTATION: Cargo =
     Cargo { name: "documentation", arguments: &["doc", "--workspace", "--no-deps"], count: count::nothing };
 const BENCHES: Cargo =
@@ -80,9 +76,7 @@ pub(crate) fn test(context: &Context, root: &Path, arguments: &Arguments) -> Res
     for cargo in [FORMAT, CLIPPY] {
         step(cargo.name, &mut || cargo.run(root, &[]))?;
     }
-    for cargo in [TESTS, DOC_TESTS] {
-        step(cargo.name, &mut || cargo.run(root, &required))?;
-    }
+    step(TESTS.name, &mut || TESTS.run(root, &required))?;
     step(DOCUMENTATION.name, &mut || DOCUMENTATION.run(root, &[("RUSTDOCFLAGS", "-D warnings".into())]))?;
     step(BENCHES.name, &mut || {
         let outcome = BENCHES.run(root, &[(rows_variable, rows_path.clone().into())])?;
@@ -107,7 +101,7 @@ pub(crate) fn test(context: &Context, root: &Path, arguments: &Arguments) -> Res
 impl Cargo {
     fn run(&self, root: &Path, variables: &[(&str, OsString)]) -> Result<Outcome> {
         let mut cargo: Command = command::in_directory("cargo", root);
-        cargo.args(self.arguments).env("CARGO_TERM_COLOR", "never");
+        cargo.args(self.arguments).env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0");
         // What this process was told is not for the programs under test.
         for name in ["ASSAY_ROWS", "ASSAY_INJECT", "ASSAY_REPEAT"] {
             cargo.env_remove(name);
@@ -120,7 +114,10 @@ impl Cargo {
             return Ok(Outcome { count, shown: String::new() });
         }
         let mut shown = format!("`{}` failed ({})\n", command::shown(&cargo), output.status);
-        for part in [count::failed_tests(&text), command::tail(&output.stdout), command::tail(&output.stderr)] {
+        let failures = count::failures(&text);
+        // The end of the output tells what failed, unless failed tests tell it themselves.
+        let end = if failures.is_empty() { command::tail(&output.stdout) } else { failures };
+        for part in [end, command::tail(&output.stderr)] {
             if !part.is_empty() {
                 shown.push_str(&part);
                 shown.push('\n');
