@@ -78,6 +78,32 @@ pub(crate) fn die_with_parent(command: &mut Command) {
     let _ = command;
 }
 
+/// Keeps the child on one processor. A processor that is not there changes nothing.
+pub(crate) fn pin(command: &mut Command, processor: usize) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: an all-zero cpu_set_t is a valid empty set, CPU_SET is given an index inside of it, and the closure that
+    // runs between fork and exec calls only sched_setaffinity, which is async-signal-safe, on a set that it owns.
+    unsafe {
+        use std::os::unix::process::CommandExt;
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if processor < libc::CPU_SETSIZE as usize {
+            libc::CPU_SET(processor, &mut set);
+            command.pre_exec(move || {
+                libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+                Ok(())
+            });
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (command, processor);
+}
+
+/// How many threads a running process has, where the system tells.
+pub(crate) fn threads(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse().ok())
+}
+
 pub(crate) fn describe(status: ExitStatus) -> String {
     status.to_string()
 }

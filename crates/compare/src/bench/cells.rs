@@ -130,6 +130,7 @@ esac
         let program = Program {
             protocol: Protocol::Cells { scenario: "s".into(), set: vec!["size=1".into()] },
             executable,
+            processor: None,
             directory: directory.path().to_owned(),
             environment: Vec::new(),
         };

@@ -249,6 +249,7 @@ fn collect(
             program: Program {
                 protocol: wanted.protocol(),
                 executable: copy,
+                processor: None,
                 directory: package.manifest_path.parent().map_or_else(|| directory.to_owned(), |path| path.into()),
                 environment: environment::of_bench(surroundings.environment, package, messages, &libraries),
             },

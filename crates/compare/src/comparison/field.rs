@@ -74,6 +74,7 @@ impl Pairing<'_> {
                 source: listed.source.clone(),
                 base: self.entrant(self.base, before, 0),
                 head: self.entrant(self.head, listed, HEAD_SEEDS),
+                single_threaded: false,
             };
             let is_same = same.contains(&(listed.key.package.clone(), listed.key.target.clone()));
             if is_same { field.identical.push(contest) } else { field.contests.push(contest) }

@@ -28,7 +28,7 @@ pub struct Pilot {
 pub fn pilot(sampler: &Sampler<'_>, contests: Vec<Contest>, console: &Console) -> Result<(Vec<Pilot>, Vec<Row>)> {
     let progress = console.bar("proving and piloting", 2 * contests.len() as u64);
     let (mut passed, mut rows) = (Vec::new(), Vec::new());
-    for contest in contests {
+    for mut contest in contests {
         progress.say(&contest.key.id());
         let run = |side: Side| {
             let entrant = contest.entrant(side);
@@ -42,6 +42,7 @@ pub fn pilot(sampler: &Sampler<'_>, contests: Vec<Contest>, console: &Console) -
                 rows.push(bare_row(&contest, Verdict::Invalid, why));
             }
             (Ok(base), Ok(head)) => {
+                contest.single_threaded = base.threads == Some(1) && head.threads == Some(1);
                 let process_s = (base.process_s + head.process_s) / 2.0;
                 passed.push(Pilot { contest, process_s, samples: [base, head] });
             }

@@ -91,6 +91,7 @@ fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> Field {
             source: listed.source.clone(),
             base: entrant.clone(),
             head: entrant,
+            single_threaded: false,
         }
     };
     let rows = head.catalog.problems.iter().map(|problem| problem_row(problem, Fault::Target)).collect();

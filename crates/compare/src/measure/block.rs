@@ -57,17 +57,22 @@ impl Disturbance {
 /// Which side of a contest ran into what.
 pub(super) type SideTrouble = (Side, Trouble);
 
-/// Runs one block: ABBA when `base_first`, else BAAB, both sides in the layouts of their `seed`.
+/// Runs one block: ABBA when `base_first`, else BAAB, both sides in the layouts of their `seeds`, all on one `processor`
+/// if one is named.
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 pub(super) fn run(
     sampler: &Sampler<'_>,
     links: &Links,
     contest: &Contest,
     base_first: bool,
     seeds: (u64, u64),
+    processor: Option<usize>,
     canary: &mut Option<Canary>,
     stepped: &mut dyn FnMut(),
 ) -> Result<Result<Block, SideTrouble>> {
-    let programs = (links.variant(&contest.base, seeds.0)?, links.variant(&contest.head, seeds.1)?);
+    let mut programs = (links.variant(&contest.base, seeds.0)?, links.variant(&contest.head, seeds.1)?);
+    programs.0.processor = processor;
+    programs.1.processor = processor;
     let order = if base_first {
         [Side::Base, Side::Head, Side::Head, Side::Base]
     } else {
@@ -126,6 +131,7 @@ mod tests {
             row: None,
             peak_rss_bytes: None,
             involuntary_per_s: None,
+            threads: None,
             process_s: 0.3,
         }
     }

@@ -51,6 +51,8 @@ pub struct Contest {
     pub base: Entrant,
     /// After.
     pub head: Entrant,
+    /// Whether the pilot saw one thread on both sides: then a block's processes may share one processor.
+    pub single_threaded: bool,
 }
 
 impl Contest {

@@ -29,6 +29,8 @@ pub struct Sample {
     pub peak_rss_bytes: Option<u64>,
     /// Context switches that the kernel forced, per second of the process.
     pub involuntary_per_s: Option<f64>,
+    /// Threads of the process at the end of the measurement.
+    pub threads: Option<u64>,
     /// Wall time of the process. Seconds.
     pub process_s: f64,
 }
@@ -133,6 +135,7 @@ fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
         peak_rss_bytes: declared_rss.or_else(|| run.counters.as_ref().and_then(|counters| counters.vm_hwm_bytes)),
         involuntary_per_s: run.counters.as_ref().and_then(involuntary).map(|count| count / run.seconds.max(1e-3)),
         row,
+        threads: run.threads,
         process_s: run.seconds,
     })
 }
@@ -183,6 +186,7 @@ mod tests {
             samples: vec![samples],
             rows: vec![],
             counters: None,
+            threads: Some(1),
             seconds: 0.3,
             tail: "bye".into(),
         }

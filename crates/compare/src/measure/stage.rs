@@ -65,6 +65,7 @@ pub fn run_stage(
         contests.iter().map(|_| (seeds(stage, random), seeds(stage, random))).collect();
     let mut spare = (contests.len() * stage.blocks * limits.discard_percent).div_ceil(100);
     let mut order: Vec<usize> = (0..contests.len()).collect();
+    let processors = machine::threads::allowed_cpus();
     for round in 0..stage.blocks {
         random.shuffle(&mut order);
         for &at in &order {
@@ -78,7 +79,12 @@ pub fn run_stage(
                 let (base_seeds, head_seeds) = &layouts[at];
                 let seeds = (base_seeds[round], head_seeds[round]);
                 let coin = random.coin();
-                match block::run(sampler, links, contest, coin, seeds, canary, &mut || progress.step())? {
+                // Two processors are never equally fast when others use the machine: a block stays on one.
+                let processor =
+                    if contest.single_threaded { processors.get(random.below(processors.len())) } else { None };
+                match block::run(sampler, links, contest, coin, seeds, processor.copied(), canary, &mut || {
+                    progress.step()
+                })? {
                     Ok(block) if block.disturbance.is_contaminated(norm(&series[at])) => {
                         if spare > 0 {
                             spare -= 1;

@@ -40,6 +40,7 @@ impl Fake {
         script["diary"] = json!(directory.path().join("diary"));
         let environment: Vec<(OsString, OsString)> = vec![("FAKE_BENCH".into(), script.to_string().into())];
         let program = Program {
+            processor: None,
             protocol: Protocol::Criterion,
             executable: program(),
             directory: directory.path().to_owned(),

@@ -48,6 +48,7 @@ impl Sides {
             inject: None,
         };
         let contest = |name: &String| Contest {
+            single_threaded: true,
             key: key(&format!("g|{name}"), 0),
             tier: 1,
             source: None,
