@@ -32,7 +32,7 @@ pub enum Command {
     /// Measure how often the gate lies: unchanged code and slowdowns put in on purpose
     ///
     /// Needs benches with this project's glue, which can slow themselves down. Counts are kept across runs in
-    /// baselines/<machine class>/selftest.jsonl and printed with exact bounds.
+    /// selftest.jsonl of the machine's directory below baselines/ and printed with exact bounds.
     Selftest(Selftest),
 }
 

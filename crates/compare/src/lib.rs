@@ -1,7 +1,7 @@
 //! Compares two revisions of a Cargo workspace by its criterion benchmarks, and can be believed.
 //!
 //! Read in this order to meet the design: [`comparison::run`] is the story from two revisions to an entry;
-//! [`bench`] speaks to one process; [`measure`] makes blocks of processes; [`judge`] makes verdicts of blocks;
+//! [`mod@bench`] speaks to one process; [`measure`] makes blocks of processes; [`judge`] makes verdicts of blocks;
 //! [`report`] shows and [`log`] keeps them. [`repo`], [`slot`] and [`build`] bring each side to where it can be measured.
 
 pub mod bench;

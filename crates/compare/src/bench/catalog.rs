@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::Result;
 use record::bench_row::SourceLine;
 
-use super::process::{End, Selection, Yard};
+use super::process::{End, Yard};
 use super::protocol::{CriterionVersion, RawId};
+use super::request::Selection;
 use crate::build::Built;
 use crate::console::Console;
 

@@ -13,8 +13,9 @@ use anyhow::{Context, Result};
 use machine::noise;
 use record::{BenchRow, CellRecord, SCHEMA, State, Work};
 
-use super::process::{End, Program, Run, Selection, Yard};
+use super::process::{End, Program, Run, Yard};
 use super::protocol::{RawId, Samples};
+use super::request::Selection;
 use crate::child::{Group, die_with_parent, last_lines};
 
 /// Runs the program once, to list or to measure.
@@ -107,7 +108,8 @@ fn take_record(run: &mut Run, cell: &str, bytes: Option<Vec<u8>>) {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::super::process::{Protocol, Settings};
+    use super::super::process::Protocol;
+    use super::super::request::Settings;
     use super::*;
     use crate::command::Interrupt;
     use std::os::unix::fs::PermissionsExt;

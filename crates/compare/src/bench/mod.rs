@@ -4,7 +4,9 @@ mod catalog;
 mod cells;
 mod process;
 mod protocol;
+mod request;
 
 pub use catalog::{Catalog, Key, Listed, Problem};
-pub use process::{End, Program, Protocol, Run, Selection, Settings, Yard};
+pub use process::{End, Program, Protocol, Run, Yard};
 pub use protocol::{CriterionVersion, RawId, Samples, Throughput};
+pub use request::{Selection, Settings};

@@ -16,6 +16,7 @@ use record::bench_row::BenchRow;
 
 use super::cells;
 use super::protocol::{Connection, CriterionVersion, Message, RawId, Request, Samples};
+use super::request::{Selection, arguments};
 use crate::child::{Group, describe, die_with_parent, last_lines, pin, threads};
 use crate::command::Interrupt;
 
@@ -49,50 +50,6 @@ pub struct Program {
     pub directory: PathBuf,
     /// The whole environment; nothing else is inherited.
     pub environment: Vec<(OsString, OsString)>,
-}
-
-/// How long a process measures.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
-    /// Warm-up, excluded from the samples. Seconds.
-    pub warm_up_s: f64,
-    /// Aim of the measurement. Seconds.
-    pub measurement_s: f64,
-    /// Number of samples, at least 10.
-    pub samples: u32,
-}
-
-impl Settings {
-    /// The default of a comparison: about 0.2 s per process, start-up, proof and ceilings included. docs/method.md has
-    /// the table of block spreads by which it was chosen.
-    pub const STANDARD: Settings = Settings { warm_up_s: 0.03, measurement_s: 0.1, samples: 20 };
-
-    /// As arguments of a criterion binary. criterion 0.3 reads whole seconds only.
-    fn arguments(self, version: Option<CriterionVersion>) -> Vec<OsString> {
-        let whole = version.is_some_and(|version| version < CriterionVersion(0, 4, 0));
-        let seconds = |s: f64| if whole { format!("{}", s.ceil().max(1.0)) } else { format!("{s}") };
-        ["--warm-up-time", &seconds(self.warm_up_s), "--measurement-time", &seconds(self.measurement_s)]
-            .into_iter()
-            .chain(["--sample-size", &self.samples.to_string()])
-            .map(OsString::from)
-            .collect()
-    }
-}
-
-/// Which benchmarks of the program are wanted.
-#[derive(Clone, Debug)]
-pub enum Selection<'a> {
-    /// None: every benchmark is only listed.
-    List,
-    /// Measure the one with this full id.
-    Measure {
-        /// Full id, `group/function/value`.
-        id: &'a str,
-        /// How long.
-        settings: Settings,
-        /// Criterion's version, where known from listing.
-        version: Option<CriterionVersion>,
-    },
 }
 
 /// How a process ended.
@@ -322,21 +279,6 @@ impl Yard {
     }
 }
 
-fn arguments(selection: &Selection<'_>) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = vec!["--bench".into()];
-    let filter = match selection {
-        Selection::List => "^assay lists and matches nothing$".to_owned(),
-        Selection::Measure { id, settings, version } => {
-            arguments.extend(settings.arguments(*version));
-            // An anchored regular expression is the one exact filter that every criterion since 0.3 understands.
-            format!("^(?:{})$", regex_lite::escape(id))
-        }
-    };
-    arguments.push("--".into());
-    arguments.push(filter.into());
-    arguments
-}
-
 fn read_rows(path: &Path) -> Result<Vec<BenchRow>> {
     match std::fs::read_to_string(path) {
         // A row of another schema, or one torn by a crash, is not a row: the bench then counts as unproved.
@@ -388,23 +330,5 @@ mod tests {
         let run = run("echo out of luck >&2; exit 7", Duration::from_secs(30));
         assert_eq!(run.end, End::Failed("exit status: 7".to_owned()));
         assert_eq!(run.tail, "out of luck");
-    }
-
-    #[test]
-    fn whole_seconds_for_criterion_0_3() {
-        let settings = Settings::STANDARD;
-        assert_eq!(settings.arguments(Some(CriterionVersion(0, 3, 6)))[1], "1");
-        assert_eq!(settings.arguments(Some(CriterionVersion(0, 8, 2)))[1], "0.03");
-    }
-
-    #[test]
-    fn odd_ids_become_one_anchored_literal_filter() {
-        let selection = Selection::Measure { id: "-a b/c:?[x]|y", settings: Settings::STANDARD, version: None };
-        let arguments = arguments(&selection);
-        let filter = arguments.last().unwrap().to_str().unwrap();
-        assert_eq!(arguments[arguments.len() - 2], "--");
-        let regex = regex_lite::Regex::new(filter).unwrap();
-        assert!(regex.is_match("-a b/c:?[x]|y"));
-        assert!(!regex.is_match("-a b/c:?[x]|yz") && !regex.is_match("y"));
     }
 }

@@ -58,6 +58,9 @@ impl Wanted {
     }
 }
 
+/// What messages call the side after; the other one is "base".
+pub const HEAD: &str = "head";
+
 /// Where functions begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Alignment {
@@ -142,9 +145,12 @@ pub fn build(
     if let (false, Some(lock)) = (own_lock, lock) {
         fs::copy(lock, directory.join("Cargo.lock")).context("failed to copy Cargo.lock into the slot")?;
     }
-    let selected = Workspace::read(&directory, surroundings.environment)
-        .with_context(|| format!("failed to read the workspace of {side}"))?
-        .select(wanted)?;
+    let read = Workspace::read(&directory, surroundings.environment)
+        .with_context(|| format!("failed to read the workspace of {side}"))?;
+    if side == HEAD {
+        read.check(wanted)?;
+    }
+    let selected = read.select(wanted);
     let rustc = toolchain(&directory, surroundings.environment)?;
     if selected.targets.is_empty() {
         return Ok(Built { targets: Vec::new(), skipped: selected.skipped, rustc, workspace: directory });

@@ -39,8 +39,8 @@ impl Workspace {
         self.0.workspace_root.as_std_path()
     }
 
-    /// The bench targets that `wanted` names.
-    pub fn select(self, wanted: &Wanted) -> Result<Selected> {
+    /// Refuses names that this workspace does not have. Asked of the head alone: the base may lack what is new.
+    pub fn check(&self, wanted: &Wanted) -> Result<()> {
         let members: Vec<&Package> = self.0.workspace_packages();
         for name in &wanted.packages {
             if !members.iter().any(|package| package.name.as_str() == name) {
@@ -54,6 +54,12 @@ impl Workspace {
             let known: Vec<&str> = known.into_iter().collect();
             return Err(usage(format!("no bench target `{name}` in this workspace; it has: {}", known.join(", "))));
         }
+        Ok(())
+    }
+
+    /// The bench targets that `wanted` names.
+    pub fn select(self, wanted: &Wanted) -> Selected {
+        let members: Vec<&Package> = self.0.workspace_packages();
         let mut selected = Selected { targets: Vec::new(), skipped: Vec::new() };
         for package in members {
             if !wanted.packages.is_empty() && !wanted.packages.contains(&package.name.to_string()) {
@@ -75,7 +81,7 @@ impl Workspace {
                 }
             }
         }
-        Ok(selected)
+        selected
     }
 }
 

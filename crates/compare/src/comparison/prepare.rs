@@ -41,10 +41,10 @@ pub(super) fn prepare(
     };
     let own_lock = lock.exists().then_some(lock.as_path());
     match &revisions.base {
-        None => Ok((None, build_side("head", slots.check_out_one(&place.git, &revisions.head)?, own_lock)?)),
+        None => Ok((None, build_side(build::HEAD, slots.check_out_one(&place.git, &revisions.head)?, own_lock)?)),
         Some(base) => {
             let (base_slot, head_slot) = slots.check_out(&place.git, base, &revisions.head)?;
-            let head = build_side("head", head_slot, own_lock)?;
+            let head = build_side(build::HEAD, head_slot, own_lock)?;
             // Without a lock file of its own the base takes the head's resolution: the dependencies are not the question.
             let resolved = head.built.workspace.join("Cargo.lock");
             let base = build_side("base", base_slot, Some(&resolved))?;
@@ -117,8 +117,9 @@ pub fn pilot_one_side(
     let slot = slots.check_out_one(&place.git, head)?;
     let lock = place.root.join("Cargo.lock");
     let lock = lock.exists().then_some(lock.as_path());
-    let built = build::build("head", &slot, &place.relative, wanted, lock, &place.surroundings(context, alignment))?;
-    let catalog = Catalog::list("head", &built, sampler.yard, sampler.timeout, &context.console)?;
+    let built =
+        build::build(build::HEAD, &slot, &place.relative, wanted, lock, &place.surroundings(context, alignment))?;
+    let catalog = Catalog::list(build::HEAD, &built, sampler.yard, sampler.timeout, &context.console)?;
     let prepared = Prepared { slot, built, catalog };
     let field = alone(&prepared, &|listed| is_wanted(&listed.key.id(), listed.tier));
     let (passed, failed) = pilot(sampler, field.identical, &context.console)?;

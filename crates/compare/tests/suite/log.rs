@@ -33,7 +33,7 @@ fn entries_are_added_and_checked_and_no_other_byte_changes() {
     let workspace = Workspace::new(&script());
     workspace.write("BENCHMARKS.md", HISTORY);
     workspace.commit("history");
-    compare(&workspace, "Cache", &[]).expect(0, &["no earlier entry", "logged under \"Cache\""]);
+    compare(&workspace, "Cache", &[]).expect(0, &["no earlier measured entry", "logged under \"Cache\""]);
     let first = workspace.read("BENCHMARKS.md");
     let added = addition(HISTORY, &first, HISTORY.split("## Cache size").next());
     assert!(added.starts_with("### ") && added.contains("<!-- assay:") && added.contains("3.25"), "{added}");
@@ -44,7 +44,7 @@ fn entries_are_added_and_checked_and_no_other_byte_changes() {
     assert_eq!((&second["head"]["dirty"], &second["base"]["commit"]), (&json!(false), &second["head"]["commit"]));
     let two = workspace.read("BENCHMARKS.md");
     addition(&first, &two, None);
-    compare(&workspace, "Cache siz", &[]).expect(0, &["no earlier entry"]);
+    compare(&workspace, "Cache siz", &[]).expect(0, &["no earlier measured entry"]);
     let third = workspace.read("BENCHMARKS.md");
     addition(&two, &third, None);
     assert!(third.contains("text\n\n## Cache siz\n\n### "), "a new title goes to the end of the file:\n{third}");

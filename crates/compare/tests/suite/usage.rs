@@ -28,7 +28,7 @@ fn wrong_use_is_told_before_anything_is_built() {
         (vec!["compare", "--title", "T", "--change", " "], "--change"),
         (vec!["compare", "--title", "T", "--change", "a\nb"], "--change"),
         (with(&["-p", "absent"]), "no package `absent` in this workspace; it has: tiny"),
-        (with(&["--bench", "absent"]), "no benchmark to measure"),
+        (with(&["--bench", "absent"]), "no bench target `absent` in this workspace; it has: t"),
         (with(&["--filter", "("]), "--filter"),
         (with(&["--base", "nowhere"]), "--base REV"),
         (with(&["--head", "nowhere"]), "--head REV"),

@@ -109,7 +109,7 @@ fn a_benchmark_may_go_if_the_policy_says_so_and_until_it_says_so() {
 fn a_bench_target_that_is_gone_or_does_not_start_any_more_counts_as_missing() {
     let workspace = Workspace::new(&json!({"benches": [bench("f", times(1e6))]}));
     workspace.script(&json!({"benches": [bench("f", times(1e6))], "mishaps": [["start", "panic"]]}));
-    compare(&workspace, "f", &[]).expect(5, &["GONE", "panicked on purpose"]);
+    compare(&workspace, "f", &[]).expect(5, &["(tiny/t)", "INVALID", "panicked on purpose"]);
     let manifest = workspace.read("Cargo.toml");
     workspace.write("Cargo.toml", manifest.split("[[bench]]").next().unwrap());
     fs::remove_dir_all(workspace.root().join("benches")).unwrap();
