@@ -95,7 +95,7 @@ pub struct Compare {
     /// Restrict an axis of the scenario
     #[arg(long, value_name = "AXIS=VALUE", requires = "scenario")]
     pub set: Vec<String>,
-    /// Count instructions of every timed benchmark, not only of those that moved
+    /// Count instructions of every timed benchmark, not only of those that became slower
     #[arg(long)]
     pub instructions: bool,
     /// Accept a known regression for this run
@@ -143,7 +143,7 @@ pub struct Gate {
     /// Accept a known regression, or every one by `*=REASON`
     #[arg(long, value_name = "ID=REASON")]
     pub accept: Vec<String>,
-    /// Count instructions of every timed benchmark, not only of those that moved
+    /// Count instructions of every timed benchmark, not only of those that became slower
     #[arg(long)]
     pub instructions: bool,
     /// Build, pilot, print the plan, and stop

@@ -229,8 +229,8 @@ fn measure(
     }
     for (pilot, judged) in kept.iter().zip(&judged) {
         let mut row = row(&pilot.contest, judged, policy);
-        let moved = judged.screen.is_some() || matches!(row.verdict, Verdict::Slower | Verdict::Faster);
-        if (moved || options.all_instructions) && judged.trouble().is_none() {
+        let slower = row.verdict == Verdict::Slower;
+        if (slower || options.all_instructions) && judged.trouble().is_none() {
             instructions::add(means.sampler, &pilot.contest, policy, &mut row, &mut entry.notes)?;
         }
         entry.rows.push(row);

@@ -13,9 +13,10 @@ use super::sample::{Sample, Sampler, Trouble};
 const MOST_STEAL: f64 = 0.05;
 /// Forced context switches per second above twice the benchmark's own norm.
 const MOST_SWITCHES_PER_S: f64 = 20.0;
-/// Factor between the canary's times before and after a block. Its memory part is left out: in a virtual machine the
-/// bandwidth swings by tens of percent while nothing else does.
-const MOST_CANARY: f64 = 1.10;
+/// Factor between the canary's times before and after a block. On an otherwise idle pair of virtual processors the
+/// register part alone differs by 1.06 in the median and by 1.46 at the ninth decile, so a bound of 1.1 would throw away
+/// every third good block. The memory part is left out: the bandwidth swings even more.
+const MOST_CANARY: f64 = 1.5;
 
 /// A finished block.
 #[derive(Clone, Debug)]
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn contamination_is_judged_by_the_machine_alone() {
         let disturbance = |steal, rate| Disturbance { steal: Some(steal), involuntary_per_s: Some(rate), canary: None };
-        assert!(Disturbance { canary: Some(1.2), ..Disturbance::default() }.is_contaminated(None));
+        assert!(Disturbance { canary: Some(1.6), ..Disturbance::default() }.is_contaminated(None));
         assert!(disturbance(0.06, 0.0).is_contaminated(None));
         assert!(!disturbance(0.04, 500.0).is_contaminated(None));
         assert!(disturbance(0.0, 45.0).is_contaminated(Some(10.0)));
