@@ -48,7 +48,7 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Time each side in a single layout even where it could be linked again.
     pub one_link: bool,
-    /// Count instructions of every timed benchmark, not only of those that moved.
+    /// Count instructions of every timed benchmark, not only of those that became slower.
     pub all_instructions: bool,
 }
 
