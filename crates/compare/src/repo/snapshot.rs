@@ -4,6 +4,7 @@
 //! index file of our own. The user's index, work tree, branch and stash stay as they are (`git stash create` would
 //! leave out untracked files). What the tool itself writes, BENCHMARKS.md and baselines/, is not dirt.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -108,17 +109,22 @@ fn write_tree(git: &Git, own: &[String], left_out: &[String]) -> Result<String> 
     with_index(&["write-tree"])
 }
 
-/// Starts our index from the user's, which spares git from hashing every unchanged file again.
+/// Starts our index from the user's, which spares git from hashing every unchanged file again. The copy keeps the
+/// modification time: git trusts an entry as old as its index less than others, and with a younger index it would take
+/// a file for unchanged that was edited within the second in which it was added.
 fn seed_index(git: &Git, index: &Path) -> Result<()> {
     let users = git.top().join(git.read(&["rev-parse", "--git-path", "index"])?);
-    match std::fs::copy(&users, index) {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            let mut command = git.command();
-            command.env("GIT_INDEX_FILE", index).args(["read-tree", "HEAD"]);
-            command::run(&mut command).map(drop)
-        }
+    let copied = fs::copy(&users, index).and_then(|_| {
+        let written = fs::metadata(&users)?.modified()?;
+        fs::File::options().write(true).open(index)?.set_modified(written)
+    });
+    if copied.is_err() {
+        let _ = fs::remove_file(index);
+        let mut command = git.command();
+        command.env("GIT_INDEX_FILE", index).args(["read-tree", "HEAD"]);
+        command::run(&mut command)?;
     }
+    Ok(())
 }
 
 /// A commit of `tree` on top of `parent`. Identity and time are fixed, so that the same state is the same commit;
