@@ -66,8 +66,7 @@ impl Snapshot {
 /// Untracked, not ignored files above [`LARGE_FILE_BYTES`].
 fn large_untracked(git: &Git) -> Result<Vec<String>> {
     let listed = git.read(&["ls-files", "--others", "--exclude-standard", "-z"])?;
-    let is_large =
-        |path: &&str| std::fs::metadata(git.top().join(path)).is_ok_and(|meta| meta.len() > LARGE_FILE_BYTES);
+    let is_large = |path: &&str| fs::metadata(git.top().join(path)).is_ok_and(|meta| meta.len() > LARGE_FILE_BYTES);
     Ok(listed.split('\0').filter(|path| !path.is_empty()).filter(is_large).map(str::to_owned).collect())
 }
 
