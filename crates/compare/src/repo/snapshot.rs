@@ -160,12 +160,12 @@ mod tests {
     fn untracked_edited_and_deleted_files_are_kept_and_nothing_is_touched() {
         let (directory, git) = fresh_repository();
         let at = |name: &str| directory.path().join(name);
-        std::fs::write(at("b.txt"), "staged\n").unwrap();
+        fs::write(at("b.txt"), "staged\n").unwrap();
         git.read(&["add", "b.txt"]).unwrap();
-        std::fs::write(at("a.txt"), "two\n").unwrap();
-        std::fs::write(at("new file.txt"), "new\n").unwrap();
-        std::fs::write(at(".gitignore"), "*.log\n").unwrap();
-        std::fs::write(at("ignored.log"), "x\n").unwrap();
+        fs::write(at("a.txt"), "two\n").unwrap();
+        fs::write(at("new file.txt"), "new\n").unwrap();
+        fs::write(at(".gitignore"), "*.log\n").unwrap();
+        fs::write(at("ignored.log"), "x\n").unwrap();
         let before = git.read(&["status", "--porcelain"]).unwrap();
         let snapshot = Snapshot::of_work_tree(&git, &own()).unwrap();
         assert!(snapshot.dirty);
@@ -183,12 +183,12 @@ mod tests {
     fn our_own_files_are_not_dirt() {
         let (directory, git) = fresh_repository();
         let head = git.commit("HEAD").unwrap().unwrap();
-        std::fs::create_dir_all(directory.path().join("baselines/m")).unwrap();
-        std::fs::write(directory.path().join("baselines/m/log.jsonl"), "{}\n").unwrap();
-        std::fs::write(directory.path().join("BENCHMARKS.md"), "# Log\n").unwrap();
+        fs::create_dir_all(directory.path().join("baselines/m")).unwrap();
+        fs::write(directory.path().join("baselines/m/log.jsonl"), "{}\n").unwrap();
+        fs::write(directory.path().join("BENCHMARKS.md"), "# Log\n").unwrap();
         assert_eq!(Snapshot::of_work_tree(&git, &own()).unwrap().commit, head);
         // Beside real dirt they are left at HEAD's state.
-        std::fs::write(directory.path().join("a.txt"), "two\n").unwrap();
+        fs::write(directory.path().join("a.txt"), "two\n").unwrap();
         let dirty = Snapshot::of_work_tree(&git, &own()).unwrap();
         assert!(!git.succeeds(&["cat-file", "-e", &format!("{}:BENCHMARKS.md", dirty.commit)]).unwrap());
     }
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn large_untracked_files_are_listed_and_left_out() {
         let (directory, git) = fresh_repository();
-        let file = std::fs::File::create(directory.path().join("huge.bin")).unwrap();
+        let file = fs::File::create(directory.path().join("huge.bin")).unwrap();
         file.set_len(LARGE_FILE_BYTES + 1).unwrap();
-        std::fs::write(directory.path().join("a.txt"), "two\n").unwrap();
+        fs::write(directory.path().join("a.txt"), "two\n").unwrap();
         let snapshot = Snapshot::of_work_tree(&git, &own()).unwrap();
         assert_eq!(snapshot.left_out, ["huge.bin"]);
         assert!(!git.succeeds(&["cat-file", "-e", &format!("{}:huge.bin", snapshot.commit)]).unwrap());
