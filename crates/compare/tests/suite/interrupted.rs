@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::fake::{assert_nobody_is_left, scripted, wait_until};
+use crate::fake::{assert_nobody_is_left, read_diary, scripted, wait_until};
 use crate::workspace::{Started, Workspace, turn};
 
 const COMPARE: [&str; 7] = ["compare", "--title", "T", "--change", "c", "--one-link", "--timeout"];
@@ -67,6 +67,29 @@ fn an_interrupt_ends_in_order_with_nothing_written() {
         assert_eq!(workspace.scratch(), [] as [PathBuf; 0]);
         assert_the_next_run_works(&workspace);
     }
+}
+
+/// A build script that hangs, and with it cargo: neither is waited for, and neither is left.
+#[test]
+fn an_interrupt_ends_a_build() {
+    let workspace = Workspace::new(&good());
+    let diary = workspace.cache().join("diary");
+    std::fs::create_dir_all(workspace.cache()).unwrap();
+    let script = "fn main() { std::fs::write(DIARY, format!(\"{{\\\"pid\\\": {}}}\\n\", std::process::id())).unwrap();\n\
+        std::thread::sleep(std::time::Duration::from_secs(100_000)); }\n";
+    workspace.write("build.rs", &script.replace("DIARY", &format!("{diary:?}")));
+    workspace.commit("a build that hangs");
+    {
+        let _turn = turn();
+        let started = Started::new(workspace.command(&[&COMPARE[..], &["60s"]].concat()));
+        wait_until("the build script runs", || !read_diary(&diary).is_empty());
+        started.signal("-INT");
+        started.finish().expect(1, &["interrupted: nothing was logged"]);
+    }
+    assert_nobody_is_left(&read_diary(&diary));
+    assert_nothing_is_written(&workspace);
+    std::fs::remove_file(workspace.root().join("build.rs")).unwrap();
+    assert_the_next_run_works(&workspace);
 }
 
 #[test]

@@ -121,15 +121,26 @@ fn a_dry_run_plans_and_writes_nothing() {
     compare(&workspace, "T", &["--dry-run"]).expect(0, &["plan: 1 benchmarks, 12 blocks of 4 processes each"]);
     workspace.assay(&["gate", "--base", "HEAD", "--dry-run"]).expect(0, &["plan:"]);
     assert!(workspace.state() == before, "a dry run changed the work tree, the index or the refs");
+    // As a git hook is called: these variables outweigh the directory in which git runs.
+    let mut hook = workspace.command(&["gate", "--base", "HEAD", "--dry-run"]);
+    let git = workspace.root().join(".git");
+    hook.env("GIT_DIR", &git).env("GIT_INDEX_FILE", git.join("index")).env("GIT_WORK_TREE", workspace.root());
+    workspace.run(hook).expect(0, &["plan:"]);
+    assert!(workspace.state() == before, "under a hook's variables it changed the user's own repository");
 }
 
-/// Beside the text a file waits while the data are put in place; after a kill the next run settles it.
+/// Beside the text a file waits while the data are put in place; after a kill the next run that may write settles it.
 #[test]
-fn what_a_kill_between_text_and_data_left_is_settled_by_the_next_run() {
+fn what_a_kill_between_text_and_data_left_is_settled_by_the_next_logging_run() {
     let workspace = Workspace::new(&script());
     compare(&workspace, "T", &[]).expect(0, &[]);
     let whole = workspace.read("BENCHMARKS.md");
     fs::rename(workspace.root().join("BENCHMARKS.md"), workspace.root().join(".BENCHMARKS.md.pending")).unwrap();
+    let before = workspace.state();
+    for not_logging in ["--dry-run", "--no-log"] {
+        compare(&workspace, "T", &[not_logging]).expect(0, &[]);
+        assert!(workspace.state() == before, "{not_logging} settled it");
+    }
     compare(&workspace, "T", &[]).expect(0, &["finished writing entry"]);
     addition(&whole, &workspace.read("BENCHMARKS.md"), None);
     assert!(!workspace.root().join(".BENCHMARKS.md.pending").exists());

@@ -117,6 +117,22 @@ fn a_bench_target_that_is_gone_or_does_not_start_any_more_counts_as_missing() {
 }
 
 #[test]
+fn a_package_that_the_base_lacks_is_new() {
+    let workspace = Workspace::new(&json!({"benches": [bench("f", times(1e6))]}));
+    let manifest = workspace.read("Cargo.toml");
+    workspace.write("extra/Cargo.toml", &manifest.replace("\"tiny\"", "\"extra\""));
+    workspace.write("extra/benches/t.rs", &workspace.read("benches/t.rs").replace("tiny::", "extra::"));
+    workspace.write("extra/src/lib.rs", &workspace.library(&json!({"benches": [bench("h", times(1e6))]})));
+    workspace.write("Cargo.toml", &format!("{manifest}\n[workspace]\nmembers = [\"extra\"]\n"));
+    workspace.write(
+        "Cargo.lock",
+        &format!("{}\n[[package]]\nname = \"extra\"\nversion = \"0.1.0\"\n", workspace.read("Cargo.lock")),
+    );
+    let entry = compare(&workspace, ".*", &["-p", "extra"]).expect(0, &[]).json();
+    assert_eq!(verdicts(&entry), [("g/h".to_owned(), "NEW".to_owned())].into());
+}
+
+#[test]
 fn wrong_output_is_invalid_however_fast_it_is() {
     let workspace = Workspace::new(&json!({"benches": [bench("f", times(1e6))]}));
     let row = json!({"schema": 1, "state": "failed", "group": "g", "function": "f", "value": null, "tier": 1,
