@@ -6,12 +6,14 @@ use super::Violation;
 use super::tree::{Manifest, Tree};
 
 /// The members, and the members that each builds on. A dependency on what those build on is allowed too.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("record", &[]),
     ("machine", &[]),
+    ("peer", &[]),
     ("proof", &["record", "machine"]),
     ("compare", &["record", "machine"]),
     ("gemm", &["machine"]),
+    ("assay", &["gemm", "peer"]),
     ("xtask", &["compare"]),
 ];
 

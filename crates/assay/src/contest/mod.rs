@@ -1,0 +1,34 @@
+//! Our side of `cargo xtask peers OP`: one contestant an op, each in terms of the op's public functions.
+
+mod gemm;
+
+use std::num::NonZeroUsize;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use peer::Contestant;
+
+/// What to take part in.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The op
+    op: Op,
+    /// Threads that every case of this process may use
+    #[arg(long, default_value = "1")]
+    threads: NonZeroUsize,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Op {
+    Gemm,
+}
+
+/// Answers requests until stdin ends. The thread that serves is one of the pool's, as in a program that lives in its pool.
+pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads.get()).use_current_thread();
+    pool.build_global().context("failed to start the threads")?;
+    let mut contestant: Box<dyn Contestant> = match arguments.op {
+        Op::Gemm => Box::new(gemm::Gemm::new(arguments.threads)),
+    };
+    Ok(peer::serve(&mut *contestant)?)
+}

@@ -1,0 +1,39 @@
+//! `assay`: daily tools on the formats, and our side of `cargo xtask peers`.
+//!
+//! Exit codes: 0 all is well, 1 the input or the work is bad, 2 usage.
+#![forbid(unsafe_code)]
+
+mod contest;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tools on the formats that Assay's kernels work on
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, arg_required_else_help = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take part in `cargo xtask peers OP` as our side, on stdin and stdout
+    #[command(hide = true)]
+    Peer(contest::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Line::parse().command {
+        Command::Peer(arguments) => contest::serve(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        #[expect(clippy::print_stderr, reason = "a binary's last word")]
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A contestant of `cargo xtask peers`: a process that loads a case, shows its result, and then is timed in short bursts.
+//!
+//! Each contestant is a process of its own, because some cannot share a dependency graph with ours, some spin in pools of
+//! threads, and memory is told apart only by process. The parent sends one JSON object a line, the contestant answers with
+//! one; what it writes to stderr is for people.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `{"do":"describe"}` | `{"name","version","settings"}`, or `{"unavailable"}` |
+//! | `{"do":"inputs","case","params","dir"}` | `{"ok":{}}` after it wrote the case's inputs into `dir` (ours only) |
+//! | `{"do":"load","case","params","inputs","output"}` | `{"ok":{"ran","flops"?,"bytes"?,"prepare_s"?}}` after one run, its result in the file `output`; `{"unsupported"}` or `{"error"}` |
+//! | `{"do":"time","seconds"}` | `{"ok":{"iterations","elapsed_s"}}` |
+//! | `{"do":"unload"}` | `{"ok":{}}` |
+//!
+//! The end of its input ends the process. Before anything is timed, the parent compares the results, so a contestant cannot
+//! win with another problem than ours.
+//!
+//! ```no_run
+//! use peer::{Case, Contestant, Description, Loaded, Refusal};
+//!
+//! struct Sum;
+//!
+//! impl Contestant for Sum {
+//!     fn describe(&mut self) -> Result<Description, String> {
+//!         Ok(Description::new("sum", "1.0", "one thread"))
+//!     }
+//!     fn load(&mut self, case: &Case, inputs: &std::path::Path) -> Result<Loaded<'_>, Refusal> {
+//!         let x = peer::read_f32(&inputs.join("x"))?;
+//!         let y = std::rc::Rc::new(std::cell::Cell::new(0.0));
+//!         let of = y.clone();
+//!         Ok(Loaded::new(case.text("type")?, move || y.set(x.iter().sum::<f32>()), move || of.get().to_le_bytes().to_vec()))
+//!     }
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     peer::serve(&mut Sum)
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod case;
+mod files;
+mod serve;
+
+use std::path::Path;
+
+pub use case::Case;
+pub use files::{read_f32, write};
+pub use serve::{serve, threads_argument};
+
+/// Something that can be loaded with a case and timed.
+pub trait Contestant {
+    /// Who this is. An `Err` says why it cannot be had, and what would have to be installed.
+    fn describe(&mut self) -> Result<Description, String>;
+
+    /// Writes the inputs of a case into `dir`, seeded: the same bytes for everybody. Only our side does it.
+    fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
+        let _ = dir;
+        Err(Refusal::Unsupported(format!("{}: only our own side writes inputs", case.id)))
+    }
+
+    /// Prepares a case: reads its inputs and does what a user would do once. Nothing is run yet.
+    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal>;
+}
+
+/// Who a contestant is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Name as its users write it.
+    pub name: String,
+    /// Version of what is timed, as the code that runs reports it where it can.
+    pub version: String,
+    /// What was set: threads, instruction set, features.
+    pub settings: String,
+}
+
+impl Description {
+    /// Name, version and settings.
+    pub fn new(name: impl Into<String>, version: impl Into<String>, settings: impl Into<String>) -> Self {
+        Self { name: name.into(), version: version.into(), settings: settings.into() }
+    }
+}
+
+/// A case that is ready to be timed.
+pub struct Loaded<'a> {
+    /// What will run, as the code says: path, instruction set, threads.
+    pub ran: String,
+    /// Floating-point operations of one run.
+    pub flops: Option<f64>,
+    /// Bytes that one run has to move.
+    pub bytes: Option<f64>,
+    /// Seconds of preparation that a user pays once, such as packing.
+    pub prepare_s: Option<f64>,
+    run: Box<dyn FnMut() + 'a>,
+    output: Box<dyn FnMut() -> Vec<u8> + 'a>,
+}
+
+impl<'a> Loaded<'a> {
+    /// `run` is one timed iteration; `output` gives the result of the last one as raw little-endian bytes.
+    pub fn new(ran: impl Into<String>, run: impl FnMut() + 'a, output: impl FnMut() -> Vec<u8> + 'a) -> Self {
+        let (run, output) = (Box::new(run), Box::new(output));
+        Self { ran: ran.into(), flops: None, bytes: None, prepare_s: None, run, output }
+    }
+}
+
+/// Why a case is not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The contestant has no such operation or type. It stays a row that says so.
+    Unsupported(String),
+    /// It should have worked.
+    Error(String),
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        Self::Error(error.to_string())
+    }
+}

@@ -1,0 +1,202 @@
+//! The loop of a contestant's process.
+
+use std::io::{self, BufRead, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::{Case, Contestant, Loaded, Refusal, write};
+
+/// A batch of iterations between two readings of the clock lasts at least this long, so that reading it costs nothing.
+const BATCH: Duration = Duration::from_micros(50);
+
+/// Answers the parent on stdin and stdout until stdin ends.
+pub fn serve(contestant: &mut dyn Contestant) -> io::Result<()> {
+    serve_on(contestant, &mut io::stdin().lock(), &mut io::stdout().lock())
+}
+
+/// The number after `--threads` on the command line; 1 without it.
+pub fn threads_argument() -> NonZeroUsize {
+    let mut words = std::env::args().skip_while(|word| word != "--threads").skip(1);
+    words.next().and_then(|number| number.parse().ok()).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn serve_on(contestant: &mut dyn Contestant, input: &mut dyn BufRead, output: &mut dyn Write) -> io::Result<()> {
+    while let Some(request) = next(input)? {
+        let answer = match request["do"].as_str() {
+            Some("describe") => match contestant.describe() {
+                Ok(who) => json!({ "name": who.name, "version": who.version, "settings": who.settings }),
+                Err(why) => json!({ "unavailable": why }),
+            },
+            Some("inputs") => match contestant.inputs(&case(&request), Path::new(text(&request, "dir"))) {
+                Ok(()) => json!({ "ok": {} }),
+                Err(refusal) => refused(&refusal),
+            },
+            Some("load") => {
+                match contestant.load(&case(&request), Path::new(text(&request, "inputs"))) {
+                    Ok(loaded) => serve_loaded(loaded, Path::new(text(&request, "output")), input, output)?,
+                    Err(refusal) => answer(output, &refused(&refusal))?,
+                }
+                continue;
+            }
+            _ => not_now(&request),
+        };
+        self::answer(output, &answer)?;
+    }
+    Ok(())
+}
+
+/// Runs once and shows the result; then serves the loaded case until it is unloaded.
+fn serve_loaded(
+    mut loaded: Loaded<'_>,
+    result: &Path,
+    input: &mut dyn BufRead,
+    output: &mut dyn Write,
+) -> io::Result<()> {
+    (loaded.run)();
+    if let Err(error) = write(result, &(loaded.output)()) {
+        return answer(output, &json!({ "error": error.to_string() }));
+    }
+    let about = json!({
+        "ran": loaded.ran, "flops": loaded.flops, "bytes": loaded.bytes, "prepare_s": loaded.prepare_s,
+    });
+    answer(output, &json!({ "ok": about }))?;
+    while let Some(request) = next(input)? {
+        match request["do"].as_str() {
+            Some("time") => {
+                let (iterations, elapsed) = time(&mut loaded, request["seconds"].as_f64().unwrap_or(0.0));
+                let times = json!({ "iterations": iterations, "elapsed_s": elapsed.as_secs_f64() });
+                answer(output, &json!({ "ok": times }))?;
+            }
+            Some("unload") => return answer(output, &json!({ "ok": {} })),
+            _ => answer(output, &not_now(&request))?,
+        }
+    }
+    Ok(())
+}
+
+fn time(loaded: &mut Loaded<'_>, seconds: f64) -> (u64, Duration) {
+    let (mut iterations, mut elapsed, mut batch) = (0, Duration::ZERO, 1_u64);
+    loop {
+        let start = Instant::now();
+        for _ in 0..batch {
+            (loaded.run)();
+        }
+        let took = start.elapsed();
+        iterations += batch;
+        elapsed += took;
+        if elapsed.as_secs_f64() >= seconds {
+            return (iterations, elapsed);
+        }
+        if took < BATCH {
+            batch *= 2;
+        }
+    }
+}
+
+fn next(input: &mut dyn BufRead) -> io::Result<Option<Value>> {
+    let mut line = String::new();
+    if input.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    serde_json::from_str(&line).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn answer(output: &mut dyn Write, answer: &Value) -> io::Result<()> {
+    writeln!(output, "{answer}")?;
+    output.flush()
+}
+
+fn case(request: &Value) -> Case {
+    Case { id: text(request, "case").to_owned(), params: request["params"].as_object().cloned().unwrap_or_default() }
+}
+
+fn text<'a>(request: &'a Value, key: &str) -> &'a str {
+    request[key].as_str().unwrap_or_default()
+}
+
+fn refused(refusal: &Refusal) -> Value {
+    match refusal {
+        Refusal::Unsupported(why) => json!({ "unsupported": why }),
+        Refusal::Error(why) => json!({ "error": why }),
+    }
+}
+
+fn not_now(request: &Value) -> Value {
+    json!({ "error": format!("this request is not known here: {request}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::Description;
+
+    /// Doubles a number as often as it is run.
+    struct Doubling(u64);
+
+    impl Contestant for Doubling {
+        fn describe(&mut self) -> Result<Description, String> {
+            Ok(Description::new("doubling", "1", "one thread"))
+        }
+
+        fn load(&mut self, case: &Case, _: &Path) -> Result<Loaded<'_>, Refusal> {
+            self.0 = case.number("start")? as u64;
+            let value = std::cell::Cell::from_mut(&mut self.0);
+            Ok(Loaded::new("scalar", || value.set(value.get().wrapping_mul(2)), || value.get().to_le_bytes().to_vec()))
+        }
+    }
+
+    fn talk(requests: &[Value]) -> Vec<Value> {
+        let input: String = requests.iter().map(|request| format!("{request}\n")).collect();
+        let mut output = Vec::new();
+        serve_on(&mut Doubling(0), &mut input.as_bytes(), &mut output).unwrap();
+        String::from_utf8(output).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn result_file(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("peer-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn a_case_is_run_shown_timed_and_left() {
+        let file = result_file("run");
+        let load = json!({"do": "load", "case": "c", "params": {"start": 21}, "inputs": "", "output": file});
+        let requests = [
+            json!({"do": "describe"}),
+            json!({"do": "time", "seconds": 0.0}),
+            load.clone(),
+            json!({"do": "time", "seconds": 1e-4}),
+            json!({"do": "unload"}),
+            load,
+        ];
+        let answers = talk(&requests);
+        assert_eq!(answers.len(), 6);
+        assert_eq!(answers[0]["name"], "doubling");
+        assert!(answers[1]["error"].is_string(), "nothing is loaded yet");
+        assert_eq!(answers[2]["ok"]["ran"], "scalar");
+        assert!(answers[3]["ok"]["iterations"].as_u64().unwrap() >= 1);
+        assert!(answers[3]["ok"]["elapsed_s"].as_f64().unwrap() >= 1e-4);
+        assert_eq!(answers[4], json!({"ok": {}}));
+        assert_eq!(std::fs::read(&file).unwrap(), 42_u64.to_le_bytes());
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn a_refusal_is_an_answer_and_the_process_goes_on() {
+        let file = result_file("refusal");
+        let answers = talk(&[
+            json!({"do": "load", "case": "c", "params": {"start": "x"}, "inputs": "", "output": file}),
+            json!({"do": "inputs", "case": "c", "params": {}, "dir": ""}),
+            json!({"do": "load", "case": "c", "params": {"start": 1}, "inputs": "", "output": "/nowhere/at/all"}),
+            json!({"do": "describe"}),
+        ]);
+        assert_eq!(answers[0]["error"], "case c: `start` has to be a whole number");
+        assert!(answers[1]["unsupported"].is_string());
+        assert!(answers[2]["error"].as_str().unwrap().contains("/nowhere/at/all"));
+        assert_eq!(answers[3]["version"], "1");
+    }
+}
