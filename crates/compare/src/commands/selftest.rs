@@ -13,7 +13,7 @@ use super::{filter, wanted};
 use crate::bench::{Settings, Yard};
 use crate::build::Alignment;
 use crate::cli::Selftest;
-use crate::comparison::{Context, Means, Place, Plan, Trial, lock, pilot_one_side, trial};
+use crate::comparison::{Context, Means, Place, Plan, Trial, draw_layouts, lock, pilot_one_side, trial};
 use crate::exit::{Exit, usage};
 use crate::judge::rivals::{Said, criterion, ratio_over_5};
 use crate::judge::{Verdict, blocks_for, margin_for};
@@ -24,8 +24,6 @@ use crate::slot::Slots;
 
 /// Sizes of the slowdowns, in turns.
 const SLOWDOWNS: [f64; 3] = [0.05, 0.08, 0.10];
-/// Layouts are drawn from this many seeds, so that no two rounds compare the same pair of links.
-const SEEDS: usize = 4000;
 
 /// Runs the command.
 pub fn selftest(context: &Context, arguments: &Selftest) -> Result<Exit> {
@@ -88,11 +86,9 @@ fn one_round(
     let mut chosen: Vec<Contest> = contests.to_vec();
     random.shuffle(&mut chosen);
     chosen.truncate(arguments.ids);
-    let (base_seeds, head_seeds) = (random.below(SEEDS) as u64, (SEEDS + 500 + random.below(SEEDS)) as u64);
+    draw_layouts(&mut chosen, &mut random);
     let mut injected = vec![0.0; chosen.len()];
     for (at, contest) in chosen.iter_mut().enumerate() {
-        contest.base.seed_offset = base_seeds;
-        contest.head.seed_offset = head_seeds;
         if at < arguments.inject {
             injected[at] = SLOWDOWNS[at % SLOWDOWNS.len()];
             contest.head.inject = Some(format!("{}=+{:.0}%", contest.key.id(), 100.0 * injected[at]));

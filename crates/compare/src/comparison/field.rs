@@ -9,11 +9,12 @@ use super::inputs;
 use crate::bench::{Catalog, Key, Listed, Problem};
 use crate::build::{Built, Target, identical};
 use crate::judge::Verdict;
-use crate::measure::{Contest, Entrant};
+use crate::measure::{Contest, Entrant, Random};
 use crate::report::{Fault, Row};
 
-/// Seeds of the head's links start here, so that no layout of identical code is drawn by both sides.
-const HEAD_SEEDS: u64 = 5000;
+/// Base, head and each null control draw their links from a range of seeds of their own, so that nothing meets its own
+/// layout.
+const RANGE: usize = 1000;
 
 /// What must be measured, and what is known already.
 #[derive(Debug, Default)]
@@ -72,8 +73,8 @@ impl Pairing<'_> {
                 key: listed.key.clone(),
                 tier: listed.tier,
                 source: listed.source.clone(),
-                base: self.entrant(self.base, before, 0),
-                head: self.entrant(self.head, listed, HEAD_SEEDS),
+                base: self.entrant(self.base, before),
+                head: self.entrant(self.head, listed),
                 single_threaded: false,
             };
             let is_same = same.contains(&(listed.key.package.clone(), listed.key.target.clone()));
@@ -105,11 +106,11 @@ impl Pairing<'_> {
         Ok(field)
     }
 
-    fn entrant(&self, (built, catalog): (&Built, &Catalog), listed: &Listed, seed_offset: u64) -> Entrant {
+    fn entrant(&self, (built, catalog): (&Built, &Catalog), listed: &Listed) -> Entrant {
         Entrant {
             target: built.targets[listed.target].clone(),
             version: catalog.versions.get(&listed.target).copied(),
-            seed_offset,
+            seed_offset: 0,
             inject: None,
         }
     }
@@ -153,10 +154,26 @@ fn directory(target: &Target, slots: [&Path; 2]) -> String {
     inside.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// A benchmark against itself in other layouts: the control that must find nothing.
-pub(super) fn null_of(contest: &Contest) -> Contest {
-    let base = Entrant { seed_offset: 2 * HEAD_SEEDS - 1000, ..contest.head.clone() };
+/// Draws where in its range each side's seeds begin, one place for all contests. Each run draws anew: the same few layouts
+/// in every run would be the same luck in every run.
+pub fn draw_layouts(contests: &mut [Contest], random: &mut Random) {
+    let (base, head) = (first_seed(0, random), first_seed(1, random));
+    for contest in contests {
+        contest.base.seed_offset = base;
+        contest.head.seed_offset = head;
+    }
+}
+
+/// The `number`th null control: a benchmark against itself in other layouts, which must find nothing. Its layouts are its
+/// own, or one odd layout would speak for all controls.
+pub(super) fn null_of(contest: &Contest, number: usize, random: &mut Random) -> Contest {
+    let base = Entrant { seed_offset: first_seed(2 + number, random), ..contest.head.clone() };
     Contest { base, ..contest.clone() }
+}
+
+fn first_seed(range: usize, random: &mut Random) -> u64 {
+    // Ranges stand apart by as much as they are wide, for the links beyond the last beginning.
+    (2 * range * RANGE + random.below(RANGE)) as u64
 }
 
 /// A row of a contest that only says `verdict`.

@@ -12,7 +12,7 @@ mod prepare;
 mod run;
 mod trial;
 
-pub use field::{Field, Pairing};
+pub use field::{Field, Pairing, draw_layouts};
 pub use pilot::{Pilot, pilot};
 pub use place::{Context, Place, lock};
 pub use plan::Plan;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::judge::{ALPHA, SCREEN_BLOCKS, blocks_for};
+use crate::judge::{ALPHA, SCREEN_BLOCKS, blocks_for, confirming_blocks};
 use crate::measure::Contest;
 use crate::report::text::minutes;
 
@@ -97,7 +97,7 @@ fn one_stage_s(costs: &[Cost], nulls: usize) -> f64 {
 fn two_stage_s(costs: &[Cost], nulls: usize) -> f64 {
     let flagged = (EXPECTED_FLAGGED * costs.len() as f64).ceil().max(1.0);
     let share = flagged / costs.len().max(1) as f64;
-    block_s(costs, nulls) * (SCREEN_BLOCKS as f64 + share * blocks_for(flagged as usize) as f64)
+    block_s(costs, nulls) * (SCREEN_BLOCKS as f64 + share * confirming_blocks(flagged as usize) as f64)
 }
 
 impl fmt::Display for Plan {
@@ -107,8 +107,9 @@ impl fmt::Display for Plan {
             format!("{} blocks of 4 processes each", self.blocks)
         } else {
             format!(
-                "a screen of {SCREEN_BLOCKS} blocks each, then {} or more fresh blocks for those that moved",
-                blocks_for(1)
+                "a screen of {SCREEN_BLOCKS} blocks each, then {} to {} fresh blocks for those that moved",
+                blocks_for(1),
+                confirming_blocks(1)
             )
         };
         write!(f, "plan: {n} benchmarks, {method}, about {}", minutes(self.seconds))?;

@@ -7,7 +7,7 @@ use regex_lite::Regex;
 
 use super::absolute::{PROCESSES, absolute};
 use super::draft::Draft;
-use super::field::{bare_row, identical_row, null_of};
+use super::field::{bare_row, draw_layouts, identical_row, null_of};
 use super::pilot::{Pilot, pilot, trouble_row};
 use super::place::{Context, Place};
 use super::plan::Plan;
@@ -91,7 +91,8 @@ pub fn run(
     let wanted = |listed: &Listed| {
         options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&listed.key.id()))
     };
-    let field = field_of(place, revisions, base.as_ref(), &head, &wanted)?;
+    let mut field = field_of(place, revisions, base.as_ref(), &head, &wanted)?;
+    draw_layouts(&mut field.contests, &mut Random::new(entry.seed));
     let first = revisions.base.is_none();
     if field.is_empty() {
         return Err(nothing(options));
@@ -205,8 +206,10 @@ fn measure(
 ) -> Result<()> {
     let kept: Vec<&Pilot> = plan.kept.iter().map(|&at| &pilots[at]).collect();
     let mut shuffled = kept.clone();
-    Random::new(means.seed ^ 0x6e75_6c6c).shuffle(&mut shuffled);
-    let controls: Vec<Contest> = shuffled.iter().take(nulls).map(|pilot| null_of(&pilot.contest)).collect();
+    let mut random = Random::new(means.seed ^ 0x6e75_6c6c);
+    random.shuffle(&mut shuffled);
+    let chosen = shuffled.iter().take(nulls).enumerate();
+    let controls: Vec<Contest> = chosen.map(|(at, pilot)| null_of(&pilot.contest, at, &mut random)).collect();
     let real = kept.iter().map(|pilot| &pilot.contest);
     let contests: Vec<_> =
         real.chain(&controls).map(|contest| (contest, margins.of(&contest.key.to_string(), means.relinked))).collect();
@@ -218,7 +221,7 @@ fn measure(
     let bound = method.blocks * contests.len();
     if method.disturbed * 4 > bound.max(1) {
         let text = format!(
-            "{} of {bound} blocks ran on a disturbed machine (stolen time or forced switches)",
+            "{} of {bound} blocks ran on a disturbed machine (stolen time, forced switches, threads that waited, or the canary)",
             method.disturbed
         );
         // Turns and exact tests bear it, at the price of wide intervals; only a gate must not decide on it.

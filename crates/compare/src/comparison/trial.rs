@@ -7,7 +7,7 @@ use machine::ceiling::Canary;
 use record::stats;
 
 use crate::console::Console;
-use crate::judge::{self, Finding, GLOBAL_WORST, Margin, SCREEN_BLOCKS, Verdict, blocks_for};
+use crate::judge::{self, Finding, GLOBAL_WORST, Margin, SCREEN_BLOCKS, Verdict, confirming_blocks};
 use crate::measure::{Contest, Limits, Links, Random, Sample, Sampler, Series, Side, Stage, Trouble, run_stage};
 use crate::report::Method;
 
@@ -84,7 +84,7 @@ pub fn trial(means: &Means<'_>, contests: &[(&Contest, Margin)], plan: &Plan) ->
 
 fn one_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], blocks: usize, random: &mut Random) -> Result<Trial> {
     let all: Vec<&Contest> = contests.iter().map(|(contest, _)| *contest).collect();
-    let series = stage(means, "measuring", &all, blocks, blocks, random)?;
+    let series = stage(means, "measuring", &all, blocks, 1, random)?;
     let findings = judge_family(&series, contests.iter().map(|(_, margin)| *margin));
     let family = contests.len();
     let judged = findings.into_iter().zip(series).zip(contests).map(|((finding, series), (_, margin))| Judged {
@@ -101,7 +101,7 @@ fn one_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], blocks: usize, 
 
 fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], random: &mut Random) -> Result<Trial> {
     let all: Vec<&Contest> = contests.iter().map(|(contest, _)| *contest).collect();
-    let screens = stage(means, "screening", &all, SCREEN_BLOCKS, SCREEN_BLOCKS, random)?;
+    let screens = stage(means, "screening", &all, SCREEN_BLOCKS, 1, random)?;
     let effects: Vec<Vec<f64>> = screens.iter().map(Series::effects).collect();
     let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], contests[*at].1);
     let mut flagged: Vec<usize> = (0..contests.len()).filter(is_flagged).collect();
@@ -111,10 +111,11 @@ fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], random: &mut Ra
         flagged.sort_by(|a, b| moved(b).abs().total_cmp(&moved(a).abs()));
         flagged.truncate(GLOBAL_WORST);
     }
-    let blocks = blocks_for(flagged.len());
+    let blocks = confirming_blocks(flagged.len());
     let chosen: Vec<&Contest> = flagged.iter().map(|at| contests[*at].0).collect();
+    let first = 1 + SCREEN_BLOCKS as u64;
     let confirms =
-        if chosen.is_empty() { Vec::new() } else { stage(means, "confirming", &chosen, blocks, blocks, random)? };
+        if chosen.is_empty() { Vec::new() } else { stage(means, "confirming", &chosen, blocks, first, random)? };
     let findings = judge_family(&confirms, flagged.iter().map(|at| contests[*at].1));
     let mut confirmed: Vec<Option<(Finding, Series)>> = contests.iter().map(|_| None).collect();
     for ((at, finding), series) in flagged.iter().zip(findings).zip(confirms) {
@@ -140,15 +141,15 @@ fn stage(
     what: &str,
     contests: &[&Contest],
     blocks: usize,
-    links: usize,
+    first_link: u64,
     random: &mut Random,
 ) -> Result<Vec<Series>> {
-    let links = if means.relinked { links } else { 1 };
+    let links = if means.relinked { blocks } else { 1 };
     if links > 1 {
         let progress = means.console.bar("linking other layouts", (contests.len() * 2 * links) as u64);
         for contest in contests {
             progress.say(&contest.key.target);
-            for seed in 1..=links as u64 {
+            for seed in first_link..first_link + links as u64 {
                 means.links.variant(&contest.base, seed)?;
                 means.links.variant(&contest.head, seed)?;
                 progress.step();
@@ -159,7 +160,7 @@ fn stage(
     let progress = means.console.bar(what, (4 * blocks * contests.len()) as u64);
     // Without one the counters of the kernel still tell of disturbance.
     let mut canary = Canary::with_length(CANARY_PART).ok();
-    let stage = Stage { blocks, links };
+    let stage = Stage { blocks, links, first_link };
     run_stage(means.sampler, means.links, contests, stage, LIMITS, &mut canary, random, &progress)
 }
 

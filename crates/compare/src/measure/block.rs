@@ -13,6 +13,11 @@ use super::sample::{Sample, Sampler, Trouble};
 const MOST_STEAL: f64 = 0.05;
 /// Forced context switches per second above twice the benchmark's own norm.
 const MOST_SWITCHES_PER_S: f64 = 20.0;
+/// Share of the time in which somebody waited for a processor, above twice the benchmark's own norm: one with as many
+/// threads as processors waits for its own.
+const MOST_PRESSURE: f64 = 0.25;
+/// The same as long as the norm is not known.
+const MOST_PRESSURE_AT_FIRST: f64 = 0.5;
 /// Factor between the canary's times before and after a block. On an otherwise idle pair of virtual processors the
 /// register part alone differs by 1.06 in the median and by 1.46 at the ninth decile, so a bound of 1.1 would throw away
 /// every third good block. The memory part is left out: the bandwidth swings even more.
@@ -38,20 +43,44 @@ pub struct Disturbance {
     pub steal: Option<f64>,
     /// Median over the processes of forced context switches per second.
     pub involuntary_per_s: Option<f64>,
+    /// Share of the time in which at least one thread of the machine waited for a processor.
+    pub pressure: Option<f64>,
     /// Factor between the canary's times before and after.
     pub canary: Option<f64>,
 }
 
+/// What is usual for a benchmark; `None` until enough blocks tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Norm {
+    /// Of [`Disturbance::involuntary_per_s`].
+    pub involuntary_per_s: Option<f64>,
+    /// Of [`Disturbance::pressure`].
+    pub pressure: Option<f64>,
+}
+
+impl Norm {
+    /// Of these blocks, once there are three.
+    pub fn of(blocks: &[Block]) -> Self {
+        let middle = |of: fn(&Disturbance) -> Option<f64>| {
+            let values: Vec<f64> = blocks.iter().filter_map(|block| of(&block.disturbance)).collect();
+            if values.len() < 3 { None } else { stats::median(&values) }
+        };
+        Self { involuntary_per_s: middle(|block| block.involuntary_per_s), pressure: middle(|block| block.pressure) }
+    }
+}
+
 impl Disturbance {
-    /// Whether the block must be measured again. `norm` is the benchmark's usual rate of forced switches. The
-    /// decision never looks at the block's effect, or it would select the effects.
-    pub fn is_contaminated(&self, norm: Option<f64>) -> bool {
+    /// Whether the block must be measured again. The decision never looks at the block's effect, or it would select the
+    /// effects.
+    pub fn is_contaminated(&self, norm: Norm) -> bool {
         let stolen = self.steal.is_some_and(|steal| steal > MOST_STEAL);
-        let switched = match (self.involuntary_per_s, norm) {
+        let switched = match (self.involuntary_per_s, norm.involuntary_per_s) {
             (Some(rate), Some(norm)) => rate > 2.0 * norm + MOST_SWITCHES_PER_S,
             _ => false,
         };
-        stolen || switched || self.canary.is_some_and(|factor| factor > MOST_CANARY)
+        let most_pressure = norm.pressure.map_or(MOST_PRESSURE_AT_FIRST, |norm| 2.0 * norm + MOST_PRESSURE);
+        let pressed = self.pressure.is_some_and(|pressure| pressure > most_pressure);
+        stolen || switched || pressed || self.canary.is_some_and(|factor| factor > MOST_CANARY)
     }
 }
 
@@ -113,7 +142,12 @@ fn assemble(base: [Sample; 2], head: [Sample; 2], noise: &Noise, canary: Option<
     let rates: Vec<f64> = base.iter().chain(&head).filter_map(|sample| sample.involuntary_per_s).collect();
     Block {
         d: (sum(&head) - sum(&base)) / 2.0,
-        disturbance: Disturbance { steal: noise.steal_share, involuntary_per_s: stats::median(&rates), canary },
+        disturbance: Disturbance {
+            steal: noise.steal_share,
+            involuntary_per_s: stats::median(&rates),
+            pressure: noise.psi_share,
+            canary,
+        },
         base,
         head,
     }
@@ -147,12 +181,21 @@ mod tests {
 
     #[test]
     fn contamination_is_judged_by_the_machine_alone() {
-        let disturbance = |steal, rate| Disturbance { steal: Some(steal), involuntary_per_s: Some(rate), canary: None };
-        assert!(Disturbance { canary: Some(1.6), ..Disturbance::default() }.is_contaminated(None));
-        assert!(disturbance(0.06, 0.0).is_contaminated(None));
-        assert!(!disturbance(0.04, 500.0).is_contaminated(None));
-        assert!(disturbance(0.0, 45.0).is_contaminated(Some(10.0)));
-        assert!(!disturbance(0.0, 35.0).is_contaminated(Some(10.0)));
-        assert!(!Disturbance::default().is_contaminated(Some(1.0)));
+        let none = Disturbance::default();
+        let unknown = Norm::default();
+        assert!(Disturbance { canary: Some(1.6), ..none.clone() }.is_contaminated(unknown));
+        assert!(Disturbance { steal: Some(0.06), ..none.clone() }.is_contaminated(unknown));
+        assert!(!Disturbance { steal: Some(0.04), ..none.clone() }.is_contaminated(unknown));
+        let switched = |rate| Disturbance { involuntary_per_s: Some(rate), ..Disturbance::default() };
+        let norm = Norm { involuntary_per_s: Some(10.0), pressure: Some(0.3) };
+        assert!(switched(45.0).is_contaminated(norm));
+        assert!(!switched(35.0).is_contaminated(norm));
+        assert!(!switched(500.0).is_contaminated(unknown));
+        let pressed = |pressure| Disturbance { pressure: Some(pressure), ..Disturbance::default() };
+        assert!(pressed(0.6).is_contaminated(unknown));
+        assert!(!pressed(0.4).is_contaminated(unknown));
+        assert!(pressed(0.9).is_contaminated(norm));
+        assert!(!pressed(0.8).is_contaminated(norm), "a benchmark that waits for itself");
+        assert!(!none.is_contaminated(norm));
     }
 }

@@ -11,7 +11,7 @@ mod random;
 mod sample;
 mod stage;
 
-pub use block::{Block, Disturbance};
+pub use block::{Block, Disturbance, Norm};
 pub use contest::{Contest, Entrant, Side};
 pub use links::Links;
 pub use random::Random;

@@ -2,9 +2,8 @@
 
 use anyhow::Result;
 use machine::ceiling::Canary;
-use record::stats;
 
-use super::block::{self, Block, SideTrouble};
+use super::block::{self, Block, Norm, SideTrouble};
 use super::contest::Contest;
 use super::links::Links;
 use super::random::Random;
@@ -18,6 +17,8 @@ pub struct Stage {
     pub blocks: usize,
     /// Layouts per side from which the blocks draw; 1 is the plain link alone.
     pub links: usize,
+    /// The first of them: a confirmation draws others than the screen that called for it.
+    pub first_link: u64,
 }
 
 /// Bounds on blocks that are measured again because the machine was disturbed.
@@ -47,8 +48,8 @@ impl Series {
     }
 }
 
-/// Runs a stage; with a canary where the machine has room for one. Every round visits every contest once, in a fresh random order, so that no contest sits in one
-/// stretch of the machine's weather.
+/// Runs a stage; with a canary where the machine has room for one. Every round visits every contest once, in a fresh
+/// random order, so that no contest sits in one stretch of the machine's weather.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 pub fn run_stage(
     sampler: &Sampler<'_>,
@@ -85,7 +86,7 @@ pub fn run_stage(
                 match block::run(sampler, links, contest, coin, seeds, processor.copied(), canary, &mut || {
                     progress.step()
                 })? {
-                    Ok(block) if block.disturbance.is_contaminated(norm(&series[at])) => {
+                    Ok(block) if block.disturbance.is_contaminated(Norm::of(&series[at].blocks)) => {
                         if spare > 0 {
                             spare -= 1;
                             series[at].discarded += 1;
@@ -110,15 +111,9 @@ fn seeds(stage: Stage, random: &mut Random) -> Vec<u64> {
     if stage.links <= 1 {
         return vec![0; stage.blocks];
     }
-    let mut seeds: Vec<u64> = (0..stage.blocks).map(|block| (block % stage.links) as u64 + 1).collect();
+    let mut seeds: Vec<u64> = (0..stage.blocks).map(|block| stage.first_link + (block % stage.links) as u64).collect();
     random.shuffle(&mut seeds);
     seeds
-}
-
-/// The benchmark's usual rate of forced context switches, once three blocks say so.
-fn norm(series: &Series) -> Option<f64> {
-    let rates: Vec<f64> = series.blocks.iter().filter_map(|block| block.disturbance.involuntary_per_s).collect();
-    if rates.len() < 3 { None } else { stats::median(&rates) }
 }
 
 #[cfg(test)]
@@ -128,9 +123,9 @@ mod tests {
     #[test]
     fn every_layout_is_drawn_equally_often() {
         let mut random = Random::new(3);
-        let mut drawn = seeds(Stage { blocks: 12, links: 4 }, &mut random);
+        let mut drawn = seeds(Stage { blocks: 12, links: 4, first_link: 1 }, &mut random);
         drawn.sort_unstable();
         assert_eq!(drawn, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
-        assert_eq!(seeds(Stage { blocks: 3, links: 1 }, &mut random), [0, 0, 0]);
+        assert_eq!(seeds(Stage { blocks: 3, links: 1, first_link: 1 }, &mut random), [0, 0, 0]);
     }
 }
