@@ -54,9 +54,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
             Ok(node) => {
                 workflow(node, &names, &mut |line, message| violations.push(Violation::new(&file.path, line, message)))
             }
-            Err(fault) => {
-                violations.push(Violation::new(&file.path, fault.line, format!("not plain YAML: {}", fault.message)))
-            }
+            Err(fault) => violations.push(Violation::new(
+                &file.path,
+                fault.line,
+                format!("not YAML as it is used here: {}", fault.message),
+            )),
         }
     }
     for file in tree.files.iter().filter(|file| file.text.starts_with("#!/usr/bin/env bash")) {
@@ -206,7 +208,7 @@ mod tests {
             ("run: echo", "runs: echo", "either `uses` or `run`"),
             ("  pull_request:", "  workflow_run:\n    workflows: [Gate]", "it checks out and runs nothing"),
             ("  pull_request:", "  workflow_run:\n    workflows: [Other]", "no workflow here is called `Other`"),
-            ("  gate:\n", "  gate: {}\n", "not plain YAML"),
+            ("  gate:\n", "  gate: &all\n", "not YAML as it is used here"),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let found = messages(&GOOD.replace(from, to));
