@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, in one command, one target directory and one count.
 
 mod count;
+mod schema;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -90,6 +91,10 @@ pub(crate) fn test(context: &Context, root: &Path, arguments: &Arguments) -> Res
         let violations = tidy::check(root)?.into_iter().chain(tidy::check_ids(&rows));
         Ok(of_list(violations.map(|violation| violation.to_string()).collect()))
     })?;
+    match schema::check(root)? {
+        Some((program, faults)) => step(program, &mut || Ok(of_list(faults.clone())))?,
+        None => context.console.print("workflows            not checked against GitHub's schema: neither actionlint nor check-jsonschema is installed")?,
+    }
     step("log check", &mut || {
         let (_, _, faults) = log::check(&Log::open(root))?;
         Ok(of_list(faults.into_iter().map(|fault| format!("{}: {}", fault.id, fault.reason)).collect()))
