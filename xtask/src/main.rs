@@ -3,6 +3,7 @@
 //! A dispatcher: it links nothing that computes. Benchmarks, tests and lints are reached through processes and files.
 #![forbid(unsafe_code)]
 
+mod peers;
 mod test;
 mod tidy;
 
@@ -43,6 +44,12 @@ enum Command {
     ///
     /// Reads files and starts no build. `--ids` also checks bench ids and tiers, which only the bench programs know.
     Tidy(tidy::Arguments),
+    /// Time our kernels beside other people's code, on the same bytes, in turns
+    ///
+    /// `peers/OP.toml` names the peers and the cases. Peers are built and started from workspaces of their own; one that
+    /// cannot be had stays in the table and says why. A whole run writes its table below `baselines/` and its summary into
+    /// README. Exit code 5 if a peer's result differs from ours.
+    Peers(peers::Arguments),
     /// Everything that CI runs: format, lints, tests, documentation, one iteration of every bench, tidy, log
     ///
     /// All steps run even if one fails. The last line is `N passed, N failed`: tests and smoke-tested benches one by
@@ -70,6 +77,7 @@ fn dispatch(context: &Context, command: &Command) -> Exit {
     let root = root(context);
     let result = match command {
         Command::Compare(command) => return cli::execute(context, command),
+        Command::Peers(arguments) => peers::peers(context, &root, arguments),
         Command::Tidy(arguments) => tidy::tidy(context, &root, arguments),
         Command::Test(arguments) => test::test(context, &root, arguments),
     };
@@ -97,6 +105,7 @@ mod tests {
             "x log check",
             "x doctor",
             "x selftest",
+            "x peers gemm --filter 512 --peer matrixmultiply --dry-run",
             "x tidy",
             "x tidy --ids",
             "x test",

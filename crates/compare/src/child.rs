@@ -13,17 +13,19 @@ const TAIL_BYTES: u64 = 16 << 10;
 
 /// A child process and everything it starts.
 #[derive(Debug)]
-pub(crate) struct Group(Child);
+pub struct Group(Child);
 
 impl Group {
-    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
+    /// Starts `command` as the leader of a group of its own.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
         let child = command.spawn().with_context(|| format!("failed to start `{}`", command::shown(command)))?;
         Ok(Self(child))
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// Process id of the leader, and id of the group.
+    pub fn id(&self) -> u32 {
         self.0.id()
     }
 
@@ -38,12 +40,35 @@ impl Group {
         let _ = id;
     }
 
+    /// Stops all threads of the group, spinning ones too, until [`resume`](Self::resume). Where the system cannot, they
+    /// go on.
+    pub fn stop(&self) {
+        #[cfg(unix)]
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// Lets a stopped group go on.
+    pub fn resume(&self) {
+        #[cfg(unix)]
+        self.signal(libc::SIGCONT);
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, signal: libc::c_int) {
+        // SAFETY: killpg takes two integers; the leader is reaped only by `status` or `drop`, and a group whose leader
+        // was just reaped by `status` is at worst gone, which killpg reports and nobody minds.
+        unsafe {
+            libc::killpg(self.0.id() as libc::pid_t, signal);
+        }
+    }
+
     /// The process itself, for its pipes.
-    pub(crate) fn child(&mut self) -> &mut Child {
+    pub fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 
-    pub(crate) fn status(&mut self) -> Result<Option<ExitStatus>> {
+    /// How it ended; `None` while it runs.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>> {
         self.0.try_wait().context("failed to wait for the benchmark")
     }
 }
@@ -63,7 +88,7 @@ impl Drop for Group {
 }
 
 /// Asks the kernel to kill the child when this process dies, even by SIGKILL.
-pub(crate) fn die_with_parent(command: &mut Command) {
+pub fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     // SAFETY: the closure runs between fork and exec and calls only prctl, which is async-signal-safe; it allocates
     // nothing and takes no lock.
@@ -79,7 +104,7 @@ pub(crate) fn die_with_parent(command: &mut Command) {
 }
 
 /// Keeps the child on one processor. A processor that is not there changes nothing.
-pub(crate) fn pin(command: &mut Command, processor: usize) {
+pub fn pin(command: &mut Command, processor: usize) {
     #[cfg(target_os = "linux")]
     // SAFETY: an all-zero cpu_set_t is a valid empty set, CPU_SET is given an index inside of it, and the closure that
     // runs between fork and exec calls only sched_setaffinity, which is async-signal-safe, on a set that it owns.

@@ -6,7 +6,7 @@
 
 pub mod bench;
 pub mod build;
-mod child;
+pub mod child;
 pub mod cli;
 pub mod command;
 pub mod commands;

@@ -1,0 +1,154 @@
+//! `cargo xtask peers OP`: our code and other people's, on the same bytes, in turns.
+//!
+//! A *peer* is a program below `peers/`, in a workspace of its own; our side is `assay peer OP`. All speak the protocol of
+//! `crates/peer`. `peers/OP.toml` names the peers and the cases ([`matrix`]).
+//!
+//! For each number of threads, [`SETS`] times:
+//! 1. Every contestant is started ([`process`]); all but the one that works are stopped.
+//! 2. For each case, everyone loads it and runs it once, and each result is compared with ours ([`agree`]). Who disagrees
+//!    is not timed: it is a row that says so, and the command ends with exit code 5.
+//! 3. [`ROUNDS`] rounds: the contestants and the ceiling, in random order, a burst each ([`contest`]).
+//!
+//! The median ratio of a set is one sample, for a set is one process of each contestant with its own luck in memory; the
+//! interval is the exact one of the signed-rank test over sets ([`row`]). The table ([`table`]) goes below `baselines/`.
+
+mod agree;
+mod build;
+mod contest;
+mod matrix;
+mod process;
+mod row;
+mod table;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use compare::comparison::{self, Context};
+use compare::exit::{Exit, usage};
+use regex_lite::Regex;
+
+use build::Contestant;
+use contest::Contest;
+use matrix::Matrix;
+use row::{Outcome, Row};
+
+/// Fresh processes of each contestant; the fewest whose exact interval reaches 95 % with one to spare.
+const SETS: usize = 7;
+/// Rounds of each set.
+const ROUNDS: usize = 3;
+
+/// `peers`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    /// The op, as in `peers/OP.toml`; without it, those that there are
+    op: Option<String>,
+    /// Only cases whose id matches this regular expression; the table is then shown, not kept
+    #[arg(long, value_name = "RE")]
+    filter: Option<String>,
+    /// Only these peers; the table is then shown, not kept (repeatable)
+    #[arg(long, value_name = "NAME")]
+    peer: Vec<String>,
+    /// Print what would be timed and how long it would take
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Arguments {
+    /// Whether the run covers all, so that its table may stand for the op.
+    fn is_whole(&self) -> bool {
+        self.filter.is_none() && self.peer.is_empty()
+    }
+}
+
+/// Runs the command.
+pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Result<Exit> {
+    let ops = matrix::ops(root)?;
+    let Some(op) = &arguments.op else {
+        context.console.print(&format!(
+            "usage: {} peers OP, where OP is one of: {}",
+            context.called,
+            ops.join(", ")
+        ))?;
+        return Ok(Exit::Usage);
+    };
+    if !ops.contains(op) {
+        return Err(usage(format!("there is no peers/{op}.toml; there are: {}", ops.join(", "))));
+    }
+    let mut matrix = Matrix::read(root, op)?;
+    choose(&mut matrix, arguments)?;
+    context.console.print(&plan(&matrix))?;
+    if arguments.dry_run {
+        return Ok(Exit::Fine);
+    }
+    let ours = build::ours(context, root, op)?;
+    let contestants = build::peers(context, root, &matrix)?;
+    let lock = comparison::lock(context)?;
+    let scratch = context.cache()?.join("peers");
+    let _ = fs::remove_dir_all(&scratch);
+    fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
+    let rows = timed(context, &matrix, (&ours, &contestants), &scratch);
+    let _ = fs::remove_dir_all(&scratch);
+    drop(lock);
+    let rows = rows?;
+    context.console.print(&table::markdown(&matrix, &rows))?;
+    if arguments.is_whole() {
+        for path in table::keep(root, op, &matrix, &rows)? {
+            context.console.note(&format!("wrote {}", path.display()));
+        }
+    }
+    let wrong = rows.iter().any(|row| matches!(row.outcome, Outcome::Disagrees { .. }));
+    Ok(if wrong { Exit::Invalid } else { Exit::Fine })
+}
+
+fn choose(matrix: &mut Matrix, arguments: &Arguments) -> Result<()> {
+    if let Some(filter) = &arguments.filter {
+        let filter = Regex::new(filter).map_err(|error| usage(format!("--filter: {error}")))?;
+        matrix.cases.retain(|case| filter.is_match(&case.id));
+    }
+    if !arguments.peer.is_empty() {
+        if let Some(unknown) = arguments.peer.iter().find(|name| matrix.peers.iter().all(|peer| peer.name != **name)) {
+            let names: Vec<&str> = matrix.peers.iter().map(|peer| peer.name.as_str()).collect();
+            return Err(usage(format!("--peer {unknown}: there are {}", names.join(", "))));
+        }
+        matrix.peers.retain(|peer| arguments.peer.contains(&peer.name));
+    }
+    if matrix.cases.is_empty() {
+        return Err(usage("no case matches --filter; `--dry-run` without it lists them"));
+    }
+    Ok(())
+}
+
+fn plan(matrix: &Matrix) -> String {
+    let runs: usize = matrix.cases.iter().map(|case| matrix.threads_of(case).len()).sum();
+    let bursts = runs * SETS * ROUNDS * (matrix.peers.len() + 2);
+    let cases: Vec<&str> = matrix.cases.iter().map(|case| case.id.as_str()).collect();
+    format!(
+        "{}: {} cases, {} peers, {SETS} sets of {ROUNDS} rounds; about {:.0} minutes of bursts after the builds, and the loading\n{}",
+        matrix.title,
+        runs,
+        matrix.peers.len(),
+        (bursts as f64 * matrix.burst_s / 60.0).ceil(),
+        cases.join("\n")
+    )
+}
+
+fn timed(
+    context: &Context,
+    matrix: &Matrix,
+    (ours, peers): (&Contestant, &[Contestant]),
+    scratch: &Path,
+) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let steps: usize = matrix.cases.iter().map(|case| matrix.threads_of(case).len() * SETS).sum();
+    let progress = context.console.bar("cases, set by set", steps as u64);
+    for &threads in &matrix.threads {
+        let mut contest = Contest::new(matrix, threads, scratch)?;
+        for set in 0..SETS {
+            contest.set(context, (ours, peers), set, &progress)?;
+        }
+        rows.extend(contest.rows());
+    }
+    progress.finish();
+    Ok(rows)
+}

@@ -1,0 +1,78 @@
+//! A contestant's process, as the parent sees it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use compare::child::{self, Group};
+use compare::command;
+use serde_json::Value;
+
+/// A running contestant. It is stopped between two requests, so that a pool that spins disturbs nobody.
+#[derive(Debug)]
+pub(super) struct Process {
+    group: Group,
+    requests: ChildStdin,
+    answers: Receiver<String>,
+    stderr: File,
+    limit: Duration,
+}
+
+impl Process {
+    /// Starts it. `processor` keeps it on one processor.
+    pub(super) fn start(mut command: Command, limit: Duration, processor: Option<usize>) -> Result<Self> {
+        let stderr = tempfile::tempfile().context("failed to make a scratch file")?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
+        child::die_with_parent(&mut command);
+        if let Some(processor) = processor {
+            child::pin(&mut command, processor);
+        }
+        let mut group = Group::spawn(&mut command)?;
+        let requests = group.child().stdin.take().context("no pipe to the contestant")?;
+        let answers = group.child().stdout.take().context("no pipe from the contestant")?;
+        let (sender, receiver) = mpsc::channel();
+        // The thread sleeps in `read` while the contestant works, and ends with the contestant's output.
+        std::thread::spawn(move || {
+            for line in BufReader::new(answers).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { group, requests, answers: receiver, stderr, limit })
+    }
+
+    /// One request, one answer; the contestant runs only in between. An error means that it is lost.
+    pub(super) fn ask(&mut self, request: &Value) -> Result<Value> {
+        self.group.resume();
+        let answer = self.converse(request);
+        self.group.stop();
+        answer
+    }
+
+    fn converse(&mut self, request: &Value) -> Result<Value> {
+        let sent = writeln!(self.requests, "{request}").and_then(|()| self.requests.flush());
+        if sent.is_err() {
+            return Err(self.ended());
+        }
+        match self.answers.recv_timeout(self.limit) {
+            Ok(line) => serde_json::from_str(&line).with_context(|| format!("this is no answer: {line}")),
+            Err(RecvTimeoutError::Timeout) => bail!("no answer within {} s to {request}", self.limit.as_secs()),
+            Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
+        }
+    }
+
+    /// Why there is no answer: the last lines that it wrote.
+    fn ended(&mut self) -> anyhow::Error {
+        let status = match self.group.status() {
+            Ok(Some(status)) => status.to_string(),
+            _ => "it closed its output".to_owned(),
+        };
+        let mut words = Vec::new();
+        let _ = self.stderr.rewind().and_then(|()| self.stderr.read_to_end(&mut words).map(drop));
+        anyhow!("the process ended ({status}): {}", command::tail(&words))
+    }
+}

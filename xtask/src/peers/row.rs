@@ -1,0 +1,164 @@
+//! What is known of one peer in one case.
+
+use record::{Interval, stats};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::matrix::Ceiling;
+
+const CONFIDENCE: f64 = 0.95;
+
+/// A row of the table and of its file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Row {
+    pub(super) case: String,
+    pub(super) threads: usize,
+    pub(super) peer: String,
+    /// Version and settings, by the word of the code that ran; empty if it never ran.
+    pub(super) version: String,
+    /// What the peer ran, by its own word.
+    pub(super) ran: String,
+    /// What our side ran.
+    pub(super) ours_ran: String,
+    /// Median time of our side per iteration.
+    pub(super) ours_s: Option<f64>,
+    /// Median share of the ceiling that our side reached in the same rounds.
+    pub(super) share: Option<f64>,
+    /// Seconds that the peer needs once, before the first run.
+    pub(super) prepare_s: Option<f64>,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub(super) enum Outcome {
+    /// Timed: the peer's time divided by ours, so that above 1 we are faster.
+    Timed { ratio: f64, low: f64, high: f64, sets: usize, peer_s: f64 },
+    /// Its result is not ours.
+    Disagrees { how: String },
+    /// It has no such case.
+    Unsupported { why: String },
+    /// It failed.
+    Error { why: String },
+    /// It cannot be had on this machine.
+    Unavailable { why: String },
+}
+
+/// What is gathered about our side.
+#[derive(Debug, Default)]
+pub(super) struct Ours {
+    ran: String,
+    flops: Option<f64>,
+    bytes: Option<f64>,
+    times_s: Vec<f64>,
+    shares: Vec<f64>,
+}
+
+impl Ours {
+    pub(super) fn set_about(&mut self, about: &Value) {
+        self.ran = about["ran"].as_str().unwrap_or_default().to_owned();
+        self.flops = about["flops"].as_f64();
+        self.bytes = about["bytes"].as_f64();
+    }
+
+    /// One round: our time per iteration, and the ceiling in operations or bytes per second.
+    pub(super) fn round(&mut self, time_s: f64, ceiling: Ceiling, per_s: Option<f64>) {
+        self.times_s.push(time_s);
+        let work = match ceiling {
+            Ceiling::None => None,
+            Ceiling::Fma => self.flops,
+            Ceiling::Memory => self.bytes,
+        };
+        self.shares.extend(work.zip(per_s).map(|(work, per_s)| work / time_s / per_s));
+    }
+}
+
+/// What is gathered about a peer.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) ran: String,
+    pub(super) prepare_s: Option<f64>,
+    pub(super) times_s: Vec<f64>,
+    /// Median of each set of ln(peer's time / our time).
+    pub(super) sets: Vec<f64>,
+    /// Set once it is out of this case.
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl Standing {
+    pub(super) fn new(name: &str, unavailable: Option<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: String::new(),
+            ran: String::new(),
+            prepare_s: None,
+            times_s: Vec::new(),
+            sets: Vec::new(),
+            outcome: unavailable.map(|why| Outcome::Unavailable { why }),
+        }
+    }
+
+    fn timed(&self) -> Option<Outcome> {
+        let ratio = stats::hodges_lehmann(&self.sets)?.exp();
+        let Interval { low, high, .. } = stats::signed_rank_interval(&self.sets, CONFIDENCE)?;
+        let peer_s = stats::median(&self.times_s)?;
+        Some(Outcome::Timed { ratio, low: low.exp(), high: high.exp(), sets: self.sets.len(), peer_s })
+    }
+}
+
+impl Row {
+    pub(super) fn new(case: &str, threads: usize, ours: &Ours, standing: Standing) -> Self {
+        let timed = standing.timed();
+        let lost = || Outcome::Error { why: "its process was lost too often to be judged".to_owned() };
+        Self {
+            case: case.to_owned(),
+            threads,
+            peer: standing.name,
+            version: standing.version,
+            ran: standing.ran,
+            ours_ran: ours.ran.clone(),
+            ours_s: stats::median(&ours.times_s),
+            share: stats::median(&ours.shares),
+            prepare_s: standing.prepare_s,
+            outcome: standing.outcome.or(timed).unwrap_or_else(lost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(sets: &[f64]) -> Standing {
+        let sets = sets.iter().map(|ratio: &f64| ratio.ln()).collect();
+        Standing { sets, times_s: vec![2.0], ..Standing::new("peer", None) }
+    }
+
+    #[test]
+    fn seven_sets_give_a_ratio_and_its_interval() {
+        let row = Row::new("case", 1, &Ours::default(), standing(&[1.2, 1.1, 1.3, 1.2, 1.25, 1.15, 1.2]));
+        let Outcome::Timed { ratio, low, high, sets: 7, .. } = row.outcome else { panic!("{:?}", row.outcome) };
+        assert!((ratio - 1.2).abs() < 0.01 && low > 1.09 && high < 1.31 && low < ratio && ratio < high);
+        assert_eq!(row.ours_s, None, "not measured is no number");
+    }
+
+    #[test]
+    fn too_few_sets_and_an_earlier_outcome_are_no_ratio() {
+        assert!(matches!(Row::new("case", 1, &Ours::default(), standing(&[1.2; 3])).outcome, Outcome::Error { .. }));
+        let wrong = Outcome::Disagrees { how: "swapped".to_owned() };
+        let standing = Standing { outcome: Some(wrong.clone()), ..standing(&[1.2; 7]) };
+        assert_eq!(Row::new("case", 1, &Ours::default(), standing).outcome, wrong);
+    }
+
+    #[test]
+    fn shares_are_of_the_ceiling_of_the_round() {
+        let mut ours = Ours { flops: Some(50.0), bytes: Some(10.0), ..Ours::default() };
+        ours.round(1.0, Ceiling::Fma, Some(100.0));
+        ours.round(2.0, Ceiling::Memory, Some(10.0));
+        ours.round(1.0, Ceiling::None, None);
+        assert_eq!(ours.shares, [0.5, 0.5]);
+    }
+}
