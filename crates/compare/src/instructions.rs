@@ -4,7 +4,8 @@
 //! difference of two runs in test mode. A bench with our glue repeats its iteration on request (`ASSAY_REPEAT`), which
 //! leaves the proof out of the difference; any other is run once with and once without the benchmark. Each count is
 //! taken twice: if the two disagree, the benchmark is not deterministic (a randomly seeded hash table suffices) and the
-//! count is shown but fails nothing. Valgrind has no AVX-512, so a bench that chooses its kernel at run time may run another one here; the note says so.
+//! count is shown but fails nothing. Valgrind has no AVX-512, so a bench that chooses its kernel at run time may run
+//! another one here; README says so.
 
 use std::process::Command;
 use std::time::Duration;
@@ -41,9 +42,12 @@ pub fn add(
     }
     let ours = row.head.as_ref().is_some_and(|figures| !figures.ran.is_empty());
     let count = |side: Side| count(&contest.entrant(side).target.program, &contest.key.id(), ours, sampler.timeout);
-    let (Some(base), Some(head)) = (count(Side::Base)?, count(Side::Head)?) else {
-        notes.push(format!("instructions of {} were not counted: it fails under valgrind", contest.key));
-        return Ok(());
+    let (base, head) = match (count(Side::Base)?, count(Side::Head)?) {
+        (Ok(base), Ok(head)) => (base, head),
+        (Err(why), _) | (_, Err(why)) => {
+            notes.push(format!("instructions of {} were not counted: {why}", contest.key));
+            return Ok(());
+        }
     };
     let bandwidth_bound = [&row.base, &row.head]
         .into_iter()
@@ -71,20 +75,27 @@ struct Count {
     exact: bool,
 }
 
-fn count(program: &Program, id: &str, ours: bool, timeout: Duration) -> Result<Option<Count>> {
+/// The count, or why there is none.
+fn count(program: &Program, id: &str, ours: bool, timeout: Duration) -> Result<Result<Count, String>> {
     let filter = format!("^(?:{})$", regex_lite::escape(id));
     // The same filter but for one letter: compiling the regular expression is part of the count.
     let nothing = format!("^(?:{})$", regex_lite::escape(&unlike(id)));
-    let take = |filter: &str, repeats: Option<u32>| -> Result<Option<[u64; 2]>> {
-        let first = collected(program, filter, repeats, timeout)?;
-        Ok(first.zip(collected(program, filter, repeats, timeout)?).map(|(first, second)| [first, second]))
-    };
-    let (long, short, iterations) = if ours {
-        (take(&filter, Some(REPEATS))?, take(&filter, Some(1))?, f64::from(REPEATS - 1))
-    } else {
-        (take(&filter, None)?, take(&nothing, None)?, 1.0)
-    };
-    Ok(long.zip(short).and_then(|(long, short)| difference(long, short, iterations)))
+    let runs = if ours { [(&filter, Some(REPEATS)), (&filter, Some(1))] } else { [(&filter, None), (&nothing, None)] };
+    let mut counts = [[0; 2]; 2];
+    for ((filter, repeats), taken) in runs.into_iter().zip(&mut counts) {
+        for count in taken {
+            match collected(program, filter, repeats, timeout)? {
+                Ok(instructions) => *count = instructions,
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+    }
+    let iterations = if ours { f64::from(REPEATS - 1) } else { 1.0 };
+    let [long, short] = counts;
+    Ok(difference(long, short, iterations).ok_or_else(|| {
+        let varies = long[0].abs_diff(long[1]).max(short[0].abs_diff(short[1]));
+        format!("one iteration is lost in what its process varies by ({varies} of {} instructions)", long[0])
+    }))
 }
 
 /// The difference of two runs that were each counted twice; `None` if it drowns in what the counts vary by.
@@ -104,7 +115,7 @@ fn unlike(id: &str) -> String {
 
 /// Instructions of one run in test mode. `timeout` bounds it through the `timeout` program, since valgrind slows a
 /// process down by 20 to 50 times.
-fn collected(program: &Program, filter: &str, repeats: Option<u32>, timeout: Duration) -> Result<Option<u64>> {
+fn collected(program: &Program, filter: &str, repeats: Option<u32>, timeout: Duration) -> Result<Result<u64, String>> {
     let mut command = Command::new("timeout");
     command.arg((timeout.as_secs().max(1) * 4).to_string());
     command.args(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program.executable);
@@ -116,10 +127,12 @@ fn collected(program: &Program, filter: &str, repeats: Option<u32>, timeout: Dur
         command.env("ASSAY_REPEAT", repeats.to_string());
     }
     let output = command::output_of(&mut command)?;
+    let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        return Ok(None);
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        return Ok(Err(format!("it fails under valgrind ({}): {last}", output.status)));
     }
-    Ok(parse(&String::from_utf8_lossy(&output.stderr)))
+    Ok(parse(&said).ok_or_else(|| "valgrind did not say how many it counted".to_owned()))
 }
 
 /// Reads "==123== Collected : 960364".

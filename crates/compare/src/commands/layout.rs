@@ -58,6 +58,11 @@ fn spreads(
     for seed in 1..=LINKS as u64 {
         programs.push(links.variant(&contest.head, seed)?);
     }
+    // As in a block: two processors that others use are two speeds.
+    let processor = if contest.single_threaded { machine::threads::allowed_cpus().last().copied() } else { None };
+    for program in &mut programs {
+        program.processor = processor;
+    }
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); programs.len()];
     let mut order: Vec<usize> = (0..programs.len()).collect();
     let mut random = Random::new(0x006c_6179_6f75_7400);

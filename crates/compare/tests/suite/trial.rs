@@ -5,7 +5,7 @@ use compare::build::Target;
 use compare::comparison::{Means, Pilot, Plan, Trial, pilot, trial};
 use compare::console::Console;
 use compare::exit::Exit;
-use compare::judge::{Margins, SCREEN_BLOCKS, Verdict};
+use compare::judge::{Margins, SCREEN_BLOCKS, Verdict, confirming_blocks};
 use compare::measure::{Contest, Entrant, Links, Sampler, Side};
 use compare::report::Fault;
 use serde_json::{Value, json};
@@ -112,8 +112,12 @@ fn a_screen_selects_what_moved_and_fresh_blocks_confirm_it() {
     assert_eq!((trial.method.family, trial.method.screen_blocks), (2, Some(SCREEN_BLOCKS)));
     for judged in &trial.judged[..2] {
         assert_eq!(judged.screen.as_ref().unwrap().blocks.len(), SCREEN_BLOCKS);
-        assert_eq!(judged.series.blocks.len(), 12, "the screen's blocks are not among those that test");
-        assert_eq!(judged.finding.estimate.unwrap().n, 12);
+        assert_eq!(
+            judged.series.blocks.len(),
+            confirming_blocks(2),
+            "the screen's blocks are not among those that test"
+        );
+        assert_eq!(judged.finding.estimate.unwrap().n, confirming_blocks(2));
     }
 }
 
