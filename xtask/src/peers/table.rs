@@ -118,7 +118,9 @@ fn notes(rows: &[Row]) -> String {
 
 /// One line a peer and number of threads: won, even and lost cases, and the middle of the ratios.
 fn summary(rows: &[Row]) -> String {
-    let mut by_peer: BTreeMap<(&str, usize), Vec<(f64, f64, f64)>> = BTreeMap::new();
+    /// Ratio, and the bounds of its interval.
+    type Ratio = (f64, f64, f64);
+    let mut by_peer: BTreeMap<(&str, usize), Vec<Ratio>> = BTreeMap::new();
     for row in rows {
         if let Outcome::Timed { ratio, low, high, .. } = row.outcome {
             by_peer.entry((&row.peer, row.threads)).or_default().push((ratio, low, high));

@@ -95,7 +95,7 @@ pub fn run(
     draw_layouts(&mut field.contests, &mut Random::new(entry.seed));
     let first = revisions.base.is_none();
     if field.is_empty() {
-        return Err(nothing(options));
+        return Err(nothing(options, &head.catalog.benches));
     }
     entry.notes.extend(field.notes);
     entry.rows.extend(field.rows);
@@ -138,14 +138,30 @@ pub fn run(
     Ok(Some(entry.finish(revisions, policy)))
 }
 
-/// Why there is no benchmark at all.
-fn nothing(options: &Options) -> anyhow::Error {
-    usage(match &options.wanted.scenario {
-        None => {
-            "no benchmark to measure: the selected packages have no bench targets, or no id of tier and filter matches"
+/// Why there is no benchmark at all, with some of the ids that there are.
+fn nothing(options: &Options, listed: &[Listed]) -> anyhow::Error {
+    const SHOWN: usize = 5;
+    let what = match &options.wanted.scenario {
+        Some(_) if listed.is_empty() => {
+            "no cell to measure: no program `assay` in this workspace lists cells of that scenario"
         }
-        Some(_) => "no cell to measure: no program `assay` in this workspace lists cells of that scenario",
-    })
+        Some(_) => "no cell to measure: none matches",
+        None if listed.is_empty() => {
+            "no benchmark to measure: the selected packages have no bench targets that list benchmarks"
+        }
+        None => "no benchmark to measure: no id matches filter and tier",
+    };
+    if listed.is_empty() {
+        return usage(what);
+    }
+    let mut text = format!("{what}; there are {} of them:", listed.len());
+    for listed in listed.iter().take(SHOWN) {
+        text += &format!("\n  {} (tier {})", listed.key.id(), listed.tier);
+    }
+    if listed.len() > SHOWN {
+        text += "\n  …";
+    }
+    usage(text)
 }
 
 fn dropped(pilot: &Pilot) -> String {
