@@ -1,0 +1,188 @@
+//! Rows of quantised types, to numbers and back: every kernel of this machine on the same random blocks.
+
+use std::time::{Duration, Instant};
+
+use machine::{ceiling::Level, isa::Isa, kernel::Ran};
+use proof::{
+    bench::{Bench, Ceiling, Subject, Suite},
+    guarded::Guarded,
+    input::{Hash, Random, normal},
+};
+use quant::{GgmlType, Kernel, kernels};
+use record::Work;
+
+#[global_allocator]
+static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
+
+/// Numbers of a resident row: 128 KiB of f32 and its blocks stay in a second-level cache of 512 KiB.
+const RESIDENT: usize = 32 << 10;
+/// Of a streamed one: 192 MiB of f32.
+const STREAMED: usize = 48 << 20;
+
+/// The types that models run on come first; the others have portable code only.
+const TYPES: [GgmlType; 15] = [
+    GgmlType::F16,
+    GgmlType::BF16,
+    GgmlType::Q4_0,
+    GgmlType::Q8_0,
+    GgmlType::Q4_K,
+    GgmlType::Q5_K,
+    GgmlType::Q6_K,
+    GgmlType::Q4_1,
+    GgmlType::Q5_0,
+    GgmlType::Q5_1,
+    GgmlType::Q2_K,
+    GgmlType::Q3_K,
+    GgmlType::Q8_K,
+    GgmlType::IQ4_NL,
+    GgmlType::MXFP4,
+];
+
+fn main() {
+    proof::bench::main(|suite| {
+        for ty in TYPES {
+            for kernel in kernels() {
+                let is_vector = kernel.dequantises(ty) == Some(Isa::Avx2);
+                // Portable code twice under two names would be one measurement.
+                if is_vector || kernel.name() == "cpu-scalar" {
+                    let tier = if is_vector { 1 } else { 2 };
+                    declare(suite, Direction::Dequantise, ty, RESIDENT, kernel, tier);
+                }
+                if is_vector && matches!(ty, GgmlType::F16 | GgmlType::Q4_K | GgmlType::Q6_K) {
+                    declare(suite, Direction::Dequantise, ty, STREAMED, kernel, 3);
+                }
+                if kernel.quantises(ty) == Some(Isa::Avx2) {
+                    declare(suite, Direction::Quantise, ty, RESIDENT, kernel, 1);
+                } else if kernel.name() == "cpu-scalar" {
+                    let tier = if matches!(ty, GgmlType::Q4_K | GgmlType::Q6_K) { 1 } else { 2 };
+                    declare(suite, Direction::Quantise, ty, RESIDENT, kernel, tier);
+                }
+            }
+        }
+    });
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    Dequantise,
+    Quantise,
+}
+
+fn declare(suite: &mut Suite, direction: Direction, ty: GgmlType, len: usize, kernel: Kernel, tier: u8) {
+    let op = match direction {
+        Direction::Dequantise => "dequantise",
+        Direction::Quantise => "quantise",
+    };
+    let (regime, level) = if len == RESIDENT { ("resident", Level::L2) } else { ("streamed", Level::Memory) };
+    let bytes = ty.row_bytes(len).expect("whole blocks") + 4 * len;
+    let bench = Bench {
+        group: format!("quant/{op}/{}", ty.name().to_lowercase()),
+        function: format!("n{len}/{regime}/t1"),
+        value: kernel.name().to_owned(),
+        tier,
+        work: Work { flops: None, bytes: Some(bytes as f64), elements: Some(len as f64) },
+        throughput: None,
+        ceiling: Ceiling::Read { level, threads: 1 },
+    };
+    suite.bench(bench, || Box::new(Row::new(direction, ty, len, kernel)));
+}
+
+/// A row with its blocks and its numbers.
+struct Row {
+    direction: Direction,
+    ty: GgmlType,
+    kernel: Kernel,
+    blocks: Vec<u8>,
+    numbers: Guarded<f32>,
+}
+
+impl Row {
+    fn new(direction: Direction, ty: GgmlType, len: usize, kernel: Kernel) -> Self {
+        let mut blocks = vec![0; ty.row_bytes(len).expect("whole blocks")];
+        let mut numbers = Guarded::new(len);
+        match direction {
+            Direction::Dequantise => {
+                let mut random = Random::new(1);
+                for bytes in blocks.chunks_mut(8) {
+                    bytes.copy_from_slice(&random.bits().to_le_bytes()[..bytes.len()]);
+                }
+            }
+            Direction::Quantise => numbers.copy_from_slice(&normal(2, len)),
+        }
+        Self { direction, ty, kernel, blocks, numbers }
+    }
+
+    fn run(&mut self) {
+        let Self { ty, kernel, blocks, numbers, .. } = self;
+        match self.direction {
+            Direction::Dequantise => kernel.dequantise(*ty, blocks, numbers),
+            Direction::Quantise => kernel.quantise(*ty, numbers, blocks),
+        }
+        .expect("lengths were checked");
+    }
+
+    /// Hash of the result, one NaN for all.
+    fn result(&self) -> String {
+        let mut hash = Hash::default();
+        match self.direction {
+            Direction::Dequantise => {
+                for &x in self.numbers.iter() {
+                    hash.f32s(&[if x.is_nan() { f32::NAN } else { x }]);
+                }
+            }
+            Direction::Quantise => {
+                hash.bytes(&self.blocks);
+            }
+        }
+        hash.finish()
+    }
+}
+
+impl Subject for Row {
+    /// The bits of the portable code; the bits of that are held against ggml by `cargo xtask peers quant`. Of a long row the
+    /// first part, which costs no more than the timed work.
+    fn prove(&mut self) -> record::Proof {
+        let checked = RESIDENT.min(self.numbers.len());
+        let bytes = self.ty.row_bytes(checked).expect("whole blocks");
+        let mut part = Row::new(self.direction, self.ty, checked, self.kernel);
+        part.blocks.copy_from_slice(&self.blocks[..bytes]);
+        if self.direction == Direction::Quantise {
+            part.numbers.copy_from_slice(&self.numbers[..checked]);
+        } else {
+            part.numbers.poison();
+        }
+        let input = match self.direction {
+            Direction::Dequantise => Hash::default().bytes(&part.blocks).finish(),
+            Direction::Quantise => Hash::default().f32s(&part.numbers).finish(),
+        };
+        part.run();
+        let (actual, guards) = (part.result(), part.numbers.verify_guards());
+        part.kernel = Kernel::SCALAR;
+        part.run();
+        self.run();
+        let mut proof = proof::compare::same_hash(&actual, &part.result(), input);
+        if let Err(overwritten) = guards {
+            proof.failure = Some(overwritten.to_string());
+        }
+        proof
+    }
+
+    fn time(&mut self, iters: u64) -> Duration {
+        let start = Instant::now();
+        for _ in 0..iters {
+            self.run();
+            std::hint::black_box(&mut *self);
+        }
+        start.elapsed()
+    }
+
+    fn ran(&self) -> Ran {
+        let isa = match self.direction {
+            Direction::Dequantise => self.kernel.dequantises(self.ty),
+            Direction::Quantise => self.kernel.quantises(self.ty),
+        };
+        let bytes = (self.blocks.len() + 4 * self.numbers.len()) as u64;
+        let isa = isa.map_or_else(String::new, |isa| isa.to_string());
+        Ran { kernel: self.kernel.name(), isa, path: String::new(), tile: String::new(), threads: 1, flops: 0, bytes }
+    }
+}

@@ -1,0 +1,109 @@
+//! AVX2: rows of the types that models here run on.
+//!
+//! Eight numbers at a time: codes are widened to 32-bit integers, converted, and multiplied by their scale. The products with
+//! which a minimum is combined are exact (11 bits of d, 6 of the scale, at most 5 of the code), so that a fused multiply-add
+//! rounds as often as the scalar code: once.
+
+use std::arch::x86_64::*;
+
+use machine::isa::Avx2;
+
+use crate::{GgmlType, format::le::F16Le};
+
+mod float;
+mod k;
+mod q32;
+mod q8_k;
+
+/// Types with a dequantiser here.
+pub(crate) const DEQUANTISED: &[GgmlType] =
+    &[GgmlType::F16, GgmlType::BF16, GgmlType::Q4_0, GgmlType::Q8_0, GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K];
+
+/// Types with a quantiser here.
+pub(crate) const QUANTISED: &[GgmlType] = &[GgmlType::Q8_K];
+
+/// Dequantises a row whose length was checked; `false` if there is no code for the type.
+pub(crate) fn dequantise(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> bool {
+    use bytemuck::{cast_slice as blocks, cast_slice_mut as values};
+    // SAFETY: an `Avx2` exists only where avx2, fma and f16c were detected.
+    unsafe {
+        match ty {
+            GgmlType::F16 => float::f16(blocks(bytes), out),
+            GgmlType::BF16 => float::bf16(blocks(bytes), out),
+            GgmlType::Q4_0 => q32::q4_0(blocks(bytes), values(out)),
+            GgmlType::Q8_0 => q32::q8_0(blocks(bytes), values(out)),
+            GgmlType::Q4_K => k::q4_k(blocks(bytes), values(out)),
+            GgmlType::Q5_K => k::q5_k(blocks(bytes), values(out)),
+            GgmlType::Q6_K => k::q6_k(blocks(bytes), values(out)),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Quantises a row whose length was checked; `false` if there is no code for the type.
+pub(crate) fn quantise(_: Avx2, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bool {
+    if ty != GgmlType::Q8_K {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { q8_k::quantise(bytemuck::cast_slice(x), bytemuck::cast_slice_mut(bytes)) };
+    true
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(bytes: &[u8; 16]) -> __m128i {
+    // SAFETY: 16 bytes can be read.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(out: &mut [f32; 8], x: __m256) {
+    // SAFETY: 8 numbers can be written.
+    unsafe { _mm256_storeu_ps(out.as_mut_ptr(), x) }
+}
+
+/// The scale of a block, in all lanes.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+fn broadcast(d: F16Le) -> __m256 {
+    _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(d.to_bits()))))
+}
+
+/// Sixteen signed bytes as numbers.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn widen(codes: __m128i) -> [__m256; 2] {
+    let (low, high) = (_mm256_cvtepi8_epi32(codes), _mm256_cvtepi8_epi32(_mm_unpackhi_epi64(codes, codes)));
+    [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
+}
+
+/// The low four bits of each byte, and the high four.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn nibbles(bytes: __m128i) -> [__m128i; 2] {
+    let low = _mm_set1_epi8(15);
+    [_mm_and_si128(bytes, low), _mm_and_si128(_mm_srli_epi16::<4>(bytes), low)]
+}
+
+/// Codes times a factor, to sixteen places.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn scale_to(out: &mut [f32; 16], codes: __m128i, scale: __m256) {
+    let [low, high] = widen(codes);
+    let (out, _) = out.as_chunks_mut::<8>();
+    store(&mut out[0], _mm256_mul_ps(low, scale));
+    store(&mut out[1], _mm256_mul_ps(high, scale));
+}
+
+/// Codes times a factor less a minimum, to sixteen places.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn affine_to(out: &mut [f32; 16], codes: __m128i, scale: __m256, min: __m256) {
+    let [low, high] = widen(codes);
+    let (out, _) = out.as_chunks_mut::<8>();
+    store(&mut out[0], _mm256_fmsub_ps(low, scale, min));
+    store(&mut out[1], _mm256_fmsub_ps(high, scale, min));
+}

@@ -1,0 +1,120 @@
+//! The Q8_K quantiser, which runs over the activations before every product with K-quants.
+//!
+//! Three passes over 256 numbers, 1 KiB that stays in the first-level cache: the largest magnitude, the first number that has
+//! it (its sign is the sign of the scale), the codes with their sums. Rounding by the conversion instruction and by the scalar
+//! code's addition agree: both take ties to even, and codes are far below 2^22.
+
+use std::arch::x86_64::*;
+
+use crate::{
+    QK_K,
+    format::{
+        Block, BlockQ8_K,
+        le::{F32Le, I16Le},
+    },
+};
+
+const MAGNITUDE: i32 = 0x7fff_ffff;
+/// Bits of infinity; a NaN has more.
+const INFINITY: i32 = 0x7f80_0000;
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn quantise(x: &[[f32; QK_K]], blocks: &mut [BlockQ8_K]) {
+    for (x, block) in x.iter().zip(blocks) {
+        // As integers, magnitudes order as the numbers do, and NaN comes last.
+        let largest = largest_magnitude(x);
+        if largest >= INFINITY {
+            *block = BlockQ8_K::NOT_FINITE;
+            continue;
+        }
+        if largest == 0 {
+            *block = BlockQ8_K::ZERO;
+            continue;
+        }
+        let iscale = -127.0 / first_of_magnitude(x, largest);
+        if iscale.is_finite() {
+            block.d = F32Le::from_f32(1.0 / iscale);
+            codes(x, iscale, block);
+        } else {
+            *block = BlockQ8_K::quantise(x);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(x: &[f32; 8]) -> __m256 {
+    // SAFETY: 8 numbers can be read.
+    unsafe { _mm256_loadu_ps(x.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn magnitude(x: &[f32; 8]) -> __m256i {
+    _mm256_and_si256(_mm256_castps_si256(load(x)), _mm256_set1_epi32(MAGNITUDE))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn largest_magnitude(x: &[f32; QK_K]) -> i32 {
+    let (fours, _) = x.as_chunks::<32>();
+    let mut largest = [_mm256_setzero_si256(); 4];
+    for four in fours {
+        for (largest, x) in largest.iter_mut().zip(four.as_chunks::<8>().0) {
+            *largest = _mm256_max_epi32(*largest, magnitude(x));
+        }
+    }
+    let [a, b, c, d] = largest;
+    let eight = _mm256_max_epi32(_mm256_max_epi32(a, b), _mm256_max_epi32(c, d));
+    let four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+    let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn first_of_magnitude(x: &[f32; QK_K], wanted: i32) -> f32 {
+    let wanted = _mm256_set1_epi32(wanted);
+    for eight in x.as_chunks::<8>().0 {
+        let equal = _mm256_castsi256_ps(_mm256_cmpeq_epi32(magnitude(eight), wanted));
+        let lanes = _mm256_movemask_ps(equal);
+        if lanes != 0 {
+            return eight[lanes.trailing_zeros() as usize & 7];
+        }
+    }
+    0.0
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rounded(x: &[f32; 8], iscale: __m256) -> __m256i {
+    _mm256_cvtps_epi32(_mm256_mul_ps(iscale, load(x)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn codes(x: &[f32; QK_K], iscale: f32, block: &mut BlockQ8_K) {
+    let iscale = _mm256_set1_ps(iscale);
+    // The two packing steps work in 128-bit halves; this puts the eight groups of four back in order.
+    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    let (ones8, ones16) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
+    let (x, _) = x.as_chunks::<32>();
+    let (qs, _) = block.qs.as_chunks_mut::<32>();
+    let (sums, _) = block.bsums.as_chunks_mut::<2>();
+    for ((x, qs), sums) in x.iter().zip(qs).zip(sums) {
+        let (x, _) = x.as_chunks::<8>();
+        let low = _mm256_packs_epi32(rounded(&x[0], iscale), rounded(&x[1], iscale));
+        let high = _mm256_packs_epi32(rounded(&x[2], iscale), rounded(&x[3], iscale));
+        let bytes = _mm256_packs_epi16(low, high);
+        let bytes = _mm256_permutevar8x32_epi32(bytes, order);
+        // SAFETY: 32 bytes can be written.
+        unsafe { _mm256_storeu_si256(qs.as_mut_ptr().cast(), bytes) };
+        // Sums of two, then of four; each half holds the four quarters of one sum.
+        let fours = _mm256_madd_epi16(_mm256_maddubs_epi16(ones8, bytes), ones16);
+        let eights = _mm256_add_epi32(fours, _mm256_shuffle_epi32::<0b01_00_11_10>(fours));
+        let sixteens = _mm256_add_epi32(eights, _mm256_shuffle_epi32::<0b10_11_00_01>(eights));
+        let low = _mm_cvtsi128_si32(_mm256_castsi256_si128(sixteens));
+        let high = _mm_cvtsi128_si32(_mm256_extracti128_si256::<1>(sixteens));
+        *sums = [I16Le::new(low as i16), I16Le::new(high as i16)];
+    }
+}

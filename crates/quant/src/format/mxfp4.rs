@@ -1,0 +1,66 @@
+//! MXFP4: 32 numbers of 4 bits, floating-point themselves, and one exponent. The format of the OCP microscaling specification.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Block, all_finite, peak};
+use crate::GgmlType;
+
+/// x = 2^(e - 128) DOUBLED[q].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct BlockMXFP4 {
+    /// Exponent with bias 127. 255 is reserved: no finite block has it.
+    pub e: u8,
+    /// Numbers 0..16 in the low halves of the bytes, 16..32 in the high ones.
+    pub qs: [u8; 16],
+}
+
+const _: () = assert!(size_of::<BlockMXFP4>() == GgmlType::MXFP4.block_bytes());
+
+/// Twice the number of each code (sign, two exponent bits, one mantissa bit): doubled, all are whole.
+pub const DOUBLED: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
+/// The exponent of a block that is not finite. ggml computes with it as if it were one more power of two; the code 7 (12)
+/// then overflows.
+pub const RESERVED: u8 = 255;
+
+impl Block for BlockMXFP4 {
+    const TYPE: GgmlType = GgmlType::MXFP4;
+    type Values = [f32; 32];
+
+    fn dequantise(&self, out: &mut [f32; 32]) {
+        let d = half_of_power(self.e);
+        for (i, q) in self.qs.iter().enumerate() {
+            out[i] = f32::from(DOUBLED[usize::from(q & 15)]) * d;
+            out[i + 16] = f32::from(DOUBLED[usize::from(q >> 4)]) * d;
+        }
+    }
+
+    /// The exponent is that of the largest magnitude, less the 2 of the largest code. The logarithm is the C library's, as
+    /// in ggml: just below a power of two it may round up to it.
+    fn quantise(x: &[f32; 32]) -> Self {
+        if !all_finite(x) {
+            return Self { e: RESERVED, qs: [0x77; 16] };
+        }
+        let largest = peak(x).abs();
+        let e = if largest > 0.0 { (largest.log2().floor() + 125.0) as u8 } else { 0 };
+        let d = half_of_power(e);
+        Self { e, qs: std::array::from_fn(|i| nearest_code(x[i], d) | nearest_code(x[i + 16], d) << 4) }
+    }
+}
+
+/// 2^(e - 128): half of what the exponent stands for, since the codes are doubled.
+fn half_of_power(e: u8) -> f32 {
+    f32::from_bits(match e {
+        0 => 0x0020_0000,
+        1 => 0x0040_0000,
+        _ => (u32::from(e) - 1) << 23,
+    })
+}
+
+/// The code whose number is nearest to `x`; the first of several.
+fn nearest_code(x: f32, d: f32) -> u8 {
+    let error = |code: usize| (f32::from(DOUBLED[code]) * d - x).abs();
+    let nearest = (1..16).fold(0, |nearest, code| if error(code) < error(nearest) { code } else { nearest });
+    nearest as u8
+}

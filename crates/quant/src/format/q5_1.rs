@@ -1,0 +1,46 @@
+//! Q5_1: 32 numbers of 5 bits, a scale and a minimum.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Block, all_finite, extremes, inverse, le::F16Le, q5_0};
+use crate::GgmlType;
+
+/// x = d q + m.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct BlockQ5_1 {
+    /// Scale.
+    pub d: F16Le,
+    /// Minimum.
+    pub m: F16Le,
+    /// Bit i, counted from the lowest of the first byte, is bit 4 of number i.
+    pub qh: [u8; 4],
+    /// Bits 0..4: numbers 0..16 in the low halves of the bytes, 16..32 in the high ones.
+    pub qs: [u8; 16],
+}
+
+const _: () = assert!(size_of::<BlockQ5_1>() == GgmlType::Q5_1.block_bytes());
+
+impl Block for BlockQ5_1 {
+    const TYPE: GgmlType = GgmlType::Q5_1;
+    type Values = [f32; 32];
+
+    fn dequantise(&self, out: &mut [f32; 32]) {
+        let (d, m) = (self.d.to_f32(), self.m.to_f32());
+        let codes = q5_0::unpack(&self.qh, &self.qs);
+        for (out, q) in out.iter_mut().zip(codes) {
+            *out = f32::from(q) * d + m;
+        }
+    }
+
+    fn quantise(x: &[f32; 32]) -> Self {
+        if !all_finite(x) {
+            return Self { d: F16Le::NAN, m: F16Le::NAN, qh: [0; 4], qs: [0; 16] };
+        }
+        let (min, max) = extremes(x);
+        let d = (max - min) / 31.0;
+        let id = inverse(d);
+        let (qh, qs) = q5_0::pack(&x.map(|x| (((x - min) * id + 0.5) as u8).min(31)));
+        Self { d: F16Le::from_f32(d), m: F16Le::from_f32(min), qh, qs }
+    }
+}

@@ -1,0 +1,86 @@
+//! Q6_K: 256 numbers of 6 bits in sixteen sub-blocks, each with a scale of 8 bits.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Block, all_finite, le::F16Le, peak};
+use crate::{
+    GgmlType, QK_K,
+    search::{NEGLIGIBLE, nearest, sweep},
+};
+
+/// x = d scale[j] (q - 32) in sub-block j of 16 numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct BlockQ6_K {
+    /// 64 bytes for each 128 numbers. Of these, numbers l < 64 have their low four bits in the low half of byte l, numbers
+    /// l + 64 in the high half.
+    pub ql: [u8; QK_K / 2],
+    /// 32 bytes for each 128 numbers: number l + 32 k of them has its upper two bits at bit 2 k of byte l.
+    pub qh: [u8; QK_K / 4],
+    /// Scales of the sub-blocks.
+    pub scales: [i8; QK_K / 16],
+    /// Scale of the scales.
+    pub d: F16Le,
+}
+
+const _: () = assert!(size_of::<BlockQ6_K>() == GgmlType::Q6_K.block_bytes());
+
+impl Block for BlockQ6_K {
+    const TYPE: GgmlType = GgmlType::Q6_K;
+    type Values = [f32; QK_K];
+
+    fn dequantise(&self, out: &mut [f32; QK_K]) {
+        let d = self.d.to_f32();
+        for (j, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let scale = d * f32::from(self.scales[j]);
+            for (l, out) in out.iter_mut().enumerate() {
+                *out = scale * f32::from(code(&self.ql, &self.qh, 16 * j + l) as i8 - 32);
+            }
+        }
+    }
+
+    fn quantise(x: &[f32; QK_K]) -> Self {
+        let mut block = Self { ql: [0; QK_K / 2], qh: [0; QK_K / 4], scales: [0; QK_K / 16], d: F16Le::from_f32(0.0) };
+        if !all_finite(x) {
+            return Self { d: F16Le::NAN, ..block };
+        }
+        let (blocks, _) = x.as_chunks::<16>();
+        let mut codes = [0; QK_K];
+        let mut wanted = [0.0; 16];
+        for j in 0..16 {
+            let (scale, found) = sweep(&blocks[j], 32);
+            wanted[j] = scale;
+            codes[16 * j..][..16].copy_from_slice(&found);
+        }
+        let peak = peak(&wanted);
+        if peak.abs() < NEGLIGIBLE {
+            return block;
+        }
+        let iscale = -128.0 / peak;
+        block.d = F16Le::from_f32(1.0 / iscale);
+        block.scales = wanted.map(|wanted| nearest(iscale * wanted).min(127) as i8);
+        for (j, x) in blocks.iter().enumerate() {
+            let scale = block.d.to_f32() * f32::from(block.scales[j]);
+            if scale == 0.0 {
+                continue;
+            }
+            for (code, x) in codes[16 * j..].iter_mut().zip(x) {
+                *code = (nearest(x / scale).clamp(-32, 31) + 32) as u8;
+            }
+        }
+        for (i, code) in codes.into_iter().enumerate() {
+            let (half, l) = (i / 128, i % 128);
+            block.ql[64 * half + l % 64] |= (code & 15) << (l / 64 * 4);
+            block.qh[32 * half + l % 32] |= (code >> 4) << (l / 32 * 2);
+        }
+        block
+    }
+}
+
+/// The 6-bit code of number `i`.
+fn code(ql: &[u8; QK_K / 2], qh: &[u8; QK_K / 4], i: usize) -> u8 {
+    let (half, l) = (i / 128, i % 128);
+    let low = (ql[64 * half + l % 64] >> (l / 64 * 4)) & 15;
+    let high = (qh[32 * half + l % 32] >> (l / 32 * 2)) & 3;
+    low | high << 4
+}

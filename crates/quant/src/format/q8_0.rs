@@ -1,0 +1,45 @@
+//! Q8_0: 32 numbers of 8 bits and one scale.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Block, all_finite, inverse, le::F16Le, peak};
+use crate::GgmlType;
+
+/// x = d q.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct BlockQ8_0 {
+    /// Scale.
+    pub d: F16Le,
+    /// The numbers, in order.
+    pub qs: [i8; 32],
+}
+
+const _: () = assert!(size_of::<BlockQ8_0>() == GgmlType::Q8_0.block_bytes());
+
+impl Block for BlockQ8_0 {
+    const TYPE: GgmlType = GgmlType::Q8_0;
+    type Values = [f32; 32];
+
+    fn dequantise(&self, out: &mut [f32; 32]) {
+        let d = self.d.to_f32();
+        for (out, q) in out.iter_mut().zip(self.qs) {
+            *out = f32::from(q) * d;
+        }
+    }
+
+    fn quantise(x: &[f32; 32]) -> Self {
+        if !all_finite(x) {
+            return Self { d: F16Le::NAN, qs: [0; 32] };
+        }
+        let (d, qs) = codes(x);
+        Self { d: F16Le::from_f32(d), qs }
+    }
+}
+
+/// Scale and codes: the largest magnitude becomes 127, halves are rounded away from 0.
+pub(super) fn codes(x: &[f32; 32]) -> (f32, [i8; 32]) {
+    let d = peak(x).abs() / 127.0;
+    let id = inverse(d);
+    (d, x.map(|x| (x * id).round() as i8))
+}

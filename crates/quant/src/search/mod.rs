@@ -1,0 +1,34 @@
+//! How the K-quants find the scale of a sub-block: they try several and keep the one with the smallest weighted error.
+//!
+//! Three searches, learnt from `make_qkx2_quants`, `make_qx_quants` and `make_q3_quants` of ggml-org/llama.cpp
+//! (`ggml-quants.c`). Each sum is formed in that order, in f32, so that the choice falls on the same scale.
+
+mod affine;
+mod symmetric;
+
+pub(crate) use affine::{Affine, Error};
+pub(crate) use symmetric::{descend, sweep};
+
+/// Below this a sub-block counts as zero.
+pub(crate) const NEGLIGIBLE: f32 = 1e-15;
+
+/// The nearest whole number, ties to even, for |x| below 2^22: adding 1.5 · 2^23 leaves it in the low bits of the mantissa.
+/// Beyond that, and for NaN, the bits are some number or other.
+pub(crate) fn nearest(x: f32) -> i32 {
+    const SHIFT: f32 = 12_582_912.0;
+    ((x + SHIFT).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_is_ties_to_even() {
+        for (x, rounded) in [(0.5, 0), (1.5, 2), (2.5, 2), (-0.5, 0), (-1.5, -2), (126.5, 126), (-127.4, -127)] {
+            assert_eq!(nearest(x), rounded, "{x}");
+        }
+        assert_eq!(nearest(4_194_303.0), 4_194_303);
+        assert_eq!(nearest(-4_194_304.0), -4_194_304);
+    }
+}
