@@ -1,0 +1,256 @@
+//! From a path to a model in memory, stage by stage: open and parse, page in, first use.
+//!
+//! `gguf-rs`, `candle`, llama.cpp and the package `gguf` stand beside it in `cargo xtask peers gguf`, not here: `gguf-rs` turns on
+//! `serde_json/arbitrary_precision`, which would change the JSON of every crate that is built with it.
+
+use std::{
+    fs, io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use gguf::{File, Gguf, Options, Value, Writer};
+use machine::{ceiling::Level, kernel::Ran};
+use proof::{
+    bench::{Bench, Ceiling, Subject, Suite},
+    input::Hash,
+};
+use quant::GgmlType;
+use record::Work;
+
+#[global_allocator]
+static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
+
+const TENSORS: usize = 902;
+const TOKENS: usize = 65_536;
+/// Bytes of data of the file that is paged in.
+const DATA_BYTES: u64 = 256 << 20;
+
+fn main() {
+    let directory = tempfile::tempdir().expect("a directory for files");
+    let header = directory.path().join("header.gguf");
+    let large = directory.path().join("large.gguf");
+    proof::bench::main(|suite| {
+        for (op, who) in [("parse", Who::Slice), ("open", Who::Map)] {
+            declare_header(suite, op, who, &header);
+        }
+        for threads in [1, 2] {
+            declare_data(suite, Stage::PageIn, threads, &large);
+            declare_data(suite, Stage::FirstUse, threads, &large);
+        }
+    });
+}
+
+/// A header as large as that of RWKV-7 2.9B: 902 tensors, 65536 tokens. Returns its bytes.
+fn write_header(path: &Path) -> u64 {
+    let mut writer = Writer::new();
+    writer.key("general.architecture", Value::from("rwkv7"));
+    for i in 0..24 {
+        writer.key(format!("rwkv7.number.{i}"), Value::U32(i));
+    }
+    writer.strings("tokenizer.ggml.tokens", &(0..TOKENS).map(|i| format!("token {i:x}")).collect::<Vec<_>>());
+    writer.numbers("tokenizer.ggml.token_type", &[1_i32; TOKENS]);
+    for i in 0..TENSORS {
+        writer.tensor(format!("blk.{}.time_mix_part_{}.weight", i / 28, i % 28), &[256], GgmlType::F32);
+    }
+    let data = |tensor: &gguf::Tensor<'_>, out: &mut dyn io::Write| zeros(tensor.bytes(), out);
+    writer.create(path, data).expect("the file can be written");
+    let file = File::read(path, Options::default()).expect("what was written can be read");
+    file.data_start()
+}
+
+fn zeros(bytes: u64, out: &mut dyn io::Write) -> io::Result<()> {
+    io::copy(&mut io::Read::take(io::repeat(0), bytes), out).map(drop)
+}
+
+fn map(path: &Path) -> File {
+    // SAFETY: nobody else knows the file.
+    unsafe { File::map(path, Options::default()) }.expect("what was written can be mapped")
+}
+
+/// Where a header is read from.
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    /// From bytes that are in memory.
+    Slice,
+    /// From a path.
+    Map,
+}
+
+fn declare_header(suite: &mut Suite, op: &str, who: Who, path: &Path) {
+    // What the header takes, near enough for a declaration; the row's own figure is that of the file.
+    let bytes = 1.2e6;
+    let bench = Bench {
+        group: format!("gguf/{op}/header"),
+        function: format!("tensors{TENSORS}-tokens{TOKENS}/resident/t1"),
+        value: "gguf".to_owned(),
+        tier: 1,
+        work: Work { flops: None, bytes: Some(bytes), elements: Some((TENSORS + TOKENS) as f64) },
+        throughput: None,
+        ceiling: Ceiling::Read { level: Level::L3, threads: 1 },
+    };
+    suite.bench(bench, || Box::new(Header::new(who, path.to_owned())));
+}
+
+struct Header {
+    who: Who,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    header_bytes: u64,
+}
+
+impl Header {
+    fn new(who: Who, path: PathBuf) -> Self {
+        let header_bytes = write_header(&path);
+        let bytes = fs::read(&path).expect("what was written can be read");
+        Self { who, path, bytes, header_bytes }
+    }
+
+    /// Reads the header; of what was found, a hash over names, places and tokens if `look` says so.
+    fn read(&self, look: bool) -> Option<String> {
+        match self.who {
+            Who::Slice => {
+                let file = Gguf::parse(&self.bytes[..]).expect("a good file");
+                look.then(|| contents(&file))
+            }
+            Who::Map => {
+                let file = map(&self.path);
+                look.then(|| contents(&file))
+            }
+        }
+    }
+}
+
+fn contents<B: AsRef<[u8]>>(file: &Gguf<B>) -> String {
+    let mut hash = Hash::default();
+    for tensor in file.tensors() {
+        hash.bytes(tensor.name).bytes(&(tensor.start() - file.data_start()).to_le_bytes());
+    }
+    let tokens = file.metadata().get("tokenizer.ggml.tokens").and_then(|value| value.as_array()).expect("an array");
+    for token in tokens.strings() {
+        hash.bytes(token);
+    }
+    hash.finish()
+}
+
+impl Subject for Header {
+    /// Against what the file was made of.
+    fn prove(&mut self) -> record::Proof {
+        let mut expected = Hash::default();
+        for i in 0..TENSORS {
+            let name = format!("blk.{}.time_mix_part_{}.weight", i / 28, i % 28);
+            expected.bytes(name.as_bytes()).bytes(&(1024 * i as u64).to_le_bytes());
+        }
+        for i in 0..TOKENS {
+            expected.bytes(format!("token {i:x}").as_bytes());
+        }
+        let actual = self.read(true).unwrap_or_default();
+        proof::compare::same_hash(&actual, &expected.finish(), Hash::default().bytes(&self.bytes).finish())
+    }
+
+    fn time(&mut self, iters: u64) -> Duration {
+        let start = Instant::now();
+        for _ in 0..iters {
+            std::hint::black_box(self.read(false));
+        }
+        start.elapsed()
+    }
+
+    fn ran(&self) -> Ran {
+        let path = if self.who == Who::Slice { "slice" } else { "open, mmap, parse" }.to_owned();
+        let (isa, bytes) = ("scalar".to_owned(), self.header_bytes);
+        Ran { kernel: "gguf", isa, path, tile: String::new(), threads: 1, flops: 0, bytes }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    /// All pages of a file in the page cache into the page table.
+    PageIn,
+    /// Reading all data of a freshly mapped file that was paged in.
+    FirstUse,
+}
+
+fn declare_data(suite: &mut Suite, stage: Stage, threads: usize, path: &Path) {
+    let op = if stage == Stage::PageIn { "page-in" } else { "first-use" };
+    let bench = Bench {
+        group: format!("gguf/{op}/i8"),
+        function: format!("b{DATA_BYTES}-cached/streamed/t{threads}"),
+        value: "gguf".to_owned(),
+        tier: 2,
+        work: Work { flops: None, bytes: Some(DATA_BYTES as f64), elements: None },
+        throughput: None,
+        ceiling: Ceiling::Read { level: Level::Memory, threads },
+    };
+    suite.bench(bench, || Box::new(Data::new(stage, threads, path.to_owned())));
+}
+
+/// A file of 256 MiB, more than any cache, that lies in the page cache.
+struct Data {
+    stage: Stage,
+    threads: NonZeroUsize,
+    path: PathBuf,
+    by: &'static str,
+}
+
+impl Data {
+    fn new(stage: Stage, threads: usize, path: PathBuf) -> Self {
+        let mut writer = Writer::new();
+        writer.tensor("data", &[DATA_BYTES], GgmlType::I8);
+        if !path.exists() {
+            writer.create(&path, |tensor, out| zeros(tensor.bytes(), out)).expect("the file can be written");
+        }
+        Self { stage, threads: NonZeroUsize::new(threads).expect("at least one"), path, by: "" }
+    }
+
+    /// The timed stage of one fresh mapping.
+    fn stage(&mut self) -> Duration {
+        let file = map(&self.path);
+        let begin = Instant::now();
+        let paged = file.page_in(self.threads).expect("the file is there");
+        self.by = paged.by;
+        let paged_in = begin.elapsed();
+        if self.stage == Stage::PageIn {
+            return paged_in;
+        }
+        let begin = Instant::now();
+        assert_eq!(self.sum(&file), 0, "the file is all zeros");
+        begin.elapsed()
+    }
+
+    /// Reads every word of the data, each thread its share.
+    fn sum(&self, file: &File) -> u64 {
+        let tensor = file.tensor("data").expect("it was written");
+        let data = file.data(&tensor).expect("it is of this file");
+        std::thread::scope(|scope| {
+            let shares = data.chunks(data.len().div_ceil(self.threads.get()));
+            let work =
+                |share: &[u8]| share.as_chunks::<8>().0.iter().fold(0, |sum, word| sum | u64::from_ne_bytes(*word));
+            let threads: Vec<_> = shares.map(|share| scope.spawn(move || work(share))).collect();
+            threads.into_iter().fold(0, |sum, thread| sum | thread.join().expect("no panic"))
+        })
+    }
+}
+
+impl Subject for Data {
+    /// The pages are in memory, and the data are what was written.
+    fn prove(&mut self) -> record::Proof {
+        self.stage();
+        let file = map(&self.path);
+        let residency = file.residency().map_or_else(|error| error.to_string(), |r| format!("{:.3}", r.share()));
+        let actual = format!("resident {residency}, {} zeros", if self.sum(&file) == 0 { DATA_BYTES } else { 0 });
+        let expected = format!("resident 1.000, {DATA_BYTES} zeros");
+        proof::compare::same_hash(&actual, &expected, Hash::default().bytes(&DATA_BYTES.to_le_bytes()).finish())
+    }
+
+    fn time(&mut self, iters: u64) -> Duration {
+        (0..iters).map(|_| self.stage()).sum()
+    }
+
+    fn ran(&self) -> Ran {
+        let path = format!("{}, page cache warm", self.by);
+        let (isa, threads) = ("scalar".to_owned(), self.threads.get());
+        Ran { kernel: "gguf", isa, path, tile: String::new(), threads, flops: 0, bytes: DATA_BYTES }
+    }
+}

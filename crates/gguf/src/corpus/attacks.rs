@@ -1,0 +1,62 @@
+//! The shapes of known attacks on readers of GGUF: sizes that wrap, allocations that follow a declared length, data that are
+//! not there.
+
+use super::{
+    Case,
+    raw::{Raw, array_pair, info, pair},
+    refused,
+};
+
+const F32: i32 = 0;
+const I8: i32 = 24;
+
+pub(super) fn cases() -> Vec<Case> {
+    let shaped = |dims: &[i64]| Raw::of_infos(vec![info("t", dims, F32, 0)], 64);
+    let text = |length: u64| Raw::of_pairs(vec![pair("k", 8, &[&length.to_le_bytes()[..], &[b'x'; 64]].concat())]);
+    let tensors = |n: i64| Raw { n_tensors: Some(n), data_bytes: 64, ..Raw::default() }.bytes();
+    let keys = |n: i64| Raw { n_keys: Some(n), data_bytes: 64, ..Raw::default() }.bytes();
+    let strings = |n: u64| Raw::of_pairs(vec![array_pair(8, n, &[0; 64])]);
+    vec![
+        // The product of dimensions wraps to a small number, or to 0.
+        refused("cve-2024-21802-product-wraps-to-0", "Elements", shaped(&[1 << 32, 1 << 32])),
+        refused("cve-2024-21802-product-wraps-to-4", "Elements", shaped(&[(1 << 62) + 1, 4])),
+        refused("cve-2024-21802-product-wraps-late", "Elements", shaped(&[1 << 21, 1 << 21, 1 << 21, 2])),
+        // Space for the elements of an array is taken before they are read.
+        refused("cve-2024-21825-strings-2-60", "ArrayLength", strings(1 << 60)),
+        refused("cve-2024-21825-strings-2-30", "Truncated", strings(1 << 30)),
+        refused("cve-2024-21825-strings-times-16-wraps", "ArrayLength", strings((1 << 60) + 1)),
+        // Space for the tensor table: the count times the size of an entry wraps.
+        refused("cve-2024-21836-tensors-2-61", "Count", tensors(1 << 61)),
+        refused("cve-2024-21836-tensors-2-40", "Count", tensors(1 << 40)),
+        refused("cve-2024-21836-tensors-2-58-and-1", "Count", tensors((1 << 58) + 1)),
+        // Length plus one for a NUL is 0.
+        refused("cve-2024-23496-string-max", "StringLength", text(u64::MAX)),
+        refused("cve-2024-23496-string-max-less-1", "StringLength", text(u64::MAX - 1)),
+        refused("cve-2024-23496-string-2-40", "StringLength", text(1 << 40)),
+        // Space for the pairs.
+        refused("cve-2024-23605-keys-2-60", "Count", keys(1 << 60)),
+        refused("cve-2024-23605-keys-2-32", "Count", keys(1 << 32)),
+        // The sizes of all tensors together wrap to little more than the file.
+        refused("cve-2025-53630-sum-wraps", "Size", summing(&[1 << 62, 1 << 62, 1 << 62, 1 << 62, 64])),
+        refused("cve-2025-53630-sum-wraps-by-padding", "Size", summing(&[i64::MAX - 1, i64::MAX - 1, 64])),
+        // The sum just fits 64 bits, and wraps when the size of the table is added.
+        refused("cve-2026-27940-sum-just-fits", "DataBounds", summing(&[1 << 62, 1 << 62, 1 << 62, (1 << 62) - 4096])),
+        // A size in bytes of exabytes, with a file of almost none.
+        refused("cve-2026-33298-exabytes", "DataBounds", shaped(&[1 << 20, 1 << 20, 1 << 20])),
+        refused("cve-2026-33298-bytes-wrap", "Size", shaped(&[1 << 20, 1 << 20, 1 << 20, 4])),
+        // A shape larger than the file: what lies behind it in memory would be read.
+        refused("cve-2026-7482-shape-larger-than-the-file", "DataBounds", shaped(&[1 << 20])),
+        refused("cve-2026-7482-one-number-more", "DataBounds", shaped(&[17])),
+    ]
+}
+
+/// Tensors of so many bytes, each declared at the padded end of the one before; 64 bytes of data.
+fn summing(sizes: &[i64]) -> Vec<u8> {
+    let mut offset = 0_u64;
+    let mut infos = Vec::new();
+    for (i, &size) in sizes.iter().enumerate() {
+        infos.push(info(&format!("t{i}"), &[size], I8, offset));
+        offset = offset.wrapping_add((size as u64).next_multiple_of(32));
+    }
+    Raw::of_infos(infos, 64)
+}

@@ -1,0 +1,150 @@
+//! A place in a file's bytes from which every read is checked.
+
+use crate::{Endian, Error, Field};
+
+/// Longest string, in bytes: llama.cpp's limit.
+const MOST_STRING_BYTES: u64 = 1 << 30;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    endian: Endian,
+}
+
+impl<'a> Cursor<'a> {
+    /// The place `at`, or the end if there are not so many bytes.
+    pub(crate) fn new(bytes: &'a [u8], at: usize, endian: Endian) -> Self {
+        Self { bytes, at: at.min(bytes.len()), endian }
+    }
+
+    /// The same bytes at another place.
+    pub(crate) fn moved_to(self, offset: u64) -> Self {
+        Self::new(self.bytes, usize::try_from(offset).unwrap_or(usize::MAX), self.endian)
+    }
+
+    pub(crate) fn with_endian(self, endian: Endian) -> Self {
+        Self { endian, ..self }
+    }
+
+    pub(crate) fn endian(&self) -> Endian {
+        self.endian
+    }
+
+    /// Bytes before this place.
+    pub(crate) fn offset(&self) -> u64 {
+        self.at as u64
+    }
+
+    /// Bytes behind this place.
+    pub(crate) fn remaining(&self) -> u64 {
+        (self.bytes.len() - self.at) as u64
+    }
+
+    /// The next `need` bytes.
+    pub(crate) fn take(&mut self, need: u64, field: Field) -> Result<&'a [u8], Error> {
+        let rest = &self.bytes[self.at..];
+        match usize::try_from(need).ok().and_then(|need| rest.get(..need)) {
+            Some(taken) => {
+                self.at += taken.len();
+                Ok(taken)
+            }
+            None => Err(Error::Truncated { offset: self.offset(), field, got: self.remaining(), need }),
+        }
+    }
+
+    fn array<const N: usize>(&mut self, field: Field) -> Result<[u8; N], Error> {
+        let Some(&array) = self.bytes[self.at..].first_chunk::<N>() else {
+            return Err(Error::Truncated { offset: self.offset(), field, got: self.remaining(), need: N as u64 });
+        };
+        self.at += N;
+        Ok(array)
+    }
+
+    pub(crate) fn u8(&mut self, field: Field) -> Result<u8, Error> {
+        Ok(self.array::<1>(field)?[0])
+    }
+
+    pub(crate) fn u16(&mut self, field: Field) -> Result<u16, Error> {
+        let bytes = self.array(field)?;
+        Ok(match self.endian {
+            Endian::Little => u16::from_le_bytes(bytes),
+            Endian::Big => u16::from_be_bytes(bytes),
+        })
+    }
+
+    pub(crate) fn u32(&mut self, field: Field) -> Result<u32, Error> {
+        let bytes = self.array(field)?;
+        Ok(match self.endian {
+            Endian::Little => u32::from_le_bytes(bytes),
+            Endian::Big => u32::from_be_bytes(bytes),
+        })
+    }
+
+    pub(crate) fn u64(&mut self, field: Field) -> Result<u64, Error> {
+        let bytes = self.array(field)?;
+        Ok(match self.endian {
+            Endian::Little => u64::from_le_bytes(bytes),
+            Endian::Big => u64::from_be_bytes(bytes),
+        })
+    }
+
+    /// A string: its length, then so many bytes.
+    pub(crate) fn string(&mut self, field: Field) -> Result<&'a [u8], Error> {
+        let offset = self.offset();
+        let got = self.u64(field)?;
+        if got > MOST_STRING_BYTES {
+            return Err(Error::StringLength { offset, field, got, most: MOST_STRING_BYTES });
+        }
+        self.take(got, field)
+    }
+
+    /// A number of entries, none of which takes fewer than `smallest` bytes: not more than the rest can hold.
+    pub(crate) fn count(&mut self, smallest: u64, field: Field) -> Result<usize, Error> {
+        let offset = self.offset();
+        let got = self.u64(field)? as i64;
+        let most = self.remaining() / smallest;
+        match u64::try_from(got).ok().filter(|&count| count <= most).and_then(|count| u32::try_from(count).ok()) {
+            Some(count) => Ok(count as usize),
+            None => Err(Error::Count { offset, field, got, most }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_stop_at_the_end_and_say_where() {
+        let bytes = [1, 0, 0, 0, 2, 0, 0];
+        let mut cursor = Cursor::new(&bytes, 0, Endian::Little);
+        assert_eq!(cursor.u32(Field::Version), Ok(1));
+        let error = Error::Truncated { offset: 4, field: Field::Value, got: 3, need: 4 };
+        assert_eq!(cursor.u32(Field::Value), Err(error));
+        assert_eq!(cursor.u16(Field::Value), Ok(2));
+        assert_eq!(cursor.take(u64::MAX, Field::Value).map(<[u8]>::len).ok(), None);
+        assert_eq!((cursor.offset(), cursor.remaining()), (6, 1));
+    }
+
+    #[test]
+    fn strings_and_counts_are_bounded_by_what_is_left() {
+        let bytes = [&3_u64.to_le_bytes()[..], b"abc", &(1_u64 << 30).wrapping_add(1).to_le_bytes()].concat();
+        let mut cursor = Cursor::new(&bytes, 0, Endian::Little);
+        assert_eq!(cursor.string(Field::Key), Ok(&b"abc"[..]));
+        let most = 1 << 30;
+        let error = Error::StringLength { offset: 11, field: Field::Key, got: most + 1, most };
+        assert_eq!(cursor.string(Field::Key), Err(error));
+        let bytes = [(-1_i64).to_le_bytes(), 1_i64.to_le_bytes()].concat();
+        let mut cursor = Cursor::new(&bytes, 0, Endian::Little);
+        let error = Error::Count { offset: 0, field: Field::KeyCount, got: -1, most: 0 };
+        assert_eq!(cursor.count(14, Field::KeyCount), Err(error));
+        assert_eq!(Cursor::new(&bytes, 99, Endian::Big).remaining(), 0);
+    }
+
+    #[test]
+    fn the_other_byte_order() {
+        let bytes = [0, 0, 0, 3];
+        assert_eq!(Cursor::new(&bytes, 0, Endian::Big).u32(Field::Version), Ok(3));
+    }
+}

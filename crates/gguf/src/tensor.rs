@@ -1,0 +1,132 @@
+//! The entries of the tensor table.
+
+use quant::GgmlType;
+
+use crate::{Error, Field, cursor::Cursor};
+
+/// Longest name, in bytes: one less than llama.cpp's buffer, which ends with a NUL.
+const MOST_NAME_BYTES: u64 = 63;
+const MOST_DIMENSIONS: u32 = 4;
+
+/// Fewest bytes of an entry: an empty name and no dimension, 8 + 4 + 4 + 8.
+pub(crate) const SMALLEST_ENTRY: u64 = 24;
+
+/// A tensor: what its entry says, and where its data lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tensor<'a> {
+    /// Its name, as bytes: files may hold what is not UTF-8.
+    pub name: &'a [u8],
+    /// Type of its elements.
+    pub ty: GgmlType,
+    dims: [u64; 4],
+    n_dims: u32,
+    start: u64,
+    bytes: u64,
+}
+
+impl<'a> Tensor<'a> {
+    /// The dimensions as the file gives them, none to four. The first one is contiguous: numbers of a row, the inputs of a
+    /// matrix. Those that are not given are 1.
+    pub fn dims(&self) -> &[u64] {
+        &self.dims[..self.n_dims as usize]
+    }
+
+    /// All four dimensions.
+    pub fn ne(&self) -> [u64; 4] {
+        self.dims
+    }
+
+    /// Number of elements. It does not overflow: that was checked.
+    pub fn elements(&self) -> u64 {
+        if self.dims.contains(&0) { 0 } else { self.dims.iter().product() }
+    }
+
+    /// Where the data begin in the file, in bytes.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Bytes of the data, without padding.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The name as text, what is not UTF-8 replaced.
+    pub fn name_lossy(&self) -> String {
+        String::from_utf8_lossy(self.name).into_owned()
+    }
+
+    pub(crate) fn placed(self, start: u64) -> Self {
+        Self { start, ..self }
+    }
+
+    /// Reads an entry, with the offset of its data in the data section, and moves behind it.
+    pub(crate) fn read(cursor: &mut Cursor<'a>) -> Result<(Self, u64), Error> {
+        let entry = cursor.offset();
+        let name = cursor.string(Field::TensorName)?;
+        if name.len() as u64 > MOST_NAME_BYTES {
+            return Err(Error::NameLength { offset: entry, got: name.len() as u64, most: MOST_NAME_BYTES });
+        }
+        let (dims, n_dims) = dimensions(cursor)?;
+        let elements = elements(dims).ok_or(Error::Elements { offset: entry, dims })?;
+        let offset = cursor.offset();
+        let id = cursor.u32(Field::TensorType)?;
+        let ty = GgmlType::from_id(id).map_err(|_| Error::TensorType { offset, got: id as i32 })?;
+        let need = ty.block_len() as u64;
+        if !dims[0].is_multiple_of(need) {
+            return Err(Error::RowLength { offset: entry, ty, got: dims[0], need });
+        }
+        let bytes = (elements / need).checked_mul(ty.block_bytes() as u64).ok_or(Error::Size { offset: entry })?;
+        let data = cursor.u64(Field::TensorOffset)?;
+        Ok((Self { name, ty, dims, n_dims, start: 0, bytes }, data))
+    }
+}
+
+fn dimensions(cursor: &mut Cursor<'_>) -> Result<([u64; 4], u32), Error> {
+    let offset = cursor.offset();
+    let got = cursor.u32(Field::DimensionCount)?;
+    if got > MOST_DIMENSIONS {
+        return Err(Error::Dimensions { offset, got, most: MOST_DIMENSIONS });
+    }
+    let mut dims = [1; 4];
+    for dim in &mut dims[..got as usize] {
+        let offset = cursor.offset();
+        let got = cursor.u64(Field::Dimension)? as i64;
+        *dim = u64::try_from(got).map_err(|_| Error::NegativeDimension { offset, got })?;
+    }
+    Ok((dims, got))
+}
+
+/// The product, if llama.cpp counts that far: it wants each factor below 2^63 divided by the others, rounded down. A tensor with
+/// a dimension of 0 has no elements, whatever the other dimensions.
+fn elements(dims: [u64; 4]) -> Option<u64> {
+    const MOST: u64 = i64::MAX as u64;
+    if dims.contains(&0) {
+        return Some(0);
+    }
+    let mut product = dims[0];
+    for dim in &dims[1..] {
+        if MOST / dim <= product {
+            return None;
+        }
+        product *= dim;
+    }
+    Some(product)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_counted_to_the_limit() {
+        let most = i64::MAX as u64;
+        assert_eq!(elements([2, 3, 5, 7]), Some(210));
+        assert_eq!(elements([most - 1, 1, 1, 1]), Some(most - 1));
+        assert_eq!(elements([most, 1, 1, 1]), None);
+        assert_eq!(elements([1 << 32, 1 << 32, 1, 1]), None);
+        assert_eq!(elements([1 << 31, 1 << 31, 1, 1]), Some(1 << 62));
+        assert_eq!(elements([1 << 31, 1 << 31, 2, 1]), None);
+        assert_eq!(elements([1 << 62, 1 << 62, 1 << 62, 0]), Some(0));
+    }
+}

@@ -1,0 +1,7 @@
+//! The reader and the writer against the corpus, against each other, and against files that change.
+
+mod corpus;
+mod disk;
+mod round_trip;
+mod split;
+mod views;

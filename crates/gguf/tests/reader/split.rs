@@ -1,0 +1,104 @@
+//! Models in several files.
+
+use std::{fs, path::Path};
+
+use gguf::{
+    File, Options, Split, Value, Writer,
+    split::{SplitError, part_path},
+    writer::WriteError,
+};
+use quant::GgmlType;
+
+fn open(path: &Path) -> Result<Split, SplitError> {
+    Split::open(path, |path| File::read(path, Options::default()))
+}
+
+/// Five tensors in parts of two; tensor i holds i.
+fn writer() -> Writer {
+    let mut writer = Writer::new();
+    writer.key("general.name", Value::from("five")).key("general.alignment", Value::U32(64));
+    for i in 0..5 {
+        writer.tensor(format!("t{i}"), &[3], GgmlType::I8);
+    }
+    writer
+}
+
+fn data(tensor: &gguf::Tensor<'_>, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    out.write_all(&[tensor.name[1] - b'0'; 3])
+}
+
+#[test]
+fn parts_are_one_model() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = writer().create_split(&directory.path().join("m"), 2, data).unwrap();
+    assert_eq!(paths.len(), 3);
+    assert!(paths[2].ends_with("m-00003-of-00003.gguf"));
+    let model = open(&paths[0]).unwrap();
+    assert_eq!((model.parts().len(), model.tensors().count()), (3, 5));
+    assert_eq!(model.metadata().get("general.name"), Some(Value::from("five")));
+    for i in 0..5 {
+        let (tensor, data) = model.tensor(&format!("t{i}")).unwrap().unwrap();
+        assert_eq!((tensor.dims(), data), (&[3][..], &[i as u8; 3][..]));
+    }
+    assert!(model.tensor("t5").is_none());
+    assert!(model.parts().iter().all(|part| part.alignment() == 64));
+}
+
+#[test]
+fn a_model_in_one_file_is_a_set_of_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("one.gguf");
+    writer().create(&path, data).unwrap();
+    let model = open(&path).unwrap();
+    assert_eq!((model.parts().len(), model.tensors().count()), (1, 5));
+    assert_eq!(model.tensor("t4").unwrap().unwrap().1, [4; 3]);
+}
+
+#[test]
+fn sets_with_a_fault_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let prefix = directory.path().join("m");
+    let fresh = || writer().create_split(&prefix, 2, data).unwrap();
+    let paths = fresh();
+    assert!(matches!(open(&paths[1]), Err(SplitError::NotFirst { got: 1, .. })));
+
+    fs::copy(&paths[2], &paths[1]).unwrap();
+    assert!(matches!(open(&paths[0]), Err(SplitError::PartNumber { got: 2, need: 1, .. })), "out of order");
+    fs::remove_file(&paths[1]).unwrap();
+    assert!(matches!(open(&paths[0]), Err(SplitError::Open(_))), "missing");
+
+    fresh();
+    let renamed = directory.path().join("other.gguf");
+    fs::copy(&paths[0], &renamed).unwrap();
+    assert!(matches!(open(&renamed), Err(SplitError::Name { count: 3, .. })));
+
+    // A last part with a tensor that is in the first one, and one with none at all.
+    let part = |tensors: &[&str]| {
+        let mut writer = Writer::new();
+        writer.key("split.no", Value::U16(2)).key("split.count", Value::U16(3));
+        for name in tensors {
+            writer.tensor(name, &[3], GgmlType::I8);
+        }
+        writer.create(&part_path(&prefix, 2, 3), data).unwrap();
+    };
+    part(&["t0"]);
+    assert!(matches!(open(&paths[0]), Err(SplitError::DuplicateTensor { first: 0, later: 2, .. })));
+    part(&[]);
+    assert!(matches!(open(&paths[0]), Err(SplitError::TensorCount { got: 4, need: 5 })));
+
+    let mut writer = Writer::new();
+    writer.key("split.count", Value::U32(3)).create(&paths[0], data).unwrap();
+    assert!(matches!(open(&paths[0]), Err(SplitError::Key { key: "split.count", .. })));
+    let mut writer = Writer::new();
+    writer.key("split.count", Value::U16(3)).create(&paths[0], data).unwrap();
+    assert!(matches!(open(&paths[0]), Err(SplitError::Key { key: "split.no", .. })));
+}
+
+#[test]
+fn parts_need_tensors() {
+    let directory = tempfile::tempdir().unwrap();
+    for (writer, per_part) in [(writer(), 0), (Writer::new(), 2)] {
+        let outcome = writer.create_split(&directory.path().join("m"), per_part, data);
+        assert!(matches!(outcome, Err(WriteError::Parts { .. })), "{outcome:?}");
+    }
+}
