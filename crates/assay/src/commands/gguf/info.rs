@@ -1,0 +1,102 @@
+//! `assay gguf info`.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use gguf::{Endian, Split};
+use quant::GgmlType;
+use serde_json::json;
+
+use super::{Reading, model, text};
+use crate::print;
+
+/// Tensors of one type.
+#[derive(Default)]
+struct Share {
+    tensors: u64,
+    elements: u64,
+    bytes: u64,
+}
+
+pub(super) fn run(reading: &Reading) -> Result<()> {
+    let model = model::open(reading)?;
+    let shares = shares(&model);
+    if reading.json { print::json(&as_json(&model, &shares)) } else { print::lines(lines(reading, &model, &shares)) }
+}
+
+fn shares(model: &Split) -> BTreeMap<GgmlType, Share> {
+    let mut shares = BTreeMap::<_, Share>::new();
+    for (_, tensor) in model.tensors() {
+        let share = shares.entry(tensor.ty).or_default();
+        share.tensors += 1;
+        share.elements = share.elements.saturating_add(tensor.elements());
+        share.bytes = share.bytes.saturating_add(tensor.bytes());
+    }
+    shares
+}
+
+fn file_bytes(model: &Split) -> u64 {
+    model.parts().iter().map(|part| part.bytes().len() as u64).sum()
+}
+
+fn order(endian: Endian) -> &'static str {
+    match endian {
+        Endian::Little => "little-endian",
+        Endian::Big => "big-endian",
+    }
+}
+
+fn lines(reading: &Reading, model: &Split, shares: &BTreeMap<GgmlType, Share>) -> Vec<String> {
+    let (first, parts) = (&model.parts()[0], model.parts().len());
+    let elements = shares.values().fold(0_u64, |sum, share| sum.saturating_add(share.elements));
+    let tensors: u64 = shares.values().map(|share| share.tensors).sum();
+    let mut lines = vec![
+        format!(
+            "{}: GGUF version {}, {}, {}{}",
+            reading.file.display(),
+            first.version(),
+            order(first.endian()),
+            text::bytes(file_bytes(model)),
+            if parts > 1 { format!(" in {parts} files") } else { String::new() }
+        ),
+        format!("{tensors} tensors, {} parameters, data aligned to {} bytes", text::count(elements), first.alignment()),
+        String::new(),
+        format!("{:10} {:>8} {:>18} {:>10}", "type", "tensors", "parameters", "size"),
+    ];
+    for (ty, share) in shares {
+        let (elements, bytes) = (text::count(share.elements), text::bytes(share.bytes));
+        lines.push(format!("{ty:10} {:>8} {elements:>18} {bytes:>10}", share.tensors));
+    }
+    lines.push(String::new());
+    for (key, value) in model.metadata().iter() {
+        let key = String::from_utf8_lossy(key);
+        lines.push(format!("{} ({}) = {}", key.escape_debug(), text::type_name(&value), text::value(&value)));
+    }
+    lines
+}
+
+fn as_json(model: &Split, shares: &BTreeMap<GgmlType, Share>) -> serde_json::Value {
+    let first = &model.parts()[0];
+    let types: Vec<_> = shares
+        .iter()
+        .map(|(ty, share)| {
+            json!({ "type": ty.name(), "tensors": share.tensors, "elements": share.elements, "bytes": share.bytes })
+        })
+        .collect();
+    let metadata: Vec<_> = model
+        .metadata()
+        .iter()
+        .map(|(key, value)| {
+            json!({ "key": String::from_utf8_lossy(key), "type": text::type_name(&value), "value": text::json(&value) })
+        })
+        .collect();
+    json!({
+        "version": first.version(),
+        "byte_order": order(first.endian()),
+        "alignment": first.alignment(),
+        "files": model.parts().len(),
+        "file_bytes": file_bytes(model),
+        "types": types,
+        "metadata": metadata,
+    })
+}

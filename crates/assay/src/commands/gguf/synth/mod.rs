@@ -1,0 +1,118 @@
+//! `assay gguf synth`: a model with the names, shapes and types of a real one, and random weights in sane ranges. For speed, load
+//! time and memory; it says nothing sensible.
+
+mod random;
+mod shape;
+mod vocabulary;
+mod weights;
+
+use std::{io, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use gguf::{Value, Writer};
+
+use crate::{commands::gguf::text, print, progress::Progress};
+use shape::{Recipe, Shape, Size};
+use weights::Weights;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    model: Model,
+}
+
+#[derive(Debug, Subcommand)]
+enum Model {
+    /// RWKV-7, as llama.cpp's architecture `rwkv7` has it
+    Rwkv7(Rwkv7),
+}
+
+#[derive(Debug, Args)]
+struct Rwkv7 {
+    /// Size of a published model, or one for tests
+    #[arg(long, default_value = "0.19b")]
+    size: Size,
+    /// Types of the tensors, as files are named after them
+    #[arg(long = "type", default_value = "Q4_K_M")]
+    recipe: Recipe,
+    /// Seed of the weights: the same one gives the same file
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Tokens: as many as the published models have, or the single bytes alone
+    #[arg(long, default_value = "full")]
+    vocabulary: Vocabulary,
+    /// The file to write. It appears whole or not at all
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Vocabulary {
+    /// 65536 tokens
+    Full,
+    /// 257 tokens: the end of a text, and the 256 bytes
+    Bytes,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let Model::Rwkv7(rwkv7) = &arguments.model;
+    let tokens = match rwkv7.vocabulary {
+        Vocabulary::Full => vocabulary::full(),
+        Vocabulary::Bytes => vocabulary::bytes(),
+    };
+    let shape = rwkv7.size.shape(tokens.len() as u64);
+    let mut writer = declare(&shape, rwkv7, &tokens);
+    let tensors = shape.tensors();
+    for tensor in &tensors {
+        writer.tensor(&tensor.name, &tensor.dims, rwkv7.recipe.ty(tensor.role));
+    }
+    let weights = Weights { seed: rwkv7.seed, shape: &shape };
+    let sizes = tensors.iter().map(|tensor| rwkv7.recipe.ty(tensor.role).row_bytes(tensor.elements()));
+    let progress = Progress::bytes("weights", sizes.sum::<Result<usize, _>>()? as u64);
+    let mut next = tensors.iter();
+    let written = writer.create(&rwkv7.out, |declared, out| {
+        let tensor = next.next().ok_or_else(|| io::Error::other("more tensors than were declared"))?;
+        weights.write(tensor, declared.ty, &mut |bytes| {
+            progress.add(bytes.len() as u64);
+            out.write_all(bytes)
+        })
+    });
+    drop(progress);
+    let bytes = written.with_context(|| format!("failed to write {}", rwkv7.out.display()))?;
+    print::lines([format!("{}: {} tensors, {}", rwkv7.out.display(), tensors.len(), text::bytes(bytes))])
+}
+
+/// The keys, as llama.cpp's converter writes them.
+fn declare(shape: &Shape, rwkv7: &Rwkv7, tokens: &[String]) -> Writer {
+    let mut writer = Writer::new();
+    let name = format!("RWKV-7 {}, random weights, seed {}", rwkv7.size, rwkv7.seed);
+    writer.key("general.architecture", Value::from("rwkv7"));
+    writer.key("general.name", Value::from(&*name));
+    writer.key("general.quantization_version", Value::U32(2));
+    writer.key("general.file_type", Value::U32(rwkv7.recipe.file_type()));
+    for (key, value) in [
+        ("context_length", 1 << 20),
+        ("embedding_length", shape.channels),
+        ("block_count", shape.layers),
+        ("feed_forward_length", shape.feed_forward()),
+        ("wkv.head_size", 64),
+        ("attention.decay_lora_rank", shape.decay_rank),
+        ("attention.iclr_lora_rank", shape.iclr_rank),
+        ("attention.value_residual_mix_lora_rank", shape.value_rank),
+        ("attention.gate_lora_rank", shape.gate_rank),
+        ("attention.head_count", 0),
+        ("token_shift_count", 2),
+    ] {
+        writer.key(format!("rwkv7.{key}"), Value::U32(value as u32));
+    }
+    writer.key("rwkv7.attention.layer_norm_epsilon", Value::F32(1e-5));
+    writer.key("tokenizer.ggml.model", Value::from("rwkv"));
+    writer.strings("tokenizer.ggml.tokens", tokens);
+    // Control for the end of a text, normal for all others.
+    let types: Vec<i32> = (0..tokens.len()).map(|i| if i == 0 { 3 } else { 1 }).collect();
+    writer.numbers("tokenizer.ggml.token_type", &types);
+    for key in ["bos", "eos"] {
+        writer.key(format!("tokenizer.ggml.{key}_token_id"), Value::U32(0));
+    }
+    writer
+}

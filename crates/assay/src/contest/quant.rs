@@ -1,0 +1,134 @@
+//! Our side of quantised rows: random blocks to numbers, numbers to blocks.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::rc::Rc;
+
+use ::quant::{GgmlType, Kernel, QuantError};
+use peer::{Case, Contestant, Description, Loaded, Refusal};
+
+pub(super) struct Quant {
+    threads: NonZeroUsize,
+}
+
+impl Quant {
+    pub(super) fn new(threads: NonZeroUsize) -> Self {
+        Self { threads }
+    }
+}
+
+/// What a case asks for: a type, how many numbers, and the direction.
+struct Row {
+    ty: GgmlType,
+    len: usize,
+    is_dequantised: bool,
+}
+
+impl Contestant for Quant {
+    fn describe(&mut self) -> Result<Description, String> {
+        let settings = format!("{} threads, {}", self.threads, Kernel::best().name());
+        Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), settings))
+    }
+
+    fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
+        let Row { ty, len, is_dequantised } = row(case)?;
+        if is_dequantised {
+            let bytes = ty.row_bytes(len).map_err(refused)?;
+            peer::write(
+                &dir.join("blocks"),
+                &words(0xb10c).flat_map(u64::to_le_bytes).take(bytes).collect::<Vec<u8>>(),
+            )?;
+        } else {
+            peer::write(&dir.join("x"), &numbers(len).flat_map(f32::to_le_bytes).collect::<Vec<u8>>())?;
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+        if self.threads.get() != 1 {
+            return Err(Refusal::Unsupported("rows are converted by their caller's threads".to_owned()));
+        }
+        let Row { ty, len, is_dequantised } = row(case)?;
+        let kernel = Kernel::best();
+        let bytes = ty.row_bytes(len).map_err(refused)?;
+        let isa = if is_dequantised { kernel.dequantises(ty) } else { kernel.quantises(ty) };
+        let ran = format!("{ty}, {}", isa.map_or("no kernel", |isa| isa.name()));
+        let mut loaded = if is_dequantised {
+            let blocks = std::fs::read(inputs.join("blocks"))?;
+            let out = Rc::new(RefCell::new(vec![0.0_f32; len]));
+            let shown = out.clone();
+            kernel.dequantise(ty, &blocks, &mut out.borrow_mut()).map_err(refused)?;
+            // The same call succeeded above.
+            let run = move || {
+                let _ = kernel.dequantise(ty, &blocks, &mut out.borrow_mut());
+            };
+            Loaded::new(ran, run, move || shown.borrow().iter().flat_map(|&x| one_nan(x).to_le_bytes()).collect())
+        } else {
+            let x = peer::read_f32(&inputs.join("x"))?;
+            let out = Rc::new(RefCell::new(vec![0_u8; bytes]));
+            let shown = out.clone();
+            kernel.quantise(ty, &x, &mut out.borrow_mut()).map_err(refused)?;
+            let run = move || {
+                let _ = kernel.quantise(ty, &x, &mut out.borrow_mut());
+            };
+            Loaded::new(ran, run, move || shown.borrow().clone())
+        };
+        loaded.bytes = Some((bytes + 4 * len) as f64);
+        Ok(loaded)
+    }
+}
+
+fn row(case: &Case) -> Result<Row, Refusal> {
+    let ty = case.text("type")?.parse::<GgmlType>().map_err(|error| Refusal::Error(error.to_string()))?;
+    let is_dequantised = match case.text("work")? {
+        "dequantise" => true,
+        "quantise" => false,
+        other => return Err(Refusal::Error(format!("case {}: unknown work {other:?}", case.id))),
+    };
+    Ok(Row { ty, len: case.number("n")?, is_dequantised })
+}
+
+fn refused(error: QuantError) -> Refusal {
+    match error {
+        QuantError::Unsupported { .. } => Refusal::Unsupported(error.to_string()),
+        other => Refusal::Error(other.to_string()),
+    }
+}
+
+/// Languages leave the payload of a NaN open; results are compared with this one.
+fn one_nan(x: f32) -> f32 {
+    if x.is_nan() { f32::from_bits(0x7fc0_0000) } else { x }
+}
+
+/// Random words, by splitmix64.
+fn words(seed: u64) -> impl Iterator<Item = u64> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}
+
+/// Close to normal, each 256 of another size from 2^-12 to 2^3, some of them all zero, all equal, or with one large number.
+fn numbers(len: usize) -> impl Iterator<Item = f32> {
+    let mut random = words(0xf10a);
+    let mut scale = 1.0;
+    (0..len).map(move |i| {
+        let bits = random.next().unwrap_or_default();
+        if i % 256 == 0 {
+            scale = 2.0_f32.powi((bits % 16) as i32 - 12);
+        }
+        let sum: i32 = (0..4).map(|k| ((bits >> (16 * k)) & 0xffff) as i32).sum();
+        let normal = (sum - 131_070) as f32 / 37_837.0;
+        match (i / 256) % 61 {
+            17 => 0.0,
+            29 => scale,
+            43 if i % 256 == 100 => 1000.0 * scale,
+            _ => scale * normal,
+        }
+    })
+}
