@@ -40,7 +40,9 @@ impl Contestant for Quant {
                 &words(0xb10c).flat_map(u64::to_le_bytes).take(bytes).collect::<Vec<u8>>(),
             )?;
         } else {
-            peer::write(&dir.join("x"), &numbers(len).flat_map(f32::to_le_bytes).collect::<Vec<u8>>())?;
+            // Of blocks of zeros, a peer may leave some bytes to chance; then the case says `zeros = "none"`.
+            let has_zeros = case.text("zeros").map_or(true, |zeros| zeros != "none");
+            peer::write(&dir.join("x"), &numbers(len, has_zeros).flat_map(f32::to_le_bytes).collect::<Vec<u8>>())?;
         }
         Ok(())
     }
@@ -114,7 +116,7 @@ fn words(seed: u64) -> impl Iterator<Item = u64> {
 }
 
 /// Close to normal, each 256 of another size from 2^-12 to 2^3, some of them all zero, all equal, or with one large number.
-fn numbers(len: usize) -> impl Iterator<Item = f32> {
+fn numbers(len: usize, has_zeros: bool) -> impl Iterator<Item = f32> {
     let mut random = words(0xf10a);
     let mut scale = 1.0;
     (0..len).map(move |i| {
@@ -125,7 +127,7 @@ fn numbers(len: usize) -> impl Iterator<Item = f32> {
         let sum: i32 = (0..4).map(|k| ((bits >> (16 * k)) & 0xffff) as i32).sum();
         let normal = (sum - 131_070) as f32 / 37_837.0;
         match (i / 256) % 61 {
-            17 => 0.0,
+            17 if has_zeros => 0.0,
             29 => scale,
             43 if i % 256 == 100 => 1000.0 * scale,
             _ => scale * normal,
