@@ -35,8 +35,8 @@ impl Block for BlockQ2_K {
         for (j, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             let scale = d * f32::from(self.scales[j] & 15);
             let min = dmin * f32::from(self.scales[j] >> 4);
-            for (l, out) in out.iter_mut().enumerate() {
-                *out = scale * f32::from(two_bits(&self.qs, 16 * j + l)) - min;
+            for (out, q) in out.iter_mut().zip(two_bits(&self.qs, j)) {
+                *out = scale * f32::from(q) - min;
             }
         }
     }
@@ -80,9 +80,10 @@ fn four_bits(wanted: [f32; 16]) -> (F16Le, [u8; 16]) {
     (F16Le::from_f32(largest / 15.0), wanted.map(|x| nearest(per * x) as u8))
 }
 
-/// Two bits of number `i`, in the order of Q2_K and Q3_K.
-pub(super) fn two_bits(qs: &[u8; QK_K / 4], i: usize) -> u8 {
-    (qs[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3
+/// Two bits of each number of sub-block `j`, in the order of Q2_K and Q3_K: those of 16 bytes at one shift.
+pub(super) fn two_bits(qs: &[u8; QK_K / 4], j: usize) -> [u8; 16] {
+    let (bytes, _) = qs.as_chunks::<16>();
+    bytes[j / 8 * 2 + j % 2].map(|byte| (byte >> (j % 8 / 2 * 2)) & 3)
 }
 
 /// Codes below 4, four to a byte, in the order of Q2_K and Q3_K.

@@ -34,12 +34,12 @@ impl Block for BlockQ3_K {
 
     fn dequantise(&self, out: &mut [f32; QK_K]) {
         let d = self.d.to_f32();
+        let (high, _) = self.hmask.as_chunks::<16>();
         for (j, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             let scale = d * f32::from(scale(&self.scales, j));
-            for (l, out) in out.iter_mut().enumerate() {
-                let i = 16 * j + l;
-                let high = (self.hmask[i % 32] >> (i / 32)) & 1;
-                *out = scale * f32::from((two_bits(&self.qs, i) | high << 2) as i8 - 4);
+            let (low, high) = (two_bits(&self.qs, j), high[j % 2]);
+            for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+                *out = scale * f32::from((low | ((high >> (j / 2)) & 1) << 2) as i8 - 4);
             }
         }
     }

@@ -33,8 +33,8 @@ impl Block for BlockQ6_K {
         let d = self.d.to_f32();
         for (j, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             let scale = d * f32::from(self.scales[j]);
-            for (l, out) in out.iter_mut().enumerate() {
-                *out = scale * f32::from(code(&self.ql, &self.qh, 16 * j + l) as i8 - 32);
+            for (out, q) in out.iter_mut().zip(codes(&self.ql, &self.qh, j)) {
+                *out = scale * f32::from(q as i8 - 32);
             }
         }
     }
@@ -77,10 +77,10 @@ impl Block for BlockQ6_K {
     }
 }
 
-/// The 6-bit code of number `i`.
-fn code(ql: &[u8; QK_K / 2], qh: &[u8; QK_K / 4], i: usize) -> u8 {
-    let (half, l) = (i / 128, i % 128);
-    let low = (ql[64 * half + l % 64] >> (l / 64 * 4)) & 15;
-    let high = (qh[32 * half + l % 32] >> (l / 32 * 2)) & 3;
-    low | high << 4
+/// The 6-bit codes of sub-block `j`. Each 128 numbers are four groups of 32, of two sub-blocks each.
+fn codes(ql: &[u8; QK_K / 2], qh: &[u8; QK_K / 4], j: usize) -> [u8; 16] {
+    let (half, group) = (j / 8, j % 8 / 2);
+    let low = ql.as_chunks::<16>().0[4 * half + group % 2 * 2 + j % 2];
+    let high = qh.as_chunks::<16>().0[2 * half + j % 2];
+    std::array::from_fn(|l| (low[l] >> (group / 2 * 4)) & 15 | ((high[l] >> (2 * group)) & 3) << 4)
 }

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod errors;
+mod golden;
 mod layout;
 mod not_finite;
 mod precision;
