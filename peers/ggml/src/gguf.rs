@@ -75,7 +75,8 @@ impl Opened {
         // SAFETY: `i` is the index of a tensor, which the context has under the same name.
         unsafe {
             let name = sys::gguf_get_tensor_name(self.file, i);
-            let mut dims = &(*sys::ggml_get_tensor(self.tensors, name)).ne[..];
+            let ne = (*sys::ggml_get_tensor(self.tensors, name)).ne;
+            let mut dims = &ne[..];
             while let [before @ .., 1] = dims {
                 dims = before;
             }

@@ -61,7 +61,8 @@ fn model(tensors: usize, tokens: usize) -> Writer {
     for i in 0..24 {
         writer.key(format!("rwkv7.number.{i}"), Value::U32(1000 + i));
     }
-    writer.key("rwkv7.attention.layer_norm_epsilon", Value::F32(1e-5));
+    // A power of two: gguf-rs keeps numbers as decimal text, which rounds others.
+    writer.key("rwkv7.attention.layer_norm_epsilon", Value::F32(0.000_976_562_5));
     writer.key("test.bool", Value::Bool(true)).key("test.i64", Value::I64(-5)).key("test.f64", Value::F64(0.1));
     writer.key("test.u8", Value::U8(200)).key("test.i8", Value::I8(-100)).key("test.u16", Value::U16(50_000));
     writer
