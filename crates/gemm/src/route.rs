@@ -1,0 +1,175 @@
+//! Which way a product goes: a function of shape, element types and layout, and of nothing else.
+//!
+//! The ways, and when each is taken, first match first:
+//!
+//! | path | A and B | when |
+//! |---|---|---|
+//! | [`Path::PackedWeights`] | A into panels, B was packed before | B is a [`PackedB`](crate::PackedB) |
+//! | [`Path::Dot`] | as they lie | columns of B are contiguous, and A has one row, or up to 16 and k is long |
+//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one row |
+//! | [`Path::Direct`] | as they lie | few multiply-adds in all, or B has few panels |
+//! | [`Path::PackedA`] | A into panels, B as it lies | rows of B are contiguous, and B is small or A has few panels |
+//! | [`Path::Packed`] | both into panels | else |
+//!
+//! A product that could go one of the first three ways transposed, as C^T = B^T A^T, goes that way; else a product with a
+//! column-major C is transposed, because micro-kernels write rows.
+//!
+//! The thresholds were measured: `cargo run --release -p gemm --example crossover` times every path on both sides of
+//! each, and `crossover.txt` beside this file's crate is what it printed, with the machine it ran on.
+
+use crate::{
+    choice::Path,
+    dot,
+    element::Type,
+    kernel::Shape,
+    micro::MicroKernel,
+    operand::{Input, Output},
+};
+
+/// How a matrix is stored, as far as the choice of a path looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// What its elements are stored as.
+    pub element: Type,
+    /// Whether neighbors in a row are neighbors in memory.
+    pub by_rows: bool,
+    /// Whether neighbors in a column are neighbors in memory.
+    pub by_columns: bool,
+}
+
+impl Stored {
+    /// Row by row.
+    pub const fn rows(element: Type) -> Self {
+        Self { element, by_rows: true, by_columns: false }
+    }
+
+    /// Column by column.
+    pub const fn columns(element: Type) -> Self {
+        Self { element, by_rows: false, by_columns: true }
+    }
+
+    fn t(self) -> Self {
+        Self { by_rows: self.by_columns, by_columns: self.by_rows, ..self }
+    }
+}
+
+impl From<&Input<'_>> for Stored {
+    fn from(x: &Input<'_>) -> Self {
+        Self { element: x.element_type(), by_rows: x.col_stride() == 1, by_columns: x.row_stride() == 1 }
+    }
+}
+
+impl From<&Output<'_>> for Stored {
+    fn from(x: &Output<'_>) -> Self {
+        Self::from(&x.as_input())
+    }
+}
+
+/// What the choice of a path looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) shape: Shape,
+    pub(crate) a: Stored,
+    pub(crate) b: Stored,
+    pub(crate) c: Stored,
+}
+
+/// A path, and whether it computes the transposed product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) path: Path,
+    pub(crate) transposed: bool,
+}
+
+/// From this length of the sums on, adding up the lanes of dot products does not matter.
+const LONG: usize = 128;
+
+/// Up to this many multiply-adds, packing costs more than it saves.
+const FEW_OPERATIONS: usize = 96 * 96 * 96;
+
+/// Up to this many panels of B, each element of A is used so seldom that packing it costs more than it saves.
+const FEW_PANELS_OF_B: usize = 2;
+
+/// Up to this many panels of A, each panel of B is used so seldom that packing it costs more than it saves.
+const FEW_PANELS: usize = 4;
+
+/// A B of up to this many bytes lies in level 2 as it is: a quarter of the smallest there are.
+const SMALL_B_BYTES: usize = 1 << 18;
+
+impl Facts {
+    /// Steps along an axis of one element do not matter.
+    pub(crate) fn new(shape: Shape, [a, b, c]: [Stored; 3]) -> Self {
+        let Shape { m, n, k } = shape;
+        let either = |stored: Stored, rows: usize, cols: usize| Stored {
+            by_rows: stored.by_rows || cols == 1,
+            by_columns: stored.by_columns || rows == 1,
+            ..stored
+        };
+        Self { shape, a: either(a, m, k), b: either(b, k, n), c: either(c, m, n) }
+    }
+
+    /// Matrices without gaps: one row or column is stored both ways.
+    pub(crate) fn dense(shape: Shape, [a, b, c]: [Stored; 3]) -> Self {
+        let Shape { m, n, k } = shape;
+        let either = |stored: Stored, rows: usize, cols: usize| match rows == 1 || cols == 1 {
+            true => Stored { by_rows: true, by_columns: true, ..stored },
+            false => stored,
+        };
+        Self { shape, a: either(a, m, k), b: either(b, k, n), c: either(c, m, n) }
+    }
+
+    /// Of the transposed product.
+    pub(crate) fn t(self) -> Self {
+        let Shape { m, n, k } = self.shape;
+        Self { shape: Shape { m: n, n: m, k }, a: self.b.t(), b: self.a.t(), c: self.c.t() }
+    }
+
+    /// Whether the product can go this way as it stands.
+    fn allow<K: MicroKernel>(&self, path: Path) -> bool {
+        match path {
+            Path::Dot => self.shape.m <= dot::MOST_ROWS && self.b.by_columns,
+            Path::Axpy => self.shape.m == 1 && self.b.by_rows,
+            Path::Direct => self.a.element == Type::F32 && (self.shape.k <= K::KC || self.c.element == Type::F32),
+            Path::PackedA => self.b.by_rows,
+            Path::Packed => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the product goes this way, if it comes to that.
+    fn prefer<K: MicroKernel>(&self, path: Path) -> bool {
+        let Shape { m, n, k } = self.shape;
+        self.allow::<K>(path)
+            && match path {
+                Path::Dot => m == 1 || k >= LONG,
+                Path::Direct => m.saturating_mul(n).saturating_mul(k) <= FEW_OPERATIONS || n <= FEW_PANELS_OF_B * K::NR,
+                Path::PackedA => {
+                    let b_bytes = k.saturating_mul(n).saturating_mul(self.b.element.bytes());
+                    m <= FEW_PANELS * K::MR || b_bytes <= SMALL_B_BYTES
+                }
+                _ => true,
+            }
+    }
+}
+
+/// The way of a product with unpacked operands; `forced`, if it is possible.
+pub(crate) fn route<K: MicroKernel>(facts: Facts, forced: Option<Path>) -> Route {
+    // The side of C that is short decides about the first two paths, the layout of C about the others.
+    let short = oriented(facts, facts.shape.m > facts.shape.n);
+    let long = oriented(facts, facts.shape.m <= facts.shape.n);
+    let by_rows = oriented(facts, facts.c.by_columns && !facts.c.by_rows);
+    let find = |path: Path, wanted: fn(&Facts, Path) -> bool| {
+        let candidates = if matches!(path, Path::Dot | Path::Axpy) { [short, long] } else { [by_rows; 2] };
+        let found = candidates.into_iter().find(|(_, facts)| wanted(facts, path));
+        found.map(|(transposed, _)| Route { path, transposed })
+    };
+    let ways = [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA];
+    let by_force = forced.and_then(|path| find(path, Facts::allow::<K>));
+    let by_choice = || ways.into_iter().find_map(|path| find(path, Facts::prefer::<K>));
+    by_force.or_else(by_choice).unwrap_or(Route { path: Path::Packed, transposed: by_rows.0 })
+}
+
+/// The product as it is or transposed, and which of the two.
+fn oriented(facts: Facts, transposed: bool) -> (bool, Facts) {
+    (transposed, if transposed { facts.t() } else { facts })
+}
