@@ -1,8 +1,8 @@
-//! Small and narrow products: A is read where it lies, and B, too, if its rows are contiguous.
+//! Products with a small B: A is read where it lies, and B, too, if its rows are contiguous.
 //!
-//! Copying an element into a panel takes the time of some sixteen multiply-adds. An element of A takes part in n of them,
-//! so where n is small, or the whole product is, copying costs more than it saves. The loops are three, over stretches of
-//! k and tiles of C; the sums have the order, and so the bits, of the packed path. Vectors cannot be loaded from rows of
+//! Where B fits the level-2 cache as it is, a row of tiles meets it there, and the rows of A that it needs are in level 1
+//! after the first tile. So nothing is gained by blocks, and copying an element of A into a panel, which takes the time
+//! of some sixteen multiply-adds, is saved. The loops are three, over stretches of k and tiles of C; the sums have the order, and so the bits, of the packed path. Vectors cannot be loaded from rows of
 //! B that are not contiguous: then B is packed after all.
 
 use crate::{

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! With one row of activations, memory is the bound, and W = 8 streams keep as many multiply-adds in flight as the
-//! units take. With four, X * W sums fill the registers: 16 vectors of AVX-512, 8 of AVX2.
+//! units take. With more, W = 4, and X is up to 4 with AVX-512, 3 with AVX2: X * W sums and X rows fill the registers.
 //!
 //! An element's sum is formed lane by lane, and the lanes are added up at the end of each stretch: the order is fixed by
 //! k and the vector's width, however rows are grouped and wherever C is cut.
@@ -121,30 +121,60 @@ impl Vectorized for DotProducts<'_, '_> {
         with_type!(weights.element_type(), E => if let Some(w) = weights.typed::<E>() {
             // SAFETY: the machine has V, and rows of both are contiguous (the choice of the path).
             unsafe {
-                match (x.rows(), V::LANES) {
-                    (1, _) => groups::<V, E, 1, 8>(x, w, sums),
-                    (2, _) => groups::<V, E, 2, 4>(x, w, sums),
-                    (_, 16..) => groups::<V, E, 4, 4>(x, w, sums),
-                    _ => groups::<V, E, 4, 2>(x, w, sums),
+                match x.rows() {
+                    1 => one_row::<V, E>(x, w, sums),
+                    _ => groups::<V, E, 4>(x, w, sums),
                 }
             }
         });
     }
 }
 
-/// In groups of `W` rows of weights, and of `X` rows of activations.
+/// One row of activations: groups of eight rows of weights, to keep as many multiply-adds in flight.
+///
+/// # Safety
+/// As [`groups`].
+#[inline(always)]
+unsafe fn one_row<V: Vector, E: Element>(
+    x: MatRef<'_, f32>,
+    weights: MatRef<'_, E>,
+    sums: &mut [[f32; STRIP]; MOST_ROWS],
+) {
+    const W: usize = 8;
+    let (n, depth) = (weights.rows(), x.cols());
+    let mut j = 0;
+    while j < n {
+        let at_w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride());
+        let rows = Rows { x: x.as_ptr(), x_row: 0, w: at_w, w_row: weights.row_stride(), depth };
+        // SAFETY: these rows exist.
+        unsafe {
+            if j + W <= n {
+                dots::<V, E, 1, W>(rows, 0, j, sums);
+                j += W;
+            } else {
+                dots::<V, E, 1, 1>(rows, 0, j, sums);
+                j += 1;
+            }
+        }
+    }
+}
+
+/// In groups of `W` rows of weights, and of rows of activations: as few groups as the registers allow, equal but for one
+/// row.
 ///
 /// # Safety
 /// The machine has V's instruction set; rows of both matrices are contiguous, equally long, and no more than `sums` has
 /// places for.
 #[inline(always)]
-unsafe fn groups<V: Vector, E: Element, const X: usize, const W: usize>(
+unsafe fn groups<V: Vector, E: Element, const W: usize>(
     x: MatRef<'_, f32>,
     weights: MatRef<'_, E>,
     sums: &mut [[f32; STRIP]; MOST_ROWS],
 ) {
     let (m, n, k) = (x.rows(), weights.rows(), x.cols());
     let kc = if m <= ONE_PASS { k } else { KC };
+    // 16 of 32 registers, or 12 of 16.
+    let most = if V::LANES == 16 { 4 } else { 3 };
     let mut j = 0;
     while j < n {
         let width = if j + W <= n { W } else { 1 };
@@ -153,17 +183,21 @@ unsafe fn groups<V: Vector, E: Element, const X: usize, const W: usize>(
             let depth = kc.min(k - step);
             let mut i = 0;
             while i < m {
-                let height = if i + X <= m { X } else { 1 };
+                let height = (m - i).div_ceil((m - i).div_ceil(most));
                 let at_x = x.as_ptr().wrapping_offset(i as isize * x.row_stride()).wrapping_add(step);
                 let at_w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride()).wrapping_add(step);
-                let operands = Rows { x: at_x, x_row: x.row_stride(), w: at_w, w_row: weights.row_stride(), depth };
+                let rows = Rows { x: at_x, x_row: x.row_stride(), w: at_w, w_row: weights.row_stride(), depth };
                 // SAFETY: these rows and `depth` columns from `step` on exist.
                 unsafe {
-                    match (height == X, width == W) {
-                        (true, true) => dots::<V, E, X, W>(operands, i, j, sums),
-                        (true, false) => dots::<V, E, X, 1>(operands, i, j, sums),
-                        (false, true) => dots::<V, E, 1, W>(operands, i, j, sums),
-                        (false, false) => dots::<V, E, 1, 1>(operands, i, j, sums),
+                    match (height, width == W) {
+                        (1, true) => dots::<V, E, 1, W>(rows, i, j, sums),
+                        (2, true) => dots::<V, E, 2, W>(rows, i, j, sums),
+                        (3, true) => dots::<V, E, 3, W>(rows, i, j, sums),
+                        (_, true) => dots::<V, E, 4, W>(rows, i, j, sums),
+                        (1, false) => dots::<V, E, 1, 1>(rows, i, j, sums),
+                        (2, false) => dots::<V, E, 2, 1>(rows, i, j, sums),
+                        (3, false) => dots::<V, E, 3, 1>(rows, i, j, sums),
+                        (_, false) => dots::<V, E, 4, 1>(rows, i, j, sums),
                     }
                 }
                 i += height;

@@ -65,6 +65,8 @@ pub(crate) trait MicroKernel: Simd {
     /// Longest stretch of k that is summed before C is visited. It fixes the order of summation, so it is a constant of
     /// the instruction set, not of the machine's caches.
     const KC: usize;
+    /// Up to so many rows of A, each panel of B is used so seldom that packing it costs more than it saves.
+    const FEW_ROWS: usize;
 
     /// Copies up to MR rows of A into a panel of MR floats per step.
     fn pack_a(self, a: Input<'_>, panel: &mut [f32]);

@@ -24,7 +24,7 @@
 //!    32 to 64). A column-major C is computed as its transpose; other strides go through a tile-sized copy.
 //! 2. *A is packed panel by panel*, just before the first use, so that the panel is in level 1 when it is needed.
 //! 3. *What is packed next is prefetched* meanwhile ([`Ahead`]), where operands are too large to be in level 2 anyway.
-//! 4. *B is read where it lies*, if its rows are contiguous and it is small or meets few panels of A
+//! 4. *B is read where it lies*, if its rows are contiguous and it meets few rows of A
 //!    ([`Path::PackedA`]): then its columns are not copied but for those that do not fill a panel. If it comes from far,
 //!    the micro-kernel fetches the columns of the next tile meanwhile. Weights that were packed before
 //!    ([`PackedB`](crate::PackedB)) are read in the same way.

@@ -7,8 +7,8 @@
 //! | [`Path::PackedWeights`] | A into panels, B was packed before | B is a [`PackedB`](crate::PackedB) |
 //! | [`Path::Dot`] | as they lie | columns of B are contiguous, and A has one row, or up to 16 and k is long |
 //! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one row |
-//! | [`Path::Direct`] | as they lie | few multiply-adds in all, or B has few panels |
-//! | [`Path::PackedA`] | A into panels, B as it lies | rows of B are contiguous, and B is small or A has few panels |
+//! | [`Path::Direct`] | as they lie | B is small |
+//! | [`Path::PackedA`] | A into panels, B as it lies | rows of B are contiguous, and A has few rows |
 //! | [`Path::Packed`] | both into panels | else |
 //!
 //! A product that could go one of the first three ways transposed, as C^T = B^T A^T, goes that way; else a product with a
@@ -82,19 +82,10 @@ pub(crate) struct Route {
 }
 
 /// From this length of the sums on, adding up the lanes of dot products does not matter.
-const LONG: usize = 128;
+const LONG: usize = 96;
 
-/// Up to this many multiply-adds, packing costs more than it saves.
-const FEW_OPERATIONS: usize = 96 * 96 * 96;
-
-/// Up to this many panels of B, each element of A is used so seldom that packing it costs more than it saves.
-const FEW_PANELS_OF_B: usize = 2;
-
-/// Up to this many panels of A, each panel of B is used so seldom that packing it costs more than it saves.
-const FEW_PANELS: usize = 4;
-
-/// A B of up to this many bytes lies in level 2 as it is: a quarter of the smallest there are.
-const SMALL_B_BYTES: usize = 1 << 18;
+/// A B of up to this many floats lies in level 2 as it is: a quarter of the smallest there are.
+const SMALL_B: usize = 1 << 16;
 
 impl Facts {
     /// Steps along an axis of one element do not matter.
@@ -142,11 +133,9 @@ impl Facts {
         self.allow::<K>(path)
             && match path {
                 Path::Dot => m == 1 || k >= LONG,
-                Path::Direct => m.saturating_mul(n).saturating_mul(k) <= FEW_OPERATIONS || n <= FEW_PANELS_OF_B * K::NR,
-                Path::PackedA => {
-                    let b_bytes = k.saturating_mul(n).saturating_mul(self.b.element.bytes());
-                    m <= FEW_PANELS * K::MR || b_bytes <= SMALL_B_BYTES
-                }
+                // As floats, for that is what is read.
+                Path::Direct => k.saturating_mul(n) <= SMALL_B,
+                Path::PackedA => m <= K::FEW_ROWS,
                 _ => true,
             }
     }

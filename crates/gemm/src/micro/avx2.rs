@@ -20,6 +20,7 @@ impl MicroKernel for Avx2 {
     const NR: usize = 2 * LANES;
     const LANES: usize = LANES;
     const KC: usize = 256;
+    const FEW_ROWS: usize = 24;
 
     fn pack_a(self, a: Input<'_>, panel: &mut [f32]) {
         self.run(PackPanel::<MR> { x: a, panel });
@@ -32,10 +33,10 @@ impl MicroKernel for Avx2 {
     unsafe fn panel_tile(self, tile: &Tile, a: *const f32, b: PanelOfB, c: *mut f32) {
         let PanelOfB { origin: b, element: kind, ahead } = b;
         with_type!(kind, E => with_extents!(tile, LANES, [1 2 3 4 5 6], ROWS, VECS => match ahead {
-            Some(ahead) => {
+            Some(ahead) if VECS == 2 => {
                 self.run(PanelTile::<E, MR, ROWS, VECS, true> { tile, a, b, c, ahead, element: PhantomData });
             }
-            None => {
+            _ => {
                 self.run(PanelTile::<E, MR, ROWS, VECS, false> { tile, a, b, c, ahead: 0, element: PhantomData });
             }
         }));
