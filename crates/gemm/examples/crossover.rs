@@ -44,6 +44,8 @@ fn shapes() -> Vec<(Shape, bool)> {
     let panels = [24, 36, 48, 60, 72, 96, 144].map(|m| (m, 2048, 512));
     let long_panels = [24, 48, 96, 144].map(|m| (m, 4096, 1024));
     let small_b = [(400, 256, 256), (400, 384, 256), (400, 512, 512), (200, 64, 1024), (2048, 48, 512)];
+    let squares =
+        [(256, 256, 256), (512, 512, 512), (1000, 256, 1000), (1000, 1000, 256), (1024, 128, 2048), (640, 640, 640)];
     let all = cubes
         .into_iter()
         .chain(few_operations)
@@ -51,7 +53,8 @@ fn shapes() -> Vec<(Shape, bool)> {
         .chain(short)
         .chain(panels)
         .chain(long_panels)
-        .chain(small_b);
+        .chain(small_b)
+        .chain(squares);
     all.flat_map(|(m, n, k)| [false, true].map(|by_columns| (Shape { m, n, k }, by_columns))).collect()
 }
 

@@ -205,7 +205,7 @@ impl Token {
     /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel decide for it.
     pub(crate) fn product(
         self,
-        problem: Problem<'_>,
+        mut problem: Problem<'_>,
         parallelism: Parallelism,
         workspace: &mut Workspace,
         forced: Option<Path>,
@@ -222,9 +222,9 @@ impl Token {
         Ok(self.choice(match self {
             Token::Scalar => scalar::product(problem, parallelism, workspace)?,
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(kernel) => plan::product(kernel, problem, parallelism, workspace, forced)?,
+            Token::Avx2(kernel) => plan::product(kernel, &mut problem, parallelism, workspace, forced)?,
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(kernel) => plan::product(kernel, problem, parallelism, workspace, forced)?,
+            Token::Avx512(kernel) => plan::product(kernel, &mut problem, parallelism, workspace, forced)?,
         }))
     }
 

@@ -24,7 +24,7 @@ use crate::{
 /// more than one stretch, C is of floats, too: it holds the sums between two stretches.
 pub(crate) fn product<K: MicroKernel>(
     kernel: K,
-    problem: Problem<'_>,
+    problem: &mut Problem<'_>,
     grid: Grid,
     workspace: &mut Workspace,
 ) -> Result<(), GemmError> {
@@ -37,7 +37,11 @@ pub(crate) fn product<K: MicroKernel>(
             Rows { origin: panels.as_ptr(), step: K::NR as isize, is_packed: true }
         }
     };
-    for_each_part(problem, grid, (K::MR, K::NR), &mut [], &|part, _| tiles(kernel, part, b));
+    if grid.parts() == 1 {
+        tiles(kernel, problem, b);
+    } else {
+        for_each_part(problem.reborrow(), grid, (K::MR, K::NR), &mut [], &|mut part, _| tiles(kernel, &mut part, b));
+    }
     Ok(())
 }
 
@@ -63,12 +67,12 @@ impl Rows {
     }
 }
 
-fn tiles<K: MicroKernel>(kernel: K, problem: Problem<'_>, b: Rows) {
+fn tiles<K: MicroKernel>(kernel: K, problem: &mut Problem<'_>, b: Rows) {
     let Shape { m, n, k } = problem.shape();
-    let Problem { alpha, a, beta, c, epilogue, .. } = problem;
+    let &mut Problem { alpha, a, beta, ref mut c, epilogue, .. } = problem;
     let Some(a) = a.typed::<f32>() else { unreachable!("{} asks for floats", Path::Direct) };
     let (a_row, a_step, b_stride) = (a.row_stride(), a.col_stride(), b.step);
-    let mut target = Target { kernel, c, epilogue };
+    let mut target = Target { kernel, c: c.reborrow(), epilogue };
     for steps in stretches(0..k, stretch_of_k::<K>(k)) {
         let (depth, beta) = (steps.len(), if steps.start == 0 { beta } else { 1.0 });
         target.epilogue = if steps.end == k { epilogue } else { Epilogue::NONE };

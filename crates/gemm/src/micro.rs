@@ -67,6 +67,8 @@ pub(crate) trait MicroKernel: Simd {
     const KC: usize;
     /// Up to so many rows of A, each panel of B is used so seldom that packing it costs more than it saves.
     const FEW_ROWS: usize;
+    /// A B of up to so many floats is read where it lies, and A, too: level 2 has room for what is needed of it.
+    const SMALL_B: usize;
 
     /// Copies up to MR rows of A into a panel of MR floats per step.
     fn pack_a(self, a: Input<'_>, panel: &mut [f32]);

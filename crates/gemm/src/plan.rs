@@ -38,7 +38,7 @@ pub(crate) fn panels_of_b<K: MicroKernel>(k: usize) -> (usize, usize) {
 
 /// How a product with unpacked operands is cut.
 pub(crate) fn plan<K: MicroKernel>(facts: Facts, parallelism: Parallelism, forced: Option<Path>) -> Plan {
-    let Route { path, transposed } = route::<K>(facts, forced);
+    let Route { path, transposed } = route::<K>(&facts, forced);
     let facts = if transposed { facts.t() } else { facts };
     let (shape, threads) = (facts.shape, parallelism.threads());
     let (tile, grid) = match path {
@@ -62,7 +62,7 @@ pub(crate) fn of_packed_weights<K: MicroKernel>(shape: Shape, c: Type, paralleli
 /// C <- act(alpha A B + beta C + bias) + residual. alpha and k are not 0, and C is not empty.
 pub(crate) fn product<K: MicroKernel>(
     kernel: K,
-    problem: Problem<'_>,
+    problem: &mut Problem<'_>,
     parallelism: Parallelism,
     workspace: &mut Workspace,
     forced: Option<Path>,
@@ -74,13 +74,24 @@ pub(crate) fn product<K: MicroKernel>(
             plan::<K>(Facts::new(problem.shape(), [a, b, c]), parallelism, forced)
         }
     };
-    let problem = if plan.transposed { problem.t() } else { problem };
-    match (plan.path, plan.tile) {
-        (Path::Dot, _) => dot::product(kernel, problem, plan.grid, workspace)?,
-        (Path::Axpy, _) => axpy::product(kernel, problem, plan.grid, workspace)?,
-        (Path::Direct, _) => direct::product(kernel, problem, plan.grid, workspace)?,
-        (path, Some(tile)) => packed::product(kernel, problem, (path, tile, plan.grid), workspace)?,
-        (path, None) => unreachable!("{path} has tiles"),
+    match plan.transposed {
+        true => compute(kernel, &mut problem.reborrow().t(), &plan, workspace)?,
+        false => compute(kernel, problem, &plan, workspace)?,
     }
     Ok(plan)
+}
+
+fn compute<K: MicroKernel>(
+    kernel: K,
+    problem: &mut Problem<'_>,
+    plan: &Plan,
+    workspace: &mut Workspace,
+) -> Result<(), GemmError> {
+    match (plan.path, plan.tile) {
+        (Path::Direct, _) => direct::product(kernel, problem, plan.grid, workspace),
+        (Path::Dot, _) => dot::product(kernel, problem.reborrow(), plan.grid, workspace),
+        (Path::Axpy, _) => axpy::product(kernel, problem.reborrow(), plan.grid, workspace),
+        (path, Some(tile)) => packed::product(kernel, problem.reborrow(), (path, tile, plan.grid), workspace),
+        (path, None) => unreachable!("{path} has tiles"),
+    }
 }

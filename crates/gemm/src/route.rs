@@ -84,9 +84,6 @@ pub(crate) struct Route {
 /// From this length of the sums on, adding up the lanes of dot products does not matter.
 const LONG: usize = 96;
 
-/// A B of up to this many floats lies in level 2 as it is: a quarter of the smallest there are.
-const SMALL_B: usize = 1 << 16;
-
 impl Facts {
     /// Steps along an axis of one element do not matter.
     pub(crate) fn new(shape: Shape, [a, b, c]: [Stored; 3]) -> Self {
@@ -134,7 +131,7 @@ impl Facts {
             && match path {
                 Path::Dot => m == 1 || k >= LONG,
                 // As floats, for that is what is read.
-                Path::Direct => k.saturating_mul(n) <= SMALL_B,
+                Path::Direct => k.saturating_mul(n) <= K::SMALL_B,
                 Path::PackedA => m <= K::FEW_ROWS,
                 _ => true,
             }
@@ -142,23 +139,43 @@ impl Facts {
 }
 
 /// The way of a product with unpacked operands; `forced`, if it is possible.
-pub(crate) fn route<K: MicroKernel>(facts: Facts, forced: Option<Path>) -> Route {
-    // The side of C that is short decides about the first two paths, the layout of C about the others.
-    let short = oriented(facts, facts.shape.m > facts.shape.n);
-    let long = oriented(facts, facts.shape.m <= facts.shape.n);
-    let by_rows = oriented(facts, facts.c.by_columns && !facts.c.by_rows);
-    let find = |path: Path, wanted: fn(&Facts, Path) -> bool| {
-        let candidates = if matches!(path, Path::Dot | Path::Axpy) { [short, long] } else { [by_rows; 2] };
-        let found = candidates.into_iter().find(|(_, facts)| wanted(facts, path));
-        found.map(|(transposed, _)| Route { path, transposed })
-    };
-    let ways = [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA];
-    let by_force = forced.and_then(|path| find(path, Facts::allow::<K>));
-    let by_choice = || ways.into_iter().find_map(|path| find(path, Facts::prefer::<K>));
-    by_force.or_else(by_choice).unwrap_or(Route { path: Path::Packed, transposed: by_rows.0 })
+pub(crate) fn route<K: MicroKernel>(facts: &Facts, forced: Option<Path>) -> Route {
+    if let Some(route) = forced.and_then(|path| facts.way(path, Facts::allow::<K>)) {
+        return route;
+    }
+    let few = facts.shape.m.min(facts.shape.n) <= dot::MOST_ROWS;
+    for path in [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA] {
+        let is_possible = few || !path.is_of_few_rows();
+        if let Some(route) = is_possible.then(|| facts.way(path, Facts::prefer::<K>)).flatten() {
+            return route;
+        }
+    }
+    Route { path: Path::Packed, transposed: facts.is_turned() }
 }
 
-/// The product as it is or transposed, and which of the two.
-fn oriented(facts: Facts, transposed: bool) -> (bool, Facts) {
-    (transposed, if transposed { facts.t() } else { facts })
+impl Path {
+    /// Whether the side of C that is short decides about this path, not the layout of C.
+    fn is_of_few_rows(self) -> bool {
+        matches!(self, Path::Dot | Path::Axpy)
+    }
+}
+
+impl Facts {
+    /// Whether micro-kernels, which write rows, write those of the transposed C.
+    fn is_turned(&self) -> bool {
+        self.c.by_columns && !self.c.by_rows
+    }
+
+    /// Whether this path is `wanted` for the product as it is or transposed.
+    #[inline(always)]
+    fn way(&self, path: Path, wanted: impl Fn(&Facts, Path) -> bool) -> Option<Route> {
+        let of = |transposed: bool| wanted(&if transposed { self.t() } else { *self }, path);
+        let first = if path.is_of_few_rows() { self.shape.m > self.shape.n } else { self.is_turned() };
+        let transposed = match of(first) {
+            true => first,
+            false if path.is_of_few_rows() && of(!first) => !first,
+            false => return None,
+        };
+        Some(Route { path, transposed })
+    }
 }

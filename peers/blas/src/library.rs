@@ -11,7 +11,7 @@ pub(crate) struct Known {
     pub(crate) name: &'static str,
     /// What to install if none of the files is there.
     package: &'static str,
-    /// Names for the loader, or paths from `peers/python/.venv`, where `*` stands for one directory.
+    /// Names for the loader, or paths from `.venv`, where `*` stands for one directory.
     files: &'static [&'static str],
     /// What is before and after the names of functions.
     prefix: &'static str,
@@ -25,7 +25,7 @@ pub(crate) struct Known {
 pub(crate) const KNOWN: [Known; 4] = [
     Known {
         name: "openblas",
-        package: "scipy-openblas64 from PyPI (peers/python/requirements-gemm.txt)",
+        package: "scipy-openblas64 from PyPI (requirements-openblas.txt)",
         files: &["lib/*/site-packages/scipy_openblas64/lib/libscipy_openblas64_.so"],
         prefix: "scipy_",
         suffix: "64_",
@@ -55,7 +55,7 @@ pub(crate) const KNOWN: [Known; 4] = [
     },
     Known {
         name: "mkl",
-        package: "mkl from PyPI (peers/python/requirements-gemm.txt)",
+        package: "mkl from PyPI (requirements-mkl.txt)",
         files: &["lib/libmkl_rt.so.2", "libmkl_rt.so.2", "lib/libmkl_rt.so.3", "libmkl_rt.so.3"],
         prefix: "",
         suffix: "",
@@ -155,7 +155,7 @@ fn places(file: &str) -> Vec<PathBuf> {
     if file.starts_with('/') || !file.contains('/') {
         return vec![file.into()];
     }
-    let environment = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../python/.venv"));
+    let environment = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.venv"));
     let Some((before, after)) = file.split_once("*/") else { return vec![environment.join(file)] };
     let directories = std::fs::read_dir(environment.join(before)).into_iter().flatten().flatten();
     let found: Vec<_> = directories.map(|entry| entry.path().join(after)).filter(|path| path.exists()).collect();

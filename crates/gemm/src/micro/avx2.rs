@@ -21,6 +21,7 @@ impl MicroKernel for Avx2 {
     const LANES: usize = LANES;
     const KC: usize = 256;
     const FEW_ROWS: usize = 24;
+    const SMALL_B: usize = 1 << 16;
 
     fn pack_a(self, a: Input<'_>, panel: &mut [f32]) {
         self.run(PackPanel::<MR> { x: a, panel });
