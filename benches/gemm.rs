@@ -1,41 +1,51 @@
-//! C <- A B in f32: every kernel of this machine and `ndarray`, side by side on the shapes that its users run.
+//! Products of matrices: every kernel of this machine and `ndarray`, side by side on the shapes that its users run.
+//!
+//! The type in an id is that of A and B; C is f32. `-bt`: B is stored column after column, as models store weights;
+//! `-packed`: it was packed before. Streamed cases walk over copies of B that no cache holds.
 
-use std::{
-    num::NonZeroUsize,
-    time::{Duration, Instant},
-};
+use std::num::NonZeroUsize;
 
-use gemm::{Case, Kernel, MatMut, MatRef, Operands, Parallelism, Shape, explain, kernels};
-use machine::{isa::Isa, kernel::Ran};
-use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, linalg::general_mat_mul};
-use proof::{
-    Tolerance,
-    bench::{Bench, Ceiling, Subject, Suite},
-    guarded::Guarded,
-    input::{hash, normal},
-    product::{Product, View, row_major},
-};
+use gemm::{Case, Parallelism, Shape, Type, explain, kernels};
+use machine::{ceiling::Level, isa::Isa};
+use proof::bench::{Bench, Ceiling, Suite};
 use record::Work;
+
+use timed::{Timed, Who};
+
+#[path = "gemm/timed.rs"]
+mod timed;
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
 /// One problem, and who is timed on it.
+#[derive(Clone, Copy)]
 struct Row {
     shape: Shape,
-    /// B is stored column after column: y = x Wt with the weights as models store them.
-    b_by_columns: bool,
+    element: Type,
+    b: Weights,
     threads: usize,
+    streamed: bool,
+    /// Whether bias and GELU are fused.
+    fused: bool,
     /// Of the id whose kernel is `auto`; the others are tier 2, or the same if that is more.
     tier: u8,
     rivals: Rivals,
+}
+
+/// How B lies.
+#[derive(Clone, Copy, PartialEq)]
+enum Weights {
+    Rows,
+    Columns,
+    Packed,
 }
 
 /// Kernels timed beside `auto`.
 #[derive(Clone, Copy, PartialEq)]
 enum Rivals {
     None,
-    /// `ndarray`, which has one thread.
+    /// `ndarray`, which has one thread and no 16-bit types.
     Foreign,
     /// `ndarray` and every kernel of ours that is not portable.
     Fast,
@@ -44,20 +54,27 @@ enum Rivals {
 }
 
 const fn row(m: usize, n: usize, k: usize, threads: usize, tier: u8, rivals: Rivals) -> Row {
-    Row { shape: Shape { m, n, k }, b_by_columns: false, threads, tier, rivals }
+    let shape = Shape { m, n, k };
+    Row { shape, element: Type::F32, b: Weights::Rows, threads, streamed: false, fused: false, tier, rivals }
 }
 
-const ROWS: [Row; 16] = [
+/// Products.
+const ROWS: [Row; 35] = [
     // Squares. 1000 is no multiple of any tile; rows of 1024 floats share sets of the caches.
     row(256, 256, 256, 1, 1, Rivals::All),
     row(512, 512, 512, 1, 1, Rivals::All),
     row(1000, 1000, 1000, 1, 1, Rivals::Fast),
     row(1024, 1024, 1024, 2, 1, Rivals::None),
     row(1024, 1024, 1024, 1, 2, Rivals::Fast),
+    row(2048, 2048, 2048, 1, 3, Rivals::None),
     row(512, 512, 512, 2, 2, Rivals::None),
     row(256, 256, 256, 2, 2, Rivals::None),
-    row(64, 64, 64, 1, 2, Rivals::Foreign),
-    row(16, 16, 16, 1, 3, Rivals::Foreign),
+    // Small ones, where a call costs as much as the work.
+    row(64, 64, 64, 1, 1, Rivals::Foreign),
+    row(32, 32, 32, 1, 2, Rivals::Foreign),
+    row(16, 16, 16, 1, 2, Rivals::Foreign),
+    row(8, 8, 8, 1, 2, Rivals::Foreign),
+    row(3, 3, 3, 1, 3, Rivals::Foreign),
     // A few rows of activations against a layer's weights, and the long way round.
     row(8, 1536, 384, 1, 1, Rivals::Fast),
     row(2048, 48, 512, 1, 1, Rivals::Fast),
@@ -66,13 +83,58 @@ const ROWS: [Row; 16] = [
     row(512, 512, 16, 1, 3, Rivals::Foreign),
     row(64, 64, 8192, 1, 3, Rivals::Foreign),
     // Weights as models store them.
-    Row { b_by_columns: true, ..row(128, 1536, 384, 1, 2, Rivals::Foreign) },
-    Row { b_by_columns: true, ..row(8, 1536, 384, 1, 3, Rivals::Foreign) },
+    Row { b: Weights::Columns, ..row(128, 1536, 384, 1, 2, Rivals::Foreign) },
+    Row { b: Weights::Columns, ..row(8, 1536, 384, 1, 3, Rivals::Foreign) },
+    Row { b: Weights::Packed, ..row(8, 1536, 384, 1, 2, Rivals::None) },
+    // Layers of a vision transformer of width 384 and 1024 on an image of 1374 tokens, of one token's width 2560.
+    Row { b: Weights::Columns, ..row(1374, 1152, 384, 1, 2, Rivals::None) },
+    Row { b: Weights::Columns, fused: true, ..row(1374, 1536, 384, 1, 1, Rivals::None) },
+    Row { b: Weights::Columns, ..row(1374, 1536, 384, 1, 2, Rivals::None) },
+    Row { b: Weights::Columns, ..row(1374, 384, 1536, 1, 2, Rivals::None) },
+    Row { b: Weights::Columns, ..row(1374, 3072, 1024, 1, 2, Rivals::None) },
+    Row { b: Weights::Packed, ..row(1374, 3072, 1024, 1, 3, Rivals::None) },
+    // 16-bit types.
+    Row { element: Type::F16, ..row(512, 512, 512, 1, 1, Rivals::None) },
+    Row { element: Type::Bf16, ..row(512, 512, 512, 1, 1, Rivals::None) },
+    Row { element: Type::F16, ..row(1024, 1024, 1024, 1, 2, Rivals::None) },
+    Row { element: Type::Bf16, ..row(1024, 1024, 1024, 1, 2, Rivals::None) },
+    Row { element: Type::Bf16, b: Weights::Columns, ..row(8, 1536, 384, 1, 3, Rivals::None) },
+    Row { element: Type::Bf16, b: Weights::Packed, ..row(8, 1536, 384, 1, 3, Rivals::None) },
+    Row { element: Type::F16, ..row(64, 64, 64, 1, 3, Rivals::None) },
+    Row { element: Type::F16, ..row(1024, 1024, 1024, 2, 3, Rivals::None) },
+];
+
+/// One to sixteen rows against weights that come from memory: what decoding a token costs.
+const FEW_ROWS: [(usize, Weights, Type, usize, u8); 18] = [
+    (1, Weights::Columns, Type::F32, 1, 1),
+    (1, Weights::Columns, Type::F32, 2, 2),
+    (1, Weights::Rows, Type::F32, 1, 2),
+    (1, Weights::Rows, Type::F32, 2, 3),
+    (1, Weights::Packed, Type::F32, 1, 3),
+    (1, Weights::Columns, Type::F16, 1, 2),
+    (1, Weights::Columns, Type::Bf16, 1, 2),
+    (1, Weights::Columns, Type::Bf16, 2, 3),
+    (2, Weights::Columns, Type::F32, 1, 3),
+    (2, Weights::Rows, Type::F32, 1, 3),
+    (4, Weights::Columns, Type::F32, 1, 2),
+    (4, Weights::Rows, Type::F32, 1, 3),
+    (8, Weights::Columns, Type::F32, 1, 3),
+    (8, Weights::Rows, Type::F32, 1, 3),
+    (16, Weights::Columns, Type::F32, 1, 2),
+    (16, Weights::Rows, Type::F32, 1, 3),
+    (16, Weights::Packed, Type::F32, 1, 3),
+    (16, Weights::Columns, Type::Bf16, 2, 3),
 ];
 
 fn main() {
+    let few = FEW_ROWS.map(|(m, b, element, threads, tier)| Row {
+        b,
+        element,
+        streamed: true,
+        ..row(m, 4096, 4096, threads, tier, Rivals::None)
+    });
     proof::bench::main(|suite| {
-        for row in &ROWS {
+        for row in ROWS.iter().chain(&few) {
             for kernel in kernels() {
                 let is_timed = match kernel.name() {
                     "auto" => true,
@@ -91,15 +153,8 @@ fn main() {
     });
 }
 
-/// A contestant.
-enum Who {
-    Ours(Box<dyn Kernel>),
-    /// `ndarray`, which calls `matrixmultiply`.
-    Ndarray,
-}
-
 fn declare(suite: &mut Suite, row: &Row, who: Who) {
-    let &Row { shape, b_by_columns, threads, tier, .. } = row;
+    let &Row { shape, element, b, threads, streamed, fused, tier, .. } = row;
     let Shape { m, n, k } = shape;
     let parallelism =
         NonZeroUsize::new(threads).filter(|_| threads > 1).map_or(Parallelism::Serial, Parallelism::Rayon);
@@ -109,113 +164,31 @@ fn declare(suite: &mut Suite, row: &Row, who: Who) {
         Who::Ours(kernel) => (kernel.name(), isa_of(kernel.name()), tier.max(2)),
         Who::Ndarray => ("ndarray", Isa::best(), tier.max(2)),
     };
-    let layout = if b_by_columns { "-bt" } else { "" };
-    let floats = m * k + k * n + m * n;
+    let layout = match b {
+        Weights::Rows => "",
+        Weights::Columns => "-bt",
+        Weights::Packed => "-packed",
+    };
+    let (layout, regime) =
+        (format!("{layout}{}", if fused { "-gelu" } else { "" }), if streamed { "streamed" } else { "resident" });
+    let bytes = element.bytes() * (m * k + k * n) + 4 * m * n;
     let bench = Bench {
-        group: "gemm/gemm/f32".to_owned(),
-        function: format!("m{m}-n{n}-k{k}{layout}/resident/t{threads}"),
+        group: format!("gemm/gemm/{element}"),
+        function: format!("m{m}-n{n}-k{k}{layout}/{regime}/t{threads}"),
         value: name.to_owned(),
         tier,
-        work: Work { flops: shape.flops().map(|flops| flops as f64), bytes: Some(4.0 * floats as f64), elements: None },
+        work: Work { flops: shape.flops().map(|flops| flops as f64), bytes: Some(bytes as f64), elements: None },
         throughput: None,
-        ceiling: Ceiling::Fma { isa, threads },
+        // A byte of streamed weights meets 2 m / bytes operations: up to 8 rows memory is the bound.
+        ceiling: match streamed && m <= 8 {
+            true => Ceiling::Read { level: Level::Memory, threads },
+            false => Ceiling::Fma { isa, threads },
+        },
     };
-    suite.bench(bench, || Box::new(Timed::new(who, case, b_by_columns)));
+    suite.bench(bench, || Box::new(Timed::new(who, case, row)));
 }
 
 /// The instruction set in a kernel's name: `cpu-avx2`.
 fn isa_of(kernel: &str) -> Isa {
     kernel.strip_prefix("cpu-").and_then(|isa| isa.parse().ok()).unwrap_or(Isa::Scalar)
-}
-
-/// Values on a cache line's boundary: where the allocator happens to put a small operand would else be part of its time.
-fn input(seed: u64, len: usize) -> Guarded<f32> {
-    let mut values = Guarded::new(len);
-    values.copy_from_slice(&normal(seed, len));
-    values
-}
-
-/// A contestant with its operands.
-struct Timed {
-    who: Who,
-    case: Case,
-    b_by_columns: bool,
-    a: Guarded<f32>,
-    b: Guarded<f32>,
-    c: Guarded<f32>,
-    ran: Option<Ran>,
-}
-
-impl Timed {
-    fn new(who: Who, case: Case, b_by_columns: bool) -> Self {
-        let Shape { m, n, k } = case.shape;
-        let (a, b, c) = (input(1, m * k), input(2, k * n), Guarded::new(m * n));
-        Self { who, case, b_by_columns, a, b, c, ran: None }
-    }
-
-    fn run(&mut self, iters: u64) -> Duration {
-        let Self { who, case, b_by_columns, a, b, c, ran } = self;
-        let Shape { m, n, k } = case.shape;
-        match who {
-            Who::Ours(kernel) => {
-                let b = if *b_by_columns { MatRef::from_col_major(b, k, n) } else { MatRef::from_row_major(b, k, n) };
-                let (a, b) = (MatRef::from_row_major(a, m, k).expect("m x k"), b.expect("k x n"));
-                let operands = Operands { a, b, c: MatMut::from_row_major(c, m, n).expect("m x n") };
-                let mut loaded = kernel.load(case, operands).expect("operands of the case's shape");
-                let elapsed = loaded.time(iters);
-                *ran = Some(loaded.ran());
-                elapsed
-            }
-            Who::Ndarray => {
-                let a = ArrayView2::from_shape((m, k), &a[..]).expect("m x k");
-                let b = ArrayView2::from_shape((k, n).set_f(*b_by_columns), &b[..]).expect("k x n");
-                let mut c = ArrayViewMut2::from_shape((m, n), c).expect("m x n");
-                let start = Instant::now();
-                for _ in 0..iters {
-                    // What `.dot` calls, without the allocation of its result.
-                    general_mat_mul(case.alpha, &a, &b, case.beta, &mut c);
-                }
-                start.elapsed()
-            }
-        }
-    }
-}
-
-impl Subject for Timed {
-    fn prove(&mut self) -> record::Proof {
-        self.c.poison();
-        self.run(1);
-        let Self { case, b_by_columns, a, b, c, .. } = self;
-        let Shape { m, n, k } = case.shape;
-        let (rs, cs) = if *b_by_columns { (1, k) } else { (n, 1) };
-        let b_view = View::new(k, n, |p, j| f64::from(b[p * rs + j * cs]));
-        let b_view = if *b_by_columns { b_view.column_major() } else { b_view };
-        let product = Product {
-            alpha: f64::from(case.alpha),
-            a: &row_major(a, m, k, k),
-            b: &b_view,
-            beta: f64::from(case.beta),
-            c0: None,
-            tolerance: Tolerance::gemm_f32(k),
-        };
-        proof::compare::proof(product.check_guarded(c, n, 3), hash(&[a, b]))
-    }
-
-    fn time(&mut self, iters: u64) -> Duration {
-        self.run(iters)
-    }
-
-    fn ran(&self) -> Ran {
-        let foreign = |kernel, isa: &str| Ran {
-            kernel,
-            isa: isa.to_owned(),
-            path: String::new(),
-            tile: String::new(),
-            threads: 1,
-            flops: self.case.shape.flops().unwrap_or(u64::MAX),
-            bytes: 0,
-        };
-        // `matrixmultiply` chooses by itself and does not say what.
-        self.ran.clone().unwrap_or_else(|| foreign("ndarray", "matrixmultiply"))
-    }
 }

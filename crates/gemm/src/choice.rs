@@ -1,18 +1,16 @@
 //! What runs: which instruction set, which path, which tiles, how many threads.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use machine::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use machine::isa::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
-use crate::packed;
+use crate::plan;
 use crate::{
-    GemmError, Shape, Workspace,
-    parallel::{Grid, Parallelism},
-    problem::Problem,
-    scalar,
+    GemmError, Shape, Type, Workspace, parallel::Parallelism, plan::Plan, prepack::Source, problem::Problem,
+    route::Facts, scalar, scale, vector::Portable,
 };
 
 /// What a product runs, or ran.
@@ -25,6 +23,8 @@ pub struct Choice {
     pub isa: Isa,
     /// Way through the kernel.
     pub path: Path,
+    /// Whether the transposed product was computed, C^T = B^T A^T: then extents and tiles are those of that one.
+    pub transposed: bool,
     /// Its tiles, where it has them.
     pub tile: Option<Blocking>,
     /// Threads that work, the caller's included; at most those allowed, fewer where the product is small.
@@ -45,10 +45,37 @@ pub enum Path {
     Packed,
     /// A is copied into panels, B is read where it lies.
     PackedA,
+    /// A is copied into panels, B was before: a [`PackedB`](crate::PackedB).
+    PackedWeights,
+    /// A is read where it lies, and B, too, if its rows are contiguous.
+    Direct,
+    /// Dot products of rows of A and columns of B, which are contiguous.
+    Dot,
+    /// Rows of B are added up, each times an element of A's one row.
+    Axpy,
+}
+
+impl Path {
+    /// Those that a kernel chooses among for matrices as they lie.
+    pub(crate) const CHOICES: [Path; 5] = [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA, Path::Packed];
+
+    /// The name, as bench ids spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Path::Definition => "definition",
+            Path::Scale => "scale",
+            Path::Strips => "strips",
+            Path::Packed => "packed",
+            Path::PackedA => "packed-a",
+            Path::PackedWeights => "packed-weights",
+            Path::Direct => "direct",
+            Path::Dot => "dot",
+            Path::Axpy => "axpy",
+        }
+    }
 }
 
 /// Tile sizes. `mr` x `nr` elements of C are held in registers; A is packed in blocks of `mc` x `kc`, B of `kc` x `nc`.
-/// Where C is column-major, they are those of the transposed product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocking {
     /// Rows of a register tile.
@@ -67,19 +94,14 @@ impl Choice {
     /// Kernel, instruction set, path, tiles and threads, as [`machine::kernel::Ran`] wants them.
     pub(crate) fn words(&self) -> (&'static str, String, String, String, usize) {
         let tile = self.tile.map_or_else(String::new, |tile| tile.to_string());
-        (self.kernel, self.isa.to_string(), self.path.to_string(), tile, self.threads)
+        let turned = if self.transposed { " transposed" } else { "" };
+        (self.kernel, self.isa.to_string(), format!("{}{turned}", self.path), tile, self.threads)
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Path::Definition => "definition",
-            Path::Scale => "scale",
-            Path::Strips => "strips",
-            Path::Packed => "packed",
-            Path::PackedA => "packed-a",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -114,11 +136,14 @@ impl Token {
 
     /// The fastest kernel of this machine.
     pub(crate) fn best() -> Token {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(token) = Avx512::new().map(Token::Avx512).or_else(|| Avx2::new().map(Token::Avx2)) {
-            return token;
-        }
-        Token::Scalar
+        static BEST: OnceLock<Token> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            #[cfg(target_arch = "x86_64")]
+            if let Some(token) = Avx512::new().map(Token::Avx512).or_else(|| Avx2::new().map(Token::Avx2)) {
+                return token;
+            }
+            Token::Scalar
+        })
     }
 
     /// Name of the kernel.
@@ -142,55 +167,78 @@ impl Token {
         }
     }
 
-    /// What this kernel runs for a product of `shape` whose B and C have contiguous rows.
-    pub(crate) fn choose(self, shape: Shape, parallelism: Parallelism) -> Choice {
+    /// Steps of a stretch of k and columns of a panel, for a B with `k` rows.
+    pub(crate) fn panels_of_b(self, k: usize) -> (usize, usize) {
+        match self {
+            Token::Scalar => (k.max(1), scalar::NR),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => plan::panels_of_b::<Avx2>(k),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => plan::panels_of_b::<Avx512>(k),
+        }
+    }
+
+    /// What this kernel runs for a product with these operands; `forced` is the path if it is possible.
+    pub(crate) fn choose(self, facts: Facts, parallelism: Parallelism, forced: Option<Path>) -> Choice {
+        self.choice(match self {
+            _ if facts.shape.flops() == Some(0) => Plan::SCALE,
+            Token::Scalar => scalar::plan(facts.shape, parallelism),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => plan::plan::<Avx2>(facts, parallelism, forced),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => plan::plan::<Avx512>(facts, parallelism, forced),
+        })
+    }
+
+    /// What this kernel runs for a product with weights that were packed for it.
+    pub(crate) fn choose_packed(self, shape: Shape, c: Type, parallelism: Parallelism) -> Choice {
         self.choice(match self {
             _ if shape.flops() == Some(0) => Plan::SCALE,
             Token::Scalar => scalar::plan(shape, parallelism),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => packed::plan::<Avx2>(shape, parallelism, true),
+            Token::Avx2(_) => plan::of_packed_weights::<Avx2>(shape, c, parallelism),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => packed::plan::<Avx512>(shape, parallelism, true),
+            Token::Avx512(_) => plan::of_packed_weights::<Avx512>(shape, c, parallelism),
         })
     }
 
-    /// C <- alpha A B + beta C.
+    /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel decide for it.
     pub(crate) fn product(
         self,
-        problem: Problem<'_>,
+        mut problem: Problem<'_>,
         parallelism: Parallelism,
         workspace: &mut Workspace,
+        forced: Option<Path>,
     ) -> Result<Choice, GemmError> {
+        if let Source::Packed { packed, .. } = problem.b.0
+            && packed.token().isa() != self.isa()
+        {
+            return packed.token().product(problem, parallelism, workspace, forced);
+        }
         if problem.is_scaling() || problem.is_empty() {
-            problem.scale();
+            self.scale(problem);
             return Ok(self.choice(Plan::SCALE));
         }
-        // A column-major C is the row-major C of the transposed product.
-        let by_columns = problem.c.col_stride() != 1 && problem.c.row_stride() == 1;
-        let problem = if by_columns { problem.t() } else { problem };
         Ok(self.choice(match self {
-            Token::Scalar => scalar::product(problem, parallelism),
+            Token::Scalar => scalar::product(problem, parallelism, workspace)?,
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(kernel) => packed::product(kernel, problem, parallelism, workspace)?,
+            Token::Avx2(kernel) => plan::product(kernel, &mut problem, parallelism, workspace, forced)?,
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(kernel) => packed::product(kernel, problem, parallelism, workspace)?,
+            Token::Avx512(kernel) => plan::product(kernel, &mut problem, parallelism, workspace, forced)?,
         }))
     }
 
-    fn choice(self, Plan { path, tile, grid }: Plan) -> Choice {
-        Choice { kernel: self.kernel(), isa: self.isa(), path, tile, threads: grid.parts() }
+    fn scale(self, problem: Problem<'_>) {
+        match self {
+            Token::Scalar => scale::product(Portable, problem),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(simd) => scale::product(simd, problem),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(simd) => scale::product(simd, problem),
+        }
     }
-}
 
-/// How a kernel cuts a product.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
-    pub(crate) path: Path,
-    pub(crate) tile: Option<Blocking>,
-    pub(crate) grid: Grid,
-}
-
-impl Plan {
-    /// C <- beta C, by the caller's thread.
-    const SCALE: Plan = Plan { path: Path::Scale, tile: None, grid: Grid::ONE };
+    fn choice(self, Plan { path, transposed, tile, grid }: Plan) -> Choice {
+        Choice { kernel: self.kernel(), isa: self.isa(), path, transposed, tile, threads: grid.parts() }
+    }
 }

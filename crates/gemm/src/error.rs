@@ -38,6 +38,23 @@ pub enum LayoutError {
         /// Elements from one column to the next.
         col_stride: isize,
     },
+    /// The distance between the first and the last matrix of a batch, or their reach, exceeds `isize::MAX`.
+    #[error("offsets of {count} matrices, {stride} elements apart, overflow")]
+    BatchOverflow {
+        /// Matrices asked for.
+        count: usize,
+        /// Elements from one matrix to the next.
+        stride: isize,
+    },
+    /// Two elements of a batch of outputs would share an address, or their layouts interleave in a way that is not
+    /// recognized as free of that.
+    #[error("{count} outputs, {stride} elements apart, may share addresses")]
+    BatchOverlap {
+        /// Matrices asked for.
+        count: usize,
+        /// Elements from one matrix to the next.
+        stride: isize,
+    },
     /// A part that reaches beyond the matrix it is a part of.
     #[error("part ends at row {row_end}, column {col_end} of a {rows} x {cols} matrix")]
     OutOfMatrix {
@@ -75,6 +92,32 @@ pub enum GemmError {
         n: usize,
         /// Terms of each sum.
         k: usize,
+    },
+    /// A bias is not as long as the axis that it belongs to.
+    #[error("a bias of {got} numbers, but C has {need}")]
+    BiasLength {
+        /// Numbers given.
+        got: usize,
+        /// Rows or columns of C.
+        need: usize,
+    },
+    /// A residual does not have the extents of C.
+    #[error("a residual of {} x {}, but C is {} x {}", got.0, got.1, need.0, need.1)]
+    ResidualShape {
+        /// Rows and columns of the residual.
+        got: (usize, usize),
+        /// Rows and columns of C.
+        need: (usize, usize),
+    },
+    /// Batches of A, B and C hold different numbers of matrices.
+    #[error("batches of {a} matrices A, {b} B and {c} C")]
+    BatchMismatch {
+        /// Matrices of the batch of A.
+        a: usize,
+        /// Matrices of the batch of B.
+        b: usize,
+        /// Matrices of the batch of C.
+        c: usize,
     },
     /// The workspace could not grow.
     #[error("no memory for a workspace of {bytes} bytes")]

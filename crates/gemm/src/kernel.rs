@@ -4,11 +4,14 @@ use machine::kernel::{Loaded, Ran};
 
 use crate::{
     GemmError,
-    choice::{Choice, Token},
+    choice::{Choice, Path, Token},
+    element::Type,
+    epilogue::Epilogue,
+    operand::{Input, Output},
     parallel::Parallelism,
+    prepack::{PackedB, Rhs},
     problem::Problem,
     reference,
-    view::{MatMut, MatRef},
     workspace::with_workspace,
 };
 
@@ -47,11 +50,20 @@ pub struct Case {
 #[derive(Debug)]
 pub struct Operands<'a> {
     /// m x k.
-    pub a: MatRef<'a, f32>,
+    pub a: Input<'a>,
     /// k x n.
-    pub b: MatRef<'a, f32>,
+    pub b: Rhs<'a>,
     /// m x n.
-    pub c: MatMut<'a, f32>,
+    pub c: Output<'a>,
+    /// What is done to C before it is stored.
+    pub epilogue: Epilogue<'a>,
+}
+
+impl<'a> Operands<'a> {
+    /// Without an epilogue.
+    pub fn new(a: impl Into<Input<'a>>, b: impl Into<Rhs<'a>>, c: impl Into<Output<'a>>) -> Self {
+        Self { a: a.into(), b: b.into(), c: c.into(), epilogue: Epilogue::NONE }
+    }
 }
 
 /// One implementation of C <- alpha A B + beta C.
@@ -68,15 +80,29 @@ pub trait Kernel: Send + Sync {
     /// # Errors
     /// As [`gemm`](crate::gemm); also [`GemmError::ShapeMismatch`] if the operands are not of the case's shape.
     fn load<'a>(&'a self, case: &Case, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, GemmError>;
+
+    /// Packs weights for this kernel, for use as B.
+    ///
+    /// # Errors
+    /// [`GemmError::OutOfMemory`] if there is none for the panels.
+    fn pack(&self, b: Input<'_>) -> Result<PackedB, GemmError>;
 }
 
 /// All kernels that this machine runs: `reference` first, then from slowest to fastest, last `auto`, the public
 /// function [`gemm`](crate::gemm), which chooses among them.
 pub fn kernels() -> Vec<Box<dyn Kernel>> {
     let mut list: Vec<Box<dyn Kernel>> = vec![Box::new(Product(Method::Reference))];
-    list.extend(Token::all().into_iter().map(|token| Box::new(Product(Method::Forced(token))) as Box<dyn Kernel>));
+    list.extend(Token::all().into_iter().map(|token| Box::new(Product(Method::Of(token, None))) as Box<dyn Kernel>));
     list.push(Box::new(Product(Method::Auto)));
     list
+}
+
+/// The paths of all kernels that have several, each as a kernel of its own: it goes its path where that is possible
+/// ([`Loaded::ran`] tells), and else the way that the kernel itself would choose.
+pub fn paths() -> Vec<(Path, Box<dyn Kernel>)> {
+    let kernels = Token::all().into_iter().filter(|&token| !matches!(token, Token::Scalar));
+    let forced = |token, path| (path, Box::new(Product(Method::Of(token, Some(path)))) as Box<dyn Kernel>);
+    kernels.flat_map(|token| Path::CHOICES.map(|path| forced(token, path))).collect()
 }
 
 struct Product(Method);
@@ -84,7 +110,8 @@ struct Product(Method);
 #[derive(Clone, Copy)]
 enum Method {
     Reference,
-    Forced(Token),
+    /// A kernel, and the path that it goes where that is possible.
+    Of(Token, Option<Path>),
     Auto,
 }
 
@@ -92,7 +119,7 @@ impl Kernel for Product {
     fn name(&self) -> &'static str {
         match self.0 {
             Method::Reference => "reference",
-            Method::Forced(token) => token.kernel(),
+            Method::Of(token, _) => token.kernel(),
             Method::Auto => "auto",
         }
     }
@@ -102,8 +129,8 @@ impl Kernel for Product {
     }
 
     fn load<'a>(&'a self, case: &Case, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, GemmError> {
-        let Operands { a, b, c } = operands;
-        let problem = Problem::new(case.alpha, a, b, case.beta, c)?;
+        let Operands { a, b, c, epilogue } = operands;
+        let problem = Problem::new(case.alpha, a, b, case.beta, c, epilogue)?;
         if problem.shape() != case.shape {
             let Shape { m, n, k } = case.shape;
             return Err(GemmError::ShapeMismatch { a: (m, k), b: (k, n), c: (problem.c.rows(), problem.c.cols()) });
@@ -111,6 +138,13 @@ impl Kernel for Product {
         let before = if case.beta == 0.0 { Vec::new() } else { elements(&problem.c) };
         let (method, parallelism) = (self.0, case.parallelism);
         Ok(Box::new(LoadedProduct { method, parallelism, problem, before, outcome: None }))
+    }
+
+    fn pack(&self, b: Input<'_>) -> Result<PackedB, GemmError> {
+        match self.0 {
+            Method::Of(token, _) => PackedB::with_token(token, b),
+            Method::Reference | Method::Auto => PackedB::new(b),
+        }
     }
 }
 
@@ -126,12 +160,14 @@ struct LoadedProduct<'a> {
 
 impl Loaded for LoadedProduct<'_> {
     fn run(&mut self) {
-        let Problem { alpha, a, b, beta, ref mut c } = self.problem;
-        let problem = Problem { alpha, a, b, beta, c: c.reborrow() };
+        let (parallelism, problem) = (self.parallelism, self.problem.reborrow());
         self.outcome = Some(match self.method {
             Method::Reference => Ok(reference::product(problem)),
-            Method::Forced(token) => with_workspace(|workspace| token.product(problem, self.parallelism, workspace)),
-            Method::Auto => crate::gemm(self.parallelism, alpha, a, b, beta, problem.c),
+            Method::Of(token, path) => with_workspace(|workspace| token.product(problem, parallelism, workspace, path)),
+            Method::Auto => {
+                let Problem { alpha, a, b, beta, c, epilogue } = problem;
+                crate::gemm_fused(parallelism, alpha, a, b, beta, c, &epilogue)
+            }
         });
     }
 
@@ -139,9 +175,7 @@ impl Loaded for LoadedProduct<'_> {
         let c = &mut self.problem.c;
         let n = c.cols().max(1);
         for (at, &before) in self.before.iter().enumerate() {
-            if let Some(c) = c.get_mut(at / n, at % n) {
-                *c = before;
-            }
+            c.set(at / n, at % n, before);
         }
     }
 
@@ -150,22 +184,29 @@ impl Loaded for LoadedProduct<'_> {
     /// A run that failed left C as it was, and its path says why.
     fn ran(&self) -> Ran {
         let Shape { m, n, k } = self.problem.shape();
+        let Problem { a, b, ref c, epilogue, .. } = self.problem;
         let passes_over_c = if self.problem.beta == 0.0 { 1 } else { 2 };
         // Saturating: inputs that repeat themselves may have more elements than memory has.
-        let floats = |rows: usize, cols: usize| (rows as u64).saturating_mul(cols as u64);
-        let moved = floats(m, k).saturating_add(floats(k, n)).saturating_add(passes_over_c * floats(m, n));
+        let bytes = |rows: usize, cols: usize, element: Type| {
+            (rows as u64).saturating_mul(cols as u64).saturating_mul(element.bytes() as u64)
+        };
+        let residual = epilogue.residual.map_or(0, |residual| bytes(m, n, residual.element_type()));
+        let moved = bytes(m, k, a.element_type())
+            .saturating_add(bytes(k, n, b.element_type()))
+            .saturating_add(bytes(m, n, c.element_type()).saturating_mul(passes_over_c))
+            .saturating_add(residual);
         let (kernel, isa, path, tile, threads) = match self.outcome {
             Some(Ok(choice)) => choice.words(),
             Some(Err(error)) => ("none", String::new(), error.to_string(), String::new(), 0),
             None => ("none", String::new(), "not run".to_owned(), String::new(), 0),
         };
         let flops = self.problem.shape().flops().unwrap_or(u64::MAX);
-        Ran { kernel, isa, path, tile, threads, flops, bytes: moved.saturating_mul(4) }
+        Ran { kernel, isa, path, tile, threads, flops, bytes: moved }
     }
 }
 
 /// Row by row.
-fn elements(c: &MatMut<'_, f32>) -> Vec<f32> {
-    let c = c.as_ref();
-    (0..c.rows()).flat_map(|i| (0..c.cols()).filter_map(move |j| c.get(i, j).copied())).collect()
+fn elements(c: &Output<'_>) -> Vec<f32> {
+    let c = c.as_input();
+    (0..c.rows()).flat_map(|i| (0..c.cols()).filter_map(move |j| c.get(i, j))).collect()
 }

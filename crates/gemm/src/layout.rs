@@ -22,6 +22,18 @@ impl Layout {
     /// [`LayoutError::Overflow`] if an offset exceeds `isize::MAX`, [`LayoutError::OutOfBounds`] if the slice is too
     /// short.
     pub(crate) fn origin(&self, len: usize) -> Result<usize, LayoutError> {
+        let need = self.span()?;
+        if need > len {
+            return Err(LayoutError::OutOfBounds { need, len });
+        }
+        Ok(self.lowest())
+    }
+
+    /// Elements from the lowest to the highest address; 0 for an empty matrix.
+    ///
+    /// # Errors
+    /// [`LayoutError::Overflow`] if an offset exceeds `isize::MAX`.
+    pub(crate) fn span(&self) -> Result<usize, LayoutError> {
         if self.is_empty() {
             return Ok(0);
         }
@@ -34,10 +46,13 @@ impl Layout {
         let reach = |extent: usize, stride: isize| (extent - 1).checked_mul(stride.unsigned_abs()).ok_or(overflow);
         let (down, right) = (reach(self.rows, self.row_stride)?, reach(self.cols, self.col_stride)?);
         let last = down.checked_add(right).filter(|&last| last < isize::MAX as usize).ok_or(overflow)?;
-        if last >= len {
-            return Err(LayoutError::OutOfBounds { need: last + 1, len });
-        }
-        Ok(if self.row_stride < 0 { down } else { 0 } + if self.col_stride < 0 { right } else { 0 })
+        Ok(last + 1)
+    }
+
+    /// Distance of element (0, 0) from the element of the lowest address, for a layout that has a span.
+    pub(crate) fn lowest(&self) -> usize {
+        let below = |extent: usize, stride: isize| if stride < 0 { (extent - 1) * stride.unsigned_abs() } else { 0 };
+        if self.is_empty() { 0 } else { below(self.rows, self.row_stride) + below(self.cols, self.col_stride) }
     }
 
     /// Whether two elements share an address.

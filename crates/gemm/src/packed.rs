@@ -24,8 +24,10 @@
 //!    32 to 64). A column-major C is computed as its transpose; other strides go through a tile-sized copy.
 //! 2. *A is packed panel by panel*, just before the first use, so that the panel is in level 1 when it is needed.
 //! 3. *What is packed next is prefetched* meanwhile ([`Ahead`]), where operands are too large to be in level 2 anyway.
-//! 4. *B is read where it lies*, if its rows are contiguous and it is small or meets few panels of A
-//!    ([`Path::PackedA`]): then its columns are not copied but for those that do not fill a panel.
+//! 4. *B is read where it lies*, if its rows are contiguous and it meets few rows of A
+//!    ([`Path::PackedA`]): then its columns are not copied but for those that do not fill a panel. If it comes from far,
+//!    the micro-kernel fetches the columns of the next tile meanwhile. Weights that were packed before
+//!    ([`PackedB`](crate::PackedB)) are read in the same way.
 //! 5. *KC depends on nothing but the instruction set*, and k is cut into equal stretches. So the sum of an element of C
 //!    is formed in the same order whatever the caches, the strides, the path and the number of threads.
 //!
@@ -33,6 +35,9 @@
 //! pass through; a block of B (KC * NC) a part of level 2, beside the lines that pass through on their way to level 1;
 //! packed A (MC * KC) a part of level 3. A larger KC visits C less often; a larger NC reads packed A less often; both
 //! are worth little beyond the sizes here.
+//!
+//! A C of 16-bit numbers cannot hold what is summed between two stretches of k. Then a block of floats, MC rows high,
+//! stands for it until the last stretch.
 //!
 //! Zeros that fill up a panel meet only elements that no C has: they are never stored, so that they may become NaN
 //! unseen.
@@ -43,46 +48,49 @@ use machine::cache::Caches;
 
 use crate::{
     ahead::Ahead,
-    choice::{Blocking, Path, Plan},
+    choice::{Blocking, Path},
+    direct::Target,
+    element::Type,
+    epilogue::Epilogue,
     error::GemmError,
+    exchange::{Finish, Gather},
     kernel::Shape,
-    micro::{MicroKernel, Tile},
-    parallel::{Grid, Parallelism, for_each_part},
+    micro::{MicroKernel, PanelOfB, Tile},
+    operand::Input,
+    parallel::{Grid, for_each_part},
+    prepack::{Rhs, Source},
     problem::Problem,
-    view::{MatMut, MatRef},
     workspace::{LINE, Workspace},
 };
 
-/// Up to this many panels of A, each panel of B is used so seldom that packing it costs more than it saves.
-const FEW_PANELS: usize = 4;
-
-/// A B of up to this many floats lies in level 2 as it is: a quarter of the smallest there are.
-const SMALL_B: usize = 1 << 16;
-
 /// Largest tile of any micro-kernel, in floats.
-const MAX_TILE: usize = 512;
+pub(crate) const MAX_TILE: usize = 512;
 
-/// How a product of `shape` is cut; `b_by_rows` where neighbours in a row of B are neighbours in memory.
-pub(crate) fn plan<K: MicroKernel>(shape: Shape, parallelism: Parallelism, b_by_rows: bool) -> Plan {
-    let (path, tile, grid) = cut::<K>(shape, parallelism, b_by_rows);
-    Plan { path, tile: Some(tile), grid }
-}
+/// How far ahead weights that were packed before are fetched: the processor's own prefetchers end at each page.
+const AHEAD_BYTES: usize = 2048;
 
-fn cut<K: MicroKernel>(shape: Shape, parallelism: Parallelism, b_by_rows: bool) -> (Path, Blocking, Grid) {
-    let grid = Grid::new(shape, parallelism.threads(), K::MR, K::NR);
-    let seldom = shape.m <= FEW_PANELS * K::MR || shape.k.saturating_mul(shape.n) <= SMALL_B;
-    let path = if b_by_rows && seldom { Path::PackedA } else { Path::Packed };
-    (path, blocking::<K>(shape, grid), grid)
-}
-
-fn blocking<K: MicroKernel>(Shape { m, n, k }: Shape, grid: Grid) -> Blocking {
+/// Block sizes for a product of `shape` that is cut into the parts of `grid`.
+pub(crate) fn blocking<K: MicroKernel>(Shape { m, n, k }: Shape, c: Type, grid: Grid) -> Blocking {
     let (mr, nr) = (K::MR, K::NR);
+    let (m, n) = (m.div_ceil(grid.rows), n.div_ceil(grid.cols));
     let caches = Caches::detect();
-    let kc = equal_parts(k, K::KC, 1);
-    let fit = |bytes: usize, width: usize| (bytes / size_of::<f32>() / kc / width).max(1) * width;
-    let nc = equal_parts(n.div_ceil(grid.cols), fit(caches.l2_bytes / 4, nr), nr);
-    let mc = equal_parts(m.div_ceil(grid.rows), fit(caches.l3_bytes / 4 / grid.parts(), mr), mr);
+    let kc = stretch_of_k::<K>(k);
+    let fit = |bytes: usize, row: usize, width: usize| (bytes / size_of::<f32>() / row.max(1) / width).max(1) * width;
+    let nc = equal_parts(n, fit(caches.l2_bytes / 4, kc, nr), nr);
+    let packed_a = fit(caches.l3_bytes / 4 / grid.parts(), kc, mr);
+    let sums = if keeps_sums(c, kc, k) { fit(caches.l3_bytes / 2 / grid.parts(), n, mr) } else { packed_a };
+    let mc = equal_parts(m, packed_a.min(sums), mr);
     Blocking { mr, nr, mc, nc, kc }
+}
+
+/// Whether C cannot hold the sums between two stretches of k.
+fn keeps_sums(c: Type, kc: usize, k: usize) -> bool {
+    c != Type::F32 && kc < k
+}
+
+/// Steps of k that are summed before C is visited.
+pub(crate) fn stretch_of_k<K: MicroKernel>(k: usize) -> usize {
+    equal_parts(k, K::KC, 1)
 }
 
 /// The size of the parts if `extent` is cut into as few as possible, equal but for rounding up to `unit`, of at most
@@ -92,165 +100,219 @@ fn equal_parts(extent: usize, max: usize, unit: usize) -> usize {
     extent.div_ceil(extent.div_ceil(max)).next_multiple_of(unit)
 }
 
-/// C <- alpha A B + beta C. alpha and k are not 0, and C is not empty.
+/// C <- act(alpha A B + beta C + bias) + residual. alpha and k are not 0, and C is not empty.
 pub(crate) fn product<K: MicroKernel>(
     kernel: K,
     problem: Problem<'_>,
-    parallelism: Parallelism,
+    (path, tile, grid): (Path, Blocking, Grid),
     workspace: &mut Workspace,
-) -> Result<Plan, GemmError> {
-    const { assert!(K::MR * K::NR <= MAX_TILE && K::NR.is_multiple_of(K::LANES)) }
-    let (path, tile, grid) = cut::<K>(problem.shape(), parallelism, problem.b.col_stride() == 1);
-    let floats = (tile.mc * tile.kc).next_multiple_of(LINE) + (tile.kc * tile.nc).next_multiple_of(LINE);
-    let workspace = workspace.floats(floats * grid.parts())?;
+) -> Result<(), GemmError> {
+    const { assert!(K::MR * K::NR <= MAX_TILE && K::NR == 2 * K::LANES) }
+    debug_assert!(matches!(problem.b.0, Source::Matrix(_)) || path == Path::PackedWeights);
+    let keeps_sums = keeps_sums(problem.c.element_type(), tile.kc, problem.shape().k);
+    let sums = if keeps_sums { tile.mc * problem.shape().n.div_ceil(grid.cols).next_multiple_of(K::NR) } else { 0 };
+    let packed_b = if path == Path::PackedWeights { 0 } else { tile.kc * tile.nc };
+    let floats = [tile.mc * tile.kc, packed_b, sums].map(|floats| floats.next_multiple_of(LINE));
+    let workspace = workspace.floats(floats.iter().sum::<usize>() * grid.parts())?;
     for_each_part(problem, grid, (K::MR, K::NR), workspace, &|part, workspace| {
-        blocked(kernel, part, tile, path, workspace);
+        let (packed_a, rest) = workspace.split_at_mut(floats[0]);
+        let (packed_b, sums) = rest.split_at_mut(floats[1]);
+        Blocks { kernel, tile, path, packed_a, packed_b, sums, keeps_sums }.multiply(part);
     });
-    Ok(Plan { path, tile: Some(tile), grid })
+    Ok(())
 }
 
-/// One thread's part of the product: loops 5 to 3.
-fn blocked<K: MicroKernel>(kernel: K, problem: Problem<'_>, tile: Blocking, path: Path, workspace: &mut [f32]) {
-    let Shape { m, n, k } = problem.shape();
-    let Problem { alpha, a, b, beta, mut c } = problem;
-    let (packed_a, packed_b) = workspace.split_at_mut((tile.mc * tile.kc).next_multiple_of(LINE));
-    // What fits half of level 2 is there already, if anywhere.
-    let far_floats = Caches::detect().l2_bytes / 2 / size_of::<f32>();
-    let is_far = |x: MatRef<'_, f32>| x.rows().saturating_mul(x.cols()) > far_floats;
-    let (a_is_far, b_is_far) = (is_far(a), path == Path::Packed && is_far(b));
-    for rows in stretches(0..m, tile.mc) {
-        for steps in stretches(0..k, tile.kc) {
-            let later = steps.end..k.min(steps.end + tile.kc);
-            for cols in stretches(0..n, tile.nc) {
-                let first = cols.start == 0;
-                let next_cols = if cols.end < n { cols.end..n.min(cols.end + tile.nc) } else { 0..n.min(tile.nc) };
-                let next_steps = if cols.end < n { steps.clone() } else { later.clone() };
-                let mut block = Block {
-                    kernel,
-                    a: a.part(rows.clone(), steps.clone()),
-                    b: b.part(steps.clone(), cols.clone()),
-                    c: c.reborrow().part(rows.clone(), cols.clone()),
-                    alpha,
-                    beta: if steps.start == 0 { beta } else { 1.0 },
-                    path,
-                };
-                block.pack_b(packed_b);
-                let a_ahead = (first && a_is_far).then(|| a.part(rows.clone(), later.clone()));
-                let b_ahead = b_is_far.then(|| b.part(next_steps, next_cols));
-                block.multiply(packed_a, first, packed_b, a_ahead, b_ahead);
-            }
-        }
-    }
-}
-
-/// One block of C and what it is updated with: MC x KC of A, KC x NC of B.
-struct Block<'a, K> {
+/// The blocks of one thread's part of the product.
+struct Blocks<'w, K> {
     kernel: K,
-    a: MatRef<'a, f32>,
-    b: MatRef<'a, f32>,
-    c: MatMut<'a, f32>,
-    alpha: f32,
-    beta: f32,
+    tile: Blocking,
     path: Path,
+    packed_a: &'w mut [f32],
+    packed_b: &'w mut [f32],
+    /// C between two stretches of k, where C itself cannot hold it: MC rows as wide as C.
+    sums: &'w mut [f32],
+    keeps_sums: bool,
 }
 
-impl<K: MicroKernel> Block<'_, K> {
-    /// Whether these columns of B are packed. Columns that do not fill a panel always are: the micro-kernel loads whole
-    /// vectors.
-    fn is_packed(&self, cols: &Range<usize>) -> bool {
-        self.path == Path::Packed || cols.len() < K::NR
-    }
-
-    fn pack_b(&self, packed: &mut [f32]) {
-        let depth = self.b.rows();
-        for cols in stretches(0..self.b.cols(), K::NR) {
-            if self.is_packed(&cols) {
-                self.kernel.pack_b(self.b.part(0..depth, cols.clone()).t(), &mut packed[cols.start * depth..]);
+impl<K: MicroKernel> Blocks<'_, K> {
+    /// Loops 5 to 3.
+    fn multiply(&mut self, mut problem: Problem<'_>) {
+        let Shape { m, n, k } = problem.shape();
+        let (tile, a) = (self.tile, problem.a);
+        // What fits half of level 2 is there already, if anywhere.
+        let far_bytes = Caches::detect().l2_bytes / 2;
+        let is_far = |rows: usize, cols: usize, element: Type| {
+            rows.saturating_mul(cols).saturating_mul(element.bytes()) > far_bytes
+        };
+        let a_is_far = is_far(m, k, a.element_type());
+        let b_is_far = is_far(k, n, problem.b.element_type());
+        let b_ahead = match problem.b.0 {
+            Source::Matrix(b) if b_is_far && self.path == Path::Packed => Some(b),
+            _ => None,
+        };
+        for rows in stretches(0..m, tile.mc) {
+            for steps in stretches(0..k, tile.kc) {
+                let later = steps.end..k.min(steps.end + tile.kc);
+                for cols in stretches(0..n, tile.nc) {
+                    let pack_a = cols.start == 0;
+                    let next_cols = if cols.end < n { cols.end..n.min(cols.end + tile.nc) } else { 0..n.min(tile.nc) };
+                    let next_steps = if cols.end < n { steps.clone() } else { later.clone() };
+                    let ahead = (
+                        (pack_a && a_is_far).then(|| a.part(rows.clone(), later.clone())),
+                        b_ahead.map(|b| b.part(next_steps, next_cols)),
+                    );
+                    let block = Block {
+                        rows: rows.clone(),
+                        steps: steps.clone(),
+                        cols,
+                        is_first: steps.start == 0,
+                        is_last: steps.end == k,
+                        b_is_far,
+                    };
+                    self.pack_b(&block, problem.b);
+                    self.block(&block, problem.reborrow(), pack_a, ahead);
+                }
             }
         }
     }
 
-    /// Loops 2 and 1. `a_ahead` and `b_ahead` will be packed next, after the rest of this block's A.
-    fn multiply(
+    /// Whether these columns of B are packed. Columns that do not fill a panel always are, unless they were before: the
+    /// micro-kernel loads whole vectors.
+    fn packs(path: Path, cols: &Range<usize>) -> bool {
+        match path {
+            Path::PackedWeights => false,
+            Path::Packed => true,
+            _ => cols.len() < K::NR,
+        }
+    }
+
+    fn pack_b(&mut self, block: &Block, b: Rhs<'_>) {
+        let (Source::Matrix(b), path) = (b.0, self.path) else { return };
+        for cols in stretches(block.cols.clone(), K::NR).filter(|cols| Self::packs(path, cols)) {
+            let place = (cols.start - block.cols.start) * block.steps.len();
+            self.kernel.pack_b(b.part(block.steps.clone(), cols).t(), &mut self.packed_b[place..]);
+        }
+    }
+
+    /// Loops 2 and 1. What is `ahead` will be packed next: of A, after the rest of this block's; and of B.
+    fn block(
         &mut self,
-        packed_a: &mut [f32],
+        block: &Block,
+        mut problem: Problem<'_>,
         pack_a: bool,
-        packed_b: &[f32],
-        a_ahead: Option<MatRef<'_, f32>>,
-        b_ahead: Option<MatRef<'_, f32>>,
+        (a_ahead, b_ahead): (Option<Input<'_>>, Option<Input<'_>>),
     ) {
-        let (m, depth) = (self.a.rows(), self.a.cols());
-        let n = self.c.cols();
-        let tiles_across = n.div_ceil(K::NR);
+        let Problem { a, b, .. } = problem;
+        let a = a.part(block.rows.clone(), block.steps.clone());
+        let (m, depth) = (block.rows.len(), block.steps.len());
+        let tiles_across = block.cols.len().div_ceil(K::NR);
         let mut b_ahead = Ahead::over(b_ahead, m.div_ceil(K::MR) * tiles_across);
         for rows in stretches(0..m, K::MR) {
-            let panel = &mut packed_a[rows.start * depth..];
+            let panel = &mut self.packed_a[rows.start * depth..][..K::MR * depth];
             if pack_a {
-                self.kernel.pack_a(self.a.part(rows.clone(), 0..depth), panel);
+                self.kernel.pack_a(a.part(rows.clone(), 0..depth), panel);
             }
+            let panel = panel.as_ptr();
             let mut a_ahead = Ahead::over(
                 a_ahead.map(|later| match rows.end < m {
-                    true => self.a.part(rows.end..m.min(rows.end + K::MR), 0..depth),
+                    true => a.part(rows.end..m.min(rows.end + K::MR), 0..depth),
                     false => later.part(0..m.min(K::MR), 0..later.cols()),
                 }),
                 tiles_across,
             );
-            for cols in stretches(0..n, K::NR) {
+            for cols in stretches(block.cols.clone(), K::NR) {
                 a_ahead.step();
                 b_ahead.step();
-                self.tile(rows.clone(), cols, panel, packed_b);
+                let (b, b_stride) = self.panel_of_b(block, b, &cols, rows.start == 0);
+                self.tile(block, problem.reborrow(), rows.clone(), cols, (panel, b, b_stride));
             }
         }
     }
 
-    /// One tile: straight into C where its rows are contiguous and whole vectors wide, else by way of a copy.
-    fn tile(&mut self, rows: Range<usize>, cols: Range<usize>, panel: &[f32], packed_b: &[f32]) {
-        let depth = self.b.rows();
-        let packed = self.is_packed(&cols);
-        let b = self.b.part(0..depth, cols.clone());
-        let mut c = self.c.reborrow().part(rows.clone(), cols.clone());
+    /// Where the micro-kernel reads these columns, and the elements from one step to the next. The `first` panel of A
+    /// finds them where they come from, the others in level 2.
+    fn panel_of_b(&self, block: &Block, b: Rhs<'_>, cols: &Range<usize>, first: bool) -> (PanelOfB, isize) {
+        let streams = block.b_is_far && first;
+        match b.0 {
+            Source::Packed { packed, first, .. } => {
+                let origin = packed.panel(block.steps.start, first + cols.start);
+                let ahead = streams.then_some(AHEAD_BYTES);
+                (PanelOfB { origin, element: packed.element_type(), ahead }, K::NR as isize)
+            }
+            Source::Matrix(b) if !Self::packs(self.path, cols) => {
+                let (origin, element) = (b.part(block.steps.clone(), cols.clone()).as_ptr(), b.element_type());
+                // The same rows of the next tile.
+                let ahead = streams.then_some(K::NR * element.bytes());
+                (PanelOfB { origin, element, ahead }, b.row_stride())
+            }
+            Source::Matrix(_) => {
+                let packed = &self.packed_b[(cols.start - block.cols.start) * block.steps.len()..];
+                let origin = packed[..block.steps.len() * K::NR].as_ptr().cast();
+                (PanelOfB { origin, element: Type::F32, ahead: None }, K::NR as isize)
+            }
+        }
+    }
+
+    /// One tile; `rows` count from the block's first.
+    fn tile(
+        &mut self,
+        block: &Block,
+        problem: Problem<'_>,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        (a, b, b_stride): (*const f32, PanelOfB, isize),
+    ) {
+        let Problem { alpha, beta, c, epilogue, .. } = problem;
+        let (row, col, width) = (block.rows.start + rows.start, cols.start, c.cols());
         let mut tile = Tile {
             rows: rows.len(),
-            cols: cols.len().next_multiple_of(K::LANES),
-            depth,
-            b_stride: if packed { K::NR as isize } else { b.row_stride() },
-            c_stride: c.row_stride(),
-            alpha: self.alpha,
-            beta: self.beta,
+            cols: cols.len(),
+            depth: block.steps.len(),
+            a_row: 1,
+            a_step: K::MR as isize,
+            b_stride,
+            c_stride: 0,
+            alpha,
+            beta: if block.is_first { beta } else { 1.0 },
         };
-        let panel = &panel[..depth * K::MR];
-        let b = if packed { packed_b[cols.start * depth..][..depth * K::NR].as_ptr() } else { b.as_ptr() };
-        if c.col_stride() == 1 && tile.cols == cols.len() {
-            // SAFETY: 1 <= rows <= MR and 1 <= cols <= NR by the cutting. The panel holds MR floats per step. So does B
-            // with NR if packed, and else these are NR columns of it and adjacent (`Path::PackedA`). C is a part of a
-            // `MatMut` with contiguous rows.
-            unsafe { self.kernel.tile(tile, panel.as_ptr(), b, c.as_mut_ptr()) }
-            return;
+        let kernel = self.kernel;
+        let compute = |tile: &Tile, c: *mut f32| {
+            // SAFETY: 1 <= rows <= MR and 1 <= cols <= NR by the cutting. The panel of A holds MR floats per step. B is
+            // a panel, or has these columns, which fill a panel then (`packs`), side by side (the choice of the path).
+            // C is what the target gives, or the sums, which are MC rows as wide as C.
+            unsafe { kernel.panel_tile(tile, a, b, c) }
+        };
+        if !self.keeps_sums {
+            let epilogue = if block.is_last { epilogue } else { Epilogue::NONE };
+            return Target { kernel, c, epilogue }.tile(tile, row, col, compute);
         }
-        let mut copy = [0.0; MAX_TILE];
-        tile.c_stride = K::NR as isize;
-        if self.beta != 0.0 {
-            exchange(&mut c, K::NR, &mut copy, |c, copy| *copy = *c);
+        let mut out = c.part(row..row + rows.len(), cols.clone());
+        let sums = &mut self.sums[rows.start * width + col..];
+        if block.is_first && beta != 0.0 {
+            kernel.run(Gather { from: out.as_input(), to: sums, stride: width });
         }
-        // SAFETY: as above, but C is the copy: rows of NR.
-        unsafe { self.kernel.tile(tile, panel.as_ptr(), b, copy.as_mut_ptr()) }
-        exchange(&mut c, K::NR, &mut copy, |c, copy| *c = *copy);
+        tile.c_stride = width as isize;
+        compute(&tile, sums.as_mut_ptr());
+        if block.is_last {
+            let epilogue = epilogue.part(row..row + rows.len(), cols);
+            kernel.run(Finish { tile: sums, stride: width, epilogue, out: out.reborrow() });
+        }
     }
 }
 
-/// Calls `f` on each element of C and its place in a copy whose rows are `width` apart.
-fn exchange(c: &mut MatMut<'_, f32>, width: usize, copy: &mut [f32], f: impl Fn(&mut f32, &mut f32)) {
-    for (i, copy) in copy.chunks_mut(width).take(c.rows()).enumerate() {
-        for (j, copy) in copy.iter_mut().take(c.cols()).enumerate() {
-            if let Some(c) = c.get_mut(i, j) {
-                f(c, copy);
-            }
-        }
-    }
+/// A block of C, MC x NC at most, and the stretch of k that it is updated with.
+struct Block {
+    rows: Range<usize>,
+    steps: Range<usize>,
+    cols: Range<usize>,
+    is_first: bool,
+    is_last: bool,
+    /// Whether B is too large for level 2.
+    b_is_far: bool,
 }
 
 /// Cuts a range into stretches of `len`; the last may be shorter.
-fn stretches(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn stretches(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     range.clone().step_by(len).map(move |start| start..range.end.min(start + len))
 }
 
@@ -268,8 +330,12 @@ mod tests {
         let (a, b, mut c): (Vec<f32>, Vec<f32>, Vec<f32>) =
             (elements(m * k, 7), elements(k * n, 11), elements(m * n, 5));
         let (a, b) = (MatRef::from_row_major(&a, m, k).unwrap(), MatRef::from_row_major(&b, k, n).unwrap());
-        let problem = Problem::new(0.5, a, b, 2.0, MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
-        blocked(kernel, problem, tile, Path::Packed, &mut vec![f32::NAN; (tile.mc + tile.nc) * tile.kc + LINE]);
+        let out = MatMut::from_row_major(&mut c, m, n).unwrap();
+        let problem = Problem::new(0.5, a.into(), b.into(), 2.0, out.into(), Epilogue::NONE).unwrap();
+        let (mut packed_a, mut packed_b) = (vec![f32::NAN; tile.mc * tile.kc], vec![f32::NAN; tile.nc * tile.kc]);
+        let (packed_a, packed_b) = (&mut packed_a[..], &mut packed_b[..]);
+        let (path, sums) = (Path::Packed, &mut []);
+        Blocks { kernel, tile, path, packed_a, packed_b, sums, keeps_sums: false }.multiply(problem);
         Some(c)
     }
 

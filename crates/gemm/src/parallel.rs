@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::{kernel::Shape, problem::Problem};
+use crate::{element::Type, kernel::Shape, problem::Problem};
 
 /// Threads that may work on one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub(crate) struct Grid {
 /// A part with fewer operations than this is not worth the trip to another thread, which takes some 10 us.
 const MIN_FLOPS: f64 = 2e6;
 
+/// A part that reads less of B is not worth the trip, where reading B is all there is to it.
+const MIN_BYTES: usize = 256 << 10;
+
+/// Columns of a part are a multiple of this: two threads seldom write to one cache line.
+const MIN_COLUMNS: usize = 32;
+
 /// Packing an element takes the time of some multiply-adds: half a cycle, at 32 per cycle.
 const PACKING: usize = 16;
 
@@ -52,7 +58,7 @@ impl Grid {
         let Shape { m, n, k } = shape;
         let flops = 2.0 * m as f64 * n as f64 * k as f64;
         let (most_rows, most_cols) = (m.div_ceil(mr).max(1), n.div_ceil(nr).max(1));
-        let threads = threads.min((flops / MIN_FLOPS) as usize).max(1);
+        let threads = worthwhile(flops, threads);
         let grids = (1..=threads.min(most_rows)).map(|rows| Grid { rows, cols: (threads / rows).min(most_cols) });
         // In multiply-adds per step of k.
         let cost = |grid: &Grid| {
@@ -62,9 +68,29 @@ impl Grid {
         grids.min_by_key(cost).unwrap_or(Self::ONE)
     }
 
+    /// For `threads` threads at most, where B is read once and C has few rows: columns are cut.
+    pub(crate) fn of_columns(Shape { n, k, .. }: Shape, element: Type, threads: usize) -> Self {
+        let worth = n.saturating_mul(k).saturating_mul(element.bytes()) / MIN_BYTES;
+        Self { rows: 1, cols: threads.min(worth).min(n.div_ceil(MIN_COLUMNS)).max(1) }
+    }
+
+    /// For `threads` threads at most, where B is shared: rows are cut, in multiples of `mr`.
+    pub(crate) fn of_rows(Shape { m, n, k }: Shape, threads: usize, mr: usize) -> Self {
+        if threads == 1 {
+            return Self::ONE;
+        }
+        let flops = 2.0 * m as f64 * n as f64 * k as f64;
+        Self { rows: worthwhile(flops, threads).min(m.div_ceil(mr)).max(1), cols: 1 }
+    }
+
     pub(crate) fn parts(self) -> usize {
         self.rows * self.cols
     }
+}
+
+/// Threads that so many operations are worth.
+pub(crate) fn worthwhile(flops: f64, threads: usize) -> usize {
+    threads.min((flops / MIN_FLOPS) as usize).max(1)
 }
 
 /// Cuts C into the parts of `grid` at multiples of `mr` and `nr`, and calls `f` on each, with its share of the

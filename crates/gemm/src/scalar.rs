@@ -1,100 +1,101 @@
 //! Portable loops, laid out so that a compiler finds the vectors of the target's baseline.
 //!
 //! Element by element, the definition reads a column of B for every element of C. Instead, 8 columns of B are copied
-//! next to each other for up to KC steps of k (a strip: 8 KiB, so it stays in the level-1 cache), and then 4 rows of A
-//! run down the strip at once, with the 4 x 8 sums in registers:
+//! next to each other as floats (a strip), and then 4 rows of A run down the strip at once, with the 4 x 8 sums in
+//! registers:
 //!
 //! ```text
-//!   for every stretch of KC steps of k:          so that a strip fits the level-1 cache
-//!     for every 8 columns of C:
-//!       copy the strip of B
-//!       for every 4 rows of C:
-//!         sums[4][8] over the stretch, then C <- alpha sums + beta C (beta = 1 after the first stretch)
+//!   for every 8 columns of C:
+//!     copy the strip of B
+//!     for every 4 rows of C:
+//!       sums[4][8] over k, then C <- act(alpha sums + beta C + bias) + residual
 //! ```
 //!
 //! Sums are multiplied and added, not fused: baseline x86-64 has no fused multiply-add.
 
 use crate::{
-    choice::{Path, Plan},
+    choice::Path,
+    element::{Element, with_type},
+    error::GemmError,
+    exchange::Finish,
     kernel::Shape,
+    packed::stretches,
     parallel::{Grid, Parallelism, for_each_part},
+    plan::Plan,
     problem::Problem,
-    view::{MatMut, MatRef},
+    vector::{Portable, Simd},
+    view::MatRef,
+    workspace::{LINE, Workspace},
 };
 
 /// Rows of a register tile: with 8 columns, 8 of the 16 vectors of SSE2.
 const MR: usize = 4;
 /// Columns of a register tile.
-const NR: usize = 8;
-/// Steps of k in a strip.
-const KC: usize = 256;
+pub(crate) const NR: usize = 8;
 
 /// How a product of `shape` is cut.
 pub(crate) fn plan(shape: Shape, parallelism: Parallelism) -> Plan {
-    Plan { path: Path::Strips, tile: None, grid: Grid::new(shape, parallelism.threads(), MR, NR) }
+    let grid = Grid::new(shape, parallelism.threads(), MR, NR);
+    Plan { path: Path::Strips, transposed: false, tile: None, grid }
 }
 
-/// C <- alpha A B + beta C, with alpha and k not 0.
-pub(crate) fn product(problem: Problem<'_>, parallelism: Parallelism) -> Plan {
+/// C <- act(alpha A B + beta C + bias) + residual, with alpha and k not 0.
+pub(crate) fn product(
+    problem: Problem<'_>,
+    parallelism: Parallelism,
+    workspace: &mut Workspace,
+) -> Result<Plan, GemmError> {
     let plan = plan(problem.shape(), parallelism);
-    for_each_part(problem, plan.grid, (MR, NR), &mut [], &|part, _| part_product(part));
-    plan
+    let strip = (problem.shape().k * NR).next_multiple_of(LINE);
+    let workspace = workspace.floats(strip * plan.grid.parts())?;
+    for_each_part(problem, plan.grid, (MR, NR), workspace, &|part, strip| {
+        with_type!(part.a.element_type(), A => if let Some(a) = part.a.typed::<A>() {
+            part_product(part, a, strip.as_chunks_mut::<NR>().0);
+        });
+    });
+    Ok(plan)
 }
 
-fn part_product(problem: Problem<'_>) {
+fn part_product<A: Element>(problem: Problem<'_>, a: MatRef<'_, A>, strip: &mut [[f32; NR]]) {
     let Shape { m, n, k } = problem.shape();
-    let Problem { alpha, a, b, beta, mut c } = problem;
-    let mut strip = [[0.0; NR]; KC];
-    for start in (0..k).step_by(KC) {
-        let beta = if start == 0 { beta } else { 1.0 };
-        let steps = start..k.min(start + KC);
-        for j in (0..n).step_by(NR) {
-            let strip = &mut strip[..steps.len()];
-            for (row, p) in strip.iter_mut().zip(steps.clone()) {
-                *row = std::array::from_fn(|lane| b.get(p, j + lane).copied().unwrap_or(0.0));
+    let Problem { alpha, b, beta, mut c, epilogue, .. } = problem;
+    for cols in stretches(0..n, NR) {
+        for (p, row) in strip.iter_mut().enumerate().take(k) {
+            *row = std::array::from_fn(|lane| b.get(p, cols.start + lane).unwrap_or(0.0));
+        }
+        for rows in stretches(0..m, MR) {
+            let mut tile = [[0.0; NR]; MR];
+            match rows.len() {
+                MR => tile = sums::<A, MR>(a, rows.start, &strip[..k]),
+                _ => {
+                    for (i, row) in rows.clone().zip(&mut tile) {
+                        [*row] = sums::<A, 1>(a, i, &strip[..k]);
+                    }
+                }
             }
-            let mut i = 0;
-            while i + MR <= m {
-                update(&mut c, i, j, alpha, sums::<MR>(a, i, steps.start, strip), beta);
-                i += MR;
+            let out = c.reborrow().part(rows.clone(), cols.clone());
+            for (i, j) in (0..rows.len()).flat_map(|i| (0..cols.len()).map(move |j| (i, j))) {
+                let before = if beta == 0.0 { 0.0 } else { beta * out.as_input().get(i, j).unwrap_or(0.0) };
+                tile[i][j] = alpha * tile[i][j] + before;
             }
-            for i in i..m {
-                update(&mut c, i, j, alpha, sums::<1>(a, i, steps.start, strip), beta);
-            }
+            let epilogue = epilogue.part(rows, cols.clone());
+            Portable.run(Finish { tile: tile.as_flattened_mut(), stride: NR, epilogue, out });
         }
     }
 }
 
-/// `ROWS` rows of A from row `i` and step `start` on, times the strip.
-fn sums<const ROWS: usize>(a: MatRef<'_, f32>, i: usize, start: usize, strip: &[[f32; NR]]) -> [[f32; NR]; ROWS] {
-    let a = a.part(i..i + ROWS, start..start + strip.len());
+/// `ROWS` rows of A from row `i` on, times the strip.
+fn sums<A: Element, const ROWS: usize>(a: MatRef<'_, A>, i: usize, strip: &[[f32; NR]]) -> [[f32; NR]; ROWS] {
+    let a = a.part(i..i + ROWS, 0..strip.len());
     let mut sums = [[0.0; NR]; ROWS];
     for (p, b) in strip.iter().enumerate() {
         for (r, sums) in sums.iter_mut().enumerate() {
             // SAFETY: `a` has ROWS rows and a column for each row of the strip.
-            let a = unsafe { a.get_unchecked(r, p) };
+            let a = unsafe { a.get_unchecked(r, p) }.to_f32();
             for (sum, b) in sums.iter_mut().zip(b) {
                 *sum += a * b;
             }
         }
     }
     sums
-}
-
-/// C <- alpha sums + beta C for the elements of the tile at (i, j) that exist; without reading C if beta is 0.
-fn update<const ROWS: usize>(
-    c: &mut MatMut<'_, f32>,
-    i: usize,
-    j: usize,
-    alpha: f32,
-    sums: [[f32; NR]; ROWS],
-    beta: f32,
-) {
-    for (r, sums) in sums.iter().enumerate() {
-        for (lane, sum) in sums.iter().enumerate() {
-            if let Some(c) = c.get_mut(i + r, j + lane) {
-                *c = if beta == 0.0 { alpha * sum } else { alpha * sum + beta * *c };
-            }
-        }
-    }
 }

@@ -52,6 +52,12 @@ impl<'a, T> MatRef<'a, T> {
         Self::with_strides(data, rows, cols, 1, stride(rows))
     }
 
+    /// A slice as a matrix of one column.
+    pub fn column(data: &'a [T]) -> Self {
+        let layout = Layout { rows: data.len(), cols: 1, row_stride: 1, col_stride: 1 };
+        Self { origin: data.as_ptr(), layout, data: PhantomData }
+    }
+
     /// A `rows` x `cols` matrix with any strides, in elements. `data[0]` is the element of the lowest address: (0, 0)
     /// unless a stride is negative.
     ///
@@ -114,6 +120,18 @@ impl<'a, T> MatRef<'a, T> {
     pub(crate) fn as_ptr(&self) -> *const T {
         self.origin
     }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The matrix with this layout from this address on.
+    ///
+    /// # Safety
+    /// Every element that the layout has can be read for 'a, and nobody writes it meanwhile.
+    pub(crate) unsafe fn from_raw(origin: *const T, layout: Layout) -> Self {
+        Self { origin, layout, data: PhantomData }
+    }
 }
 
 impl<'a, T> MatMut<'a, T> {
@@ -132,6 +150,12 @@ impl<'a, T> MatMut<'a, T> {
     /// As [`from_row_major`](Self::from_row_major).
     pub fn from_col_major(data: &'a mut [T], rows: usize, cols: usize) -> Result<Self, LayoutError> {
         Self::with_strides(data, rows, cols, 1, stride(rows))
+    }
+
+    /// A slice as a matrix of one column.
+    pub fn column(data: &'a mut [T]) -> Self {
+        let layout = Layout { rows: data.len(), cols: 1, row_stride: 1, col_stride: 1 };
+        Self { origin: data.as_mut_ptr(), layout, data: PhantomData }
     }
 
     /// A `rows` x `cols` matrix with any strides, in elements, under which no two elements share an address. `data[0]`
@@ -178,14 +202,6 @@ impl<'a, T> MatMut<'a, T> {
         Self { origin: self.origin.wrapping_offset(offset), layout, ..self }
     }
 
-    /// The rows before `row`, at most all, and the rest.
-    pub(crate) fn split_rows(self, row: usize) -> (Self, Self) {
-        let (rows, cols) = (self.rows(), self.cols());
-        // No two elements share an address, so the two parts share none.
-        let twin = MatMut { origin: self.origin, layout: self.layout, data: PhantomData };
-        (self.part(0..row, 0..cols), twin.part(row..rows, 0..cols))
-    }
-
     /// The same matrix for a shorter time.
     pub fn reborrow(&mut self) -> MatMut<'_, T> {
         MatMut { origin: self.origin, layout: self.layout, data: PhantomData }
@@ -205,6 +221,18 @@ impl<'a, T> MatMut<'a, T> {
     /// Address of element (0, 0); dangling if the matrix is empty.
     pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
         self.origin
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The matrix with this layout from this address on.
+    ///
+    /// # Safety
+    /// Every element that the layout has can be written for 'a and by nobody else, and no two share an address.
+    pub(crate) unsafe fn from_raw(origin: *mut T, layout: Layout) -> Self {
+        Self { origin, layout, data: PhantomData }
     }
 }
 
@@ -243,7 +271,7 @@ fn stride(extent: usize) -> isize {
 }
 
 /// Whether rows and columns are those of a part of a matrix.
-fn inside(whole: &Layout, rows: &Range<usize>, cols: &Range<usize>) -> Result<(), LayoutError> {
+pub(crate) fn inside(whole: &Layout, rows: &Range<usize>, cols: &Range<usize>) -> Result<(), LayoutError> {
     let is_inside = |part: &Range<usize>, extent: usize| part.start <= part.end && part.end <= extent;
     if is_inside(rows, whole.rows) && is_inside(cols, whole.cols) {
         return Ok(());

@@ -31,6 +31,11 @@ impl Workspace {
         size_of_val(self.lines.as_slice())
     }
 
+    /// Address of what is held; dangling if that is nothing.
+    pub(crate) fn as_ptr(&self) -> *const u8 {
+        self.lines.as_ptr().cast()
+    }
+
     /// `floats` floats that begin on a cache line and hold anything.
     pub(crate) fn floats(&mut self, floats: usize) -> Result<&mut [f32], GemmError> {
         let lines = floats.div_ceil(LINE);

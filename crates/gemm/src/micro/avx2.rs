@@ -1,94 +1,49 @@
 //! 6 x 16 with AVX2: 12 of the 16 registers hold the tile.
 
-use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use machine::isa::Avx2;
 
 use crate::{
-    micro::{MicroKernel, Tile, TileFn},
-    pack,
-    view::MatRef,
+    element::with_type,
+    micro::{MicroKernel, PanelOfB, PanelTile, PlainTile, Tile, with_extents},
+    operand::Input,
+    pack::PackPanel,
+    vector::Simd,
 };
 
 const MR: usize = 6;
 const LANES: usize = 8;
-const NR: usize = 2 * LANES;
-
-/// One function per number of rows and vectors, so that a tile at the edge of C computes no row that is not there, and
-/// the sums of each stay in registers.
-static TILES: [[TileFn; 2]; MR] = [
-    [tile::<1, 1>, tile::<1, 2>],
-    [tile::<2, 1>, tile::<2, 2>],
-    [tile::<3, 1>, tile::<3, 2>],
-    [tile::<4, 1>, tile::<4, 2>],
-    [tile::<5, 1>, tile::<5, 2>],
-    [tile::<6, 1>, tile::<6, 2>],
-];
 
 impl MicroKernel for Avx2 {
     const MR: usize = MR;
-    const NR: usize = NR;
+    const NR: usize = 2 * LANES;
     const LANES: usize = LANES;
     const KC: usize = 256;
+    const FEW_ROWS: usize = 24;
+    const SMALL_B: usize = 1 << 16;
 
-    fn pack_a(self, a: MatRef<'_, f32>, panel: &mut [f32]) {
-        // SAFETY: a token exists only where its features were detected.
-        unsafe { pack_panel::<MR>(a, panel) }
+    fn pack_a(self, a: Input<'_>, panel: &mut [f32]) {
+        self.run(PackPanel::<MR> { x: a, panel });
     }
 
-    fn pack_b(self, b: MatRef<'_, f32>, panel: &mut [f32]) {
-        // SAFETY: as above.
-        unsafe { pack_panel::<NR>(b, panel) }
+    fn pack_b(self, b: Input<'_>, panel: &mut [f32]) {
+        self.run(PackPanel::<{ 2 * LANES }> { x: b, panel });
     }
 
-    unsafe fn tile(self, tile: Tile, a: *const f32, b: *const f32, c: *mut f32) {
-        // SAFETY: features as above, extents and pointers as the caller promises.
-        unsafe { TILES[tile.rows - 1][tile.cols / LANES - 1](tile, a, b, c) }
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn pack_panel<const W: usize>(x: MatRef<'_, f32>, panel: &mut [f32]) {
-    pack::panel::<W>(x, panel, pack::transpose_4x8);
-}
-
-/// The tile of `ROWS` x `VECS` vectors.
-///
-/// # Safety
-/// As [`MicroKernel::tile`], with rows = ROWS and cols = VECS * LANES.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const ROWS: usize, const VECS: usize>(tile: Tile, mut a: *const f32, mut b: *const f32, c: *mut f32) {
-    // C arrives while the sums are formed. A prefetch may name any address.
-    for i in 0..ROWS as isize {
-        for v in 0..VECS {
-            _mm_prefetch::<_MM_HINT_T0>(c.wrapping_offset(i * tile.c_stride).wrapping_add(v * LANES).cast());
-        }
-    }
-    let mut sums = [[_mm256_setzero_ps(); VECS]; ROWS];
-    for _ in 0..tile.depth {
-        // SAFETY: `b` can be read for VECS vectors in each step, `a` for ROWS floats.
-        unsafe {
-            let b: [_; VECS] = std::array::from_fn(|v| _mm256_loadu_ps(b.add(v * LANES)));
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let a = _mm256_set1_ps(*a.add(i));
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = _mm256_fmadd_ps(a, b, *sum);
-                }
+    unsafe fn panel_tile(self, tile: &Tile, a: *const f32, b: PanelOfB, c: *mut f32) {
+        let PanelOfB { origin: b, element: kind, ahead } = b;
+        with_type!(kind, E => with_extents!(tile, LANES, [1 2 3 4 5 6], ROWS, VECS => match ahead {
+            Some(ahead) if VECS == 2 => {
+                self.run(PanelTile::<E, MR, ROWS, VECS, true> { tile, a, b, c, ahead, element: PhantomData });
             }
-        }
-        a = a.wrapping_add(MR);
-        b = b.wrapping_offset(tile.b_stride);
-    }
-    let (alpha, beta) = (_mm256_set1_ps(tile.alpha), _mm256_set1_ps(tile.beta));
-    for (i, sums) in sums.into_iter().enumerate() {
-        for (v, sum) in sums.into_iter().enumerate() {
-            // SAFETY: `c` can be accessed for ROWS rows of VECS vectors; it is read only if beta is not 0.
-            unsafe {
-                let c = c.offset(i as isize * tile.c_stride).add(v * LANES);
-                let before = if tile.beta == 0.0 { None } else { Some(_mm256_mul_ps(beta, _mm256_loadu_ps(c))) };
-                let after = before.map_or(_mm256_mul_ps(alpha, sum), |before| _mm256_fmadd_ps(alpha, sum, before));
-                _mm256_storeu_ps(c, after);
+            _ => {
+                self.run(PanelTile::<E, MR, ROWS, VECS, false> { tile, a, b, c, ahead: 0, element: PhantomData });
             }
-        }
+        }));
+    }
+
+    unsafe fn plain_tile(self, tile: &Tile, a: *const f32, b: *const f32, c: *mut f32) {
+        with_extents!(tile, LANES, [1 2 3 4 5 6], ROWS, VECS => self.run(PlainTile::<ROWS, VECS> { tile, a, b, c }))
     }
 }

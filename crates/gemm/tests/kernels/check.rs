@@ -2,7 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use gemm::{Case, Kernel, MatMut, MatRef, Operands, Parallelism, Shape};
+use gemm::{Case, Element, Kernel, MatMut, MatRef, Operands, PackedB, Parallelism, Path, Rhs, Shape, Type};
+use half::{bf16, f16};
 use machine::kernel::Ran;
 use proof::{
     Checked, Mismatch, Tolerance,
@@ -60,36 +61,72 @@ pub(crate) struct Input {
     pub(crate) rows: usize,
     pub(crate) cols: usize,
     pub(crate) lay: Lay,
+    pub(crate) element: Type,
     pub(crate) elements: Vec<f32>,
 }
 
 impl Input {
     pub(crate) fn new(seed: u64, rows: usize, cols: usize, lay: Lay) -> Self {
-        Self { rows, cols, lay, elements: normal(seed, rows * cols) }
+        Self { rows, cols, lay, element: Type::F32, elements: normal(seed, rows * cols) }
     }
 
     /// The memory: NaN wherever no element lies, so that a kernel which reads between the rows gives itself away.
-    pub(crate) fn memory(&self) -> Vec<f32> {
-        let mut memory = vec![f32::NAN; self.lay.strides(self.rows, self.cols).2];
+    pub(crate) fn memory(&self) -> Memory {
+        match self.element {
+            Type::F16 => Memory::F16(self.stored()),
+            Type::Bf16 => Memory::Bf16(self.stored()),
+            _ => Memory::F32(self.stored()),
+        }
+    }
+
+    fn stored<T: Element>(&self) -> Vec<T> {
+        let mut memory = vec![T::from_f32(f32::NAN); self.lay.strides(self.rows, self.cols).2];
         for i in 0..self.rows {
             for j in 0..self.cols {
-                memory[self.lay.index(self.rows, self.cols, i, j)] = self.elements[i * self.cols + j];
+                let place = self.lay.index(self.rows, self.cols, i, j);
+                memory[place] = T::from_f32(self.elements[i * self.cols + j]);
             }
         }
         memory
     }
 
-    fn view(&self) -> View<impl Fn(usize, usize) -> f64> {
-        View::new(self.rows, self.cols, |i, j| f64::from(self.elements[i * self.cols + j]))
+    /// The matrix in its memory.
+    pub(crate) fn view<'m>(&self, memory: &'m Memory) -> gemm::Input<'m> {
+        match memory {
+            Memory::F32(memory) => mat_ref(memory, self.rows, self.cols, self.lay).into(),
+            Memory::F16(memory) => mat_ref(memory, self.rows, self.cols, self.lay).into(),
+            Memory::Bf16(memory) => mat_ref(memory, self.rows, self.cols, self.lay).into(),
+        }
+    }
+
+    /// What the kernel sees: the elements rounded to their type.
+    pub(crate) fn at(&self, i: usize, j: usize) -> f32 {
+        let x = self.elements[i * self.cols + j];
+        match self.element {
+            Type::F16 => f16::from_f32(x).to_f32(),
+            Type::Bf16 => bf16::from_f32(x).to_f32(),
+            _ => x,
+        }
+    }
+
+    fn exact(&self) -> View<impl Fn(usize, usize) -> f64> {
+        View::new(self.rows, self.cols, |i, j| f64::from(self.at(i, j)))
     }
 }
 
-pub(crate) fn mat_ref(memory: &[f32], rows: usize, cols: usize, lay: Lay) -> MatRef<'_, f32> {
+/// Elements as they are stored.
+pub(crate) enum Memory {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    Bf16(Vec<bf16>),
+}
+
+pub(crate) fn mat_ref<T>(memory: &[T], rows: usize, cols: usize, lay: Lay) -> MatRef<'_, T> {
     let (rs, cs, _) = lay.strides(rows, cols);
     MatRef::with_strides(memory, rows, cols, rs, cs).expect("the test's own layout")
 }
 
-pub(crate) fn mat_mut(memory: &mut [f32], rows: usize, cols: usize, lay: Lay) -> MatMut<'_, f32> {
+pub(crate) fn mat_mut<T>(memory: &mut [T], rows: usize, cols: usize, lay: Lay) -> MatMut<'_, T> {
     let (rs, cs, _) = lay.strides(rows, cols);
     MatMut::with_strides(memory, rows, cols, rs, cs).expect("the test's own layout")
 }
@@ -100,6 +137,8 @@ pub(crate) struct Trial {
     pub(crate) a: Input,
     pub(crate) b: Input,
     pub(crate) c0: Input,
+    /// Whether the kernel packs B before it is loaded.
+    pub(crate) packs: bool,
 }
 
 impl Trial {
@@ -108,7 +147,7 @@ impl Trial {
         let case = Case { shape: Shape { m, n, k }, alpha: 1.0, beta: 0.0, parallelism: Parallelism::Serial };
         let [a, b, c] = lays;
         let (a, b) = (Input::new(1, m, k, a), Input::new(2, k, n, b));
-        Self { case, a, b, c0: Input::new(3, m, n, c) }
+        Self { case, a, b, c0: Input::new(3, m, n, c), packs: false }
     }
 
     pub(crate) fn factors(mut self, alpha: f32, beta: f32) -> Self {
@@ -121,10 +160,19 @@ impl Trial {
         self
     }
 
+    pub(crate) fn types(mut self, a: Type, b: Type) -> Self {
+        (self.a.element, self.b.element) = (a, b);
+        self
+    }
+
+    pub(crate) fn packed(self) -> Self {
+        Self { packs: true, ..self }
+    }
+
     /// Runs the kernel on a guarded C that holds the poison where beta is 0, and in gaps.
     pub(crate) fn run(&self, kernel: &dyn Kernel) -> (Guarded<f32>, Ran) {
         let (a, b) = (self.a.memory(), self.b.memory());
-        let Shape { m, n, k } = self.case.shape;
+        let Shape { m, n, .. } = self.case.shape;
         let lay = self.c0.lay;
         let mut c = Guarded::new(lay.strides(m, n).2);
         if self.case.beta != 0.0 {
@@ -132,8 +180,15 @@ impl Trial {
                 c[lay.index(m, n, at / n, at % n)] = self.c0.elements[at];
             }
         }
-        let (a, b) = (mat_ref(&a, m, k, self.a.lay), mat_ref(&b, k, n, self.b.lay));
-        let operands = Operands { a, b, c: mat_mut(&mut c, m, n, lay) };
+        let packed: PackedB;
+        let b: Rhs<'_> = match self.packs {
+            true => {
+                packed = kernel.pack(self.b.view(&b)).expect("memory for a test's weights");
+                (&packed).into()
+            }
+            false => self.b.view(&b).into(),
+        };
+        let operands = Operands::new(self.a.view(&a), b, mat_mut(&mut c, m, n, lay));
         let mut loaded = kernel.load(&self.case, operands).expect("a case that fits");
         loaded.run();
         let ran = loaded.ran();
@@ -151,7 +206,7 @@ impl Trial {
             is_output[lay.index(m, n, at / n, at % n)] = true;
         }
         c.verify_where(|i| is_output[i])?;
-        let (a, b, c0) = (self.a.view(), self.b.view(), self.c0.view());
+        let (a, b, c0) = (self.a.exact(), self.b.exact(), self.c0.exact());
         let (alpha, beta) = (f64::from(self.case.alpha), f64::from(self.case.beta));
         let tolerance = Tolerance::gemm_f32(k);
         let product = Product { alpha, a: &a, b: &b, beta, c0: Some(&c0), tolerance };
@@ -161,10 +216,32 @@ impl Trial {
     /// [`check`](Self::check) over all kernels.
     pub(crate) fn check_all_kernels(&self) {
         for kernel in gemm::kernels() {
-            if let Err(mismatch) = self.check(kernel.as_ref()) {
-                let lays = [self.a.lay, self.b.lay, self.c0.lay];
-                panic!("{}: {:?}, layouts {lays:?}: {mismatch}", kernel.name(), self.case);
-            }
+            self.must_pass(kernel.as_ref(), "");
         }
     }
+
+    /// [`check`](Self::check) over all kernels and all their paths. Paths that this product cannot go cost nothing.
+    pub(crate) fn check_all_paths(&self) {
+        self.check_all_kernels();
+        for (path, kernel) in gemm::paths() {
+            self.must_pass(kernel.as_ref(), path.name());
+        }
+    }
+
+    fn must_pass(&self, kernel: &dyn Kernel, path: &str) {
+        if let Err(mismatch) = self.check(kernel) {
+            let (lays, types) = ([self.a.lay, self.b.lay, self.c0.lay], [self.a.element, self.b.element]);
+            panic!("{} {path}: {:?}, layouts {lays:?}, types {types:?}: {mismatch}", kernel.name(), self.case);
+        }
+    }
+
+    /// The way that a kernel goes.
+    pub(crate) fn path(&self, kernel: &dyn Kernel) -> String {
+        self.run(kernel).1.path
+    }
+}
+
+/// The kernels that go this path where it is possible.
+pub(crate) fn on_path(path: Path) -> Vec<Box<dyn Kernel>> {
+    gemm::paths().into_iter().filter(|(other, _)| *other == path).map(|(_, kernel)| kernel).collect()
 }

@@ -9,11 +9,11 @@ const SERIAL: Parallelism = Parallelism::Serial;
 
 #[test]
 fn extents_must_fit() {
-    let x = [1.0; 12];
+    let x = [1.0_f32; 12];
     for (a, b, c) in
         [((2, 3), (4, 2), (2, 2)), ((2, 3), (3, 2), (3, 2)), ((2, 3), (3, 2), (2, 3)), ((3, 2), (2, 1), (1, 3))]
     {
-        let mut out = [7.0; 12];
+        let mut out = [7.0_f32; 12];
         let view = |(rows, cols)| MatRef::from_row_major(&x, rows, cols).unwrap();
         let out_view = MatMut::from_row_major(&mut out, c.0, c.1).unwrap();
         assert_eq!(gemm(SERIAL, 1.0, view(a), view(b), 0.0, out_view), Err(GemmError::ShapeMismatch { a, b, c }));
@@ -68,7 +68,7 @@ fn operations_must_be_countable() {
 
 #[test]
 fn inputs_may_repeat() {
-    let (x, mut out) = ([2.0_f32, 3.0], [0.0; 6]);
+    let (x, mut out) = ([2.0_f32, 3.0], [0.0_f32; 6]);
     let a = MatRef::with_strides(&x, 2, 40, 1, 0).unwrap();
     let b = MatRef::with_strides(&x[..1], 40, 3, 0, 0).unwrap();
     gemm(SERIAL, 1.0, a, b, 0.0, MatMut::from_row_major(&mut out, 2, 3).unwrap()).unwrap();
@@ -77,17 +77,17 @@ fn inputs_may_repeat() {
 
 #[test]
 fn operands_must_be_of_the_cases_shape() {
-    let (x, mut out) = ([1.0; 4], [0.0; 4]);
+    let (x, mut out) = ([1.0_f32; 4], [0.0_f32; 4]);
     let view = MatRef::from_row_major(&x, 2, 2).unwrap();
     let case = Case { shape: Shape { m: 2, n: 2, k: 3 }, alpha: 1.0, beta: 0.0, parallelism: SERIAL };
-    let operands = Operands { a: view, b: view, c: MatMut::from_row_major(&mut out, 2, 2).unwrap() };
+    let operands = Operands::new(view, view, MatMut::from_row_major(&mut out, 2, 2).unwrap());
     assert!(matches!(kernels()[0].load(&case, operands), Err(GemmError::ShapeMismatch { .. })));
 }
 
 #[test]
 fn explain_says_what_runs() {
     for (m, n, k) in [(1, 1, 1), (8, 1536, 384), (300, 300, 300), (0, 4, 4), (4, 4, 0)] {
-        let (a, b, mut c) = (vec![1.0; m * k], vec![1.0; k * n], vec![0.0; m * n]);
+        let (a, b, mut c) = (vec![1.0_f32; m * k], vec![1.0_f32; k * n], vec![0.0_f32; m * n]);
         let (a, b) = (MatRef::from_row_major(&a, m, k).unwrap(), MatRef::from_row_major(&b, k, n).unwrap());
         let c = MatMut::from_row_major(&mut c, m, n).unwrap();
         let parallelism = Parallelism::Rayon(2.try_into().unwrap());
@@ -98,7 +98,7 @@ fn explain_says_what_runs() {
 
 #[test]
 fn a_workspace_stops_growing() {
-    let (x, mut out) = (vec![1.0; 200 * 200], vec![0.0; 200 * 200]);
+    let (x, mut out) = (vec![1.0_f32; 200 * 200], vec![0.0_f32; 200 * 200]);
     let mut workspace = Workspace::new();
     let mut sizes = Vec::new();
     for extent in [200, 200, 100, 7] {
@@ -113,11 +113,11 @@ fn a_workspace_stops_growing() {
 /// Running twice with beta other than 0 adds twice; a reset takes it back.
 #[test]
 fn reset_restores_c() {
-    let (x, mut out) = ([1.0; 4], [10.0; 4]);
+    let (x, mut out) = ([1.0_f32; 4], [10.0_f32; 4]);
     let view = MatRef::from_row_major(&x, 2, 2).unwrap();
     let case = Case { shape: Shape { m: 2, n: 2, k: 2 }, alpha: 1.0, beta: 1.0, parallelism: SERIAL };
     for kernel in kernels() {
-        let operands = Operands { a: view, b: view, c: MatMut::from_row_major(&mut out, 2, 2).unwrap() };
+        let operands = Operands::new(view, view, MatMut::from_row_major(&mut out, 2, 2).unwrap());
         let mut loaded = kernel.load(&case, operands).unwrap();
         loaded.run();
         loaded.run();

@@ -1,12 +1,16 @@
 //! One check over all kernels: shapes, layouts, factors, threads, and memory that must not be touched.
 
+mod batches;
 mod check;
+mod epilogues;
 mod errors;
 mod exceptions;
+mod ndarrays;
 #[cfg(unix)]
 mod pages;
 mod shapes;
 mod threads;
+mod types;
 
 /// `ASSAY_REQUIRE=cpu-avx2,cpu-avx512` turns a kernel that this machine lacks into a failure. Names of other backends
 /// are for others.

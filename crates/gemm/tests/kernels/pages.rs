@@ -2,7 +2,8 @@
 
 use std::ptr;
 
-use gemm::{MatMut, Operands, kernels};
+use gemm::{Element, Operands, kernels, paths};
+use half::{bf16, f16};
 
 use crate::check::{Lay, Trial, mat_mut, mat_ref};
 
@@ -28,13 +29,14 @@ impl Fenced {
         Self { base, bytes, page }
     }
 
-    /// `floats` floats that end (or begin) where the accessible pages do.
-    fn floats(&mut self, floats: usize, at_end: bool) -> &mut [f32] {
+    /// `len` elements, whose bits are 0, that end (or begin) where the accessible pages do.
+    fn elements<T: Element>(&mut self, len: usize, at_end: bool) -> &mut [T] {
         let inner = self.bytes - 2 * self.page;
-        let skip = if at_end { inner - floats * size_of::<f32>() } else { 0 };
-        assert!(floats * size_of::<f32>() <= inner);
-        // SAFETY: the range lies in the accessible pages, is aligned, borrowed from self, and zeroed by the system.
-        unsafe { std::slice::from_raw_parts_mut(self.base.add(self.page + skip).cast(), floats) }
+        let bytes = len * size_of::<T>();
+        let skip = if at_end { inner - bytes } else { 0 };
+        assert!(bytes <= inner);
+        // SAFETY: the range lies in the accessible pages, is aligned, and borrowed from self; any bits are a number.
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(self.page + skip).cast(), len) }
     }
 }
 
@@ -47,25 +49,57 @@ impl Drop for Fenced {
 
 #[test]
 fn no_kernel_leaves_its_operands() {
-    let shapes =
-        [(1, 1, 1), (5, 7, 3), (6, 16, 8), (13, 37, 19), (12, 32, 256), (17, 70, 33), (8, 40, 257), (26, 9, 12)];
+    let shapes = [
+        (1, 1, 1),
+        (1, 37, 19),
+        (37, 1, 130),
+        (3, 40, 133),
+        (5, 7, 3),
+        (6, 16, 8),
+        (13, 37, 19),
+        (12, 32, 256),
+        (17, 70, 33),
+        (8, 40, 257),
+        (26, 9, 12),
+    ];
     for shape @ (m, n, k) in shapes {
-        for lays in [[Lay::Rows(0); 3], [Lay::Cols(0); 3], [Lay::Rows(1), Lay::Cols(1), Lay::Rows(2)], [Lay::Apart; 3]]
-        {
+        for lays in [
+            [Lay::Rows(0); 3],
+            [Lay::Cols(0); 3],
+            [Lay::Rows(0), Lay::Cols(0), Lay::Rows(0)],
+            [Lay::Rows(1), Lay::Cols(1), Lay::Rows(2)],
+            [Lay::Apart; 3],
+        ] {
             for at_end in [true, false] {
                 let trial = Trial::new(shape, lays).factors(1.0, 0.5);
-                let (a, b) = (trial.a.memory(), trial.b.memory());
                 let c_len = lays[2].strides(m, n).2;
-                let mut fences = [Fenced::new(a.len()), Fenced::new(b.len()), Fenced::new(c_len)];
+                let [a_len, b_len] = [lays[0].strides(m, k).2, lays[1].strides(k, n).2];
+                let mut fences = [Fenced::new(a_len), Fenced::new(b_len), Fenced::new(c_len)];
                 let [fa, fb, fc] = &mut fences;
-                let (fa, fb) = (fa.floats(a.len(), at_end), fb.floats(b.len(), at_end));
-                fa.copy_from_slice(&a);
-                fb.copy_from_slice(&b);
-                for kernel in kernels() {
-                    let c: MatMut<'_, f32> = mat_mut(fc.floats(c_len, at_end), m, n, lays[2]);
-                    let operands = Operands { a: mat_ref(fa, m, k, lays[0]), b: mat_ref(fb, k, n, lays[1]), c };
+                let (a, b) = (fa.elements::<f32>(a_len, at_end), fb.elements::<f32>(b_len, at_end));
+                for kernel in kernels().into_iter().chain(paths().into_iter().map(|(_, kernel)| kernel)) {
+                    let c = mat_mut(fc.elements::<f32>(c_len, at_end), m, n, lays[2]);
+                    let operands = Operands::new(mat_ref(a, m, k, lays[0]), mat_ref(b, k, n, lays[1]), c);
                     kernel.load(&trial.case, operands).unwrap().run();
                 }
+            }
+        }
+    }
+}
+
+/// Halves are loaded by vectors of their own.
+#[test]
+fn no_kernel_leaves_its_halves() {
+    for shape @ (m, n, k) in [(1, 37, 19), (37, 1, 130), (3, 40, 133), (13, 37, 19), (12, 64, 256), (8, 40, 257)] {
+        for lays in [[Lay::Rows(0); 3], [Lay::Cols(0); 3], [Lay::Rows(0), Lay::Cols(0), Lay::Rows(0)]] {
+            let trial = Trial::new(shape, lays).factors(1.0, 0.5);
+            let mut fences = [Fenced::new(m * k), Fenced::new(k * n), Fenced::new(m * n)];
+            let [fa, fb, fc] = &mut fences;
+            let (a, b) = (fa.elements::<bf16>(m * k, true), fb.elements::<f16>(k * n, true));
+            for kernel in kernels().into_iter().chain(paths().into_iter().map(|(_, kernel)| kernel)) {
+                let c = mat_mut(fc.elements::<f16>(m * n, true), m, n, lays[2]);
+                let operands = Operands::new(mat_ref(a, m, k, lays[0]), mat_ref(b, k, n, lays[1]), c);
+                kernel.load(&trial.case, operands).unwrap().run();
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Every kernel over a table of shapes, layouts and factors, and over random ones; and kernels that must not pass.
 
-use gemm::{Case, GemmError, Kernel, MatMut, Operands, kernels};
+use gemm::{Case, GemmError, Input, Kernel, Operands, Output, PackedB, Path, Type, kernels};
 use machine::kernel::{Loaded, Ran};
 use proptest::prelude::*;
 
-use crate::check::{LAYS, Lay, Trial};
+use crate::check::{LAYS, Lay, Trial, on_path};
 
 /// 0, 1, around the vectors (8, 16), the tiles (6, 12 rows; 16, 32 columns) and one stretch of k (256).
 const SHAPES: [(usize, usize, usize); 27] = [
@@ -40,19 +40,51 @@ const SHAPES: [(usize, usize, usize); 27] = [
 const FACTORS: [f32; 4] = [0.0, 1.0, -1.0, 0.5];
 
 #[test]
-fn every_kernel_is_right_on_every_shape() {
+fn every_path_is_right_on_every_shape() {
     for shape in SHAPES {
-        Trial::new(shape, [Lay::Rows(0); 3]).check_all_kernels();
-        Trial::new(shape, [Lay::Rows(0); 3]).factors(0.5, -1.0).check_all_kernels();
+        for b in [Lay::Rows(0), Lay::Cols(0)] {
+            let lays = [Lay::Rows(0), b, Lay::Rows(0)];
+            Trial::new(shape, lays).check_all_paths();
+            Trial::new(shape, lays).factors(0.5, -1.0).check_all_paths();
+            Trial::new(shape, lays).packed().factors(0.5, -1.0).check_all_kernels();
+        }
+    }
+}
+
+#[test]
+fn every_path_is_right_with_every_type() {
+    for shape in SHAPES.into_iter().step_by(2) {
+        for a in Type::ALL {
+            for b in Type::ALL {
+                let trial = Trial::new(shape, [Lay::Rows(1), Lay::Rows(0), Lay::Rows(0)]).types(a, b);
+                trial.check_all_paths();
+                trial.packed().check_all_kernels();
+                Trial::new(shape, [Lay::Cols(0), Lay::Cols(2), Lay::Cols(0)]).types(a, b).check_all_paths();
+            }
+        }
+    }
+}
+
+/// Each path is gone by some product of the table, so that no test of it is empty.
+#[test]
+fn every_path_is_tested() {
+    for path in [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA, Path::Packed] {
+        for kernel in on_path(path) {
+            let gone = |lay| {
+                let trial = |&shape| Trial::new(shape, [Lay::Rows(0), lay, Lay::Rows(0)]);
+                SHAPES.iter().map(trial).any(|trial| trial.path(kernel.as_ref()).starts_with(path.name()))
+            };
+            assert!(gone(Lay::Rows(0)) || gone(Lay::Cols(0)), "{path} of {}", kernel.name());
+        }
     }
 }
 
 #[test]
 fn every_kernel_is_right_on_every_layout() {
-    for shape in [(13, 37, 21), (29, 18, 40), (5, 70, 9)] {
+    for shape in [(13, 37, 21), (29, 18, 140), (1, 70, 9), (40, 1, 30)] {
         for a in LAYS {
             for b in LAYS {
-                Trial::new(shape, [a, b, Lay::Rows(2)]).factors(-1.0, 0.5).check_all_kernels();
+                Trial::new(shape, [a, b, Lay::Rows(2)]).factors(-1.0, 0.5).check_all_paths();
             }
             for c in LAYS {
                 Trial::new(shape, [a, Lay::Rows(0), c]).check_all_kernels();
@@ -82,23 +114,31 @@ fn every_kernel_is_right_on_a_large_product() {
     Trial::new((150, 530, 300), [Lay::Cols(0); 3]).check_all_kernels();
 }
 
+/// An extent up to 257: half of them small, where paths meet.
+fn extent() -> impl Strategy<Value = usize> {
+    prop_oneof![0..=20usize, 0..=257usize]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
 
     #[test]
-    fn every_kernel_is_right_on_random_cases(
-        shape in (0..=130usize, 0..=130usize, 0..=130usize),
+    fn every_path_is_right_on_random_cases(
+        shape in (extent(), extent(), extent()),
         lays in proptest::array::uniform3(0..LAYS.len()),
+        types in (0..Type::ALL.len(), 0..Type::ALL.len()),
         factors in (0..FACTORS.len(), 0..FACTORS.len()),
         threads in 1..5usize,
     ) {
         let trial = Trial::new(shape, lays.map(|at| LAYS[at])).factors(FACTORS[factors.0], FACTORS[factors.1]);
-        trial.threads(threads).check_all_kernels();
+        let trial = trial.types(Type::ALL[types.0], Type::ALL[types.1]).threads(threads);
+        trial.check_all_paths();
+        trial.packed().check_all_kernels();
     }
 }
 
 /// Right, and then tampered with.
-struct Wrong(fn(&mut MatMut<'_, f32>));
+struct Wrong(fn(&mut Output<'_>));
 
 impl Kernel for Wrong {
     fn name(&self) -> &'static str {
@@ -112,19 +152,23 @@ impl Kernel for Wrong {
     fn load<'a>(&'a self, case: &Case, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, GemmError> {
         Ok(Box::new(LoadedWrong { tamper: self.0, case: *case, operands }))
     }
+
+    fn pack(&self, b: Input<'_>) -> Result<PackedB, GemmError> {
+        PackedB::new(b)
+    }
 }
 
 struct LoadedWrong<'a> {
-    tamper: fn(&mut MatMut<'_, f32>),
+    tamper: fn(&mut Output<'_>),
     case: Case,
     operands: Operands<'a>,
 }
 
 impl Loaded for LoadedWrong<'_> {
     fn run(&mut self) {
-        let Operands { a, b, ref mut c } = self.operands;
+        let Operands { a, b, ref mut c, epilogue } = self.operands;
         let reference = kernels().swap_remove(0);
-        let operands = Operands { a, b, c: c.reborrow() };
+        let operands = Operands { a, b, c: c.reborrow(), epilogue };
         reference.load(&self.case, operands).expect("the case fits").run();
         (self.tamper)(c);
     }
@@ -137,31 +181,37 @@ impl Loaded for LoadedWrong<'_> {
     }
 }
 
-fn at<'a>(c: &'a mut MatMut<'_, f32>, i: usize, j: usize) -> &'a mut f32 {
-    c.get_mut(i, j).expect("an element of the test's C")
+fn at(c: &Output<'_>, i: usize, j: usize) -> f32 {
+    c.as_input().get(i, j).expect("an element of the test's C")
 }
 
 #[test]
 fn the_check_rejects_wrong_kernels() {
     let trial = Trial::new((13, 37, 21), [Lay::Rows(0), Lay::Rows(0), Lay::Rows(3)]);
     trial.check(&Wrong(|_| {})).expect("untouched, it is right");
-    let wrong: [fn(&mut MatMut<'_, f32>); 6] = [
+    let wrong: [fn(&mut Output<'_>); 6] = [
         // Two outputs swapped.
-        |c| (*at(c, 3, 5), *at(c, 3, 6)) = (*at(c, 3, 6), *at(c, 3, 5)),
-        // Off by a little: 21 terms of order 1 are right to some 1e-6.
-        |c| *at(c, 12, 36) += 1e-4,
-        // Not a number.
-        |c| *at(c, 0, 0) = f32::NAN,
-        // Not written.
-        |c| *at(c, 7, 7) = f32::from_bits(0x7fc0_dead),
-        // A gap between rows written. Tests may: it lies in the same buffer.
         |c| {
-            let end = at(c, 2, 36) as *mut f32;
-            // SAFETY: three unused elements follow each row but the last.
-            unsafe { *end.add(1) = 0.0 }
+            let (x, y) = (at(c, 3, 5), at(c, 3, 6));
+            c.set(3, 5, y);
+            c.set(3, 6, x);
         },
+        // Off by a little: 21 terms of order 1 are right to some 1e-6.
+        |c| c.set(12, 36, at(c, 12, 36) + 1e-4),
+        // Not a number.
+        |c| c.set(0, 0, f32::NAN),
+        // Not written.
+        |c| c.set(7, 7, f32::from_bits(0x7fc0_dead)),
         // A row computed from another.
-        |c| (0..37).for_each(|j| *at(c, 5, j) = *at(c, 4, j)),
+        |c| (0..37).for_each(|j| c.set(5, j, at(c, 4, j))),
+        // Two rows swapped.
+        |c| {
+            for j in 0..37 {
+                let (x, y) = (at(c, 0, j), at(c, 1, j));
+                c.set(0, j, y);
+                c.set(1, j, x);
+            }
+        },
     ];
     for (number, tamper) in wrong.into_iter().enumerate() {
         assert!(trial.check(&Wrong(tamper)).is_err(), "tampering {number} passed");

@@ -1,6 +1,6 @@
 //! The same bits for any number of threads, any strides, any repetition.
 
-use gemm::{Parallelism, kernels};
+use gemm::{Parallelism, Type, kernels};
 use rayon::ThreadPoolBuilder;
 
 use crate::check::{Lay, Trial};
@@ -15,7 +15,15 @@ fn bits(trial: &Trial, kernel: &dyn gemm::Kernel) -> Vec<u32> {
 #[test]
 fn threads_do_not_change_a_bit() {
     let pool = ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-    for shape in [(200, 300, 400), (8, 1536, 384), (1000, 70, 300), (97, 101, 257), (64, 64, 64)] {
+    for shape in [
+        (200, 300, 400),
+        (8, 1536, 384),
+        (1, 2000, 700),
+        (3000, 30, 300),
+        (1000, 70, 300),
+        (97, 101, 257),
+        (64, 64, 64),
+    ] {
         for kernel in kernels() {
             let mut trial = Trial::new(shape, [Lay::Rows(0); 3]).factors(0.5, 1.0);
             // Many zeros: a kernel that skips them, or only sometimes, would show.
@@ -41,6 +49,28 @@ fn strides_do_not_change_a_bit() {
             {
                 let other = bits(&Trial::new(shape, lays).factors(0.5, -1.0), kernel.as_ref());
                 assert!(other == plain, "{} {shape:?} {lays:?}", kernel.name());
+            }
+        }
+    }
+}
+
+/// Paths that the choice would not take for these shapes, too.
+#[test]
+fn threads_do_not_change_a_bit_on_any_path() {
+    let pool = ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    for shape in [(1, 3000, 500), (7, 1400, 500), (3000, 40, 200)] {
+        for lay in [Lay::Rows(0), Lay::Cols(0)] {
+            for element in [Type::F32, Type::Bf16] {
+                for (path, kernel) in gemm::paths() {
+                    let trial = Trial::new(shape, [Lay::Rows(0), lay, Lay::Rows(0)]).types(Type::F32, element);
+                    let serial = bits(&trial, kernel.as_ref());
+                    for threads in [2, 4] {
+                        let trial = Trial::new(shape, [Lay::Rows(0), lay, Lay::Rows(0)]).types(Type::F32, element);
+                        let trial = trial.threads(threads);
+                        let parallel = pool.install(|| bits(&trial, kernel.as_ref()));
+                        assert!(parallel == serial, "{} {path} {shape:?} with {threads} threads", kernel.name());
+                    }
+                }
             }
         }
     }

@@ -1,0 +1,225 @@
+//! A contestant with its operands: proved, then timed.
+
+use std::time::{Duration, Instant};
+
+use gemm::{Activation, Case, Element, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, Rhs, Shape, Type};
+use half::{bf16, f16};
+use machine::{cache::Caches, kernel::Ran};
+use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, linalg::general_mat_mul};
+use proof::{
+    Tolerance,
+    bench::Subject,
+    guarded::Guarded,
+    input::{hash, normal},
+    product::{Product, View, row_major},
+};
+
+use super::{Row, Weights};
+
+/// A contestant.
+pub(super) enum Who {
+    Ours(Box<dyn Kernel>),
+    /// `ndarray`, which calls `matrixmultiply`.
+    Ndarray,
+}
+
+/// Elements of A or B.
+enum Stored {
+    F32(Guarded<f32>),
+    F16(Vec<f16>),
+    Bf16(Vec<bf16>),
+}
+
+impl Stored {
+    /// Floats begin on a cache line: where the allocator happens to put a small operand would else be part of its time.
+    fn new(seed: u64, len: usize, element: Type) -> Self {
+        let values = normal(seed, len);
+        match element {
+            Type::F16 => Self::F16(values.into_iter().map(f16::from_f32).collect()),
+            Type::Bf16 => Self::Bf16(values.into_iter().map(bf16::from_f32).collect()),
+            _ => {
+                let mut aligned = Guarded::new(len);
+                aligned.copy_from_slice(&values);
+                Self::F32(aligned)
+            }
+        }
+    }
+
+    fn again(&self) -> Self {
+        match self {
+            Self::F32(x) => Self::F32(x.clone()),
+            Self::F16(x) => Self::F16(x.clone()),
+            Self::Bf16(x) => Self::Bf16(x.clone()),
+        }
+    }
+
+    fn at(&self, index: usize) -> f32 {
+        match self {
+            Self::F32(x) => x[index],
+            Self::F16(x) => x[index].to_f32(),
+            Self::Bf16(x) => x[index].to_f32(),
+        }
+    }
+
+    fn floats(&self, len: usize) -> Vec<f32> {
+        (0..len).map(|i| self.at(i)).collect()
+    }
+
+    fn view(&self, rows: usize, cols: usize, by_columns: bool) -> Input<'_> {
+        fn view<T: Element>(x: &[T], rows: usize, cols: usize, by_columns: bool) -> Input<'_> {
+            let view =
+                if by_columns { MatRef::from_col_major(x, rows, cols) } else { MatRef::from_row_major(x, rows, cols) };
+            view.expect("as many elements as the matrix has").into()
+        }
+        match self {
+            Self::F32(x) => view(&x[..], rows, cols, by_columns),
+            Self::F16(x) => view(x, rows, cols, by_columns),
+            Self::Bf16(x) => view(x, rows, cols, by_columns),
+        }
+    }
+}
+
+/// A contestant with its operands.
+pub(super) struct Timed {
+    who: Who,
+    case: Case,
+    by_columns: bool,
+    a: Stored,
+    /// One, or copies for which no cache has room; the last one was used last.
+    b: Vec<Stored>,
+    packed: Vec<PackedB>,
+    next: usize,
+    bias: Option<Vec<f32>>,
+    c: Guarded<f32>,
+    ran: Option<Ran>,
+}
+
+impl Timed {
+    pub(super) fn new(who: Who, case: Case, row: &Row) -> Self {
+        let Shape { m, n, k } = case.shape;
+        let by_columns = row.b == Weights::Columns;
+        let (a, first) = (Stored::new(1, m * k, row.element), Stored::new(2, k * n, row.element));
+        let most = 4 * Caches::detect().last_level_total_bytes();
+        let copies = if row.streamed { most.div_ceil(k * n * row.element.bytes()) } else { 0 };
+        let mut b: Vec<_> = (0..copies).map(|_| first.again()).collect();
+        b.push(first);
+        let packed = match (&who, row.b) {
+            (Who::Ours(kernel), Weights::Packed) => {
+                b.iter().map(|b| kernel.pack(b.view(k, n, false)).expect("memory for the weights")).collect()
+            }
+            _ => Vec::new(),
+        };
+        let bias = row.fused.then(|| normal(3, n));
+        Self { who, case, by_columns, a, b, packed, next: 0, bias, c: Guarded::new(m * n), ran: None }
+    }
+
+    fn run(&mut self, iters: u64) -> Duration {
+        let count = self.b.len() as u64;
+        if count == 1 {
+            return self.run_on(0, iters);
+        }
+        // Each copy in its turn.
+        let mut elapsed = Duration::ZERO;
+        for _ in 0..iters {
+            elapsed += self.run_on(self.next, 1);
+            self.next = (self.next + 1) % self.b.len();
+        }
+        elapsed
+    }
+
+    fn run_on(&mut self, copy: usize, iters: u64) -> Duration {
+        let Self { who, case, by_columns, a, b, packed, bias, c, ran, .. } = self;
+        let Shape { m, n, k } = case.shape;
+        match who {
+            Who::Ours(kernel) => {
+                let b: Rhs<'_> = match packed.get(copy) {
+                    Some(packed) => packed.into(),
+                    None => b[copy].view(k, n, *by_columns).into(),
+                };
+                let c = MatMut::from_row_major(c, m, n).expect("m x n");
+                let epilogue = bias
+                    .as_deref()
+                    .map_or(Epilogue::NONE, |bias| Epilogue::new().bias_per_column(bias).activation(Activation::Gelu));
+                let operands = Operands { epilogue, ..Operands::new(a.view(m, k, false), b, c) };
+                let mut loaded = kernel.load(case, operands).expect("operands of the case's shape");
+                let elapsed = loaded.time(iters);
+                *ran = Some(loaded.ran());
+                elapsed
+            }
+            Who::Ndarray => {
+                let (Stored::F32(a), Stored::F32(b)) = (a, &b[copy]) else { panic!("ndarray has no 16-bit products") };
+                let a = ArrayView2::from_shape((m, k), &a[..]).expect("m x k");
+                let b = ArrayView2::from_shape((k, n).set_f(*by_columns), &b[..]).expect("k x n");
+                let mut c = ArrayViewMut2::from_shape((m, n), c).expect("m x n");
+                let start = Instant::now();
+                for _ in 0..iters {
+                    // What `.dot` calls, without the allocation of its result.
+                    general_mat_mul(case.alpha, &a, &b, case.beta, &mut c);
+                }
+                start.elapsed()
+            }
+        }
+    }
+}
+
+impl Subject for Timed {
+    /// With an epilogue, the product alone is proved, by the same kernel and path; then the epilogue against it.
+    fn prove(&mut self) -> record::Proof {
+        let bias = self.bias.take();
+        self.c.poison();
+        self.run(1);
+        let Shape { m, n, k } = self.case.shape;
+        let (rs, cs) = if self.by_columns { (1, k) } else { (n, 1) };
+        let (a, b) = (self.a.floats(m * k), self.b[0].floats(k * n));
+        let b_view = View::new(k, n, |p, j| f64::from(b[p * rs + j * cs]));
+        let b_view = if self.by_columns { b_view.column_major() } else { b_view };
+        let product = Product {
+            alpha: f64::from(self.case.alpha),
+            a: &row_major(&a, m, k, k),
+            b: &b_view,
+            beta: f64::from(self.case.beta),
+            c0: None,
+            tolerance: Tolerance::gemm_f32(k),
+        };
+        let mut proof = proof::compare::proof(product.check_guarded(&self.c, n, 3), hash(&[&a, &b]));
+        if let Some(bias) = bias {
+            let plain = self.c.to_vec();
+            self.bias = Some(bias);
+            self.c.poison();
+            self.run(1);
+            proof.failure = proof.failure.or_else(|| self.wrong_epilogue(&plain));
+        }
+        proof
+    }
+
+    fn time(&mut self, iters: u64) -> Duration {
+        self.run(iters)
+    }
+
+    fn ran(&self) -> Ran {
+        let foreign = |kernel, isa: &str| Ran {
+            kernel,
+            isa: isa.to_owned(),
+            path: String::new(),
+            tile: String::new(),
+            threads: 1,
+            flops: self.case.shape.flops().unwrap_or(u64::MAX),
+            bytes: 0,
+        };
+        // `matrixmultiply` chooses by itself and does not say what.
+        self.ran.clone().unwrap_or_else(|| foreign("ndarray", "matrixmultiply"))
+    }
+}
+
+impl Timed {
+    /// Where C is not the GELU of the product and the bias, by the approximation with tanh, which is right to 5e-4.
+    fn wrong_epilogue(&self, plain: &[f32]) -> Option<String> {
+        let (n, bias) = (self.case.shape.n, self.bias.as_deref()?);
+        let about = |x: f64| 0.5 * x * (1.0 + (0.797_884_560_802_865 * (x + 0.044_715 * x.powi(3))).tanh());
+        self.c.iter().zip(plain).enumerate().find_map(|(at, (&c, &plain))| {
+            let expected = about(f64::from(plain) + f64::from(bias[at % n]));
+            let is_close = (f64::from(c) - expected).abs() <= 1e-3;
+            (!is_close).then(|| format!("element {at} is {c}, about {expected} was expected"))
+        })
+    }
+}

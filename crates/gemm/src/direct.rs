@@ -1,0 +1,143 @@
+//! Products with a small B: A is read where it lies, and B, too, if its rows are contiguous.
+//!
+//! Where B fits the level-2 cache as it is, a row of tiles meets it there, and the rows of A that it needs are in level 1
+//! after the first tile. So nothing is gained by blocks, and copying an element of A into a panel, which takes the time
+//! of some sixteen multiply-adds, is saved. The loops are three, over stretches of k and tiles of C; the sums have the order, and so the bits, of the packed path. Vectors cannot be loaded from rows of
+//! B that are not contiguous: then B is packed after all.
+
+use crate::{
+    choice::Path,
+    epilogue::Epilogue,
+    error::GemmError,
+    exchange::{Finish, Gather},
+    kernel::Shape,
+    micro::{MicroKernel, Tile},
+    operand::{Input, Output},
+    packed::{MAX_TILE, stretch_of_k, stretches},
+    parallel::{Grid, for_each_part},
+    prepack::Source,
+    problem::Problem,
+    workspace::Workspace,
+};
+
+/// C <- act(alpha A B + beta C + bias) + residual for an A of floats; rows are cut into the parts of `grid`. If k is
+/// more than one stretch, C is of floats, too: it holds the sums between two stretches.
+pub(crate) fn product<K: MicroKernel>(
+    kernel: K,
+    problem: &mut Problem<'_>,
+    grid: Grid,
+    workspace: &mut Workspace,
+) -> Result<(), GemmError> {
+    let Source::Matrix(matrix) = problem.b.0 else { unreachable!("{} asks for a matrix", Path::Direct) };
+    debug_assert!(grid.cols == 1);
+    let b = match matrix.typed::<f32>().filter(|b| b.col_stride() == 1) {
+        Some(b) => Rows { origin: b.as_ptr(), step: b.row_stride(), is_packed: false },
+        None => {
+            let panels = pack(kernel, matrix, workspace)?;
+            Rows { origin: panels.as_ptr(), step: K::NR as isize, is_packed: true }
+        }
+    };
+    if grid.parts() == 1 {
+        tiles(kernel, problem, b);
+    } else {
+        for_each_part(problem.reborrow(), grid, (K::MR, K::NR), &mut [], &|mut part, _| tiles(kernel, &mut part, b));
+    }
+    Ok(())
+}
+
+/// Where a micro-kernel reads B: the matrix, or its panels, stretch after stretch of k.
+#[derive(Clone, Copy)]
+struct Rows {
+    origin: *const f32,
+    /// Floats from one row of B, or of a panel, to the next.
+    step: isize,
+    is_packed: bool,
+}
+
+// SAFETY: B is borrowed, or lies in a borrowed workspace, while its parts are computed, and is only read.
+unsafe impl Sync for Rows {}
+
+impl Rows {
+    /// Address of column `col` of the stretch of `depth` steps from `step` on, in a B of `width` columns.
+    fn at<K: MicroKernel>(self, step: usize, depth: usize, col: usize, width: usize) -> *const f32 {
+        match self.is_packed {
+            true => self.origin.wrapping_add(step * width.next_multiple_of(K::NR) + col * depth),
+            false => self.origin.wrapping_offset(step as isize * self.step).wrapping_add(col),
+        }
+    }
+}
+
+fn tiles<K: MicroKernel>(kernel: K, problem: &mut Problem<'_>, b: Rows) {
+    let Shape { m, n, k } = problem.shape();
+    let &mut Problem { alpha, a, beta, ref mut c, epilogue, .. } = problem;
+    let Some(a) = a.typed::<f32>() else { unreachable!("{} asks for floats", Path::Direct) };
+    let (a_row, a_step, b_stride) = (a.row_stride(), a.col_stride(), b.step);
+    let mut target = Target { kernel, c: c.reborrow(), epilogue };
+    for steps in stretches(0..k, stretch_of_k::<K>(k)) {
+        let (depth, beta) = (steps.len(), if steps.start == 0 { beta } else { 1.0 });
+        target.epilogue = if steps.end == k { epilogue } else { Epilogue::NONE };
+        for rows in stretches(0..m, K::MR) {
+            let start = (rows.start as isize * a_row).wrapping_add(steps.start as isize * a_step);
+            let from = a.as_ptr().wrapping_offset(start);
+            for cols in stretches(0..n, K::NR) {
+                let at_b = b.at::<K>(steps.start, depth, cols.start, n);
+                let (height, width, c_stride) = (rows.len(), cols.len(), 0);
+                let tile = Tile { rows: height, cols: width, depth, a_row, a_step, b_stride, c_stride, alpha, beta };
+                target.tile(tile, rows.start, cols.start, |tile, c| {
+                    // SAFETY: the tile lies inside the product: A has its rows and `depth` columns, B as many rows of
+                    // at least its columns, be it panels or the matrix; C is what the target gives.
+                    unsafe { kernel.plain_tile(tile, from, at_b, c) }
+                });
+            }
+        }
+    }
+}
+
+fn pack<'w, K: MicroKernel>(kernel: K, b: Input<'_>, workspace: &'w mut Workspace) -> Result<&'w [f32], GemmError> {
+    let (k, n) = (b.rows(), b.cols());
+    let panels = workspace.floats(k * n.next_multiple_of(K::NR))?;
+    let mut rest = &mut panels[..];
+    for steps in stretches(0..k, stretch_of_k::<K>(k)) {
+        for cols in stretches(0..n, K::NR) {
+            let (panel, after) = rest.split_at_mut(steps.len() * K::NR);
+            kernel.pack_b(b.part(steps.clone(), cols).t(), panel);
+            rest = after;
+        }
+    }
+    Ok(panels)
+}
+
+/// C, as tiles reach it: in place where a micro-kernel can write there, else by way of a buffer.
+pub(crate) struct Target<'a, 'c, K> {
+    pub(crate) kernel: K,
+    pub(crate) c: Output<'c>,
+    pub(crate) epilogue: Epilogue<'a>,
+}
+
+impl<K: MicroKernel> Target<'_, '_, K> {
+    /// Has `compute` form the tile at (`row`, `col`): it adds to what the pointer leads to, in rows `c_stride` apart.
+    #[inline]
+    pub(crate) fn tile(&mut self, mut tile: Tile, row: usize, col: usize, compute: impl Fn(&Tile, *mut f32)) {
+        let in_place = self.c.col_stride() == 1 && self.epilogue.is_none();
+        if let Some(mut c) = self.c.typed::<f32>().filter(|_| in_place) {
+            tile.c_stride = c.row_stride();
+            let offset = (row as isize).wrapping_mul(tile.c_stride).wrapping_add(col as isize);
+            return compute(&tile, c.as_mut_ptr().wrapping_offset(offset));
+        }
+        self.tile_by_copy(tile, row, col, compute);
+    }
+
+    #[inline(never)]
+    fn tile_by_copy(&mut self, mut tile: Tile, row: usize, col: usize, compute: impl Fn(&Tile, *mut f32)) {
+        let (rows, cols) = (row..row + tile.rows, col..col + tile.cols);
+        let mut out = self.c.reborrow().part(rows.clone(), cols.clone());
+        let mut copy = [0.0; MAX_TILE];
+        if tile.beta != 0.0 {
+            self.kernel.run(Gather { from: out.as_input(), to: &mut copy, stride: K::NR });
+        }
+        tile.c_stride = K::NR as isize;
+        compute(&tile, copy.as_mut_ptr());
+        let epilogue = self.epilogue.part(rows, cols);
+        self.kernel.run(Finish { tile: &mut copy, stride: K::NR, epilogue, out: out.reborrow() });
+    }
+}

@@ -1,0 +1,259 @@
+//! A few rows against a matrix whose columns are contiguous: y = x Wt with the weights as models store them, n rows of k.
+//!
+//! Each element of C is a dot product of two contiguous vectors, so nothing is packed, and the weights stream through
+//! once, at the speed of the memory they lie in. X rows of activations meet W rows of weights at a time:
+//!
+//! ```text
+//!   for every W weight rows:
+//!     for every stretch of k, at most KC:        so that the rows of activations stay in the nearest cache
+//!       for every X rows of activations:
+//!         sums[x][w][lane] += x[p + lane] * w[p + lane]      X + W loads for X * W multiply-adds
+//! ```
+//!
+//! With one row of activations, memory is the bound, and W = 8 streams keep as many multiply-adds in flight as the
+//! units take. With more, W = 4, and X is up to 4 with AVX-512, 3 with AVX2: X * W sums and X rows fill the registers.
+//!
+//! An element's sum is formed lane by lane, and the lanes are added up at the end of each stretch: the order is fixed by
+//! k and the vector's width, however rows are grouped and wherever C is cut.
+
+use crate::{
+    element::{Element, with_type},
+    error::GemmError,
+    exchange::{Finish, Gather},
+    kernel::Shape,
+    operand::{Input, Output},
+    packed::stretches,
+    parallel::{Grid, for_each_part},
+    prepack::Source,
+    problem::Problem,
+    vector::{Simd, Vector, Vectorized},
+    view::MatRef,
+    workspace::Workspace,
+};
+
+/// Most rows of activations.
+pub(crate) const MOST_ROWS: usize = 16;
+
+/// Longest stretch of k, if there are more than [`ONE_PASS`] rows: 16 rows of it are 64 KiB.
+const KC: usize = 1024;
+
+/// Up to so many rows of activations are handled together, so that k need not be cut.
+const ONE_PASS: usize = 4;
+
+/// Columns of C that are formed before they are stored.
+const STRIP: usize = 32;
+
+/// C <- act(alpha A B + beta C + bias) + residual for an A of at most [`MOST_ROWS`] rows and a B with contiguous
+/// columns.
+pub(crate) fn product<S: Simd>(
+    simd: S,
+    problem: Problem<'_>,
+    grid: Grid,
+    workspace: &mut Workspace,
+) -> Result<(), GemmError> {
+    let Shape { m, k, .. } = problem.shape();
+    let x = rows_of_floats(simd, problem.a, workspace)?;
+    debug_assert!(m <= MOST_ROWS && x.cols() == k);
+    for_each_part(problem, grid, (MOST_ROWS, STRIP), &mut [], &|part, _| {
+        let Source::Matrix(b) = part.b.0 else { unreachable!("the choice of this path asks for a matrix") };
+        let Problem { alpha, beta, mut c, epilogue, .. } = part;
+        for cols in stretches(0..b.cols(), STRIP) {
+            let weights = b.part(0..k, cols.clone()).t();
+            let out = c.reborrow().part(0..m, cols.clone());
+            let mut sums = [[0.0; STRIP]; MOST_ROWS];
+            simd.run(DotProducts { x, weights, sums: &mut sums });
+            let tile = scaled(simd, alpha, sums.as_flattened_mut(), beta, &out);
+            simd.run(Finish { tile, stride: STRIP, epilogue: epilogue.part(0..m, cols), out });
+        }
+    });
+    Ok(())
+}
+
+/// The matrix itself, if it is rows of contiguous floats, else a copy.
+pub(crate) fn rows_of_floats<'a, S: Simd>(
+    simd: S,
+    a: Input<'a>,
+    workspace: &'a mut Workspace,
+) -> Result<MatRef<'a, f32>, GemmError> {
+    if let Some(a) = a.typed::<f32>().filter(|a| a.col_stride() == 1) {
+        return Ok(a);
+    }
+    let (m, k) = (a.rows(), a.cols());
+    let copy = workspace.floats(m * k)?;
+    simd.run(Gather { from: a, to: copy, stride: k });
+    let Ok(copy) = MatRef::from_row_major(copy, m, k) else { unreachable!("the workspace was made for m x k floats") };
+    Ok(copy)
+}
+
+/// alpha sums + beta C, in place; rows are [`STRIP`] apart.
+pub(crate) fn scaled<'s, S: Simd>(
+    simd: S,
+    alpha: f32,
+    sums: &'s mut [f32],
+    beta: f32,
+    c: &Output<'_>,
+) -> &'s mut [f32] {
+    let mut before = [[0.0; STRIP]; MOST_ROWS];
+    if beta != 0.0 {
+        simd.run(Gather { from: c.as_input(), to: before.as_flattened_mut(), stride: STRIP });
+    }
+    let before = before.as_flattened();
+    for (sum, before) in sums.iter_mut().zip(before).take(c.rows() * STRIP) {
+        *sum = if beta == 0.0 { alpha * *sum } else { alpha * *sum + beta * before };
+    }
+    sums
+}
+
+/// sums[i][j] += x[i] . weights[j] for rows of x and rows of weights, at most [`STRIP`].
+struct DotProducts<'a, 's> {
+    x: MatRef<'a, f32>,
+    weights: Input<'a>,
+    sums: &'s mut [[f32; STRIP]; MOST_ROWS],
+}
+
+impl Vectorized for DotProducts<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Self { x, weights, sums } = self;
+        assert!(x.rows() <= MOST_ROWS && weights.rows() <= STRIP && x.cols() == weights.cols());
+        with_type!(weights.element_type(), E => if let Some(w) = weights.typed::<E>() {
+            // SAFETY: the machine has V, and rows of both are contiguous (the choice of the path).
+            unsafe {
+                match x.rows() {
+                    1 => one_row::<V, E>(x, w, sums),
+                    _ => groups::<V, E, 4>(x, w, sums),
+                }
+            }
+        });
+    }
+}
+
+/// One row of activations: groups of eight rows of weights, to keep as many multiply-adds in flight.
+///
+/// # Safety
+/// As [`groups`].
+#[inline(always)]
+unsafe fn one_row<V: Vector, E: Element>(
+    x: MatRef<'_, f32>,
+    weights: MatRef<'_, E>,
+    sums: &mut [[f32; STRIP]; MOST_ROWS],
+) {
+    const W: usize = 8;
+    let (n, depth) = (weights.rows(), x.cols());
+    let mut j = 0;
+    while j < n {
+        let at_w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride());
+        let rows = Rows { x: x.as_ptr(), x_row: 0, w: at_w, w_row: weights.row_stride(), depth };
+        // SAFETY: these rows exist.
+        unsafe {
+            if j + W <= n {
+                dots::<V, E, 1, W>(rows, 0, j, sums);
+                j += W;
+            } else {
+                dots::<V, E, 1, 1>(rows, 0, j, sums);
+                j += 1;
+            }
+        }
+    }
+}
+
+/// In groups of `W` rows of weights, and of rows of activations: as few groups as the registers allow, equal but for one
+/// row.
+///
+/// # Safety
+/// The machine has V's instruction set; rows of both matrices are contiguous, equally long, and no more than `sums` has
+/// places for.
+#[inline(always)]
+unsafe fn groups<V: Vector, E: Element, const W: usize>(
+    x: MatRef<'_, f32>,
+    weights: MatRef<'_, E>,
+    sums: &mut [[f32; STRIP]; MOST_ROWS],
+) {
+    let (m, n, k) = (x.rows(), weights.rows(), x.cols());
+    let kc = if m <= ONE_PASS { k } else { KC };
+    // 16 of 32 registers, or 12 of 16.
+    let most = if V::LANES == 16 { 4 } else { 3 };
+    let mut j = 0;
+    while j < n {
+        let width = if j + W <= n { W } else { 1 };
+        let mut step = 0;
+        while step < k {
+            let depth = kc.min(k - step);
+            let mut i = 0;
+            while i < m {
+                let height = (m - i).div_ceil((m - i).div_ceil(most));
+                let at_x = x.as_ptr().wrapping_offset(i as isize * x.row_stride()).wrapping_add(step);
+                let at_w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride()).wrapping_add(step);
+                let rows = Rows { x: at_x, x_row: x.row_stride(), w: at_w, w_row: weights.row_stride(), depth };
+                // SAFETY: these rows and `depth` columns from `step` on exist.
+                unsafe {
+                    match (height, width == W) {
+                        (1, true) => dots::<V, E, 1, W>(rows, i, j, sums),
+                        (2, true) => dots::<V, E, 2, W>(rows, i, j, sums),
+                        (3, true) => dots::<V, E, 3, W>(rows, i, j, sums),
+                        (_, true) => dots::<V, E, 4, W>(rows, i, j, sums),
+                        (1, false) => dots::<V, E, 1, 1>(rows, i, j, sums),
+                        (2, false) => dots::<V, E, 2, 1>(rows, i, j, sums),
+                        (3, false) => dots::<V, E, 3, 1>(rows, i, j, sums),
+                        (_, false) => dots::<V, E, 4, 1>(rows, i, j, sums),
+                    }
+                }
+                i += height;
+            }
+            step += depth;
+        }
+        j += width;
+    }
+}
+
+/// Two groups of contiguous rows.
+struct Rows<E> {
+    x: *const f32,
+    x_row: isize,
+    w: *const E,
+    w_row: isize,
+    depth: usize,
+}
+
+/// How far ahead weights are fetched: the processor's own prefetchers end at each page.
+const AHEAD_BYTES: usize = 1024;
+
+/// # Safety
+/// The machine has V's instruction set; X and W rows of `depth` elements can be read.
+#[inline(always)]
+unsafe fn dots<V: Vector, E: Element, const X: usize, const W: usize>(
+    Rows { x, x_row, w, w_row, depth }: Rows<E>,
+    i: usize,
+    j: usize,
+    sums: &mut [[f32; STRIP]; MOST_ROWS],
+) {
+    // SAFETY: vectors end where the rows do.
+    unsafe {
+        let mut lanes = [[V::splat(0.0); W]; X];
+        let mut p = 0;
+        while p < depth {
+            let is_whole = p + V::LANES <= depth;
+            let mut rows = [V::splat(0.0); X];
+            for a in 0..X {
+                let at = x.offset(a as isize * x_row).add(p);
+                rows[a] = if is_whole { V::load(at) } else { V::load_first(at, depth - p) };
+            }
+            for b in 0..W {
+                let at = w.offset(b as isize * w_row).add(p);
+                V::fetch(at.cast::<u8>().wrapping_add(AHEAD_BYTES));
+                let weights: V = if is_whole { E::load(at) } else { E::load_first(at, depth - p) };
+                for a in 0..X {
+                    lanes[a][b] = rows[a].mul_add(weights, lanes[a][b]);
+                }
+            }
+            p += V::LANES;
+        }
+        for a in 0..X {
+            for b in 0..W {
+                sums[i + a][j + b] += lanes[a][b].sum();
+            }
+        }
+    }
+}

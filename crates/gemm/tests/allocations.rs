@@ -1,0 +1,71 @@
+//! Nothing is allocated by a product like one before, on the caller's thread alone.
+
+use gemm::{
+    Activation, Batch, BatchMut, Element, Epilogue, MatMut, MatRef, PackedB, Parallelism, Workspace, gemm,
+    gemm_batched, gemm_fused, gemm_in, gemv,
+};
+use half::{bf16, f16};
+
+#[global_allocator]
+static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
+
+const SERIAL: Parallelism = Parallelism::Serial;
+
+/// Allocations of the second and third call of `f`.
+fn in_steady_state(mut f: impl FnMut()) -> u64 {
+    f();
+    let before = proof::alloc::total();
+    f();
+    f();
+    proof::alloc::total().count - before.count
+}
+
+fn of_types<A: Element, B: Element, C: Element>((m, n, k): (usize, usize, usize)) {
+    let (a, b) = (vec![A::from_f32(0.5); m * k], vec![B::from_f32(0.25); k * n]);
+    let (bias, mut c) = (vec![1.0; n], vec![C::from_f32(0.0); m * n]);
+    let a = MatRef::from_row_major(&a, m, k).unwrap();
+    for b in [MatRef::from_row_major(&b, k, n).unwrap(), MatRef::from_col_major(&b, k, n).unwrap()] {
+        let packed = PackedB::new(b).unwrap();
+        let epilogue = Epilogue::new().bias_per_column(&bias).activation(Activation::Gelu);
+        let mut workspace = Workspace::new();
+        let counts = [
+            in_steady_state(|| {
+                let c = MatMut::from_row_major(&mut c, m, n).unwrap();
+                gemm(SERIAL, 1.0, a, b, 0.0, c).unwrap();
+            }),
+            in_steady_state(|| {
+                let c = MatMut::from_row_major(&mut c, m, n).unwrap();
+                gemm_in(&mut workspace, SERIAL, 1.0, a, b, 0.5, c).unwrap();
+            }),
+            in_steady_state(|| {
+                let c = MatMut::from_row_major(&mut c, m, n).unwrap();
+                gemm(SERIAL, 1.0, a, &packed, 0.0, c).unwrap();
+            }),
+            in_steady_state(|| {
+                let c = MatMut::from_row_major(&mut c, m, n).unwrap();
+                gemm_fused(SERIAL, 1.0, a, b, 0.0, c, &epilogue).unwrap();
+            }),
+        ];
+        assert_eq!(counts, [0; 4], "{m} x {n} x {k}, {} {} {}", A::TYPE, B::TYPE, C::TYPE);
+    }
+}
+
+#[test]
+fn a_product_like_one_before_allocates_nothing() {
+    assert!(proof::alloc::is_installed());
+    for shape in [(8, 8, 8), (1, 300, 200), (300, 1, 200), (7, 300, 200), (64, 64, 64), (150, 200, 600)] {
+        of_types::<f32, f32, f32>(shape);
+        of_types::<f16, f16, f16>(shape);
+        of_types::<f32, bf16, f32>(shape);
+    }
+    let (a, mut y) = (vec![1.0_f32; 64 * 64], vec![0.0_f32; 64]);
+    let matrix = MatRef::from_row_major(&a, 64, 64).unwrap();
+    let allocated = in_steady_state(|| {
+        gemv(SERIAL, 1.0, matrix, &a[..64], 0.0, &mut y).unwrap();
+    });
+    assert_eq!(allocated, 0);
+    let mut c = vec![0.0_f32; 4 * 256];
+    let batch = Batch::from_row_major(&a, 4, 16, 16).unwrap();
+    let mut run = || gemm_batched(SERIAL, 1.0, batch, batch, 0.0, BatchMut::from_row_major(&mut c, 4, 16, 16).unwrap());
+    assert_eq!(in_steady_state(|| run().unwrap()), 0);
+}

@@ -1,0 +1,50 @@
+//! A library of BLAS as a contestant: f32.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::rc::Rc;
+
+use peer::{Case, Description, Loaded, Refusal};
+
+use crate::library::{Blas, Known};
+
+pub(crate) struct Contestant {
+    known: &'static Known,
+    threads: NonZeroUsize,
+    blas: Result<Blas, String>,
+}
+
+impl Contestant {
+    pub(crate) fn new(known: &'static Known, threads: NonZeroUsize) -> Self {
+        Self { known, threads, blas: known.open(threads) }
+    }
+}
+
+impl peer::Contestant for Contestant {
+    fn describe(&mut self) -> Result<Description, String> {
+        let blas = self.blas.as_ref().map_err(Clone::clone)?;
+        Ok(Description::new(self.known.name, blas.version.trim(), format!("{} threads of its own", self.threads)))
+    }
+
+    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+        let blas = self.blas.as_ref().map_err(|why| Refusal::Error(why.clone()))?;
+        let (m, n, k) = (case.number("m")?, case.number("n")?, case.number("k")?);
+        if case.text("type")? != "f32" {
+            return Err(Refusal::Unsupported(format!("no products of {}", case.text("type")?)));
+        }
+        let by_columns = case.text("b")? == "columns";
+        let (a, b) = (peer::read_f32(&inputs.join("a"))?, peer::read_f32(&inputs.join("b"))?);
+        if a.len() != m * k || b.len() != k * n {
+            return Err(Refusal::Error(format!("{} and {} elements for {m} x {n} x {k}", a.len(), b.len())));
+        }
+        let c = Rc::new(RefCell::new(vec![f32::NAN; m * n]));
+        let result = c.clone();
+        let run = move || blas.product((m, n, k), by_columns, &a, &b, &mut c.borrow_mut());
+        let output = move || result.borrow().iter().flat_map(|c| c.to_le_bytes()).collect();
+        let mut loaded = Loaded::new(if m == 1 { "sgemv" } else { "sgemm" }, run, output);
+        loaded.flops = Some(2.0 * m as f64 * n as f64 * k as f64);
+        loaded.bytes = Some(4.0 * (m * k + k * n + m * n) as f64);
+        Ok(loaded)
+    }
+}

@@ -1,0 +1,17 @@
+//! Libraries with the C interface of BLAS, opened at run time: `blas openblas|openblas-debian|blis|mkl --threads N`.
+//!
+//! A library that is not installed is a contestant that says so, and what would have to be installed.
+
+mod contestant;
+mod library;
+
+use std::io;
+
+fn main() -> io::Result<()> {
+    let threads = peer::threads_argument();
+    let name = std::env::args().nth(1).unwrap_or_default();
+    match library::KNOWN.iter().find(|known| known.name == name) {
+        Some(known) => peer::serve(&mut contestant::Contestant::new(known, threads)),
+        None => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no contestant is called {name:?}"))),
+    }
+}

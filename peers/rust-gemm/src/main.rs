@@ -1,0 +1,26 @@
+//! Rust crates that multiply matrices, one process each: `rust-gemm matrixmultiply|gemm|faer --threads N`.
+
+mod operands;
+mod with_faer;
+mod with_gemm;
+mod with_matrixmultiply;
+
+use std::io;
+use std::num::NonZeroUsize;
+
+fn main() -> io::Result<()> {
+    let threads = peer::threads_argument();
+    match std::env::args().nth(1).as_deref() {
+        Some("matrixmultiply") => peer::serve(&mut with_matrixmultiply::Contestant::new(threads)),
+        Some("gemm") => peer::serve(&mut with_gemm::Contestant::new(pool(threads))),
+        Some("faer") => peer::serve(&mut with_faer::Contestant::new(pool(threads))),
+        other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no contestant is called {other:?}"))),
+    }
+}
+
+/// Both crates work in rayon's global pool. The thread that serves is one of its threads, as on our side.
+fn pool(threads: NonZeroUsize) -> NonZeroUsize {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).use_current_thread();
+    pool.build_global().expect("the first pool of the process");
+    threads
+}

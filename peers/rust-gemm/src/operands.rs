@@ -1,0 +1,90 @@
+//! A case with its operands in memory.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+
+use peer::{Case, Loaded, Refusal};
+
+/// Extents, type and layout of a case.
+pub(crate) struct Product {
+    pub(crate) m: usize,
+    pub(crate) n: usize,
+    pub(crate) k: usize,
+    pub(crate) element: String,
+    /// Whether B is stored column by column.
+    pub(crate) by_columns: bool,
+}
+
+impl Product {
+    pub(crate) fn of(case: &Case) -> Result<Self, Refusal> {
+        let by_columns = match case.text("b")? {
+            "rows" => false,
+            "columns" => true,
+            other => return Err(Refusal::Error(format!("case {}: B is stored by {other}", case.id))),
+        };
+        let (m, n, k) = (case.number("m")?, case.number("n")?, case.number("k")?);
+        Ok(Self { m, n, k, element: case.text("type")?.to_owned(), by_columns })
+    }
+
+    /// Strides of B, from row to row and from column to column.
+    pub(crate) fn b_strides(&self) -> (isize, isize) {
+        if self.by_columns { (1, self.k as isize) } else { (self.n as isize, 1) }
+    }
+
+    /// What is timed: `multiply` of A and B into C.
+    pub(crate) fn load<'a, T: Number>(
+        self,
+        inputs: &Path,
+        ran: String,
+        multiply: impl Fn(&Product, &[T], &[T], &mut [T]) + 'a,
+    ) -> Result<Loaded<'a>, Refusal> {
+        let (a, b) = (read::<T>(&inputs.join("a"))?, read::<T>(&inputs.join("b"))?);
+        let (m, n, k) = (self.m, self.n, self.k);
+        if a.len() != m * k || b.len() != k * n {
+            return Err(Refusal::Error(format!("{} and {} elements for {m} x {n} x {k}", a.len(), b.len())));
+        }
+        let c = Rc::new(RefCell::new(vec![T::from_f32(f32::NAN); m * n]));
+        let result = c.clone();
+        let run = move || multiply(&self, &a, &b, &mut c.borrow_mut());
+        let output = move || result.borrow().iter().flat_map(|c| c.to_f32().to_le_bytes()).collect();
+        let mut loaded = Loaded::new(ran, run, output);
+        loaded.flops = Some(2.0 * m as f64 * n as f64 * k as f64);
+        loaded.bytes = Some((size_of::<T>() * (m * k + k * n + m * n)) as f64);
+        Ok(loaded)
+    }
+}
+
+/// A number that files hold.
+pub(crate) trait Number: bytemuck::Pod {
+    fn to_f32(self) -> f32;
+    fn from_f32(x: f32) -> Self;
+}
+
+impl Number for f32 {
+    fn to_f32(self) -> f32 {
+        self
+    }
+
+    fn from_f32(x: f32) -> Self {
+        x
+    }
+}
+
+impl Number for half::f16 {
+    fn to_f32(self) -> f32 {
+        Self::to_f32(self)
+    }
+
+    fn from_f32(x: f32) -> Self {
+        Self::from_f32(x)
+    }
+}
+
+fn read<T: Number>(path: &Path) -> Result<Vec<T>, Refusal> {
+    let bytes = std::fs::read(path)?;
+    let len = bytes.len() / size_of::<T>();
+    let mut numbers = vec![T::from_f32(0.0); len];
+    bytemuck::cast_slice_mut::<T, u8>(&mut numbers).copy_from_slice(&bytes[..len * size_of::<T>()]);
+    Ok(numbers)
+}
