@@ -1,9 +1,12 @@
 //! `assay`: daily tools on the formats, and our side of `cargo xtask peers`.
 //!
 //! Exit codes: 0 all is well, 1 the input or the work is bad, 2 usage.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod commands;
 mod contest;
+mod print;
+mod progress;
 
 use std::process::ExitCode;
 
@@ -19,6 +22,9 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// NIfTI and ANALYZE files: what is in one, statistics, patches, conversion, indexes, and files to test with
+    #[command(subcommand)]
+    Nifti(commands::nifti::Command),
     /// Take part in `cargo xtask peers OP` as our side, on stdin and stdout
     #[command(hide = true)]
     Peer(contest::Arguments),
@@ -26,6 +32,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Line::parse().command {
+        Command::Nifti(command) => commands::nifti::run(&command),
         Command::Peer(arguments) => contest::serve(&arguments),
     };
     match result {

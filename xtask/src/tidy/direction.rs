@@ -6,14 +6,15 @@ use super::Violation;
 use super::tree::{Manifest, Tree};
 
 /// The members, and the members that each builds on. A dependency on what those build on is allowed too.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("record", &[]),
     ("machine", &[]),
     ("peer", &[]),
     ("proof", &["record", "machine"]),
     ("compare", &["record", "machine"]),
     ("gemm", &["machine"]),
-    ("assay", &["gemm", "peer"]),
+    ("nifti-decode", &["machine"]),
+    ("assay", &["gemm", "nifti-decode", "peer"]),
     ("xtask", &["compare"]),
 ];
 

@@ -1,6 +1,7 @@
 //! Our side of `cargo xtask peers OP`: one contestant an op, each in terms of the op's public functions.
 
 mod gemm;
+mod nifti_decode;
 
 use std::num::NonZeroUsize;
 
@@ -21,6 +22,7 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Op {
     Gemm,
+    NiftiDecode,
 }
 
 /// Answers requests until stdin ends. The thread that serves is one of the pool's, as in a program that lives in its pool.
@@ -29,6 +31,7 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     pool.build_global().context("failed to start the threads")?;
     let mut contestant: Box<dyn Contestant> = match arguments.op {
         Op::Gemm => Box::new(gemm::Gemm::new(arguments.threads)),
+        Op::NiftiDecode => Box::new(nifti_decode::Reading::new(arguments.threads)),
     };
     Ok(peer::serve(&mut *contestant)?)
 }

@@ -1,0 +1,3 @@
+//! Daily tools, one module a format.
+
+pub(crate) mod nifti;
