@@ -122,7 +122,9 @@ fn an_index_covers_the_file_and_gives_the_same_voxels() {
     ];
     for pack in packs {
         let (file, index) = indexed(pack, &phantom);
-        assert!(index.parts() >= 4, "{pack:?}: {}", index.parts());
+        // At level 1, zlib-rs writes blocks of megabytes.
+        let least = if pack == (Pack::Gzip { level: 1 }) { 2 } else { 4 };
+        assert!(index.parts() >= least, "{pack:?}: {}", index.parts());
         assert!(index.unpacked_bytes() >= 352 + phantom.voxels.len() as u64);
         let mut copy = vec![0; phantom.voxels.len()];
         let decoded = file.copy_into(&mut Decoder::new().parallel(true), None, &mut copy).unwrap();

@@ -15,7 +15,7 @@ use super::{
 use crate::progress::Progress;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// The volume
     input: PathBuf,
     /// The new file: .nii, .nii.gz, .hdr (with .img), .npy (an array with the indices x, y, z, t, ..)

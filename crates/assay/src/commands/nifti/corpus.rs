@@ -11,7 +11,7 @@ use super::npy;
 use crate::print;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// A directory; made if it is not there
     directory: PathBuf,
 }

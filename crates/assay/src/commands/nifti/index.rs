@@ -10,7 +10,7 @@ use super::open;
 use crate::{print, progress::Progress};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// The volume
     input: PathBuf,
     /// The index; the volume's name with .gzx behind it if left out

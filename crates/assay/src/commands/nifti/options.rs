@@ -24,7 +24,7 @@ pub(super) enum Packing {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct PackOptions {
+pub(crate) struct PackOptions {
     /// How a .gz file is packed
     #[arg(long, value_enum, default_value = "gzip")]
     pack: Packing,

@@ -11,7 +11,7 @@ use super::{Target, npy, open, options::region};
 use crate::print;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// The volume
     input: PathBuf,
     /// Voxels, in the file's order of axes: x0:x1,y0:y1,z0:z1 (`:` for a whole axis)

@@ -13,7 +13,7 @@ use super::{
 use crate::{print, progress::Progress};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// brain, ct, labels, fmri, zscored or tiny
     #[arg(value_parser = kind)]
     kind: Kind,

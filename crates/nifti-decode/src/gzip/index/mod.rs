@@ -5,7 +5,7 @@
 //! libdeflate unpacks at full speed with its documented interface and without knowing (`splice`):
 //!
 //! 1. a stored block with the 32 KiB, which puts them where the references look;
-//! 2. the blocks between the points, moved to a byte's boundary;
+//! 2. empty blocks up to the bit within a byte where the part begins, and the part's own blocks;
 //! 3. an empty final block, where the file's own stream would go on.
 //!
 //! Each part carries its own CRC-32, computed when the index was made, so that every read through an index is verified.

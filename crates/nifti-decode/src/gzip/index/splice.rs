@@ -43,7 +43,7 @@ impl Splicer {
         self.stream.clear();
         store(&window[..window_bytes], &mut self.stream);
         let bits = part.end_bit - part.bit;
-        copy_bits(&self.packed, (part.bit % 8) as u32, bits, &mut self.stream);
+        append(&self.packed, (part.bit % 8) as u32, bits, &mut self.stream);
 
         let need = part.unpacked as usize;
         // Never cleared: only what libdeflate wrote is looked at.
@@ -74,37 +74,62 @@ fn store(bytes: &[u8], stream: &mut Vec<u8>) {
     }
 }
 
-/// Appends `bits` bits of `packed` from bit `skip` of its first byte, then an empty final block: bits 1 10 for a last block
-/// with fixed codes, 0000000 for its end.
-fn copy_bits(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) {
-    let whole = (bits / 8) as usize;
-    if skip == 0 {
-        stream.extend_from_slice(&packed[..whole]);
-    } else {
-        let carry = 8 - skip;
-        // Words first: eight bytes and the one behind them give eight moved bytes.
-        let mut at = 0;
-        while at + 8 < packed.len() && at + 8 <= whole {
-            let mut word = [0; 8];
-            word.copy_from_slice(&packed[at..at + 8]);
-            let moved = u64::from_le_bytes(word) >> skip | u64::from(packed[at + 8]) << (56 + carry);
-            stream.extend(moved.to_le_bytes());
-            at += 8;
+/// An empty block with fixed codes that is not the last: bits 0, 01, end of block. 10 bits, 2 modulo 8.
+const EMPTY_FIXED: [(u64, u32); 1] = [(0b010, 10)];
+
+/// An empty block with codes of its own that is not the last: 95 bits, 7 modulo 8.
+///
+/// Bits 0, 10; 257 literal and 2 distance codes, whose lengths are told by 19 code lengths: 1 for a length of 1 and for a run of
+/// zeros. The lengths are 1, 138 zeros, 117 zeros, 1; 1, 1. Both codes are complete. Last the end of the block.
+const EMPTY_DYNAMIC: [(u64, u32); 7] = [
+    (0b100, 3),
+    (1 << 5 | 15 << 10, 14),
+    (1 << 6 | 1 << 51, 57),
+    (0b0 | 0b1 << 1 | 127 << 2, 9),
+    (0b1 | 106 << 1, 8),
+    (0b000, 3),
+    (0b1, 1),
+];
+
+/// Appends `bits` bits of `packed` from bit `skip` of its first byte, then an empty final block.
+///
+/// The bits keep their place within bytes, for a stored block begins at the next byte. Empty blocks before them see to that.
+fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) {
+    let start = stream.len();
+    let mut pending = 0;
+    let mut push = |blocks: &[(u64, u32)], stream: &mut Vec<u8>| {
+        for bit in blocks.iter().flat_map(|&(value, n)| (0..n).map(move |i| (value >> i & 1) as u8)) {
+            if pending % 8 == 0 {
+                stream.push(0);
+            }
+            if let Some(last) = stream.last_mut() {
+                *last |= bit << (pending % 8);
+            }
+            pending += 1;
         }
-        stream.extend((at..whole).map(|i| {
-            let next = packed.get(i + 1).copied().unwrap_or(0);
-            packed[i] >> skip | next.checked_shl(carry).unwrap_or(0)
-        }));
+    };
+    // 7 + 2 n or 2 n bits, whichever leaves `skip`.
+    if skip % 2 == 1 {
+        push(&EMPTY_DYNAMIC, stream);
     }
-    let left = (bits % 8) as u32;
-    let mut tail = 0b011_u32;
-    if left > 0 {
-        let low = u32::from(packed.get(whole).copied().unwrap_or(0));
-        let high = u32::from(packed.get(whole + 1).copied().unwrap_or(0));
-        let last = (low | high << 8) >> skip & ((1 << left) - 1);
-        tail = last | tail << left;
+    let n_fixed = if skip % 2 == 1 { (skip + 1) % 8 / 2 } else { skip / 2 };
+    for _ in 0..n_fixed {
+        push(&EMPTY_FIXED, stream);
     }
-    // 3 + 7 bits behind at most 7 others fit three bytes.
+    debug_assert!(stream.len() == start || pending % 8 == skip);
+    let used = (u64::from(skip) + bits).div_ceil(8) as usize;
+    let low = (1_u8 << skip) - 1;
+    match (packed[..used].split_first(), stream.last_mut()) {
+        (Some((first, rest)), Some(last)) if skip > 0 => {
+            *last |= first & !low;
+            stream.extend_from_slice(rest);
+        }
+        _ => stream.extend_from_slice(&packed[..used]),
+    }
+    // The last byte's upper bits belong to what follows in the file; bits 1 10 0000000 end the stream instead.
+    let left = (u64::from(skip) + bits) % 8;
+    let last = if left == 0 { 0 } else { stream.pop().unwrap_or(0) & ((1 << left) - 1) };
+    let tail = u32::from(last) | 0b011 << left;
     stream.extend(&tail.to_le_bytes()[..(left as usize + 10).div_ceil(8)]);
 }
 
@@ -112,24 +137,33 @@ fn copy_bits(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Bits one by one, the obvious way.
-    fn naive(packed: &[u8], skip: u32, bits: u64) -> Vec<u8> {
-        let mut all: Vec<u8> =
-            (0..bits).map(|i| u64::from(skip) + i).map(|i| packed[(i / 8) as usize] >> (i % 8) & 1).collect();
-        all.extend([1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        all.chunks(8).map(|byte| byte.iter().enumerate().map(|(i, bit)| bit << i).sum()).collect()
+    /// Before and behind what is spliced stand blocks without bytes.
+    #[test]
+    fn nothing_stays_nothing_at_every_bit() {
+        for skip in 0..8 {
+            let mut stream = Vec::new();
+            store(b"window", &mut stream);
+            append(&[0xff], skip, 0, &mut stream);
+            let mut out = [0; 6];
+            let moved = Inflater::new().raw(&stream, &mut out).unwrap();
+            assert_eq!((moved.packed, &out), (stream.len(), b"window"), "{skip}");
+        }
     }
 
+    /// A fixed block with the literal `A` and its end, at every bit, with other bits around it.
     #[test]
-    fn bits_move_to_a_byte_boundary() {
-        let packed: Vec<u8> = (0..40_u32).map(|i| (i * 77 + 13) as u8).collect();
-        for skip in 0..8 {
-            for bits in 0..=(packed.len() as u64 * 8 - u64::from(skip)) {
-                let used = (u64::from(skip) + bits).div_ceil(8) as usize;
-                let mut stream = Vec::new();
-                copy_bits(&packed[..used], skip, bits, &mut stream);
-                assert_eq!(stream, naive(&packed, skip, bits), "{skip} {bits}");
-            }
+    fn blocks_keep_their_place_within_bytes() {
+        // 0, 01, then 0x30 + 0x41 from the most significant bit on, then 0000000: 18 bits.
+        let block = 0b010_u64 | u64::from(0x71_u8.reverse_bits()) << 3;
+        for skip in 0..8_u32 {
+            let noise = !(((1 << 18) - 1) << skip);
+            let packed = (block << skip | noise).to_le_bytes();
+            let used = (skip as usize + 18).div_ceil(8);
+            let mut stream = Vec::new();
+            append(&packed[..used], skip, 18, &mut stream);
+            let mut out = [0; 1];
+            let moved = Inflater::new().raw(&stream, &mut out).unwrap();
+            assert_eq!((moved.packed, &out), (stream.len(), b"A"), "{skip}");
         }
     }
 }
