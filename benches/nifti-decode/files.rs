@@ -13,12 +13,15 @@ pub(crate) struct Key {
     pub(crate) is_big: bool,
 }
 
+/// Kind and extents.
+type Volume = (Kind, &'static [usize]);
+
 /// Files and the phantoms in them.
 #[derive(Default)]
 pub(crate) struct Files {
     directory: RefCell<Option<tempfile::TempDir>>,
     made: RefCell<HashMap<Key, PathBuf>>,
-    phantoms: RefCell<HashMap<(Kind, &'static [usize]), Rc<Phantom>>>,
+    phantoms: RefCell<HashMap<Volume, Rc<Phantom>>>,
 }
 
 impl Files {

@@ -115,7 +115,7 @@ fn clipped_values_and_scores() {
     let (file, stored) = file(Datatype::Int16, Endian::Big, 4000, Some((0.1, 5.0)));
     let plan = Plan::scaled().clipped(Clip::Values { low: -10.0, high: 20.0 });
     let clipped: Vec<f32> = run(&file, &plan, Isa::best());
-    let expected: Vec<f64> = stored.iter().map(|&s| (s * f64::from(0.1) + 5.0).clamp(-10.0, 20.0)).collect();
+    let expected: Vec<f64> = stored.iter().map(|&s| (s * 0.1 + 5.0).clamp(-10.0, 20.0)).collect();
     assert!(clipped.iter().zip(&expected).all(|(&c, &e)| c == e as f32));
     let scores: Vec<f32> = run(&file, &plan.zscored(Voxels::All), Isa::best());
     let n = expected.len() as f64;
