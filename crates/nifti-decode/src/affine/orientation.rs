@@ -122,16 +122,19 @@ impl From<Orientation> for String {
     }
 }
 
-/// The end that each voxel axis runs towards, by nibabel's rule: divide each column by its length, take the nearest rotation,
-/// and give each voxel axis in turn the axis of space where it is longest and that is still free. `None` for an axis that
-/// goes nowhere, as a column of zeros or of infinities does.
+/// The end that each voxel axis runs towards, by nibabel's rule (5.x): divide each column by its length, take the nearest rotation,
+/// and give each voxel axis, the most decided one first, the axis of space where it is longest and that is still free. `None`
+/// for an axis that goes nowhere, as a column of zeros or of infinities does.
 pub(super) fn of_affine(affine: &Affine) -> [Option<AxisCode>; 3] {
     let zooms = affine.spacing_mm();
     let unit = [0, 1, 2]
         .map(|row| [0, 1, 2].map(|axis| affine.0[row][axis] / if zooms[axis] == 0.0 { 1.0 } else { zooms[axis] }));
     let mut rotation = polar::orthogonal_factor(&unit);
     let mut codes = [None; 3];
-    for axis in 0..3 {
+    let strength = |axis: usize| rotation.iter().map(|row| row[axis] * row[axis]).fold(0.0, f64::max);
+    let mut axes = [0, 1, 2].map(|axis| (axis, strength(axis)));
+    axes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    for (axis, _) in axes {
         let column = rotation.map(|row| row[axis]);
         let mut longest = 0;
         for row in 1..3 {
@@ -201,6 +204,9 @@ mod tests {
         assert_eq!(codes([[-2.0, 0.0, 0.0, 0.0], [0.0, -2.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0]]), "LPS");
         assert_eq!(codes([[0.1, 0.0, 2.0, 0.0], [-3.0, 0.1, 0.0, 0.0], [0.0, 1.0, 0.2, 0.0]]), "PSR");
         assert_eq!(codes([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]), "R-S");
+        // y and z are decided, and x takes what they leave: nibabel 5.4.2 says RSP, earlier versions SLP.
+        let oblique = [[0.5, -0.53, -0.69, 0.0], [-0.53, 0.44, -0.73, 0.0], [0.68, 0.73, -0.05, 0.0]];
+        assert_eq!(codes(oblique), "RSP");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 use super::kernel::Path;
 
-/// A type that voxels can be converted to: `f32`, [`f16`] or [`bf16`].
+/// A type that voxels can be converted to: `f32`, [`struct@f16`] or [`bf16`].
 pub trait Output: Copy + Default + Send + Sync + bytemuck::Pod + sealed::Pack {
     /// Name, as NumPy or PyTorch spell it.
     const NAME: &'static str;

@@ -39,10 +39,10 @@ pub fn write(
     atomically(path, |file| pack.write(&head, file))
 }
 
-/// The bytes of a single file, packed; see [`write`].
+/// The bytes of a single file, packed; see [`write()`].
 ///
 /// # Errors
-/// As [`write`]; a header of a pair is [`NiftiError::Unstorable`].
+/// As [`write()`]; a header of a pair is [`NiftiError::Unstorable`].
 pub fn encode(header: &Header, extensions: &[Extension], voxels: &[u8], pack: Pack) -> Result<Vec<u8>, NiftiError> {
     if header.is_pair {
         return Err(NiftiError::Unstorable { field: "magic", got: 1, need: "a single file" });

@@ -66,7 +66,7 @@ const SLOPE: f64 = 0.75;
 const INTER: f64 = -2.5;
 
 fn header(version: Version, endian: Endian, datatype: Datatype, is_pair: bool) -> Result<Header> {
-    let affine = Affine([[0.0, -1.5, 0.0, 10.0], [2.0, 0.0, 0.25, -5.0], [0.0, 0.0, 3.0, 1.0], [0.0, 0.0, 0.0, 1.0]]);
+    let affine = Affine([[0.0, -1.5, 0.0, 10.0], [2.0, 0.0, 0.0, -5.0], [0.0, 0.0, 3.0, 1.0], [0.0, 0.0, 0.0, 1.0]]);
     let header = Header::new(version, datatype, &SHAPE)?.with_affine(&affine);
     let vox_offset = if is_pair { 0.0 } else { header.vox_offset };
     let header = Header { endian, is_pair, vox_offset, ..header };
