@@ -5,7 +5,7 @@ use bytemuck::Pod;
 use super::kernel::Path;
 
 /// Rows of a tile: a run of the output.
-pub(super) const ROWS: usize = 32;
+pub(super) const ROWS: usize = 128;
 /// Columns of a tile: a run of the input.
 pub(super) const COLUMNS: usize = 64;
 
