@@ -25,6 +25,9 @@ enum Command {
     /// GGUF files: what is in one, whether it is sound, and files to test with
     #[command(subcommand)]
     Gguf(commands::gguf::Command),
+    /// NIfTI and ANALYZE files: what is in one, statistics, patches, conversion, indexes, and files to test with
+    #[command(subcommand)]
+    Nifti(commands::nifti::Command),
     /// Take part in `cargo xtask peers OP` as our side, on stdin and stdout
     #[command(hide = true)]
     Peer(contest::Arguments),
@@ -33,6 +36,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Line::parse().command {
         Command::Gguf(command) => commands::gguf::run(&command),
+        Command::Nifti(command) => commands::nifti::run(&command),
         Command::Peer(arguments) => contest::serve(&arguments),
     };
     match result {

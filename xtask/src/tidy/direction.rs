@@ -6,7 +6,7 @@ use super::Violation;
 use super::tree::{Manifest, Tree};
 
 /// The members, and the members that each builds on. A dependency on what those build on is allowed too.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("record", &[]),
     ("machine", &[]),
     ("peer", &[]),
@@ -15,7 +15,8 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("gemm", &["machine"]),
     ("quant", &["machine"]),
     ("gguf", &["quant"]),
-    ("assay", &["gemm", "gguf", "peer"]),
+    ("nifti-decode", &["machine"]),
+    ("assay", &["gemm", "gguf", "nifti-decode", "peer"]),
     ("xtask", &["compare"]),
 ];
 

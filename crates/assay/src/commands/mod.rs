@@ -1,3 +1,4 @@
 //! Daily tools, one module a format.
 
 pub(crate) mod gguf;
+pub(crate) mod nifti;

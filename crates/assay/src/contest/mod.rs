@@ -2,6 +2,7 @@
 
 mod gemm;
 mod gguf;
+mod nifti_decode;
 mod quant;
 
 use std::num::NonZeroUsize;
@@ -25,6 +26,7 @@ enum Op {
     Gemm,
     Gguf,
     Quant,
+    NiftiDecode,
 }
 
 /// Answers requests until stdin ends. The thread that serves is one of the pool's, as in a program that lives in its pool.
@@ -35,6 +37,7 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
         Op::Gemm => Box::new(gemm::Gemm::new(arguments.threads)),
         Op::Gguf => Box::new(gguf::Opening::new(arguments.threads)),
         Op::Quant => Box::new(quant::Quant::new(arguments.threads)),
+        Op::NiftiDecode => Box::new(nifti_decode::Reading::new(arguments.threads)),
     };
     Ok(peer::serve(&mut *contestant)?)
 }

@@ -1,0 +1,65 @@
+//! From stored voxels to numbers, in one pass.
+//!
+//! Voxels go through a block of f32 that lies in the first-level cache: [`fill`](Fill) reads a run of stored voxels, swaps their
+//! bytes, scales them and rounds once to f32; [`Output::pack`] stores the block as what was asked for. f32 is filled
+//! in place. So the kernels are a sum (types x arithmetic, plus outputs) and not a product, and every order of axes
+//! ([`turn`]) uses the same ones.
+//!
+//! **Arithmetic.** Unscaled values are rounded to f32 from what is stored. Scaled 8- and 16-bit integers take one fused
+//! multiply-add in f32, which is correctly rounded: their values and the slope are exact in f32. All others take a product and
+//! a sum in f64, as NumPy does, and are rounded to f32 at the end. Clipping and z-scores happen in f64.
+//!
+//! The scalar and the vector kernels are the same generic code; the vector ones are compiled for AVX2, FMA and F16C. Both give
+//! the same bits: Rust contracts nothing by itself, and a fused multiply-add has one result.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod fill;
+mod kernel;
+mod output;
+mod scalar;
+mod stored;
+pub(crate) mod transpose;
+pub(crate) mod turn;
+
+pub use kernel::Choice;
+pub(crate) use kernel::{Kernel, Path};
+pub use output::Output;
+pub(crate) use stored::{Stored, with_stored};
+
+/// Voxels that are converted at a time: 8 KiB of f32.
+pub(crate) const BLOCK: usize = 2048;
+
+/// Reads stored voxels into f32, `src` having the bytes of `dst`'s voxels.
+pub(crate) type Fill = fn(&Map, &[u8], &mut [f32]);
+
+/// The numbers of a conversion: value = slope * stored + inter, then clip, then (value - shift) * gain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Map {
+    pub(crate) slope: f64,
+    pub(crate) inter: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) shift: f64,
+    pub(crate) gain: f64,
+}
+
+impl Map {
+    pub(crate) const IDENTITY: Map =
+        Map { slope: 1.0, inter: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY, shift: 0.0, gain: 1.0 };
+
+    pub(crate) fn is_scaled(&self) -> bool {
+        (self.slope, self.inter) != (1.0, 0.0)
+    }
+
+    /// Whether anything happens after scaling.
+    pub(crate) fn is_normalized(&self) -> bool {
+        Map { slope: 1.0, inter: 0.0, ..*self } != Self::IDENTITY
+    }
+
+    /// Whether slope and intercept are exact in f32.
+    pub(crate) fn is_single(&self) -> bool {
+        let exact = |v: f64| f64::from(v as f32) == v;
+        exact(self.slope) && exact(self.inter)
+    }
+}

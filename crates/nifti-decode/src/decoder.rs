@@ -1,0 +1,128 @@
+//! Memory and settings that outlive a file.
+
+use machine::isa::Isa;
+
+use crate::{
+    NiftiError, VolumeFile,
+    convert::Path,
+    gzip::{self, Inflater},
+    source::{Packing, Scratch},
+};
+
+/// Scratch memory that is kept from one volume to the next, and how to use the machine. One per thread that decodes.
+///
+/// Packed bytes and stored voxels lie on huge pages where the system gives them. A gzip file needs both, a plain file none of
+/// size, a mapped file none.
+#[derive(Debug)]
+pub struct Decoder {
+    pub(crate) buffers: Buffers,
+    isa: Option<Isa>,
+    pub(crate) is_parallel: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    pub(crate) packed: Scratch,
+    pub(crate) stored: Scratch,
+    pub(crate) region: Scratch,
+    pub(crate) inflater: Inflater,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// One thread, the widest instruction set, no memory yet.
+    pub fn new() -> Self {
+        let buffers = Buffers {
+            packed: Scratch::default(),
+            stored: Scratch::default(),
+            region: Scratch::default(),
+            inflater: Inflater::new(),
+        };
+        Self { buffers, isa: None, is_parallel: false }
+    }
+
+    /// With kernels of this instruction set, or the widest below it: for tests and comparisons.
+    #[must_use]
+    pub fn with_isa(self, isa: Isa) -> Self {
+        Self { isa: Some(isa), ..self }
+    }
+
+    /// With the threads of the current rayon pool for what can be divided: blocked gzip, gzip with an index, conversion.
+    /// Results do not depend on their number.
+    #[must_use]
+    pub fn parallel(self, is_parallel: bool) -> Self {
+        Self { is_parallel, ..self }
+    }
+
+    /// Bytes of scratch memory held.
+    pub fn scratch_bytes(&self) -> usize {
+        let Buffers { packed, stored, region, .. } = &self.buffers;
+        packed.bytes() + stored.bytes() + region.bytes()
+    }
+
+    /// Gives back every buffer that is larger than `most_bytes`.
+    pub fn shrink(&mut self, most_bytes: usize) {
+        let Buffers { packed, stored, region, .. } = &mut self.buffers;
+        packed.shrink(most_bytes);
+        stored.shrink(most_bytes);
+        region.shrink(most_bytes);
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        Path::new(self.isa)
+    }
+}
+
+impl VolumeFile {
+    /// The voxels as they are stored, in memory of the file or of `buffers`.
+    pub(crate) fn stored<'a>(&'a self, buffers: &'a mut Buffers, is_parallel: bool) -> Result<&'a [u8], NiftiError> {
+        let (bytes, offset) = (&self.image.bytes, self.data_offset);
+        if self.packing() == Packing::Plain {
+            if let Some(slice) = bytes.slice() {
+                // Opening checked that they are there.
+                return Ok(&slice[offset as usize..][..self.data_bytes]);
+            }
+            let stored = buffers.stored.get(self.data_bytes)?;
+            bytes.read_at(offset, stored)?;
+            return Ok(stored);
+        }
+        let need = self.unpacked_need() as usize;
+        let Buffers { packed, stored, inflater, .. } = buffers;
+        let stored = stored.get(need)?;
+        match self.parts(is_parallel)? {
+            Some(parts) => gzip::parallel(&parts, bytes, stored, self.limits.verify)?,
+            None => {
+                let packed = match bytes.slice() {
+                    Some(slice) => slice,
+                    None => {
+                        let packed = packed.get(bytes.len() as usize)?;
+                        bytes.read_at(0, packed)?;
+                        packed
+                    }
+                };
+                gzip::whole(inflater, packed, bytes, stored, &self.limits)?;
+            }
+        }
+        Ok(&stored[offset as usize..])
+    }
+
+    /// What can be unpacked side by side, if anything can and is to be.
+    fn parts(&self, is_parallel: bool) -> Result<Option<gzip::Parts<'_>>, NiftiError> {
+        if !is_parallel {
+            return Ok(None);
+        }
+        let need = self.unpacked_need();
+        if let Some(blocks) = self.blocks()?
+            && blocks.last().is_some_and(|block| block.end() >= need)
+        {
+            return Ok(Some(gzip::Parts::Blocks(gzip::blocks::holding(blocks, 0..need))));
+        }
+        let index = self.index.as_ref().filter(|index| index.unpacked_bytes() >= need);
+        Ok(index.map(|index| gzip::Parts::Index(index.holding(0..need))))
+    }
+}

@@ -1,0 +1,73 @@
+//! Access points into an ordinary gzip stream: where unpacking can begin without what lies before.
+//!
+//! DEFLATE refers back at most 32 KiB, and a block can be read once its Huffman codes are, at its own beginning. So a point is
+//! a block's beginning, in bits, and the 32 KiB before it. What lies between two points is made into a stream of its own, which
+//! libdeflate unpacks at full speed with its documented interface and without knowing (`splice`):
+//!
+//! 1. a stored block with the 32 KiB, which puts them where the references look;
+//! 2. empty blocks up to the bit within a byte where the part begins, and the part's own blocks;
+//! 3. an empty final block, where the file's own stream would go on.
+//!
+//! Each part carries its own CRC-32, computed when the index was made, so that every read through an index is verified.
+//! After Mark Adler's zran.c and indexed_gzip (pauldmccarthy/indexed_gzip).
+
+pub(crate) mod build;
+mod file;
+pub(crate) mod splice;
+
+/// Bytes that DEFLATE can refer back to.
+pub(crate) const WINDOW: usize = 32 << 10;
+/// Most unpacked bytes of a part: what one thread holds at a time. A point comes about every MiB, unless a stream is one
+/// endless block.
+const MOST_PART: u32 = 256 << 20;
+
+/// A part of the unpacked stream that can be unpacked alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// First bit in the file.
+    pub(crate) bit: u64,
+    /// One past its last bit.
+    pub(crate) end_bit: u64,
+    /// Where its bytes begin in the unpacked stream.
+    pub(crate) start: u64,
+    /// How many they are.
+    pub(crate) unpacked: u32,
+    /// CRC-32 of its bytes.
+    pub(crate) crc: u32,
+    /// What stands before it, at most [`WINDOW`] bytes, packed by DEFLATE; empty at a member's beginning.
+    pub(crate) window: Vec<u8>,
+}
+
+impl Part {
+    pub(crate) fn end(&self) -> u64 {
+        self.start + u64::from(self.unpacked)
+    }
+}
+
+/// The access points of one gzip file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// Which file it belongs to: see [`identity`](crate::identity).
+    pub(crate) identity: u64,
+    /// In order, without gaps, from 0 to the end of the voxels.
+    pub(crate) parts: Vec<Part>,
+}
+
+impl Index {
+    /// Number of parts that can be unpacked alone.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Unpacked bytes that the parts cover.
+    pub fn unpacked_bytes(&self) -> u64 {
+        self.parts.last().map_or(0, Part::end)
+    }
+
+    /// The parts that hold any of the unpacked bytes `range`.
+    pub(crate) fn holding(&self, range: std::ops::Range<u64>) -> &[Part] {
+        let first = self.parts.partition_point(|part| part.end() <= range.start);
+        let last = self.parts.partition_point(|part| part.start < range.end);
+        &self.parts[first..last.max(first)]
+    }
+}

@@ -1,0 +1,85 @@
+//! Access-point indexes: made while a file is read for the first time, used whenever a part of it is.
+
+use std::sync::Arc;
+
+use crate::{
+    Decoded, Decoder, Index, NiftiError, Output, Packing, Plan, VolumeFile,
+    decode::{Job, check_length},
+    gzip::Builder,
+    identity,
+};
+
+impl VolumeFile {
+    /// Takes an index that was made from this file. Regions are read through it, and whole volumes with several threads.
+    ///
+    /// # Errors
+    /// [`NiftiError::Stale`] for the index of another file.
+    pub fn with_index(mut self, index: Arc<Index>) -> Result<Self, NiftiError> {
+        let need = self.identity()?;
+        if index.identity != need {
+            return Err(NiftiError::Stale { what: "the index", got: index.identity, need });
+        }
+        self.index = Some(index);
+        Ok(self)
+    }
+
+    /// As [`decode_into`](Self::decode_into), and makes an index on the way; `None` for files that need none: plain ones, and
+    /// blocked ones, which find their parts by themselves.
+    ///
+    /// Costs what zlib-rs takes longer than libdeflate, and about 30 KiB of windows for each MiB of voxels.
+    ///
+    /// # Errors
+    /// As [`decode_into`](Self::decode_into).
+    pub fn decode_and_index<D: Output>(
+        &self,
+        decoder: &mut Decoder,
+        plan: &Plan,
+        out: &mut [D],
+    ) -> Result<(Decoded, Option<Index>), NiftiError> {
+        if self.packing() != Packing::Gzip {
+            return self.decode_into(decoder, plan, out).map(|decoded| (decoded, None));
+        }
+        let walk = self.walk(self.turn(plan.orientation)?);
+        check_length(out, walk.voxels())?;
+        if !self.datatype.is_real() {
+            return Err(NiftiError::NotReal { datatype: self.datatype, to: D::NAME });
+        }
+        let (path, is_parallel) = (decoder.path(), decoder.is_parallel);
+        let (index, stored) = self.unpack_and_index(decoder)?;
+        let (stats, ran) = Job { file: self, plan, walk }.convert(path, is_parallel, stored, out)?;
+        let decoded = Decoded { stats, ran: Some(ran), way: "gzip, indexed", ..self.turned(walk.turn) };
+        Ok((decoded, Some(index)))
+    }
+
+    /// Makes an index; `None` as [`decode_and_index`](Self::decode_and_index).
+    ///
+    /// # Errors
+    /// Whatever the file has hidden so far.
+    pub fn index(&self, decoder: &mut Decoder) -> Result<Option<Index>, NiftiError> {
+        if self.packing() != Packing::Gzip {
+            return Ok(None);
+        }
+        Ok(Some(self.unpack_and_index(decoder)?.0))
+    }
+
+    fn unpack_and_index<'a>(&'a self, decoder: &'a mut Decoder) -> Result<(Index, &'a [u8]), NiftiError> {
+        let bytes = &self.image.bytes;
+        let identity = self.identity()?;
+        let stored = decoder.buffers.stored.get(self.unpacked_need() as usize)?;
+        let packed = match bytes.slice() {
+            Some(slice) => slice,
+            None => {
+                let packed = decoder.buffers.packed.get(bytes.len() as usize)?;
+                bytes.read_at(0, packed)?;
+                packed
+            }
+        };
+        let index = Builder::new(packed, identity).build(stored, &self.limits)?;
+        Ok((index, &stored[self.data_offset as usize..]))
+    }
+
+    /// Which version of which file this is, for indexes.
+    fn identity(&self) -> Result<u64, NiftiError> {
+        identity::of(&self.image.bytes, 0)
+    }
+}

@@ -1,0 +1,145 @@
+//! What voxels are made of.
+
+use rayon::prelude::*;
+
+use super::{
+    field::Field,
+    noise::{Normals, Random},
+};
+
+/// Distance of voxel `i` from the middle of `n`, where the border has 1 at the share `size` of the half extent.
+fn from_middle(i: usize, n: usize, size: f32) -> f32 {
+    (i as f32 + 0.5 - n as f32 / 2.0) / (n as f32 / 2.0 * size)
+}
+
+/// Fills rows of x side by side, plane by plane; each plane has randomness of its own.
+fn planes<T: Send + Default + Clone>(
+    [nx, ny, nz]: [usize; 3],
+    seed: u64,
+    row: impl Fn(&mut Random, usize, usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut voxels = vec![T::default(); nx * ny * nz];
+    voxels.par_chunks_mut((nx * ny).max(1)).enumerate().for_each(|(z, plane)| {
+        let mut random = Random::stream(seed, z as u64);
+        for (y, voxels) in plane.chunks_mut(nx.max(1)).enumerate() {
+            row(&mut random, y, z, voxels);
+        }
+    });
+    voxels
+}
+
+/// A brain without its skull: an ellipsoid with a folded border.
+#[derive(Debug)]
+pub(super) struct Brain {
+    extents: [usize; 3],
+    seed: u64,
+    folds: Field,
+    fine: Field,
+    bias: Field,
+}
+
+impl Brain {
+    /// Share of the half extents: 23 % of the voxels lie inside.
+    const SIZE: f32 = 0.76;
+
+    pub(super) fn new(extents: [usize; 3], seed: u64) -> Self {
+        Self {
+            extents,
+            seed,
+            folds: Field::new(12, extents, seed),
+            fine: Field::new(6, extents, seed),
+            bias: Field::new(80, extents, seed),
+        }
+    }
+
+    /// 0 outside, 1 fluid, 2 grey, 3 white matter, for a row.
+    fn tissue(&self, y: usize, z: usize, out: &mut [u8]) {
+        let [nx, ny, nz] = self.extents;
+        let (mut folds, mut fine) = (vec![0.0; nx], vec![0.0; nx]);
+        self.folds.row(y, z, &mut folds);
+        self.fine.row(y, z, &mut fine);
+        let (v, w) = (from_middle(y, ny, Self::SIZE), from_middle(z, nz, Self::SIZE));
+        for (x, out) in out.iter_mut().enumerate() {
+            let u = from_middle(x, nx, Self::SIZE);
+            let r = (u * u + v * v + w * w).sqrt() * (1.0 + 0.05 * folds[x]);
+            *out = match r {
+                r if r >= 1.0 => 0,
+                r if !(0.22..=0.93).contains(&r) => 1,
+                _ if folds[x] + 0.5 * fine[x] > 0.0 => 2,
+                _ => 3,
+            };
+        }
+    }
+
+    /// Magnitudes with Rician noise; `time` picks another noise.
+    pub(super) fn scan(&self, time: u64) -> Vec<i16> {
+        let normals = Normals::new(self.seed);
+        planes(self.extents, self.seed ^ time << 32, |random, y, z, voxels: &mut [i16]| {
+            let (mut tissue, mut bias) = (vec![0; voxels.len()], vec![0.0; voxels.len()]);
+            self.tissue(y, z, &mut tissue);
+            self.bias.row(y, z, &mut bias);
+            for ((voxel, &tissue), bias) in voxels.iter_mut().zip(&tissue).zip(bias) {
+                if tissue > 0 {
+                    let value = [0.0, 90.0, 300.0, 420.0][tissue as usize] * (1.0 + 0.15 * bias);
+                    let [real, imaginary, ..] = normals.draw(random).map(|normal| 12.0 * normal);
+                    *voxel = ((value + real).powi(2) + imaginary.powi(2)).sqrt().round() as i16;
+                }
+            }
+        })
+    }
+
+    /// Tissues as labels.
+    pub(super) fn labels(&self) -> Vec<u8> {
+        planes(self.extents, self.seed, |_, y, z, voxels| self.tissue(y, z, voxels))
+    }
+}
+
+/// A chest: fat and muscle, two lungs, a spine, in a circular field of view.
+#[derive(Debug)]
+pub(super) struct Ct {
+    extents: [usize; 3],
+    seed: u64,
+    organs: Field,
+}
+
+impl Ct {
+    pub(super) fn new(extents: [usize; 3], seed: u64) -> Self {
+        Self { extents, seed, organs: Field::new(24, extents, seed) }
+    }
+
+    /// Hounsfield units.
+    pub(super) fn scan(&self) -> Vec<i16> {
+        let normals = Normals::new(self.seed);
+        let [nx, ny, _] = self.extents;
+        planes(self.extents, self.seed, |random, y, z, voxels: &mut [i16]| {
+            let mut organs = vec![0.0; nx];
+            self.organs.row(y, z, &mut organs);
+            let v = from_middle(y, ny, 1.0);
+            let mut drawn = [0.0; 4];
+            for (x, voxel) in voxels.iter_mut().enumerate() {
+                if x % 4 == 0 {
+                    drawn = normals.draw(random);
+                }
+                let u = from_middle(x, nx, 1.0);
+                let (value, sigma) = Self::tissue(u, v, organs[x]);
+                *voxel = (value + sigma * drawn[x % 4]).round().clamp(-1024.0, 3071.0) as i16;
+            }
+        })
+    }
+
+    /// Value and noise at u, v in -1..1.
+    fn tissue(u: f32, v: f32, organs: f32) -> (f32, f32) {
+        let within = |x: f32, y: f32, a: f32, b: f32| ((u - x) / a).powi(2) + ((v - y) / b).powi(2) < 1.0;
+        if u * u + v * v >= 1.0 {
+            (-1024.0, 0.0)
+        } else if within(0.0, 0.45, 0.09, 0.09) {
+            (500.0 + 120.0 * organs, 14.0)
+        } else if within(-0.32, -0.02, 0.22, 0.34) || within(0.32, -0.02, 0.22, 0.34) {
+            (-820.0 + 80.0 * organs, 14.0)
+        } else if within(0.0, 0.0, 0.8, 0.62) {
+            (40.0 + if organs > 0.0 { 100.0 * organs } else { 100.0 * organs.max(-1.4) }, 14.0)
+        } else {
+            (-1000.0, 8.0)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Statistics of 8- and 16-bit integers, from the number of voxels of each value.
+
+use super::{Distribution, Moments, Voxels};
+use crate::{
+    Datatype, Endian,
+    convert::{Map, Stored, with_stored},
+};
+
+/// Values of 16 bits.
+const BINS: usize = 1 << 16;
+/// Tables that take turns: neighbouring voxels are often equal, and a count must not wait for the one before it.
+const TABLES: usize = 4;
+
+/// Counts voxels by value.
+pub(crate) struct Tally {
+    tables: Vec<[u32; BINS]>,
+    add: fn(&mut [[u32; BINS]], &[u8]),
+    datatype: Datatype,
+    /// Since the tables were last emptied; a count of 32 bits must not overflow.
+    pending: u64,
+    totals: Vec<u64>,
+}
+
+impl Tally {
+    /// A tally for `datatype`; `None` for types that have too many values to count.
+    pub(crate) fn new(datatype: Datatype, endian: Endian) -> Option<Self> {
+        let is_swapped = endian.is_swapped();
+        let add: fn(&mut [[u32; BINS]], &[u8]) = match (datatype, is_swapped) {
+            (Datatype::Uint8, _) => add::<u8, false>,
+            (Datatype::Int8, _) => add::<i8, false>,
+            (Datatype::Uint16, false) => add::<u16, false>,
+            (Datatype::Uint16, true) => add::<u16, true>,
+            (Datatype::Int16, false) => add::<i16, false>,
+            (Datatype::Int16, true) => add::<i16, true>,
+            _ => return None,
+        };
+        Some(Self { tables: vec![[0; BINS]; TABLES], add, datatype, pending: 0, totals: vec![0; BINS] })
+    }
+
+    /// Counts a run of stored voxels.
+    pub(crate) fn add(&mut self, stored: &[u8]) {
+        for run in stored.chunks(1 << 30) {
+            self.pending += run.len() as u64;
+            if self.pending > u64::from(u32::MAX) {
+                self.empty();
+                self.pending = run.len() as u64;
+            }
+            (self.add)(&mut self.tables, run);
+        }
+    }
+
+    /// Adds the counts of another.
+    pub(crate) fn merge(&mut self, other: &mut Self) {
+        other.empty();
+        for (total, add) in self.totals.iter_mut().zip(&other.totals) {
+            *total += add;
+        }
+    }
+
+    fn empty(&mut self) {
+        for table in &mut self.tables {
+            for (total, count) in self.totals.iter_mut().zip(table.iter_mut()) {
+                *total += u64::from(std::mem::take(count));
+            }
+        }
+        self.pending = 0;
+    }
+
+    /// The distribution of the values that `map` scales the counted ones to.
+    pub(crate) fn finish(mut self, map: &Map) -> Counted {
+        self.empty();
+        let scaled = |key: usize| {
+            let stored = with_stored!(self.datatype, |S| S::of_key(key as u64).to_f64()).unwrap_or(f64::NAN);
+            if map.is_scaled() { stored * map.slope + map.inter } else { stored }
+        };
+        let counted = self.totals.iter().enumerate().filter(|(_, count)| **count > 0);
+        let mut values: Vec<(f64, u64)> = counted.map(|(key, &count)| (scaled(key), count)).collect();
+        if map.slope < 0.0 {
+            values.reverse();
+        }
+        Counted { n: values.iter().map(|(_, count)| count).sum(), values }
+    }
+}
+
+fn add<S: Stored, const SWAP: bool>(tables: &mut [[u32; BINS]], stored: &[u8]) {
+    let [a, b, c, d] = tables else { return };
+    let quads = stored.len() / (4 * S::BYTES) * (4 * S::BYTES);
+    let mut values = S::each::<SWAP>(&stored[..quads]).map(|value| value.key() as u16 as usize);
+    while let (Some(i), Some(j), Some(k), Some(l)) = (values.next(), values.next(), values.next(), values.next()) {
+        a[i] += 1;
+        b[j] += 1;
+        c[k] += 1;
+        d[l] += 1;
+    }
+    for value in S::each::<SWAP>(&stored[quads..]) {
+        a[value.key() as u16 as usize] += 1;
+    }
+}
+
+/// Scaled values that occur, ascending, and how often.
+pub(crate) struct Counted {
+    values: Vec<(f64, u64)>,
+    n: u64,
+}
+
+impl Distribution for Counted {
+    fn count(&self) -> (u64, u64) {
+        (self.n, 0)
+    }
+
+    fn at(&self, ranks: &[u64]) -> Vec<f64> {
+        let mut below = 0;
+        let ends: Vec<u64> = self
+            .values
+            .iter()
+            .map(|(_, count)| {
+                below += count;
+                below
+            })
+            .collect();
+        let at = |rank| self.values.get(ends.partition_point(|&end| end <= rank)).map_or(f64::NAN, |&(value, _)| value);
+        ranks.iter().map(|&rank| at(rank)).collect()
+    }
+
+    fn moments(&self, low: f64, high: f64, over: Voxels) -> Moments {
+        let chosen = || {
+            self.values.iter().filter(|(value, _)| over == Voxels::All || *value != 0.0).map(|&(value, count)| {
+                let clipped = if value < low { low } else { value };
+                (if clipped > high { high } else { clipped }, count)
+            })
+        };
+        let n: u64 = chosen().map(|(_, count)| count).sum();
+        let mean = chosen().map(|(value, count)| value * count as f64).sum::<f64>() / n as f64;
+        let square: f64 = chosen().map(|(value, count)| (value - mean).powi(2) * count as f64).sum();
+        Moments { n, mean, std: (square / n as f64).sqrt() }
+    }
+}

@@ -1,0 +1,147 @@
+//! Volumes as files: every type, both byte orders, both versions, single or in pairs, plain or packed in every way that this
+//! crate reads. A file appears whole or not at all.
+
+mod atomic;
+mod pack;
+
+use std::path::Path;
+
+use crate::{Extension, Header, NiftiError, Version, copy::swap_copy, header::encode_extensions};
+
+pub use atomic::atomically;
+pub use pack::Pack;
+
+/// Writes a volume to `path`: `header` in its own version and byte order, `extensions`, and `voxels` as they are stored, in this
+/// machine's byte order, x first.
+///
+/// `bitpix` follows from the datatype, and `vox_offset` from the extensions unless it lies further back. Where the header is of a
+/// pair, `path` names its file and the image lies beside it, packed alike.
+///
+/// # Errors
+/// [`NiftiError::Buffer`] where `voxels` does not have the bytes of the header's shape, [`NiftiError::Unstorable`] for what the
+/// version cannot hold, [`NiftiError::Io`].
+pub fn write(
+    path: &Path,
+    header: &Header,
+    extensions: &[Extension],
+    voxels: &[u8],
+    pack: Pack,
+) -> Result<(), NiftiError> {
+    let parts = assemble(header, extensions, voxels)?;
+    if !header.is_pair {
+        let [single, _] = parts;
+        return atomically(path, |file| pack.write(&single, file));
+    }
+    let [head, image] = parts;
+    let image_path = image_path(path);
+    // The image first: a header without an image is found to be incomplete, an image alone is nothing.
+    atomically(&image_path, |file| pack.write(&image, file))?;
+    atomically(path, |file| pack.write(&head, file))
+}
+
+/// The bytes of a single file, packed; see [`write()`].
+///
+/// # Errors
+/// As [`write()`]; a header of a pair is [`NiftiError::Unstorable`].
+pub fn encode(header: &Header, extensions: &[Extension], voxels: &[u8], pack: Pack) -> Result<Vec<u8>, NiftiError> {
+    if header.is_pair {
+        return Err(NiftiError::Unstorable { field: "magic", got: 1, need: "a single file" });
+    }
+    let [single, _] = assemble(header, extensions, voxels)?;
+    let mut bytes = Vec::new();
+    pack.write(&single, &mut bytes)
+        .map_err(|source| NiftiError::Io { path: Path::new("memory").to_owned(), source })?;
+    Ok(bytes)
+}
+
+/// The image's name beside a header's: `.img` for `.hdr`, with the same packing.
+fn image_path(header: &Path) -> std::path::PathBuf {
+    match header.extension() {
+        Some(extension) if extension.eq_ignore_ascii_case("gz") => {
+            let mut name = header.with_extension("").with_extension("img").into_os_string();
+            name.push(".gz");
+            name.into()
+        }
+        _ => header.with_extension("img"),
+    }
+}
+
+/// The unpacked files: one and an empty one, or header and image.
+fn assemble<'a>(header: &Header, extensions: &[Extension], voxels: &'a [u8]) -> Result<[Unpacked<'a>; 2], NiftiError> {
+    if header.version == Version::Analyze {
+        return Err(NiftiError::Unstorable { field: "magic", got: 0, need: "NIfTI-1 or NIfTI-2" });
+    }
+    let datatype = header.datatype()?;
+    let need = header.shape()?.iter().product::<usize>() * datatype.bytes();
+    if voxels.len() != need {
+        return Err(NiftiError::Buffer { got: voxels.len(), need });
+    }
+    let extra = encode_extensions(extensions, header.endian)?;
+    let least = if header.is_pair { 0 } else { (header.version.header_bytes() + extra.len()) as u64 };
+    // Compared this way round, NaN gives way too.
+    let vox_offset = if header.vox_offset > least as f64 { header.vox_offset } else { least as f64 };
+    let header = Header { bitpix: datatype.bytes() as i32 * 8, vox_offset, ..header.clone() };
+    let mut prefix = header.encode()?;
+    prefix.extend(extra);
+    let unit = if header.endian.is_swapped() { datatype.unit_bytes() } else { 1 };
+    if header.is_pair {
+        let padding = vec![0; vox_offset as usize];
+        return Ok([Unpacked::new(prefix, &[], 1), Unpacked::new(padding, voxels, unit)]);
+    }
+    prefix.resize(vox_offset as usize, 0);
+    Ok([Unpacked::new(prefix, voxels, unit), Unpacked::new(Vec::new(), &[], 1)])
+}
+
+/// A file before it is packed, without a copy of its voxels.
+pub(crate) struct Unpacked<'a> {
+    prefix: Vec<u8>,
+    voxels: &'a [u8],
+    /// Bytes of the numbers that are to be swapped; 1 for none.
+    unit: usize,
+}
+
+impl<'a> Unpacked<'a> {
+    fn new(prefix: Vec<u8>, voxels: &'a [u8], unit: usize) -> Self {
+        Self { prefix, voxels, unit }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.prefix.len() + self.voxels.len()
+    }
+
+    /// Up to `most` bytes from `start` on.
+    pub(crate) fn piece(&self, start: usize, most: usize) -> Vec<u8> {
+        let end = start.saturating_add(most).min(self.len());
+        let mut piece = Vec::with_capacity(end - start);
+        let prefix = self.prefix.len();
+        piece.extend_from_slice(&self.prefix[start.min(prefix)..end.min(prefix)]);
+        let (from, to) = (start.max(prefix) - prefix, end.max(prefix) - prefix);
+        if self.unit == 1 {
+            piece.extend_from_slice(&self.voxels[from..to]);
+            return piece;
+        }
+        // Whole numbers are swapped; those that the piece cuts are trimmed after.
+        let (first, last) = (from / self.unit * self.unit, to.next_multiple_of(self.unit).min(self.voxels.len()));
+        let mut swapped = vec![0; last - first];
+        swap_copy(self.unit, &self.voxels[first..last], &mut swapped);
+        piece.extend_from_slice(&swapped[from - first..to - first]);
+        piece
+    }
+}
+
+impl Header {
+    /// This header with `affine` as its sform, of the code 1 (scanner), and its distances in `pixdim`.
+    #[must_use]
+    pub fn with_affine(mut self, affine: &crate::Affine) -> Self {
+        [self.srow_x, self.srow_y, self.srow_z] = [affine.0[0], affine.0[1], affine.0[2]];
+        self.sform_code = 1;
+        self.pixdim[1..4].copy_from_slice(&affine.spacing_mm());
+        self
+    }
+
+    /// This header with values scaled by `slope` and `inter`.
+    #[must_use]
+    pub fn with_scale(self, slope: f64, inter: f64) -> Self {
+        Self { scl_slope: slope, scl_inter: inter, ..self }
+    }
+}

@@ -1,0 +1,200 @@
+//! Tens of thousands of damaged files, seeded: no panic, no hang, and no more memory than the limits and the file allow.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use nifti_decode::{
+    Datatype, Decoder, Endian, Extension, Header, Index, Limits, Orientation, Pack, Plan, Version, VolumeFile, encode,
+};
+
+/// The system's allocator; remembers the largest single request.
+struct Largest;
+
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+/// What is asked for is one number for the whole process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+// SAFETY: every call goes to `System` with the caller's own arguments.
+unsafe impl GlobalAlloc for Largest {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LARGEST.fetch_max(layout.size(), Relaxed);
+        // SAFETY: the caller's contract is the one of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        LARGEST.fetch_max(layout.size(), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above; `block` came from `System`.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        LARGEST.fetch_max(new_size, Relaxed);
+        // SAFETY: as above; `block` came from `System`.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Largest = Largest;
+
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.bits() % n.max(1) as u64) as usize
+    }
+}
+
+/// Small files that use what there is: versions, orders, types, extensions, packings.
+fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    let extensions = [Extension { ecode: 6, content: vec![b'x'; 24] }, Extension { ecode: 4, content: vec![0; 40] }];
+    let packs = [
+        Pack::Plain,
+        Pack::Gzip { level: 6 },
+        Pack::Flushed { level: 1, bytes: 300 },
+        Pack::Members { level: 6, bytes: 500 },
+        Pack::Bgzf { level: 6 },
+        Pack::Mgzip { level: 6, bytes: 400 },
+    ];
+    for (i, pack) in packs.into_iter().cycle().take(12).enumerate() {
+        let datatype = [Datatype::Int16, Datatype::Float32, Datatype::Uint8, Datatype::Rgb24, Datatype::Float64][i % 5];
+        let version = if i % 4 < 2 { Version::Nifti1 } else { Version::Nifti2 };
+        let endian = if i % 2 == 0 { Endian::Little } else { Endian::Big };
+        let header = Header { endian, sform_code: 1, ..Header::new(version, datatype, &[7, 5, 3, 2]).unwrap() };
+        let header = Header { srow_x: [0.0, 1.0, 0.0, 3.0], srow_y: [-1.0, 0.0, 0.0, 1.0], ..header };
+        let header = Header { srow_z: [0.0, 0.0, 2.0, 0.0], ..header.with_scale(0.5, 2.0) };
+        let voxels: Vec<u8> = (0..210 * datatype.bytes()).map(|v| (v * 31 % 251) as u8).collect();
+        seeds.push(encode(&header, &extensions[..i % 3], &voxels, pack).unwrap());
+    }
+    seeds
+}
+
+/// Bits, bytes, numbers that matter, cuts, copies.
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..1 + random.below(4) {
+        let at = match random.below(3) {
+            // Headers decide most.
+            0 => random.below(bytes.len().min(560)),
+            _ => random.below(bytes.len()),
+        };
+        if bytes.is_empty() {
+            return;
+        }
+        match random.below(7) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)],
+            2 => bytes[at] = random.bits() as u8,
+            3 => {
+                let number = [0, 1, -1, i16::MAX, i16::MIN, 32, 352][random.below(7)].to_le_bytes();
+                let n = 2.min(bytes.len() - at);
+                bytes[at..at + n].copy_from_slice(&number[..n]);
+            }
+            4 => {
+                let number = [f32::NAN, f32::INFINITY, -1.0, 1e30, 0.5][random.below(5)].to_le_bytes();
+                let n = 4.min(bytes.len() - at);
+                bytes[at..at + n].copy_from_slice(&number[..n]);
+            }
+            5 => bytes.truncate(at),
+            _ => {
+                let part: Vec<u8> = bytes[at..].iter().copied().take(1 + random.below(64)).collect();
+                let to = random.below(bytes.len());
+                bytes.splice(to..to, part);
+            }
+        }
+    }
+}
+
+/// Everything that can be done to a file. What it says does not matter; that it returns does.
+fn exercise(bytes: Vec<u8>, limits: Limits, decoder: &mut Decoder, serial: u64) {
+    let Ok(file) = VolumeFile::from_bytes(bytes, limits) else { return };
+    let n = file.voxels();
+    let plan = match serial % 3 {
+        0 => Plan::scaled(),
+        1 => Plan::scaled().oriented(Orientation::RAS).with_stats(),
+        _ => Plan::scaled().zscored(nifti_decode::Voxels::NonZero),
+    };
+    if n <= 1 << 16 {
+        let mut out = vec![0.0_f32; n];
+        let _ = file.decode_into(decoder, &plan, &mut out);
+        let _ = file.decode_and_index(decoder, &plan, &mut out);
+    }
+    let region: Vec<_> = file.shape().iter().map(|&extent| extent / 2..extent.min(extent / 2 + 2)).collect();
+    let _ = file.read_region::<f32>(decoder, &region, &Plan::stored());
+    let _ = file.view(decoder).map(|view| view.len());
+    let _ = file.affine().orientation();
+    let _ = file.warnings().iter().map(ToString::to_string).collect::<String>();
+}
+
+const CASES: u64 = 50_000;
+/// Most bytes of voxels that these files may ask for, and most of any request: that much, buffers of fixed size, and tables.
+const DATA_BYTES: u64 = 1 << 20;
+const MOST_REQUEST: usize = 6 << 20;
+
+#[test]
+fn damaged_files_are_refused_in_peace() {
+    let _alone = ALONE.lock();
+    let seeds = seeds();
+    let mut limits = Limits::default().with_data_bytes(DATA_BYTES);
+    (limits.extension_bytes, limits.trailing_bytes) = (1 << 16, 1 << 20);
+    let mut random = Random(20_261_122);
+    let mut decoder = Decoder::new();
+    for seed in &seeds {
+        VolumeFile::from_bytes(seed.clone(), limits).expect("a sound file");
+    }
+    LARGEST.store(0, Relaxed);
+    for serial in 0..CASES {
+        let mut bytes = seeds[random.below(seeds.len())].clone();
+        mutate(&mut bytes, &mut random);
+        exercise(bytes, limits, &mut decoder, serial);
+    }
+    let largest = LARGEST.load(Relaxed);
+    assert!(largest <= MOST_REQUEST, "{largest} bytes were asked for at once");
+    assert!(decoder.scratch_bytes() <= 3 * (DATA_BYTES as usize * 2), "{}", decoder.scratch_bytes());
+}
+
+#[test]
+fn damaged_indexes_are_refused_in_peace() {
+    let _alone = ALONE.lock();
+    let header = Header::new(Version::Nifti1, Datatype::Int16, &[64, 64, 200]).unwrap();
+    let mut random = Random(4);
+    let voxels: Vec<u8> = (0..64 * 64 * 200 * 2).map(|_| (random.bits() % 7) as u8).collect();
+    let bytes: std::sync::Arc<[u8]> = encode(&header, &[], &voxels, Pack::Gzip { level: 1 }).unwrap().into();
+    let file = VolumeFile::from_bytes(bytes.clone(), Limits::default()).unwrap();
+    let sound = file.index(&mut Decoder::new()).unwrap().unwrap().encode();
+    let mut read = 0;
+    for _ in 0..2_000 {
+        let mut damaged = sound.clone();
+        let at = random.below(damaged.len() - 4);
+        damaged[at] ^= 1 << random.below(8);
+        // With a sound checksum, so that the parts themselves are looked at.
+        let end = damaged.len() - 4;
+        let crc = zlib_rs::crc32::crc32(0, &damaged[..end]);
+        damaged[end..].copy_from_slice(&crc.to_le_bytes());
+        let Ok(index) = Index::parse(&damaged) else { continue };
+        let file = VolumeFile::from_bytes(bytes.clone(), Limits::default()).unwrap();
+        let Ok(file) = file.with_index(index.into()) else { continue };
+        read += 1;
+        // Whoever writes an index decides what is read through it: wrong voxels are no surprise, a panic would be.
+        let _ = file.read_region::<f32>(&mut Decoder::new(), &[0..64, 0..64, 90..110], &Plan::stored());
+    }
+    assert!(read > 100, "{read}");
+}

@@ -1,0 +1,288 @@
+//! Hostile and odd files, and the answer to each: the rows of the table in the order of the header, then gzip.
+
+use nifti_decode::{
+    Datatype, Decoder, Endian, Extension, Got, GzipFault, Limits, NiftiError, Pack, Plan, Version, VolumeFile, Warning,
+    encode,
+};
+
+use crate::made::{counting, decode, header, open, small, voxels, with};
+
+const DIM: usize = 40;
+const DATATYPE: usize = 70;
+const BITPIX: usize = 72;
+const PIXDIM: usize = 76;
+const VOX_OFFSET: usize = 108;
+const SCL_SLOPE: usize = 112;
+const SCL_INTER: usize = 116;
+const EXTENDER: usize = 348;
+
+fn f32s(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn field(error: NiftiError) -> (&'static str, u64) {
+    match error {
+        NiftiError::Field { field, offset, .. } => (field, offset),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_slope_that_is_not_finite_leaves_values_unscaled() {
+    for slope in [f32::NAN, f32::INFINITY] {
+        let file = with(&[(SCL_SLOPE, &f32s(&[slope, 0.0]))]);
+        assert_eq!(decode::<f32>(&file).unwrap(), counting());
+        assert!(matches!(open(&file).unwrap().warnings(), [Warning::Slope { .. }]));
+    }
+}
+
+#[test]
+fn a_slope_of_zero_leaves_values_unscaled_whatever_the_intercept() {
+    let file = with(&[(SCL_SLOPE, &f32s(&[0.0, 5.0]))]);
+    assert_eq!(decode::<f32>(&file).unwrap(), counting());
+    assert_eq!(open(&file).unwrap().warnings(), [Warning::UnusedInter { got: 5.0 }]);
+}
+
+#[test]
+fn a_slope_with_an_infinite_intercept_is_an_error() {
+    let error = open(&with(&[(SCL_SLOPE, &f32s(&[2.0, f32::INFINITY]))])).unwrap_err();
+    assert!(matches!(error, NiftiError::BadScale { offset: 116, slope: 2.0, .. }), "{error}");
+    assert_eq!(SCL_INTER, 116);
+}
+
+#[test]
+fn voxels_lie_where_vox_offset_says_with_or_without_an_extender() {
+    let mut file = small();
+    file[VOX_OFFSET..VOX_OFFSET + 4].copy_from_slice(&416_f32.to_le_bytes());
+    file.splice(352..352, [0xee; 64]);
+    assert_eq!(decode::<f32>(&file).unwrap(), counting());
+    assert!(open(&file).unwrap().extensions().is_empty());
+}
+
+#[test]
+fn extensions_are_listed() {
+    let plain = open(&small()).unwrap();
+    let list = [Extension { ecode: 6, content: b"hello".to_vec() }, Extension { ecode: 44, content: vec![1; 100] }];
+    let voxels: Vec<u8> = (0..24_i16).flat_map(i16::to_ne_bytes).collect();
+    for version in [Version::Nifti1, Version::Nifti2] {
+        let header = header(version, Endian::Big, Datatype::Int16, plain.shape());
+        let file = encode(&header, &list, &voxels, Pack::Gzip { level: 1 }).unwrap();
+        let found = open(&file).unwrap();
+        assert_eq!(found.extensions().iter().map(|e| e.ecode).collect::<Vec<_>>(), [6, 44]);
+        assert!(found.extensions()[0].content.starts_with(b"hello"));
+        assert_eq!(decode::<f32>(&file).unwrap(), counting());
+    }
+}
+
+#[test]
+fn a_vox_offset_of_zero_means_behind_the_header() {
+    let file = with(&[(VOX_OFFSET, &f32s(&[0.0]))]);
+    assert_eq!(decode::<f32>(&file).unwrap(), counting());
+    assert_eq!(open(&file).unwrap().warnings(), [Warning::ZeroVoxOffset { used: 352 }]);
+}
+
+#[test]
+fn a_vox_offset_inside_the_header_or_that_is_no_place_is_an_error() {
+    for bad in [1.0, 351.0, 352.5, -352.0, f32::NAN, f32::INFINITY] {
+        assert_eq!(field(open(&with(&[(VOX_OFFSET, &f32s(&[bad]))])).unwrap_err()), ("vox_offset", 108), "{bad}");
+    }
+    let error = open(&with(&[(VOX_OFFSET, &f32s(&[4096.0]))])).unwrap_err();
+    assert!(matches!(error, NiftiError::Truncated { offset: 4096, got: 0, need: 48, .. }), "{error}");
+}
+
+#[test]
+fn a_datatype_wins_against_bitpix() {
+    let file = with(&[(BITPIX, &[64, 0])]);
+    assert_eq!(decode::<f32>(&file).unwrap(), counting());
+    assert_eq!(open(&file).unwrap().warnings(), [Warning::Bitpix { got: 64, need: 16 }]);
+}
+
+#[test]
+fn unknown_datatypes_are_an_error() {
+    for bad in [0_i16, 1, 3, 255, 16384, -4] {
+        let error = open(&with(&[(DATATYPE, &bad.to_le_bytes())])).unwrap_err();
+        assert_eq!(field(error), ("datatype", 70), "{bad}");
+    }
+}
+
+#[test]
+fn extents_that_multiply_to_too_much_are_refused_before_any_memory() {
+    let dims = [7, 32767, 32767, 32767, 32767, 32767, 32767, 32767_i16];
+    let bytes: Vec<u8> = dims.iter().flat_map(|v| v.to_le_bytes()).collect();
+    assert!(matches!(open(&with(&[(DIM, &bytes)])).unwrap_err(), NiftiError::TooLarge { what: "dim", .. }));
+    let error = VolumeFile::from_bytes(small(), Limits::default().with_data_bytes(47)).unwrap_err();
+    assert!(matches!(error, NiftiError::TooLarge { got: 48, limit: 47, .. }), "{error}");
+}
+
+#[test]
+fn extents_that_are_none_are_an_error() {
+    for (at, bad, name) in
+        [(0, 0_i16, "dim[0]"), (0, 8, "dim[0]"), (0, -3, "dim[0]"), (1, -4, "dim[1]"), (3, 0, "dim[3]")]
+    {
+        let error = open(&with(&[(DIM + 2 * at, &bad.to_le_bytes())])).unwrap_err();
+        assert_eq!(field(error), (name, 40 + 2 * at as u64));
+    }
+}
+
+#[test]
+fn trailing_zeros_and_bad_distances_are_mended() {
+    let file = with(&[(DIM, &[5, 0]), (DIM + 8, &[1, 0, 0, 0])]);
+    assert_eq!(open(&file).unwrap().shape(), [4, 3, 2, 1, 1]);
+    assert_eq!(open(&file).unwrap().warnings(), [Warning::ZeroExtent { axis: 5 }]);
+    let file = with(&[(PIXDIM, &f32s(&[0.0, -2.0, 0.0, 3.0]))]);
+    let found = open(&file).unwrap();
+    assert_eq!(found.header().pixdim[..4], [1.0, 2.0, 1.0, 3.0]);
+    let (x, y) = (Warning::Pixdim { axis: 1, got: -2.0 }, Warning::Pixdim { axis: 2, got: 0.0 });
+    assert_eq!(found.warnings(), [x, y, Warning::Qfac { got: 0.0 }]);
+}
+
+#[test]
+fn transform_codes_that_nobody_defined_count_as_none() {
+    let file = with(&[(252, &[9, 0]), (254, &[0xff, 0xff])]);
+    let found = open(&file).unwrap();
+    assert_eq!((found.header().qform_code, found.header().sform_code), (0, 0));
+    assert_eq!(found.warnings().len(), 2);
+}
+
+#[test]
+fn bad_extensions_end_the_list() {
+    for esize in [0_i32, 4, 8, 24, -16, 4096, i32::MAX, i32::MIN] {
+        let mut file = small();
+        file[VOX_OFFSET..VOX_OFFSET + 4].copy_from_slice(&400_f32.to_le_bytes());
+        file[EXTENDER] = 1;
+        let extension: Vec<u8> = [esize.to_le_bytes(), 6_i32.to_le_bytes()].concat();
+        file.splice(352..352, extension.into_iter().chain([7; 40]));
+        let found = open(&file).unwrap();
+        assert!(found.extensions().is_empty());
+        assert_eq!(found.warnings(), [Warning::Extension { offset: 352, got: esize.into() }]);
+        assert_eq!(decode::<f32>(&file).unwrap(), counting());
+    }
+}
+
+#[test]
+fn extensions_beyond_the_file_or_the_limit_are_refused() {
+    let mut file = with(&[(VOX_OFFSET, &f32s(&[1e9])), (EXTENDER, &[1])]);
+    assert!(matches!(open(&file).unwrap_err(), NiftiError::TooLarge { got: 999_999_652.., .. }));
+    file.truncate(352);
+    assert!(open(&file).is_err());
+}
+
+#[test]
+fn colours_complex_and_extended_numbers_are_views_but_no_f32() {
+    for datatype in Datatype::ALL.into_iter().filter(|datatype| !datatype.is_real()) {
+        let stored = voxels(datatype, 24, 5, false);
+        let header = header(Version::Nifti1, Endian::Big, datatype, &[4, 3, 2]);
+        let file = open(&encode(&header, &[], &stored, Pack::Plain).unwrap()).unwrap();
+        let mut decoder = Decoder::new();
+        let error = file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap_err();
+        assert!(matches!(error, NiftiError::NotReal { to: "float32", .. }), "{error}");
+        assert!(matches!(file.stats(&mut decoder).unwrap_err(), NiftiError::NotReal { .. }));
+        assert_eq!(file.view(&mut decoder).unwrap().len(), 24);
+        let mut copy = vec![0; stored.len()];
+        file.copy_into(&mut decoder, None, &mut copy).unwrap();
+        assert_eq!(copy, stored, "{datatype:?}");
+    }
+}
+
+#[test]
+fn what_is_no_volume_is_said_to_be_none() {
+    assert!(matches!(open(b"").unwrap_err(), NiftiError::Truncated { what: "header", got: 0, .. }));
+    assert!(matches!(open(&[0; 400]).unwrap_err(), NiftiError::NotNifti { got: 0 }));
+    assert!(matches!(open(&small()[..300]).unwrap_err(), NiftiError::Truncated { got: 300, need: 348, .. }));
+    // Without magic it could be ANALYZE, which has no single files; so could the header of a pair.
+    for magic in [*b"n+9\0", *b"ni1\0", [0; 4]] {
+        let error = open(&with(&[(344, &magic)])).unwrap_err();
+        let NiftiError::Field { field: "magic", offset: 344, got, .. } = error else { panic!("{error}") };
+        assert_eq!(got, Got::Text(magic));
+    }
+}
+
+#[test]
+fn a_second_version_damaged_by_a_text_transfer_is_refused() {
+    let header = header(Version::Nifti2, Endian::Little, Datatype::Uint8, &[2, 2, 2]);
+    let mut file = encode(&header, &[], &[1; 8], Pack::Plain).unwrap();
+    file[8..12].copy_from_slice(b"\n\n\x1a\n");
+    assert_eq!(field(open(&file).unwrap_err()), ("magic", 8));
+    file[8..12].fill(0);
+    assert_eq!(open(&file).unwrap().warnings(), [Warning::NoLineEndings]);
+}
+
+#[test]
+fn a_truncated_file_is_an_error_and_never_part_of_a_volume() {
+    let file = small();
+    for cut in 352..file.len() {
+        let error = open(&file[..cut]).unwrap_err();
+        let got = cut as u64 - 352;
+        assert!(matches!(error, NiftiError::Truncated { offset: 352, got: g, need: 48, .. } if g == got), "{error}");
+    }
+}
+
+fn packed(pack: Pack) -> Vec<u8> {
+    let header = header(Version::Nifti1, Endian::Little, Datatype::Int16, &[50, 40, 30]);
+    encode(&header, &[], &voxels(Datatype::Int16, 60_000, 9, false), pack).unwrap()
+}
+
+#[test]
+fn a_truncated_gzip_stream_is_an_error_wherever_it_ends() {
+    for pack in [Pack::Gzip { level: 6 }, Pack::Members { level: 6, bytes: 30_000 }, Pack::Bgzf { level: 6 }] {
+        let file = packed(pack);
+        let footer = if matches!(pack, Pack::Bgzf { .. }) { 28 } else { 0 };
+        for cut in [20, 500, file.len() / 2, file.len() - footer - 9, file.len() - footer - 1] {
+            let error = decode::<f32>(&file[..cut]).unwrap_err();
+            let is_told =
+                matches!(error, NiftiError::Truncated { .. } | NiftiError::TooLarge { .. } | NiftiError::Gzip { .. });
+            assert!(is_told, "{pack:?} {cut}: {error}");
+        }
+        let error = decode::<f32>(&file[..file.len() / 2]).unwrap_err();
+        assert!(matches!(error, NiftiError::Truncated { need: 120_352, got: 1.., .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_checksum_or_size_is_an_error_unless_nobody_wants_to_know() {
+    for (from_end, is_crc) in [(8, true), (4, false)] {
+        let mut file = packed(Pack::Gzip { level: 6 });
+        let at = file.len() - from_end;
+        file[at] ^= 1;
+        let error = decode::<f32>(&file).unwrap_err();
+        let NiftiError::Gzip { offset: 0, fault } = error else { panic!("{error}") };
+        assert_eq!(matches!(fault, GzipFault::Crc { .. }), is_crc);
+        assert_eq!(matches!(fault, GzipFault::Size { .. }), !is_crc);
+        let lenient = VolumeFile::from_bytes(file, Limits::default().with_verify(false)).unwrap();
+        assert_eq!(lenient.decode::<f32>(&mut Decoder::new(), &Plan::scaled()).unwrap().voxels.len(), 60_000);
+    }
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_is_unpacked() {
+    // 16 MiB of zeros, packed to 16 KiB, under a header that promises 100 times as much.
+    let header = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[256, 256, 256]);
+    let mut plain = encode(&header, &[], &vec![0; 1 << 24], Pack::Plain).unwrap();
+    plain[DIM..DIM + 8].copy_from_slice(&[4, 0, 0, 1, 0, 1, 0, 1]);
+    plain[DIM + 8..DIM + 10].copy_from_slice(&1600_i16.to_le_bytes());
+    let packed = nifti_gzip(&plain);
+    let error = open(&packed).unwrap_err();
+    assert!(matches!(error, NiftiError::TooLarge { got, limit, .. } if got > limit && limit < 40 << 20), "{error}");
+}
+
+#[test]
+fn what_follows_the_voxels_is_limited_and_never_kept() {
+    let mut plain = small();
+    plain.resize(plain.len() + (1 << 20), 0);
+    let packed = nifti_gzip(&plain);
+    assert_eq!(decode::<f32>(&packed).unwrap(), counting());
+    let mut limits = Limits::default();
+    limits.trailing_bytes = 1 << 16;
+    let file = VolumeFile::from_bytes(packed.clone(), limits).unwrap();
+    let mut decoder = Decoder::new();
+    let error = file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap_err();
+    assert!(matches!(error, NiftiError::TooLarge { what: "what follows the voxels", .. }), "{error}");
+    assert!(decoder.scratch_bytes() <= 1 << 20);
+    let file = VolumeFile::from_bytes(packed, limits.with_verify(false)).unwrap();
+    assert_eq!(file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap().voxels, counting());
+}
+
+/// `bytes` as one gzip member: through the writer's own packing of a volume of bytes, whose header is cut off.
+fn nifti_gzip(bytes: &[u8]) -> Vec<u8> {
+    crate::gzip::member(bytes, 9)
+}

@@ -1,0 +1,12 @@
+//! The crate against small files of its own making, changed byte by byte where it matters.
+
+mod cached;
+mod convert;
+mod gzip;
+mod hostile;
+mod made;
+mod pairs;
+mod region;
+mod round_trip;
+mod statistics;
+mod turned;

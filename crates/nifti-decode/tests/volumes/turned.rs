@@ -1,0 +1,111 @@
+//! Orientation: all 48, against indices computed one by one.
+
+use nifti_decode::{
+    Datatype, Decoder, Endian, Header, Kind, NiftiError, Orientation, Pack, Phantom, Plan, Version, VolumeFile, encode,
+    f16,
+};
+
+use crate::made::{header, open, voxels};
+
+const SHAPE: [usize; 3] = [70, 37, 41];
+
+/// A volume whose voxel axes run towards the ends of `orientation`.
+fn volume(orientation: Orientation, datatype: Datatype, volumes: usize) -> (VolumeFile, Vec<u8>) {
+    let phantom = Phantom::new(Kind::Tiny, Some(&SHAPE), orientation, 1).unwrap();
+    let shape = [&SHAPE[..], &[volumes]].concat();
+    let oriented = Header { dim: header(Version::Nifti1, Endian::Big, datatype, &shape).dim, ..phantom.header };
+    let oriented = Header { datatype: datatype.code().into(), endian: Endian::Big, ..oriented };
+    let stored = voxels(datatype, shape.iter().product(), 3, false);
+    (open(&encode(&oriented, &[], &stored, Pack::Plain).unwrap()).unwrap(), stored)
+}
+
+/// Turns voxels of `N` bytes by asking, for each of the output, where its millimetres lie in the stored volume.
+fn naive<T: Copy>(file: &VolumeFile, wanted: Orientation, stored: &[T]) -> (Vec<T>, [usize; 3]) {
+    let codes = file.affine().orientation().map(Option::unwrap);
+    let from = wanted.codes().map(|want| codes.iter().position(|code| code.axis() == want.axis()).unwrap());
+    let extents = from.map(|axis| SHAPE[axis]);
+    let volume: usize = SHAPE.iter().product();
+    let mut out = Vec::new();
+    for t in 0..stored.len() / volume {
+        for k in 0..extents[2] {
+            for j in 0..extents[1] {
+                for i in 0..extents[0] {
+                    let mut at = [0; 3];
+                    for (out_axis, index) in [i, j, k].into_iter().enumerate() {
+                        let is_flipped = codes[from[out_axis]] != wanted.codes()[out_axis];
+                        at[from[out_axis]] = if is_flipped { extents[out_axis] - 1 - index } else { index };
+                    }
+                    out.push(stored[t * volume + at[0] + SHAPE[0] * (at[1] + SHAPE[1] * at[2])]);
+                }
+            }
+        }
+    }
+    (out, extents)
+}
+
+#[test]
+fn every_orientation_of_stored_and_wanted_axes() {
+    let mut decoder = Decoder::new();
+    for stored_order in Orientation::all() {
+        let (file, stored) = volume(stored_order, Datatype::Int16, 2);
+        let numbers: Vec<i16> = stored.as_chunks::<2>().0.iter().map(|&v| i16::from_ne_bytes(v)).collect();
+        for wanted in [Orientation::RAS, Orientation::LPS, "PSR".parse().unwrap(), "SAR".parse().unwrap()] {
+            let (expected, extents) = naive(&file, wanted, &numbers);
+            let turned = file.decode::<f32>(&mut decoder, &Plan::stored().oriented(wanted)).unwrap();
+            assert_eq!(turned.decoded.shape, [&extents[..], &[2]].concat());
+            assert!(turned.voxels.iter().zip(&expected).all(|(&v, &e)| v == f32::from(e)), "{stored_order} {wanted}");
+            assert_eq!(turned.decoded.affine.orientation(), wanted.codes().map(Some));
+            // The same voxel lies at the same place.
+            let far = extents.map(|extent| extent as f64 - 1.0);
+            let corner = turned.decoded.affine.apply(far);
+            let stored_corner = [0, 1, 2].map(|axis| {
+                let out = wanted.codes().iter().position(|c| c.axis() == stored_order.codes()[axis].axis()).unwrap();
+                if wanted.codes()[out] == stored_order.codes()[axis] { SHAPE[axis] as f64 - 1.0 } else { 0.0 }
+            });
+            assert_eq!(corner, file.affine().apply(stored_corner), "{stored_order} {wanted}");
+        }
+    }
+}
+
+#[test]
+fn voxels_of_every_size_are_turned() {
+    let mut decoder = Decoder::new();
+    for datatype in Datatype::ALL {
+        let (file, stored) = volume("ASL".parse().unwrap(), datatype, 1);
+        let (expected, _) = naive(&file, Orientation::RAS, &stored.chunks(datatype.bytes()).collect::<Vec<_>>());
+        let mut copy = vec![0; stored.len()];
+        file.copy_into(&mut decoder, Some(Orientation::RAS), &mut copy).unwrap();
+        assert!(copy == expected.concat(), "{datatype:?}");
+    }
+}
+
+#[test]
+fn halves_are_turned_as_singles_are() {
+    let (file, _) = volume("IPL".parse().unwrap(), Datatype::Uint8, 1);
+    let plan = Plan::scaled().oriented(Orientation::RAS);
+    let single = file.decode::<f32>(&mut Decoder::new(), &plan).unwrap().voxels;
+    let half = file.decode::<f16>(&mut Decoder::new(), &plan).unwrap().voxels;
+    assert!(single.iter().zip(&half).all(|(&a, &b)| f16::from_f32(a) == b));
+}
+
+#[test]
+fn an_affine_that_drops_an_axis_has_no_orientation() {
+    let mut h = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[2, 2, 2]);
+    h.sform_code = 1;
+    h.srow_x = [1.0, 0.0, 0.0, 0.0];
+    h.srow_z = [0.0, 0.0, 1.0, 0.0];
+    let file = open(&encode(&h, &[], &[0; 8], Pack::Plain).unwrap()).unwrap();
+    assert_eq!(file.affine().orientation()[1], None);
+    let error = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled().oriented(Orientation::RAS)).unwrap_err();
+    assert!(matches!(error, NiftiError::NoOrientation));
+}
+
+#[test]
+fn a_plane_gains_an_axis_where_it_is_turned() {
+    let h = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[3, 2]);
+    let file = open(&encode(&h, &[], &[0, 1, 2, 3, 4, 5], Pack::Plain).unwrap()).unwrap();
+    let turned = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled().oriented(Orientation::RAS)).unwrap();
+    assert_eq!(turned.decoded.shape, [3, 2, 1]);
+    // Without transforms x runs to the left.
+    assert_eq!(turned.voxels, [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
+}

@@ -1,0 +1,61 @@
+//! medrs: from a path to scaled f32, x fastest.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use medrs::nifti::{load, load_cropped};
+use peer::{Case, Contestant, Description, Loaded, Refusal};
+
+struct Medrs;
+
+/// Edge of a patch.
+const PATCH: usize = 64;
+
+type Read = Box<dyn Fn() -> Result<Vec<f32>, String>>;
+
+fn work(make: &str, path: PathBuf, middle: [usize; 3]) -> Option<Read> {
+    // Its arrays keep the order of the file, first axis fastest.
+    fn voxels(image: &medrs::nifti::NiftiImage) -> Result<Vec<f32>, String> {
+        let array = image.to_f32().map_err(|error| error.to_string())?;
+        if array.t().is_standard_layout() {
+            return Ok(array.into_raw_vec_and_offset().0);
+        }
+        Ok(array.t().iter().copied().collect())
+    }
+    match make {
+        "f32" => Some(Box::new(move || voxels(&load(&path).map_err(|error| error.to_string())?))),
+        "patch" => Some(Box::new(move || {
+            voxels(&load_cropped(&path, middle, [PATCH; 3]).map_err(|error| error.to_string())?)
+        })),
+        _ => None,
+    }
+}
+
+impl Contestant for Medrs {
+    fn describe(&mut self) -> Result<Description, String> {
+        Ok(Description::new("medrs", "0.2.0", "load, to_f32; its own cache of ten files for patches of .nii.gz"))
+    }
+
+    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+        let path = inputs.join(if case.text("pack")? == "plain" { "v.nii" } else { "v.nii.gz" });
+        let middle = [case.number("x")?, case.number("y")?, case.number("z")?].map(|n| n.saturating_sub(PATCH) / 2);
+        let Some(work) = work(case.text("make")?, path, middle) else {
+            return Err(Refusal::Unsupported("it has no such call on a file".to_owned()));
+        };
+        let voxels = Rc::new(RefCell::new(work().map_err(Refusal::Error)?));
+        let shown = voxels.clone();
+        let run = move || {
+            // It was read before.
+            if let Ok(read) = work() {
+                *voxels.borrow_mut() = read;
+            }
+        };
+        let output = move || shown.borrow().iter().flat_map(|value| value.to_le_bytes()).collect();
+        Ok(Loaded::new("load, to_f32", run, output))
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    peer::serve(&mut Medrs)
+}

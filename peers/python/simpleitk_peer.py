@@ -1,0 +1,49 @@
+"""SimpleITK as a contestant: from a path to scaled float32, first axis fastest."""
+
+import peer
+import SimpleITK as sitk
+from nibabel_peer import PATCH, path_of, statistics
+
+
+def work_of(path, make):
+    if make == "f32":
+        return lambda: sitk.GetArrayViewFromImage(sitk.ReadImage(path, sitk.sitkFloat32)).copy()
+    if make == "ras":
+        return lambda: sitk.GetArrayViewFromImage(sitk.DICOMOrient(sitk.ReadImage(path, sitk.sitkFloat32), "RAS")).copy()
+    if make == "stats":
+        return lambda: statistics(sitk.GetArrayViewFromImage(sitk.ReadImage(path, sitk.sitkFloat64)))
+
+    def patch():
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(path)
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+        reader.ReadImageInformation()
+        size = reader.GetSize()
+        reader.SetExtractIndex([(n - PATCH) // 2 for n in size])
+        reader.SetExtractSize([PATCH] * len(size))
+        return sitk.GetArrayViewFromImage(reader.Execute()).copy()
+
+    return patch
+
+
+class Contestant:
+    def __init__(self, threads):
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+        self.threads = threads
+
+    def describe(self):
+        return {"name": "simpleitk", "version": sitk.Version.VersionString(), "settings": f"{self.threads} threads"}
+
+    def load(self, case, params, inputs):
+        work = work_of(path_of(params, inputs), params["make"])
+        kept = [work()]
+
+        def run():
+            kept[0] = work()
+
+        # Arrays of SimpleITK have z first: their bytes in C order have x fastest.
+        return {"ran": "ReadImage", "run": run, "output": lambda: kept[0].astype("<f4").tobytes()}
+
+
+if __name__ == "__main__":
+    peer.serve(Contestant(peer.threads_argument()))
