@@ -16,8 +16,16 @@ mod q32;
 mod q8_k;
 
 /// Types with a dequantiser here.
-pub(crate) const DEQUANTISED: &[GgmlType] =
-    &[GgmlType::F16, GgmlType::BF16, GgmlType::Q4_0, GgmlType::Q8_0, GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K];
+pub(crate) const DEQUANTISED: &[GgmlType] = &[
+    GgmlType::F16,
+    GgmlType::BF16,
+    GgmlType::Q4_0,
+    GgmlType::Q8_0,
+    GgmlType::Q4_K,
+    GgmlType::Q5_K,
+    GgmlType::Q6_K,
+    GgmlType::Q8_K,
+];
 
 /// Types with a quantiser here.
 pub(crate) const QUANTISED: &[GgmlType] = &[GgmlType::Q8_K];
@@ -35,6 +43,7 @@ pub(crate) fn dequantise(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -
             GgmlType::Q4_K => k::q4_k(blocks(bytes), values(out)),
             GgmlType::Q5_K => k::q5_k(blocks(bytes), values(out)),
             GgmlType::Q6_K => k::q6_k(blocks(bytes), values(out)),
+            GgmlType::Q8_K => q8_k::dequantise(blocks(bytes), values(out)),
             _ => return false,
         }
     }

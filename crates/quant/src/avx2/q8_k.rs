@@ -1,8 +1,8 @@
-//! The Q8_K quantiser, which runs over the activations before every product with K-quants.
+//! Q8_K. Its quantiser runs over the activations before every product with K-quants.
 //!
-//! Three passes over 256 numbers, 1 KiB that stays in the first-level cache: the largest magnitude, the first number that has
-//! it (its sign is the sign of the scale), the codes with their sums. Rounding by the conversion instruction and by the scalar
-//! code's addition agree: both take ties to even, and codes are far below 2^22.
+//! The quantiser makes three passes over 256 numbers, 1 KiB that stays in the first-level cache: the largest magnitude, the
+//! first number that has it (its sign is the sign of the scale), the codes with their sums. Rounding by the conversion
+//! instruction and by the scalar code's addition agree: both take ties to even, and codes are far below 2^22.
 
 use std::arch::x86_64::*;
 
@@ -17,6 +17,17 @@ use crate::{
 const MAGNITUDE: i32 = 0x7fff_ffff;
 /// Bits of infinity; a NaN has more.
 const INFINITY: i32 = 0x7f80_0000;
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn dequantise(blocks: &[BlockQ8_K], out: &mut [[f32; QK_K]]) {
+    for (block, out) in blocks.iter().zip(out) {
+        let d = _mm256_set1_ps(block.d.to_f32());
+        let codes: &[[u8; 16]; 16] = bytemuck::cast_ref(&block.qs);
+        for (codes, out) in codes.iter().zip(out.as_chunks_mut::<16>().0) {
+            super::scale_to(out, super::load(codes), d);
+        }
+    }
+}
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn quantise(x: &[[f32; QK_K]], blocks: &mut [BlockQ8_K]) {

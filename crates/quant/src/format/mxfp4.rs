@@ -45,7 +45,9 @@ impl Block for BlockMXFP4 {
         let largest = peak(x).abs();
         let e = if largest > 0.0 { (largest.log2().floor() + 125.0) as u8 } else { 0 };
         let d = half_of_power(e);
-        Self { e, qs: std::array::from_fn(|i| nearest_code(x[i], d) | nearest_code(x[i + 16], d) << 4) }
+        let numbers = DOUBLED.map(|doubled| f32::from(doubled) * d);
+        let codes = x.map(|x| nearest_code(x, &numbers));
+        Self { e, qs: std::array::from_fn(|i| codes[i] | codes[i + 16] << 4) }
     }
 }
 
@@ -59,8 +61,11 @@ fn half_of_power(e: u8) -> f32 {
 }
 
 /// The code whose number is nearest to `x`; the first of several.
-fn nearest_code(x: f32, d: f32) -> u8 {
-    let error = |code: usize| (f32::from(DOUBLED[code]) * d - x).abs();
-    let nearest = (1..16).fold(0, |nearest, code| if error(code) < error(nearest) { code } else { nearest });
-    nearest as u8
+fn nearest_code(x: f32, numbers: &[f32; 16]) -> u8 {
+    let (mut nearest, mut least) = (0, f32::INFINITY);
+    for (code, number) in (0..).zip(numbers) {
+        let error = (number - x).abs();
+        (nearest, least) = if error < least { (code, error) } else { (nearest, least) };
+    }
+    nearest
 }

@@ -92,8 +92,16 @@ fn quantising_gives_the_same_bytes() {
 #[test]
 fn the_types_that_models_run_on_have_vector_code() {
     let Some(kernel) = kernels().into_iter().find(|kernel| kernel.name() == "cpu-avx2") else { return };
-    let fast =
-        [GgmlType::F16, GgmlType::BF16, GgmlType::Q4_0, GgmlType::Q8_0, GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K];
+    let fast = [
+        GgmlType::F16,
+        GgmlType::BF16,
+        GgmlType::Q4_0,
+        GgmlType::Q8_0,
+        GgmlType::Q4_K,
+        GgmlType::Q5_K,
+        GgmlType::Q6_K,
+        GgmlType::Q8_K,
+    ];
     for ty in COMPUTED {
         let isa = if fast.contains(&ty) { Isa::Avx2 } else { Isa::Scalar };
         assert_eq!(kernel.dequantises(ty), Some(isa), "{ty}");
