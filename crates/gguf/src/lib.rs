@@ -32,7 +32,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`corpus`] | a file inside and a file outside every rule, for tests of any reader |
-//! | [`file`] | files in memory or mapped, residency, paging in |
+//! | [`mod@file`] | files in memory or mapped, residency, paging in |
 //! | [`split`] | models in several files |
 //! | [`value`] | metadata values and array views |
 //! | [`writer`] | writing: whole, streamed, atomic, split |

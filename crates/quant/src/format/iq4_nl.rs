@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, all_finite, le::F16Le, peak};
 use crate::{GgmlType, search::NEGLIGIBLE};
 
-/// x = d LEVELS[q].
+/// `x = d LEVELS[q]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockIQ4_NL {

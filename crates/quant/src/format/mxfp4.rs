@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, all_finite, peak};
 use crate::GgmlType;
 
-/// x = 2^(e - 128) DOUBLED[q].
+/// `x = 2^(e - 128) DOUBLED[q]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockMXFP4 {

@@ -8,7 +8,7 @@ use crate::{
     search::{Affine, Error, nearest},
 };
 
-/// x = d scale[j] q - dmin min[j] in sub-block j of 16 numbers.
+/// `x = d scale[j] q - dmin min[j]` in sub-block j of 16 numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ2_K {

@@ -12,7 +12,7 @@ use crate::{
     search::{descend, nearest},
 };
 
-/// x = d (scale[j] - 32) (q - 4) in sub-block j of 16 numbers.
+/// `x = d (scale[j] - 32) (q - 4)` in sub-block j of 16 numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ3_K {

@@ -8,7 +8,7 @@ use crate::{
     search::{Affine, Error, nearest},
 };
 
-/// x = d scale[j] q - dmin min[j] in sub-block j of 32 numbers.
+/// `x = d scale[j] q - dmin min[j]` in sub-block j of 32 numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ4_K {
@@ -27,7 +27,7 @@ const _: () = assert!(size_of::<BlockQ4_K>() == GgmlType::Q4_K.block_bytes());
 const SEARCH: Affine = Affine { most: 15, start: -1.0, steps: 20, error: Error::Squared };
 
 impl BlockQ4_K {
-    /// d scale[j] and dmin min[j] of the eight sub-blocks.
+    /// `d scale[j]` and `dmin min[j]` of the eight sub-blocks.
     pub fn factors(&self) -> [(f32, f32); 8] {
         factors(self.d, self.dmin, self.scales)
     }

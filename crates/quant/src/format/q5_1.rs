@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, all_finite, extremes, inverse, le::F16Le, q5_0};
 use crate::GgmlType;
 
-/// x = d q + m.
+/// `x = d q + m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ5_1 {

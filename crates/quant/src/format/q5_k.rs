@@ -8,7 +8,7 @@ use crate::{
     search::{Affine, Error},
 };
 
-/// x = d scale[j] q - dmin min[j] in sub-block j of 32 numbers.
+/// `x = d scale[j] q - dmin min[j]` in sub-block j of 32 numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ5_K {
@@ -29,7 +29,7 @@ const _: () = assert!(size_of::<BlockQ5_K>() == GgmlType::Q5_K.block_bytes());
 const SEARCH: Affine = Affine { most: 31, start: -0.5, steps: 15, error: Error::Squared };
 
 impl BlockQ5_K {
-    /// d scale[j] and dmin min[j] of the eight sub-blocks.
+    /// `d scale[j]` and `dmin min[j]` of the eight sub-blocks.
     pub fn factors(&self) -> [(f32, f32); 8] {
         q4_k::factors(self.d, self.dmin, self.scales)
     }

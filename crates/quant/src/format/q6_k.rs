@@ -8,7 +8,7 @@ use crate::{
     search::{NEGLIGIBLE, nearest, sweep},
 };
 
-/// x = d scale[j] (q - 32) in sub-block j of 16 numbers.
+/// `x = d scale[j] (q - 32)` in sub-block j of 16 numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ6_K {

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, all_finite, inverse, le::F16Le, peak};
 use crate::GgmlType;
 
-/// x = d q.
+/// `x = d q`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ8_0 {

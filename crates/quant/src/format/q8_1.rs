@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, all_finite, le::F16Le, q8_0};
 use crate::GgmlType;
 
-/// x = d q.
+/// `x = d q`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ8_1 {

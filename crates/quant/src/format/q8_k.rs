@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{GgmlType, QK_K, search::nearest};
 
-/// x = d q.
+/// `x = d q`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ8_K {
