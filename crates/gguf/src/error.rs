@@ -224,7 +224,7 @@ pub enum Error {
         /// The dimension.
         got: i64,
     },
-    /// The number of elements is not below 2^63.
+    /// The number of elements is not below 2^63, or would not be without a dimension of 0.
     #[error("the tensor at byte {offset} has {dims:?} elements, too many to count")]
     Elements {
         /// Where the tensor's entry begins.

@@ -38,7 +38,7 @@ impl<'a> Tensor<'a> {
 
     /// Number of elements. It does not overflow: that was checked.
     pub fn elements(&self) -> u64 {
-        if self.dims.contains(&0) { 0 } else { self.dims.iter().product() }
+        self.dims.iter().product()
     }
 
     /// Where the data begin in the file, in bytes.
@@ -97,21 +97,10 @@ fn dimensions(cursor: &mut Cursor<'_>) -> Result<([u64; 4], u32), Error> {
     Ok((dims, got))
 }
 
-/// The product, if llama.cpp counts that far: it wants each factor below 2^63 divided by the others, rounded down. A tensor with
-/// a dimension of 0 has no elements, whatever the other dimensions.
+/// The product, if it is below 2^63 at every step: as in llama.cpp, a dimension of 0 does not excuse what stands before it.
 fn elements(dims: [u64; 4]) -> Option<u64> {
-    const MOST: u64 = i64::MAX as u64;
-    if dims.contains(&0) {
-        return Some(0);
-    }
-    let mut product = dims[0];
-    for dim in &dims[1..] {
-        if MOST / dim <= product {
-            return None;
-        }
-        product *= dim;
-    }
-    Some(product)
+    let step = |product: u64, dim: u64| product.checked_mul(dim).filter(|&product| product <= i64::MAX as u64);
+    dims.into_iter().try_fold(1, step)
 }
 
 #[cfg(test)]
@@ -122,11 +111,12 @@ mod tests {
     fn products_are_counted_to_the_limit() {
         let most = i64::MAX as u64;
         assert_eq!(elements([2, 3, 5, 7]), Some(210));
-        assert_eq!(elements([most - 1, 1, 1, 1]), Some(most - 1));
-        assert_eq!(elements([most, 1, 1, 1]), None);
+        assert_eq!(elements([most, 1, 1, 1]), Some(most));
+        assert_eq!(elements([1 << 32, 1 << 31, 1, 1]), None);
         assert_eq!(elements([1 << 32, 1 << 32, 1, 1]), None);
         assert_eq!(elements([1 << 31, 1 << 31, 1, 1]), Some(1 << 62));
         assert_eq!(elements([1 << 31, 1 << 31, 2, 1]), None);
-        assert_eq!(elements([1 << 62, 1 << 62, 1 << 62, 0]), Some(0));
+        assert_eq!(elements([1 << 31, 1 << 31, 0, 1 << 62]), Some(0));
+        assert_eq!(elements([1 << 62, 1 << 62, 0, 1]), None);
     }
 }

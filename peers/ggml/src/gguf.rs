@@ -19,7 +19,8 @@ impl Contestant for Ggml {
     fn load(&mut self, _: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
         let path = inputs.join("model.gguf");
         let bytes = fs::read(&path)?;
-        let name = CString::new(path.to_string_lossy().as_bytes()).map_err(|error| Refusal::Error(error.to_string()))?;
+        let name =
+            CString::new(path.to_string_lossy().as_bytes()).map_err(|error| Refusal::Error(error.to_string()))?;
         let opened = Rc::new(RefCell::new(Opened::new(&name).ok_or_else(|| Refusal::Error("refused".to_owned()))?));
         let shown = opened.clone();
         let run = move || {
@@ -61,9 +62,8 @@ impl Opened {
     fn dump(&self, bytes: &[u8]) -> Vec<u8> {
         // SAFETY: `file` is a parsed header, and the indices are below its counts.
         let mut lines = unsafe {
-            let keys = (0..sys::gguf_get_n_kv(self.file)).map(|i| {
-                format!("K\t{}\t{}\n", text(sys::gguf_get_key(self.file, i)), self.value(i))
-            });
+            let keys = (0..sys::gguf_get_n_kv(self.file))
+                .map(|i| format!("K\t{}\t{}\n", text(sys::gguf_get_key(self.file, i)), self.value(i)));
             let tensors = (0..sys::gguf_get_n_tensors(self.file)).map(|i| self.tensor(i, bytes));
             keys.chain(tensors).collect::<Vec<_>>()
         };

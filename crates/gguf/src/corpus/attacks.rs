@@ -8,6 +8,7 @@ use super::{
 };
 
 const F32: i32 = 0;
+const Q5_K: i32 = 13;
 const I8: i32 = 24;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -44,6 +45,13 @@ pub(super) fn cases() -> Vec<Case> {
         // A size in bytes of exabytes, with a file of almost none.
         refused("cve-2026-33298-exabytes", "DataBounds", shaped(&[1 << 20, 1 << 20, 1 << 20])),
         refused("cve-2026-33298-bytes-wrap", "Size", shaped(&[1 << 20, 1 << 20, 1 << 20, 4])),
+        // The numbers of a row times the bytes of a block wrap, before they are divided by the numbers of a block: 2^60 + 256 numbers
+        // of Q5_K come to the 176 bytes of 256.
+        refused(
+            "cve-2026-33298-row-wraps",
+            "DataBounds",
+            Raw::of_infos(vec![info("t", &[(1 << 60) + 256], Q5_K, 0)], 192),
+        ),
         // A shape larger than the file: what lies behind it in memory would be read.
         refused("cve-2026-7482-shape-larger-than-the-file", "DataBounds", shaped(&[1 << 20])),
         refused("cve-2026-7482-one-number-more", "DataBounds", shaped(&[17])),
