@@ -36,7 +36,7 @@ impl Block for BlockQ4_0 {
         }
         let d = peak(x) / -8.0;
         let id = inverse(d);
-        let code = |x: f32| ((x * id + 8.5) as i8).clamp(0, 15) as u8;
+        let code = |x: f32| ((x * id + 8.5) as i32).clamp(0, 15) as u8;
         Self { d: F16Le::from_f32(d), qs: std::array::from_fn(|i| code(x[i]) | code(x[i + 16]) << 4) }
     }
 }

@@ -38,7 +38,7 @@ impl Block for BlockQ4_1 {
         let (min, max) = extremes(x);
         let d = (max - min) / 15.0;
         let id = inverse(d);
-        let code = |x: f32| (((x - min) * id + 0.5) as i8).clamp(0, 15) as u8;
+        let code = |x: f32| (((x - min) * id + 0.5) as i32).clamp(0, 15) as u8;
         let qs = std::array::from_fn(|i| code(x[i]) | code(x[i + 16]) << 4);
         Self { d: F16Le::from_f32(d), m: F16Le::from_f32(min), qs }
     }

@@ -37,7 +37,7 @@ impl Block for BlockQ5_0 {
         }
         let d = peak(x) / -16.0;
         let id = inverse(d);
-        let (qh, qs) = pack(&x.map(|x| ((x * id + 16.5) as i8).clamp(0, 31) as u8));
+        let (qh, qs) = pack(&x.map(|x| ((x * id + 16.5) as i32).clamp(0, 31) as u8));
         Self { d: F16Le::from_f32(d), qh, qs }
     }
 }

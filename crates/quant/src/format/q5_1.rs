@@ -40,7 +40,7 @@ impl Block for BlockQ5_1 {
         let (min, max) = extremes(x);
         let d = (max - min) / 31.0;
         let id = inverse(d);
-        let (qh, qs) = q5_0::pack(&x.map(|x| (((x - min) * id + 0.5) as u8).min(31)));
+        let (qh, qs) = q5_0::pack(&x.map(|x| (((x - min) * id + 0.5) as i32).clamp(0, 31) as u8));
         Self { d: F16Le::from_f32(d), m: F16Le::from_f32(min), qh, qs }
     }
 }

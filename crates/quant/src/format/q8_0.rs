@@ -41,5 +41,32 @@ impl Block for BlockQ8_0 {
 pub(super) fn codes(x: &[f32; 32]) -> (f32, [i8; 32]) {
     let d = peak(x).abs() / 127.0;
     let id = inverse(d);
-    (d, x.map(|x| (x * id).round() as i8))
+    (d, x.map(|x| round(x * id)))
+}
+
+/// The nearest whole number, halves away from 0, as C's `roundf` for numbers of this size. Adding the number below a half rounds
+/// up from a half on, since the sum is rounded to even.
+fn round(x: f32) -> i8 {
+    const BELOW_HALF: f32 = 0.5_f32.next_down();
+    ((x + BELOW_HALF.copysign(x)) as i32).clamp(-128, 127) as i8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All numbers within 9 bits of mantissa around each whole number and each half.
+    #[test]
+    fn rounding_is_that_of_the_standard_library() {
+        for halves in -253..=253_i16 {
+            let mut x = f32::from(halves) / 2.0;
+            for _ in 0..256 {
+                x = x.next_down();
+            }
+            for _ in 0..512 {
+                assert_eq!(f32::from(round(x)), x.round(), "{x}");
+                x = x.next_up();
+            }
+        }
+    }
 }
