@@ -266,31 +266,38 @@ fn ours(
         let decoded = match (run, run.region(file.shape())) {
             (Run::Header, _) => return Ok(format!("{:?}", black_box(file.header()).version)),
             (Run::BuildIndex, _) => {
-                output.single.resize(file.voxels(), 0.0);
+                fit(&mut output.single, file.voxels());
                 let (decoded, index) = file.decode_and_index(&mut decoder, &plan, &mut output.single)?;
                 black_box(index);
                 decoded
             }
             (Run::Half, _) => {
-                output.half.resize(file.voxels(), f16::ZERO);
+                fit(&mut output.half, file.voxels());
                 file.decode_into(&mut decoder, &plan, &mut output.half)?
             }
             (Run::Brain, _) => {
-                output.brain.resize(file.voxels(), bf16::ZERO);
+                fit(&mut output.brain, file.voxels());
                 file.decode_into(&mut decoder, &plan, &mut output.brain)?
             }
             (_, Some(region)) => {
-                output.single.resize(region.iter().map(ExactSizeIterator::len).product(), 0.0);
+                fit(&mut output.single, region.iter().map(ExactSizeIterator::len).product());
                 file.read_region_into(&mut decoder, &region, &plan, &mut output.single)?
             }
             _ => {
-                output.single.resize(file.voxels(), 0.0);
+                fit(&mut output.single, file.voxels());
                 file.decode_into(&mut decoder, &plan, &mut output.single)?
             }
         };
         let kernel = decoded.ran.map_or(String::new(), |ran| ran.to_string());
         Ok(format!("{}; {kernel}", decoded.way))
     })
+}
+
+/// Memory for `n` voxels: new for the first volume only.
+fn fit<D: nifti_decode::Output>(voxels: &mut Vec<D>, n: usize) {
+    if voxels.len() != n {
+        *voxels = nifti_decode::zeroed(n);
+    }
 }
 
 /// The floor: one gzip member into memory that is there.

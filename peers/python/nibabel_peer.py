@@ -73,7 +73,7 @@ class Contestant:
         path, make = path_of(params, inputs), params["make"]
         work = nibabel_work(path, make) if self.name == "nibabel" else numpy_work(path, make, params)
         if work is None:
-            raise peer.Unsupported(f"{self.name} does not take part in this case")
+            raise NotImplementedError(f"{self.name} does not take part in this case")
         kept = [work()]
 
         def run():

@@ -7,11 +7,11 @@ from nibabel_peer import PATCH, path_of, statistics
 
 def work_of(path, make):
     if make == "f32":
-        return lambda: sitk.GetArrayViewFromImage(sitk.ReadImage(path, sitk.sitkFloat32)).copy()
+        return lambda: sitk.GetArrayFromImage(sitk.ReadImage(path, sitk.sitkFloat32))
     if make == "ras":
-        return lambda: sitk.GetArrayViewFromImage(sitk.DICOMOrient(sitk.ReadImage(path, sitk.sitkFloat32), "RAS")).copy()
+        return lambda: sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(path, sitk.sitkFloat32), "RAS"))
     if make == "stats":
-        return lambda: statistics(sitk.GetArrayViewFromImage(sitk.ReadImage(path, sitk.sitkFloat64)))
+        return lambda: statistics(sitk.GetArrayFromImage(sitk.ReadImage(path, sitk.sitkFloat64)))
 
     def patch():
         reader = sitk.ImageFileReader()
@@ -21,7 +21,7 @@ def work_of(path, make):
         size = reader.GetSize()
         reader.SetExtractIndex([(n - PATCH) // 2 for n in size])
         reader.SetExtractSize([PATCH] * len(size))
-        return sitk.GetArrayViewFromImage(reader.Execute()).copy()
+        return sitk.GetArrayFromImage(reader.Execute())
 
     return patch
 

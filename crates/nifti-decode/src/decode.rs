@@ -45,7 +45,7 @@ impl VolumeFile {
     /// # Errors
     /// As [`decode_into`](Self::decode_into).
     pub fn decode<D: Output>(&self, decoder: &mut Decoder, plan: &Plan) -> Result<Volume<D>, NiftiError> {
-        let mut voxels = bytemuck::allocation::zeroed_vec(self.voxels());
+        let mut voxels = crate::zeroed(self.voxels());
         let decoded = self.decode_into(decoder, plan, &mut voxels)?;
         Ok(Volume { voxels, decoded })
     }

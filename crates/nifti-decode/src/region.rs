@@ -27,7 +27,7 @@ impl Span {
 }
 
 /// Up to this share of the stream, unpacking as a stream up to the last byte wanted is faster than unpacking all in one shot.
-const STREAM_SHARE: f64 = 0.4;
+const STREAM_SHARE: f64 = 0.65;
 /// Rows that use less than this of the run that they lie in are read one by one.
 const SPARSE: usize = 64;
 
@@ -88,7 +88,7 @@ impl VolumeFile {
         plan: &Plan,
     ) -> Result<crate::Volume<D>, NiftiError> {
         let voxels = self.check_ranges(ranges)?.iter().map(ExactSizeIterator::len).product();
-        let mut voxels = bytemuck::allocation::zeroed_vec(voxels);
+        let mut voxels = crate::zeroed(voxels);
         let decoded = self.read_region_into(decoder, ranges, plan, &mut voxels)?;
         Ok(crate::Volume { voxels, decoded })
     }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use ::nifti_decode::{
     Decoder, Endian, Header, Kind, NiftiError, Orientation, Pack, Phantom, Plan, Stats, VolumeFile, bytes_of, write,
+    zeroed,
 };
 use peer::{Case, Contestant, Description, Loaded, Refusal};
 
@@ -91,16 +92,23 @@ fn once(
         }
         "patch" => {
             let ranges: Vec<_> = file.shape().iter().map(|n| (n - PATCH) / 2..(n + PATCH) / 2).collect();
-            voxels.resize(PATCH.pow(3), 0.0);
+            fit(voxels, PATCH.pow(3));
             file.read_region_into(decoder, &ranges, &plan, voxels)?
         }
         _ => {
-            voxels.resize(file.voxels(), 0.0);
+            fit(voxels, file.voxels());
             file.decode_into(decoder, &plan, voxels)?
         }
     };
     let kernel = decoded.ran.map_or(String::new(), |ran| ran.to_string());
     Ok((format!("{}, {kernel}", decoded.way), stored + size_of_val(&voxels[..])))
+}
+
+/// Memory for `n` voxels: new for the first volume only.
+fn fit(voxels: &mut Vec<f32>, n: usize) {
+    if voxels.len() != n {
+        *voxels = zeroed(n);
+    }
 }
 
 #[expect(unsafe_code, reason = "plain files are mapped, as the peers map them")]

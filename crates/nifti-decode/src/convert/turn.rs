@@ -1,12 +1,12 @@
 //! Conversion into another order of axes, in the same pass.
 //!
 //! Voxels are stored x first, and so is the output. Where x stays the first axis, rows are converted one by one to where
-//! they belong, backwards if x is flipped. Where it does not, tiles are: 64 stored voxels from each of 32 rows, converted into the
-//! first-level cache and written from there as runs of 32.
+//! they belong, backwards if x is flipped. Where it does not, tiles are: 64 stored voxels from each of 128 rows, converted into the
+//! first-level cache and written from there as runs of 128.
 
 use bytemuck::Pod;
 
-use super::transpose::{COLUMNS, ROWS, Transpose};
+use super::transpose::{COLUMNS, ROWS, TileShape, Transpose};
 use crate::affine::Turn;
 
 /// Voxels of a run where the order stays: 32 KiB of 16-bit voxels, so that a second look at them finds them in a cache.
@@ -102,19 +102,18 @@ impl Walk {
         for k in 0..self.extent(along) {
             for x in (0..nx).step_by(COLUMNS) {
                 let columns = COLUMNS.min(nx - x);
-                // A flipped x puts the tile's columns at the other end, last one first.
+                // A flipped x puts the tile's columns at the other end.
                 let out_x = if self.turn.flip[across] { nx - x - columns } else { x };
                 for i in (0..n0).step_by(ROWS) {
                     let rows = ROWS.min(n0 - i);
                     for (r, row) in tile.chunks_exact_mut(COLUMNS).take(rows).enumerate() {
                         let start = (self.offset(along, k) + self.offset(0, i + r) + x) * bytes;
                         convert(&src[start..start + columns * bytes], &mut row[..columns]);
-                        if self.turn.flip[across] {
-                            row[..columns].reverse();
-                        }
                     }
                     let at = k * out_strides[along] + out_x * out_strides[across] + i;
-                    transpose.run(&tile, rows, columns, &mut dst[at..], out_strides[across]);
+                    let (dst_row, is_flipped) = (out_strides[across], self.turn.flip[across]);
+                    let shape = TileShape { rows, columns, tile_row: COLUMNS, dst_row, is_flipped };
+                    transpose.run(&tile, shape, &mut dst[at..]);
                 }
             }
         }
