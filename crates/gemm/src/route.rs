@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`Path::PackedWeights`] | A into panels, B was packed before | B is a [`PackedB`](crate::PackedB) |
 //! | [`Path::Dot`] | as they lie | columns of B are contiguous, and A has one row, or up to 16 and k is long |
-//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one row |
+//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one row; unless B is tiny |
 //! | [`Path::Direct`] | as they lie | B is small |
 //! | [`Path::PackedA`] | A into panels, B as it lies | rows of B are contiguous, and A has few rows |
 //! | [`Path::Packed`] | both into panels | else |
@@ -81,8 +81,8 @@ pub(crate) struct Route {
     pub(crate) transposed: bool,
 }
 
-/// From this length of the sums on, adding up the lanes of dot products does not matter.
-const LONG: usize = 96;
+/// A B of up to this many floats is read so fast that the sums of [`Path::Axpy`] need not lie in memory.
+const TINY_B: usize = 1 << 16;
 
 impl Facts {
     /// Steps along an axis of one element do not matter.
@@ -129,7 +129,10 @@ impl Facts {
         let Shape { m, n, k } = self.shape;
         self.allow::<K>(path)
             && match path {
-                Path::Dot => m == 1 || k >= LONG,
+                Path::Dot => m == 1 || k >= K::LONG,
+                Path::Axpy => {
+                    k.saturating_mul(n) > TINY_B || !self.allow::<K>(Path::Direct) || self.b.element != Type::F32
+                }
                 // As floats, for that is what is read.
                 Path::Direct => k.saturating_mul(n) <= K::SMALL_B,
                 Path::PackedA => m <= K::FEW_ROWS,
