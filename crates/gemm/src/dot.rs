@@ -11,7 +11,7 @@
 //! ```
 //!
 //! With few rows of activations, memory is the bound, and W = 8 streams keep it busy. With more, W = 4, and X is up to 4
-//! with AVX-512, 3 with AVX2: X * W sums and X rows fill the registers.
+//! with AVX-512, 2 with AVX2, as many as the registers hold.
 //!
 //! An element's sum is formed lane by lane, and the lanes are added up at the end of each stretch: the order is fixed by
 //! k and the vector's width, however rows are grouped and wherever C is cut.
@@ -183,8 +183,8 @@ unsafe fn groups<V: Vector, E: Element>(
     const W: usize = 4;
     let (m, n, k) = (x.rows(), weights.rows(), x.cols());
     let kc = if m <= ONE_PASS { k } else { KC };
-    // 16 of 32 registers, or 12 of 16.
-    let most = if V::LANES == 16 { 4 } else { 3 };
+    // Sums in 16 of 32 registers, or 8 of 16: with more, the rows do not fit beside them.
+    let most = if V::LANES == 16 { 4 } else { 2 };
     let turns = m.div_ceil(most);
     let weights_at =
         |j: usize, p: usize| weights.as_ptr().wrapping_offset(j as isize * weights.row_stride()).wrapping_add(p);
@@ -254,6 +254,11 @@ unsafe fn dots<V: Vector, E: Element, const X: usize, const W: usize>(
     j: usize,
     sums: &mut [[f32; STRIP]; MOST_ROWS],
 ) {
+    // What is another group's turn is asked for where it is read, which costs nothing: a branch would.
+    let mut ahead = [0; W];
+    for b in (turn..W).step_by(turns) {
+        ahead[b] = next.addr().wrapping_sub(w.addr());
+    }
     // SAFETY: vectors end where the rows do.
     unsafe {
         let mut lanes = [[V::splat(0.0); W]; X];
@@ -267,9 +272,7 @@ unsafe fn dots<V: Vector, E: Element, const X: usize, const W: usize>(
             }
             for b in 0..W {
                 let at = w.offset(b as isize * w_row).add(p);
-                if turns == 1 || b % turns == turn {
-                    V::fetch(next.wrapping_offset(b as isize * w_row).wrapping_add(p));
-                }
+                V::fetch(at.cast::<u8>().wrapping_add(ahead[b]));
                 let weights: V = if is_whole { E::load(at) } else { E::load_first(at, depth - p) };
                 for a in 0..X {
                     lanes[a][b] = rows[a].mul_add(weights, lanes[a][b]);

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`Path::PackedWeights`] | A into panels, B was packed before | B is a [`PackedB`](crate::PackedB) |
 //! | [`Path::Dot`] | as they lie | columns of B are contiguous, and A has one row, or up to 16 and k is long |
-//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one row, unless B is tiny, or up to 16 and B is huge |
+//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one or two rows, unless B is tiny, or up to 16 and B is huge |
 //! | [`Path::Direct`] | as they lie | B is small |
 //! | [`Path::PackedA`] | A into panels, B as it lies | rows of B are contiguous, and A has few rows |
 //! | [`Path::Packed`] | both into panels | else |
@@ -134,7 +134,7 @@ impl Facts {
         self.allow::<K>(path)
             && match path {
                 Path::Dot => m == 1 || k >= K::LONG,
-                Path::Axpy if m == 1 => {
+                Path::Axpy if m <= 2 => {
                     let is_tiny = k.saturating_mul(n) <= TINY_B && self.b.element == Type::F32;
                     !(is_tiny && self.allow::<K>(Path::Direct))
                 }
