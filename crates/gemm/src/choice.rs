@@ -51,7 +51,7 @@ pub enum Path {
     Direct,
     /// Dot products of rows of A and columns of B, which are contiguous.
     Dot,
-    /// Rows of B are added up, each times an element of A's one row.
+    /// Rows of B are added up, each times an element of a row of A.
     Axpy,
 }
 

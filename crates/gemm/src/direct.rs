@@ -13,7 +13,7 @@ use crate::{
     kernel::Shape,
     micro::{MicroKernel, Tile},
     operand::{Input, Output},
-    packed::{MAX_TILE, stretch_of_k, stretches},
+    packed::{MAX_TILE, equal_parts, stretch_of_k, stretches},
     parallel::{Grid, for_each_part},
     prepack::Source,
     problem::Problem,
@@ -76,7 +76,7 @@ fn tiles<K: MicroKernel>(kernel: K, problem: &mut Problem<'_>, b: Rows) {
     for steps in stretches(0..k, stretch_of_k::<K>(k)) {
         let (depth, beta) = (steps.len(), if steps.start == 0 { beta } else { 1.0 });
         target.epilogue = if steps.end == k { epilogue } else { Epilogue::NONE };
-        for rows in stretches(0..m, K::MR) {
+        for rows in stretches(0..m, equal_parts(m, K::MR, 1)) {
             let start = (rows.start as isize * a_row).wrapping_add(steps.start as isize * a_step);
             let from = a.as_ptr().wrapping_offset(start);
             for cols in stretches(0..n, K::NR) {

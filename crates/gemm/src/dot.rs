@@ -10,8 +10,8 @@
 //!         sums[x][w][lane] += x[p + lane] * w[p + lane]      X + W loads for X * W multiply-adds
 //! ```
 //!
-//! With one row of activations, memory is the bound, and W = 8 streams keep as many multiply-adds in flight as the
-//! units take. With more, W = 4, and X is up to 4 with AVX-512, 3 with AVX2: X * W sums and X rows fill the registers.
+//! With few rows of activations, memory is the bound, and W = 8 streams keep it busy. With more, W = 4, and X is up to 4
+//! with AVX-512, 2 with AVX2, as many as the registers hold.
 //!
 //! An element's sum is formed lane by lane, and the lanes are added up at the end of each stretch: the order is fixed by
 //! k and the vector's width, however rows are grouped and wherever C is cut.
@@ -28,7 +28,7 @@ use crate::{
     problem::Problem,
     vector::{Simd, Vector, Vectorized},
     view::MatRef,
-    workspace::Workspace,
+    workspace::{LINE, Workspace},
 };
 
 /// Most rows of activations.
@@ -69,19 +69,23 @@ pub(crate) fn product<S: Simd>(
     Ok(())
 }
 
-/// The matrix itself, if it is rows of contiguous floats, else a copy.
+/// The matrix itself, if it is up to [`ONE_PASS`] rows of contiguous floats, else a copy. Many rows that are a power of two
+/// apart would share one set of the nearest cache; those of the copy are a cache line more apart.
 pub(crate) fn rows_of_floats<'a, S: Simd>(
     simd: S,
     a: Input<'a>,
     workspace: &'a mut Workspace,
 ) -> Result<MatRef<'a, f32>, GemmError> {
-    if let Some(a) = a.typed::<f32>().filter(|a| a.col_stride() == 1) {
+    let (m, k) = (a.rows(), a.cols());
+    if let Some(a) = a.typed::<f32>().filter(|a| a.col_stride() == 1 && m <= ONE_PASS) {
         return Ok(a);
     }
-    let (m, k) = (a.rows(), a.cols());
-    let copy = workspace.floats(m * k)?;
-    simd.run(Gather { from: a, to: copy, stride: k });
-    let Ok(copy) = MatRef::from_row_major(copy, m, k) else { unreachable!("the workspace was made for m x k floats") };
+    let stride = k.next_multiple_of(LINE) + LINE;
+    let copy = workspace.floats(m * stride)?;
+    simd.run(Gather { from: a, to: copy, stride });
+    let Ok(copy) = MatRef::with_strides(copy, m, k, stride as isize, 1) else {
+        unreachable!("the workspace was made for m rows of this stride")
+    };
     Ok(copy)
 }
 
@@ -121,21 +125,23 @@ impl Vectorized for DotProducts<'_, '_> {
         with_type!(weights.element_type(), E => if let Some(w) = weights.typed::<E>() {
             // SAFETY: the machine has V, and rows of both are contiguous (the choice of the path).
             unsafe {
-                match x.rows() {
-                    1 => one_row::<V, E>(x, w, sums),
-                    _ => groups::<V, E, 4>(x, w, sums),
+                match (x.rows(), V::LANES) {
+                    (1, _) => at_once::<V, E, 1>(x, w, sums),
+                    (2, 16) => at_once::<V, E, 2>(x, w, sums),
+                    (3, 16) => at_once::<V, E, 3>(x, w, sums),
+                    _ => groups::<V, E>(x, w, sums),
                 }
             }
         });
     }
 }
 
-/// One row of activations: groups of eight rows of weights, to keep as many multiply-adds in flight.
+/// All rows of activations at once, and eight rows of weights: as many streams as memory likes.
 ///
 /// # Safety
-/// As [`groups`].
+/// As [`groups`]; there are X rows of activations.
 #[inline(always)]
-unsafe fn one_row<V: Vector, E: Element>(
+unsafe fn at_once<V: Vector, E: Element, const X: usize>(
     x: MatRef<'_, f32>,
     weights: MatRef<'_, E>,
     sums: &mut [[f32; STRIP]; MOST_ROWS],
@@ -144,49 +150,62 @@ unsafe fn one_row<V: Vector, E: Element>(
     let (n, depth) = (weights.rows(), x.cols());
     let mut j = 0;
     while j < n {
-        let at_w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride());
-        let rows = Rows { x: x.as_ptr(), x_row: 0, w: at_w, w_row: weights.row_stride(), depth };
+        let w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride());
+        let next = w.cast::<u8>().wrapping_add(AHEAD_BYTES / W).cast();
+        let (x, x_row, w_row) = (x.as_ptr(), x.row_stride(), weights.row_stride());
+        let rows = Rows { x, x_row, w, w_row, depth, next, turn: 0, turns: 1 };
         // SAFETY: these rows exist.
         unsafe {
             if j + W <= n {
-                dots::<V, E, 1, W>(rows, 0, j, sums);
+                dots::<V, E, X, W>(rows, 0, j, sums);
                 j += W;
             } else {
-                dots::<V, E, 1, 1>(rows, 0, j, sums);
+                dots::<V, E, X, 1>(rows, 0, j, sums);
                 j += 1;
             }
         }
     }
 }
 
-/// In groups of `W` rows of weights, and of rows of activations: as few groups as the registers allow, equal but for one
-/// row.
+/// In groups of four rows of weights, and of rows of activations: as few groups as the registers allow, equal but for
+/// one row. What is read from memory next is asked for by all groups in turns: else the first would wait for memory, and
+/// memory for the others.
 ///
 /// # Safety
 /// The machine has V's instruction set; rows of both matrices are contiguous, equally long, and no more than `sums` has
 /// places for.
 #[inline(always)]
-unsafe fn groups<V: Vector, E: Element, const W: usize>(
+unsafe fn groups<V: Vector, E: Element>(
     x: MatRef<'_, f32>,
     weights: MatRef<'_, E>,
     sums: &mut [[f32; STRIP]; MOST_ROWS],
 ) {
+    const W: usize = 4;
     let (m, n, k) = (x.rows(), weights.rows(), x.cols());
     let kc = if m <= ONE_PASS { k } else { KC };
-    // 16 of 32 registers, or 12 of 16.
-    let most = if V::LANES == 16 { 4 } else { 3 };
+    // Sums in 16 of 32 registers, or 8 of 16: with more, the rows do not fit beside them.
+    let most = if V::LANES == 16 { 4 } else { 2 };
+    let turns = m.div_ceil(most);
+    let weights_at =
+        |j: usize, p: usize| weights.as_ptr().wrapping_offset(j as isize * weights.row_stride()).wrapping_add(p);
     let mut j = 0;
     while j < n {
         let width = if j + W <= n { W } else { 1 };
         let mut step = 0;
         while step < k {
             let depth = kc.min(k - step);
-            let mut i = 0;
+            let w = weights_at(j, step);
+            let next = match (turns, step + depth < k) {
+                (1, _) => w.cast::<u8>().wrapping_add(AHEAD_BYTES / W).cast(),
+                (_, true) => weights_at(j, step + depth),
+                (_, false) => weights_at(j + width, 0),
+            };
+            let (mut i, mut turn) = (0, 0);
             while i < m {
-                let height = (m - i).div_ceil((m - i).div_ceil(most));
+                let height = (m - i).div_ceil(turns - turn);
                 let at_x = x.as_ptr().wrapping_offset(i as isize * x.row_stride()).wrapping_add(step);
-                let at_w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride()).wrapping_add(step);
-                let rows = Rows { x: at_x, x_row: x.row_stride(), w: at_w, w_row: weights.row_stride(), depth };
+                let (x_row, w_row) = (x.row_stride(), weights.row_stride());
+                let rows = Rows { x: at_x, x_row, w, w_row, depth, next, turn, turns };
                 // SAFETY: these rows and `depth` columns from `step` on exist.
                 unsafe {
                     match (height, width == W) {
@@ -201,6 +220,7 @@ unsafe fn groups<V: Vector, E: Element, const W: usize>(
                     }
                 }
                 i += height;
+                turn += 1;
             }
             step += depth;
         }
@@ -215,20 +235,30 @@ struct Rows<E> {
     w: *const E,
     w_row: isize,
     depth: usize,
+    /// Where the weights lie that are asked for meanwhile, rows as far apart; and which of them, of how many groups.
+    next: *const E,
+    turn: usize,
+    turns: usize,
 }
 
-/// How far ahead weights are fetched: the processor's own prefetchers end at each page.
-const AHEAD_BYTES: usize = 1024;
+/// How far ahead weights are fetched, all rows together, where there is one group of activations: the processor's own
+/// prefetchers end at each page.
+const AHEAD_BYTES: usize = 8192;
 
 /// # Safety
 /// The machine has V's instruction set; X and W rows of `depth` elements can be read.
 #[inline(always)]
 unsafe fn dots<V: Vector, E: Element, const X: usize, const W: usize>(
-    Rows { x, x_row, w, w_row, depth }: Rows<E>,
+    Rows { x, x_row, w, w_row, depth, next, turn, turns }: Rows<E>,
     i: usize,
     j: usize,
     sums: &mut [[f32; STRIP]; MOST_ROWS],
 ) {
+    // What is another group's turn is asked for where it is read, which costs nothing: a branch would.
+    let mut ahead = [0; W];
+    for b in (turn..W).step_by(turns) {
+        ahead[b] = next.addr().wrapping_sub(w.addr());
+    }
     // SAFETY: vectors end where the rows do.
     unsafe {
         let mut lanes = [[V::splat(0.0); W]; X];
@@ -242,7 +272,7 @@ unsafe fn dots<V: Vector, E: Element, const X: usize, const W: usize>(
             }
             for b in 0..W {
                 let at = w.offset(b as isize * w_row).add(p);
-                V::fetch(at.cast::<u8>().wrapping_add(AHEAD_BYTES));
+                V::fetch(at.cast::<u8>().wrapping_add(ahead[b]));
                 let weights: V = if is_whole { E::load(at) } else { E::load_first(at, depth - p) };
                 for a in 0..X {
                     lanes[a][b] = rows[a].mul_add(weights, lanes[a][b]);

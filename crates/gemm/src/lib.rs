@@ -35,7 +35,8 @@
 //!
 //! The result depends on the operands, the extents and the instruction set, not on the sizes of caches or the number of
 //! threads: two calls give the same bits. Strides matter to the bits in one case: where a product is formed by dot
-//! products ([`Path::Dot`]), which is chosen for few rows or columns and depends on which axis is contiguous.
+//! products or by adding up rows ([`Path::Dot`], [`Path::Axpy`]), which is chosen for few rows or columns and depends on
+//! which axis is contiguous.
 //!
 //! Nothing that a caller passes makes these functions panic.
 

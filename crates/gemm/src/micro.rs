@@ -65,6 +65,8 @@ pub(crate) trait MicroKernel: Simd {
     /// Longest stretch of k that is summed before C is visited. It fixes the order of summation, so it is a constant of
     /// the instruction set, not of the machine's caches.
     const KC: usize;
+    /// From this length of the sums on, adding up the lanes of dot products does not matter.
+    const LONG: usize;
     /// Up to so many rows of A, each panel of B is used so seldom that packing it costs more than it saves.
     const FEW_ROWS: usize;
     /// A B of up to so many floats is read where it lies, and A, too: level 2 has room for what is needed of it.

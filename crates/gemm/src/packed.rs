@@ -95,7 +95,7 @@ pub(crate) fn stretch_of_k<K: MicroKernel>(k: usize) -> usize {
 
 /// The size of the parts if `extent` is cut into as few as possible, equal but for rounding up to `unit`, of at most
 /// `max`.
-fn equal_parts(extent: usize, max: usize, unit: usize) -> usize {
+pub(crate) fn equal_parts(extent: usize, max: usize, unit: usize) -> usize {
     let extent = extent.max(1);
     extent.div_ceil(extent.div_ceil(max)).next_multiple_of(unit)
 }
@@ -207,15 +207,17 @@ impl<K: MicroKernel> Blocks<'_, K> {
         let (m, depth) = (block.rows.len(), block.steps.len());
         let tiles_across = block.cols.len().div_ceil(K::NR);
         let mut b_ahead = Ahead::over(b_ahead, m.div_ceil(K::MR) * tiles_across);
-        for rows in stretches(0..m, K::MR) {
-            let panel = &mut self.packed_a[rows.start * depth..][..K::MR * depth];
+        // Equal numbers of rows: a tile of one row would wait for its sums, and take longer than one of several.
+        let height = equal_parts(m, K::MR, 1);
+        for (number, rows) in stretches(0..m, height).enumerate() {
+            let panel = &mut self.packed_a[number * K::MR * depth..][..K::MR * depth];
             if pack_a {
                 self.kernel.pack_a(a.part(rows.clone(), 0..depth), panel);
             }
             let panel = panel.as_ptr();
             let mut a_ahead = Ahead::over(
                 a_ahead.map(|later| match rows.end < m {
-                    true => a.part(rows.end..m.min(rows.end + K::MR), 0..depth),
+                    true => a.part(rows.end..m.min(rows.end + height), 0..depth),
                     false => later.part(0..m.min(K::MR), 0..later.cols()),
                 }),
                 tiles_across,

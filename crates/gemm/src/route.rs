@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`Path::PackedWeights`] | A into panels, B was packed before | B is a [`PackedB`](crate::PackedB) |
 //! | [`Path::Dot`] | as they lie | columns of B are contiguous, and A has one row, or up to 16 and k is long |
-//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one row |
+//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one or two rows, unless B is tiny, or up to 16 and B is huge |
 //! | [`Path::Direct`] | as they lie | B is small |
 //! | [`Path::PackedA`] | A into panels, B as it lies | rows of B are contiguous, and A has few rows |
 //! | [`Path::Packed`] | both into panels | else |
@@ -18,6 +18,7 @@
 //! each, and `crossover.txt` beside this file's crate is what it printed, with the machine it ran on.
 
 use crate::{
+    axpy,
     choice::Path,
     dot,
     element::Type,
@@ -81,8 +82,11 @@ pub(crate) struct Route {
     pub(crate) transposed: bool,
 }
 
-/// From this length of the sums on, adding up the lanes of dot products does not matter.
-const LONG: usize = 96;
+/// A B of up to this many floats is read so fast that the sums of [`Path::Axpy`] need not lie in memory.
+const TINY_B: usize = 1 << 16;
+
+/// A B of this many elements comes from memory, and should be read as it lies there.
+const FAR_B: usize = 1 << 22;
 
 impl Facts {
     /// Steps along an axis of one element do not matter.
@@ -116,7 +120,7 @@ impl Facts {
     fn allow<K: MicroKernel>(&self, path: Path) -> bool {
         match path {
             Path::Dot => self.shape.m <= dot::MOST_ROWS && self.b.by_columns,
-            Path::Axpy => self.shape.m == 1 && self.b.by_rows,
+            Path::Axpy => self.shape.m <= axpy::MOST_ROWS && self.b.by_rows,
             Path::Direct => self.a.element == Type::F32 && (self.shape.k <= K::KC || self.c.element == Type::F32),
             Path::PackedA => self.b.by_rows,
             Path::Packed => true,
@@ -129,7 +133,12 @@ impl Facts {
         let Shape { m, n, k } = self.shape;
         self.allow::<K>(path)
             && match path {
-                Path::Dot => m == 1 || k >= LONG,
+                Path::Dot => m == 1 || k >= K::LONG,
+                Path::Axpy if m <= 2 => {
+                    let is_tiny = k.saturating_mul(n) <= TINY_B && self.b.element == Type::F32;
+                    !(is_tiny && self.allow::<K>(Path::Direct))
+                }
+                Path::Axpy => k.saturating_mul(n) >= FAR_B,
                 // As floats, for that is what is read.
                 Path::Direct => k.saturating_mul(n) <= K::SMALL_B,
                 Path::PackedA => m <= K::FEW_ROWS,

@@ -87,9 +87,13 @@ pub trait Vector: Copy {
     /// The sum of all lanes: halves added to each other until one is left.
     unsafe fn sum(self) -> f32;
 
-    /// Asks for a cache line, at any address, existing or not.
+    /// Asks for a cache line to lie in the nearest cache; at any address, existing or not.
     #[inline(always)]
     unsafe fn fetch<T>(_at: *const T) {}
+
+    /// Asks for a cache line to lie in the second level.
+    #[inline(always)]
+    unsafe fn fetch_far<T>(_at: *const T) {}
 
     /// Transposes and widens 4 rows x 8 steps: from 4 x 8 adjacent elements, `rows` apart, to 8 x 4 adjacent floats,
     /// `steps` apart.

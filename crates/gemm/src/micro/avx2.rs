@@ -20,7 +20,8 @@ impl MicroKernel for Avx2 {
     const NR: usize = 2 * LANES;
     const LANES: usize = LANES;
     const KC: usize = 256;
-    const FEW_ROWS: usize = 24;
+    const LONG: usize = 128;
+    const FEW_ROWS: usize = 18;
     const SMALL_B: usize = 1 << 16;
 
     fn pack_a(self, a: Input<'_>, panel: &mut [f32]) {

@@ -20,6 +20,7 @@ impl MicroKernel for Avx512 {
     const NR: usize = 2 * LANES;
     const LANES: usize = LANES;
     const KC: usize = 256;
+    const LONG: usize = 256;
     const FEW_ROWS: usize = 96;
     const SMALL_B: usize = 1 << 18;
 

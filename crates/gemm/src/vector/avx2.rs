@@ -203,6 +203,12 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
+    unsafe fn fetch_far<T>(at: *const T) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn transpose_4x8<E: Element>(from: *const E, rows: isize, to: *mut f32, steps: usize) {
         // SAFETY: as the caller promises.
         unsafe { transpose_4x8(from, rows, to, steps) }

@@ -114,6 +114,18 @@ fn every_kernel_is_right_on_a_large_product() {
     Trial::new((150, 530, 300), [Lay::Cols(0); 3]).check_all_kernels();
 }
 
+/// Few rows, with several stretches of columns, and of k in dot products.
+#[test]
+fn every_path_is_right_on_few_rows() {
+    for (m, n, k) in [(16, 1100, 531), (9, 600, 1030), (3, 1060, 333), (16, 37, 2500), (5, 40, 1500)] {
+        for b in [Lay::Rows(0), Lay::Cols(0)] {
+            Trial::new((m, n, k), [Lay::Rows(0), b, Lay::Rows(0)]).factors(0.5, 1.0).check_all_paths();
+        }
+        let trial = Trial::new((n, m, k), [Lay::Rows(3), Lay::Cols(0), Lay::Rows(0)]).types(Type::Bf16, Type::F16);
+        trial.check_all_paths();
+    }
+}
+
 /// An extent up to 257: half of them small, where paths meet.
 fn extent() -> impl Strategy<Value = usize> {
     prop_oneof![0..=20usize, 0..=257usize]
