@@ -1,0 +1,82 @@
+"""The loop of a contestant's process in Python; the protocol is that of crates/peer.
+
+A contestant has `describe()` and `load(case, params, inputs)`. The latter gives a dict: `run`, one timed iteration; `output`, the
+result of the last one as bytes; `ran`, what runs; and where they mean something `flops`, `bytes` and `prepare_s`. It raises
+NotImplementedError for a case that it does not have.
+"""
+
+import argparse
+import json
+import sys
+import time
+import traceback
+
+# A batch of iterations between two readings of the clock lasts at least this long.
+BATCH_S = 50e-6
+
+
+def threads_argument():
+    """The number after --threads on the command line; 1 without it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_known_args()[0].threads
+
+
+def timed(run, seconds):
+    """Iterations in at least `seconds`, and how long they took."""
+    iterations, elapsed, batch = 0, 0.0, 1
+    while True:
+        start = time.perf_counter()
+        for _ in range(batch):
+            run()
+        took = time.perf_counter() - start
+        iterations += batch
+        elapsed += took
+        if elapsed >= seconds:
+            return {"iterations": iterations, "elapsed_s": elapsed}
+        if took < BATCH_S:
+            batch *= 2
+
+
+def show(contestant, request):
+    """Loads the case, runs it once and writes its result; the loaded case and the answer."""
+    loaded = contestant.load(request["case"], request["params"], request["inputs"])
+    loaded["run"]()
+    with open(request["output"], "wb") as file:
+        file.write(loaded["output"]())
+    about = {key: loaded[key] for key in ("ran", "flops", "bytes", "prepare_s") if loaded.get(key) is not None}
+    return loaded, {"ok": about}
+
+
+def answer_to(contestant, loaded, request):
+    """What is loaded after the request, and its answer."""
+    what = request.get("do")
+    if what == "describe":
+        return loaded, contestant.describe()
+    if what == "load":
+        return show(contestant, request)
+    if what == "time" and loaded is not None:
+        return loaded, {"ok": timed(loaded["run"], request["seconds"])}
+    if what == "unload":
+        return None, {"ok": {}}
+    return loaded, {"error": f"this request is not known here: {what}"}
+
+
+def serve(contestant):
+    """Answers the parent on stdin and stdout until stdin ends."""
+    # What a library prints must not stand between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    loaded = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request.get("do") == "load":
+            # Its memory is free before the next case asks for more.
+            loaded = None
+        try:
+            loaded, answer = answer_to(contestant, loaded, request)
+        except NotImplementedError as error:
+            answer = {"unsupported": str(error)}
+        except Exception as error:  # A contestant's fault is an answer, and the process goes on.
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
