@@ -24,7 +24,11 @@ impl Contestant {
 impl peer::Contestant for Contestant {
     fn describe(&mut self) -> Result<Description, String> {
         let blas = self.blas.as_ref().map_err(Clone::clone)?;
-        Ok(Description::new(self.known.name, blas.version.trim(), format!("{} threads of its own", self.threads)))
+        let mut settings = format!("{} threads of its own", self.threads);
+        if let (true, Ok(kind)) = (self.known.name.starts_with("openblas"), std::env::var("OPENBLAS_CORETYPE")) {
+            settings += &format!(", OPENBLAS_CORETYPE={kind}");
+        }
+        Ok(Description::new(self.known.name, blas.version.trim(), settings))
     }
 
     fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {

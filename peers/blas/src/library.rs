@@ -70,8 +70,7 @@ const ROW_MAJOR: c_int = 101;
 const AS_IT_IS: c_int = 111;
 const TRANSPOSED: c_int = 112;
 
-type Gemm<I> =
-    unsafe extern "C" fn(c_int, c_int, c_int, I, I, I, f32, *const f32, I, *const f32, I, f32, *mut f32, I);
+type Gemm<I> = unsafe extern "C" fn(c_int, c_int, c_int, I, I, I, f32, *const f32, I, *const f32, I, f32, *mut f32, I);
 type Gemv<I> = unsafe extern "C" fn(c_int, c_int, I, I, f32, *const f32, I, *const f32, I, f32, *mut f32, I);
 
 /// Functions with extents of one width.
@@ -165,7 +164,14 @@ fn places(file: &str) -> Vec<PathBuf> {
 impl Blas {
     /// C <- A B for row-major A (m x k), C (m x n), and B (k x n), stored column by column if `by_columns`. With one
     /// row it is the product of a matrix and a vector, as a user of BLAS would write it.
-    pub(crate) fn product(&self, (m, n, k): (usize, usize, usize), by_columns: bool, a: &[f32], b: &[f32], c: &mut [f32]) {
+    pub(crate) fn product(
+        &self,
+        (m, n, k): (usize, usize, usize),
+        by_columns: bool,
+        a: &[f32],
+        b: &[f32],
+        c: &mut [f32],
+    ) {
         assert!(a.len() == m * k && b.len() == k * n && c.len() == m * n, "operands of the shape");
         let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
         let trans = if by_columns { TRANSPOSED } else { AS_IT_IS };
