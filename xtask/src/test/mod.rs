@@ -17,6 +17,7 @@ use record::BenchRow;
 
 use crate::tidy;
 use count::Count;
+use schema::Checker;
 
 /// `test`.
 #[derive(Debug, Clone, clap::Args)]
@@ -91,9 +92,11 @@ pub(crate) fn test(context: &Context, root: &Path, arguments: &Arguments) -> Res
         let violations = tidy::check(root)?.into_iter().chain(tidy::check_ids(&rows));
         Ok(of_list(violations.map(|violation| violation.to_string()).collect()))
     })?;
-    match schema::check(root)? {
-        Some((program, faults)) => step(program, &mut || Ok(of_list(faults.clone())))?,
-        None => context.console.print("workflows            not checked against GitHub's schema: neither actionlint nor check-jsonschema is installed")?,
+    match Checker::installed() {
+        Some(checker) => step(checker.name, &mut || Ok(of_list(checker.check(root)?)))?,
+        None => context.console.note(
+            "workflows are not checked against GitHub's schema: neither actionlint nor check-jsonschema is installed",
+        ),
     }
     step("log check", &mut || {
         let (_, _, faults) = log::check(&Log::open(root))?;

@@ -1,36 +1,43 @@
 //! Workflows against GitHub's schema, by a program that knows it, where one is installed.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 use compare::command;
 
-/// Programs that check workflows, the better one first, with what makes them silent when all is well.
-const PROGRAMS: [(&str, &[&str]); 2] =
-    [("actionlint", &["-oneline"]), ("check-jsonschema", &["--quiet", "--builtin-schema", "vendor.github-workflows"])];
+/// A program that checks workflows.
+#[derive(Clone, Copy)]
+pub(super) struct Checker {
+    pub(super) name: &'static str,
+    /// What makes it silent when all is well.
+    arguments: &'static [&'static str],
+}
 
-/// Name of the program that checked, and what it found; `None` where none is installed.
-pub(super) fn check(root: &Path) -> Result<Option<(&'static str, Vec<String>)>> {
-    let mut workflows = Vec::new();
-    for entry in std::fs::read_dir(root.join(".github/workflows")).into_iter().flatten() {
-        workflows.push(entry?.path());
+/// The better one first.
+const CHECKERS: [Checker; 2] = [
+    Checker { name: "actionlint", arguments: &["-oneline"] },
+    Checker { name: "check-jsonschema", arguments: &["--quiet", "--builtin-schema", "vendor.github-workflows"] },
+];
+
+impl Checker {
+    /// The first that is installed.
+    pub(super) fn installed() -> Option<Self> {
+        CHECKERS.into_iter().find(|checker| Command::new(checker.name).arg("--version").output().is_ok())
     }
-    workflows.sort();
-    for (program, arguments) in PROGRAMS {
-        let mut checker = Command::new(program);
-        checker.args(arguments).args(&workflows).current_dir(root);
-        let output = match checker.output() {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            output => output?,
-        };
-        let found = if output.status.success() {
-            Vec::new()
-        } else {
-            vec![command::tail(&output.stdout), command::tail(&output.stderr)]
-        };
-        return Ok(Some((program, found)));
+
+    /// What it says of the workflows below `root`.
+    pub(super) fn check(self, root: &Path) -> Result<Vec<String>> {
+        let mut workflows = Vec::new();
+        for entry in std::fs::read_dir(root.join(".github/workflows"))? {
+            workflows.push(entry?.path());
+        }
+        workflows.sort();
+        let mut checker = Command::new(self.name);
+        let output = command::output_of(checker.args(self.arguments).args(&workflows).current_dir(root))?;
+        if output.status.success() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![command::tail(&output.stdout), command::tail(&output.stderr)])
     }
-    Ok(None)
 }
