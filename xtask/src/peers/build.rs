@@ -71,6 +71,8 @@ pub(super) fn peers(context: &Context, root: &Path, matrix: &Matrix) -> Result<V
         if let Some(why) = &unavailable {
             context.console.note(&format!("{} cannot be had: {why}", peer.name));
         }
+        // The rest is about this machine and its paths; it is told above, and is no part of a table.
+        let unavailable = unavailable.map(|why| why.lines().next().unwrap_or_default().to_owned());
         let env = peer.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let command = peer.command.clone();
         contestants.push(Contestant { name: peer.name.clone(), directory, command, env, unavailable });
