@@ -73,15 +73,20 @@ impl Batches {
 
     /// Allocations per iteration of the batch that made the fewest; `None` where nobody counts.
     pub(super) fn allocations(&self) -> Option<Allocations> {
-        let per_iteration =
-            |b: &Batch| Allocations { count: b.allocations.count / b.iters, bytes: b.allocations.bytes / b.iters };
         let counting = self.recorded.iter().filter(|b| self.is_counting && b.iters > 0);
-        counting.map(per_iteration).min_by_key(|a| (a.count, a.bytes))
+        counting.map(|b| per_iteration(b.allocations, b.iters)).min_by_key(|a| (a.count, a.bytes))
     }
 
     fn record_latest(&mut self) {
         self.recorded.extend(self.latest.take());
     }
+}
+
+/// Of one iteration. Where a batch allocates less often than it iterates, its iterations do not allocate: what it did once
+/// is no part of them, and divided by a number of iterations that follows the clock it would differ from run to run.
+fn per_iteration(total: Allocations, iters: u64) -> Allocations {
+    let count = total.count / iters;
+    Allocations { count, bytes: if count == 0 { 0 } else { total.bytes / iters } }
 }
 
 /// Wall time, as criterion's own, that takes note of what criterion records: `to_f64` is called for each batch of the sample
@@ -124,5 +129,17 @@ impl Measurement for Recorder {
 
     fn formatter(&self) -> &dyn ValueFormatter {
         self.wall.formatter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_batch_allocates_once_belongs_to_no_iteration() {
+        let once = Allocations { count: 1, bytes: 4000 };
+        assert_eq!([10, 13, 1000].map(|iters| per_iteration(once, iters)), [Allocations::default(); 3]);
+        assert_eq!(per_iteration(Allocations { count: 20, bytes: 1000 }, 10), Allocations { count: 2, bytes: 100 });
     }
 }
