@@ -20,7 +20,8 @@ impl Group {
     pub fn spawn(command: &mut Command) -> Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
-        let child = command.spawn().with_context(|| format!("failed to start `{}`", command::shown(command)))?;
+        let child = command::unless_busy(|| command.spawn())
+            .with_context(|| format!("failed to start `{}`", command::shown(command)))?;
         Ok(Self(child))
     }
 

@@ -1,10 +1,12 @@
 //! Running other programs: output captured, errors that show the command and its last lines, Ctrl-C honoured.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -57,7 +59,22 @@ pub fn run(command: &mut Command) -> Result<Output> {
 /// Runs `command` to its end whatever its status; an error only if it cannot be started.
 pub fn output_of(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null());
-    command.output().with_context(|| format!("failed to start `{}`", shown(command)))
+    unless_busy(|| command.output()).with_context(|| format!("failed to start `{}`", shown(command)))
+}
+
+/// `start` again while the program's file is "busy". A file that was just written cannot be run while any process has it
+/// open for writing, and a process that another thread forks inherits our open file until it runs its own program
+/// (golang/go#22315). That is over in milliseconds; a file that stays busy is an error after about a second.
+pub fn unless_busy<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for wait_ms in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] {
+        match start() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(Duration::from_millis(wait_ms));
+            }
+            other => return other,
+        }
+    }
+    start()
 }
 
 /// The last lines of a program's output, for an error message.
@@ -129,6 +146,28 @@ mod tests {
     fn a_missing_program_is_named() {
         let error = run(&mut Command::new("no-such-program-here")).unwrap_err().to_string();
         assert!(error.contains("no-such-program-here"), "{error}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_program_that_is_still_open_for_writing_is_waited_for() {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program");
+        let mut writer = std::fs::OpenOptions::new().write(true).create(true).mode(0o755).open(&path).unwrap();
+        io::Write::write_all(&mut writer, b"#!/bin/sh\nexit 0\n").unwrap();
+        let mut writer = Some(writer);
+        let mut starts = 0;
+        let mut command = Command::new(&path);
+        let status = unless_busy(|| {
+            starts += 1;
+            let status = command.status();
+            drop(writer.take());
+            status
+        });
+        assert!(status.unwrap().success() && starts >= 2, "{starts} starts");
+        let missing = unless_busy(|| Command::new(directory.path().join("none")).status());
+        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

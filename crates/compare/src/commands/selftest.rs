@@ -13,13 +13,14 @@ use super::{filter, wanted};
 use crate::bench::{Settings, Yard};
 use crate::build::Alignment;
 use crate::cli::Selftest;
-use crate::comparison::{Context, Means, Place, Plan, Trial, draw_layouts, lock, pilot_one_side, trial};
+use crate::comparison::{Context, Judged, Means, Place, Plan, Trial, draw_layouts, lock, pilot_one_side, trial};
 use crate::exit::{Exit, usage};
 use crate::judge::rivals::{Said, criterion, ratio_over_5};
 use crate::judge::{Verdict, blocks_for, margin_for};
-use crate::measure::{Contest, Links, Random, Sampler};
+use crate::measure::{Contest, Links, Random, Sampler, Side};
 use crate::nulls::{self, Null, SCHEMA};
 use crate::repo::Snapshot;
+use crate::report::{Figures, Rules, changes};
 use crate::slot::Slots;
 
 /// Sizes of the slowdowns, in turns.
@@ -128,9 +129,17 @@ fn one_round(
             verdict: judged.finding.verdict,
             criterion_fires: criterion(base, head, means.seed) != Said::Nothing,
             ratio_fires: ratio_over_5(base, head) != Said::Nothing,
+            worse: worse_metrics(judged),
         });
     }
     Ok(lines)
+}
+
+/// What a gate would say of the metrics beside time. Both sides are one compiled program, so all of it is untrue.
+fn worse_metrics(judged: &Judged) -> Option<Vec<String>> {
+    let of = |side| Figures::of(&judged.samples(side))?.ok();
+    let changes = changes(&Rules::default(), &of(Side::Base)?, &of(Side::Head)?, (0, 0));
+    Some(changes.into_iter().filter(|change| change.worse).map(|change| change.name).collect())
 }
 
 fn keep(place: &Place, lines: &[Null]) -> Result<()> {
@@ -151,6 +160,7 @@ pub(super) fn report(known: &[Null]) -> String {
     text.push_str(&unchanged(known));
     text.push_str("\nSlowdowns put in on purpose, named SLOWER\n\n");
     text.push_str(&slowed(known));
+    text.push_str(&beside_time(known));
     let sd: Vec<f64> = known.iter().filter(|null| null.n > 3).filter_map(|null| null.block_sd).collect();
     if let Some(sd) = record::stats::median(&sd) {
         text.push_str(&format!("\nMedian standard deviation of a block's effect: {:.2} %\n", 100.0 * sd));
@@ -246,6 +256,20 @@ fn slowed(known: &[Null]) -> String {
     table.to_string()
 }
 
+/// How often the other metrics were called worse.
+fn beside_time(known: &[Null]) -> String {
+    let looked: Vec<&Vec<String>> = known.iter().filter_map(|null| null.worse.as_ref()).collect();
+    if looked.is_empty() {
+        return String::new();
+    }
+    let alarms = looked.iter().filter(|worse| !worse.is_empty()).count();
+    let names: std::collections::BTreeSet<&str> =
+        looked.iter().flat_map(|worse| worse.iter().map(String::as_str)).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let which = if names.is_empty() { String::new() } else { format!(" ({names})") };
+    format!("\nAllocations or peak memory called worse: {alarms} of {} benchmarks{which}\n", looked.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,7 +289,16 @@ mod tests {
             verdict,
             criterion_fires: true,
             ratio_fires: false,
+            worse: None,
         }
+    }
+
+    #[test]
+    fn metrics_beside_time_are_counted_where_a_round_looked() {
+        let with = |worse: Option<Vec<String>>| Null { worse, ..null("a", 0.0, Verdict::Same) };
+        assert!(!report(&[with(None)]).contains("called worse"));
+        let text = report(&[with(None), with(Some(Vec::new())), with(Some(vec!["allocations".to_owned()]))]);
+        assert!(text.contains("called worse: 1 of 2 benchmarks (allocations)"), "{text}");
     }
 
     #[test]
