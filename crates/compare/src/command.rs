@@ -154,7 +154,7 @@ mod tests {
         use std::os::unix::fs::OpenOptionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("program");
-        let mut writer = std::fs::OpenOptions::new().write(true).create(true).mode(0o755).open(&path).unwrap();
+        let mut writer = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(&path).unwrap();
         io::Write::write_all(&mut writer, b"#!/bin/sh\nexit 0\n").unwrap();
         let mut writer = Some(writer);
         let mut starts = 0;
