@@ -2,18 +2,25 @@
 //!
 //! Eight numbers at a time: codes are widened to 32-bit integers, converted, and multiplied by their scale. The products with
 //! which a minimum is combined are exact (11 bits of d, 6 of the scale, at most 5 of the code), so that a fused multiply-add
-//! rounds as often as the scalar code: once.
+//! rounds as often as the scalar code: once. The quantisers fuse nothing.
 
 use std::arch::x86_64::*;
 
 use machine::isa::Avx2;
 
-use crate::{GgmlType, format::le::F16Le};
+use crate::{
+    GgmlType,
+    format::{BlockMXFP4, BlockQ4_0, BlockQ4_1, BlockQ5_0, BlockQ5_1, BlockQ8_0, BlockQ8_1, le::F16Le},
+};
 
 mod float;
 mod k;
+mod peak;
 mod q32;
 mod q8_k;
+mod quantise32;
+mod quantise_k;
+mod search;
 
 /// Types with a dequantiser here.
 pub(crate) const DEQUANTISED: &[GgmlType] = &[
@@ -28,7 +35,20 @@ pub(crate) const DEQUANTISED: &[GgmlType] = &[
 ];
 
 /// Types with a quantiser here.
-pub(crate) const QUANTISED: &[GgmlType] = &[GgmlType::Q8_K];
+pub(crate) const QUANTISED: &[GgmlType] = &[
+    GgmlType::Q4_0,
+    GgmlType::Q4_1,
+    GgmlType::Q5_0,
+    GgmlType::Q5_1,
+    GgmlType::Q8_0,
+    GgmlType::Q8_1,
+    GgmlType::Q2_K,
+    GgmlType::Q4_K,
+    GgmlType::Q5_K,
+    GgmlType::Q6_K,
+    GgmlType::Q8_K,
+    GgmlType::MXFP4,
+];
 
 /// Dequantises a row whose length was checked; `false` if there is no code for the type.
 pub(crate) fn dequantise(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> bool {
@@ -52,11 +72,25 @@ pub(crate) fn dequantise(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -
 
 /// Quantises a row whose length was checked; `false` if there is no code for the type.
 pub(crate) fn quantise(_: Avx2, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bool {
-    if ty != GgmlType::Q8_K {
-        return false;
-    }
+    use bytemuck::{cast_slice as values, cast_slice_mut as blocks};
     // SAFETY: as above.
-    unsafe { q8_k::quantise(bytemuck::cast_slice(x), bytemuck::cast_slice_mut(bytes)) };
+    unsafe {
+        match ty {
+            GgmlType::Q4_0 => quantise32::quantise::<BlockQ4_0>(values(x), blocks(bytes)),
+            GgmlType::Q4_1 => quantise32::quantise::<BlockQ4_1>(values(x), blocks(bytes)),
+            GgmlType::Q5_0 => quantise32::quantise::<BlockQ5_0>(values(x), blocks(bytes)),
+            GgmlType::Q5_1 => quantise32::quantise::<BlockQ5_1>(values(x), blocks(bytes)),
+            GgmlType::Q8_0 => quantise32::quantise::<BlockQ8_0>(values(x), blocks(bytes)),
+            GgmlType::Q8_1 => quantise32::quantise::<BlockQ8_1>(values(x), blocks(bytes)),
+            GgmlType::MXFP4 => quantise32::quantise::<BlockMXFP4>(values(x), blocks(bytes)),
+            GgmlType::Q2_K => quantise_k::q2_k(values(x), blocks(bytes)),
+            GgmlType::Q4_K => quantise_k::q4_k(values(x), blocks(bytes)),
+            GgmlType::Q5_K => quantise_k::q5_k(values(x), blocks(bytes)),
+            GgmlType::Q6_K => quantise_k::q6_k(values(x), blocks(bytes)),
+            GgmlType::Q8_K => q8_k::quantise(values(x), blocks(bytes)),
+            _ => return false,
+        }
+    }
     true
 }
 
@@ -65,6 +99,21 @@ pub(crate) fn quantise(_: Avx2, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bo
 fn load(bytes: &[u8; 16]) -> __m128i {
     // SAFETY: 16 bytes can be read.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_f32(x: &[f32; 8]) -> __m256 {
+    // SAFETY: 8 numbers can be read.
+    unsafe { _mm256_loadu_ps(x.as_ptr()) }
+}
+
+/// The nearest half of a number that is no NaN.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+fn half(x: f32) -> F16Le {
+    let halves = _mm_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm_set_ss(x));
+    F16Le::from_bits(_mm_cvtsi128_si32(halves) as u16)
 }
 
 #[inline]

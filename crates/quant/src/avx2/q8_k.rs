@@ -6,6 +6,7 @@
 
 use std::arch::x86_64::*;
 
+use super::peak::peak;
 use crate::{
     QK_K,
     format::{
@@ -13,10 +14,6 @@ use crate::{
         le::{F32Le, I16Le},
     },
 };
-
-const MAGNITUDE: i32 = 0x7fff_ffff;
-/// Bits of infinity; a NaN has more.
-const INFINITY: i32 = 0x7f80_0000;
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn dequantise(blocks: &[BlockQ8_K], out: &mut [[f32; QK_K]]) {
@@ -32,17 +29,18 @@ pub(super) fn dequantise(blocks: &[BlockQ8_K], out: &mut [[f32; QK_K]]) {
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn quantise(x: &[[f32; QK_K]], blocks: &mut [BlockQ8_K]) {
     for (x, block) in x.iter().zip(blocks) {
-        // As integers, magnitudes order as the numbers do, and NaN comes last.
-        let largest = largest_magnitude(x);
-        if largest >= INFINITY {
-            *block = BlockQ8_K::NOT_FINITE;
-            continue;
-        }
-        if largest == 0 {
-            *block = BlockQ8_K::ZERO;
-            continue;
-        }
-        let iscale = -127.0 / first_of_magnitude(x, largest);
+        let peak = match peak(x) {
+            None => {
+                *block = BlockQ8_K::NOT_FINITE;
+                continue;
+            }
+            Some(0.0) => {
+                *block = BlockQ8_K::ZERO;
+                continue;
+            }
+            Some(peak) => peak,
+        };
+        let iscale = -127.0 / peak;
         if iscale.is_finite() {
             block.d = F32Le::from_f32(1.0 / iscale);
             codes(x, iscale, block);
@@ -54,52 +52,8 @@ pub(super) fn quantise(x: &[[f32; QK_K]], blocks: &mut [BlockQ8_K]) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(x: &[f32; 8]) -> __m256 {
-    // SAFETY: 8 numbers can be read.
-    unsafe { _mm256_loadu_ps(x.as_ptr()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn magnitude(x: &[f32; 8]) -> __m256i {
-    _mm256_and_si256(_mm256_castps_si256(load(x)), _mm256_set1_epi32(MAGNITUDE))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn largest_magnitude(x: &[f32; QK_K]) -> i32 {
-    let (fours, _) = x.as_chunks::<32>();
-    let mut largest = [_mm256_setzero_si256(); 4];
-    for four in fours {
-        for (largest, x) in largest.iter_mut().zip(four.as_chunks::<8>().0) {
-            *largest = _mm256_max_epi32(*largest, magnitude(x));
-        }
-    }
-    let [a, b, c, d] = largest;
-    let eight = _mm256_max_epi32(_mm256_max_epi32(a, b), _mm256_max_epi32(c, d));
-    let four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
-    let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
-    _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn first_of_magnitude(x: &[f32; QK_K], wanted: i32) -> f32 {
-    let wanted = _mm256_set1_epi32(wanted);
-    for eight in x.as_chunks::<8>().0 {
-        let equal = _mm256_castsi256_ps(_mm256_cmpeq_epi32(magnitude(eight), wanted));
-        let lanes = _mm256_movemask_ps(equal);
-        if lanes != 0 {
-            return eight[lanes.trailing_zeros() as usize & 7];
-        }
-    }
-    0.0
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
 fn rounded(x: &[f32; 8], iscale: __m256) -> __m256i {
-    _mm256_cvtps_epi32(_mm256_mul_ps(iscale, load(x)))
+    _mm256_cvtps_epi32(_mm256_mul_ps(iscale, super::load_f32(x)))
 }
 
 #[inline]

@@ -36,14 +36,11 @@ impl Block for BlockMXFP4 {
         }
     }
 
-    /// The exponent is that of the largest magnitude, less the 2 of the largest code. The logarithm is the C library's, as
-    /// in ggml: just below a power of two it may round up to it.
     fn quantise(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { e: RESERVED, qs: [0x77; 16] };
         }
-        let largest = peak(x).abs();
-        let e = if largest > 0.0 { (largest.log2().floor() + 125.0) as u8 } else { 0 };
+        let e = exponent(peak(x).abs());
         let d = half_of_power(e);
         let numbers = DOUBLED.map(|doubled| f32::from(doubled) * d);
         let codes = x.map(|x| nearest_code(x, &numbers));
@@ -51,8 +48,14 @@ impl Block for BlockMXFP4 {
     }
 }
 
+/// The exponent of a block by its largest magnitude: that one's, less the 2 of the largest code. The logarithm is the C
+/// library's, as in ggml: just below a power of two it may round up to it.
+pub(crate) fn exponent(largest: f32) -> u8 {
+    if largest > 0.0 { (largest.log2().floor() + 125.0) as u8 } else { 0 }
+}
+
 /// 2^(e - 128): half of what the exponent stands for, since the codes are doubled.
-fn half_of_power(e: u8) -> f32 {
+pub(crate) fn half_of_power(e: u8) -> f32 {
     f32::from_bits(match e {
         0 => 0x0020_0000,
         1 => 0x0040_0000,

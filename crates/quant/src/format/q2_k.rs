@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, all_finite, le::F16Le};
 use crate::{
     GgmlType, QK_K,
-    search::{Affine, Error, nearest},
+    search::{Affine, Error, Fit, nearest},
 };
 
 /// `x = d scale[j] q - dmin min[j]` in sub-block j of 16 numbers.
@@ -24,7 +24,29 @@ pub struct BlockQ2_K {
 
 const _: () = assert!(size_of::<BlockQ2_K>() == GgmlType::Q2_K.block_bytes());
 
-const SEARCH: Affine = Affine { most: 3, start: -0.5, steps: 15, error: Error::Absolute };
+/// How the scale of a sub-block is searched.
+pub(crate) const SEARCH: Affine = Affine { most: 3, start: -0.5, steps: 15, error: Error::Absolute };
+
+impl BlockQ2_K {
+    /// The block of finite numbers whose sub-blocks fit best as given.
+    #[inline]
+    pub(crate) fn of_fits(x: &[f32; QK_K], fits: &[Fit; 16]) -> Self {
+        let (d, scale_codes) = four_bits(fits.map(|fit| fit.scale));
+        let (dmin, min_codes) = four_bits(fits.map(|fit| fit.min));
+        let scales: [u8; 16] = std::array::from_fn(|j| scale_codes[j] | min_codes[j] << 4);
+        let mut codes = [0; QK_K];
+        for (j, (x, codes)) in x.as_chunks::<16>().0.iter().zip(codes.as_chunks_mut::<16>().0).enumerate() {
+            let scale = d.to_f32() * f32::from(scales[j] & 15);
+            let min = dmin.to_f32() * f32::from(scales[j] >> 4);
+            // A scale that was rounded to 0 leaves the codes of the search, which then mean nothing.
+            *codes = match scale {
+                0.0 => fits[j].rounding.codes(x, SEARCH.most),
+                _ => x.map(|x| nearest((x + min) / scale).clamp(0, 3) as u8),
+            };
+        }
+        Self { scales, qs: pack_two_bits(&codes), d, dmin }
+    }
+}
 
 impl Block for BlockQ2_K {
     const TYPE: GgmlType = GgmlType::Q2_K;
@@ -46,27 +68,7 @@ impl Block for BlockQ2_K {
             return Self { scales: [0; QK_K / 16], qs: [0; QK_K / 4], d: F16Le::NAN, dmin: F16Le::NAN };
         }
         let (blocks, _) = x.as_chunks::<16>();
-        let mut codes = [0; QK_K];
-        let (mut wanted_scales, mut wanted_mins) = ([0.0; 16], [0.0; 16]);
-        for j in 0..16 {
-            let fit = SEARCH.fit(&blocks[j], &blocks[j].map(f32::abs));
-            (wanted_scales[j], wanted_mins[j]) = (fit.scale, fit.min);
-            codes[16 * j..][..16].copy_from_slice(&fit.codes);
-        }
-        let (d, scale_codes) = four_bits(wanted_scales);
-        let (dmin, min_codes) = four_bits(wanted_mins);
-        let scales: [u8; 16] = std::array::from_fn(|j| scale_codes[j] | min_codes[j] << 4);
-        for (j, x) in blocks.iter().enumerate() {
-            let scale = d.to_f32() * f32::from(scales[j] & 15);
-            let min = dmin.to_f32() * f32::from(scales[j] >> 4);
-            if scale == 0.0 {
-                continue;
-            }
-            for (code, x) in codes[16 * j..].iter_mut().zip(x) {
-                *code = nearest((x + min) / scale).clamp(0, 3) as u8;
-            }
-        }
-        Self { scales, qs: pack_two_bits(&codes), d, dmin }
+        Self::of_fits(x, &std::array::from_fn(|j| SEARCH.fit(&blocks[j], &blocks[j].map(f32::abs))))
     }
 }
 

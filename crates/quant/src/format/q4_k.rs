@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, Scales6, all_finite, le::F16Le};
 use crate::{
     GgmlType, QK_K,
-    search::{Affine, Error, nearest},
+    search::{Affine, Error, Fit, nearest},
 };
 
 /// `x = d scale[j] q - dmin min[j]` in sub-block j of 32 numbers.
@@ -24,12 +24,24 @@ pub struct BlockQ4_K {
 
 const _: () = assert!(size_of::<BlockQ4_K>() == GgmlType::Q4_K.block_bytes());
 
-const SEARCH: Affine = Affine { most: 15, start: -1.0, steps: 20, error: Error::Squared };
+/// How the scale of a sub-block is searched.
+pub(crate) const SEARCH: Affine = Affine { most: 15, start: -1.0, steps: 20, error: Error::Squared };
 
 impl BlockQ4_K {
     /// `d scale[j]` and `dmin min[j]` of the eight sub-blocks.
     pub fn factors(&self) -> [(f32, f32); 8] {
         factors(self.d, self.dmin, self.scales)
+    }
+
+    /// The block of finite numbers whose sub-blocks fit best as given.
+    #[inline]
+    pub(crate) fn of_fits(x: &[f32; QK_K], fits: &[Fit; 8]) -> Self {
+        let Codes { d, dmin, scales, codes } = codes(x, fits, SEARCH.most);
+        let qs = std::array::from_fn(|i| {
+            let at = i / 32 * 64 + i % 32;
+            codes[at] | codes[at + 32] << 4
+        });
+        Self { d, dmin, scales, qs }
     }
 }
 
@@ -53,12 +65,7 @@ impl Block for BlockQ4_K {
             let scales = Scales6::pack([(0, 0); 8]);
             return Self { d: F16Le::NAN, dmin: F16Le::NAN, scales, qs: [0; QK_K / 2] };
         }
-        let Codes { d, dmin, scales, codes } = codes(x, &SEARCH);
-        let qs = std::array::from_fn(|i| {
-            let at = i / 32 * 64 + i % 32;
-            codes[at] | codes[at + 32] << 4
-        });
-        Self { d, dmin, scales, qs }
+        Self::of_fits(x, &fits(x, &SEARCH))
     }
 }
 
@@ -70,26 +77,25 @@ pub(super) struct Codes {
     pub(super) codes: [u8; QK_K],
 }
 
-/// Searches each sub-block by itself, rounds its scale and minimum to six bits, and then chooses the codes anew for the rounded ones.
-pub(super) fn codes(x: &[f32; QK_K], search: &Affine) -> Codes {
+/// Searches each sub-block by itself.
+pub(super) fn fits(x: &[f32; QK_K], search: &Affine) -> [Fit; 8] {
     let (blocks, _) = x.as_chunks::<32>();
-    let mut codes = [0; QK_K];
-    let mut wanted = [(0.0, 0.0); 8];
-    for j in 0..8 {
-        let fit = search.fit(&blocks[j], &weights(&blocks[j]));
-        wanted[j] = (fit.scale, fit.min);
-        codes[32 * j..][..32].copy_from_slice(&fit.codes);
-    }
-    let (d, dmin, scales) = Scales6::quantise(wanted);
+    std::array::from_fn(|j| search.fit(&blocks[j], &weights(&blocks[j])))
+}
+
+/// Rounds each sub-block's scale and minimum to six bits, and then chooses the codes for the rounded ones.
+#[inline]
+pub(super) fn codes(x: &[f32; QK_K], fits: &[Fit; 8], most: u8) -> Codes {
+    let (d, dmin, scales) = Scales6::quantise(fits.map(|fit| (fit.scale, fit.min)));
     let (d, dmin) = (F16Le::from_f32(d), F16Le::from_f32(dmin));
-    for (j, (scale, min)) in factors(d, dmin, scales).into_iter().enumerate() {
+    let mut codes = [0; QK_K];
+    let sub_blocks = x.as_chunks::<32>().0.iter().zip(codes.as_chunks_mut::<32>().0).zip(fits);
+    for (((x, codes), fit), (scale, min)) in sub_blocks.zip(factors(d, dmin, scales)) {
         // A scale that was rounded to 0 leaves the codes of the search, which then mean nothing.
-        if scale == 0.0 {
-            continue;
-        }
-        for (code, x) in codes[32 * j..].iter_mut().zip(&blocks[j]) {
-            *code = nearest((x + min) / scale).clamp(0, i32::from(search.most)) as u8;
-        }
+        *codes = match scale {
+            0.0 => fit.rounding.codes(x, most),
+            _ => x.map(|x| nearest((x + min) / scale).clamp(0, i32::from(most)) as u8),
+        };
     }
     Codes { d, dmin, scales, codes }
 }

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, Scales6, all_finite, le::F16Le, q4_k};
 use crate::{
     GgmlType, QK_K,
-    search::{Affine, Error},
+    search::{Affine, Error, Fit},
 };
 
 /// `x = d scale[j] q - dmin min[j]` in sub-block j of 32 numbers.
@@ -26,12 +26,25 @@ pub struct BlockQ5_K {
 
 const _: () = assert!(size_of::<BlockQ5_K>() == GgmlType::Q5_K.block_bytes());
 
-const SEARCH: Affine = Affine { most: 31, start: -0.5, steps: 15, error: Error::Squared };
+/// How the scale of a sub-block is searched.
+pub(crate) const SEARCH: Affine = Affine { most: 31, start: -0.5, steps: 15, error: Error::Squared };
 
 impl BlockQ5_K {
     /// `d scale[j]` and `dmin min[j]` of the eight sub-blocks.
     pub fn factors(&self) -> [(f32, f32); 8] {
         q4_k::factors(self.d, self.dmin, self.scales)
+    }
+
+    /// The block of finite numbers whose sub-blocks fit best as given.
+    #[inline]
+    pub(crate) fn of_fits(x: &[f32; QK_K], fits: &[Fit; 8]) -> Self {
+        let q4_k::Codes { d, dmin, scales, codes } = q4_k::codes(x, fits, SEARCH.most);
+        let qh = std::array::from_fn(|l| (0..8).fold(0, |byte, j| byte | (codes[32 * j + l] >> 4) << j));
+        let qs = std::array::from_fn(|i| {
+            let at = i / 32 * 64 + i % 32;
+            (codes[at] & 15) | codes[at + 32] << 4
+        });
+        Self { d, dmin, scales, qh, qs }
     }
 }
 
@@ -56,12 +69,6 @@ impl Block for BlockQ5_K {
             let scales = Scales6::pack([(0, 0); 8]);
             return Self { d: F16Le::NAN, dmin: F16Le::NAN, scales, qh: [0; QK_K / 8], qs: [0; QK_K / 2] };
         }
-        let q4_k::Codes { d, dmin, scales, codes } = q4_k::codes(x, &SEARCH);
-        let qh = std::array::from_fn(|l| (0..8).fold(0, |byte, j| byte | (codes[32 * j + l] >> 4) << j));
-        let qs = std::array::from_fn(|i| {
-            let at = i / 32 * 64 + i % 32;
-            (codes[at] & 15) | codes[at + 32] << 4
-        });
-        Self { d, dmin, scales, qh, qs }
+        Self::of_fits(x, &q4_k::fits(x, &SEARCH))
     }
 }

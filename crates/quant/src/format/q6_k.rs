@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{Block, all_finite, le::F16Le, peak};
 use crate::{
     GgmlType, QK_K,
-    search::{NEGLIGIBLE, nearest, sweep},
+    search::{NEGLIGIBLE, Swept, nearest, sweep},
 };
 
 /// `x = d scale[j] (q - 32)` in sub-block j of 16 numbers.
@@ -25,6 +25,45 @@ pub struct BlockQ6_K {
 
 const _: () = assert!(size_of::<BlockQ6_K>() == GgmlType::Q6_K.block_bytes());
 
+/// Codes go from minus this.
+pub(crate) const LEVELS: i8 = 32;
+
+impl BlockQ6_K {
+    const ZERO: Self = Self { ql: [0; QK_K / 2], qh: [0; QK_K / 4], scales: [0; QK_K / 16], d: F16Le::from_bits(0) };
+
+    /// The block of finite numbers whose sub-blocks have these scales best. They are rounded to eight bits, and the codes then
+    /// chosen for the rounded ones.
+    #[inline]
+    pub(crate) fn of_swept(x: &[f32; QK_K], swept: &[Swept; 16]) -> Self {
+        let wanted = swept.map(|swept| swept.scale);
+        let peak = peak(&wanted);
+        if peak.abs() < NEGLIGIBLE {
+            return Self::ZERO;
+        }
+        let iscale = -128.0 / peak;
+        let d = F16Le::from_f32(1.0 / iscale);
+        let scales = wanted.map(|wanted| nearest(iscale * wanted).min(127) as i8);
+        let mut codes = [0; QK_K];
+        for (j, (x, codes)) in x.as_chunks::<16>().0.iter().zip(codes.as_chunks_mut::<16>().0).enumerate() {
+            // A scale that was rounded to 0 leaves the codes of the search, which then mean nothing.
+            *codes = match d.to_f32() * f32::from(scales[j]) {
+                0.0 => swept[j].codes(x, LEVELS),
+                scale => x.map(|x| (nearest(x / scale).clamp(-32, 31) + 32) as u8),
+            };
+        }
+        let code = |half: usize, l: usize| codes[128 * half + l];
+        let ql = std::array::from_fn(|i| {
+            let (half, l) = (i / 64, i % 64);
+            (code(half, l) & 15) | code(half, l + 64) << 4
+        });
+        let qh = std::array::from_fn(|i| {
+            let (half, l) = (i / 32, i % 32);
+            (0..4).fold(0, |byte, k| byte | (code(half, l + 32 * k) >> 4) << (2 * k))
+        });
+        Self { ql, qh, scales, d }
+    }
+}
+
 impl Block for BlockQ6_K {
     const TYPE: GgmlType = GgmlType::Q6_K;
     type Values = [f32; QK_K];
@@ -40,40 +79,11 @@ impl Block for BlockQ6_K {
     }
 
     fn quantise(x: &[f32; QK_K]) -> Self {
-        let mut block = Self { ql: [0; QK_K / 2], qh: [0; QK_K / 4], scales: [0; QK_K / 16], d: F16Le::from_f32(0.0) };
         if !all_finite(x) {
-            return Self { d: F16Le::NAN, ..block };
+            return Self { d: F16Le::NAN, ..Self::ZERO };
         }
         let (blocks, _) = x.as_chunks::<16>();
-        let mut codes = [0; QK_K];
-        let mut wanted = [0.0; 16];
-        for j in 0..16 {
-            let (scale, found) = sweep(&blocks[j], 32);
-            wanted[j] = scale;
-            codes[16 * j..][..16].copy_from_slice(&found);
-        }
-        let peak = peak(&wanted);
-        if peak.abs() < NEGLIGIBLE {
-            return block;
-        }
-        let iscale = -128.0 / peak;
-        block.d = F16Le::from_f32(1.0 / iscale);
-        block.scales = wanted.map(|wanted| nearest(iscale * wanted).min(127) as i8);
-        for (j, x) in blocks.iter().enumerate() {
-            let scale = block.d.to_f32() * f32::from(block.scales[j]);
-            if scale == 0.0 {
-                continue;
-            }
-            for (code, x) in codes[16 * j..].iter_mut().zip(x) {
-                *code = (nearest(x / scale).clamp(-32, 31) + 32) as u8;
-            }
-        }
-        for (i, code) in codes.into_iter().enumerate() {
-            let (half, l) = (i / 128, i % 128);
-            block.ql[64 * half + l % 64] |= (code & 15) << (l / 64 * 4);
-            block.qh[32 * half + l % 32] |= (code >> 4) << (l / 32 * 2);
-        }
-        block
+        Self::of_swept(x, &std::array::from_fn(|j| sweep(&blocks[j], LEVELS)))
     }
 }
 

@@ -47,9 +47,11 @@ pub(super) fn codes(x: &[f32; 32]) -> (f32, [i8; 32]) {
 /// The nearest whole number, halves away from 0, as C's `roundf` for numbers of this size. Adding the number below a half rounds
 /// up from a half on, since the sum is rounded to even.
 fn round(x: f32) -> i8 {
-    const BELOW_HALF: f32 = 0.5_f32.next_down();
     ((x + BELOW_HALF.copysign(x)) as i32).clamp(-128, 127) as i8
 }
+
+/// The number below a half.
+pub(crate) const BELOW_HALF: f32 = 0.5_f32.next_down();
 
 #[cfg(test)]
 mod tests {

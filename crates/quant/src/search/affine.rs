@@ -22,20 +22,38 @@ pub(crate) enum Error {
     Squared,
 }
 
-/// The best scale found, with the codes that go with it.
+/// The best scale found.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fit<const N: usize> {
+pub(crate) struct Fit {
     pub(crate) scale: f32,
     /// Minus the minimum: never negative.
     pub(crate) min: f32,
-    pub(crate) codes: [u8; N],
+    /// How the codes that go with them come about.
+    pub(crate) rounding: Rounding,
+}
+
+/// How numbers become codes: `iscale (x - from)`, rounded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rounding {
+    pub(crate) iscale: f32,
+    pub(crate) from: f32,
+}
+
+impl Rounding {
+    /// All codes are 0.
+    pub(crate) const ZERO: Self = Self { iscale: 0.0, from: 0.0 };
+
+    /// The codes of a sub-block.
+    pub(crate) fn codes<const N: usize>(self, x: &[f32; N], most: u8) -> [u8; N] {
+        x.map(|x| nearest(self.iscale * (x - self.from)).clamp(0, i32::from(most)) as u8)
+    }
 }
 
 impl Affine {
     /// Begins with the scale that maps the range to the codes. Each trial then takes another scale, rounds to codes, and solves
     /// the two normal equations of the weighted least squares for scale and minimum; a positive minimum is put to 0. What has
     /// the smallest weighted error is kept.
-    pub(crate) fn fit<const N: usize>(&self, x: &[f32; N], weights: &[f32; N]) -> Fit<N> {
+    pub(crate) fn fit<const N: usize>(&self, x: &[f32; N], weights: &[f32; N]) -> Fit {
         let (mut min, mut max) = (x[0], x[0]);
         let (mut sum_w, mut sum_x) = (weights[0], weights[0] * x[0]);
         for (&x, &w) in x.iter().zip(weights).skip(1) {
@@ -46,33 +64,34 @@ impl Affine {
         }
         min = if min > 0.0 { 0.0 } else { min };
         if max == min {
-            return Fit { scale: 0.0, min: -min, codes: [0; N] };
+            return Fit { scale: 0.0, min: -min, rounding: Rounding::ZERO };
         }
         let most = f32::from(self.most);
         // As in ggml, a trial starts from the best minimum so far, which narrows or widens the range that its codes span.
-        let mut best = Trial { scale: 1.0 / (most / (max - min)), min, codes: [0; N] };
-        best.codes = self.codes(x, most / (max - min), min);
-        let mut best_error = self.weighted_error(x, weights, &best);
+        let mut rounding = Rounding { iscale: most / (max - min), from: min };
+        let mut best = Line { scale: 1.0 / rounding.iscale, min };
+        let mut least = self.weighted_error(x, weights, best, &rounding.codes(x, self.most));
         for step in 0..=self.steps {
-            let iscale = (self.start + 0.1 * f32::from(step) + most) / (max - best.min);
-            let codes = self.codes(x, iscale, best.min);
-            let Some(trial) = solve(x, weights, codes, sum_w, sum_x) else { continue };
-            let error = self.weighted_error(x, weights, &trial);
-            if error < best_error {
-                (best, best_error) = (trial, error);
+            let trial = Rounding { iscale: self.levels(step) / (max - best.min), from: best.min };
+            let codes = trial.codes(x, self.most);
+            let Some(line) = solve(x, weights, &codes, sum_w, sum_x) else { continue };
+            let error = self.weighted_error(x, weights, line, &codes);
+            if error < least {
+                (best, least, rounding) = (line, error, trial);
             }
         }
-        Fit { scale: best.scale, min: -best.min, codes: best.codes }
+        Fit { scale: best.scale, min: -best.min, rounding }
     }
 
-    fn codes<const N: usize>(&self, x: &[f32; N], iscale: f32, min: f32) -> [u8; N] {
-        x.map(|x| nearest(iscale * (x - min)).clamp(0, i32::from(self.most)) as u8)
+    /// The largest code of a trial, were codes not whole numbers.
+    pub(crate) fn levels(&self, step: u8) -> f32 {
+        self.start + 0.1 * f32::from(step) + f32::from(self.most)
     }
 
-    fn weighted_error<const N: usize>(&self, x: &[f32; N], weights: &[f32; N], trial: &Trial<N>) -> f32 {
+    fn weighted_error<const N: usize>(&self, x: &[f32; N], weights: &[f32; N], line: Line, codes: &[u8; N]) -> f32 {
         let mut sum = 0.0;
         for i in 0..N {
-            let difference = trial.scale * f32::from(trial.codes[i]) + trial.min - x[i];
+            let difference = line.scale * f32::from(codes[i]) + line.min - x[i];
             sum += weights[i]
                 * match self.error {
                     Error::Absolute => difference.abs(),
@@ -83,14 +102,15 @@ impl Affine {
     }
 }
 
-struct Trial<const N: usize> {
+/// `scale q + min`.
+#[derive(Debug, Clone, Copy)]
+struct Line {
     scale: f32,
     min: f32,
-    codes: [u8; N],
 }
 
 /// Scale and minimum that fit the codes best; `None` where the codes do not tell them apart.
-fn solve<const N: usize>(x: &[f32; N], weights: &[f32; N], codes: [u8; N], sum_w: f32, sum_x: f32) -> Option<Trial<N>> {
+fn solve<const N: usize>(x: &[f32; N], weights: &[f32; N], codes: &[u8; N], sum_w: f32, sum_x: f32) -> Option<Line> {
     let (mut sum_l, mut sum_l2, mut sum_xl) = (0.0, 0.0, 0.0);
     for i in 0..N {
         let (w, l) = (weights[i], f32::from(codes[i]));
@@ -104,5 +124,5 @@ fn solve<const N: usize>(x: &[f32; N], weights: &[f32; N], codes: [u8; N], sum_w
     }
     let scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
     let min = (sum_l2 * sum_x - sum_l * sum_xl) / determinant;
-    Some(if min > 0.0 { Trial { scale: sum_xl / sum_l2, min: 0.0, codes } } else { Trial { scale, min, codes } })
+    Some(if min > 0.0 { Line { scale: sum_xl / sum_l2, min: 0.0 } } else { Line { scale, min } })
 }

@@ -6,8 +6,12 @@
 mod affine;
 mod symmetric;
 
-pub(crate) use affine::{Affine, Error};
-pub(crate) use symmetric::{descend, sweep};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use affine::Rounding;
+pub(crate) use affine::{Affine, Error, Fit};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use symmetric::steps;
+pub(crate) use symmetric::{Swept, descend, sweep};
 
 /// Below this a sub-block counts as zero.
 pub(crate) const NEGLIGIBLE: f32 = 1e-15;
@@ -15,9 +19,13 @@ pub(crate) const NEGLIGIBLE: f32 = 1e-15;
 /// The nearest whole number, ties to even, for |x| below 2^22: adding 1.5 · 2^23 leaves it in the low bits of the mantissa.
 /// Beyond that, and for NaN, the bits are some number or other.
 pub(crate) fn nearest(x: f32) -> i32 {
-    const SHIFT: f32 = 12_582_912.0;
-    ((x + SHIFT).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
+    ((x + SHIFT).to_bits() & MANTISSA) as i32 - HALF_MANTISSA
 }
+
+/// The numbers that [`nearest`] rounds with: 1.5 · 2^23, and what is left of it in the mantissa.
+pub(crate) const SHIFT: f32 = 12_582_912.0;
+pub(crate) const MANTISSA: u32 = 0x007f_ffff;
+pub(crate) const HALF_MANTISSA: i32 = 0x0040_0000;
 
 #[cfg(test)]
 mod tests {

@@ -3,29 +3,49 @@
 use super::{NEGLIGIBLE, nearest};
 use crate::format::peak;
 
+/// What [`sweep`] found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Swept {
+    pub(crate) scale: f32,
+    /// The codes that go with it are `iscale x`, rounded; 0 for a sub-block that counts as zero.
+    pub(crate) iscale: f32,
+}
+
+impl Swept {
+    /// The codes plus `levels`; all 0 for a sub-block that counts as zero.
+    pub(crate) fn codes<const N: usize>(self, x: &[f32; N], levels: i8) -> [u8; N] {
+        if self.iscale == 0.0 { [0; N] } else { offset(rounded(x, self.iscale, levels), levels) }
+    }
+}
+
+/// The steps of [`sweep`] around the scale that it begins with, in tenths of a code.
+pub(crate) fn steps() -> impl Iterator<Item = f32> {
+    (-9..=9_i8).filter(|&step| step != 0).map(f32::from)
+}
+
 /// Tries 19 scales around the one that maps the number of largest magnitude to -levels, each with the scale that fits its codes
-/// best. Returns the scale and the codes plus `levels`.
-pub(crate) fn sweep<const N: usize>(x: &[f32; N], levels: i8) -> (f32, [u8; N]) {
+/// best.
+pub(crate) fn sweep<const N: usize>(x: &[f32; N], levels: i8) -> Swept {
     let peak = peak(x);
     if peak.abs() < NEGLIGIBLE {
-        return (0.0, [0; N]);
+        return Swept { scale: 0.0, iscale: 0.0 };
     }
     let most = f32::from(levels);
-    let mut codes = rounded(x, -most / peak, levels);
-    let (sum_lx, sum_l2) = sums(x, &codes);
+    let mut iscale = -most / peak;
+    let (sum_lx, sum_l2) = sums(x, &rounded(x, iscale, levels));
     let mut scale = if sum_l2 != 0.0 { sum_lx / sum_l2 } else { 0.0 };
     // Of all codes with the best scale each, the error is smallest where sum_lx² / sum_l2 is largest.
     let mut best = scale * sum_lx;
-    for step in (-9..=9_i8).filter(|&step| step != 0) {
-        let trial = rounded(x, -(most + 0.1 * f32::from(step)) / peak, levels);
-        let (sum_lx, sum_l2) = sums(x, &trial);
+    for step in steps() {
+        let trial = -(most + 0.1 * step) / peak;
+        let (sum_lx, sum_l2) = sums(x, &rounded(x, trial, levels));
         if sum_l2 > 0.0 && sum_lx * sum_lx > best * sum_l2 {
-            codes = trial;
+            iscale = trial;
             scale = sum_lx / sum_l2;
             best = scale * sum_lx;
         }
     }
-    (scale, offset(codes, levels))
+    Swept { scale, iscale }
 }
 
 /// Begins with the scale that maps the number of largest magnitude to -levels, then moves one code at a time while that makes the

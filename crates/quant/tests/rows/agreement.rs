@@ -60,6 +60,22 @@ fn inputs(len: usize) -> Vec<Vec<f32>> {
     inputs.push(vec![0.0; len]);
     inputs.push(vec![-0.0; len]);
     inputs.push(vec![1.5; len]);
+    // Zeros of both signs where a minimum is looked for, and a range that overflows.
+    inputs.push((0..len).map(|i| if i % 5 == 0 { -0.0 } else { 0.0 }).collect());
+    inputs.push((0..len).map(|i| [0.0, -0.0, 1.0, 2.0][i * 7 % 4]).collect());
+    inputs.push((0..len).map(|i| [-0.0, -1.0, 0.0][i * 5 % 3]).collect());
+    inputs.push((0..len).map(|i| if i % 2 == 0 { f32::MAX } else { -f32::MAX }).collect());
+    // Any bits that are a finite number.
+    for seed in 0..20 {
+        let mut random = Random::new(seed);
+        let mut finite = || loop {
+            let x = f32::from_bits(random.bits() as u32);
+            if x.is_finite() {
+                return x;
+            }
+        };
+        inputs.push((0..len).map(|_| finite()).collect());
+    }
     // Equal magnitudes of both signs: the first one decides the sign of the scale.
     inputs.push((0..len).map(|i| if i % 3 == 0 { -2.0 } else { 2.0 }).collect());
     inputs.push((0..len).map(|i| if i % 3 == 0 { 2.0 } else { -2.0 }).collect());
@@ -92,21 +108,16 @@ fn quantising_gives_the_same_bytes() {
 #[test]
 fn the_types_that_models_run_on_have_vector_code() {
     let Some(kernel) = kernels().into_iter().find(|kernel| kernel.name() == "cpu-avx2") else { return };
-    let fast = [
-        GgmlType::F16,
-        GgmlType::BF16,
-        GgmlType::Q4_0,
-        GgmlType::Q8_0,
-        GgmlType::Q4_K,
-        GgmlType::Q5_K,
-        GgmlType::Q6_K,
-        GgmlType::Q8_K,
-    ];
+    let blocks = [GgmlType::Q4_0, GgmlType::Q8_0, GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_K];
     for ty in COMPUTED {
-        let isa = if fast.contains(&ty) { Isa::Avx2 } else { Isa::Scalar };
-        assert_eq!(kernel.dequantises(ty), Some(isa), "{ty}");
-        let isa = if ty == GgmlType::Q8_K { Isa::Avx2 } else { Isa::Scalar };
-        assert_eq!(kernel.quantises(ty), Some(isa), "{ty}");
+        let (dequantises, quantises) = (kernel.dequantises(ty).unwrap(), kernel.quantises(ty).unwrap());
+        if blocks.contains(&ty) {
+            assert_eq!((dequantises, quantises), (Isa::Avx2, Isa::Avx2), "{ty}");
+        }
+        if [GgmlType::F16, GgmlType::BF16].contains(&ty) {
+            assert_eq!(dequantises, Isa::Avx2, "{ty}");
+        }
     }
+    assert_eq!(kernel.quantises(GgmlType::Q3_K), Some(Isa::Scalar), "its search looks at one number at a time");
     assert_eq!(kernel.dequantises(GgmlType::IQ2_XXS), None);
 }
