@@ -11,7 +11,7 @@
 //! - Names, values and ranges are read through checked cursors each time, and never trusted from one time to the next: bytes
 //!   that change give other values or `None`, never an address outside the mapping.
 //! - A file that has become **shorter** is noticed where its data are asked for: [`File::data`] compares its length with the one
-//!   at opening (one `fstat`) and returns [`Error::Shrunk`] instead of a slice, and paging in does so too.
+//!   at opening (one `fstat`) and returns [`Error::Shrunk`] instead of a slice, and paging in looks before it begins.
 //! - What nobody can rule out is a file that is cut while its bytes are being read. The operating system then ends the process
 //!   with SIGBUS; it never delivers wrong bytes. Replacing a file by `rename`, as [`Writer::create`](crate::Writer::create)
 //!   does, is harmless: the mapping keeps the old one.
@@ -29,15 +29,15 @@ use thiserror::Error as ThisError;
 use crate::{Error, Gguf, Options, Tensor};
 
 mod pages;
+mod residency;
 
-pub use pages::{PageIn, Residency, evict};
+pub use pages::{PageIn, evict};
+pub use residency::Residency;
 
 /// A GGUF file from disk. Dereferences to the [`Gguf`] in it.
 #[derive(Debug)]
 pub struct File {
     gguf: Gguf<Bytes>,
-    /// The open file of a mapping.
-    mapped: Option<fs::File>,
 }
 
 /// Why a file could not be opened.
@@ -69,14 +69,14 @@ pub struct Bytes(Memory);
 #[derive(Debug)]
 enum Memory {
     Owned(Vec<u8>),
-    Mapped(Mmap),
+    Mapped { map: Mmap, file: fs::File },
 }
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
         match &self.0 {
             Memory::Owned(bytes) => bytes,
-            Memory::Mapped(map) => map,
+            Memory::Mapped { map, .. } => map,
         }
     }
 }
@@ -89,7 +89,7 @@ impl File {
     pub fn read(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        Self::of(Memory::Owned(bytes), None, path, options)
+        Self::of(Memory::Owned(bytes), path, options)
     }
 
     /// Maps the file. Only its header is read.
@@ -106,13 +106,13 @@ impl File {
         let file = fs::File::open(path).map_err(refused)?;
         // SAFETY: the caller promises that the file stays as it is.
         let map = unsafe { Mmap::map(&file) }.map_err(refused)?;
-        Self::of(Memory::Mapped(map), Some(file), path, options)
+        Self::of(Memory::Mapped { map, file }, path, options)
     }
 
-    fn of(memory: Memory, mapped: Option<fs::File>, path: &Path, options: Options) -> Result<Self, OpenError> {
+    fn of(memory: Memory, path: &Path, options: Options) -> Result<Self, OpenError> {
         let gguf = Gguf::parse_with(Bytes(memory), options);
         let gguf = gguf.map_err(|source| OpenError::Refused { path: path.to_owned(), source })?;
-        Ok(Self { gguf, mapped })
+        Ok(Self { gguf })
     }
 
     /// The data of a tensor of this file.
@@ -129,7 +129,7 @@ impl File {
     /// # Errors
     /// [`Error::Shrunk`]; a file that cannot be asked counts as empty.
     pub fn check_length(&self) -> Result<(), Error> {
-        let Some(file) = &self.mapped else { return Ok(()) };
+        let Memory::Mapped { file, .. } = &self.gguf.as_bytes().0 else { return Ok(()) };
         let need = self.gguf.bytes().len() as u64;
         let got = file.metadata().map_or(0, |metadata| metadata.len());
         if got < need { Err(Error::Shrunk { got, need }) } else { Ok(()) }
@@ -137,7 +137,7 @@ impl File {
 
     /// Whether the file is mapped, not copied.
     pub fn is_mapped(&self) -> bool {
-        self.mapped.is_some()
+        matches!(self.gguf.as_bytes().0, Memory::Mapped { .. })
     }
 
     /// Brings all pages of a mapped file into memory and into this process's page table, `threads` ranges at a time. What was
@@ -148,9 +148,9 @@ impl File {
     pub fn page_in(&self, threads: NonZeroUsize) -> io::Result<PageIn> {
         match &self.gguf.as_bytes().0 {
             Memory::Owned(_) => Ok(PageIn::NONE),
-            Memory::Mapped(map) => {
+            Memory::Mapped { map, file } => {
                 self.check_length().map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))?;
-                pages::page_in(map, threads)
+                pages::page_in(map, file, threads)
             }
         }
     }
@@ -162,7 +162,7 @@ impl File {
     pub fn residency(&self) -> io::Result<Residency> {
         match &self.gguf.as_bytes().0 {
             Memory::Owned(bytes) => Ok(Residency { bytes: bytes.len() as u64, resident_bytes: bytes.len() as u64 }),
-            Memory::Mapped(map) => pages::residency(map),
+            Memory::Mapped { map, .. } => residency::residency(map),
         }
     }
 }

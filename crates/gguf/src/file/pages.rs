@@ -1,11 +1,17 @@
-//! Pages of a mapped file: which are in memory, and bringing in the others.
+//! Pages of a mapped file: bringing them in, and letting go of them.
 
-use std::{io, num::NonZeroUsize, path::Path, thread};
+#[cfg(target_os = "linux")]
+use std::mem::MaybeUninit;
+use std::{fs, io, num::NonZeroUsize, ops::Range, path::Path, thread};
 
 use memmap2::Mmap;
 
+use super::residency;
+
 /// A page, wherever pages have at least this size. Offsets into a mapping are multiples of larger powers of two.
-const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = 4096;
+/// What one fault maps of a file that is in the page cache, as Linux is set by default.
+const WINDOW_BYTES: usize = 64 << 10;
 /// What a thread asks for at a time: large enough to keep the disk busy, small enough to share the work evenly.
 const CHUNK_BYTES: usize = 8 << 20;
 
@@ -25,29 +31,20 @@ impl PageIn {
     pub(super) const NONE: Self = Self { bytes: 0, threads: 0, by: "in memory" };
 }
 
-/// How much of a file lies in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Residency {
-    /// Bytes of the file.
-    pub bytes: u64,
-    /// Bytes of it on pages that are in memory, whether or not this process has touched them.
-    pub resident_bytes: u64,
-}
-
-impl Residency {
-    /// The share in memory, 1 for an empty file.
-    pub fn share(&self) -> f64 {
-        if self.bytes == 0 { 1.0 } else { self.resident_bytes as f64 / self.bytes as f64 }
-    }
-}
-
 /// Thread i of n takes chunks i, i + n, ..: all threads stay near each other in the file, which is what disks read ahead for.
-pub(super) fn page_in(map: &Mmap, threads: NonZeroUsize) -> io::Result<PageIn> {
+///
+/// `MADV_POPULATE_READ` reads what is missing and maps all, page by page. Where nothing is missing, faults are faster: one
+/// maps a window of pages that are in the cache, so that a byte of each window is all that has to be touched.
+pub(super) fn page_in(map: &Mmap, file: &fs::File, threads: NonZeroUsize) -> io::Result<PageIn> {
     let chunks = map.len().div_ceil(CHUNK_BYTES);
     let threads = threads.get().min(chunks.max(1));
+    let is_window_mapped = residency::is_cached(file, map.len()) && maps_windows(map);
+    let chunk = |at: usize| {
+        let range = at * CHUNK_BYTES..map.len().min((at + 1) * CHUNK_BYTES);
+        if is_window_mapped { touch(map, range, WINDOW_BYTES, "a fault for each window") } else { populate(map, range) }
+    };
     let by = thread::scope(|scope| {
-        let work =
-            |first: usize| move || (first..chunks).step_by(threads).try_fold("", |_, chunk| populate(map, chunk));
+        let work = |first: usize| move || (first..chunks).step_by(threads).try_fold("", |_, at| chunk(at));
         let others: Vec<_> = (1..threads).map(|i| scope.spawn(work(i))).collect();
         let mine = work(0)();
         let joined =
@@ -58,46 +55,50 @@ pub(super) fn page_in(map: &Mmap, threads: NonZeroUsize) -> io::Result<PageIn> {
 }
 
 /// One chunk; the means it was done by.
-fn populate(map: &Mmap, chunk: usize) -> io::Result<&'static str> {
-    let start = chunk * CHUNK_BYTES;
-    let len = CHUNK_BYTES.min(map.len() - start);
+fn populate(map: &Mmap, range: Range<usize>) -> io::Result<&'static str> {
     #[cfg(target_os = "linux")]
-    match map.advise_range(memmap2::Advice::PopulateRead, start, len) {
+    match map.advise_range(memmap2::Advice::PopulateRead, range.start, range.len()) {
         // Linux before 5.14 does not know it.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
         outcome => return outcome.map(|()| "MADV_POPULATE_READ"),
     }
-    let touched = map[start..start + len].iter().step_by(PAGE_BYTES).fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
-    std::hint::black_box(touched);
-    Ok("touching")
+    touch(map, range, PAGE_BYTES, "touching")
 }
 
-/// Asks the operating system about each page, a window at a time.
-#[cfg(target_os = "linux")]
-pub(super) fn residency(map: &Mmap) -> io::Result<Residency> {
-    const WINDOW: usize = 64 << 20;
-    // SAFETY: asks for a number.
-    let page_bytes = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(PAGE_BYTES).max(1);
-    let mut in_memory = vec![0_u8; WINDOW.min(map.len()).div_ceil(page_bytes)];
-    let mut resident_bytes = 0;
-    for start in (0..map.len()).step_by(WINDOW) {
-        let len = WINDOW.min(map.len() - start);
-        // SAFETY: the range lies in the mapping and begins on a page; there is a byte for each of its pages.
-        if unsafe { libc::mincore(map[start..].as_ptr().cast_mut().cast(), len, in_memory.as_mut_ptr()) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        for (page, state) in in_memory[..len.div_ceil(page_bytes)].iter().enumerate() {
-            if state & 1 != 0 {
-                resident_bytes += page_bytes.min(len - page * page_bytes) as u64;
-            }
-        }
+/// Reads a byte of every stretch of `step` bytes of the address space: that is how the kernel cuts its windows.
+fn touch(map: &Mmap, range: Range<usize>, step: usize, by: &'static str) -> io::Result<&'static str> {
+    let mut at = range.start;
+    while at < range.end {
+        std::hint::black_box(map[at]);
+        at += step - (map.as_ptr().addr() + at) % step;
     }
-    Ok(Residency { bytes: map.len() as u64, resident_bytes })
+    Ok(by)
+}
+
+/// Whether a fault maps the pages around it, told by the faults of one window. (`fault_around_bytes`, which only an
+/// administrator can read.)
+#[cfg(target_os = "linux")]
+fn maps_windows(map: &Mmap) -> bool {
+    let faults = || {
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: a structure of integers, for which zeros are values, and which the call may write.
+        match unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } {
+            // SAFETY: as above.
+            0 => Some(unsafe { usage.assume_init() }.ru_minflt),
+            _ => None,
+        }
+    };
+    // The last whole window: the header, at the other end, was read before.
+    let (base, end) = (map.as_ptr().addr(), map.as_ptr().addr() + map.len());
+    let Some(start) = (end / WINDOW_BYTES * WINDOW_BYTES).checked_sub(base + WINDOW_BYTES) else { return false };
+    let before = faults();
+    let _ = touch(map, start..start + WINDOW_BYTES, PAGE_BYTES, "");
+    before.zip(faults()).is_some_and(|(before, after)| after - before <= 1)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn residency(_: &Mmap) -> io::Result<Residency> {
-    Err(io::ErrorKind::Unsupported.into())
+fn maps_windows(_: &Mmap) -> bool {
+    false
 }
 
 /// Asks the operating system to drop a file from its cache, so that it is read from the disk again. It need not obey: whoever
@@ -109,7 +110,7 @@ pub fn evict(path: impl AsRef<Path>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsRawFd;
-        let file = std::fs::File::open(path)?;
+        let file = fs::File::open(path)?;
         // Dirty pages are not dropped.
         file.sync_all()?;
         // SAFETY: takes a descriptor that is open.
