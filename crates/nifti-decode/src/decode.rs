@@ -5,12 +5,17 @@ use rayon::prelude::*;
 use crate::{
     Affine, Choice, Clip, Decoder, NiftiError, Normalize, Orientation, Output, Plan, Scale, Stats, VolumeFile,
     affine::Turn,
-    convert::{Kernel, Map, turn::Walk},
+    convert::{
+        Kernel, Map,
+        transpose::Transpose,
+        turn::{Convert, Space, Walk},
+    },
     source::Packing,
     stats::{self, Distribution, Moments, Searched, Tally},
 };
 
-/// Bytes that are read from a plain file at a time: they stay in the second-level cache until they are converted.
+/// Bytes that are read from a plain file at a time, where slices are no larger: they stay in the second-level cache until they are
+/// converted.
 const READ_BYTES: usize = 256 << 10;
 /// Voxels of a task, where threads share a conversion.
 const TASK_VOXELS: usize = 1 << 20;
@@ -51,7 +56,7 @@ impl VolumeFile {
     }
 
     /// Converts all voxels as `plan` says into `out`, x first, as many as the file has. Nothing is allocated but what `decoder`
-    /// keeps.
+    /// keeps, and two tiles where axes are turned.
     ///
     /// # Errors
     /// [`NiftiError::Buffer`] for an output of another length, [`NiftiError::NotReal`] for colours and complex numbers,
@@ -71,7 +76,7 @@ impl VolumeFile {
         let is_countable = Tally::new(self.datatype, self.header.endian).is_some();
         let is_blockwise = self.packing() == Packing::Plain
             && self.image.bytes.slice().is_none()
-            && walk.is_straight()
+            && walk.keeps_slices()
             && !plan.looks_ahead()
             && (is_countable || !plan.has_stats);
         let (stats, ran) = if is_blockwise {
@@ -201,16 +206,11 @@ impl Job<'_> {
         let map = file.scaling(self.plan).clipped(self.plan.clip);
         let kernel = self.kernel::<D>(decoder, map)?;
         let mut tally = Tally::new(file.datatype, file.header.endian).filter(|_| self.plan.has_stats);
-        let block = decoder.buffers.stored.get(READ_BYTES)?;
-        let (bytes, mut offset) = (file.datatype.bytes(), file.data_offset);
-        for dst in out.chunks_mut(READ_BYTES / bytes) {
-            let src = &mut block[..dst.len() * bytes];
-            file.image.bytes.read_at(offset, src)?;
-            if let Some(tally) = &mut tally {
-                tally.add(src);
-            }
-            kernel.run(src, dst);
-            offset += src.len() as u64;
+        let (mut converting, mut space) = (Converting { kernel: &kernel, tally: tally.as_mut() }, Space::new());
+        for part in self.walk.parts(READ_BYTES) {
+            let src = decoder.buffers.stored.get(part.stored.len())?;
+            file.image.bytes.read_at(file.data_offset + part.stored.start as u64, src)?;
+            part.walk.run(src, &mut out[part.out], &mut space, &mut converting);
         }
         kernel.finish();
         let plain = file.scaling(self.plan);
@@ -238,14 +238,8 @@ impl Job<'_> {
         if is_parallel && self.walk.is_straight() {
             tally = self.convert_side_by_side(&kernel, tally, stored, out);
         } else {
-            let is_streamed = self.walk.is_straight();
-            let mut convert = |src: &[u8], dst: &mut [D]| {
-                if let Some(tally) = &mut tally {
-                    tally.add(src);
-                }
-                if is_streamed { kernel.run(src, dst) } else { kernel.run_cached(src, dst) }
-            };
-            self.walk.run(stored, out, kernel.transpose(), &mut convert);
+            let mut converting = Converting { kernel: &kernel, tally: tally.as_mut() };
+            self.walk.run(stored, out, &mut Space::new(), &mut converting);
         }
         kernel.finish();
         Ok((stats.or_else(|| tally.map(|tally| stats::stats(&tally.finish(&plain)))), kernel.choice()))
@@ -264,12 +258,8 @@ impl Job<'_> {
         let tasks = stored.par_chunks(TASK_VOXELS * datatype.bytes()).zip(out.par_chunks_mut(TASK_VOXELS));
         let convert = |mut tally: Option<Tally>, (src, dst): (&[u8], &mut [D])| {
             let straight = Walk { stored: [dst.len(), 1, 1], volumes: 1, ..self.walk };
-            straight.run(src, dst, kernel.transpose(), &mut |src, dst| {
-                if let Some(tally) = &mut tally {
-                    tally.add(src);
-                }
-                kernel.run(src, dst);
-            });
+            let mut converting = Converting { kernel, tally: tally.as_mut() };
+            straight.run(src, dst, &mut Space::new(), &mut converting);
             kernel.finish();
             tally
         };
@@ -281,6 +271,40 @@ impl Job<'_> {
             (a, b) => a.or(b),
         };
         tasks.fold(empty, convert).reduce(|| None, merge)
+    }
+}
+
+/// Converts what a walk passes, and counts it if asked to.
+struct Converting<'a> {
+    kernel: &'a Kernel,
+    tally: Option<&'a mut Tally>,
+}
+
+impl Converting<'_> {
+    fn count(&mut self, src: &[u8]) {
+        if let Some(tally) = &mut self.tally {
+            tally.add(src);
+        }
+    }
+}
+
+impl<D: Output> Convert<D> for Converting<'_> {
+    fn run(&mut self, src: &[u8], dst: &mut [D]) {
+        self.count(src);
+        self.kernel.run(src, dst);
+    }
+
+    fn run_into_buffer(&mut self, src: &[u8], buffer: &mut [D]) {
+        self.count(src);
+        self.kernel.run_cached(src, buffer);
+    }
+
+    fn place(&mut self, run: &[D], dst: &mut [D]) {
+        self.kernel.place(run, dst);
+    }
+
+    fn transpose(&self) -> Transpose {
+        self.kernel.transpose()
     }
 }
 

@@ -220,7 +220,7 @@ impl VolumeFile {
             return Ok(None);
         }
         if self.blocks.get().is_none() {
-            let table = gzip::blocks::table(&self.image.bytes)?;
+            let table = gzip::blocks::table(&self.image.bytes, self.unpacked_need(), &self.limits)?;
             // A race computes the same table twice.
             let _ = self.blocks.set(table);
         }

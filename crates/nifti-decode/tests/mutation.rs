@@ -9,7 +9,8 @@ use std::{
 };
 
 use nifti_decode::{
-    Datatype, Decoder, Endian, Extension, Header, Index, Limits, Orientation, Pack, Plan, Version, VolumeFile, encode,
+    Datatype, Decoder, Endian, Extension, Header, Index, Limits, NiftiError, Orientation, Pack, Plan, Version,
+    VolumeFile, encode,
 };
 
 /// The system's allocator; remembers the largest single request.
@@ -125,7 +126,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 
 /// Everything that can be done to a file. What it says does not matter; that it returns does.
 fn exercise(bytes: Vec<u8>, limits: Limits, decoder: &mut Decoder, serial: u64) {
-    let Ok(file) = VolumeFile::from_bytes(bytes, limits) else { return };
+    let Ok(mut file) = VolumeFile::from_bytes(bytes, limits) else { return };
     let n = file.voxels();
     let plan = match serial % 3 {
         0 => Plan::scaled(),
@@ -135,7 +136,10 @@ fn exercise(bytes: Vec<u8>, limits: Limits, decoder: &mut Decoder, serial: u64) 
     if n <= 1 << 16 {
         let mut out = vec![0.0_f32; n];
         let _ = file.decode_into(decoder, &plan, &mut out);
-        let _ = file.decode_and_index(decoder, &plan, &mut out);
+        if let Ok((_, Some(index))) = file.decode_and_index(decoder, &plan, &mut out) {
+            file = file.with_index(index.into()).expect("the index of this file");
+            let _ = file.decode_into(decoder, &plan, &mut out);
+        }
     }
     let region: Vec<_> = file.shape().iter().map(|&extent| extent / 2..extent.min(extent / 2 + 2)).collect();
     let _ = file.read_region::<f32>(decoder, &region, &Plan::stored());
@@ -156,7 +160,8 @@ fn damaged_files_are_refused_in_peace() {
     let mut limits = Limits::default().with_data_bytes(DATA_BYTES);
     (limits.extension_bytes, limits.trailing_bytes) = (1 << 16, 1 << 20);
     let mut random = Random(20_261_122);
-    let mut decoder = Decoder::new();
+    // One thread, and several.
+    let mut decoders = [Decoder::new(), Decoder::new().parallel(true)];
     for seed in &seeds {
         VolumeFile::from_bytes(seed.clone(), limits).expect("a sound file");
     }
@@ -164,11 +169,41 @@ fn damaged_files_are_refused_in_peace() {
     for serial in 0..CASES {
         let mut bytes = seeds[random.below(seeds.len())].clone();
         mutate(&mut bytes, &mut random);
-        exercise(bytes, limits, &mut decoder, serial);
+        exercise(bytes, limits, &mut decoders[serial as usize / 3 % 2], serial);
     }
     let largest = LARGEST.load(Relaxed);
     assert!(largest <= MOST_REQUEST, "{largest} bytes were asked for at once");
-    assert!(decoder.scratch_bytes() <= 3 * (DATA_BYTES as usize * 2), "{}", decoder.scratch_bytes());
+    for decoder in &decoders {
+        assert!(decoder.scratch_bytes() <= 3 * (DATA_BYTES as usize * 2), "{}", decoder.scratch_bytes());
+    }
+}
+
+/// A member of 4 MiB may stand for 4 GiB, by the rules of DEFLATE. One that only says so is not given them.
+#[test]
+fn a_member_that_claims_gigabytes_is_given_none() {
+    let _alone = ALONE.lock();
+    let header = Header::new(Version::Nifti1, Datatype::Uint8, &[256, 256, 80]).unwrap();
+    let mut random = Random(6);
+    let voxels: Vec<u8> = (0..256 * 256 * 80).map(|_| random.bits() as u8).collect();
+    let mut bytes = encode(&header, &[], &voxels, Pack::Mgzip { level: 1, bytes: 16 << 20 }).unwrap();
+    assert!(bytes.len() > 4 << 20);
+    let size = bytes.len() - 4;
+    bytes[size..].copy_from_slice(&0xf000_0000_u32.to_le_bytes());
+    let bytes: std::sync::Arc<[u8]> = bytes.into();
+    for is_parallel in [false, true] {
+        for verify in [true, false] {
+            let limits = Limits::default().with_verify(verify);
+            let file = VolumeFile::from_bytes(bytes.clone(), limits).unwrap();
+            let mut decoder = Decoder::new().parallel(is_parallel);
+            LARGEST.store(0, Relaxed);
+            let region = file.read_region::<f32>(&mut decoder, &[0..8, 0..8, 40..44], &Plan::stored());
+            assert!(matches!(region, Err(NiftiError::TooLarge { .. })), "{is_parallel} {verify}: {region:?}");
+            let mut out = vec![0.0_f32; file.voxels()];
+            let whole = file.decode_into(&mut decoder, &Plan::stored(), &mut out);
+            assert!(!verify || whole.is_err(), "{is_parallel}: {whole:?}");
+            assert!(LARGEST.load(Relaxed) <= 64 << 20, "{is_parallel} {verify}: {}", LARGEST.load(Relaxed));
+        }
+    }
 }
 
 #[test]

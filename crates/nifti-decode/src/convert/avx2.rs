@@ -72,13 +72,21 @@ pub(super) fn stream(_: Avx2, src: &[u8], dst: &mut [u8]) {
     unsafe { body(src, dst) }
 }
 
+/// Brings the cache line of a byte near, if there is that byte.
+pub(super) fn fetch(_: Avx2, bytes: &[u8], at: usize) {
+    if let Some(byte) = bytes.get(at) {
+        // SAFETY: the address of a byte that is there; and a prefetch does not fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) }
+    }
+}
+
 /// Orders streamed stores before whatever follows.
 pub(super) fn fence(_: Avx2) {
     // SAFETY: SSE is part of every x86-64.
     unsafe { _mm_sfence() }
 }
 
-/// Transposes the whole 8 x 8 blocks of a tile: column `c` of `tile` becomes row `place(c)` of `dst`. Returns how many rows and
+/// Transposes the whole 8 x 8 blocks of a tile: column `c` of `tile` becomes row `c` of `dst`. Returns how many rows and
 /// columns that were.
 pub(super) fn transpose(_: Avx2, tile: &[f32], shape: TileShape, dst: &mut [f32]) -> (usize, usize) {
     #[target_feature(enable = "avx2")]
@@ -89,8 +97,9 @@ pub(super) fn transpose(_: Avx2, tile: &[f32], shape: TileShape, dst: &mut [f32]
                 let row = |i: usize| unsafe { _mm256_loadu_ps(tile.as_ptr().add((r + i) * shape.tile_row + c)) };
                 let block = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
                 for (j, column) in transpose_8x8(block).into_iter().enumerate() {
-                    let at = shape.place(c + j) * shape.dst_row + r;
-                    // SAFETY: every place is below the number of columns, so 8 values from here on lie within `dst`.
+                    let at = (c + j) * shape.turned_row + r;
+                    // SAFETY: c + j is below the number of columns, so 8 values from here on lie within `dst`, as asserted
+                    // below.
                     unsafe { _mm256_storeu_ps(dst.as_mut_ptr().add(at), column) };
                 }
             }
@@ -99,7 +108,7 @@ pub(super) fn transpose(_: Avx2, tile: &[f32], shape: TileShape, dst: &mut [f32]
     let (rows, columns) = (shape.rows / 8 * 8, shape.columns / 8 * 8);
     if rows > 0 && columns > 0 {
         assert!((rows - 1) * shape.tile_row + columns <= tile.len());
-        assert!((shape.columns - 1) * shape.dst_row + rows <= dst.len());
+        assert!((columns - 1) * shape.turned_row + rows <= dst.len());
         // SAFETY: an `Avx2` exists only where avx2 was detected.
         unsafe { body(tile, shape, rows, columns, dst) }
     }

@@ -140,6 +140,17 @@ impl Kernel {
         }
     }
 
+    /// Copies converted voxels to their place, as [`run`](Self::run) would have stored them.
+    pub(crate) fn place<D: Output>(&self, run: &[D], dst: &mut [D]) {
+        match self.path {
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2(token) if self.choice.is_streamed && dst.len() >= 64 => {
+                avx2::stream(token, bytemuck::cast_slice(run), bytemuck::cast_slice_mut(dst));
+            }
+            _ => dst.copy_from_slice(run),
+        }
+    }
+
     /// Makes streamed stores visible to other threads. Once, at the end.
     pub(crate) fn finish(&self) {
         #[cfg(target_arch = "x86_64")]

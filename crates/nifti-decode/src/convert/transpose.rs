@@ -6,11 +6,6 @@ use bytemuck::Pod;
 
 use super::kernel::Path;
 
-/// Rows of a tile: a run of the output.
-pub(super) const ROWS: usize = 128;
-/// Columns of a tile: a run of the input.
-pub(super) const COLUMNS: usize = 64;
-
 /// Extents of a tile and of what it becomes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TileShape {
@@ -18,18 +13,8 @@ pub(super) struct TileShape {
     pub(super) columns: usize,
     /// From one row of the tile to the next.
     pub(super) tile_row: usize,
-    /// From one row of the output to the next.
-    pub(super) dst_row: usize,
-    /// Whether the last column becomes the first row.
-    pub(super) is_flipped: bool,
-}
-
-impl TileShape {
-    /// The row that a column becomes.
-    #[inline(always)]
-    pub(super) fn place(&self, column: usize) -> usize {
-        if self.is_flipped { self.columns - 1 - column } else { column }
-    }
+    /// From one row of the transposed tile to the next.
+    pub(super) turned_row: usize,
 }
 
 /// How tiles are transposed.
@@ -42,12 +27,22 @@ impl Transpose {
         Self(Path::Scalar)
     }
 
-    /// Column `c` of `tile` becomes row [`place(c)`](TileShape::place) of `dst`.
+    /// Has the cache line with byte `at` brought near, if there is that byte.
+    pub(super) fn fetch(self, bytes: &[u8], at: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Path::Avx2(token) = self.0 {
+            super::avx2::fetch(token, bytes, at);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (bytes, at);
+    }
+
+    /// Column `c` of `tile` becomes row `c` of `dst`.
     pub(super) fn run<D: Pod>(self, tile: &[D], shape: TileShape, dst: &mut [D]) {
         let done = self.by_vectors(tile, shape, dst);
         let mut copy = |rows: Range<usize>, columns: Range<usize>| {
             for c in columns {
-                let row = &mut dst[shape.place(c) * shape.dst_row..];
+                let row = &mut dst[c * shape.turned_row..];
                 for r in rows.clone() {
                     row[r] = tile[r * shape.tile_row + c];
                 }

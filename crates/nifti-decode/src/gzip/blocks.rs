@@ -8,7 +8,7 @@ use super::{
     deflate::Refused,
     member::{LEAST_HEADER, Member, TRAILER},
 };
-use crate::{NiftiError, limits::most_unpacked, source::Bytes};
+use crate::{Limits, NiftiError, limits::most_unpacked, source::Bytes};
 
 /// Bytes read at a member's beginning: enough for the fields that state its size, where writers put them first.
 const HEAD: usize = 64;
@@ -32,8 +32,12 @@ impl Block {
     }
 }
 
-/// All members of `bytes`, or `None` where one does not state its size, and the file must be unpacked from its beginning.
-pub(crate) fn table(bytes: &Bytes) -> Result<Option<Vec<Block>>, NiftiError> {
+/// All members of `bytes`, of which the first `need` bytes unpacked are wanted, or `None` where one does not state its size, and the
+/// file must be unpacked from its beginning.
+///
+/// A member may claim to be a thousand times as large unpacked, and would be given the memory before it is found to lie: so none
+/// may reach further behind what is wanted than `limits` allow.
+pub(crate) fn table(bytes: &Bytes, need: u64, limits: &Limits) -> Result<Option<Vec<Block>>, NiftiError> {
     let (len, mut at, mut start) = (bytes.len(), 0_u64, 0_u64);
     let mut blocks = Vec::new();
     let mut head = [0; HEAD];
@@ -58,6 +62,17 @@ pub(crate) fn table(bytes: &Bytes) -> Result<Option<Vec<Block>>, NiftiError> {
         if u64::from(unpacked) > most_unpacked(packed) {
             let (got, limit) = (unpacked.into(), most_unpacked(packed));
             return Err(NiftiError::TooLarge { what: "a gzip member", got, limit });
+        }
+        let beyond = (start + u64::from(unpacked)).saturating_sub(need);
+        if beyond > limits.trailing_bytes {
+            if start >= need && !limits.verify {
+                break;
+            }
+            return Err(NiftiError::TooLarge {
+                what: "what follows the voxels",
+                got: beyond,
+                limit: limits.trailing_bytes,
+            });
         }
         blocks.push(Block { at, packed: packed as usize, start, unpacked: unpacked as usize });
         at += packed;

@@ -282,6 +282,45 @@ fn what_follows_the_voxels_is_limited_and_never_kept() {
     assert_eq!(file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap().voxels, counting());
 }
 
+/// A file that becomes shorter after it was opened: an error that says how much is missing, whichever way it is read.
+#[test]
+fn a_file_that_is_cut_after_opening_is_truncated() {
+    let directory = tempfile::tempdir().unwrap();
+    let header = header(Version::Nifti1, Endian::Little, Datatype::Int16, &[100, 60, 40]);
+    let stored = voxels(Datatype::Int16, 100 * 60 * 40, 3, false);
+    for pack in [
+        Pack::Plain,
+        Pack::Gzip { level: 6 },
+        Pack::Members { level: 6, bytes: 100_000 },
+        Pack::Bgzf { level: 6 },
+        Pack::Mgzip { level: 6, bytes: 100_000 },
+    ] {
+        let path = directory.path().join("volume.nii");
+        let bytes = encode(&header, &[], &stored, pack).unwrap();
+        for cut in [bytes.len() / 2, bytes.len() - 5, 400] {
+            for is_parallel in [false, true] {
+                std::fs::write(&path, &bytes).unwrap();
+                let file = VolumeFile::open(&path).unwrap();
+                std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(cut as u64).unwrap();
+                let mut decoder = Decoder::new().parallel(is_parallel);
+                let mut out = vec![0.0_f32; file.voxels()];
+                let whole = file.decode_into(&mut decoder, &Plan::scaled(), &mut out).map(drop);
+                let indexed = file.decode_and_index(&mut decoder, &Plan::scaled(), &mut out).map(drop);
+                let copied = file.copy_into(&mut decoder, None, &mut vec![0; stored.len()]).map(drop);
+                let region = file.read_region::<f32>(&mut decoder, &[0..100, 0..60, 38..40], &Plan::stored()).map(drop);
+                for (way, outcome) in [("whole", whole), ("indexed", indexed), ("copied", copied), ("region", region)] {
+                    let error = outcome.expect_err(way);
+                    assert!(
+                        matches!(error, NiftiError::Truncated { .. } | NiftiError::Gzip { .. }),
+                        "{pack:?} cut at {cut}, {way}: {error}"
+                    );
+                    assert!(pack != Pack::Plain || matches!(error, NiftiError::Truncated { .. }), "{way}: {error}");
+                }
+            }
+        }
+    }
+}
+
 /// `bytes` as one gzip member: through the writer's own packing of a volume of bytes, whose header is cut off.
 fn nifti_gzip(bytes: &[u8]) -> Vec<u8> {
     crate::gzip::member(bytes, 9)

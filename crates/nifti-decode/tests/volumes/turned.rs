@@ -109,3 +109,42 @@ fn a_plane_gains_an_axis_where_it_is_turned() {
     // Without transforms x runs to the left.
     assert_eq!(turned.voxels, [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
 }
+
+/// From a file, slices are read some at a time and turned one by one; from memory, all at once.
+#[test]
+fn files_are_turned_slice_by_slice_as_whole_volumes_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("volume.nii");
+    let mut decoder = Decoder::new();
+    // Rows longer than a tile is high, several parts to a volume; and an output that is written around the caches.
+    for (shape, stored_order) in [([600, 70, 41, 2], "LAS"), ([300, 530, 42, 1], "SPL"), ([41, 600, 300, 1], "PIR")] {
+        let datatype = Datatype::Int16;
+        let stored_order: Orientation = stored_order.parse().unwrap();
+        let phantom = Phantom::new(Kind::Tiny, Some(&shape[..3]), stored_order, 1).unwrap();
+        let oriented = Header {
+            dim: header(Version::Nifti1, Endian::Little, datatype, &shape).dim,
+            datatype: datatype.code().into(),
+            ..phantom.header
+        };
+        let stored = voxels(datatype, shape.iter().product(), 3, false);
+        let bytes = encode(&oriented, &[], &stored, Pack::Plain).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        let (from_memory, from_file) = (open(&bytes).unwrap(), VolumeFile::open(&path).unwrap());
+        for wanted in Orientation::all().into_iter().step_by(3) {
+            let plan = Plan::stored().oriented(wanted).with_stats();
+            let expected = from_memory.decode::<f32>(&mut decoder, &plan).unwrap();
+            let turned = from_file.decode::<f32>(&mut decoder, &plan).unwrap();
+            assert!(turned.voxels == expected.voxels, "{shape:?} {stored_order} {wanted}");
+            assert_eq!(turned.decoded.stats, expected.decoded.stats);
+            assert_eq!(
+                (turned.decoded.affine, &turned.decoded.shape),
+                (expected.decoded.affine, &expected.decoded.shape)
+            );
+            // A second oracle: there and back is where it was.
+            let mut copy = vec![0; stored.len()];
+            from_file.copy_into(&mut decoder, Some(wanted), &mut copy).unwrap();
+            let as_f32 = copy.as_chunks::<2>().0.iter().map(|&v| f32::from(i16::from_ne_bytes(v)));
+            assert!(turned.voxels.iter().copied().eq(as_f32), "{shape:?} {stored_order} {wanted}");
+        }
+    }
+}
