@@ -5,11 +5,13 @@
 //! Every path of every kernel is timed on shapes on both sides of each threshold of `src/route.rs`, in rounds, the paths
 //! of a shape in turns within a round. A ratio is the median over rounds of time ÷ time of the chosen path in the same
 //! round; the interval is that of the median at 95 %, by order statistics. `!` marks a shape whose chosen path is slower
-//! than another by more than 3 % with all of its interval. Then rows are added one by one to see whether time ever drops.
+//! than another by more than 3 % with all of its interval. Then rows are added one by one: time drops where the ratio to the time
+//! without the row, taken within each round, lies below 0.97 with all of its interval. Exit code 1 if there is either.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use std::{
     hint::black_box,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -20,19 +22,22 @@ use proof::input::normal;
 /// A burst of one path in one round lasts at least this long.
 const BURST: Duration = Duration::from_micros(400);
 
-fn main() {
+fn main() -> ExitCode {
     let rounds = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(21);
     println!("machine class: {}", Fingerprint::collect().class());
     println!("{rounds} rounds; ratios to the chosen path, with 95 % intervals of their medians");
-    let mut losses = 0;
+    let (mut losses, mut drops) = (0, 0);
     for kernel in kernels().iter().filter(|kernel| kernel.name().starts_with("cpu-avx")) {
         println!("\n{}", kernel.name());
         for (shape, b_by_columns) in shapes() {
             losses += usize::from(!compare(kernel.as_ref(), shape, b_by_columns, rounds));
         }
-        rows_one_by_one(kernel.as_ref(), rounds);
+        drops += rows_one_by_one(kernel.as_ref(), rounds);
     }
-    println!("\n{losses} shapes whose chosen path is slower than another by more than 3 %");
+    println!(
+        "\n{losses} shapes whose chosen path is slower than another by more than 3 %, {drops} drops of time by a row more"
+    );
+    ExitCode::from(u8::from(losses + drops > 0))
 }
 
 /// Shapes around the thresholds, and whether B is stored column by column.
@@ -161,22 +166,30 @@ fn interval(sorted: &[f64]) -> (f64, f64) {
     (sorted[below], sorted[sorted.len() - 1 - below])
 }
 
-/// The time with one row more, over the time without it: where it drops by more than 3 %, it says so.
-fn rows_one_by_one(kernel: &dyn Kernel, rounds: usize) {
+/// The time with one row more, over the time without it, where it drops by more than 3 %; the number of such places.
+fn rows_one_by_one(kernel: &dyn Kernel, rounds: usize) -> usize {
+    let mut found = 0;
     for (n, k, b_by_columns) in [(1024, 1024, false), (1024, 1024, true), (384, 96, false)] {
         // One memory for all: a copy of B for each would be cold in its cache at the beginning of each burst.
         let memory = Memory::new(Shape { m: 40, n, k }, b_by_columns);
         let mut c = vec![0.0; 40 * n];
-        let mut took = vec![Vec::new(); 40];
+        let mut ratios = vec![Vec::new(); 39];
         for _ in 0..rounds {
-            for (m, took) in (1..).zip(&mut took) {
-                took.push(time(memory.rows(m, kernel, &mut c).as_mut()));
+            let took: Vec<f64> = (1..=40).map(|m| time(memory.rows(m, kernel, &mut c).as_mut())).collect();
+            for (pair, ratios) in took.windows(2).zip(&mut ratios) {
+                ratios.push(pair[1] / pair[0]);
             }
         }
-        let medians: Vec<f64> = took.iter_mut().map(|took| median(took)).collect();
-        let drops = medians.windows(2).zip(1..).filter(|(pair, _)| pair[1] < 0.97 * pair[0]);
-        let drops: Vec<_> = drops.map(|(pair, m)| format!("{m} -> {}: {:.2}", m + 1, pair[1] / pair[0])).collect();
+        let mut drops = Vec::new();
+        for (m, ratios) in (1..).zip(&mut ratios) {
+            let (middle, (low, high)) = (median(ratios), interval(ratios));
+            if high < 0.97 {
+                drops.push(format!("{m} -> {}: {middle:.2} ({low:.2}..{high:.2})", m + 1));
+            }
+        }
+        found += drops.len();
         let layout = if b_by_columns { " bt" } else { "" };
         println!("1 to 40 rows x {n} x {k}{layout}: time drops by more than 3 % at [{}]", drops.join(", "));
     }
+    found
 }

@@ -226,6 +226,10 @@ pub fn gemm_batched<'a>(
         return Err(GemmError::BatchMismatch { a: a.count, b: b.count, c: c.count });
     }
     let shape = Shape { m: a.first.rows(), n: b.first.cols(), k: a.first.cols() };
+    if c.count == 0 || c.first.rows() == 0 || c.first.cols() == 0 {
+        // Nothing is to be written, however often; but the shapes have to fit.
+        return Problem::new(alpha, a.first, b.first.into(), beta, c.first, Epilogue::NONE).map(drop);
+    }
     let flops = shape.flops().map_or(f64::INFINITY, |flops| flops as f64) * a.count as f64;
     let threads = worthwhile(flops, parallelism.threads());
     let products = Products { alpha, a, b, beta, parallelism, first: 0 };

@@ -181,7 +181,7 @@ impl Token {
     /// What this kernel runs for a product with these operands; `forced` is the path if it is possible.
     pub(crate) fn choose(self, facts: Facts, parallelism: Parallelism, forced: Option<Path>) -> Choice {
         self.choice(match self {
-            _ if facts.shape.flops() == Some(0) => Plan::SCALE,
+            _ if !facts.shape.is_work() => Plan::SCALE,
             Token::Scalar => scalar::plan(facts.shape, parallelism),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => plan::plan::<Avx2>(facts, parallelism, forced),
@@ -193,7 +193,7 @@ impl Token {
     /// What this kernel runs for a product with weights that were packed for it.
     pub(crate) fn choose_packed(self, shape: Shape, c: Type, parallelism: Parallelism) -> Choice {
         self.choice(match self {
-            _ if shape.flops() == Some(0) => Plan::SCALE,
+            _ if !shape.is_work() => Plan::SCALE,
             Token::Scalar => scalar::plan(shape, parallelism),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => plan::of_packed_weights::<Avx2>(shape, c, parallelism),
@@ -216,7 +216,10 @@ impl Token {
             return packed.token().product(problem, parallelism, workspace, forced);
         }
         if problem.is_scaling() || problem.is_empty() {
-            self.scale(problem);
+            // An empty C may have any number of rows, or columns: none is to be walked along.
+            if !problem.is_empty() {
+                self.scale(problem);
+            }
             return Ok(self.choice(Plan::SCALE));
         }
         Ok(self.choice(match self {

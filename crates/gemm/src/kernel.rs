@@ -29,7 +29,15 @@ pub struct Shape {
 impl Shape {
     /// 2 m n k, or `None` if that exceeds `u64::MAX`.
     pub fn flops(self) -> Option<u64> {
+        if [self.m, self.n, self.k].contains(&0) {
+            return Some(0);
+        }
         [self.m, self.n, self.k].iter().try_fold(2u64, |x, &y| x.checked_mul(u64::try_from(y).ok()?))
+    }
+
+    /// Whether there are operations, and so few that they can be counted: what a product is cut for.
+    pub(crate) fn is_work(self) -> bool {
+        self.flops().is_some_and(|flops| flops > 0)
     }
 }
 
@@ -208,5 +216,6 @@ impl Loaded for LoadedProduct<'_> {
 /// Row by row.
 fn elements(c: &Output<'_>) -> Vec<f32> {
     let c = c.as_input();
-    (0..c.rows()).flat_map(|i| (0..c.cols()).filter_map(move |j| c.get(i, j))).collect()
+    let rows = if c.cols() == 0 { 0 } else { c.rows() };
+    (0..rows).flat_map(|i| (0..c.cols()).filter_map(move |j| c.get(i, j))).collect()
 }

@@ -62,6 +62,14 @@ impl Layout {
     /// matrix.
     pub(crate) fn overlaps(&self) -> bool {
         let (rs, cs) = (self.row_stride.unsigned_abs(), self.col_stride.unsigned_abs());
+        // Rows that end before the next one begins, or columns that do: nearly all matrices, told without a division, of
+        // which the rest has four or more.
+        let apart = |step: usize, extent: usize, stride: usize| {
+            stride > 0 && step > extent.saturating_sub(1).saturating_mul(stride)
+        };
+        if apart(rs, self.cols, cs) || apart(cs, self.rows, rs) {
+            return false;
+        }
         match gcd(rs, cs) {
             _ if self.is_empty() => false,
             0 => self.rows > 1 || self.cols > 1,

@@ -38,7 +38,8 @@
 //! products or by adding up rows ([`Path::Dot`], [`Path::Axpy`]), which is chosen for few rows or columns and depends on
 //! which axis is contiguous.
 //!
-//! Nothing that a caller passes makes these functions panic.
+//! Nothing that a caller passes makes these functions panic. That C shares no memory with A and B is the borrow checker's promise:
+//! there is no error for it because there is no call that compiles with it.
 
 #![expect(
     clippy::needless_range_loop,
@@ -194,7 +195,8 @@ pub fn gemv<'a, X: Element, Y: Element>(
     gemm(parallelism, alpha, a, MatRef::column(x), beta, MatMut::column(y))
 }
 
-/// What [`gemm`] runs for row-major matrices of f32 of this shape, if alpha is not 0.
+/// What [`gemm`] runs for row-major matrices of f32 of this shape, if alpha is not 0. Of a shape that it refuses, because its
+/// operations cannot be counted, that is nothing: [`Path::Scale`].
 pub fn explain(shape: Shape, parallelism: Parallelism) -> Choice {
     explain_stored(shape, [Stored::rows(Type::F32); 3], parallelism)
 }

@@ -20,7 +20,8 @@
 //! packing: it addresses the rows of A through three pointers and multiples of the stride, because a pointer for each
 //! row would leave the registers.
 //!
-//! To change a tile, change MR and NR in the file of the instruction set and its list of rows, and look at the assembly:
+//! A tile has at most 12 rows (the three pointers), two vectors to a row (NR = 2 LANES), and 512 floats (`packed::MAX_TILE`).
+//! To change one, change MR and NR in the file of the instruction set and its list of rows, and look at the assembly:
 //! a single `zmm` or `ymm` spilled inside the loop costs more than a better shape gains.
 
 use std::marker::PhantomData;
@@ -191,6 +192,7 @@ impl<const ROWS: usize, const VECS: usize> Vectorized for PlainTile<'_, ROWS, VE
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
+        const { assert!(ROWS <= 12, "three pointers lead to four rows each") };
         let Self { tile, a, mut b, c } = self;
         let last = tile.cols - (VECS - 1) * V::LANES;
         let (one, two, three) = (tile.a_row, 2 * tile.a_row, 3 * tile.a_row);

@@ -94,10 +94,12 @@ pub(crate) fn stretch_of_k<K: MicroKernel>(k: usize) -> usize {
 }
 
 /// The size of the parts if `extent` is cut into as few as possible, equal but for rounding up to `unit`, of at most
-/// `max`.
+/// `max`. An extent that is one part costs no division: a small product has no time for them.
+#[inline]
 pub(crate) fn equal_parts(extent: usize, max: usize, unit: usize) -> usize {
     let extent = extent.max(1);
-    extent.div_ceil(extent.div_ceil(max)).next_multiple_of(unit)
+    let part = if extent <= max { extent } else { extent.div_ceil(extent.div_ceil(max)) };
+    if unit == 1 { part } else { part.next_multiple_of(unit) }
 }
 
 /// C <- act(alpha A B + beta C + bias) + residual. alpha and k are not 0, and C is not empty.
@@ -313,9 +315,16 @@ struct Block {
     b_is_far: bool,
 }
 
-/// Cuts a range into stretches of `len`; the last may be shorter.
+/// Cuts a range into stretches of `len`, which is not 0; the last may be shorter. `step_by` would divide.
+#[inline]
 pub(crate) fn stretches(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
-    range.clone().step_by(len).map(move |start| start..range.end.min(start + len))
+    debug_assert!(len > 0);
+    let Range { mut start, end } = range;
+    std::iter::from_fn(move || {
+        let stretch = start..end.min(start.saturating_add(len));
+        start = stretch.end;
+        (!stretch.is_empty()).then_some(stretch)
+    })
 }
 
 #[cfg(test)]

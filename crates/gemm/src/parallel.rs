@@ -63,7 +63,7 @@ impl Grid {
         // In multiply-adds per step of k.
         let cost = |grid: &Grid| {
             let (rows, cols) = (most_rows.div_ceil(grid.rows) * mr, most_cols.div_ceil(grid.cols) * nr);
-            rows * cols + PACKING * (rows + cols)
+            rows.saturating_mul(cols).saturating_add(PACKING.saturating_mul(rows.saturating_add(cols)))
         };
         grids.min_by_key(cost).unwrap_or(Self::ONE)
     }

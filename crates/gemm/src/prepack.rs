@@ -59,7 +59,10 @@ impl PackedB {
         with_type!(element, E => if let Some(b) = b.typed::<E>() {
             // SAFETY: the floats hold at least so many elements, are aligned for them, and any bits are a number.
             let panels = unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast::<E>(), elements) };
-            fill(b, kc, nr, panels);
+            // Without elements, it may have any number of rows.
+            if !panels.is_empty() {
+                fill(b, kc, nr, panels);
+            }
         });
         Ok(Self { token, k, n, element, kc, nr, memory })
     }

@@ -17,7 +17,8 @@ pub(crate) fn product(problem: Problem<'_>) -> Choice {
     let Shape { m, n, k } = problem.shape();
     let scaling = problem.is_scaling();
     let Problem { alpha, a, b, beta, mut c, epilogue } = problem;
-    for i in 0..m {
+    // Rows without elements may be any number.
+    for i in 0..if n == 0 { 0 } else { m } {
         for j in 0..n {
             let term = |p| Some(f64::from(a.get(i, p)?) * f64::from(b.get(p, j)?));
             let sum: f64 = if scaling { 0.0 } else { f64::from(alpha) * (0..k).filter_map(term).sum::<f64>() };

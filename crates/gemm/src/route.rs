@@ -152,7 +152,7 @@ pub(crate) fn route<K: MicroKernel>(facts: &Facts, forced: Option<Path>) -> Rout
     if let Some(route) = forced.and_then(|path| facts.way(path, Facts::allow::<K>)) {
         return route;
     }
-    let few = facts.shape.m.min(facts.shape.n) <= dot::MOST_ROWS;
+    let few = facts.may_be_of_few_rows::<K>();
     for path in [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA] {
         let is_possible = few || !path.is_of_few_rows();
         if let Some(route) = is_possible.then(|| facts.way(path, Facts::prefer::<K>)).flatten() {
@@ -173,6 +173,14 @@ impl Facts {
     /// Whether micro-kernels, which write rows, write those of the transposed C.
     fn is_turned(&self) -> bool {
         self.c.by_columns && !self.c.by_rows
+    }
+
+    /// Whether the ways of few rows are worth asking for, transposed or not: no other product can [prefer](Self::prefer) them,
+    /// and the questions take as long as a small product.
+    fn may_be_of_few_rows<K: MicroKernel>(&self) -> bool {
+        let Shape { m, n, k } = self.shape;
+        let few = m.min(n);
+        few <= 2 || few <= dot::MOST_ROWS && (k >= K::LONG || k.saturating_mul(m.max(n)) >= FAR_B)
     }
 
     /// Whether this path is `wanted` for the product as it is or transposed.

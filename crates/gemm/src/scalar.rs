@@ -46,8 +46,10 @@ pub(crate) fn product(
     workspace: &mut Workspace,
 ) -> Result<Plan, GemmError> {
     let plan = plan(problem.shape(), parallelism);
-    let strip = (problem.shape().k * NR).next_multiple_of(LINE);
-    let workspace = workspace.floats(strip * plan.grid.parts())?;
+    // A repeated row may be longer than memory.
+    let strip = problem.shape().k.checked_mul(NR).and_then(|floats| floats.checked_next_multiple_of(LINE));
+    let strip = strip.and_then(|strip| strip.checked_mul(plan.grid.parts()));
+    let workspace = workspace.floats(strip.ok_or(GemmError::OutOfMemory { bytes: usize::MAX })?)?;
     for_each_part(problem, plan.grid, (MR, NR), workspace, &|part, strip| {
         with_type!(part.a.element_type(), A => if let Some(a) = part.a.typed::<A>() {
             part_product(part, a, strip.as_chunks_mut::<NR>().0);

@@ -1,5 +1,7 @@
 //! Nothing is allocated by a product like one before, on the caller's thread alone.
 
+use std::sync::Mutex;
+
 use gemm::{
     Activation, Batch, BatchMut, Element, Epilogue, MatMut, MatRef, PackedB, Parallelism, Workspace, gemm,
     gemm_batched, gemm_fused, gemm_in, gemv,
@@ -8,6 +10,9 @@ use half::{bf16, f16};
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
+
+/// What is counted is one number for the whole process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const SERIAL: Parallelism = Parallelism::Serial;
 
@@ -50,8 +55,35 @@ fn of_types<A: Element, B: Element, C: Element>((m, n, k): (usize, usize, usize)
     }
 }
 
+/// With threads, only rayon allocates: what it does for a job does not grow with the product.
+#[test]
+fn with_threads_nothing_of_ours_is_allocated() {
+    let _alone = ALONE.lock();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let two = Parallelism::Rayon(2.try_into().unwrap());
+    let mut bytes = Vec::new();
+    for (m, n, k) in [(200, 300, 100), (400, 600, 500)] {
+        let (a, b, mut c) = (vec![0.5_f32; m * k], vec![0.25_f32; k * n], vec![0.0_f32; m * n]);
+        pool.install(|| {
+            let mut workspace = Workspace::new();
+            let mut product = || {
+                let (a, b) = (MatRef::from_row_major(&a, m, k).unwrap(), MatRef::from_row_major(&b, k, n).unwrap());
+                let c = MatMut::from_row_major(&mut c, m, n).unwrap();
+                assert_eq!(gemm_in(&mut workspace, two, 1.0, a, b, 0.0, c).unwrap().threads, 2);
+            };
+            (0..8).for_each(|_| product());
+            let before = proof::alloc::total();
+            (0..100).for_each(|_| product());
+            bytes.push(proof::alloc::total().bytes - before.bytes);
+        });
+    }
+    // A queue of rayon's grows now and then, by a few KiB; a workspace would be 100 times hundreds of them.
+    assert!(bytes.iter().all(|&bytes| bytes <= 64 << 10), "{bytes:?}");
+}
+
 #[test]
 fn a_product_like_one_before_allocates_nothing() {
+    let _alone = ALONE.lock();
     assert!(proof::alloc::is_installed());
     for shape in [(8, 8, 8), (1, 300, 200), (300, 1, 200), (7, 300, 200), (64, 64, 64), (150, 200, 600)] {
         of_types::<f32, f32, f32>(shape);

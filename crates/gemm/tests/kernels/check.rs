@@ -25,10 +25,16 @@ pub(crate) enum Lay {
     RowsUp,
     /// Rows, each from right to left.
     RowsBack,
+    /// One row, again and again: for matrices that are only read.
+    Repeated,
 }
 
 pub(crate) const LAYS: [Lay; 7] =
     [Lay::Rows(0), Lay::Cols(0), Lay::Rows(3), Lay::Cols(5), Lay::Apart, Lay::RowsUp, Lay::RowsBack];
+
+/// Those of [`LAYS`], and those that only a matrix to read can have.
+pub(crate) const INPUT_LAYS: [Lay; 8] =
+    [Lay::Rows(0), Lay::Cols(0), Lay::Rows(3), Lay::Cols(5), Lay::Apart, Lay::RowsUp, Lay::RowsBack, Lay::Repeated];
 
 impl Lay {
     /// Strides of a `rows` x `cols` matrix, and the elements from its lowest to its highest address.
@@ -40,6 +46,7 @@ impl Lay {
             Lay::Apart => (2 * c + 3, 2),
             Lay::RowsUp => (-(c + 2), 1),
             Lay::RowsBack => (c, -1),
+            Lay::Repeated => (0, 1),
         };
         let span = if rows * cols == 0 { 0 } else { 1 + (r - 1) * rs.abs() + (c - 1) * cs.abs() };
         (rs, cs, span as usize)
@@ -67,7 +74,12 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn new(seed: u64, rows: usize, cols: usize, lay: Lay) -> Self {
-        Self { rows, cols, lay, element: Type::F32, elements: normal(seed, rows * cols) }
+        let mut elements = normal(seed, rows * cols);
+        if lay == Lay::Repeated && cols > 0 {
+            let row = elements[..cols.min(elements.len())].to_vec();
+            elements.chunks_exact_mut(cols).for_each(|other| other.copy_from_slice(&row));
+        }
+        Self { rows, cols, lay, element: Type::F32, elements }
     }
 
     /// The memory: NaN wherever no element lies, so that a kernel which reads between the rows gives itself away.

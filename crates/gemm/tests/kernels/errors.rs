@@ -1,8 +1,8 @@
 //! What is refused, and that refusing leaves C alone.
 
 use gemm::{
-    Case, GemmError, LayoutError, MatMut, MatRef, Operands, Parallelism, Shape, Workspace, explain, gemm, gemm_in,
-    kernels,
+    Batch, BatchMut, Case, GemmError, LayoutError, MatMut, MatRef, Operands, PackedB, Parallelism, Shape, Stored, Type,
+    Workspace, explain, explain_stored, gemm, gemm_batched, gemm_in, kernels,
 };
 
 const SERIAL: Parallelism = Parallelism::Serial;
@@ -66,6 +66,66 @@ fn operations_must_be_countable() {
     assert_eq!(gemm(SERIAL, 1.0, a, b, 0.0, c), Err(GemmError::Overflow { m: 4, n: 4, k }));
 }
 
+/// Extents of matrices without elements may be anything: nothing is walked along, and nothing overflows.
+#[test]
+fn empty_matrices_of_any_extent_cost_nothing() {
+    let (x, mut out) = ([1.0_f32; 4], [7.0_f32; 4]);
+    for huge in [1 << 62, usize::MAX] {
+        let tall = MatRef::with_strides(&x, huge, 0, 1, 1).unwrap();
+        let none = MatRef::with_strides(&x, 0, 0, 1, 1).unwrap();
+        let c = MatMut::with_strides(&mut out, huge, 0, 1, 1).unwrap();
+        for kernel in kernels() {
+            let case = Case { shape: Shape { m: huge, n: 0, k: 0 }, alpha: 1.0, beta: 0.5, parallelism: SERIAL };
+            let mut other = [0.0_f32; 1];
+            let c = MatMut::with_strides(&mut other, huge, 0, 1, 1).unwrap();
+            kernel.load(&case, Operands::new(tall, none, c)).unwrap().run();
+        }
+        assert_eq!(gemm(SERIAL, 1.0, tall, none, 0.5, c).unwrap().path, gemm::Path::Scale);
+        let weights = PackedB::new(tall).unwrap();
+        assert_eq!((weights.rows(), weights.cols(), weights.bytes()), (huge, 0, 0));
+        let wide = PackedB::new(MatRef::with_strides(&x, 0, huge, 1, 1).unwrap());
+        assert!(wide.is_ok() || huge == usize::MAX, "{wide:?}");
+        let batch = Batch::repeat(none, huge);
+        let c = BatchMut::with_strides(&mut out, huge, 0, 0, 0, 1, 1).unwrap();
+        assert_eq!(gemm_batched(SERIAL, 1.0, batch, batch, 0.0, c), Ok(()));
+    }
+    assert_eq!(out, [7.0; 4]);
+}
+
+/// What cannot be computed can still be asked about.
+#[test]
+fn explaining_never_overflows() {
+    let sizes = [0, 1, 1 << 20, 1 << 31, 1 << 62, usize::MAX];
+    for (m, n, k) in sizes.iter().flat_map(|&m| sizes.iter().flat_map(move |&n| sizes.map(|k| (m, n, k)))) {
+        for parallelism in [SERIAL, Parallelism::Rayon(64.try_into().unwrap())] {
+            for element in [Type::F32, Type::Bf16] {
+                for b in [Stored::rows(element), Stored::columns(element)] {
+                    let stored = [Stored::rows(Type::F32), b, Stored::rows(element)];
+                    let choice = explain_stored(Shape { m, n, k }, stored, parallelism);
+                    assert!((1..=64).contains(&choice.threads), "{choice:?}");
+                }
+            }
+        }
+    }
+}
+
+/// A row that repeats for longer than memory: refused where it would have to be packed.
+#[test]
+fn memory_that_cannot_be_had_is_an_error() {
+    let k = usize::MAX >> 3;
+    let (x, mut out) = ([1.0_f32; 1], [7.0_f32; 1]);
+    let (a, b) = (MatRef::with_strides(&x, 1, k, 0, 0).unwrap(), MatRef::with_strides(&x, k, 1, 0, 0).unwrap());
+    assert!(matches!(PackedB::new(b), Err(GemmError::OutOfMemory { .. })));
+    let scalar = kernels().into_iter().find(|kernel| kernel.name() == "cpu-scalar").unwrap();
+    let case = Case { shape: Shape { m: 1, n: 1, k }, alpha: 1.0, beta: 0.0, parallelism: SERIAL };
+    let c = MatMut::from_row_major(&mut out, 1, 1).unwrap();
+    let mut loaded = scalar.load(&case, Operands::new(a, b, c)).unwrap();
+    loaded.run();
+    assert!(loaded.ran().path.contains("memory"), "{:?}", loaded.ran());
+    drop(loaded);
+    assert_eq!(out, [7.0]);
+}
+
 #[test]
 fn inputs_may_repeat() {
     let (x, mut out) = ([2.0_f32, 3.0], [0.0_f32; 6]);
@@ -93,6 +153,30 @@ fn explain_says_what_runs() {
         let parallelism = Parallelism::Rayon(2.try_into().unwrap());
         let ran = gemm(parallelism, 1.0, a, b, 0.0, c).unwrap();
         assert_eq!(ran, explain(Shape { m, n, k }, parallelism));
+    }
+}
+
+/// In words, for every type and layout, and for packed weights.
+#[test]
+fn explain_knows_types_layouts_and_packed_weights() {
+    let parallelism = Parallelism::Rayon(2.try_into().unwrap());
+    for (m, n, k) in [(1, 700, 300), (4, 300, 300), (40, 90, 30), (120, 300, 600)] {
+        for b_by_rows in [true, false] {
+            let (a, b) = (vec![half::bf16::ONE; m * k], vec![half::f16::ONE; k * n]);
+            let mut c = vec![0.0_f32; m * n];
+            let a = MatRef::from_row_major(&a, m, k).unwrap();
+            let b = match b_by_rows {
+                true => MatRef::from_row_major(&b, k, n).unwrap(),
+                false => MatRef::from_col_major(&b, k, n).unwrap(),
+            };
+            let stored_b = if b_by_rows { Stored::rows(Type::F16) } else { Stored::columns(Type::F16) };
+            let ran = gemm(parallelism, 1.0, a, b, 0.0, MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
+            let stored = [Stored::rows(Type::Bf16), stored_b, Stored::rows(Type::F32)];
+            assert_eq!(ran, explain_stored(Shape { m, n, k }, stored, parallelism));
+            let weights = PackedB::new(b).unwrap();
+            let ran = gemm(parallelism, 1.0, a, &weights, 0.0, MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
+            assert_eq!(ran, gemm::explain_packed(m, &weights, Type::F32, parallelism));
+        }
     }
 }
 

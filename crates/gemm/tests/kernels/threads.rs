@@ -1,6 +1,9 @@
 //! The same bits for any number of threads, any strides, any repetition.
 
-use gemm::{Parallelism, Type, kernels};
+use std::num::NonZeroUsize;
+
+use gemm::{Activation, Epilogue, MatMut, MatRef, Parallelism, Type, gemm_fused, kernels};
+use half::bf16;
 use rayon::ThreadPoolBuilder;
 
 use crate::check::{Lay, Trial};
@@ -72,6 +75,37 @@ fn threads_do_not_change_a_bit_on_any_path() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Weights that were packed before, and a C of 16 bits, whose sums stand in floats between two stretches of k.
+#[test]
+fn threads_do_not_change_a_bit_of_packed_weights_and_halves() {
+    let pool = ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    for shape @ (m, n, k) in [(1, 2000, 700), (70, 300, 600), (300, 70, 600)] {
+        for kernel in kernels() {
+            let trial = |threads| Trial::new(shape, [Lay::Rows(0); 3]).factors(0.5, 1.0).packed().threads(threads);
+            let serial = bits(&trial(1), kernel.as_ref());
+            for threads in [2, 4] {
+                let parallel = pool.install(|| bits(&trial(threads), kernel.as_ref()));
+                assert!(parallel == serial, "{} {shape:?} with {threads} threads", kernel.name());
+            }
+        }
+        let (a, b) = (vec![bf16::from_f32(0.37); m * k], vec![bf16::from_f32(-0.11); k * n]);
+        let (bias, c0) = (vec![0.3_f32; n], vec![bf16::from_f32(1.7); m * n]);
+        let epilogue = Epilogue::new().bias_per_column(&bias).activation(Activation::Gelu);
+        let product = |parallelism| {
+            let mut c = c0.clone();
+            let a = MatRef::from_row_major(&a, m, k).unwrap();
+            let b = MatRef::from_row_major(&b, k, n).unwrap();
+            gemm_fused(parallelism, 0.5, a, b, 1.0, MatMut::from_row_major(&mut c, m, n).unwrap(), &epilogue).unwrap();
+            c
+        };
+        let serial = product(Parallelism::Serial);
+        for threads in [2, 4] {
+            let parallel = pool.install(|| product(Parallelism::Rayon(NonZeroUsize::new(threads).unwrap())));
+            assert!(parallel == serial, "{shape:?} of bf16 with {threads} threads");
         }
     }
 }
