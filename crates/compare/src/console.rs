@@ -69,10 +69,10 @@ impl Console {
         Progress(bar)
     }
 
-    /// Progress through `steps` steps, with the time left.
-    pub fn bar(&self, what: &str, steps: u64) -> Progress {
+    /// Progress through `steps` steps, called `unit`, with the time left.
+    pub fn bar(&self, what: &str, steps: u64, unit: &str) -> Progress {
         if !self.interactive {
-            self.note(&format!("{what}: {steps} processes …"));
+            self.note(&format!("{what}: {steps} {unit} …"));
         }
         let bar = ProgressBar::with_draw_target(Some(steps), self.target());
         let template = "{prefix} [{bar:30}] {pos}/{len}, {eta} left  {wide_msg}";

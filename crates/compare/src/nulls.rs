@@ -41,8 +41,7 @@ pub struct Null {
     pub criterion_fires: bool,
     /// What "one run each, ratio over 5 %" says: slower or faster.
     pub ratio_fires: bool,
-    /// Metrics beside time that their rules called worse, though a slowdown that is put in moves none of them; `None`
-    /// in rounds that did not look.
+    /// Metrics beside time that their rules called worse; `None` in rounds that did not look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worse: Option<Vec<String>>,
 }

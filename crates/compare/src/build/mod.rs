@@ -157,7 +157,7 @@ pub fn build(
     }
     let wrapper = wrapper::Wrapper::install(slot, &directory, surroundings.environment)?;
     let mut messages = Vec::new();
-    for call in selected.calls(wanted) {
+    for (package, arguments) in selected.calls(wanted) {
         let mut cargo = command::in_directory("cargo", &directory);
         cargo.env_clear().envs(surroundings.environment.iter().map(|(key, value)| (key, value)));
         let build: &[&str] = if wanted.scenario.is_some() { &["build", "--release"] } else { &["bench", "--no-run"] };
@@ -166,23 +166,27 @@ pub fn build(
         if own_lock {
             cargo.arg("--locked");
         }
-        cargo.args(call);
+        cargo.args(arguments);
         wrapper.apply(&mut cargo, surroundings.alignment);
-        messages.extend(run_cargo(side, &mut cargo, surroundings)?);
+        messages.extend(run_cargo((side, package), &mut cargo, surroundings)?);
     }
     let targets = collect(slot, &directory, &selected, wanted, &messages, surroundings)?;
     Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory })
 }
 
 /// Runs cargo, shows its progress, and returns its messages; its last lines are in the error if it fails.
-fn run_cargo(side: &str, cargo: &mut std::process::Command, surroundings: &Surroundings<'_>) -> Result<Vec<Message>> {
+fn run_cargo(
+    (side, package): (&str, &str),
+    cargo: &mut std::process::Command,
+    surroundings: &Surroundings<'_>,
+) -> Result<Vec<Message>> {
     cargo.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     die_with_parent(cargo);
     let mut group = Group::spawn(cargo).context("is cargo on the PATH?")?;
     let id = group.id();
     let child = group.child();
     let (stdout, stderr) = (child.stdout.take().context("no pipe")?, child.stderr.take().context("no pipe")?);
-    let spinner = surroundings.console.spinner(&format!("building {side}"));
+    let spinner = surroundings.console.spinner(&format!("building {side}: {package}"));
     let ended = AtomicBool::new(false);
     let (messages, log) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {

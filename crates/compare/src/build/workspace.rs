@@ -89,7 +89,7 @@ impl Selected {
     /// The arguments of one cargo call per package, which build these targets and nothing else. One call for all would
     /// ask for every name in every package, those with missing features included; and a package is named by its
     /// manifest, because its name may also be that of a dependency.
-    pub fn calls(&self, wanted: &Wanted) -> Vec<Vec<String>> {
+    pub fn calls(&self, wanted: &Wanted) -> Vec<(&str, Vec<String>)> {
         let mut packages: Vec<&Package> = Vec::new();
         for (package, _) in &self.targets {
             if !packages.iter().any(|known| known.id == package.id) {
@@ -97,7 +97,7 @@ impl Selected {
             }
         }
         let kind = if wanted.scenario.is_some() { "--bin" } else { "--bench" };
-        let call = |package: &Package| {
+        let calls = packages.into_iter().map(|package| {
             let mut arguments = vec!["--manifest-path".to_owned(), package.manifest_path.to_string()];
             let own = self.targets.iter().filter(|(of, _)| of.id == package.id);
             arguments.extend(own.flat_map(|(_, target)| [kind.to_owned(), target.name.clone()]));
@@ -105,9 +105,9 @@ impl Selected {
             if !features.is_empty() {
                 arguments.extend(["--features".to_owned(), features.join(",")]);
             }
-            arguments
-        };
-        packages.into_iter().map(call).collect()
+            (package.name.as_str(), arguments)
+        });
+        calls.collect()
     }
 
     /// The package and target of an artifact, if it is one of these.

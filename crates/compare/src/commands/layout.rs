@@ -66,7 +66,7 @@ fn spreads(
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); programs.len()];
     let mut order: Vec<usize> = (0..programs.len()).collect();
     let mut random = Random::new(0x006c_6179_6f75_7400);
-    let progress = context.console.bar(&contest.key.id(), (PROCESSES * programs.len()) as u64);
+    let progress = context.console.bar(&contest.key.id(), (PROCESSES * programs.len()) as u64, "processes");
     for _ in 0..PROCESSES {
         random.shuffle(&mut order);
         for &at in &order {

@@ -256,9 +256,11 @@ fn slowed(known: &[Null]) -> String {
     table.to_string()
 }
 
-/// How often the other metrics were called worse.
+/// How often the other metrics of unchanged benchmarks were called worse. (A slowdown that is put in changes how many iterations a
+/// process has, and with them its memory.)
 fn beside_time(known: &[Null]) -> String {
-    let looked: Vec<&Vec<String>> = known.iter().filter_map(|null| null.worse.as_ref()).collect();
+    let unchanged = known.iter().filter(|null| null.injected == 0.0);
+    let looked: Vec<&Vec<String>> = unchanged.filter_map(|null| null.worse.as_ref()).collect();
     if looked.is_empty() {
         return String::new();
     }
@@ -267,7 +269,7 @@ fn beside_time(known: &[Null]) -> String {
         looked.iter().flat_map(|worse| worse.iter().map(String::as_str)).collect();
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let which = if names.is_empty() { String::new() } else { format!(" ({names})") };
-    format!("\nAllocations or peak memory called worse: {alarms} of {} benchmarks{which}\n", looked.len())
+    format!("\nAllocations or peak memory called worse: {alarms} of {} unchanged benchmarks{which}\n", looked.len())
 }
 
 #[cfg(test)]
@@ -298,7 +300,7 @@ mod tests {
         let with = |worse: Option<Vec<String>>| Null { worse, ..null("a", 0.0, Verdict::Same) };
         assert!(!report(&[with(None)]).contains("called worse"));
         let text = report(&[with(None), with(Some(Vec::new())), with(Some(vec!["allocations".to_owned()]))]);
-        assert!(text.contains("called worse: 1 of 2 benchmarks (allocations)"), "{text}");
+        assert!(text.contains("called worse: 1 of 2 unchanged benchmarks (allocations)"), "{text}");
     }
 
     #[test]

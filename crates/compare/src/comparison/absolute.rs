@@ -26,7 +26,7 @@ pub(super) fn absolute(
         return Ok(());
     }
     let processes = if first { 2 * PROCESSES } else { PROCESSES };
-    let progress = means.console.bar("measuring", (processes * contests.len()) as u64);
+    let progress = means.console.bar("measuring", (processes * contests.len()) as u64, "processes");
     let mut random = Random::new(means.seed);
     let mut results: Vec<Result<Vec<Sample>, Trouble>> = contests.iter().map(|_| Ok(Vec::new())).collect();
     let mut order: Vec<usize> = (0..contests.len()).collect();

@@ -26,7 +26,7 @@ pub struct Pilot {
 
 /// Runs the pilot. Contests that fail become rows.
 pub fn pilot(sampler: &Sampler<'_>, contests: Vec<Contest>, console: &Console) -> Result<(Vec<Pilot>, Vec<Row>)> {
-    let progress = console.bar("proving and piloting", 2 * contests.len() as u64);
+    let progress = console.bar("proving and piloting", 2 * contests.len() as u64, "processes");
     let (mut passed, mut rows) = (Vec::new(), Vec::new());
     for mut contest in contests {
         progress.say(&contest.key.id());

@@ -146,7 +146,7 @@ fn stage(
 ) -> Result<Vec<Series>> {
     let links = if means.relinked { blocks } else { 1 };
     if links > 1 {
-        let progress = means.console.bar("linking other layouts", (contests.len() * 2 * links) as u64);
+        let progress = means.console.bar("linking other layouts", (contests.len() * 2 * links) as u64, "links");
         for contest in contests {
             progress.say(&contest.key.target);
             for seed in first_link..first_link + links as u64 {
@@ -157,7 +157,7 @@ fn stage(
             }
         }
     }
-    let progress = means.console.bar(what, (4 * blocks * contests.len()) as u64);
+    let progress = means.console.bar(what, (4 * blocks * contests.len()) as u64, "processes");
     // Without one the counters of the kernel still tell of disturbance.
     let mut canary = Canary::with_length(CANARY_PART).ok();
     let stage = Stage { blocks, links, first_link };
