@@ -31,11 +31,20 @@ def middle(shape):
     return tuple(slice((n - PATCH) // 2, (n + PATCH) // 2) for n in shape)
 
 
+def reoriented(image, codes):
+    """The image with its axes towards `codes`, as nibabel's own documentation does it."""
+    stored = nibabel.orientations.io_orientation(image.affine)
+    wanted = nibabel.orientations.axcodes2ornt(codes)
+    return image.as_reoriented(nibabel.orientations.ornt_transform(stored, wanted))
+
+
 def nibabel_work(path, make):
     if make == "f32":
         return lambda: nibabel.load(path).get_fdata(dtype=np.float32)
     if make == "ras":
         return lambda: nibabel.as_closest_canonical(nibabel.load(path)).get_fdata(dtype=np.float32)
+    if make == "psr":
+        return lambda: reoriented(nibabel.load(path), "PSR").get_fdata(dtype=np.float32)
     if make == "stats":
         return lambda: statistics(nibabel.load(path).get_fdata())
     if make == "patch":

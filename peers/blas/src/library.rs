@@ -96,6 +96,7 @@ impl Known {
         // SAFETY: these are the names and types of CBLAS and of the library's own functions; `wide` says which width
         // its extents have. The function pointers live as long as the library, which is kept beside them.
         unsafe {
+            let kernels = if self.name == "blis" { choose_blis_kernels(&library)? } else { String::new() };
             // Some take an int, some 64 bits: the low half of an argument's register is the int.
             let set_threads = *find::<unsafe extern "C" fn(i64)>(&library, &symbol(self.set_threads))?;
             set_threads(i64::try_from(threads.get()).map_err(|error| error.to_string())?);
@@ -104,7 +105,7 @@ impl Known {
                 true => Functions::Wide(*find(&library, &gemm)?, *find(&library, &gemv)?),
                 false => Functions::Narrow(*find(&library, &gemm)?, *find(&library, &gemv)?),
             };
-            let version = self.version(&library)?;
+            let version = self.version(&library)? + &kernels;
             Ok(Blas { functions, version, _library: library })
         }
     }
@@ -139,6 +140,26 @@ impl Known {
             let text = find::<unsafe extern "C" fn() -> *const c_char>(library, &name)?();
             Ok(CStr::from_ptr(text).to_string_lossy().into_owned())
         }
+    }
+}
+
+/// Has BLIS take its AVX-512 kernels where the machine has the instructions, and says what it took. By itself it chooses by
+/// family and model, and runs portable code on a processor that it does not know (flame/blis, issue 912).
+///
+/// # Safety
+/// The library is BLIS, not used so far, and no other thread runs.
+unsafe fn choose_blis_kernels(library: &Library) -> Result<String, String> {
+    // SAFETY: these are the types of `bli_arch.h`: an enumeration, whose last name is "generic", and constant texts.
+    unsafe {
+        let name_of = find::<unsafe extern "C" fn(c_int) -> *const c_char>(library, "bli_arch_string")?;
+        let name = |id: c_int| CStr::from_ptr(name_of(id)).to_string_lossy().into_owned();
+        let count = (0..64).take_while(|&id| name(id) != "generic").count() as c_int;
+        let wanted = if std::is_x86_feature_detected!("avx512bw") { "skx" } else { "haswell" };
+        if let Some(id) = (0..count).find(|&id| name(id) == wanted) {
+            std::env::set_var("BLIS_ARCH_TYPE", id.to_string());
+        }
+        let chosen = find::<unsafe extern "C" fn() -> c_int>(library, "bli_arch_query_id")?();
+        Ok(format!(" (kernels for {}, BLIS_ARCH_TYPE set)", name(chosen)))
     }
 }
 

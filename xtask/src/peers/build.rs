@@ -10,7 +10,7 @@ use compare::comparison::Context;
 use super::matrix::{Matrix, Peer};
 
 /// A program that can be started, or the reason why not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Contestant {
     pub(super) name: String,
     directory: PathBuf,
@@ -50,11 +50,15 @@ pub(super) fn ours(context: &Context, root: &Path, op: &str) -> Result<Contestan
 }
 
 /// All peers of the file; one that cannot be built stays, with the reason.
-pub(super) fn peers(context: &Context, root: &Path, matrix: &Matrix) -> Result<Vec<Contestant>> {
+pub(super) fn peers(context: &Context, root: &Path, matrix: &Matrix, ours: &Contestant) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
     let mut built: Vec<(PathBuf, &[String], Option<String>)> = Vec::new();
     for peer in &matrix.peers {
         context.interrupt.check()?;
+        if peer.own.is_some() {
+            contestants.push(Contestant { name: peer.name.clone(), ..ours.clone() });
+            continue;
+        }
         let directory = root.join("peers").join(&peer.dir);
         // Several peers may live in one program; it is built once.
         let known = built.iter().find(|(place, how, _)| *place == directory && *how == peer.build);

@@ -26,7 +26,7 @@ pub(super) struct Contest<'a> {
     matrix: &'a Matrix,
     threads: NonZeroUsize,
     scratch: &'a Path,
-    ceiling: Option<Loop>,
+    ceilings: Vec<(Ceiling, Loop)>,
     random: Random,
     cases: Vec<(&'a Case, Ours, Vec<Standing>)>,
 }
@@ -70,16 +70,21 @@ enum Turn {
 
 impl<'a> Contest<'a> {
     pub(super) fn new(matrix: &'a Matrix, threads: NonZeroUsize, scratch: &'a Path) -> Result<Self> {
-        let cases = matrix.cases.iter().filter(|case| matrix.threads_of(case).contains(&threads));
-        let ceiling = Loop::new(matrix.ceiling, threads.get())?;
+        let cases = || matrix.cases.iter().filter(|case| matrix.threads_of(case).contains(&threads));
+        let mut ceilings: Vec<(Ceiling, Loop)> = Vec::new();
+        for ceiling in cases().map(|case| matrix.ceiling_of(case)) {
+            if ceilings.iter().all(|(known, _)| *known != ceiling) {
+                ceilings.extend(Loop::new(ceiling, threads.get())?.map(|looped| (ceiling, looped)));
+            }
+        }
         let random = Random::new(threads.get() as u64);
         Ok(Self {
             matrix,
             threads,
             scratch,
-            ceiling,
+            ceilings,
             random,
-            cases: cases.map(|case| (case, Ours::default(), Vec::new())).collect(),
+            cases: cases().map(|case| (case, Ours::default(), Vec::new())).collect(),
         })
     }
 
@@ -98,8 +103,12 @@ impl<'a> Contest<'a> {
             let case = self.cases[at].0;
             progress.say(&format!("{} on {}, set {}", case.id, self.threads, set + 1));
             if self.cases[at].2.is_empty() {
-                self.cases[at].2 =
-                    peers.iter().map(|peer| Standing::new(&peer.name, peer.unavailable.clone())).collect();
+                let takes_part = |place: usize| self.matrix.peers[place].params(case).is_some();
+                let standing = |(place, peer): (usize, &Contestant)| Standing {
+                    takes_part: takes_part(place),
+                    ..Standing::new(&peer.name, peer.unavailable.clone())
+                };
+                self.cases[at].2 = peers.iter().enumerate().map(standing).collect();
             }
             let loaded = self.load(&mut seats, at)?;
             self.rounds(context, &mut seats, at, &loaded)?;
@@ -112,7 +121,8 @@ impl<'a> Contest<'a> {
     pub(super) fn rows(self) -> Vec<Row> {
         let threads = self.threads.get();
         let rows = self.cases.into_iter().flat_map(move |(case, ours, standings)| {
-            standings.into_iter().map(move |standing| Row::new(&case.id, threads, &ours, standing))
+            let standings = standings.into_iter().filter(|standing| standing.takes_part);
+            standings.map(move |standing| Row::new(&case.id, threads, &ours, standing))
         });
         rows.collect()
     }
@@ -124,24 +134,24 @@ impl<'a> Contest<'a> {
         let result = |name: &str| self.scratch.join(format!("result-{}", file_name(name)));
         let start = |seat: &mut Seat<'_>| start(seat, self.matrix, self.threads);
         start(&mut seats[0])??;
-        if !inputs.exists() {
-            fs::create_dir_all(&inputs).with_context(|| format!("failed to make {}", inputs.display()))?;
-            let request = json!({"do": "inputs", "case": case.id, "params": case.params, "dir": inputs});
-            accept(ask(&mut seats[0], &request)?)
-                .map_err(|(_, why)| anyhow!("{}: our side wrote no inputs: {why}", case.id))?;
-        }
-        let request = |output: PathBuf| json!({"do": "load", "case": case.id, "params": case.params, "inputs": inputs, "output": output});
-        let about = accept(ask(&mut seats[0], &request(result("ours")))?);
+        write_inputs(&mut seats[0], &case.id, &case.params, &inputs)?;
+        let request = |params: &toml::Table, inputs: &Path, output: PathBuf| json!({"do": "load", "case": case.id, "params": params, "inputs": inputs, "output": output});
+        let about = accept(ask(&mut seats[0], &request(&case.params, &inputs, result("ours")))?);
         ours.set_about(&about.map_err(|(_, why)| anyhow!("{}: our side failed: {why}", case.id))?);
         let mut loaded = vec![0];
         for (place, standing) in standings.iter_mut().enumerate() {
             let seat = &mut seats[place + 1];
-            if standing.outcome.is_some() {
-                continue;
-            }
+            let peer = &self.matrix.peers[place];
+            let (None, Some(params)) = (&standing.outcome, peer.params(case)) else { continue };
             let shown = match start(seat)? {
                 Err(why) => Err(Outcome::Unavailable { why: format!("{why:#}") }),
-                Ok(()) => show(seat, &request(result("peer")), standing),
+                // Other parameters may mean other inputs, which our program makes itself.
+                Ok(()) if peer.own.is_some() => {
+                    let inputs = self.scratch.join(file_name(&format!("{} {}", case.id, peer.name)));
+                    write_inputs(seat, &case.id, &params, &inputs)?;
+                    show(seat, &request(&params, &inputs, result("peer")), standing)
+                }
+                Ok(()) => show(seat, &request(&params, &inputs, result("peer")), standing),
             };
             standing.version.clone_from(&seat.version);
             let agreed =
@@ -169,7 +179,8 @@ impl<'a> Contest<'a> {
     fn rounds(&mut self, context: &Context, seats: &mut [Seat<'_>], at: usize, loaded: &[usize]) -> Result<()> {
         let length = Duration::from_secs_f64(self.matrix.burst_s);
         let mut turns: Vec<Turn> = loaded.iter().map(|&seat| Turn::Seat(seat)).collect();
-        turns.extend(self.ceiling.as_ref().map(|_| Turn::Ceiling));
+        let ceiling = self.matrix.ceiling_of(self.cases[at].0);
+        turns.extend(self.ceilings.iter().any(|(kind, _)| *kind == ceiling).then_some(Turn::Ceiling));
         let mut logs = vec![Vec::new(); seats.len()];
         for round in 0..=ROUNDS {
             context.interrupt.check()?;
@@ -177,7 +188,10 @@ impl<'a> Contest<'a> {
             let (mut times, mut limit) = (vec![None; seats.len()], None);
             for turn in &turns {
                 match *turn {
-                    Turn::Ceiling => limit = self.ceiling.as_mut().map(|ceiling| ceiling.per_s(length)),
+                    Turn::Ceiling => {
+                        let looped = self.ceilings.iter_mut().find(|(kind, _)| *kind == ceiling);
+                        limit = looped.map(|(_, looped)| looped.per_s(length));
+                    }
                     Turn::Seat(place) => times[place] = burst(&mut seats[place], self.matrix.burst_s)?,
                 }
             }
@@ -186,7 +200,7 @@ impl<'a> Contest<'a> {
             }
             let (_, ours, standings) = &mut self.cases[at];
             let own = times[0].context("our side ended while it was timed")?;
-            ours.round(own, self.matrix.ceiling, limit);
+            ours.round(own, ceiling, limit);
             for (place, standing) in standings.iter_mut().enumerate() {
                 if let Some(time) = times[place + 1] {
                     standing.times_s.push(time);
@@ -202,6 +216,16 @@ impl<'a> Contest<'a> {
         }
         Ok(())
     }
+}
+
+/// Has a contestant of ours write the inputs of a case, unless they are there.
+fn write_inputs(seat: &mut Seat<'_>, case: &str, params: &toml::Table, inputs: &Path) -> Result<()> {
+    if inputs.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(inputs).with_context(|| format!("failed to make {}", inputs.display()))?;
+    let request = json!({"do": "inputs", "case": case, "params": params, "dir": inputs});
+    accept(ask(seat, &request)?).map_err(|(_, why)| anyhow!("{case}: our side wrote no inputs: {why}")).map(drop)
 }
 
 /// Starts a seat's process unless it runs. The outer error is ours, the inner one the contestant's.

@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Deserialize;
+use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -29,10 +30,13 @@ pub(super) struct Matrix {
     pub(super) peers: Vec<Peer>,
     #[serde(rename = "case")]
     pub(super) cases: Vec<Case>,
+    /// What was aimed at.
+    #[serde(rename = "goal", default)]
+    pub(super) goals: Vec<Goal>,
 }
 
 /// What bounds the op.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Ceiling {
     /// Nothing that is measured here.
@@ -44,12 +48,17 @@ pub(super) enum Ceiling {
     Memory,
 }
 
-/// Other people's code.
+/// Other people's code, or another way of ours to the same result.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Peer {
     pub(super) name: String,
+    /// Only cases whose id matches this regular expression.
+    pub(super) cases: Option<String>,
+    /// Our own program, with these parameters instead of the case's; then nothing of what follows is said.
+    pub(super) own: Option<toml::Table>,
     /// Directory below `peers/`.
+    #[serde(default)]
     pub(super) dir: String,
     /// Command that builds it there, if it needs to be built.
     #[serde(default)]
@@ -57,6 +66,7 @@ pub(super) struct Peer {
     /// File of Python requirements there, which go into its `.venv`.
     pub(super) requirements: Option<String>,
     /// Command that starts it there; `--threads N` is appended.
+    #[serde(default)]
     pub(super) command: Vec<String>,
     /// Variables for it; `{threads}` becomes the number of threads.
     #[serde(default)]
@@ -74,6 +84,32 @@ pub(super) struct Case {
     pub(super) tolerance: f64,
     /// Numbers of threads, if not all of the file's.
     pub(super) threads: Option<Vec<NonZeroUsize>>,
+    /// What bounds it, if not what bounds all.
+    pub(super) ceiling: Option<Ceiling>,
+    /// Whether README shows its row.
+    #[serde(default)]
+    pub(super) headline: bool,
+}
+
+/// What was aimed at in some cases: one of `ratio`, `share` and `scaling`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Goal {
+    /// In words.
+    pub(super) says: String,
+    /// Regular expression of ids.
+    pub(super) cases: String,
+    /// With this number of threads; without it, with all.
+    pub(super) threads: Option<usize>,
+    /// Against these peers; without them, against all that are not our own program.
+    #[serde(default)]
+    pub(super) peers: Vec<String>,
+    /// Least ratio of the peer's time to ours.
+    pub(super) ratio: Option<f64>,
+    /// Least share of the ceiling.
+    pub(super) share: Option<f64>,
+    /// Least share of the ceiling with the most threads, divided by that with one.
+    pub(super) scaling: Option<f64>,
 }
 
 fn burst() -> f64 {
@@ -116,7 +152,18 @@ impl Matrix {
         let mut names = BTreeSet::from(["assay"]);
         for peer in &matrix.peers {
             ensure!(names.insert(&peer.name), "two contestants are called {}", peer.name);
-            ensure!(!peer.command.is_empty(), "{}: its command is empty", peer.name);
+            ensure!(peer.own.is_some() || !peer.command.is_empty(), "{}: its command is empty", peer.name);
+            ensure!(peer.own.is_none() || peer.command.is_empty(), "{}: it is our program, or a command", peer.name);
+            peer.cases.as_deref().map_or(Ok(()), |cases| pattern(cases).map(drop))?;
+        }
+        for goal in &matrix.goals {
+            let kinds = [goal.ratio, goal.share, goal.scaling].iter().flatten().count();
+            ensure!(kinds == 1, "goal {:?}: it has one of ratio, share and scaling", goal.says);
+            let unknown = goal.peers.iter().find(|name| !names.contains(name.as_str()));
+            ensure!(unknown.is_none(), "goal {:?}: no peer is called {unknown:?}", goal.says);
+            let cases = pattern(&goal.cases)?;
+            let is_met_by_some = matrix.cases.iter().any(|case| cases.is_match(&case.id));
+            ensure!(is_met_by_some, "goal {:?}: no case matches {}", goal.says, goal.cases);
         }
         ensure!(matrix.burst_s > 0.0 && matrix.limit_s > 0.0, "burst_s and limit_s have to be more than 0");
         Ok(matrix)
@@ -126,6 +173,28 @@ impl Matrix {
     pub(super) fn threads_of<'a>(&'a self, case: &'a Case) -> &'a [NonZeroUsize] {
         case.threads.as_deref().unwrap_or(&self.threads)
     }
+
+    /// What bounds a case.
+    pub(super) fn ceiling_of(&self, case: &Case) -> Ceiling {
+        case.ceiling.unwrap_or(self.ceiling)
+    }
+}
+
+impl Peer {
+    /// The parameters of a case for this peer; `None` if it does not take part.
+    pub(super) fn params(&self, case: &Case) -> Option<toml::Table> {
+        let is_asked =
+            self.cases.as_deref().is_none_or(|cases| pattern(cases).is_ok_and(|cases| cases.is_match(&case.id)));
+        let mut params = case.params.clone();
+        params.extend(self.own.clone().unwrap_or_default());
+        // Our own program with the case's own parameters would be timed against itself.
+        (is_asked && (self.own.is_none() || params != case.params)).then_some(params)
+    }
+}
+
+/// A regular expression of ids.
+pub(super) fn pattern(text: &str) -> Result<Regex> {
+    Regex::new(text).with_context(|| format!("not a regular expression: {text}"))
 }
 
 #[cfg(test)]
@@ -141,6 +210,14 @@ mod tests {
         dir = "other"
         command = ["./other"]
         env = { N = "{threads}" }
+        [[peer]]
+        name = "ours of f16"
+        cases = "small"
+        own = { type = "f16" }
+        [[goal]]
+        says = "never behind"
+        cases = "."
+        ratio = 1.0
         [[case]]
         id = "small"
         params = { n = 5, type = "f32" }
@@ -167,6 +244,10 @@ mod tests {
         assert_eq!(matrix.threads_of(&matrix.cases[0]).len(), 1);
         assert_eq!(matrix.threads_of(&matrix.cases[1]).len(), 2);
         assert_eq!(matrix.cases[0].tolerance, 0.0);
+        let [small, large] = &matrix.cases[..] else { panic!() };
+        assert_eq!(matrix.peers[0].params(small).as_ref(), Some(&small.params));
+        assert_eq!(matrix.peers[1].params(small).unwrap()["type"].as_str(), Some("f16"));
+        assert_eq!(matrix.peers[1].params(large), None);
     }
 
     #[test]
@@ -177,6 +258,10 @@ mod tests {
             ("[\"./other\"]", "[]", "command is empty"),
             ("threads = [2]", "threads = [3]", "among the file's"),
             ("1e-6", "-1.0", "tolerance"),
+            ("ratio = 1.0", "ratio = 1.0\n        share = 0.5", "one of ratio"),
+            ("cases = \".\"", "cases = \"huge\"", "no case matches"),
+            ("cases = \"small\"", "cases = \"(\"", "regular expression"),
+            ("own = { type", "command = [\"x\"]\n        own = { type", "our program, or a command"),
             ("title", "titel", "titel"),
         ] {
             assert!(FILE.contains(from), "{from}");

@@ -15,6 +15,7 @@
 mod agree;
 mod build;
 mod contest;
+mod goals;
 mod matrix;
 mod process;
 mod row;
@@ -24,8 +25,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use compare::command;
 use compare::comparison::{self, Context};
 use compare::exit::{Exit, usage};
+use machine::Fingerprint;
 use regex_lite::Regex;
 
 use build::Contestant;
@@ -82,7 +85,7 @@ pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Re
         return Ok(Exit::Fine);
     }
     let ours = build::ours(context, root, op)?;
-    let contestants = build::peers(context, root, &matrix)?;
+    let contestants = build::peers(context, root, &matrix, &ours)?;
     let lock = comparison::lock(context)?;
     let scratch = context.cache()?.join("peers");
     let _ = fs::remove_dir_all(&scratch);
@@ -91,14 +94,30 @@ pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Re
     let _ = fs::remove_dir_all(&scratch);
     drop(lock);
     let rows = rows?;
-    context.console.print(&table::markdown(&matrix, &rows))?;
+    let report = table::Report { matrix: &matrix, rows: &rows, op, made: provenance(root)? };
+    context.console.print(&report.markdown(root)?)?;
     if arguments.is_whole() {
-        for path in table::keep(root, op, &matrix, &rows)? {
+        for path in report.keep(root)? {
             context.console.note(&format!("wrote {}", path.display()));
         }
     }
     let wrong = rows.iter().any(|row| matches!(row.outcome, Outcome::Disagrees { .. }));
     Ok(if wrong { Exit::Invalid } else { Exit::Fine })
+}
+
+/// Revision, day and machine, in a line.
+fn provenance(root: &Path) -> Result<String> {
+    let git = |arguments: &[&str]| command::stdout_of(command::git_in(root).args(arguments));
+    let revision = git(&["rev-parse", "--short=10", "HEAD"])?;
+    // What the command itself writes, and what others of its kind have written, changes no measurement.
+    let changed =
+        git(&["status", "--porcelain", "--", ".", ":!README.md", ":!BENCHMARKS.md", ":!baselines", ":!docs"])?;
+    let state = if changed.trim().is_empty() { "" } else { " with uncommitted changes" };
+    let machine = Fingerprint::collect();
+    let brand = machine.processor.brand.clone().unwrap_or_else(|| "unknown processor".to_owned());
+    let day = jiff::Timestamp::now().strftime("%Y-%m-%d");
+    let (revision, threads, class) = (revision.trim(), machine.allowed_threads, machine.class());
+    Ok(format!("revision {revision}{state}, {day}, {brand} with {threads} threads, class `{class}`"))
 }
 
 fn choose(matrix: &mut Matrix, arguments: &Arguments) -> Result<()> {
@@ -112,6 +131,10 @@ fn choose(matrix: &mut Matrix, arguments: &Arguments) -> Result<()> {
             return Err(usage(format!("--peer {unknown}: there are {}", names.join(", "))));
         }
         matrix.peers.retain(|peer| arguments.peer.contains(&peer.name));
+    }
+    // What was aimed at is a question to a whole table.
+    if !arguments.is_whole() {
+        matrix.goals.clear();
     }
     if matrix.cases.is_empty() {
         return Err(usage("no case matches --filter; `--dry-run` without it lists them"));
@@ -141,7 +164,7 @@ fn timed(
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let steps: usize = matrix.cases.iter().map(|case| matrix.threads_of(case).len() * SETS).sum();
-    let progress = context.console.bar("cases, set by set", steps as u64);
+    let progress = context.console.bar("set by set", steps as u64, "cases");
     for &threads in &matrix.threads {
         let mut contest = Contest::new(matrix, threads, scratch)?;
         for set in 0..SETS {

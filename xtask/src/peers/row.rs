@@ -24,6 +24,9 @@ pub(super) struct Row {
     pub(super) ours_s: Option<f64>,
     /// Median share of the ceiling that our side reached in the same rounds.
     pub(super) share: Option<f64>,
+    /// Which ceiling.
+    #[serde(default)]
+    pub(super) ceiling: Ceiling,
     /// Seconds that the peer needs once, before the first run.
     pub(super) prepare_s: Option<f64>,
     pub(super) outcome: Outcome,
@@ -53,6 +56,7 @@ pub(super) struct Ours {
     bytes: Option<f64>,
     times_s: Vec<f64>,
     shares: Vec<f64>,
+    ceiling: Ceiling,
 }
 
 impl Ours {
@@ -65,6 +69,7 @@ impl Ours {
     /// One round: our time per iteration, and the ceiling in operations or bytes per second.
     pub(super) fn round(&mut self, time_s: f64, ceiling: Ceiling, per_s: Option<f64>) {
         self.times_s.push(time_s);
+        self.ceiling = ceiling;
         let work = match ceiling {
             Ceiling::None => None,
             Ceiling::Fma => self.flops,
@@ -84,6 +89,8 @@ pub(super) struct Standing {
     pub(super) times_s: Vec<f64>,
     /// Median of each set of ln(peer's time / our time).
     pub(super) sets: Vec<f64>,
+    /// Whether this case is one of the peer's.
+    pub(super) takes_part: bool,
     /// Set once it is out of this case.
     pub(super) outcome: Option<Outcome>,
 }
@@ -97,6 +104,7 @@ impl Standing {
             prepare_s: None,
             times_s: Vec::new(),
             sets: Vec::new(),
+            takes_part: true,
             outcome: unavailable.map(|why| Outcome::Unavailable { why }),
         }
     }
@@ -122,6 +130,7 @@ impl Row {
             ours_ran: ours.ran.clone(),
             ours_s: stats::median(&ours.times_s),
             share: stats::median(&ours.shares),
+            ceiling: ours.ceiling,
             prepare_s: standing.prepare_s,
             outcome: standing.outcome.or(timed).unwrap_or_else(lost),
         }

@@ -2,34 +2,105 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use machine::fingerprint::Fingerprint;
 use record::{Align, Table, Unit};
 
+use super::goals;
 use super::matrix::{Ceiling, Matrix};
 use super::row::{Outcome, Row};
 use super::{ROUNDS, SETS};
 
-/// The whole report: a table for each number of threads, who was who, and a summary.
-pub(super) fn markdown(matrix: &Matrix, rows: &[Row]) -> String {
-    let mut text = format!("# {}\n\n{}", matrix.title, explanation(matrix));
-    for &threads in &matrix.threads {
-        let rows: Vec<&Row> = rows.iter().filter(|row| row.threads == threads.get()).collect();
-        text += &format!("\n## {threads} thread{}\n\n{}", if threads.get() == 1 { "" } else { "s" }, ratios(&rows));
+/// All that is known after the last set.
+pub(super) struct Report<'a> {
+    pub(super) matrix: &'a Matrix,
+    pub(super) rows: &'a [Row],
+    pub(super) op: &'a str,
+    /// Revision, day and machine.
+    pub(super) made: String,
+}
+
+impl Report<'_> {
+    /// The whole report: a table for each number of threads, what was aimed at, who was who, and a summary; and what people
+    /// have written about it in `peers/OP.notes.md`.
+    pub(super) fn markdown(&self, root: &Path) -> Result<String> {
+        let Self { matrix, rows, op, made } = self;
+        let mut text =
+            format!("# {}\n\nMade by `cargo xtask peers {op}`: {made}.\n\n{}", matrix.title, explanation(matrix));
+        for &threads in &matrix.threads {
+            let of_threads: Vec<&Row> = rows.iter().filter(|row| row.threads == threads.get()).collect();
+            text += &format!("\n## {}\n\n{}", counted(threads.get()), ratios(&of_threads));
+        }
+        if !matrix.goals.is_empty() {
+            text += &format!("\n## Goals\n\n{}", goals::table(matrix, rows)?);
+        }
+        match fs::read_to_string(root.join(format!("peers/{op}.notes.md"))) {
+            Ok(notes) => text += &format!("\n## Notes\n\n{}\n", notes.trim()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("failed to read peers/{op}.notes.md")),
+        }
+        Ok(text + "\n## Who took part\n\n" + &peers(rows) + &notes(rows) + "\n## Summary\n\n" + &summary(rows))
     }
-    text + "\n## Who took part\n\n" + &peers(rows) + &notes(rows) + "\n## Summary\n\n" + &summary(rows)
+
+    /// What README shows: the summary, and the rows of cases that are marked for it.
+    fn headline(&self) -> String {
+        let mut text = summary(self.rows);
+        let is_shown = |id: &str| self.matrix.cases.iter().any(|case| case.headline && case.id == id);
+        for &threads in &self.matrix.threads {
+            let is_of = |row: &&Row| row.threads == threads.get() && is_shown(&row.case);
+            let shown: Vec<&Row> = self.rows.iter().filter(is_of).collect();
+            if !shown.is_empty() {
+                text +=
+                    &format!("\nTime of the peer divided by ours, {}:\n\n{}", counted(threads.get()), ratios(&shown));
+            }
+        }
+        format!("{text}\nMade by `cargo xtask peers {}`: {}.\n", self.op, self.made)
+    }
+
+    /// Writes table and rows below `baselines/`, and the headline between the op's markers in README, if it has them. Gives
+    /// the files.
+    pub(super) fn keep(&self, root: &Path) -> Result<Vec<PathBuf>> {
+        let (op, rows) = (self.op, self.rows);
+        let directory = root.join("baselines").join(Fingerprint::collect().class());
+        fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
+        let mut lines = String::new();
+        for row in rows {
+            lines += &serde_json::to_string(row)?;
+            lines.push('\n');
+        }
+        let mut files = vec![
+            (directory.join(format!("peers-{op}.md")), self.markdown(root)?),
+            (directory.join(format!("peers-{op}.jsonl")), lines),
+        ];
+        let readme = root.join("README.md");
+        let text = fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
+        files.extend(with_summary(&text, op, &self.headline())?.map(|text| (readme, text)));
+        for (path, text) in &files {
+            write(path, text)?;
+        }
+        Ok(files.into_iter().map(|(path, _)| path).collect())
+    }
+}
+
+fn counted(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
 fn explanation(matrix: &Matrix) -> String {
-    let share = match matrix.ceiling {
-        Ceiling::None => "",
-        Ceiling::Fma => {
+    let has = |ceiling| matrix.cases.iter().any(|case| matrix.ceiling_of(case) == ceiling);
+    let share = match (has(Ceiling::Fma), has(Ceiling::Memory)) {
+        (false, false) => "",
+        (true, false) => {
             " *Of ceiling* is our share of the multiply-adds that this machine does on registers in the same rounds."
         }
-        Ceiling::Memory => " *Of ceiling* is our share of what this machine reads from memory in the same rounds.",
+        (false, true) => " *Of ceiling* is our share of what this machine reads from memory in the same rounds.",
+        (true, true) => {
+            " *Of ceiling* is our share of what this machine does in the same rounds: multiply-adds on registers (FMA), or reading \
+             from memory (reads)."
+        }
     };
     format!(
         "Time of the peer divided by ours, with its exact 95 % interval: above 1 ours is faster. **Bold** rows are lost: the interval \
@@ -58,7 +129,8 @@ fn ratios(rows: &[&Row]) -> String {
         let Some(first) = of_case.first() else { continue };
         let mut cells = vec![case.to_owned(), first.ours_s.map_or("-".to_owned(), |time| Unit::Seconds.show(time))];
         if with_share {
-            cells.push(first.share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0)));
+            let of = if first.ceiling == Ceiling::Memory { "reads" } else { "FMA" };
+            cells.push(first.share.map_or("-".to_owned(), |share| format!("{:.1} % {of}", share * 100.0)));
         }
         for name in &names {
             cells.push(of_case.iter().find(|row| row.peer == *name).map_or("-".to_owned(), |row| cell(&row.outcome)));
@@ -147,29 +219,6 @@ fn summary(rows: &[Row]) -> String {
     table.to_string()
 }
 
-/// Writes table and rows below `baselines/`, and the summary between the op's markers in README, if it has them. Gives
-/// the files.
-pub(super) fn keep(root: &Path, op: &str, matrix: &Matrix, rows: &[Row]) -> Result<Vec<PathBuf>> {
-    let directory = root.join("baselines").join(Fingerprint::collect().class());
-    fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
-    let mut lines = String::new();
-    for row in rows {
-        lines += &serde_json::to_string(row)?;
-        lines.push('\n');
-    }
-    let mut files = vec![
-        (directory.join(format!("peers-{op}.md")), markdown(matrix, rows)),
-        (directory.join(format!("peers-{op}.jsonl")), lines),
-    ];
-    let readme = root.join("README.md");
-    let text = fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
-    files.extend(with_summary(&text, op, &summary(rows))?.map(|text| (readme, text)));
-    for (path, text) in &files {
-        write(path, text)?;
-    }
-    Ok(files.into_iter().map(|(path, _)| path).collect())
-}
-
 /// README with the summary between its markers; `None` if it has none for this op.
 fn with_summary(readme: &str, op: &str, summary: &str) -> Result<Option<String>> {
     let (begin, end) = (format!("<!-- BEGIN: peers {op} -->\n"), format!("<!-- END: peers {op} -->"));
@@ -211,6 +260,7 @@ mod tests {
             ours_ran: "avx512".to_owned(),
             ours_s: Some(1e-3),
             share: None,
+            ceiling: Ceiling::None,
             prepare_s: None,
             outcome,
         }

@@ -2,6 +2,7 @@
 
 mod gemm;
 mod gguf;
+mod inflate;
 mod nifti_decode;
 mod quant;
 

@@ -1,19 +1,28 @@
 //! Our side of reading volumes: a file in the system's cache to scaled f32 in memory, x fastest.
 //!
 //! Parameters of a case: `kind`, `x`, `y`, `z` of the phantom, `pack` (`plain`, `gzip1`, `gzip6`, `bgzf`, `mgzip`), `endian`
-//! (`little`, `big`), `scale` (0 for none, 1 for a slope and an intercept), `make` (`f32`, `ras`, `stats`, `patch`). What is timed
-//! begins with the path. Everyone keeps what it keeps between two volumes; ours is a decoder and the output.
+//! (`little`, `big`), `scale` (0 for none, 1 for a slope and an intercept), `make`: `f32`; `ras` and `psr`, voxels in that order
+//! of axes; `stats`; `patch`. What is timed begins with the path. Everyone keeps what it keeps between two volumes; ours is a
+//! decoder and the output.
+//!
+//! Other ways of ours to the same results, timed beside: a patch by an access-point index that was made before (`patch-index`), from
+//! an unpacked sidecar (`patch-sidecar`), and out of the whole volume (`patch-whole`); `f32-stats`, voxels and statistics in one
+//! pass, of which the statistics are shown; `inflate`, libdeflate alone, which is the floor of a packed file; and with `turned` as
+//! `before`, `ras` and `psr` of a file that is stored in that order already.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ::nifti_decode::{
-    Decoder, Endian, Header, Kind, NiftiError, Orientation, Pack, Phantom, Plan, Stats, VolumeFile, bytes_of, write,
-    zeroed,
+    Decoder, Endian, Header, Index, Kind, Limits, NiftiError, Orientation, Pack, Phantom, Plan, Stats, VolumeFile,
+    bytes_of, encode, write, zeroed,
 };
 use peer::{Case, Contestant, Description, Loaded, Refusal};
+
+use super::inflate::Floor;
 
 pub(super) struct Reading {
     threads: NonZeroUsize,
@@ -44,15 +53,20 @@ impl Contestant for Reading {
         let endian = if case.text("endian")? == "big" { Endian::Big } else { Endian::Little };
         let header = Header { endian, ..phantom.header };
         let header = if case.number("scale")? == 1 { header.with_scale(SLOPE, INTER) } else { header };
-        write(&path(case, dir)?, &header, &[], &phantom.voxels, pack(case)?).map_err(refused)
+        let (header, voxels) = match case.text("turned") {
+            Ok("before") => turned(&header, &phantom.voxels, case.text("make")?).map_err(refused)?,
+            _ => (header, phantom.voxels),
+        };
+        write(&path(case, dir)?, &header, &[], &voxels, pack(case)?).map_err(refused)
     }
 
     fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
-        let (path, make) = (path(case, inputs)?, case.text("make")?.to_owned());
-        if !matches!(&*make, "f32" | "ras" | "stats" | "patch") {
-            return Err(refused(format!("`make` is {make}")));
+        let path = path(case, inputs)?;
+        if case.text("make")? == "inflate" {
+            return self.inflate(&path);
         }
         let mut decoder = Decoder::new().parallel(self.threads.get() > 1);
+        let (make, path) = Make::prepared(case.text("make")?, path, &mut decoder)?;
         let out = Rc::new(RefCell::new((Vec::new(), None)));
         let shown = out.clone();
         let mut work = move || {
@@ -74,30 +88,116 @@ impl Contestant for Reading {
     }
 }
 
+/// Header and voxels of the volume in the order `codes`.
+fn turned(header: &Header, voxels: &[u8], codes: &str) -> Result<(Header, Vec<u8>), Box<dyn std::error::Error>> {
+    let file = VolumeFile::from_bytes(encode(header, &[], voxels, Pack::Plain)?, Limits::default())?;
+    let mut copy = vec![0; voxels.len()];
+    let copied = file.copy_into(&mut Decoder::new(), Some(codes.parse()?), &mut copy)?;
+    let dim = Header::new(header.version, file.datatype(), &copied.shape)?.dim;
+    Ok((Header { dim, qform_code: 0, ..header.clone().with_affine(&copied.affine) }, copy))
+}
+
+impl Reading {
+    /// libdeflate alone. Its result is shown as the voxels that are made of it.
+    fn inflate(&self, path: &Path) -> Result<Loaded<'_>, Refusal> {
+        let stored = open(path).map_err(refused)?;
+        let need = stored.header().vox_offset as usize + stored.voxels() * stored.datatype().bytes();
+        let floor = Floor::new(std::fs::read(path)?, need).map_err(refused)?;
+        let floor = Rc::new(RefCell::new(floor));
+        let shown = floor.clone();
+        let threads = self.threads.get();
+        let run = move || floor.borrow_mut().run(threads);
+        let output = move || {
+            let volume = VolumeFile::from_bytes(shown.borrow().unpacked(), Limits::default())
+                .and_then(|file| file.decode::<f32>(&mut Decoder::new(), &Plan::scaled()));
+            volume
+                .map_or_else(|error| error.to_string().into_bytes(), |volume| bytes_of::<f32>(&volume.voxels).to_vec())
+        };
+        Ok(Loaded::new("libdeflate, memory to memory", run, output))
+    }
+}
+
+/// What is made of a file.
+enum Make {
+    Voxels(Plan),
+    /// Voxels and statistics in one pass.
+    VoxelsAndStats,
+    Stats,
+    /// A patch, by an index where there is one.
+    Patch(Option<Arc<Index>>),
+    /// A patch out of the whole volume, which is kept.
+    PatchOfWhole(RefCell<Vec<f32>>),
+}
+
+impl Make {
+    /// By name, with what has to be there before; and the file to read.
+    fn prepared(name: &str, path: PathBuf, decoder: &mut Decoder) -> Result<(Self, PathBuf), Refusal> {
+        let make = match name {
+            "f32" => Self::Voxels(Plan::scaled()),
+            "ras" | "psr" => Self::Voxels(Plan::scaled().oriented(name.parse().map_err(refused)?)),
+            "f32-stats" => Self::VoxelsAndStats,
+            "stats" => Self::Stats,
+            "patch" => Self::Patch(None),
+            "patch-index" => {
+                let index = open(&path).and_then(|file| file.index(decoder)).map_err(refused)?;
+                Self::Patch(Some(Arc::new(index.ok_or_else(|| refused("this file needs no index"))?)))
+            }
+            "patch-sidecar" => {
+                let directory = path.parent().unwrap_or(Path::new("."));
+                let sidecar = open(&path).and_then(|file| file.cached(decoder, directory)).map_err(refused)?;
+                return Ok((Self::Patch(None), sidecar));
+            }
+            "patch-whole" => Self::PatchOfWhole(RefCell::default()),
+            other => return Err(refused(format!("`make` is {other}"))),
+        };
+        Ok((make, path))
+    }
+}
+
 /// Reads a file once; says what ran, and how many bytes of voxels were read and written.
 fn once(
     path: &Path,
-    make: &str,
+    make: &Make,
     decoder: &mut Decoder,
     voxels: &mut Vec<f32>,
     stats: &mut Option<Stats>,
 ) -> Result<(String, usize), NiftiError> {
-    let file = open(path)?;
+    let mut file = open(path)?;
     let stored = file.voxels() * file.datatype().bytes();
-    let plan = if make == "ras" { Plan::scaled().oriented(Orientation::RAS) } else { Plan::scaled() };
+    let ranges: Vec<_> = file.shape().iter().map(|n| (n - PATCH) / 2..(n + PATCH) / 2).collect();
     let decoded = match make {
-        "stats" => {
+        Make::Stats => {
             *stats = Some(file.stats(decoder)?);
             return Ok(("counted".to_owned(), stored));
         }
-        "patch" => {
-            let ranges: Vec<_> = file.shape().iter().map(|n| (n - PATCH) / 2..(n + PATCH) / 2).collect();
-            fit(voxels, PATCH.pow(3));
-            file.read_region_into(decoder, &ranges, &plan, voxels)?
-        }
-        _ => {
+        Make::VoxelsAndStats => {
             fit(voxels, file.voxels());
-            file.decode_into(decoder, &plan, voxels)?
+            let decoded = file.decode_into(decoder, &Plan::scaled().with_stats(), voxels)?;
+            *stats = decoded.stats;
+            decoded
+        }
+        Make::Patch(index) => {
+            if let Some(index) = index {
+                file = file.with_index(Arc::clone(index))?;
+            }
+            fit(voxels, PATCH.pow(3));
+            file.read_region_into(decoder, &ranges, &Plan::scaled(), voxels)?
+        }
+        Make::PatchOfWhole(whole) => {
+            let whole = &mut *whole.borrow_mut();
+            fit(whole, file.voxels());
+            fit(voxels, PATCH.pow(3));
+            let decoded = file.decode_into(decoder, &Plan::scaled(), whole)?;
+            let [x, y, _] = file.spatial_shape();
+            let starts = ranges[2].clone().flat_map(|k| ranges[1].clone().map(move |j| (k * y + j) * x));
+            for (row, start) in voxels.chunks_exact_mut(PATCH).zip(starts) {
+                row.copy_from_slice(&whole[start + ranges[0].start..][..PATCH]);
+            }
+            decoded
+        }
+        Make::Voxels(plan) => {
+            fit(voxels, file.voxels());
+            file.decode_into(decoder, plan, voxels)?
         }
     };
     let kernel = decoded.ran.map_or(String::new(), |ran| ran.to_string());
