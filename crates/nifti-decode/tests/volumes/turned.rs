@@ -130,7 +130,7 @@ fn files_are_turned_slice_by_slice_as_whole_volumes_are() {
         let bytes = encode(&oriented, &[], &stored, Pack::Plain).unwrap();
         std::fs::write(&path, &bytes).unwrap();
         let (from_memory, from_file) = (open(&bytes).unwrap(), VolumeFile::open(&path).unwrap());
-        for wanted in Orientation::all().into_iter().step_by(3) {
+        for wanted in Orientation::all().step_by(3) {
             let plan = Plan::stored().oriented(wanted).with_stats();
             let expected = from_memory.decode::<f32>(&mut decoder, &plan).unwrap();
             let turned = from_file.decode::<f32>(&mut decoder, &plan).unwrap();
