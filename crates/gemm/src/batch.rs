@@ -268,8 +268,8 @@ impl Products<'_> {
         for index in self.first..self.first + c.count {
             let (first, rest) = c.split_first();
             c = rest;
-            let problem = Problem::new(alpha, a.get(index), b.get(index).into(), beta, first, Epilogue::NONE)?;
-            with_workspace(|workspace| Token::best().product(problem, parallelism, workspace, None))?;
+            let mut problem = Problem::new(alpha, a.get(index), b.get(index).into(), beta, first, Epilogue::NONE)?;
+            with_workspace(|workspace| Token::best().product(&mut problem, parallelism, workspace, None))?;
         }
         Ok(())
     }

@@ -6,12 +6,12 @@ use machine::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use machine::isa::{Avx2, Avx512};
 
-#[cfg(target_arch = "x86_64")]
-use crate::plan;
 use crate::{
     GemmError, Shape, Type, Workspace, parallel::Parallelism, plan::Plan, prepack::Source, problem::Problem,
     route::Facts, scalar, scale, vector::Portable,
 };
+#[cfg(target_arch = "x86_64")]
+use crate::{direct, plan};
 
 /// What a product runs, or ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,11 +205,22 @@ impl Token {
     /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel decide for it.
     pub(crate) fn product(
         self,
-        mut problem: Problem<'_>,
+        problem: &mut Problem<'_>,
         parallelism: Parallelism,
         workspace: &mut Workspace,
         forced: Option<Path>,
     ) -> Result<Choice, GemmError> {
+        let is_done = match self {
+            _ if forced.is_some() => false,
+            Token::Scalar => false,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(kernel) => direct::small(kernel, problem),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(kernel) => direct::small(kernel, problem),
+        };
+        if is_done {
+            return Ok(self.choice(Plan::SMALL));
+        }
         if let Source::Packed { packed, .. } = problem.b.0
             && packed.token().isa() != self.isa()
         {
@@ -218,16 +229,16 @@ impl Token {
         if problem.is_scaling() || problem.is_empty() {
             // An empty C may have any number of rows, or columns: none is to be walked along.
             if !problem.is_empty() {
-                self.scale(problem);
+                self.scale(problem.reborrow());
             }
             return Ok(self.choice(Plan::SCALE));
         }
         Ok(self.choice(match self {
-            Token::Scalar => scalar::product(problem, parallelism, workspace)?,
+            Token::Scalar => scalar::product(problem.reborrow(), parallelism, workspace)?,
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(kernel) => plan::product(kernel, &mut problem, parallelism, workspace, forced)?,
+            Token::Avx2(kernel) => plan::product(kernel, problem, parallelism, workspace, forced)?,
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(kernel) => plan::product(kernel, &mut problem, parallelism, workspace, forced)?,
+            Token::Avx512(kernel) => plan::product(kernel, problem, parallelism, workspace, forced)?,
         }))
     }
 

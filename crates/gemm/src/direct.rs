@@ -7,6 +7,7 @@
 
 use crate::{
     choice::Path,
+    element::Type,
     epilogue::Epilogue,
     error::GemmError,
     exchange::{Finish, Gather},
@@ -73,24 +74,74 @@ fn tiles<K: MicroKernel>(kernel: K, problem: &mut Problem<'_>, b: Rows) {
     let Some(a) = a.typed::<f32>() else { unreachable!("{} asks for floats", Path::Direct) };
     let (a_row, a_step, b_stride) = (a.row_stride(), a.col_stride(), b.step);
     let mut target = Target { kernel, c: c.reborrow(), epilogue };
+    // Panels are as wide as a tile; only a B as it lies has columns for three vectors side by side.
+    let narrow = if b.is_packed { n } else { narrow_columns::<K>(n) };
     for steps in stretches(0..k, stretch_of_k::<K>(k)) {
         let (depth, beta) = (steps.len(), if steps.start == 0 { beta } else { 1.0 });
         target.epilogue = if steps.end == k { epilogue } else { Epilogue::NONE };
-        for rows in stretches(0..m, equal_parts(m, K::MR, 1)) {
-            let start = (rows.start as isize * a_row).wrapping_add(steps.start as isize * a_step);
-            let from = a.as_ptr().wrapping_offset(start);
-            for cols in stretches(0..n, K::NR) {
-                let at_b = b.at::<K>(steps.start, depth, cols.start, n);
-                let (height, width, c_stride) = (rows.len(), cols.len(), 0);
-                let tile = Tile { rows: height, cols: width, depth, a_row, a_step, b_stride, c_stride, alpha, beta };
-                target.tile(tile, rows.start, cols.start, |tile, c| {
-                    // SAFETY: the tile lies inside the product: A has its rows and `depth` columns, B as many rows of
-                    // at least its columns, be it panels or the matrix; C is what the target gives.
-                    unsafe { kernel.plain_tile(tile, from, at_b, c) }
-                });
+        for (strip, width, most) in [(0..narrow, K::NR, K::MR), (narrow..n, 3 * K::LANES, K::WIDE_ROWS)] {
+            for rows in stretches(0..m, equal_parts(m, most, 1)) {
+                let start = (rows.start as isize * a_row).wrapping_add(steps.start as isize * a_step);
+                let from = a.as_ptr().wrapping_offset(start);
+                for cols in stretches(strip.clone(), width) {
+                    let at_b = b.at::<K>(steps.start, depth, cols.start, n);
+                    let (height, width, c_stride) = (rows.len(), cols.len(), 0);
+                    let tile =
+                        Tile { rows: height, cols: width, depth, a_row, a_step, b_stride, c_stride, alpha, beta };
+                    target.tile(tile, rows.start, cols.start, |tile, c| {
+                        // SAFETY: the tile lies inside the product: A has its rows and `depth` columns, B as many rows of
+                        // at least its columns, be it panels or the matrix; C is what the target gives. Of three vectors it
+                        // has at most `WIDE_ROWS` rows.
+                        unsafe { kernel.plain_tile(tile, from, at_b, c) }
+                    });
+                }
             }
         }
     }
+}
+
+/// Columns before those that are a tile of three vectors: a rest of one vector at most joins the tile before it.
+fn narrow_columns<K: MicroKernel>(n: usize) -> usize {
+    let rest = n % K::NR;
+    if n > K::NR && rest > 0 && rest <= K::LANES { n - rest - K::NR } else { n }
+}
+
+/// Products with no larger extent are small.
+const SMALL: usize = 64;
+
+/// A small product of floats whose rows are contiguous, without asking what the choice of a path asks: all go this one, as they stand,
+/// and as one part, and a product of 8 x 8 x 8 takes as long as the questions. Returns whether it was such a one.
+#[inline]
+pub(crate) fn small<K: MicroKernel>(kernel: K, problem: &mut Problem<'_>) -> bool {
+    let Problem { alpha, ref a, ref b, beta, ref mut c, ref epilogue } = *problem;
+    let Source::Matrix(b) = &b.0 else { return false };
+    let (m, n, k) = (a.rows(), b.cols(), a.cols());
+    let is_small = (3..=SMALL).contains(&m) && (3..=SMALL).contains(&n) && (1..=SMALL).contains(&k) && alpha != 0.0;
+    let is_plain = [a.element_type(), b.element_type(), c.element_type()] == [Type::F32; 3];
+    if !(is_small && is_plain && b.col_stride() == 1 && c.col_stride() == 1 && epilogue.is_none()) {
+        return false;
+    }
+    const { assert!(SMALL < K::LONG && SMALL <= K::KC && SMALL * SMALL <= K::SMALL_B) };
+    let (a_row, b_stride, c_stride) = (a.row_stride(), b.row_stride(), c.row_stride());
+    let mut tile = Tile { rows: 0, cols: 0, depth: k, a_row, a_step: a.col_stride(), b_stride, c_stride, alpha, beta };
+    let (a, b, c) = (a.as_ptr().cast::<f32>(), b.as_ptr().cast::<f32>(), c.as_mut_ptr().cast::<f32>());
+    let narrow = narrow_columns::<K>(n);
+    for (first, end, width, most) in [(0, narrow, K::NR, K::MR), (narrow, n, 3 * K::LANES, K::WIDE_ROWS)] {
+        if first == end {
+            continue;
+        }
+        for rows in stretches(0..m, equal_parts(m, most, 1)) {
+            tile.rows = rows.len();
+            let row = rows.start as isize;
+            let (from, to) = (a.wrapping_offset(row * a_row), c.wrapping_offset(row * c_stride));
+            for cols in stretches(first..end, width) {
+                tile.cols = cols.len();
+                // SAFETY: as in `tiles`; C is written in place, and borrowed as a whole.
+                unsafe { kernel.plain_tile(&tile, from, b.wrapping_add(cols.start), to.wrapping_add(cols.start)) }
+            }
+        }
+    }
+    true
 }
 
 fn pack<'w, K: MicroKernel>(kernel: K, b: Input<'_>, workspace: &'w mut Workspace) -> Result<&'w [f32], GemmError> {
@@ -132,12 +183,15 @@ impl<K: MicroKernel> Target<'_, '_, K> {
         let (rows, cols) = (row..row + tile.rows, col..col + tile.cols);
         let mut out = self.c.reborrow().part(rows.clone(), cols.clone());
         let mut copy = [0.0; MAX_TILE];
+        // A tile of three vectors has fewer rows.
+        const { assert!(K::MR * K::NR <= MAX_TILE && K::WIDE_ROWS * 3 * K::LANES <= MAX_TILE) };
+        let stride = if tile.cols > K::NR { 3 * K::LANES } else { K::NR };
         if tile.beta != 0.0 {
-            self.kernel.run(Gather { from: out.as_input(), to: &mut copy, stride: K::NR });
+            self.kernel.run(Gather { from: out.as_input(), to: &mut copy, stride });
         }
-        tile.c_stride = K::NR as isize;
+        tile.c_stride = stride as isize;
         compute(&tile, copy.as_mut_ptr());
         let epilogue = self.epilogue.part(rows, cols);
-        self.kernel.run(Finish { tile: &mut copy, stride: K::NR, epilogue, out: out.reborrow() });
+        self.kernel.run(Finish { tile: &mut copy, stride, epilogue, out: out.reborrow() });
     }
 }

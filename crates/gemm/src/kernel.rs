@@ -168,10 +168,12 @@ struct LoadedProduct<'a> {
 
 impl Loaded for LoadedProduct<'_> {
     fn run(&mut self) {
-        let (parallelism, problem) = (self.parallelism, self.problem.reborrow());
+        let (parallelism, mut problem) = (self.parallelism, self.problem.reborrow());
         self.outcome = Some(match self.method {
             Method::Reference => Ok(reference::product(problem)),
-            Method::Of(token, path) => with_workspace(|workspace| token.product(problem, parallelism, workspace, path)),
+            Method::Of(token, path) => {
+                with_workspace(|workspace| token.product(&mut problem, parallelism, workspace, path))
+            }
             Method::Auto => {
                 let Problem { alpha, a, b, beta, c, epilogue } = problem;
                 crate::gemm_fused(parallelism, alpha, a, b, beta, c, &epilogue)

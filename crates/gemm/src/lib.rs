@@ -128,8 +128,8 @@ pub fn gemm_in<'a>(
     beta: f32,
     c: impl Into<Output<'a>>,
 ) -> Result<Choice, GemmError> {
-    let problem = Problem::new(alpha, a.into(), b.into(), beta, c.into(), Epilogue::NONE)?;
-    Token::best().product(problem, parallelism, workspace, None)
+    let mut problem = Problem::new(alpha, a.into(), b.into(), beta, c.into(), Epilogue::NONE)?;
+    Token::best().product(&mut problem, parallelism, workspace, None)
 }
 
 /// C <- act(alpha A B + beta C + bias) + residual: [`gemm`], and what a layer does to its output, while that is in the
@@ -164,8 +164,8 @@ pub fn gemm_fused<'a>(
     c: impl Into<Output<'a>>,
     epilogue: &Epilogue<'a>,
 ) -> Result<Choice, GemmError> {
-    let problem = Problem::new(alpha, a.into(), b.into(), beta, c.into(), *epilogue)?;
-    with_workspace(|workspace| Token::best().product(problem, parallelism, workspace, None))
+    let mut problem = Problem::new(alpha, a.into(), b.into(), beta, c.into(), *epilogue)?;
+    with_workspace(|workspace| Token::best().product(&mut problem, parallelism, workspace, None))
 }
 
 /// y <- alpha A x + beta y, where A is m x k, x has k elements and y m. For the transpose of A pass `a.t()`.

@@ -21,7 +21,8 @@
 //! row would leave the registers.
 //!
 //! A tile has at most 12 rows (the three pointers), two vectors to a row (NR = 2 LANES), and 512 floats (`packed::MAX_TILE`).
-//! To change one, change MR and NR in the file of the instruction set and its list of rows, and look at the assembly:
+//! [`PlainTile`] has a third form, of fewer rows and three vectors, for a C whose last columns would else be a tile of one vector:
+//! there each broadcast serves a single multiply-add, and a core does not broadcast as often as it multiplies. To change one, change MR and NR in the file of the instruction set and its list of rows, and look at the assembly:
 //! a single `zmm` or `ymm` spilled inside the loop costs more than a better shape gains.
 
 use std::marker::PhantomData;
@@ -63,6 +64,8 @@ pub(crate) trait MicroKernel: Simd {
     const NR: usize;
     /// Floats of a vector; NR is twice that.
     const LANES: usize;
+    /// Rows of a tile of three vectors, which only [`plain_tile`](Self::plain_tile) computes.
+    const WIDE_ROWS: usize;
     /// Longest stretch of k that is summed before C is visited. It fixes the order of summation, so it is a constant of
     /// the instruction set, not of the machine's caches.
     const KC: usize;
@@ -88,12 +91,12 @@ pub(crate) trait MicroKernel: Simd {
     ///   `depth` times;
     /// - `c` can be written, and if beta is not 0 read, for `cols` floats at every multiple of `c_stride`, `rows`
     ///   times; nobody else accesses them meanwhile.
-    unsafe fn panel_tile(self, tile: &Tile, a: *const f32, b: PanelOfB, c: *mut f32);
+    unsafe fn panel_tile(self, tile: &Tile, a: *const f32, b: &PanelOfB, c: *mut f32);
 
     /// Computes one tile from operands that lie anywhere.
     ///
     /// # Safety
-    /// As [`panel_tile`](Self::panel_tile), but `a` can be read at every multiple of `a_row` below `rows` plus every
+    /// As [`panel_tile`](Self::panel_tile), but cols may be up to 3 LANES where rows <= `WIDE_ROWS`, `a` can be read at every multiple of `a_row` below `rows` plus every
     /// multiple of `a_step` below `depth`, and `b` for `cols` floats, not more.
     unsafe fn plain_tile(self, tile: &Tile, a: *const f32, b: *const f32, c: *mut f32);
 }
@@ -129,6 +132,20 @@ macro_rules! with_extents {
     };
 }
 use with_extents;
+
+/// The same for tiles of three vectors.
+macro_rules! with_rows {
+    ($tile:expr, [$($rows:literal)*], $ROWS:ident => $call:expr) => {
+        match $tile.rows {
+            $($rows => {
+                const $ROWS: usize = $rows;
+                $call
+            })*
+            _ => unreachable!("a wide tile has 1 to WIDE_ROWS rows"),
+        }
+    };
+}
+use with_rows;
 
 /// The tile of `ROWS` x `VECS` vectors from a panel of A with `MR` floats per step and a B of `E`. See
 /// [`MicroKernel::panel_tile`] for what the pointers must allow.

@@ -180,17 +180,17 @@ impl<K: MicroKernel> Blocks<'_, K> {
 
     /// Whether these columns of B are packed. Columns that do not fill a panel always are, unless they were before: the
     /// micro-kernel loads whole vectors.
-    fn packs(path: Path, cols: &Range<usize>) -> bool {
+    fn packs(path: Path, width: usize) -> bool {
         match path {
             Path::PackedWeights => false,
             Path::Packed => true,
-            _ => cols.len() < K::NR,
+            _ => width < K::NR,
         }
     }
 
     fn pack_b(&mut self, block: &Block, b: Rhs<'_>) {
         let (Source::Matrix(b), path) = (b.0, self.path) else { return };
-        for cols in stretches(block.cols.clone(), K::NR).filter(|cols| Self::packs(path, cols)) {
+        for cols in stretches(block.cols.clone(), K::NR).filter(|cols| Self::packs(path, cols.len())) {
             let place = (cols.start - block.cols.start) * block.steps.len();
             self.kernel.pack_b(b.part(block.steps.clone(), cols).t(), &mut self.packed_b[place..]);
         }
@@ -200,21 +200,25 @@ impl<K: MicroKernel> Blocks<'_, K> {
     fn block(
         &mut self,
         block: &Block,
-        mut problem: Problem<'_>,
+        problem: Problem<'_>,
         pack_a: bool,
         (a_ahead, b_ahead): (Option<Input<'_>>, Option<Input<'_>>),
     ) {
-        let Problem { a, b, .. } = problem;
+        // Taken apart once: what is copied for each tile costs as much as a tenth of it.
+        let Problem { alpha, a, b, beta, c, epilogue } = problem;
         let a = a.part(block.rows.clone(), block.steps.clone());
-        let (m, depth) = (block.rows.len(), block.steps.len());
+        let (m, depth, kernel) = (block.rows.len(), block.steps.len(), self.kernel);
         let tiles_across = block.cols.len().div_ceil(K::NR);
         let mut b_ahead = Ahead::over(b_ahead, m.div_ceil(K::MR) * tiles_across);
+        let (full, rest) = (self.panels(block, &b, K::NR), self.panels(block, &b, block.cols.len() % K::NR));
+        let mut target = Target { kernel, c, epilogue: if block.is_last { epilogue } else { Epilogue::NONE } };
+        let beta = if block.is_first { beta } else { 1.0 };
         // Equal numbers of rows: a tile of one row would wait for its sums, and take longer than one of several.
         let height = equal_parts(m, K::MR, 1);
         for (number, rows) in stretches(0..m, height).enumerate() {
             let panel = &mut self.packed_a[number * K::MR * depth..][..K::MR * depth];
             if pack_a {
-                self.kernel.pack_a(a.part(rows.clone(), 0..depth), panel);
+                kernel.pack_a(a.part(rows.clone(), 0..depth), panel);
             }
             let panel = panel.as_ptr();
             let mut a_ahead = Ahead::over(
@@ -227,81 +231,101 @@ impl<K: MicroKernel> Blocks<'_, K> {
             for cols in stretches(block.cols.clone(), K::NR) {
                 a_ahead.step();
                 b_ahead.step();
-                let (b, b_stride) = self.panel_of_b(block, b, &cols, rows.start == 0);
-                self.tile(block, problem.reborrow(), rows.clone(), cols, (panel, b, b_stride));
+                let panels = if cols.len() == K::NR { &full } else { &rest };
+                let b = PanelOfB {
+                    origin: panels.first.wrapping_add((cols.start - block.cols.start) * panels.column_bytes),
+                    element: panels.element,
+                    // The first panel of A finds them where they come from, the others in level 2.
+                    ahead: if rows.start == 0 { panels.ahead } else { None },
+                };
+                let tile = Tile {
+                    rows: rows.len(),
+                    cols: cols.len(),
+                    depth,
+                    a_row: 1,
+                    a_step: K::MR as isize,
+                    b_stride: panels.stride,
+                    c_stride: 0,
+                    alpha,
+                    beta,
+                };
+                let compute = |tile: &Tile, c: *mut f32| {
+                    // SAFETY: 1 <= rows <= MR and 1 <= cols <= NR by the cutting. The panel of A holds MR floats per
+                    // step. B is a panel, or has these columns, which fill a panel then (`packs`), side by side (the
+                    // choice of the path). C is what the target gives, or the sums, which are MC rows as wide as C.
+                    unsafe { kernel.panel_tile(tile, panel, &b, c) }
+                };
+                let row = block.rows.start + rows.start;
+                match self.keeps_sums {
+                    false => target.tile(tile, row, cols.start, compute),
+                    true => self.tile_of_sums(block, &mut target, (tile, rows.start, cols.start), compute),
+                }
             }
         }
     }
 
-    /// Where the micro-kernel reads these columns, and the elements from one step to the next. The `first` panel of A
-    /// finds them where they come from, the others in level 2.
-    fn panel_of_b(&self, block: &Block, b: Rhs<'_>, cols: &Range<usize>, first: bool) -> (PanelOfB, isize) {
-        let streams = block.b_is_far && first;
-        match b.0 {
+    /// Where the micro-kernel reads columns of the block, `width` at a time.
+    fn panels(&self, block: &Block, b: &Rhs<'_>, width: usize) -> Panels {
+        let ahead = |bytes: usize| block.b_is_far.then_some(bytes);
+        let (stride, depth) = (K::NR as isize, block.steps.len());
+        match &b.0 {
             Source::Packed { packed, first, .. } => {
-                let origin = packed.panel(block.steps.start, first + cols.start);
-                let ahead = streams.then_some(AHEAD_BYTES);
-                (PanelOfB { origin, element: packed.element_type(), ahead }, K::NR as isize)
+                let origin = packed.panel(block.steps.start, first + block.cols.start);
+                let element = packed.element_type();
+                let column_bytes = depth * element.bytes();
+                Panels { first: origin, column_bytes, stride, element, ahead: ahead(AHEAD_BYTES) }
             }
-            Source::Matrix(b) if !Self::packs(self.path, cols) => {
-                let (origin, element) = (b.part(block.steps.clone(), cols.clone()).as_ptr(), b.element_type());
+            Source::Matrix(b) if !Self::packs(self.path, width) => {
+                let origin = b.part(block.steps.clone(), block.cols.clone()).as_ptr();
+                let (element, column_bytes) = (b.element_type(), b.element_type().bytes());
                 // The same rows of the next tile.
-                let ahead = streams.then_some(K::NR * element.bytes());
-                (PanelOfB { origin, element, ahead }, b.row_stride())
+                let ahead = ahead(K::NR * column_bytes);
+                Panels { first: origin, column_bytes, stride: b.row_stride(), element, ahead }
             }
             Source::Matrix(_) => {
-                let packed = &self.packed_b[(cols.start - block.cols.start) * block.steps.len()..];
-                let origin = packed[..block.steps.len() * K::NR].as_ptr().cast();
-                (PanelOfB { origin, element: Type::F32, ahead: None }, K::NR as isize)
+                debug_assert!(block.cols.len().next_multiple_of(K::NR) * depth <= self.packed_b.len());
+                let (first, element) = (self.packed_b.as_ptr().cast(), Type::F32);
+                Panels { first, column_bytes: depth * element.bytes(), stride, element, ahead: None }
             }
         }
     }
 
-    /// One tile; `rows` count from the block's first.
-    fn tile(
+    /// A tile whose sums stand in floats until the last stretch of k; `row` counts from the block's first.
+    fn tile_of_sums(
         &mut self,
         block: &Block,
-        problem: Problem<'_>,
-        rows: Range<usize>,
-        cols: Range<usize>,
-        (a, b, b_stride): (*const f32, PanelOfB, isize),
+        target: &mut Target<'_, '_, K>,
+        (mut tile, row, col): (Tile, usize, usize),
+        compute: impl Fn(&Tile, *mut f32),
     ) {
-        let Problem { alpha, beta, c, epilogue, .. } = problem;
-        let (row, col, width) = (block.rows.start + rows.start, cols.start, c.cols());
-        let mut tile = Tile {
-            rows: rows.len(),
-            cols: cols.len(),
-            depth: block.steps.len(),
-            a_row: 1,
-            a_step: K::MR as isize,
-            b_stride,
-            c_stride: 0,
-            alpha,
-            beta: if block.is_first { beta } else { 1.0 },
-        };
-        let kernel = self.kernel;
-        let compute = |tile: &Tile, c: *mut f32| {
-            // SAFETY: 1 <= rows <= MR and 1 <= cols <= NR by the cutting. The panel of A holds MR floats per step. B is
-            // a panel, or has these columns, which fill a panel then (`packs`), side by side (the choice of the path).
-            // C is what the target gives, or the sums, which are MC rows as wide as C.
-            unsafe { kernel.panel_tile(tile, a, b, c) }
-        };
-        if !self.keeps_sums {
-            let epilogue = if block.is_last { epilogue } else { Epilogue::NONE };
-            return Target { kernel, c, epilogue }.tile(tile, row, col, compute);
-        }
-        let mut out = c.part(row..row + rows.len(), cols.clone());
-        let sums = &mut self.sums[rows.start * width + col..];
-        if block.is_first && beta != 0.0 {
+        let (width, kernel) = (target.c.cols(), self.kernel);
+        let (rows, cols) = (block.rows.start + row..block.rows.start + row + tile.rows, col..col + tile.cols);
+        let out = target.c.reborrow().part(rows.clone(), cols.clone());
+        let sums = &mut self.sums[row * width + col..];
+        if block.is_first && tile.beta != 0.0 {
             kernel.run(Gather { from: out.as_input(), to: sums, stride: width });
         }
         tile.c_stride = width as isize;
         compute(&tile, sums.as_mut_ptr());
         if block.is_last {
-            let epilogue = epilogue.part(row..row + rows.len(), cols);
-            kernel.run(Finish { tile: sums, stride: width, epilogue, out: out.reborrow() });
+            let epilogue = target.epilogue.part(rows, cols);
+            kernel.run(Finish { tile: sums, stride: width, epilogue, out });
         }
     }
+}
+
+/// Where the columns of a block lie for the micro-kernel.
+#[derive(Clone, Copy)]
+struct Panels {
+    /// The block's first column.
+    first: *const u8,
+    /// From one column to the next.
+    column_bytes: usize,
+    /// Elements from one step to the next.
+    stride: isize,
+    element: Type,
+    /// How far ahead they are to be fetched, if they come from far.
+    ahead: Option<usize>,
 }
 
 /// A block of C, MC x NC at most, and the stretch of k that it is updated with.

@@ -29,6 +29,9 @@ pub(crate) struct Plan {
 impl Plan {
     /// C <- beta C, by the caller's thread.
     pub(crate) const SCALE: Plan = Plan { path: Path::Scale, transposed: false, tile: None, grid: Grid::ONE };
+
+    /// As it stands, by the caller's thread.
+    pub(crate) const SMALL: Plan = Plan { path: Path::Direct, ..Plan::SCALE };
 }
 
 /// Steps of a stretch of k and columns of a panel, for a B with `k` rows.

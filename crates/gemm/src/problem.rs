@@ -21,6 +21,8 @@ pub(crate) struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
+    /// Inlined, so that the problem is made where it is used: a copy costs as much as a small product.
+    #[inline(always)]
     pub(crate) fn new(
         alpha: f32,
         a: Input<'a>,

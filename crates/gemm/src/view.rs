@@ -41,6 +41,9 @@ impl<'a, T> MatRef<'a, T> {
     /// # Errors
     /// [`LayoutError::OutOfBounds`] or [`LayoutError::Overflow`] if the slice cannot hold the matrix.
     pub fn from_row_major(data: &'a [T], rows: usize, cols: usize) -> Result<Self, LayoutError> {
+        if let Some(layout) = dense(data.len(), rows, cols) {
+            return Ok(Self { origin: data.as_ptr(), layout, data: PhantomData });
+        }
         Self::with_strides(data, rows, cols, stride(cols), 1)
     }
 
@@ -141,6 +144,9 @@ impl<'a, T> MatMut<'a, T> {
     /// # Errors
     /// [`LayoutError::OutOfBounds`] or [`LayoutError::Overflow`] if the slice cannot hold the matrix.
     pub fn from_row_major(data: &'a mut [T], rows: usize, cols: usize) -> Result<Self, LayoutError> {
+        if let Some(layout) = dense(data.len(), rows, cols) {
+            return Ok(Self { origin: data.as_mut_ptr(), layout, data: PhantomData });
+        }
         Self::with_strides(data, rows, cols, stride(cols), 1)
     }
 
@@ -264,6 +270,16 @@ macro_rules! extents {
 }
 extents!(MatRef);
 extents!(MatMut);
+
+/// The layout of rows that follow each other, where `len` elements hold them: what nearly every caller has, and it needs no
+/// further check. `None` leaves it to the general way to say what is wrong.
+#[inline]
+fn dense(len: usize, rows: usize, cols: usize) -> Option<Layout> {
+    // A slice has at most `isize::MAX` bytes, so that an extent that fits it is a stride; without elements it may not be one.
+    let is_inside =
+        rows > 0 && cols > 0 && rows.checked_mul(cols).is_some_and(|need| need <= len.min(isize::MAX as usize));
+    is_inside.then_some(Layout { rows, cols, row_stride: cols as isize, col_stride: 1 })
+}
 
 /// An extent as a stride. One beyond `isize::MAX` fits no slice unless the matrix is empty, where strides mean nothing.
 fn stride(extent: usize) -> isize {

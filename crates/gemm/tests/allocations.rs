@@ -1,7 +1,5 @@
 //! Nothing is allocated by a product like one before, on the caller's thread alone.
 
-use std::sync::Mutex;
-
 use gemm::{
     Activation, Batch, BatchMut, Element, Epilogue, MatMut, MatRef, PackedB, Parallelism, Workspace, gemm,
     gemm_batched, gemm_fused, gemm_in, gemv,
@@ -10,9 +8,6 @@ use half::{bf16, f16};
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
-
-/// What is counted is one number for the whole process: one test at a time.
-static ALONE: Mutex<()> = Mutex::new(());
 
 const SERIAL: Parallelism = Parallelism::Serial;
 
@@ -55,10 +50,30 @@ fn of_types<A: Element, B: Element, C: Element>((m, n, k): (usize, usize, usize)
     }
 }
 
-/// With threads, only rayon allocates: what it does for a job does not grow with the product.
 #[test]
+fn a_product_like_one_before_allocates_nothing() {
+    assert!(proof::alloc::is_installed());
+    for shape in [(8, 8, 8), (1, 300, 200), (300, 1, 200), (7, 300, 200), (64, 64, 64), (150, 200, 600)] {
+        of_types::<f32, f32, f32>(shape);
+        of_types::<f16, f16, f16>(shape);
+        of_types::<f32, bf16, f32>(shape);
+    }
+    let (a, mut y) = (vec![1.0_f32; 64 * 64], vec![0.0_f32; 64]);
+    let matrix = MatRef::from_row_major(&a, 64, 64).unwrap();
+    let allocated = in_steady_state(|| {
+        gemv(SERIAL, 1.0, matrix, &a[..64], 0.0, &mut y).unwrap();
+    });
+    assert_eq!(allocated, 0);
+    let mut c = vec![0.0_f32; 4 * 256];
+    let batch = Batch::from_row_major(&a, 4, 16, 16).unwrap();
+    let mut run = || gemm_batched(SERIAL, 1.0, batch, batch, 0.0, BatchMut::from_row_major(&mut c, 4, 16, 16).unwrap());
+    assert_eq!(in_steady_state(|| run().unwrap()), 0);
+    // Last: what is counted is one number for the whole process, and a pool's threads end when they like.
+    with_threads_nothing_of_ours_is_allocated();
+}
+
+/// With threads, only rayon allocates: what it does for a job does not grow with the product.
 fn with_threads_nothing_of_ours_is_allocated() {
-    let _alone = ALONE.lock();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let two = Parallelism::Rayon(2.try_into().unwrap());
     let mut bytes = Vec::new();
@@ -79,25 +94,4 @@ fn with_threads_nothing_of_ours_is_allocated() {
     }
     // A queue of rayon's grows now and then, by a few KiB; a workspace would be 100 times hundreds of them.
     assert!(bytes.iter().all(|&bytes| bytes <= 64 << 10), "{bytes:?}");
-}
-
-#[test]
-fn a_product_like_one_before_allocates_nothing() {
-    let _alone = ALONE.lock();
-    assert!(proof::alloc::is_installed());
-    for shape in [(8, 8, 8), (1, 300, 200), (300, 1, 200), (7, 300, 200), (64, 64, 64), (150, 200, 600)] {
-        of_types::<f32, f32, f32>(shape);
-        of_types::<f16, f16, f16>(shape);
-        of_types::<f32, bf16, f32>(shape);
-    }
-    let (a, mut y) = (vec![1.0_f32; 64 * 64], vec![0.0_f32; 64]);
-    let matrix = MatRef::from_row_major(&a, 64, 64).unwrap();
-    let allocated = in_steady_state(|| {
-        gemv(SERIAL, 1.0, matrix, &a[..64], 0.0, &mut y).unwrap();
-    });
-    assert_eq!(allocated, 0);
-    let mut c = vec![0.0_f32; 4 * 256];
-    let batch = Batch::from_row_major(&a, 4, 16, 16).unwrap();
-    let mut run = || gemm_batched(SERIAL, 1.0, batch, batch, 0.0, BatchMut::from_row_major(&mut c, 4, 16, 16).unwrap());
-    assert_eq!(in_steady_state(|| run().unwrap()), 0);
 }

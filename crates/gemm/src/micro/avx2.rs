@@ -6,7 +6,7 @@ use machine::isa::Avx2;
 
 use crate::{
     element::with_type,
-    micro::{MicroKernel, PanelOfB, PanelTile, PlainTile, Tile, with_extents},
+    micro::{MicroKernel, PanelOfB, PanelTile, PlainTile, Tile, with_extents, with_rows},
     operand::Input,
     pack::PackPanel,
     vector::Simd,
@@ -19,6 +19,7 @@ impl MicroKernel for Avx2 {
     const MR: usize = MR;
     const NR: usize = 2 * LANES;
     const LANES: usize = LANES;
+    const WIDE_ROWS: usize = 4;
     const KC: usize = 256;
     const LONG: usize = 128;
     const FEW_ROWS: usize = 18;
@@ -32,8 +33,8 @@ impl MicroKernel for Avx2 {
         self.run(PackPanel::<{ 2 * LANES }> { x: b, panel });
     }
 
-    unsafe fn panel_tile(self, tile: &Tile, a: *const f32, b: PanelOfB, c: *mut f32) {
-        let PanelOfB { origin: b, element: kind, ahead } = b;
+    unsafe fn panel_tile(self, tile: &Tile, a: *const f32, b: &PanelOfB, c: *mut f32) {
+        let &PanelOfB { origin: b, element: kind, ahead } = b;
         with_type!(kind, E => with_extents!(tile, LANES, [1 2 3 4 5 6], ROWS, VECS => match ahead {
             Some(ahead) if VECS == 2 => {
                 self.run(PanelTile::<E, MR, ROWS, VECS, true> { tile, a, b, c, ahead, element: PhantomData });
@@ -45,6 +46,9 @@ impl MicroKernel for Avx2 {
     }
 
     unsafe fn plain_tile(self, tile: &Tile, a: *const f32, b: *const f32, c: *mut f32) {
+        if tile.cols > 2 * LANES {
+            return with_rows!(tile, [1 2 3 4], ROWS => self.run(PlainTile::<ROWS, 3> { tile, a, b, c }));
+        }
         with_extents!(tile, LANES, [1 2 3 4 5 6], ROWS, VECS => self.run(PlainTile::<ROWS, VECS> { tile, a, b, c }))
     }
 }

@@ -107,6 +107,27 @@ fn every_kernel_is_right_with_every_factor() {
     }
 }
 
+/// Small products skip the choice of a path; the bits are those of the path that they would go.
+#[test]
+fn small_products_have_the_bits_of_their_path() {
+    for shape in [(3, 3, 1), (8, 8, 8), (16, 16, 16), (12, 33, 5), (13, 48, 64), (48, 48, 48), (64, 40, 7), (5, 64, 64)]
+    {
+        for lays in [[Lay::Rows(0); 3], [Lay::Cols(0), Lay::Rows(3), Lay::Rows(1)], [Lay::RowsUp; 3]] {
+            let trial = || Trial::new(shape, lays).factors(0.5, -1.0);
+            for path in on_path(Path::Direct) {
+                let kernel = kernels().into_iter().find(|kernel| kernel.name() == path.name()).unwrap();
+                let ((forced, _), (chosen, ran)) = (trial().run(path.as_ref()), trial().run(kernel.as_ref()));
+                assert!(
+                    forced.iter().map(|x| x.to_bits()).eq(chosen.iter().map(|x| x.to_bits())),
+                    "{shape:?} {lays:?}"
+                );
+                assert_eq!((ran.path.as_str(), ran.threads), ("direct", 1), "{shape:?} {lays:?}");
+            }
+            trial().check_all_paths();
+        }
+    }
+}
+
 /// Several stretches of k, blocks of columns and panels of rows.
 #[test]
 fn every_kernel_is_right_on_a_large_product() {
