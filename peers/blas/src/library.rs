@@ -158,6 +158,7 @@ unsafe fn choose_blis_kernels(library: &Library) -> Result<String, String> {
         if let Some(id) = (0..count).find(|&id| name(id) == wanted) {
             std::env::set_var("BLIS_ARCH_TYPE", id.to_string());
         }
+        find::<unsafe extern "C" fn()>(library, "bli_init")?();
         let chosen = find::<unsafe extern "C" fn() -> c_int>(library, "bli_arch_query_id")?();
         Ok(format!(" (kernels for {}, BLIS_ARCH_TYPE set)", name(chosen)))
     }
