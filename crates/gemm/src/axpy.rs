@@ -5,7 +5,7 @@
 //! for eight multiply-adds.
 //!
 //! ```text
-//!   for every stretch of columns:                   16 KiB of y at most
+//!   for every stretch of columns:                   8 KiB of a row of y, 16 KiB of all at most
 //!     for every 8 rows p of B:
 //!       for every vector of columns:                the 8 rows of B in registers
 //!         for every row i:  y[i] += x[i][p] b[p]; y[i] += x[i][p + 1] b[p + 1]; ..
@@ -34,8 +34,9 @@ pub(crate) const MOST_ROWS: usize = 16;
 /// Sums that lie in the nearest cache, and on the stack.
 const SUMS: usize = 4096;
 
-/// Most columns of a stretch: the eight rows of B that are fetched ahead are 16 KiB of it.
-const STRETCH: usize = 512;
+/// Most columns of a stretch: the eight rows of B that are added and the eight that are fetched ahead are 128 KiB of it, half of the
+/// smallest level-2 caches. Long rows are what the hardware's prefetchers like.
+const STRETCH: usize = 2048;
 
 /// Rows of B that are added together: with their factors, half of the registers of AVX2.
 const ROWS: usize = 8;
