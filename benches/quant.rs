@@ -19,8 +19,8 @@ const RESIDENT: usize = 32 << 10;
 /// Of a streamed one: 192 MiB of f32.
 const STREAMED: usize = 48 << 20;
 
-/// The types that models run on come first; the others have portable code only.
-const TYPES: [GgmlType; 15] = [
+/// The types that models run on come first.
+const TYPES: [GgmlType; 16] = [
     GgmlType::F16,
     GgmlType::BF16,
     GgmlType::Q4_0,
@@ -34,6 +34,7 @@ const TYPES: [GgmlType; 15] = [
     GgmlType::Q2_K,
     GgmlType::Q3_K,
     GgmlType::Q8_K,
+    GgmlType::Q8_1,
     GgmlType::IQ4_NL,
     GgmlType::MXFP4,
 ];
@@ -51,10 +52,10 @@ fn main() {
                 if is_vector && matches!(ty, GgmlType::F16 | GgmlType::Q4_K | GgmlType::Q6_K) {
                     declare(suite, Direction::Dequantise, ty, STREAMED, kernel, 3);
                 }
-                if kernel.quantises(ty) == Some(Isa::Avx2) {
-                    declare(suite, Direction::Quantise, ty, RESIDENT, kernel, 1);
-                } else if kernel.name() == "cpu-scalar" {
-                    let tier = if matches!(ty, GgmlType::Q4_K | GgmlType::Q6_K) { 1 } else { 2 };
+                let is_vector = kernel.quantises(ty) == Some(Isa::Avx2);
+                if is_vector || kernel.name() == "cpu-scalar" {
+                    let is_common = matches!(ty, GgmlType::Q4_0 | GgmlType::Q4_K | GgmlType::Q6_K | GgmlType::Q8_K);
+                    let tier = if is_vector && is_common { 1 } else { 2 };
                     declare(suite, Direction::Quantise, ty, RESIDENT, kernel, tier);
                 }
             }

@@ -5,13 +5,20 @@ import SimpleITK as sitk
 from nibabel_peer import PATCH, path_of, statistics
 
 
+def oriented(path, codes):
+    """Axes towards `codes`. DICOM's letters name where an axis comes from, in its own world of left, back and up."""
+    return sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(path, sitk.sitkFloat32), codes))
+
+
 def work_of(path, make):
     if make == "f32":
         return lambda: sitk.GetArrayFromImage(sitk.ReadImage(path, sitk.sitkFloat32))
-    if make == "ras":
-        return lambda: sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(path, sitk.sitkFloat32), "RAS"))
+    if make in ("ras", "psr"):
+        return lambda: oriented(path, make.upper())
     if make == "stats":
         return lambda: statistics(sitk.GetArrayFromImage(sitk.ReadImage(path, sitk.sitkFloat64)))
+    if make != "patch":
+        raise NotImplementedError(f"there is no call for {make}")
 
     def patch():
         reader = sitk.ImageFileReader()

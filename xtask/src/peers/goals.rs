@@ -109,6 +109,7 @@ mod tests {
             ceiling: Ceiling::Fma,
             prepare_s: None,
             outcome: Outcome::Timed { ratio, low: ratio - 0.05, high: ratio + 0.05, sets: 7, peer_s: 1.0 },
+            made: String::new(),
         }
     }
 

@@ -55,6 +55,9 @@ pub(crate) struct Arguments {
     /// Print what would be timed and how long it would take
     #[arg(long)]
     dry_run: bool,
+    /// Time nothing: write the kept table again, after its notes (peers/OP.notes.md), goals or headline have changed
+    #[arg(long, conflicts_with_all = ["filter", "peer", "dry_run"])]
+    render: bool,
 }
 
 impl Arguments {
@@ -79,11 +82,19 @@ pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Re
         return Err(usage(format!("there is no peers/{op}.toml; there are: {}", ops.join(", "))));
     }
     let mut matrix = Matrix::read(root, op)?;
+    if arguments.render {
+        let (rows, made) = table::Report::kept(root, op)?;
+        let report = table::Report { matrix: &matrix, rows: &rows, op, made };
+        report.keep(root)?;
+        context.console.print(&report.markdown(root)?)?;
+        return Ok(Exit::Fine);
+    }
     choose(&mut matrix, arguments)?;
     context.console.print(&plan(&matrix))?;
     if arguments.dry_run {
         return Ok(Exit::Fine);
     }
+    let made = provenance(root)?;
     let ours = build::ours(context, root, op)?;
     let contestants = build::peers(context, root, &matrix, &ours)?;
     let lock = comparison::lock(context)?;
@@ -94,7 +105,7 @@ pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Re
     let _ = fs::remove_dir_all(&scratch);
     drop(lock);
     let rows = rows?;
-    let report = table::Report { matrix: &matrix, rows: &rows, op, made: provenance(root)? };
+    let report = table::Report { matrix: &matrix, rows: &rows, op, made };
     context.console.print(&report.markdown(root)?)?;
     if arguments.is_whole() {
         for path in report.keep(root)? {

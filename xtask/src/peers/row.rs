@@ -30,6 +30,9 @@ pub(super) struct Row {
     /// Seconds that the peer needs once, before the first run.
     pub(super) prepare_s: Option<f64>,
     pub(super) outcome: Outcome,
+    /// Revision, day and machine.
+    #[serde(default)]
+    pub(super) made: String,
 }
 
 /// What became of it.
@@ -133,6 +136,7 @@ impl Row {
             ceiling: ours.ceiling,
             prepare_s: standing.prepare_s,
             outcome: standing.outcome.or(timed).unwrap_or_else(lost),
+            made: String::new(),
         }
     }
 }

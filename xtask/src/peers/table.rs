@@ -60,21 +60,29 @@ impl Report<'_> {
         format!("{text}\nMade by `cargo xtask peers {}`: {}.\n", self.op, self.made)
     }
 
+    /// The rows that were kept of this op on a machine of this class, and how they were made.
+    pub(super) fn kept(root: &Path, op: &str) -> Result<(Vec<Row>, String)> {
+        let path = file(root, op, "jsonl");
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let rows: Result<Vec<Row>, _> = text.lines().map(serde_json::from_str).collect();
+        let rows = rows.with_context(|| format!("{} is not of this version", path.display()))?;
+        let made = rows.first().map(|row| row.made.clone()).unwrap_or_default();
+        Ok((rows, made))
+    }
+
     /// Writes table and rows below `baselines/`, and the headline between the op's markers in README, if it has them. Gives
     /// the files.
     pub(super) fn keep(&self, root: &Path) -> Result<Vec<PathBuf>> {
         let (op, rows) = (self.op, self.rows);
-        let directory = root.join("baselines").join(Fingerprint::collect().class());
-        fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
+        let (table, data) = (file(root, op, "md"), file(root, op, "jsonl"));
+        let directory = table.parent().context("a file has a directory")?;
+        fs::create_dir_all(directory).with_context(|| format!("failed to make {}", directory.display()))?;
         let mut lines = String::new();
         for row in rows {
-            lines += &serde_json::to_string(row)?;
+            lines += &serde_json::to_string(&Row { made: self.made.clone(), ..row.clone() })?;
             lines.push('\n');
         }
-        let mut files = vec![
-            (directory.join(format!("peers-{op}.md")), self.markdown(root)?),
-            (directory.join(format!("peers-{op}.jsonl")), lines),
-        ];
+        let mut files = vec![(table, self.markdown(root)?), (data, lines)];
         let readme = root.join("README.md");
         let text = fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
         files.extend(with_summary(&text, op, &self.headline())?.map(|text| (readme, text)));
@@ -83,6 +91,11 @@ impl Report<'_> {
         }
         Ok(files.into_iter().map(|(path, _)| path).collect())
     }
+}
+
+/// A file of the op below `baselines/`.
+fn file(root: &Path, op: &str, extension: &str) -> PathBuf {
+    root.join("baselines").join(Fingerprint::collect().class()).join(format!("peers-{op}.{extension}"))
 }
 
 fn counted(threads: usize) -> String {
@@ -262,6 +275,7 @@ mod tests {
             share: None,
             ceiling: Ceiling::None,
             prepare_s: None,
+            made: String::new(),
             outcome,
         }
     }

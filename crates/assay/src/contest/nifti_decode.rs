@@ -92,7 +92,7 @@ impl Contestant for Reading {
 fn turned(header: &Header, voxels: &[u8], codes: &str) -> Result<(Header, Vec<u8>), Box<dyn std::error::Error>> {
     let file = VolumeFile::from_bytes(encode(header, &[], voxels, Pack::Plain)?, Limits::default())?;
     let mut copy = vec![0; voxels.len()];
-    let copied = file.copy_into(&mut Decoder::new(), Some(codes.parse()?), &mut copy)?;
+    let copied = file.copy_into(&mut Decoder::new(), Some(codes.to_uppercase().parse()?), &mut copy)?;
     let dim = Header::new(header.version, file.datatype(), &copied.shape)?.dim;
     Ok((Header { dim, qform_code: 0, ..header.clone().with_affine(&copied.affine) }, copy))
 }
@@ -134,7 +134,7 @@ impl Make {
     fn prepared(name: &str, path: PathBuf, decoder: &mut Decoder) -> Result<(Self, PathBuf), Refusal> {
         let make = match name {
             "f32" => Self::Voxels(Plan::scaled()),
-            "ras" | "psr" => Self::Voxels(Plan::scaled().oriented(name.parse().map_err(refused)?)),
+            "ras" | "psr" => Self::Voxels(Plan::scaled().oriented(name.to_uppercase().parse().map_err(refused)?)),
             "f32-stats" => Self::VoxelsAndStats,
             "stats" => Self::Stats,
             "patch" => Self::Patch(None),

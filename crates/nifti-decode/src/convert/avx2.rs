@@ -73,6 +73,7 @@ pub(super) fn stream(_: Avx2, src: &[u8], dst: &mut [u8]) {
 }
 
 /// Brings the cache line of a byte near, if there is that byte.
+#[inline]
 pub(super) fn fetch(_: Avx2, bytes: &[u8], at: usize) {
     if let Some(byte) = bytes.get(at) {
         // SAFETY: the address of a byte that is there; and a prefetch does not fault.

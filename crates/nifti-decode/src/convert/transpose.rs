@@ -28,6 +28,7 @@ impl Transpose {
     }
 
     /// Has the cache line with byte `at` brought near, if there is that byte.
+    #[inline]
     pub(super) fn fetch(self, bytes: &[u8], at: usize) {
         #[cfg(target_arch = "x86_64")]
         if let Path::Avx2(token) = self.0 {

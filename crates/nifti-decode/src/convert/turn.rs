@@ -179,6 +179,8 @@ impl Walk {
         let (n0, out_strides) = (self.extent(0), [1, self.extent(0), self.extent(0) * self.extent(1)]);
         let most = n0.min(MOST_ROWS) * COLUMNS;
         let (tile, turned) = space.get(2 * most).split_at_mut(most);
+        // Bytes from the row of one output to that of the next; where a flip walks down, they are "negative".
+        let row_bytes = self.offset(0, 1.min(n0 - 1)).wrapping_sub(self.offset(0, 0)).wrapping_mul(bytes);
         for k in 0..self.extent(along) {
             for x in (0..nx).step_by(COLUMNS) {
                 let columns = COLUMNS.min(nx - x);
@@ -190,13 +192,17 @@ impl Walk {
                 };
                 for i in (0..n0).step_by(MOST_ROWS) {
                     let rows = MOST_ROWS.min(n0 - i);
-                    for (r, row) in tile.chunks_exact_mut(COLUMNS).take(rows).enumerate() {
-                        let start = (self.offset(along, k) + self.offset(0, i + r) + x) * bytes;
-                        if let Some(next) = next {
-                            let next = (next + self.offset(0, i + r)) * bytes;
-                            (next..next + COLUMNS * bytes).step_by(LINE).for_each(|line| transpose.fetch(src, line));
+                    let mut start = (self.offset(along, k) + self.offset(0, i) + x) * bytes;
+                    let ahead = next.map(|next| ((next + self.offset(0, i)) * bytes).wrapping_sub(start));
+                    for row in tile.chunks_exact_mut(COLUMNS).take(rows) {
+                        if let Some(ahead) = ahead {
+                            let next = start.wrapping_add(ahead);
+                            for line in 0..(COLUMNS * bytes).div_ceil(LINE) {
+                                transpose.fetch(src, next + line * LINE);
+                            }
                         }
                         convert.run_into_buffer(&src[start..start + columns * bytes], &mut row[..columns]);
+                        start = start.wrapping_add(row_bytes);
                     }
                     transpose.run(tile, TileShape { rows, columns, tile_row: COLUMNS, turned_row: rows }, turned);
                     for (c, run) in turned.chunks_exact(rows).take(columns).enumerate() {
