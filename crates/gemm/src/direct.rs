@@ -73,12 +73,12 @@ fn tiles<K: MicroKernel>(kernel: K, problem: &mut Problem<'_>, b: Rows) {
     let &mut Problem { alpha, a, beta, ref mut c, epilogue, .. } = problem;
     let Some(a) = a.typed::<f32>() else { unreachable!("{} asks for floats", Path::Direct) };
     let (a_row, a_step, b_stride) = (a.row_stride(), a.col_stride(), b.step);
-    let mut target = Target { kernel, c: c.reborrow(), epilogue };
     // Panels are as wide as a tile; only a B as it lies has columns for three vectors side by side.
     let narrow = if b.is_packed { n } else { narrow_columns::<K>(n) };
     for steps in stretches(0..k, stretch_of_k::<K>(k)) {
         let (depth, beta) = (steps.len(), if steps.start == 0 { beta } else { 1.0 });
-        target.epilogue = if steps.end == k { epilogue } else { Epilogue::NONE };
+        let epilogue = if steps.end == k { epilogue } else { Epilogue::NONE };
+        let mut target = Target::new(kernel, c.reborrow(), epilogue);
         for (strip, width, most) in [(0..narrow, K::NR, K::MR), (narrow..n, 3 * K::LANES, K::WIDE_ROWS)] {
             for rows in stretches(0..m, equal_parts(m, most, 1)) {
                 let start = (rows.start as isize * a_row).wrapping_add(steps.start as isize * a_step);
@@ -163,17 +163,25 @@ pub(crate) struct Target<'a, 'c, K> {
     pub(crate) kernel: K,
     pub(crate) c: Output<'c>,
     pub(crate) epilogue: Epilogue<'a>,
+    /// Address of C and floats from row to row, where tiles are formed in place.
+    place: Option<(*mut f32, isize)>,
 }
 
-impl<K: MicroKernel> Target<'_, '_, K> {
+impl<'a, 'c, K: MicroKernel> Target<'a, 'c, K> {
+    /// C for these tiles; the epilogue is that of the last stretch of k.
+    pub(crate) fn new(kernel: K, mut c: Output<'c>, epilogue: Epilogue<'a>) -> Self {
+        let in_place = c.col_stride() == 1 && epilogue.is_none();
+        let place = c.typed::<f32>().filter(|_| in_place).map(|mut c| (c.as_mut_ptr(), c.row_stride()));
+        Self { kernel, c, epilogue, place }
+    }
+
     /// Has `compute` form the tile at (`row`, `col`): it adds to what the pointer leads to, in rows `c_stride` apart.
     #[inline]
     pub(crate) fn tile(&mut self, mut tile: Tile, row: usize, col: usize, compute: impl Fn(&Tile, *mut f32)) {
-        let in_place = self.c.col_stride() == 1 && self.epilogue.is_none();
-        if let Some(mut c) = self.c.typed::<f32>().filter(|_| in_place) {
-            tile.c_stride = c.row_stride();
-            let offset = (row as isize).wrapping_mul(tile.c_stride).wrapping_add(col as isize);
-            return compute(&tile, c.as_mut_ptr().wrapping_offset(offset));
+        if let Some((origin, stride)) = self.place {
+            tile.c_stride = stride;
+            let offset = (row as isize).wrapping_mul(stride).wrapping_add(col as isize);
+            return compute(&tile, origin.wrapping_offset(offset));
         }
         self.tile_by_copy(tile, row, col, compute);
     }

@@ -71,10 +71,15 @@ pub(crate) trait MicroKernel: Simd {
     const KC: usize;
     /// From this length of the sums on, adding up the lanes of dot products does not matter.
     const LONG: usize;
+    /// Up to so many rows of A, adding up the rows of B is fastest: of any B that is not tiny, and of one that comes from far.
+    const SUMMED_ROWS: [usize; 2];
     /// Up to so many rows of A, each panel of B is used so seldom that packing it costs more than it saves.
     const FEW_ROWS: usize;
-    /// A B of up to so many floats is read where it lies, and A, too: level 2 has room for what is needed of it.
+    /// A B of up to so many floats is read where it lies, and A, too: level 2 has room for what is needed of it at a time.
     const SMALL_B: usize;
+    /// From so many columns on, each panel of A is used so often that packing pays for a half of such a B, and where B has to
+    /// be packed for an eighth.
+    const PACKED_COLUMNS: usize;
 
     /// Copies up to MR rows of A into a panel of MR floats per step.
     fn pack_a(self, a: Input<'_>, panel: &mut [f32]);

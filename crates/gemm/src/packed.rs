@@ -211,7 +211,7 @@ impl<K: MicroKernel> Blocks<'_, K> {
         let tiles_across = block.cols.len().div_ceil(K::NR);
         let mut b_ahead = Ahead::over(b_ahead, m.div_ceil(K::MR) * tiles_across);
         let (full, rest) = (self.panels(block, &b, K::NR), self.panels(block, &b, block.cols.len() % K::NR));
-        let mut target = Target { kernel, c, epilogue: if block.is_last { epilogue } else { Epilogue::NONE } };
+        let mut target = Target::new(kernel, c, if block.is_last { epilogue } else { Epilogue::NONE });
         let beta = if block.is_first { beta } else { 1.0 };
         // Equal numbers of rows: a tile of one row would wait for its sums, and take longer than one of several.
         let height = equal_parts(m, K::MR, 1);

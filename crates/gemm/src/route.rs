@@ -6,8 +6,8 @@
 //! |---|---|---|
 //! | [`Path::PackedWeights`] | A into panels, B was packed before | B is a [`PackedB`](crate::PackedB) |
 //! | [`Path::Dot`] | as they lie | columns of B are contiguous, and A has one row, or up to 16 and k is long |
-//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one or two rows, unless B is tiny, or up to 16 and B is huge |
-//! | [`Path::Direct`] | as they lie | B is small |
+//! | [`Path::Axpy`] | as they lie | rows of B are contiguous, and A has one row, unless B is tiny, or a few more and B is huge |
+//! | [`Path::Direct`] | as they lie | B is small; smaller where it has many columns, and smaller still where those are contiguous |
 //! | [`Path::PackedA`] | A into panels, B as it lies | rows of B are contiguous, and A has few rows |
 //! | [`Path::Packed`] | both into panels | else |
 //!
@@ -134,13 +134,15 @@ impl Facts {
         self.allow::<K>(path)
             && match path {
                 Path::Dot => m == 1 || k >= K::LONG,
-                Path::Axpy if m <= 2 => {
+                Path::Axpy if m <= K::SUMMED_ROWS[0] => {
                     let is_tiny = k.saturating_mul(n) <= TINY_B && self.b.element == Type::F32;
                     !(is_tiny && self.allow::<K>(Path::Direct))
                 }
-                Path::Axpy => k.saturating_mul(n) >= FAR_B,
+                Path::Axpy => m <= K::SUMMED_ROWS[1] && k.saturating_mul(n) >= FAR_B,
                 // As floats, for that is what is read.
-                Path::Direct => k.saturating_mul(n) <= K::SMALL_B,
+                Path::Direct if n < K::PACKED_COLUMNS => k.saturating_mul(n) <= K::SMALL_B,
+                Path::Direct if self.b.by_rows => k.saturating_mul(n) <= K::SMALL_B / 2,
+                Path::Direct => k.saturating_mul(n) <= K::SMALL_B / 8,
                 Path::PackedA => m <= K::FEW_ROWS,
                 _ => true,
             }

@@ -45,8 +45,8 @@ impl Report<'_> {
         Ok(text + "\n## Who took part\n\n" + &peers(rows) + &notes(rows) + "\n## Summary\n\n" + &summary(rows))
     }
 
-    /// What README shows: the summary, and the rows of cases that are marked for it.
-    fn headline(&self) -> String {
+    /// What README shows: the summary, the rows of cases that are marked for it, and what was aimed at.
+    fn headline(&self) -> Result<String> {
         let mut text = summary(self.rows);
         let is_shown = |id: &str| self.matrix.cases.iter().any(|case| case.headline && case.id == id);
         for &threads in &self.matrix.threads {
@@ -57,7 +57,10 @@ impl Report<'_> {
                     &format!("\nTime of the peer divided by ours, {}:\n\n{}", counted(threads.get()), ratios(&shown));
             }
         }
-        format!("{text}\nMade by `cargo xtask peers {}`: {}.\n", self.op, self.made)
+        if !self.matrix.goals.is_empty() {
+            text += &format!("\n{}", goals::table(self.matrix, self.rows)?);
+        }
+        Ok(format!("{text}\nMade by `cargo xtask peers {}`: {}.\n", self.op, self.made))
     }
 
     /// The rows that were kept of this op on a machine of this class, and how they were made.
@@ -85,7 +88,7 @@ impl Report<'_> {
         let mut files = vec![(table, self.markdown(root)?), (data, lines)];
         let readme = root.join("README.md");
         let text = fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
-        files.extend(with_summary(&text, op, &self.headline())?.map(|text| (readme, text)));
+        files.extend(with_summary(&text, op, &self.headline()?)?.map(|text| (readme, text)));
         for (path, text) in &files {
             write(path, text)?;
         }

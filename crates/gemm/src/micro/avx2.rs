@@ -19,11 +19,13 @@ impl MicroKernel for Avx2 {
     const MR: usize = MR;
     const NR: usize = 2 * LANES;
     const LANES: usize = LANES;
-    const WIDE_ROWS: usize = 4;
+    const WIDE_ROWS: usize = 3;
     const KC: usize = 256;
-    const LONG: usize = 128;
-    const FEW_ROWS: usize = 18;
+    const LONG: usize = 192;
+    const SUMMED_ROWS: [usize; 2] = [1, 16];
+    const FEW_ROWS: usize = 16;
     const SMALL_B: usize = 1 << 16;
+    const PACKED_COLUMNS: usize = 96;
 
     fn pack_a(self, a: Input<'_>, panel: &mut [f32]) {
         self.run(PackPanel::<MR> { x: a, panel });
@@ -47,7 +49,7 @@ impl MicroKernel for Avx2 {
 
     unsafe fn plain_tile(self, tile: &Tile, a: *const f32, b: *const f32, c: *mut f32) {
         if tile.cols > 2 * LANES {
-            return with_rows!(tile, [1 2 3 4], ROWS => self.run(PlainTile::<ROWS, 3> { tile, a, b, c }));
+            return with_rows!(tile, [1 2 3], ROWS => self.run(PlainTile::<ROWS, 3> { tile, a, b, c }));
         }
         with_extents!(tile, LANES, [1 2 3 4 5 6], ROWS, VECS => self.run(PlainTile::<ROWS, VECS> { tile, a, b, c }))
     }

@@ -22,8 +22,10 @@ impl MicroKernel for Avx512 {
     const WIDE_ROWS: usize = 8;
     const KC: usize = 256;
     const LONG: usize = 256;
-    const FEW_ROWS: usize = 96;
-    const SMALL_B: usize = 1 << 18;
+    const SUMMED_ROWS: [usize; 2] = [1, 6];
+    const FEW_ROWS: usize = 160;
+    const SMALL_B: usize = 1 << 19;
+    const PACKED_COLUMNS: usize = usize::MAX;
 
     fn pack_a(self, a: Input<'_>, panel: &mut [f32]) {
         self.run(PackPanel::<MR> { x: a, panel });
