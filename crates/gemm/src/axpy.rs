@@ -14,12 +14,12 @@
 //! An element's terms are added in the order of k, wherever C is cut.
 
 use crate::{
+    cut::stretches,
     dot::rows_of_floats,
     element::{Element, with_type},
     error::GemmError,
     exchange::{Finish, Gather},
     operand::Input,
-    packed::stretches,
     parallel::{Grid, for_each_part},
     prepack::Source,
     problem::Problem,

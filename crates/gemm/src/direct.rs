@@ -7,6 +7,7 @@
 
 use crate::{
     choice::Path,
+    cut::{equal_parts, stretches},
     element::Type,
     epilogue::Epilogue,
     error::GemmError,
@@ -14,7 +15,7 @@ use crate::{
     kernel::Shape,
     micro::{MicroKernel, Tile},
     operand::{Input, Output},
-    packed::{MAX_TILE, equal_parts, stretch_of_k, stretches},
+    packed::{MAX_TILE, stretch_of_k},
     parallel::{Grid, for_each_part},
     prepack::Source,
     problem::Problem,

@@ -17,12 +17,12 @@
 //! k and the vector's width, however rows are grouped and wherever C is cut.
 
 use crate::{
+    cut::stretches,
     element::{Element, with_type},
     error::GemmError,
     exchange::{Finish, Gather},
     kernel::Shape,
     operand::{Input, Output},
-    packed::stretches,
     parallel::{Grid, for_each_part},
     prepack::Source,
     problem::Problem,

@@ -51,6 +51,7 @@ mod ahead;
 mod axpy;
 mod batch;
 mod choice;
+mod cut;
 mod direct;
 mod dot;
 mod element;

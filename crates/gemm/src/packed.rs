@@ -49,6 +49,7 @@ use machine::cache::Caches;
 use crate::{
     ahead::Ahead,
     choice::{Blocking, Path},
+    cut::{equal_parts, stretches},
     direct::Target,
     element::Type,
     epilogue::Epilogue,
@@ -91,15 +92,6 @@ fn keeps_sums(c: Type, kc: usize, k: usize) -> bool {
 /// Steps of k that are summed before C is visited.
 pub(crate) fn stretch_of_k<K: MicroKernel>(k: usize) -> usize {
     equal_parts(k, K::KC, 1)
-}
-
-/// The size of the parts if `extent` is cut into as few as possible, equal but for rounding up to `unit`, of at most
-/// `max`. An extent that is one part costs no division: a small product has no time for them.
-#[inline]
-pub(crate) fn equal_parts(extent: usize, max: usize, unit: usize) -> usize {
-    let extent = extent.max(1);
-    let part = if extent <= max { extent } else { extent.div_ceil(extent.div_ceil(max)) };
-    if unit == 1 { part } else { part.next_multiple_of(unit) }
 }
 
 /// C <- act(alpha A B + beta C + bias) + residual. alpha and k are not 0, and C is not empty.
@@ -339,18 +331,6 @@ struct Block {
     b_is_far: bool,
 }
 
-/// Cuts a range into stretches of `len`, which is not 0; the last may be shorter. `step_by` would divide.
-#[inline]
-pub(crate) fn stretches(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
-    debug_assert!(len > 0);
-    let Range { mut start, end } = range;
-    std::iter::from_fn(move || {
-        let stretch = start..end.min(start.saturating_add(len));
-        start = stretch.end;
-        (!stretch.is_empty()).then_some(stretch)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use machine::isa::Avx2;
@@ -387,17 +367,5 @@ mod tests {
         let other = product_in(Blocking { kc: 23, ..whole }, shape).unwrap();
         let close = |(x, y): (&f32, &f32)| (x - y).abs() <= 1e-5;
         assert!(c.iter().zip(&other).all(close) && c != other && c.len() == m * n && k > 8);
-    }
-
-    #[test]
-    fn parts_are_equal_and_fit() {
-        for (extent, max, unit) in
-            [(1, 8, 4), (1024, 256, 1), (1000, 256, 1), (257, 256, 1), (1000, 264, 12), (5, 12, 12)]
-        {
-            let part = equal_parts(extent, max, unit);
-            assert!(part <= max && part.is_multiple_of(unit), "{extent} {max} {unit}: {part}");
-            assert_eq!(extent.div_ceil(part), extent.div_ceil(max), "{extent} {max} {unit}: {part}");
-        }
-        assert_eq!((equal_parts(1000, 256, 1), equal_parts(257, 256, 1), equal_parts(0, 256, 1)), (250, 129, 1));
     }
 }

@@ -15,11 +15,11 @@
 
 use crate::{
     choice::Path,
+    cut::stretches,
     element::{Element, with_type},
     error::GemmError,
     exchange::Finish,
     kernel::Shape,
-    packed::stretches,
     parallel::{Grid, Parallelism, for_each_part},
     plan::Plan,
     problem::Problem,

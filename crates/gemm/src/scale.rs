@@ -1,8 +1,8 @@
 //! Products in which A and B have no say: alpha = 0, or sums of no terms.
 
 use crate::{
+    cut::stretches,
     exchange::{Finish, Gather},
-    packed::stretches,
     problem::Problem,
     vector::Simd,
 };
