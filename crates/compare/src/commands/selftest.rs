@@ -256,8 +256,8 @@ fn slowed(known: &[Null]) -> String {
     table.to_string()
 }
 
-/// How often the other metrics of unchanged benchmarks were called worse. (A slowdown that is put in changes how many iterations a
-/// process has, and with them its memory.)
+/// How often the other metrics of unchanged benchmarks were called worse. (A slowdown that is put in also changes how many iterations a
+/// process has, and perhaps its memory.)
 fn beside_time(known: &[Null]) -> String {
     let unchanged = known.iter().filter(|null| null.injected == 0.0);
     let looked: Vec<&Vec<String>> = unchanged.filter_map(|null| null.worse.as_ref()).collect();

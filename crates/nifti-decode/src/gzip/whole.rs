@@ -116,9 +116,9 @@ mod tests {
     }
 
     /// libdeflate and zlib-rs directly, neither behind the other: what both accept unpacks to the same bytes, and libdeflate
-    /// refuses nothing that zlib-rs accepts. The other way round there are a few: libdeflate takes the lengths 286 and 287 and the
-    /// distances 30 and 31, which the fixed code has and RFC 1951 gives no meaning, for others. Only the checksum tells, and here
-    /// it is mended, so that the data themselves are judged.
+    /// refuses nothing that zlib-rs accepts. The other way round there are about one in a hundred, in which zlib finds an invalid
+    /// code of a length or a distance where libdeflate goes on. Only the checksum tells then, and here it is mended, so that the
+    /// data themselves are judged.
     #[test]
     fn the_two_inflaters_agree_on_damaged_members() {
         let mut state = 5;
