@@ -99,6 +99,38 @@ impl<'a> Cursor<'a> {
         self.take(got, field)
     }
 
+    /// Moves behind `count` strings.
+    ///
+    /// A vocabulary holds tens of thousands, and where one ends only its length tells, so this walk is most of what reading a
+    /// header takes. It carries the rest of the bytes along and nothing else; the string at which it stops is read again, for
+    /// the error.
+    pub(crate) fn skip_strings(&mut self, count: u64, field: Field) -> Result<(), Error> {
+        let strings = &self.bytes[self.at..];
+        let (left, rest) = match self.endian {
+            Endian::Little => Self::walk_strings(strings, count, u64::from_le_bytes),
+            Endian::Big => Self::walk_strings(strings, count, u64::from_be_bytes),
+        };
+        self.at = self.bytes.len() - rest.len();
+        for _ in 0..left {
+            self.string(field)?;
+        }
+        Ok(())
+    }
+
+    /// How many of `count` strings are left at the first that breaks a rule, and the bytes from there on.
+    #[inline]
+    fn walk_strings(mut rest: &[u8], count: u64, length: impl Fn([u8; 8]) -> u64) -> (u64, &[u8]) {
+        for left in (1..=count).rev() {
+            let Some((&bytes, behind)) = rest.split_first_chunk() else { return (left, rest) };
+            let got = length(bytes);
+            if got > MOST_STRING_BYTES.min(behind.len() as u64) {
+                return (left, rest);
+            }
+            rest = &behind[got as usize..];
+        }
+        (0, rest)
+    }
+
     /// A number of entries, none of which takes fewer than `smallest` bytes: not more than the rest can hold.
     pub(crate) fn count(&mut self, smallest: u64, field: Field) -> Result<usize, Error> {
         let offset = self.offset();
@@ -140,6 +172,30 @@ mod tests {
         let error = Error::Count { offset: 0, field: Field::KeyCount, got: -1, most: 0 };
         assert_eq!(cursor.count(14, Field::KeyCount), Err(error));
         assert_eq!(Cursor::new(&bytes, 99, Endian::Big).remaining(), 0);
+    }
+
+    #[test]
+    fn strings_are_skipped_as_they_are_read() {
+        let strings: [&[u8]; 4] = [b"", b"a", b"the second", b"third"];
+        for endian in [Endian::Little, Endian::Big] {
+            let length =
+                |n: usize| if endian == Endian::Little { (n as u64).to_le_bytes() } else { (n as u64).to_be_bytes() };
+            let bytes: Vec<u8> = strings.iter().flat_map(|s| [&length(s.len())[..], s].concat()).collect();
+            for end in 0..=bytes.len() {
+                for count in 0..=5 {
+                    let mut skipped = Cursor::new(&bytes[..end], 0, endian);
+                    let mut read = skipped;
+                    let expected = (0..count).try_for_each(|_| read.string(Field::Key).map(drop));
+                    assert_eq!(skipped.skip_strings(count, Field::Key), expected, "{count} strings in {end} bytes");
+                    assert_eq!(skipped.offset(), read.offset());
+                }
+            }
+        }
+        // Longer than allowed, though the bytes may be there.
+        let bytes = [1, 0, 0, 0, 0, 0, 0, 0, b'x', 1, 0, 0, 0x40, 0, 0, 0, 0];
+        let most = MOST_STRING_BYTES;
+        let error = Error::StringLength { offset: 9, field: Field::Key, got: most + 1, most };
+        assert_eq!(Cursor::new(&bytes, 0, Endian::Little).skip_strings(2, Field::Key), Err(error));
     }
 
     #[test]

@@ -281,11 +281,7 @@ impl<'a> Array<'a> {
         let len = got as usize;
         let mut elements = *cursor;
         match ty {
-            ValueType::String => {
-                for _ in 0..got {
-                    cursor.string(Field::ArrayElements)?;
-                }
-            }
+            ValueType::String => cursor.skip_strings(got, Field::ArrayElements)?,
             ValueType::Array => {
                 for _ in 0..got {
                     Self::read(cursor, options, depth + 1)?;

@@ -6,7 +6,7 @@ use crate::{
     Affine, Choice, Clip, Decoder, NiftiError, Normalize, Orientation, Output, Plan, Scale, Stats, VolumeFile,
     affine::Turn,
     convert::{
-        Kernel, Map,
+        Blocks, Kernel, Map,
         transpose::Transpose,
         turn::{Convert, Space, Walk},
     },
@@ -73,7 +73,7 @@ impl VolumeFile {
         let job = Job { file: self, plan, walk };
         // Refuses types that are not real before anything is read.
         job.kernel::<D>(decoder, self.scaling(plan))?;
-        let is_countable = Tally::new(self.datatype, self.header.endian).is_some();
+        let is_countable = Tally::counts(self.datatype);
         let is_blockwise = self.packing() == Packing::Plain
             && self.image.bytes.slice().is_none()
             && walk.keeps_slices()
@@ -196,6 +196,11 @@ impl Job<'_> {
         Kernel::new::<D>(*datatype, header.endian, map, decoder.path(), self.walk.voxels())
     }
 
+    /// Tables to count in, where that is wanted and can be done. They take a megabyte.
+    fn tally(&self, is_wanted: bool) -> Option<Tally> {
+        is_wanted.then(|| Tally::new(self.file.datatype, self.file.header.endian)).flatten()
+    }
+
     /// Reads, counts and converts some voxels at a time, so that they never leave the cache.
     fn read_by_blocks<D: Output>(
         &self,
@@ -205,8 +210,8 @@ impl Job<'_> {
         let file = self.file;
         let map = file.scaling(self.plan).clipped(self.plan.clip);
         let kernel = self.kernel::<D>(decoder, map)?;
-        let mut tally = Tally::new(file.datatype, file.header.endian).filter(|_| self.plan.has_stats);
-        let (mut converting, mut space) = (Converting { kernel: &kernel, tally: tally.as_mut() }, Space::new());
+        let mut tally = self.tally(self.plan.has_stats);
+        let (mut converting, mut space) = (Converting::new(&kernel, tally.as_mut()), Space::new());
         for part in self.walk.parts(READ_BYTES) {
             let src = decoder.buffers.stored.get(part.stored.len())?;
             file.image.bytes.read_at(file.data_offset + part.stored.start as u64, src)?;
@@ -228,7 +233,7 @@ impl Job<'_> {
         let VolumeFile { datatype, header, .. } = self.file;
         let (plan, plain) = (self.plan, self.file.scaling(self.plan));
         let (mut map, mut stats) = (plain.clipped(plan.clip), None);
-        let mut tally = Tally::new(*datatype, header.endian).filter(|_| plan.has_stats && !plan.looks_ahead());
+        let mut tally = self.tally(plan.has_stats && !plan.looks_ahead());
         if plan.looks_ahead() || plan.has_stats && tally.is_none() {
             let distribution = self.file.distribution(stored, &plain);
             stats = plan.has_stats.then(|| stats::stats(&*distribution));
@@ -238,7 +243,7 @@ impl Job<'_> {
         if is_parallel && self.walk.is_straight() {
             tally = self.convert_side_by_side(&kernel, tally, stored, out);
         } else {
-            let mut converting = Converting { kernel: &kernel, tally: tally.as_mut() };
+            let mut converting = Converting::new(&kernel, tally.as_mut());
             self.walk.run(stored, out, &mut Space::new(), &mut converting);
         }
         kernel.finish();
@@ -252,13 +257,12 @@ impl Job<'_> {
         stored: &[u8],
         out: &mut [D],
     ) -> Option<Tally> {
-        let VolumeFile { datatype, header, .. } = self.file;
-        let wants_tally = tally.is_some();
-        let empty = || Tally::new(*datatype, header.endian).filter(|_| wants_tally);
-        let tasks = stored.par_chunks(TASK_VOXELS * datatype.bytes()).zip(out.par_chunks_mut(TASK_VOXELS));
+        let is_counted = tally.is_some();
+        let empty = || self.tally(is_counted);
+        let tasks = stored.par_chunks(TASK_VOXELS * self.walk.voxel_bytes).zip(out.par_chunks_mut(TASK_VOXELS));
         let convert = |mut tally: Option<Tally>, (src, dst): (&[u8], &mut [D])| {
             let straight = Walk { stored: [dst.len(), 1, 1], volumes: 1, ..self.walk };
-            let mut converting = Converting { kernel, tally: tally.as_mut() };
+            let mut converting = Converting::new(kernel, tally.as_mut());
             straight.run(src, dst, &mut Space::new(), &mut converting);
             kernel.finish();
             tally
@@ -275,12 +279,17 @@ impl Job<'_> {
 }
 
 /// Converts what a walk passes, and counts it if asked to.
-struct Converting<'a> {
+struct Converting<'a, D> {
     kernel: &'a Kernel,
     tally: Option<&'a mut Tally>,
+    blocks: Blocks<D>,
 }
 
-impl Converting<'_> {
+impl<'a, D: Output> Converting<'a, D> {
+    fn new(kernel: &'a Kernel, tally: Option<&'a mut Tally>) -> Self {
+        Self { kernel, tally, blocks: Blocks::new() }
+    }
+
     fn count(&mut self, src: &[u8]) {
         if let Some(tally) = &mut self.tally {
             tally.add(src);
@@ -288,15 +297,15 @@ impl Converting<'_> {
     }
 }
 
-impl<D: Output> Convert<D> for Converting<'_> {
+impl<D: Output> Convert<D> for Converting<'_, D> {
     fn run(&mut self, src: &[u8], dst: &mut [D]) {
         self.count(src);
-        self.kernel.run(src, dst);
+        self.kernel.run(src, dst, &mut self.blocks);
     }
 
     fn run_into_buffer(&mut self, src: &[u8], buffer: &mut [D]) {
         self.count(src);
-        self.kernel.run_cached(src, buffer);
+        self.kernel.run_cached(src, buffer, &mut self.blocks.filled);
     }
 
     fn place(&mut self, run: &[D], dst: &mut [D]) {

@@ -23,7 +23,7 @@ pub(crate) mod transpose;
 pub(crate) mod turn;
 
 pub use kernel::Choice;
-pub(crate) use kernel::{Kernel, Path};
+pub(crate) use kernel::{Blocks, Kernel, Path};
 pub use output::Output;
 pub(crate) use stored::{Stored, with_stored};
 

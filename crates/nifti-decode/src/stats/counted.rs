@@ -11,10 +11,13 @@ const BINS: usize = 1 << 16;
 /// Tables that take turns: neighbouring voxels are often equal, and a count must not wait for the one before it.
 const TABLES: usize = 4;
 
+/// Counts a run of stored voxels of one type.
+type Adder = fn(&mut [[u32; BINS]], &[u8]);
+
 /// Counts voxels by value.
 pub(crate) struct Tally {
     tables: Vec<[u32; BINS]>,
-    add: fn(&mut [[u32; BINS]], &[u8]),
+    add: Adder,
     datatype: Datatype,
     /// Since the tables were last emptied; a count of 32 bits must not overflow.
     pending: u64,
@@ -22,10 +25,19 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Whether there are few enough values of `datatype` to count each.
+    pub(crate) fn counts(datatype: Datatype) -> bool {
+        Self::adder(datatype, false).is_some()
+    }
+
     /// A tally for `datatype`; `None` for types that have too many values to count.
     pub(crate) fn new(datatype: Datatype, endian: Endian) -> Option<Self> {
-        let is_swapped = endian.is_swapped();
-        let add: fn(&mut [[u32; BINS]], &[u8]) = match (datatype, is_swapped) {
+        let add = Self::adder(datatype, endian.is_swapped())?;
+        Some(Self { tables: vec![[0; BINS]; TABLES], add, datatype, pending: 0, totals: vec![0; BINS] })
+    }
+
+    fn adder(datatype: Datatype, is_swapped: bool) -> Option<Adder> {
+        Some(match (datatype, is_swapped) {
             (Datatype::Uint8, _) => add::<u8, false>,
             (Datatype::Int8, _) => add::<i8, false>,
             (Datatype::Uint16, false) => add::<u16, false>,
@@ -33,8 +45,7 @@ impl Tally {
             (Datatype::Int16, false) => add::<i16, false>,
             (Datatype::Int16, true) => add::<i16, true>,
             _ => return None,
-        };
-        Some(Self { tables: vec![[0; BINS]; TABLES], add, datatype, pending: 0, totals: vec![0; BINS] })
+        })
     }
 
     /// Counts a run of stored voxels.
