@@ -2,10 +2,7 @@
 
 use crate::{
     Datatype, Endian,
-    convert::{
-        transpose::Transpose,
-        turn::{Convert, Space, Walk},
-    },
+    convert::turn::{Space, Walk},
 };
 
 /// Copies all of `stored` to `out` in the order of `walk`, numbers swapped where `endian` is not this machine's.
@@ -22,36 +19,9 @@ pub(crate) fn copy(walk: &Walk, datatype: Datatype, endian: Endian, stored: &[u8
     }
 }
 
-fn voxels<const N: usize>(walk: &Walk, unit: usize, stored: &[u8], out: &mut [u8])
-where
-    [u8; N]: bytemuck::Pod,
-{
-    walk.run(stored, out.as_chunks_mut::<N>().0, &mut Space::new(), &mut Copying { unit });
-}
-
-/// Copies numbers of `unit` bytes.
-struct Copying {
-    unit: usize,
-}
-
-impl<const N: usize> Convert<[u8; N]> for Copying {
-    fn run(&mut self, src: &[u8], dst: &mut [[u8; N]]) {
-        let dst = dst.as_flattened_mut();
-        let n = dst.len().min(src.len());
-        swap_copy(self.unit, &src[..n], &mut dst[..n]);
-    }
-
-    fn run_into_buffer(&mut self, src: &[u8], buffer: &mut [[u8; N]]) {
-        self.run(src, buffer);
-    }
-
-    fn place(&mut self, run: &[[u8; N]], dst: &mut [[u8; N]]) {
-        dst.copy_from_slice(run);
-    }
-
-    fn transpose(&self) -> Transpose {
-        Transpose::scalar()
-    }
+fn voxels<const N: usize>(walk: &Walk, unit: usize, stored: &[u8], out: &mut [u8]) {
+    let mut copy = |src: &[u8], dst: &mut [[u8; N]]| swap_copy(unit, src, dst.as_flattened_mut());
+    walk.run(stored, out.as_chunks_mut::<N>().0, &mut Space::default(), &mut copy);
 }
 
 /// Copies numbers of `unit` bytes, the bytes of each turned around; 1 copies as it is.

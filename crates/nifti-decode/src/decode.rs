@@ -7,8 +7,7 @@ use crate::{
     affine::Turn,
     convert::{
         Blocks, Kernel, Map,
-        transpose::Transpose,
-        turn::{Convert, Space, Walk},
+        turn::{Space, Walk},
     },
     source::Packing,
     stats::{self, Distribution, Moments, Searched, Tally},
@@ -56,7 +55,7 @@ impl VolumeFile {
     }
 
     /// Converts all voxels as `plan` says into `out`, x first, as many as the file has. Nothing is allocated but what `decoder`
-    /// keeps, and two tiles where axes are turned.
+    /// keeps, and a tile where axes are turned.
     ///
     /// # Errors
     /// [`NiftiError::Buffer`] for an output of another length, [`NiftiError::NotReal`] for colours and complex numbers,
@@ -211,11 +210,11 @@ impl Job<'_> {
         let map = file.scaling(self.plan).clipped(self.plan.clip);
         let kernel = self.kernel::<D>(decoder, map)?;
         let mut tally = self.tally(self.plan.has_stats);
-        let (mut converting, mut space) = (Converting::new(&kernel, tally.as_mut()), Space::new());
+        let (mut converting, mut space) = (Converting::new(&kernel, tally.as_mut()), Space::default());
         for part in self.walk.parts(READ_BYTES) {
             let src = decoder.buffers.stored.get(part.stored.len())?;
             file.image.bytes.read_at(file.data_offset + part.stored.start as u64, src)?;
-            part.walk.run(src, &mut out[part.out], &mut space, &mut converting);
+            part.walk.run(src, &mut out[part.out], &mut space, &mut |src, dst| converting.run(src, dst));
         }
         kernel.finish();
         let plain = file.scaling(self.plan);
@@ -244,7 +243,7 @@ impl Job<'_> {
             tally = self.convert_side_by_side(&kernel, tally, stored, out);
         } else {
             let mut converting = Converting::new(&kernel, tally.as_mut());
-            self.walk.run(stored, out, &mut Space::new(), &mut converting);
+            self.walk.run(stored, out, &mut Space::default(), &mut |src, dst| converting.run(src, dst));
         }
         kernel.finish();
         Ok((stats.or_else(|| tally.map(|tally| stats::stats(&tally.finish(&plain)))), kernel.choice()))
@@ -263,7 +262,7 @@ impl Job<'_> {
         let convert = |mut tally: Option<Tally>, (src, dst): (&[u8], &mut [D])| {
             let straight = Walk { stored: [dst.len(), 1, 1], volumes: 1, ..self.walk };
             let mut converting = Converting::new(kernel, tally.as_mut());
-            straight.run(src, dst, &mut Space::new(), &mut converting);
+            straight.run(src, dst, &mut Space::default(), &mut |src, dst| converting.run(src, dst));
             kernel.finish();
             tally
         };
@@ -290,30 +289,11 @@ impl<'a, D: Output> Converting<'a, D> {
         Self { kernel, tally, blocks: Blocks::new() }
     }
 
-    fn count(&mut self, src: &[u8]) {
+    fn run(&mut self, src: &[u8], dst: &mut [D]) {
         if let Some(tally) = &mut self.tally {
             tally.add(src);
         }
-    }
-}
-
-impl<D: Output> Convert<D> for Converting<'_, D> {
-    fn run(&mut self, src: &[u8], dst: &mut [D]) {
-        self.count(src);
         self.kernel.run(src, dst, &mut self.blocks);
-    }
-
-    fn run_into_buffer(&mut self, src: &[u8], buffer: &mut [D]) {
-        self.count(src);
-        self.kernel.run_cached(src, buffer, &mut self.blocks.filled);
-    }
-
-    fn place(&mut self, run: &[D], dst: &mut [D]) {
-        self.kernel.place(run, dst);
-    }
-
-    fn transpose(&self) -> Transpose {
-        self.kernel.transpose()
     }
 }
 

@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 use half::{bf16, f16};
 use machine::isa::Avx2;
 
-use super::{BLOCK, Map, Stored, fill, scalar, transpose::TileShape};
+use super::{BLOCK, Map, Stored, fill, scalar};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn fill_body<S: Stored, A: fill::Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [f32]) {
@@ -72,71 +72,10 @@ pub(super) fn stream(_: Avx2, src: &[u8], dst: &mut [u8]) {
     unsafe { body(src, dst) }
 }
 
-/// Brings the cache line of a byte near, if there is that byte.
-#[inline]
-pub(super) fn fetch(_: Avx2, bytes: &[u8], at: usize) {
-    if let Some(byte) = bytes.get(at) {
-        // SAFETY: the address of a byte that is there; and a prefetch does not fault.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) }
-    }
-}
-
 /// Orders streamed stores before whatever follows.
 pub(super) fn fence(_: Avx2) {
     // SAFETY: SSE is part of every x86-64.
     unsafe { _mm_sfence() }
-}
-
-/// Transposes the whole 8 x 8 blocks of a tile: column `c` of `tile` becomes row `c` of `dst`. Returns how many rows and
-/// columns that were.
-pub(super) fn transpose(_: Avx2, tile: &[f32], shape: TileShape, dst: &mut [f32]) -> (usize, usize) {
-    #[target_feature(enable = "avx2")]
-    fn body(tile: &[f32], shape: TileShape, rows: usize, columns: usize, dst: &mut [f32]) {
-        for c in (0..columns).step_by(8) {
-            for r in (0..rows).step_by(8) {
-                // SAFETY: rows r..r + 8 and columns c..c + 8 lie within the tile, as asserted below.
-                let row = |i: usize| unsafe { _mm256_loadu_ps(tile.as_ptr().add((r + i) * shape.tile_row + c)) };
-                let block = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
-                for (j, column) in transpose_8x8(block).into_iter().enumerate() {
-                    let at = (c + j) * shape.turned_row + r;
-                    // SAFETY: c + j is below the number of columns, so 8 values from here on lie within `dst`, as asserted
-                    // below.
-                    unsafe { _mm256_storeu_ps(dst.as_mut_ptr().add(at), column) };
-                }
-            }
-        }
-    }
-    let (rows, columns) = (shape.rows / 8 * 8, shape.columns / 8 * 8);
-    if rows > 0 && columns > 0 {
-        assert!((rows - 1) * shape.tile_row + columns <= tile.len());
-        assert!((columns - 1) * shape.turned_row + rows <= dst.len());
-        // SAFETY: an `Avx2` exists only where avx2 was detected.
-        unsafe { body(tile, shape, rows, columns, dst) }
-    }
-    (rows, columns)
-}
-
-#[target_feature(enable = "avx2")]
-fn transpose_8x8([r0, r1, r2, r3, r4, r5, r6, r7]: [__m256; 8]) -> [__m256; 8] {
-    // Pairs of rows, then quads, then halves.
-    let (t0, t1) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
-    let (t2, t3) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
-    let (t4, t5) = (_mm256_unpacklo_ps(r4, r5), _mm256_unpackhi_ps(r4, r5));
-    let (t6, t7) = (_mm256_unpacklo_ps(r6, r7), _mm256_unpackhi_ps(r6, r7));
-    let (q0, q1) = (_mm256_shuffle_ps::<0x44>(t0, t2), _mm256_shuffle_ps::<0xee>(t0, t2));
-    let (q2, q3) = (_mm256_shuffle_ps::<0x44>(t1, t3), _mm256_shuffle_ps::<0xee>(t1, t3));
-    let (q4, q5) = (_mm256_shuffle_ps::<0x44>(t4, t6), _mm256_shuffle_ps::<0xee>(t4, t6));
-    let (q6, q7) = (_mm256_shuffle_ps::<0x44>(t5, t7), _mm256_shuffle_ps::<0xee>(t5, t7));
-    [
-        _mm256_permute2f128_ps::<0x20>(q0, q4),
-        _mm256_permute2f128_ps::<0x20>(q1, q5),
-        _mm256_permute2f128_ps::<0x20>(q2, q6),
-        _mm256_permute2f128_ps::<0x20>(q3, q7),
-        _mm256_permute2f128_ps::<0x31>(q0, q4),
-        _mm256_permute2f128_ps::<0x31>(q1, q5),
-        _mm256_permute2f128_ps::<0x31>(q2, q6),
-        _mm256_permute2f128_ps::<0x31>(q3, q7),
-    ]
 }
 
 const _: () = assert!(BLOCK.is_multiple_of(16));

@@ -11,7 +11,7 @@ use super::avx2;
 use super::{
     BLOCK, Fill, Map, Output, Stored,
     fill::{Arithmetic, Double, Normalized, Single, Unscaled},
-    scalar, transpose, with_stored,
+    scalar, with_stored,
 };
 use crate::{Datatype, Endian, NiftiError};
 
@@ -74,7 +74,7 @@ impl fmt::Display for Choice {
 /// Voxels on their way, in the first-level cache. Made once for all runs of a conversion: clearing them for each run took a tenth
 /// of its time.
 pub(crate) struct Blocks<D> {
-    pub(crate) filled: [f32; BLOCK],
+    filled: [f32; BLOCK],
     converted: [D; BLOCK],
 }
 
@@ -119,8 +119,7 @@ impl Kernel {
         self.choice
     }
 
-    /// Converts a run of voxels; `src` has the bytes of `dst.len()` of them. Goes around the caches if the whole output does
-    /// and nobody else will touch this run.
+    /// Converts a run of voxels; `src` has the bytes of `dst.len()` of them. Goes around the caches if the whole output does.
     pub(crate) fn run<D: Output>(&self, src: &[u8], dst: &mut [D], blocks: &mut Blocks<D>) {
         match self.path {
             #[cfg(target_arch = "x86_64")]
@@ -132,7 +131,7 @@ impl Kernel {
     }
 
     /// As [`run`](Self::run), always through the caches.
-    pub(crate) fn run_cached<D: Output>(&self, src: &[u8], dst: &mut [D], filled: &mut [f32; BLOCK]) {
+    fn run_cached<D: Output>(&self, src: &[u8], dst: &mut [D], filled: &mut [f32; BLOCK]) {
         if let Some(dst) = D::in_place(dst) {
             (self.fill)(&self.map, src, dst);
             return;
@@ -153,28 +152,12 @@ impl Kernel {
         }
     }
 
-    /// Copies converted voxels to their place, as [`run`](Self::run) would have stored them.
-    pub(crate) fn place<D: Output>(&self, run: &[D], dst: &mut [D]) {
-        match self.path {
-            #[cfg(target_arch = "x86_64")]
-            Path::Avx2(token) if self.choice.is_streamed && dst.len() >= 64 => {
-                avx2::stream(token, bytemuck::cast_slice(run), bytemuck::cast_slice_mut(dst));
-            }
-            _ => dst.copy_from_slice(run),
-        }
-    }
-
     /// Makes streamed stores visible to other threads. Once, at the end.
     pub(crate) fn finish(&self) {
         #[cfg(target_arch = "x86_64")]
         if let Path::Avx2(token) = self.path {
             avx2::fence(token);
         }
-    }
-
-    /// How tiles of the output are transposed.
-    pub(crate) fn transpose(&self) -> transpose::Transpose {
-        transpose::Transpose(self.path)
     }
 }
 

@@ -17,9 +17,10 @@ mod avx2;
 mod fill;
 mod kernel;
 mod output;
+mod reverse;
 mod scalar;
 mod stored;
-pub(crate) mod transpose;
+mod transpose;
 pub(crate) mod turn;
 
 pub use kernel::Choice;

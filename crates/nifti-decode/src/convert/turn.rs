@@ -1,54 +1,37 @@
 //! Conversion into another order of axes, in the same pass.
 //!
-//! Voxels are stored x first, and so is the output. Where x stays the first axis, rows are converted one by one to where
-//! they belong, through a buffer if x is flipped. Where it does not, tiles are: 64 stored voxels from each of up to 512 rows are
-//! converted into a tile that stays in the second-level cache, and every column of it becomes a run of the output. The rows
-//! of a tile lie far apart, where no hardware prefetcher finds them; so while a tile is converted, the next one is fetched.
+//! Voxels are stored x first, and so is the output. What is turned is the stored voxels, which are smaller than converted ones: a run
+//! of the output is gathered in a buffer that stays in a cache, and converted from there to its place. Where x stays the first
+//! axis, rows are runs, turned around if x is flipped. Where it does not, tiles are transposed, and every column of a tile becomes a
+//! run. A tile has up to 512 rows, and of each as many voxels as fit the second-level cache: whole rows of most volumes, so that what
+//! lies together is read together.
 
 use std::ops::Range;
 
-use bytemuck::Pod;
-
-use super::transpose::{TileShape, Transpose};
+use super::{
+    reverse::reverse,
+    transpose::{Tile, transpose},
+};
 use crate::affine::Turn;
 
 /// Voxels of a run where the order stays: 32 KiB of 16-bit voxels, so that a second look at them finds them in a cache.
 const RUN: usize = 16 << 10;
-/// Columns of a tile: a run of the input, two cache lines of 16-bit voxels.
-const COLUMNS: usize = 64;
+/// Bytes of a tile: part of a second-level cache.
+const TILE_BYTES: usize = 128 << 10;
 /// Rows of a tile at most: a run of the output.
 const MOST_ROWS: usize = 512;
-/// A cache line, which is what is fetched ahead.
-const LINE: usize = 64;
 
-/// Two tiles, or a row: what a turn needs besides its output. Made once, for all parts of a walk.
-#[derive(Debug)]
-pub(crate) struct Space<D>(Vec<D>);
+/// A tile, or a row, of stored voxels in the order of the output. Made once, for all parts of a walk.
+#[derive(Debug, Default)]
+pub(crate) struct Space(Vec<u8>);
 
-impl<D: Pod> Space<D> {
-    /// Empty; it takes what the first turn needs.
-    pub(crate) const fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    fn get(&mut self, len: usize) -> &mut [D] {
-        if self.0.len() < len {
-            self.0.resize(len, D::zeroed());
+impl Space {
+    fn get(&mut self, bytes: usize) -> &mut [u8] {
+        if self.0.len() < bytes {
+            self.0.resize(bytes, 0);
         }
-        &mut self.0[..len]
+        &mut self.0[..bytes]
     }
-}
-
-/// How the voxels of a walk are converted and reach their place.
-pub(crate) trait Convert<D> {
-    /// Converts a run to its place in the output.
-    fn run(&mut self, src: &[u8], dst: &mut [D]);
-    /// Converts a run into a buffer that is read again at once.
-    fn run_into_buffer(&mut self, src: &[u8], buffer: &mut [D]);
-    /// Copies converted voxels to their place in the output.
-    fn place(&mut self, run: &[D], dst: &mut [D]);
-    /// How tiles are transposed.
-    fn transpose(&self) -> Transpose;
 }
 
 /// A part of a walk that needs only a stretch of the file.
@@ -111,11 +94,18 @@ impl Walk {
         })
     }
 
-    /// Converts all stored voxels to their places in `dst`, each once.
-    pub(crate) fn run<D: Pod>(&self, src: &[u8], dst: &mut [D], space: &mut Space<D>, convert: &mut dyn Convert<D>) {
+    /// Calls `convert` with runs of stored voxels in the order of the output, and with their place in `dst`, until `dst` is full.
+    /// Every voxel is passed once.
+    pub(crate) fn run<D>(
+        &self,
+        src: &[u8],
+        dst: &mut [D],
+        space: &mut Space,
+        convert: &mut dyn FnMut(&[u8], &mut [D]),
+    ) {
         if self.is_straight() {
             for (src, dst) in src.chunks(RUN * self.voxel_bytes).zip(dst.chunks_mut(RUN)) {
-                convert.run(src, dst);
+                convert(src, dst);
             }
             return;
         }
@@ -148,68 +138,52 @@ impl Walk {
         self.stored[self.turn.from[axis]]
     }
 
-    fn rows<D: Pod>(&self, src: &[u8], dst: &mut [D], space: &mut Space<D>, convert: &mut dyn Convert<D>) {
+    fn rows<D>(&self, src: &[u8], dst: &mut [D], space: &mut Space, convert: &mut dyn FnMut(&[u8], &mut [D])) {
         let (nx, bytes) = (self.stored[0], self.voxel_bytes);
-        let turned = space.get(if self.turn.flip[0] { nx.min(RUN) } else { 0 });
+        let turned = space.get(if self.turn.flip[0] { nx.min(RUN) * bytes } else { 0 });
         let mut rows = dst.chunks_exact_mut(nx);
         for k in 0..self.extent(2) {
             for j in 0..self.extent(1) {
                 let start = (self.offset(2, k) + self.offset(1, j)) * bytes;
                 let (src, Some(dst)) = (&src[start..start + nx * bytes], rows.next()) else { return };
                 if !self.turn.flip[0] {
-                    convert.run(src, dst);
+                    convert(src, dst);
                     continue;
                 }
                 // From the far end, so that runs stay in the nearest cache however long a row is.
                 for (src, dst) in src.chunks(RUN * bytes).zip(dst.rchunks_mut(RUN)) {
-                    let run = &mut turned[..dst.len()];
-                    convert.run_into_buffer(src, run);
-                    run.reverse();
-                    convert.place(run, dst);
+                    let run = &mut turned[..src.len()];
+                    reverse(bytes, src, run);
+                    convert(run, dst);
                 }
             }
         }
     }
 
-    fn tiles<D: Pod>(&self, src: &[u8], dst: &mut [D], space: &mut Space<D>, convert: &mut dyn Convert<D>) {
-        let (nx, bytes, transpose) = (self.stored[0], self.voxel_bytes, convert.transpose());
+    fn tiles<D>(&self, src: &[u8], dst: &mut [D], space: &mut Space, convert: &mut dyn FnMut(&[u8], &mut [D])) {
+        let (nx, bytes) = (self.stored[0], self.voxel_bytes);
         // Output axis that stored x becomes, and the third one.
         let across = if self.turn.from[1] == 0 { 1 } else { 2 };
         let along = 3 - across;
         let (n0, out_strides) = (self.extent(0), [1, self.extent(0), self.extent(0) * self.extent(1)]);
-        let most = n0.min(MOST_ROWS) * COLUMNS;
-        let (tile, turned) = space.get(2 * most).split_at_mut(most);
-        // Bytes from the row of one output to that of the next; where a flip walks down, they are "negative".
-        let row_bytes = self.offset(0, 1.min(n0 - 1)).wrapping_sub(self.offset(0, 0)).wrapping_mul(bytes);
+        let most_rows = n0.min(MOST_ROWS);
+        let most_columns = (TILE_BYTES / Tile::turned_row(most_rows, bytes)).clamp(1, nx);
+        let turned = space.get(most_columns * Tile::turned_row(most_rows, bytes));
+        // Where a flip walks down, steps are negative: offsets are at most isize::MAX, as all bytes of a slice are.
+        let offset = |axis, i| (self.offset(axis, i) * bytes) as isize;
+        let step = offset(0, 1.min(n0 - 1)) - offset(0, 0);
         for k in 0..self.extent(along) {
-            for x in (0..nx).step_by(COLUMNS) {
-                let columns = COLUMNS.min(nx - x);
-                // The same rows of the next tile: further along them, or in the next plane.
-                let next = match (x + COLUMNS < nx, k + 1 < self.extent(along)) {
-                    (true, _) => Some(self.offset(along, k) + x + COLUMNS),
-                    (false, true) => Some(self.offset(along, k + 1)),
-                    (false, false) => None,
-                };
+            for x in (0..nx).step_by(most_columns) {
+                let columns = most_columns.min(nx - x);
                 for i in (0..n0).step_by(MOST_ROWS) {
                     let rows = MOST_ROWS.min(n0 - i);
-                    let mut start = (self.offset(along, k) + self.offset(0, i) + x) * bytes;
-                    let ahead = next.map(|next| ((next + self.offset(0, i)) * bytes).wrapping_sub(start));
-                    for row in tile.chunks_exact_mut(COLUMNS).take(rows) {
-                        if let Some(ahead) = ahead {
-                            let next = start.wrapping_add(ahead);
-                            for line in 0..(COLUMNS * bytes).div_ceil(LINE) {
-                                transpose.fetch(src, next + line * LINE);
-                            }
-                        }
-                        convert.run_into_buffer(&src[start..start + columns * bytes], &mut row[..columns]);
-                        start = start.wrapping_add(row_bytes);
-                    }
-                    transpose.run(tile, TileShape { rows, columns, tile_row: COLUMNS, turned_row: rows }, turned);
-                    for (c, run) in turned.chunks_exact(rows).take(columns).enumerate() {
+                    let first = (offset(along, k) + offset(0, i)) as usize + x * bytes;
+                    transpose(bytes, src, &Tile { first, step, rows, columns }, turned);
+                    for (c, run) in turned.chunks(Tile::turned_row(rows, bytes)).take(columns).enumerate() {
                         // A flipped x counts from the other end.
                         let out_x = if self.turn.flip[across] { nx - 1 - x - c } else { x + c };
                         let at = k * out_strides[along] + out_x * out_strides[across] + i;
-                        convert.place(run, &mut dst[at..at + rows]);
+                        convert(&run[..rows * bytes], &mut dst[at..at + rows]);
                     }
                 }
             }
