@@ -103,6 +103,7 @@ fn one_round(
         one_stage: arguments.one_stage,
         blocks: blocks_for(chosen.len()),
         seconds: 0.0,
+        budget_s: f64::INFINITY,
     };
     // The margin that everyone starts with: the counts must not profit from what earlier rounds learned.
     let pairs: Vec<_> = chosen.iter().map(|contest| (contest, margin_for(None, relinked))).collect();

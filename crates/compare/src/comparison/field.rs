@@ -76,6 +76,7 @@ impl Pairing<'_> {
                 base: self.entrant(self.base, before),
                 head: self.entrant(self.head, listed),
                 single_threaded: false,
+                process_s: 0.0,
             };
             let is_same = same.contains(&(listed.key.package.clone(), listed.key.target.clone()));
             if is_same { field.identical.push(contest) } else { field.contests.push(contest) }

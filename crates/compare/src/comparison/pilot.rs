@@ -13,13 +13,11 @@ use crate::report::{Fault, Row};
 
 use super::field::bare_row;
 
-/// A contest that passed, with its cost.
+/// A contest that passed.
 #[derive(Debug)]
 pub struct Pilot {
     /// The contest.
     pub contest: Contest,
-    /// Mean wall time of a process. Seconds.
-    pub process_s: f64,
     /// The pilot's samples: base, then head.
     pub samples: [Sample; 2],
 }
@@ -43,8 +41,8 @@ pub fn pilot(sampler: &Sampler<'_>, contests: Vec<Contest>, console: &Console) -
             }
             (Ok(base), Ok(head)) => {
                 contest.single_threaded = base.threads == Some(1) && head.threads == Some(1);
-                let process_s = (base.process_s + head.process_s) / 2.0;
-                passed.push(Pilot { contest, process_s, samples: [base, head] });
+                contest.process_s = (base.process_s + head.process_s) / 2.0;
+                passed.push(Pilot { contest, samples: [base, head] });
             }
             (_, Err(trouble)) => rows.push(trouble_row(&contest, Side::Head, &trouble)),
             (Err(trouble), Ok(_)) => rows.push(trouble_row(&contest, Side::Base, &trouble)),

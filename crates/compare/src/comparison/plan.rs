@@ -27,8 +27,10 @@ pub struct Plan {
     pub one_stage: bool,
     /// Blocks per benchmark in one stage.
     pub blocks: usize,
-    /// Estimated measurement. Seconds.
+    /// Estimated measurement, other links included. Seconds.
     pub seconds: f64,
+    /// What it may take. Seconds.
+    pub budget_s: f64,
 }
 
 /// What a benchmark costs and how much it matters.
@@ -37,13 +39,34 @@ struct Cost {
     index: usize,
     rank: (u8, f64),
     block_s: f64,
+    /// Which pair of programs it is measured in.
+    programs: usize,
+}
+
+/// What a set of benchmarks costs.
+struct Price<'a> {
+    costs: &'a [Cost],
+    /// Benchmarks that run a second time, in other links of their programs.
+    nulls: usize,
+    /// Seconds for one link; 0 where programs are not linked again.
+    link_s: f64,
 }
 
 impl Plan {
-    /// The plan for `pilots` within `budget_s`. `nulls` benchmarks run a second time, as controls.
-    pub fn new(pilots: &[Pilot], nulls: usize, budget_s: f64) -> Self {
-        let costs = pilots.iter().enumerate().map(|(index, pilot)| cost(index, pilot.contest.tier, pilot.process_s));
-        Self::of_costs(costs.collect(), nulls, budget_s)
+    /// The plan for `pilots` within `budget_s`. `nulls` benchmarks run a second time, as controls; another link of a program takes
+    /// `link_s`.
+    pub fn new(pilots: &[Pilot], nulls: usize, link_s: f64, budget_s: f64) -> Self {
+        let mut programs = Vec::new();
+        let costs = pilots.iter().enumerate().map(|(index, Pilot { contest, .. })| {
+            let pair = [&contest.base, &contest.head].map(|entrant| &entrant.target.program.executable);
+            let known = programs.iter().position(|known| *known == pair);
+            let at = known.unwrap_or(programs.len());
+            if known.is_none() {
+                programs.push(pair);
+            }
+            cost(index, contest.tier, contest.process_s, at)
+        });
+        Self::of_costs(costs.collect(), nulls, link_s, budget_s)
     }
 
     /// The plan for programs.
@@ -60,11 +83,12 @@ impl Plan {
         })
     }
 
-    fn of_costs(mut costs: Vec<Cost>, nulls: usize, budget_s: f64) -> Self {
+    fn of_costs(mut costs: Vec<Cost>, nulls: usize, link_s: f64, budget_s: f64) -> Self {
         costs.sort_by(|a, b| a.rank.0.cmp(&b.rank.0).then(a.rank.1.total_cmp(&b.rank.1)));
         let mut dropped = Vec::new();
         loop {
-            let (one, two) = (one_stage_s(&costs, nulls), two_stage_s(&costs, nulls));
+            let price = Price { costs: &costs, nulls, link_s };
+            let (one, two) = (price.one_stage_s(), price.two_stage_s());
             let one_stage = one <= budget_s || one <= two;
             let seconds = if one_stage { one } else { two };
             if seconds <= budget_s || costs.len() <= 1 {
@@ -72,32 +96,46 @@ impl Plan {
                 kept.sort_unstable();
                 dropped.sort_unstable();
                 let blocks = blocks_for(kept.len());
-                return Self { kept, dropped, one_stage, blocks, seconds };
+                return Self { kept, dropped, one_stage, blocks, seconds, budget_s };
             }
             dropped.extend(costs.pop().map(|cost| cost.index));
         }
     }
 }
 
-fn cost(index: usize, tier: u8, process_s: f64) -> Cost {
+fn cost(index: usize, tier: u8, process_s: f64, programs: usize) -> Cost {
     let tier = if process_s > SLOW_PROCESS_S { tier.max(3) } else { tier };
-    Cost { index, rank: (tier, process_s), block_s: 4.0 * process_s }
+    Cost { index, rank: (tier, process_s), block_s: 4.0 * process_s, programs }
 }
 
-/// Mean block, times the contests and their controls.
-fn block_s(costs: &[Cost], nulls: usize) -> f64 {
-    let sum: f64 = costs.iter().map(|cost| cost.block_s).sum();
-    if costs.is_empty() { 0.0 } else { sum * (1.0 + nulls.min(costs.len()) as f64 / costs.len() as f64) }
-}
+impl Price<'_> {
+    /// A block of each, and of the controls.
+    fn block_s(&self) -> f64 {
+        let (sum, n) = (self.costs.iter().map(|cost| cost.block_s).sum::<f64>(), self.costs.len().max(1));
+        sum * (1.0 + self.nulls.min(n) as f64 / n as f64)
+    }
 
-fn one_stage_s(costs: &[Cost], nulls: usize) -> f64 {
-    block_s(costs, nulls) * blocks_for(costs.len()) as f64
-}
+    /// The links that a block of `n` of the benchmarks draws: of no more pairs of programs than there are.
+    fn links_s(&self, n: usize) -> f64 {
+        let mut programs: Vec<usize> = self.costs.iter().map(|cost| cost.programs).collect();
+        programs.sort_unstable();
+        programs.dedup();
+        2.0 * self.link_s * (programs.len() + self.nulls).min(n) as f64
+    }
 
-fn two_stage_s(costs: &[Cost], nulls: usize) -> f64 {
-    let flagged = (EXPECTED_FLAGGED * costs.len() as f64).ceil().max(1.0);
-    let share = flagged / costs.len().max(1) as f64;
-    block_s(costs, nulls) * (SCREEN_BLOCKS as f64 + share * confirming_blocks(flagged as usize) as f64)
+    fn one_stage_s(&self) -> f64 {
+        let n = self.costs.len();
+        (self.block_s() + self.links_s(n + self.nulls)) * blocks_for(n) as f64
+    }
+
+    /// As few blocks of a confirmation as it may have: where there is time for more, it takes more.
+    fn two_stage_s(&self) -> f64 {
+        let n = self.costs.len();
+        let flagged = (EXPECTED_FLAGGED * n as f64).ceil().max(1.0);
+        let share = flagged / n.max(1) as f64;
+        let screen_s = (self.block_s() + self.links_s(n + self.nulls)) * SCREEN_BLOCKS as f64;
+        screen_s + (share * self.block_s() + self.links_s(flagged as usize)) * blocks_for(flagged as usize) as f64
+    }
 }
 
 impl fmt::Display for Plan {
@@ -132,8 +170,17 @@ mod tests {
     use super::*;
 
     fn plan(costs: &[(u8, f64)], budget_s: f64) -> Plan {
-        let costs = costs.iter().enumerate().map(|(index, (tier, seconds))| cost(index, *tier, *seconds));
-        Plan::of_costs(costs.collect(), 0, budget_s)
+        let costs = costs.iter().enumerate().map(|(index, (tier, seconds))| cost(index, *tier, *seconds, index % 2));
+        Plan::of_costs(costs.collect(), 0, 0.0, budget_s)
+    }
+
+    #[test]
+    fn links_count() {
+        let costs: Vec<Cost> = (0..4).map(|index| cost(index, 1, 0.25, index % 2)).collect();
+        let plan = |link_s| Plan::of_costs(costs.clone(), 0, link_s, 1e9);
+        // Two pairs of programs, twelve layouts of each.
+        assert!((plan(0.5).seconds - plan(0.0).seconds - 2.0 * 2.0 * 12.0 * 0.5).abs() < 1e-9);
+        assert_eq!(Plan::of_costs(costs, 0, 10.0, 60.0).kept.len(), 1);
     }
 
     #[test]

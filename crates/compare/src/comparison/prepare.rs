@@ -92,6 +92,7 @@ fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> Field {
             base: entrant.clone(),
             head: entrant,
             single_threaded: false,
+            process_s: 0.0,
         }
     };
     let rows = head.catalog.problems.iter().map(|problem| problem_row(problem, Fault::Target)).collect();

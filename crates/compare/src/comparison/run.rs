@@ -16,10 +16,11 @@ use super::prepare::{field_of, prepare};
 use super::trial::{Judged, Means, Trial, trial};
 use crate::bench::{Listed, Settings, Yard};
 use crate::build::{Wanted, identical};
+use crate::console::Console;
 use crate::exit::usage;
 use crate::instructions;
 use crate::judge::{Margins, Verdict};
-use crate::measure::{Contest, Links, Random, Sampler, Side, Trouble, TroubleKind};
+use crate::measure::{Contest, Entrant, Links, Random, Sampler, Side, Trouble, TroubleKind};
 use crate::policy::Policy;
 use crate::repo::Snapshot;
 use crate::report::{Entry, Fault, Figures, Row, changes, text};
@@ -106,7 +107,8 @@ pub fn run(
         if first { (Vec::new(), Vec::new()) } else { pilot(&sampler, field.contests, &context.console)? };
     entry.rows.extend(rows);
     let nulls = if options.purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
-    let plan = Plan::new(&pilots, nulls, options.budget_s);
+    let relinked = !options.one_link && can_relink(&links, &pilots, &context.console);
+    let plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, options.budget_s);
     announce(context, &plan, &field.identical, first, options.purpose);
     if options.dry_run {
         if options.json {
@@ -116,7 +118,6 @@ pub fn run(
     }
     let started = Instant::now();
     entry.notes.extend(plan.dropped.iter().map(|&at| dropped(&pilots[at])));
-    let relinked = !options.one_link && can_relink(&links, &pilots, &plan);
     if !relinked && !plan.kept.is_empty() {
         entry.notes.push(
             "each side is one link (the linker cannot lay out again, or --one-link): the margin is 5 %".to_owned(),
@@ -165,8 +166,8 @@ fn nothing(options: &Options, listed: &[Listed]) -> anyhow::Error {
 }
 
 fn dropped(pilot: &Pilot) -> String {
-    let Pilot { contest, process_s, .. } = pilot;
-    format!("dropped for the budget: {} (tier {}, {process_s:.1} s per process)", contest.key, contest.tier)
+    let Contest { key, tier, process_s, .. } = &pilot.contest;
+    format!("dropped for the budget: {key} (tier {tier}, {process_s:.1} s per process)")
 }
 
 /// Ids that contain another one's as a whole part are legal; ids that are equal in two targets deserve a word.
@@ -203,9 +204,10 @@ fn announce(context: &Context, plan: &Plan, identical: &[Contest], first: bool, 
     }
 }
 
-/// Whether every program of the plan takes another layout on both sides.
-fn can_relink(links: &Links, pilots: &[Pilot], plan: &Plan) -> bool {
-    plan.kept.iter().all(|&at| links.available(&pilots[at].contest.base) && links.available(&pilots[at].contest.head))
+/// Whether every program takes another layout on both sides. Makes the first one of each, which the first stage needs in any case.
+fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> bool {
+    let entrants: Vec<&Entrant> = pilots.iter().flat_map(|pilot| [&pilot.contest.base, &pilot.contest.head]).collect();
+    entrants.iter().all(|entrant| entrant.target.link.is_some()) && links.make(&entrants, &[1], console).is_ok()
 }
 
 /// Runs the trial and its controls, and turns findings into rows.

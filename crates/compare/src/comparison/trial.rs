@@ -1,14 +1,16 @@
 //! The trial: the plan carried out, and a finding for every contest.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use machine::ceiling::Canary;
 use record::stats;
 
 use crate::console::Console;
-use crate::judge::{self, Finding, GLOBAL_WORST, Margin, SCREEN_BLOCKS, Verdict, confirming_blocks};
-use crate::measure::{Contest, Limits, Links, Random, Sample, Sampler, Series, Side, Stage, Trouble, run_stage};
+use crate::judge::{self, Finding, GLOBAL_WORST, Margin, SCREEN_BLOCKS, Verdict, blocks_for, confirming_blocks};
+use crate::measure::{
+    Contest, Entrant, Limits, Links, Random, Sample, Sampler, Series, Side, Stage, Trouble, run_stage,
+};
 use crate::report::Method;
 
 use super::plan::Plan;
@@ -78,7 +80,7 @@ pub fn trial(means: &Means<'_>, contests: &[(&Contest, Margin)], plan: &Plan) ->
     if plan.one_stage {
         one_stage(means, contests, plan.blocks, &mut random)
     } else {
-        two_stage(means, contests, &mut random)
+        two_stage(means, contests, plan.budget_s, &mut random)
     }
 }
 
@@ -99,7 +101,8 @@ fn one_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], blocks: usize, 
     Ok(Trial { judged, method, global: None })
 }
 
-fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], random: &mut Random) -> Result<Trial> {
+fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], budget_s: f64, random: &mut Random) -> Result<Trial> {
+    let started = Instant::now();
     let all: Vec<&Contest> = contests.iter().map(|(contest, _)| *contest).collect();
     let screens = stage(means, "screening", &all, SCREEN_BLOCKS, 1, random)?;
     let effects: Vec<Vec<f64>> = screens.iter().map(Series::effects).collect();
@@ -111,8 +114,9 @@ fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], random: &mut Ra
         flagged.sort_by(|a, b| moved(b).abs().total_cmp(&moved(a).abs()));
         flagged.truncate(GLOBAL_WORST);
     }
-    let blocks = confirming_blocks(flagged.len());
     let chosen: Vec<&Contest> = flagged.iter().map(|at| contests[*at].0).collect();
+    // Before the first block, and by what time is left: nothing that the blocks will say has a part in it.
+    let blocks = confirming_blocks_within(&chosen, means, budget_s - started.elapsed().as_secs_f64());
     let first = 1 + SCREEN_BLOCKS as u64;
     let confirms =
         if chosen.is_empty() { Vec::new() } else { stage(means, "confirming", &chosen, blocks, first, random)? };
@@ -136,6 +140,16 @@ fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], random: &mut Ra
     Ok(Trial { judged, method, global })
 }
 
+/// Blocks to confirm each of `chosen` with: as many as are worth it and fit into `left_s` seconds, but never fewer than can prove
+/// anything.
+fn confirming_blocks_within(chosen: &[&Contest], means: &Means<'_>, left_s: f64) -> usize {
+    let processes_s: f64 = chosen.iter().map(|contest| 4.0 * contest.process_s).sum();
+    let entrants: Vec<&Entrant> = chosen.iter().flat_map(|contest| [&contest.base, &contest.head]).collect();
+    let links_s = if means.relinked { Links::programs(&entrants) as f64 * means.links.mean_s() } else { 0.0 };
+    let fitting = (left_s / (processes_s + links_s).max(f64::MIN_POSITIVE)) as usize;
+    fitting.clamp(blocks_for(chosen.len()), confirming_blocks(chosen.len()))
+}
+
 fn stage(
     means: &Means<'_>,
     what: &str,
@@ -146,16 +160,9 @@ fn stage(
 ) -> Result<Vec<Series>> {
     let links = if means.relinked { blocks } else { 1 };
     if links > 1 {
-        let progress = means.console.bar("linking other layouts", (contests.len() * 2 * links) as u64, "links");
-        for contest in contests {
-            progress.say(&contest.key.target);
-            for seed in first_link..first_link + links as u64 {
-                means.links.variant(&contest.base, seed)?;
-                means.links.variant(&contest.head, seed)?;
-                progress.step();
-                progress.step();
-            }
-        }
+        let entrants: Vec<&Entrant> = contests.iter().flat_map(|contest| [&contest.base, &contest.head]).collect();
+        let seeds: Vec<u64> = (first_link..first_link + links as u64).collect();
+        means.links.make(&entrants, &seeds, means.console)?;
     }
     let progress = means.console.bar(what, (4 * blocks * contests.len()) as u64, "processes");
     // Without one the counters of the kernel still tell of disturbance.

@@ -53,6 +53,8 @@ pub struct Contest {
     pub head: Entrant,
     /// Whether the pilot saw one thread on both sides: then a block's processes may share one processor.
     pub single_threaded: bool,
+    /// Mean wall time of a process in the pilot; 0 before it. Seconds.
+    pub process_s: f64,
 }
 
 impl Contest {

@@ -5,7 +5,7 @@ use compare::build::Target;
 use compare::comparison::{Means, Pilot, Plan, Trial, pilot, trial};
 use compare::console::Console;
 use compare::exit::Exit;
-use compare::judge::{Margins, SCREEN_BLOCKS, Verdict, confirming_blocks};
+use compare::judge::{Margins, SCREEN_BLOCKS, Verdict, blocks_for, confirming_blocks};
 use compare::measure::{Contest, Entrant, Links, Sampler, Side};
 use compare::report::Fault;
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ impl Sides {
         };
         let contest = |name: &String| Contest {
             single_threaded: true,
+            process_s: 0.0,
             key: key(&format!("g|{name}"), 0),
             tier: 1,
             source: None,
@@ -63,11 +64,15 @@ impl Sides {
     }
 
     fn trial(&self, one_stage: bool) -> Trial {
+        self.trial_within(one_stage, f64::INFINITY)
+    }
+
+    fn trial_within(&self, one_stage: bool, budget_s: f64) -> Trial {
         let (contests, sampler, links, console) = (self.contests(), self.sampler(), Links::new(&[]), Console::silent());
         let means = Means { sampler: &sampler, links: &links, relinked: false, seed: 7, console: &console };
         let family: Vec<_> = contests.iter().map(|contest| (contest, Margins::default().of("any", false))).collect();
         let kept = (0..contests.len()).collect();
-        let plan = Plan { kept, dropped: Vec::new(), one_stage, blocks: 12, seconds: 1.0 };
+        let plan = Plan { kept, dropped: Vec::new(), one_stage, blocks: 12, seconds: 1.0, budget_s };
         let trial = trial(&means, &family, &plan).unwrap();
         self.base.assert_nobody_is_left();
         self.head.assert_nobody_is_left();
@@ -118,6 +123,19 @@ fn a_screen_selects_what_moved_and_fresh_blocks_confirm_it() {
             "the screen's blocks are not among those that test"
         );
         assert_eq!(judged.finding.estimate.unwrap().n, confirming_blocks(2));
+    }
+}
+
+/// Where little time is left, a confirmation takes as few blocks as can still prove something, and never fewer.
+#[test]
+fn a_confirmation_keeps_to_the_budget() {
+    let mut benches = vec![("moved", times(1e6), times(1.2e6))];
+    benches.extend(["a", "b", "c", "d"].map(|name| (name, times(1e6), times(1.02e6))));
+    let sides = Sides::new(&benches);
+    for (budget_s, blocks) in [(0.0, blocks_for(1)), (1e9, confirming_blocks(1))] {
+        let trial = sides.trial_within(false, budget_s);
+        assert_eq!(verdicts(&trial)[0], Verdict::Slower);
+        assert_eq!((trial.judged[0].series.blocks.len(), trial.method.blocks), (blocks, blocks));
     }
 }
 
