@@ -49,7 +49,7 @@ impl VolumeFile {
         fs::create_dir_all(directory).map_err(|error| NiftiError::Io { path: directory.to_owned(), source: error })?;
         let mut voxels = vec![0; self.data_bytes];
         self.copy_into(decoder, None, &mut voxels)?;
-        let stats = if self.datatype.is_real() { Some(self.stats(decoder)?) } else { None };
+        let stats = self.datatype.is_real().then(|| self.stats_of(&voxels, Endian::NATIVE));
         let note = serde_json::to_vec(&Note { source, stats }).unwrap_or_default();
         let mut extensions: Vec<Extension> = self.extensions.clone();
         extensions.push(Extension { ecode: COMMENT, content: note });

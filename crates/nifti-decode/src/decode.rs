@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    Affine, Choice, Clip, Decoder, NiftiError, Normalize, Orientation, Output, Plan, Scale, Stats, VolumeFile,
+    Affine, Choice, Clip, Decoder, Endian, NiftiError, Normalize, Orientation, Output, Plan, Scale, Stats, VolumeFile,
     affine::Turn,
     convert::{
         Blocks, Kernel, Map,
@@ -118,8 +118,12 @@ impl VolumeFile {
         }
         let is_parallel = decoder.is_parallel;
         let stored = self.stored(&mut decoder.buffers, is_parallel)?;
-        let map = self.scaling(&Plan::scaled());
-        Ok(stats::stats(&*self.distribution(stored, &map)))
+        Ok(self.stats_of(stored, self.header.endian))
+    }
+
+    /// Statistics of this volume's scaled values, of voxels that are in memory in the order of bytes `endian`.
+    pub(crate) fn stats_of(&self, stored: &[u8], endian: Endian) -> Stats {
+        stats::stats(&*self.distribution(stored, endian, &self.scaling(&Plan::scaled())))
     }
 
     /// How stored axes become those of `orientation`.
@@ -155,13 +159,13 @@ impl VolumeFile {
         Map { slope, inter, ..Map::IDENTITY }
     }
 
-    fn distribution<'a>(&self, stored: &'a [u8], map: &Map) -> Box<dyn Distribution + 'a> {
-        match Tally::new(self.datatype, self.header.endian) {
+    fn distribution<'a>(&self, stored: &'a [u8], endian: Endian, map: &Map) -> Box<dyn Distribution + 'a> {
+        match Tally::new(self.datatype, endian) {
             Some(mut tally) => {
                 tally.add(stored);
                 Box::new(tally.finish(map))
             }
-            None => Box::new(Searched::new(stored, self.datatype, self.header.endian, *map)),
+            None => Box::new(Searched::new(stored, self.datatype, endian, *map)),
         }
     }
 
@@ -234,7 +238,7 @@ impl Job<'_> {
         let (mut map, mut stats) = (plain.clipped(plan.clip), None);
         let mut tally = self.tally(plan.has_stats && !plan.looks_ahead());
         if plan.looks_ahead() || plan.has_stats && tally.is_none() {
-            let distribution = self.file.distribution(stored, &plain);
+            let distribution = self.file.distribution(stored, header.endian, &plain);
             stats = plan.has_stats.then(|| stats::stats(&*distribution));
             map = ahead(plan, map, &*distribution);
         }

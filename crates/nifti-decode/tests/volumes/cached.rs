@@ -1,6 +1,8 @@
 //! Unpacked copies: made once, keyed to their source, read as any file.
 
-use nifti_decode::{Decoder, Kind, Orientation, Pack, Phantom, Plan, VolumeFile, write};
+use nifti_decode::{Datatype, Decoder, Endian, Kind, Orientation, Pack, Phantom, Plan, Version, VolumeFile, write};
+
+use crate::made::{header, voxels};
 
 #[test]
 fn a_copy_is_made_once_and_again_when_its_source_changes() {
@@ -35,4 +37,23 @@ fn a_copy_is_made_once_and_again_when_its_source_changes() {
     assert_eq!(again, changed);
     assert!(VolumeFile::open(&again).is_ok());
     assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 2);
+}
+
+#[test]
+fn the_statistics_of_a_copy_are_those_of_its_source_in_either_byte_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut decoder = Decoder::new();
+    for (at, (endian, datatype)) in [Endian::Little, Endian::Big]
+        .into_iter()
+        .flat_map(|endian| [(endian, Datatype::Int16), (endian, Datatype::Float32), (endian, Datatype::Rgb24)])
+        .enumerate()
+    {
+        let header = header(Version::Nifti1, endian, datatype, &[9, 8, 7]).with_scale(0.5, -3.0);
+        let source = directory.path().join(format!("{at}.nii"));
+        write(&source, &header, &[], &voxels(datatype, 9 * 8 * 7, 5, false), Pack::Plain).unwrap();
+        let file = VolumeFile::open(&source).unwrap();
+        let copy = VolumeFile::open(file.cached(&mut decoder, &directory.path().join("cache")).unwrap()).unwrap();
+        assert_eq!(copy.cached_stats(), file.stats(&mut decoder).ok(), "{endian:?} {datatype:?}");
+        assert_eq!(copy.cached_stats().is_some(), datatype != Datatype::Rgb24);
+    }
 }
