@@ -7,8 +7,9 @@
 
 /// A cache line.
 const LINE: usize = 64;
-/// Rows of a block at most: so many are fetched while those before them are transposed.
-const ROWS: usize = 8;
+/// Rows from those that are transposed to those that are fetched meanwhile: where rows lie far apart, no hardware prefetcher finds
+/// them.
+const AHEAD: isize = 16;
 
 /// Where the rows of a tile lie in the stored bytes.
 #[derive(Debug, Clone, Copy)]
@@ -81,31 +82,29 @@ fn by_blocks<const N: usize>(stored: &[u8], tile: &Tile, turned: &mut [u8]) {
     }
     let turned_row = Tile::turned_row(tile.rows, N);
     assert!(tile.columns * turned_row <= turned.len());
-    for at in (0..tile.rows).step_by(ROWS) {
-        let rows = at..tile.rows.min(at + ROWS);
-        fetch(stored, tile, rows.end..tile.rows.min(rows.end + ROWS), tile.columns * N);
-        for r in rows.step_by(side).map(|r| r.min(tile.rows - side)) {
-            for c in (0..tile.columns).step_by(side).map(|c| c.min(tile.columns - side)) {
-                let from = stored.as_ptr().wrapping_add(tile.row(r).wrapping_add(c * N));
-                let to = turned.as_mut_ptr().wrapping_add(c * turned_row + r * N);
-                // SAFETY: r + side <= rows and c + side <= columns, and all rows lie within `stored`, as asserted above; so
-                // does the block, and its transpose within `turned`.
-                unsafe { block::<N>(from, tile.step, to, turned_row) }
+    for r in (0..tile.rows).step_by(side).map(|r| r.min(tile.rows - side)) {
+        for c in (0..tile.columns).step_by(side).map(|c| c.min(tile.columns - side)) {
+            let from = stored.as_ptr().wrapping_add(tile.row(r).wrapping_add(c * N));
+            let to = turned.as_mut_ptr().wrapping_add(c * turned_row + r * N);
+            if (c * N).is_multiple_of(LINE) {
+                for i in 0..side as isize {
+                    prefetch(from.wrapping_offset(tile.step.wrapping_mul(i + AHEAD)));
+                }
             }
+            // SAFETY: r + side <= rows and c + side <= columns, and all rows lie within `stored`, as asserted above; so
+            // does the block, and its transpose within `turned`.
+            unsafe { block::<N>(from, tile.step, to, turned_row) }
         }
     }
 }
 
-/// Has rows brought near: where they lie far apart, no hardware prefetcher finds them.
+/// Has a cache line brought into the first-level cache.
 #[cfg(target_arch = "x86_64")]
-fn fetch(stored: &[u8], tile: &Tile, rows: std::ops::Range<usize>, row_bytes: usize) {
+#[inline(always)]
+fn prefetch(address: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    for r in rows {
-        for line in stored[tile.row(r)..][..row_bytes].chunks(LINE) {
-            // SAFETY: the address of a byte that is there; and a prefetch does not fault.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
-        }
-    }
+    // SAFETY: a prefetch reads nothing that the program could see, and does not fault, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
 }
 
 /// Transposes one square block: row `i` begins `i * step` bytes behind `from`, column `j` goes to `j * turned_row` bytes behind `to`.
