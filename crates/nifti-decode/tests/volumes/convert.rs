@@ -141,15 +141,3 @@ fn an_output_of_another_length_is_refused() {
     let error = file.decode_into(&mut Decoder::new(), &Plan::scaled(), &mut [0.0_f32; 9]).unwrap_err();
     assert!(matches!(error, NiftiError::Buffer { got: 9, need: 10 }));
 }
-
-/// A view shares memory where it can, and is swapped where it must be.
-#[test]
-fn views_are_typed() {
-    use nifti_decode::View;
-    for endian in [Endian::Little, Endian::Big] {
-        let (file, stored) = file(Datatype::Int32, endian, 50, Some((3.0, 1.0)));
-        let mut decoder = Decoder::new();
-        let View::Int32(view) = file.view(&mut decoder).unwrap() else { panic!("another type") };
-        assert!(view.iter().zip(&stored).all(|(&v, &s)| f64::from(v) == s));
-    }
-}

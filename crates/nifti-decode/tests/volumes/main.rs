@@ -10,3 +10,4 @@ mod region;
 mod round_trip;
 mod statistics;
 mod turned;
+mod views;
