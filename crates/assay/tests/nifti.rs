@@ -183,3 +183,48 @@ fn the_corpus_is_sound() {
     let arguments: Vec<&str> = std::iter::once("check").chain(names.iter().map(String::as_str)).collect();
     assert_eq!(done(&arguments, at).lines().count(), names.len());
 }
+
+/// Truncated input is an error, and no output file is left, not even a hidden one: every kind of file, into every kind.
+#[test]
+fn nothing_is_left_of_a_file_that_was_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let kinds: [(&str, &str, &[&str]); 7] = [
+        ("plain.nii", "plain.nii", &[]),
+        ("one.nii.gz", "one.nii.gz", &[]),
+        ("members.nii.gz", "members.nii.gz", &["--pack=members"]),
+        ("blocks.nii.gz", "blocks.nii.gz", &["--pack=bgzf"]),
+        ("sized.nii.gz", "sized.nii.gz", &["--pack=mgzip"]),
+        ("pair.hdr", "pair.img", &[]),
+        ("packed.hdr.gz", "packed.img.gz", &[]),
+    ];
+    for (name, _, more) in kinds {
+        done(&[&["phantom", "ct", name, "--shape=40,30,20"], more].concat(), at);
+    }
+    done(&["phantom", "ct", "v.nii.gz", "--shape=40,30,20"], at);
+    done(&["index", "v.nii.gz"], at);
+    let before = names();
+    for (name, cut_name, _) in kinds {
+        let sound = std::fs::read(at.join(cut_name)).unwrap();
+        for cut in [0, 1, 100, sound.len() / 2, sound.len() - 33] {
+            std::fs::write(at.join(cut_name), &sound[..cut]).unwrap();
+            for out in ["out.npy", "out.nii", "out.nii.gz", "out.hdr"] {
+                let error = refused(&["convert", name, out], at, 1);
+                assert!(error.starts_with("error: "), "{error}");
+                assert_eq!(names(), before, "{name} cut at {cut} into {out}");
+            }
+        }
+        std::fs::write(at.join(cut_name), sound).unwrap();
+    }
+    let index = std::fs::read(at.join("v.nii.gz.gzx")).unwrap();
+    for cut in [0, 7, 20, 40, index.len() - 1] {
+        std::fs::write(at.join("v.nii.gz.gzx"), &index[..cut]).unwrap();
+        refused(&["patch", "v.nii.gz", "--index=v.nii.gz.gzx", "--region=:", "--out=out.npy"], at, 1);
+        assert_eq!(names(), before);
+    }
+}

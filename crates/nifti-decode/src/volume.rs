@@ -260,9 +260,16 @@ fn extensions(
     let end = if header.is_pair { source.most_unpacked() } else { header.vox_offset as u64 };
     let bytes = end.saturating_sub(start as u64);
     let there = source.most_unpacked();
-    if !header.is_pair && (bytes > limits.extension_bytes || end > there) {
-        let limit = limits.extension_bytes.min(there);
-        return Err(NiftiError::TooLarge { what: "what lies before the voxels", got: bytes, limit });
+    let what = "what lies before the voxels";
+    if !header.is_pair && bytes > limits.extension_bytes {
+        return Err(NiftiError::TooLarge { what, got: bytes, limit: limits.extension_bytes });
+    }
+    if !header.is_pair && end > there {
+        let limit = there.saturating_sub(start as u64);
+        return Err(match source.packing {
+            Packing::Plain => NiftiError::Truncated { what, offset: start as u64, got: limit, need: bytes },
+            _ => NiftiError::TooLarge { what, got: bytes, limit },
+        });
     }
     let end = start + bytes.min(limits.extension_bytes) as usize;
     let all;

@@ -206,6 +206,55 @@ fn a_member_that_claims_gigabytes_is_given_none() {
     }
 }
 
+/// Extents of up to 63 bits, under headers of 348 and 540 bytes with nothing behind them: refused before any memory.
+#[test]
+fn extents_that_overflow_are_given_no_memory() {
+    let _alone = ALONE.lock();
+    let shapes: [&[i64]; 5] = [
+        &[i64::MAX, i64::MAX, i64::MAX, i64::MAX, i64::MAX, i64::MAX, i64::MAX],
+        &[1 << 32, 1 << 32],
+        &[i64::MAX],
+        &[1 << 58, 1 << 5, 2],
+        &[1 << 21, 1 << 21, 1 << 14],
+    ];
+    let small: [&[i64]; 2] = [&[32767; 7], &[32767, 32767, 32767]];
+    for (version, shape) in
+        shapes.map(|shape| (Version::Nifti2, shape)).into_iter().chain(small.map(|shape| (Version::Nifti1, shape)))
+    {
+        for datatype in Datatype::ALL {
+            for pack in [Pack::Plain, Pack::Gzip { level: 6 }] {
+                let mut header = Header::new(version, datatype, &[1]).unwrap();
+                header.dim[0] = shape.len() as i64;
+                header.dim[1..=shape.len()].copy_from_slice(shape);
+                let sound = Header::new(version, datatype, &[1]).unwrap();
+                let voxel = vec![0; datatype.bytes()];
+                let mut bytes = encode(&sound, &[], &voxel, Pack::Plain).unwrap();
+                let head = header.encode().unwrap();
+                bytes[..head.len()].copy_from_slice(&head);
+                if pack != Pack::Plain {
+                    bytes = gzip(&bytes);
+                }
+                LARGEST.store(0, Relaxed);
+                let error = VolumeFile::from_bytes(bytes, Limits::default()).unwrap_err();
+                assert!(matches!(error, NiftiError::TooLarge { .. }), "{shape:?} {datatype:?}: {error}");
+                assert!(LARGEST.load(Relaxed) <= 1 << 20, "{shape:?} {datatype:?}: {}", LARGEST.load(Relaxed));
+            }
+        }
+    }
+}
+
+/// `bytes` as one stored gzip member.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let length = bytes.len() as u16;
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
+    packed.extend(length.to_le_bytes());
+    packed.extend((!length).to_le_bytes());
+    packed.extend(bytes);
+    packed.extend(zlib_rs::crc32::crc32(0, bytes).to_le_bytes());
+    packed.extend(u32::from(length).to_le_bytes());
+    packed
+}
+
 #[test]
 fn damaged_indexes_are_refused_in_peace() {
     let _alone = ALONE.lock();

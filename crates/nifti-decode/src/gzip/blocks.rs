@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{
     GzipFault, Inflater,
-    deflate::Refused,
+    deflate::{Moved, Refused},
     member::{LEAST_HEADER, Member, TRAILER},
 };
 use crate::{Limits, NiftiError, limits::most_unpacked, source::Bytes};
@@ -101,9 +101,15 @@ pub(crate) fn unpack(
         inflater.member(packed, out)
     } else {
         let header = Member::parse(packed).ok().flatten().map_or(LEAST_HEADER, |member| member.header);
-        inflater.raw(&packed[header.min(packed.len())..], out)
+        let moved = inflater.raw(&packed[header.min(packed.len())..], out);
+        moved.map(|moved| Moved { packed: header + moved.packed + TRAILER, ..moved })
     };
     match result {
+        // What lies between its end and the next member belongs to neither, and a stream would trip over it.
+        Ok(moved) if moved.packed != packed.len() => {
+            let (got, need) = (packed.len() as u64, moved.packed as u64);
+            Err(fault(GzipFault::BlockSize { got, need, most: need }))
+        }
         Ok(moved) if moved.unpacked == out.len() => Ok(()),
         Ok(moved) => Err(fault(GzipFault::Size { got: moved.unpacked as u32, need: out.len() as u32 })),
         Err(Refused::Long) => Err(fault(GzipFault::Size { got: u32::MAX, need: out.len() as u32 })),

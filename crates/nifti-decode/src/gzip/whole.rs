@@ -64,11 +64,16 @@ fn stream(bytes: &Bytes, at: usize, filled: usize, out: &mut [u8], limits: &Limi
     }
 }
 
-/// A stream that ends too early is short of the voxels: says of how many.
+/// A stream that ends too early is short of the voxels: says of how many, unless only its end is missing.
 pub(super) fn shortage(error: NiftiError, filled: usize, need: u64) -> NiftiError {
     match error {
-        NiftiError::Gzip { fault: GzipFault::Truncated { unpacked }, .. } => {
-            NiftiError::Truncated { what: "gzip stream", offset: 0, got: filled as u64 + unpacked, need }
+        NiftiError::Gzip { offset, fault: GzipFault::Truncated { unpacked } } => {
+            let got = filled as u64 + unpacked;
+            if got < need {
+                NiftiError::Truncated { what: "gzip stream", offset: 0, got, need }
+            } else {
+                NiftiError::Gzip { offset, fault: GzipFault::Truncated { unpacked: got } }
+            }
         }
         error => error,
     }

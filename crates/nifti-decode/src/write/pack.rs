@@ -10,6 +10,9 @@ use crate::gzip::{Deflater, Level, bgzf_header, crc32, mgzip_header, plain_heade
 
 /// Unpacked bytes of a BGZF member, as bgzip has them: packed, they fit 64 KiB whatever they are.
 const BGZF_BYTES: usize = 0xff00;
+/// The empty member that ends a BGZF file, byte for byte as the SAM specification (section 4.1.2) has it: readers compare the last
+/// bytes of a file with these to find out whether it was cut.
+const BGZF_END: [u8; 28] = *b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0\x1b\0\x03\0\0\0\0\0\0\0\0\0";
 /// Pieces that are packed side by side before they are written.
 const BATCH: usize = 64;
 /// Unpacked bytes that go through zlib at a time.
@@ -67,7 +70,7 @@ impl Pack {
             Self::Members { level, bytes } => members(file, level, bytes, |_| Some(plain_header()), out),
             Self::Bgzf { level } => {
                 members(file, level, BGZF_BYTES, bgzf_header, out)?;
-                out.write_all(&member(&mut Deflater::new(Level::new(level)), &[], &bgzf_header)?)
+                out.write_all(&BGZF_END)
             }
             Self::Mgzip { level, bytes } => members(file, level, bytes, mgzip_header, out),
         }

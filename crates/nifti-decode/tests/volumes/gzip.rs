@@ -182,3 +182,32 @@ fn a_block_that_lies_about_its_size_is_refused() {
         }
     }
 }
+
+/// The size that a member states must be its own: what several threads read is what one reads.
+#[test]
+fn a_block_that_states_more_bytes_than_it_has_is_refused() {
+    let header = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[60, 60, 60]);
+    let mut bytes = encode(&header, &[], &voxels(Datatype::Uint8, 216_000, 2, false), Pack::Bgzf { level: 6 }).unwrap();
+    let first = u16::from_le_bytes([bytes[16], bytes[17]]);
+    let end = usize::from(first) + 1;
+    // Where the unpacked size would stand, it stands.
+    let size: Vec<u8> = bytes[end - 4..end].to_vec();
+    bytes.splice(end..end, size);
+    bytes[16..18].copy_from_slice(&(first + 4).to_le_bytes());
+    for is_parallel in [false, true] {
+        for verify in [false, true] {
+            let file = VolumeFile::from_bytes(bytes.clone(), Limits::default().with_verify(verify)).unwrap();
+            let decoded = file.decode::<f32>(&mut Decoder::new().parallel(is_parallel), &Plan::scaled());
+            let error = decoded.map(|volume| volume.decoded).unwrap_err();
+            assert!(matches!(error, NiftiError::Gzip { .. }), "{is_parallel} {verify}: {error}");
+        }
+    }
+}
+
+/// The 28 bytes that samtools and bgzip look for at the end of a file.
+#[test]
+fn a_blocked_file_ends_as_other_tools_expect() {
+    let bytes = encode(&brain().header, &[], &brain().voxels, Pack::Bgzf { level: 6 }).unwrap();
+    let end = [31, 139, 8, 4, 0, 0, 0, 0, 0, 255, 6, 0, 66, 67, 2, 0, 27, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(bytes.ends_with(&end), "{:?}", &bytes[bytes.len() - 31..]);
+}

@@ -1,4 +1,26 @@
-//! Hostile and odd files, and the answer to each: the rows of the table in the order of the header, then gzip.
+//! Hostile and odd files, and the answer to each, in the order of the header, then gzip:
+//!
+//! | what is odd | answer | test |
+//! |---|---|---|
+//! | slope NaN or infinite | unscaled, warning | `a_slope_that_is_not_finite_leaves_values_unscaled` |
+//! | slope 0 with an intercept | unscaled, warning | `a_slope_of_zero_leaves_values_unscaled_whatever_the_intercept` |
+//! | finite slope, intercept not finite | `BadScale` | `a_slope_with_an_intercept_that_is_not_finite_is_an_error` |
+//! | voxels further behind, extender 0 | read there | `voxels_lie_where_vox_offset_says_with_or_without_an_extender` |
+//! | extensions | a bounded list | `extensions_are_listed`, `extensions_beyond_the_file_or_the_limit_are_refused` |
+//! | vox_offset 0 in a single file | behind the header, warning | `a_vox_offset_of_zero_means_behind_the_header` |
+//! | vox_offset in the header, fractional, NaN, beyond the file | error | `a_vox_offset_inside_the_header_or_that_is_no_place_is_an_error` |
+//! | bitpix against datatype | datatype, warning | `a_datatype_wins_against_bitpix` |
+//! | extents that overflow, or are too many | `TooLarge`, no memory | `extents_that_multiply_to_too_much_are_refused_before_any_memory`, `mutation::extents_that_overflow_are_given_no_memory` |
+//! | negative extents; no axes, or eight | error | `extents_that_are_none_are_an_error` |
+//! | trailing extents 0, distances <= 0 | 1 or positive, warning | `trailing_zeros_and_bad_distances_are_mended` |
+//! | several gzip members | read | `gzip::every_packing_gives_the_same_voxels_with_one_thread_and_several` |
+//! | a suffix that lies | content decides | `gzip::the_suffix_of_a_file_is_not_asked` |
+//! | wrong CRC or size | error, unless `verify` is off | `a_wrong_checksum_or_size_is_an_error_unless_nobody_wants_to_know`, `gzip::a_block_that_lies_about_its_size_is_refused` |
+//! | truncated | error with got and need | all of `truncated`, `a_file_that_is_cut_after_opening_is_truncated` |
+//! | bombs, sizes that lie | no more than needed | `a_bomb_is_refused_before_it_is_unpacked`, `a_size_of_gigabytes_is_not_believed`, `what_follows_the_voxels_is_limited_and_never_kept`, `mutation::a_member_that_claims_gigabytes_is_given_none` |
+//! | esize too small, odd, negative, too long | list ends, warning | `bad_extensions_end_the_list` |
+//! | colours, complex, extended as f32 | `NotReal`; views are there | `colours_complex_and_extended_numbers_are_views_but_no_f32`, all of `views` |
+//! | a file that shrinks while it is open | read, not mapped: an error | `a_file_that_is_cut_after_opening_is_truncated` |
 
 use nifti_decode::{
     Datatype, Decoder, Endian, Extension, Got, GzipFault, Limits, NiftiError, Pack, Plan, Version, VolumeFile, Warning,
@@ -13,7 +35,6 @@ const BITPIX: usize = 72;
 const PIXDIM: usize = 76;
 const VOX_OFFSET: usize = 108;
 const SCL_SLOPE: usize = 112;
-const SCL_INTER: usize = 116;
 const EXTENDER: usize = 348;
 
 fn f32s(values: &[f32]) -> Vec<u8> {
@@ -44,10 +65,11 @@ fn a_slope_of_zero_leaves_values_unscaled_whatever_the_intercept() {
 }
 
 #[test]
-fn a_slope_with_an_infinite_intercept_is_an_error() {
-    let error = open(&with(&[(SCL_SLOPE, &f32s(&[2.0, f32::INFINITY]))])).unwrap_err();
-    assert!(matches!(error, NiftiError::BadScale { offset: 116, slope: 2.0, .. }), "{error}");
-    assert_eq!(SCL_INTER, 116);
+fn a_slope_with_an_intercept_that_is_not_finite_is_an_error() {
+    for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        let error = open(&with(&[(SCL_SLOPE, &f32s(&[2.0, bad]))])).unwrap_err();
+        assert!(matches!(error, NiftiError::BadScale { offset: 116, slope: 2.0, .. }), "{error}");
+    }
 }
 
 #[test]
@@ -88,6 +110,13 @@ fn a_vox_offset_inside_the_header_or_that_is_no_place_is_an_error() {
     }
     let error = open(&with(&[(VOX_OFFSET, &f32s(&[4096.0]))])).unwrap_err();
     assert!(matches!(error, NiftiError::Truncated { offset: 4096, got: 0, need: 48, .. }), "{error}");
+    // The second version has its field, and its end, elsewhere.
+    for bad in [1_i64, 352, 543, -544] {
+        let header = header(Version::Nifti2, Endian::Big, Datatype::Uint8, &[2, 2, 2]);
+        let mut file = encode(&header, &[], &[1; 8], Pack::Plain).unwrap();
+        file[168..176].copy_from_slice(&bad.to_be_bytes());
+        assert_eq!(field(open(&file).unwrap_err()), ("vox_offset", 168), "{bad}");
+    }
 }
 
 #[test]
@@ -263,6 +292,21 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
     let packed = nifti_gzip(&plain);
     let error = open(&packed).unwrap_err();
     assert!(matches!(error, NiftiError::TooLarge { got, limit, .. } if got > limit && limit < 40 << 20), "{error}");
+}
+
+/// The trailer of a sound stream says that it unpacks to almost 4 GiB.
+#[test]
+fn a_size_of_gigabytes_is_not_believed() {
+    for pack in [Pack::Gzip { level: 6 }, Pack::Members { level: 6, bytes: 30_000 }] {
+        let mut file = packed(pack);
+        let at = file.len() - 4;
+        file[at..].copy_from_slice(&0xf000_0000_u32.to_le_bytes());
+        let mut decoder = Decoder::new();
+        let error = open(&file).unwrap().decode::<f32>(&mut decoder, &Plan::scaled()).unwrap_err();
+        let is_told = matches!(error, NiftiError::Gzip { fault: GzipFault::Size { need: 0xf000_0000, .. }, .. });
+        assert!(is_told, "{pack:?}: {error}");
+        assert!(decoder.scratch_bytes() <= 1 << 20, "{}", decoder.scratch_bytes());
+    }
 }
 
 #[test]

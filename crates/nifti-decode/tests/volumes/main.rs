@@ -9,5 +9,6 @@ mod pairs;
 mod region;
 mod round_trip;
 mod statistics;
+mod truncated;
 mod turned;
 mod views;

@@ -1,0 +1,12 @@
+//! Files that say they are somebody's unpacked copy: what they carry is read or left, and the voxels are theirs.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nifti_decode::{Decoder, Limits, VolumeFile};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(file) = VolumeFile::from_bytes(bytes, Limits::default().with_data_bytes(1 << 22)) else { return };
+    let _ = file.cached_stats();
+    let view = file.view(&mut Decoder::new()).map(|view| view.len());
+    assert!(view.is_ok_and(|n| n == file.voxels()) || file.packing() != nifti_decode::Packing::Plain);
+});

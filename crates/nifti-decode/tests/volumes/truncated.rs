@@ -1,0 +1,207 @@
+//! Files that end too early, every kind, cut at every byte of their heads and at many places behind: an error of a type, whichever
+//! way they are read, and never a part of a volume.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use nifti_decode::{
+    Datatype, Decoder, Endian, Extension, Header, Index, Kind, Limits, NiftiError, Orientation, Pack, Phantom, Plan,
+    Version, VolumeFile, encode, write,
+};
+
+use crate::made::{header, voxels};
+
+const SHAPE: [usize; 3] = [40, 30, 21];
+
+fn stored() -> Vec<u8> {
+    voxels(Datatype::Int16, SHAPE.iter().product(), 8, false)
+}
+
+fn head(version: Version, endian: Endian) -> Header {
+    header(version, endian, Datatype::Int16, &SHAPE)
+}
+
+fn extension() -> Extension {
+    Extension { ecode: 6, content: vec![b'x'; 56] }
+}
+
+/// Every byte of the head, about 60 places behind it, and the last bytes one by one.
+fn cuts(len: usize, head: usize) -> Vec<usize> {
+    let head = head.min(len);
+    let mut cuts: Vec<usize> = (0..head).chain((head..len).step_by((len - head) / 60 + 1)).collect();
+    cuts.extend(len.saturating_sub(40)..len);
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts
+}
+
+/// What became of a file: the error of opening, or of every way to read all of it. A region may be there whole.
+fn read(open: impl Fn() -> Result<VolumeFile, NiftiError>, whole: &[u8]) -> Vec<(&'static str, NiftiError)> {
+    let file = match open() {
+        Ok(file) => file,
+        Err(error) => return vec![("open", error)],
+    };
+    let n = file.voxels();
+    let (mut out, mut copy) = (vec![0.0_f32; n], vec![0; whole.len()]);
+    let mut outcomes = Vec::new();
+    for is_parallel in [false, true] {
+        let mut decoder = Decoder::new().parallel(is_parallel);
+        outcomes.push(("decode", file.decode_into(&mut decoder, &Plan::scaled(), &mut out).map(drop)));
+        let turned = Plan::scaled().oriented("PSR".parse().unwrap()).with_stats();
+        outcomes.push(("turned", file.decode_into(&mut decoder, &turned, &mut out).map(drop)));
+        outcomes.push(("indexed", file.decode_and_index(&mut decoder, &Plan::scaled(), &mut out).map(drop)));
+        outcomes.push(("view", file.view(&mut decoder).map(drop)));
+        outcomes.push(("stats", file.stats(&mut decoder).map(drop)));
+        let copied = file.copy_into(&mut decoder, None, &mut copy);
+        assert!(copied.is_err() || copy == whole);
+        outcomes.push(("copy", copied.map(drop)));
+        for z in [0..2, 19..21] {
+            let slab = SHAPE[0] * SHAPE[1] * 2;
+            let expected = whole[z.start * slab..z.end * slab].as_chunks::<2>().0;
+            if let Ok(region) = file.read_region::<f32>(&mut decoder, &[0..40, 0..30, z], &Plan::stored()) {
+                assert!(region.voxels.iter().zip(expected).all(|(&v, &s)| v == f32::from(i16::from_ne_bytes(s))));
+            }
+        }
+    }
+    outcomes.into_iter().filter_map(|(way, outcome)| Some((way, outcome.err()?))).collect()
+}
+
+/// Ways that [`read`] tries where a file can be opened.
+const WAYS: usize = 12;
+
+fn is_about_length(error: &NiftiError) -> bool {
+    match error {
+        NiftiError::Truncated { got, need, .. } => got < need,
+        NiftiError::TooLarge { got, limit, .. } => got > limit,
+        // A member's sizes, its magic, or its end.
+        NiftiError::Gzip { .. } => true,
+        _ => false,
+    }
+}
+
+/// Asserts that none of the ways succeeded, and that each says what is wrong.
+fn refused(errors: &[(&str, NiftiError)], place: &str) {
+    assert!(errors.len() == WAYS || matches!(errors, [("open", _)]), "{place}: only {errors:?}");
+    for (way, error) in errors {
+        assert!(is_about_length(error), "{place}, {way}: {error}");
+    }
+}
+
+#[test]
+fn single_files_plain_and_packed() {
+    let stored = stored();
+    for pack in [
+        Pack::Plain,
+        Pack::Gzip { level: 6 },
+        Pack::Gzip { level: 0 },
+        Pack::Flushed { level: 6, bytes: 9000 },
+        Pack::Members { level: 6, bytes: usize::MAX },
+        Pack::Members { level: 6, bytes: 20_000 },
+        Pack::Bgzf { level: 6 },
+        Pack::Mgzip { level: 6, bytes: 20_000 },
+    ] {
+        for (version, endian) in [(Version::Nifti1, Endian::Little), (Version::Nifti2, Endian::Big)] {
+            let bytes = encode(&head(version, endian), &[extension()], &stored, pack).unwrap();
+            // The last member of BGZF is empty: without it, all voxels are there.
+            let whole_without = bytes.len() - if matches!(pack, Pack::Bgzf { .. }) { 28 } else { 0 };
+            let head = if pack == Pack::Plain { 700 } else { 100 };
+            for cut in cuts(bytes.len(), head) {
+                let errors = read(|| VolumeFile::from_bytes(&bytes[..cut], Limits::default()), &stored);
+                let place = format!("{version:?} {pack:?} cut at {cut} of {}", bytes.len());
+                if cut == whole_without {
+                    assert!(errors.is_empty(), "{place}: {errors:?}");
+                } else {
+                    refused(&errors, &place);
+                }
+            }
+        }
+    }
+}
+
+/// Cuts the file at `path` everywhere and opens `header`; `may` says after which cuts all may still be well.
+fn cut_file(path: &Path, header: &Path, head: usize, stored: &[u8], may: impl Fn(usize) -> bool) {
+    let bytes = fs::read(path).unwrap();
+    for cut in cuts(bytes.len(), head) {
+        fs::write(path, &bytes[..cut]).unwrap();
+        let errors = read(|| VolumeFile::open(header), stored);
+        let place = format!("{} cut at {cut} of {}", path.display(), bytes.len());
+        // Whole or not at all, also where it may be.
+        if !(may(cut) && errors.is_empty()) {
+            refused(&errors, &place);
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn pairs_plain_and_packed() {
+    let stored = stored();
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    for (version, endian) in [(Version::Nifti1, Endian::Big), (Version::Nifti2, Endian::Little)] {
+        let head = Header { is_pair: true, vox_offset: 0.0, ..head(version, endian) };
+        write(&at("p.hdr"), &head, &[extension()], &stored, Pack::Plain).unwrap();
+        // Nobody needs the four bytes behind the header of a pair, and a cut extension is a warning: the voxels lie elsewhere.
+        cut_file(&at("p.hdr"), &at("p.hdr"), 700, &stored, |cut| cut >= version.header_bytes());
+        cut_file(&at("p.img"), &at("p.hdr"), 10, &stored, |_| false);
+        for pack in [Pack::Gzip { level: 6 }, Pack::Mgzip { level: 6, bytes: 20_000 }] {
+            write(&at("q.hdr.gz"), &head, &[extension()], &stored, pack).unwrap();
+            cut_file(&at("q.hdr.gz"), &at("q.hdr.gz"), 700, &stored, |_| false);
+            cut_file(&at("q.img.gz"), &at("q.img.gz"), 60, &stored, |_| false);
+        }
+    }
+}
+
+#[test]
+fn analyze() {
+    let stored = stored();
+    let directory = tempfile::tempdir().unwrap();
+    let (header, image) = (directory.path().join("a.hdr"), directory.path().join("a.img"));
+    let mut bytes = head(Version::Nifti1, Endian::Little).encode().unwrap();
+    // What NIfTI added: ANALYZE has other fields there, or nothing.
+    bytes[252..348].fill(0);
+    bytes[108..112].fill(0);
+    fs::write(&header, bytes).unwrap();
+    fs::write(&image, &stored).unwrap();
+    assert_eq!(VolumeFile::open(&header).unwrap().header().version, Version::Analyze);
+    assert!(read(|| VolumeFile::open(&header), &stored).is_empty());
+    cut_file(&header, &header, 348, &stored, |_| false);
+    cut_file(&image, &header, 10, &stored, |_| false);
+}
+
+#[test]
+fn indexes() {
+    let phantom = Phantom::new(Kind::Ct, Some(&[96, 96, 160]), Orientation::RAS, 5).unwrap();
+    let bytes = encode(&phantom.header, &[], &phantom.voxels, Pack::Gzip { level: 6 }).unwrap();
+    let file = VolumeFile::from_bytes(bytes, Limits::default()).unwrap();
+    let index = file.index(&mut Decoder::new()).unwrap().unwrap().encode();
+    assert!(Index::parse(&index).unwrap().parts() > 2);
+    for cut in cuts(index.len(), 200) {
+        let error = Index::parse(&index[..cut]).unwrap_err();
+        let is_told = matches!(error, NiftiError::Truncated { got, need, .. } if got < need);
+        // A file that is too short for its parts says so before they are read.
+        assert!(is_told || matches!(error, NiftiError::Index { field: "parts", .. }), "{cut}: {error}");
+    }
+}
+
+/// An unpacked copy that was cut is no file, and is made again.
+#[test]
+fn sidecars() {
+    let directory = tempfile::tempdir().unwrap();
+    let source: PathBuf = directory.path().join("v.nii.gz");
+    let stored = stored();
+    write(&source, &head(Version::Nifti1, Endian::Big), &[], &stored, Pack::Gzip { level: 1 }).unwrap();
+    let (file, mut decoder) = (VolumeFile::open(&source).unwrap(), Decoder::new());
+    let copy = file.cached(&mut decoder, directory.path()).unwrap();
+    let sound = fs::read(&copy).unwrap();
+    for cut in cuts(sound.len(), 420) {
+        fs::write(&copy, &sound[..cut]).unwrap();
+        refused(&read(|| VolumeFile::open(&copy), &stored), &format!("cut at {cut}"));
+        if cut % 16 == 0 {
+            assert_eq!(file.cached(&mut decoder, directory.path()).unwrap(), copy);
+            assert!(fs::read(&copy).unwrap() == sound, "{cut}");
+        }
+    }
+}
