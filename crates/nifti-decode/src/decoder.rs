@@ -120,7 +120,9 @@ impl VolumeFile {
         if let Some(blocks) = self.blocks()?
             && blocks.last().is_some_and(|block| block.end() >= need)
         {
-            return Ok(Some(gzip::Parts::Blocks(gzip::blocks::holding(blocks, 0..need))));
+            // What follows the voxels is verified too, as one thread does; opening bounded it.
+            let wanted = if self.limits.verify { blocks } else { gzip::blocks::holding(blocks, 0..need) };
+            return Ok(Some(gzip::Parts::Blocks(wanted)));
         }
         let index = self.index.as_ref().filter(|index| index.unpacked_bytes() >= need);
         Ok(index.map(|index| gzip::Parts::Index(index.holding(0..need))))
