@@ -35,12 +35,15 @@ pub(super) struct Brain {
     seed: u64,
     folds: Field,
     fine: Field,
+    regions: Field,
     bias: Field,
 }
 
 impl Brain {
     /// Share of the half extents: 23 % of the voxels lie inside.
-    const SIZE: f32 = 0.76;
+    const SIZE: f32 = 0.766;
+    /// Standard deviation of each channel's noise.
+    const SIGMA: f32 = 12.0;
 
     pub(super) fn new(extents: [usize; 3], seed: u64) -> Self {
         Self {
@@ -48,50 +51,87 @@ impl Brain {
             seed,
             folds: Field::new(12, extents, seed),
             fine: Field::new(6, extents, seed),
+            regions: Field::new(40, extents, seed),
             bias: Field::new(80, extents, seed),
         }
     }
 
-    /// 0 outside, 1 fluid, 2 grey, 3 white matter, for a row.
-    fn tissue(&self, y: usize, z: usize, out: &mut [u8]) {
+    /// Distance from the middle for a row, 1 at the border.
+    fn radii(&self, y: usize, z: usize, folds: &[f32], out: &mut [f32]) {
         let [nx, ny, nz] = self.extents;
-        let (mut folds, mut fine) = (vec![0.0; nx], vec![0.0; nx]);
-        self.folds.row(y, z, &mut folds);
-        self.fine.row(y, z, &mut fine);
         let (v, w) = (from_middle(y, ny, Self::SIZE), from_middle(z, nz, Self::SIZE));
         for (x, out) in out.iter_mut().enumerate() {
             let u = from_middle(x, nx, Self::SIZE);
-            let r = (u * u + v * v + w * w).sqrt() * (1.0 + 0.05 * folds[x]);
-            *out = match r {
-                r if r >= 1.0 => 0,
-                r if !(0.22..=0.93).contains(&r) => 1,
-                _ if folds[x] + 0.5 * fine[x] > 0.0 => 2,
-                _ => 3,
-            };
+            *out = (u * u + v * v + w * w).sqrt() * (1.0 + 0.05 * folds[x]);
         }
     }
 
-    /// Magnitudes with Rician noise; `time` picks another noise.
+    /// Magnitudes without noise for a row; 0 outside.
+    fn magnitudes(&self, y: usize, z: usize, out: &mut [f32]) {
+        let rows = || vec![0.0; out.len()];
+        let (mut folds, mut fine, mut bias, mut radii) = (rows(), rows(), rows(), rows());
+        self.folds.row(y, z, &mut folds);
+        self.fine.row(y, z, &mut fine);
+        self.bias.row(y, z, &mut bias);
+        self.radii(y, z, &folds, &mut radii);
+        for (x, out) in out.iter_mut().enumerate() {
+            let tissue = match radii[x] {
+                r if r >= 1.0 => 0.0,
+                // Fluid, grey and white matter.
+                r if !(0.22..=0.93).contains(&r) => 90.0,
+                _ if folds[x] + 0.5 * fine[x] > 0.0 => 300.0,
+                _ => 420.0,
+            };
+            *out = tissue * (1.0 + 0.15 * bias[x]);
+        }
+    }
+
+    /// Magnitudes with Rician noise, the background cut away; `time` picks another noise.
     pub(super) fn scan(&self, time: u64) -> Vec<i16> {
         let normals = Normals::new(self.seed);
         planes(self.extents, self.seed ^ time << 32, |random, y, z, voxels: &mut [i16]| {
-            let (mut tissue, mut bias) = (vec![0; voxels.len()], vec![0.0; voxels.len()]);
-            self.tissue(y, z, &mut tissue);
-            self.bias.row(y, z, &mut bias);
-            for ((voxel, &tissue), bias) in voxels.iter_mut().zip(&tissue).zip(bias) {
-                if tissue > 0 {
-                    let value = [0.0, 90.0, 300.0, 420.0][tissue as usize] * (1.0 + 0.15 * bias);
-                    let [real, imaginary, ..] = normals.draw(random).map(|normal| 12.0 * normal);
-                    *voxel = ((value + real).powi(2) + imaginary.powi(2)).sqrt().round() as i16;
-                }
+            let mut magnitudes = vec![0.0; voxels.len()];
+            self.magnitudes(y, z, &mut magnitudes);
+            for (voxel, magnitude) in voxels.iter_mut().zip(magnitudes).filter(|(_, magnitude)| *magnitude > 0.0) {
+                *voxel = rician(magnitude, &normals, random).round() as i16;
             }
         })
     }
 
-    /// Tissues as labels.
-    pub(super) fn labels(&self) -> Vec<u8> {
-        planes(self.extents, self.seed, |_, y, z, voxels| self.tissue(y, z, voxels))
+    /// Magnitudes with noise everywhere, not rounded, as a reconstruction has them before anything is cut away.
+    pub(super) fn unrounded(&self) -> Vec<f32> {
+        let normals = Normals::new(self.seed);
+        planes(self.extents, self.seed, |random, y, z, voxels: &mut [f32]| {
+            self.magnitudes(y, z, voxels);
+            for voxel in voxels {
+                *voxel = rician(*voxel, &normals, random);
+            }
+        })
     }
+
+    /// Regions as labels, 0 outside, with the smooth borders that a segmentation has.
+    pub(super) fn labels(&self) -> Vec<u8> {
+        planes(self.extents, self.seed, |_, y, z, voxels: &mut [u8]| {
+            let rows = || vec![0.0; voxels.len()];
+            let (mut regions, mut radii) = (rows(), rows());
+            self.regions.row(y, z, &mut regions);
+            self.radii(y, z, &regions, &mut radii);
+            for ((voxel, region), radius) in voxels.iter_mut().zip(regions).zip(radii) {
+                *voxel = match radius {
+                    r if r >= 1.0 => 0,
+                    r if r < 0.22 => 1,
+                    _ if region > 0.0 => 2,
+                    _ => 3,
+                };
+            }
+        })
+    }
+}
+
+/// A magnitude whose real and imaginary parts carry noise.
+fn rician(magnitude: f32, normals: &Normals, random: &mut Random) -> f32 {
+    let [real, imaginary, ..] = normals.draw(random).map(|normal| Brain::SIGMA * normal);
+    ((magnitude + real).powi(2) + imaginary.powi(2)).sqrt()
 }
 
 /// A chest: fat and muscle, two lungs, a spine, in a circular field of view.
@@ -103,6 +143,9 @@ pub(super) struct Ct {
 }
 
 impl Ct {
+    /// Radius of what is scanned, in half extents.
+    const FIELD_OF_VIEW: f32 = 0.97;
+
     pub(super) fn new(extents: [usize; 3], seed: u64) -> Self {
         Self { extents, seed, organs: Field::new(24, extents, seed) }
     }
@@ -130,7 +173,7 @@ impl Ct {
     /// Value and noise at u, v in -1..1.
     fn tissue(u: f32, v: f32, organs: f32) -> (f32, f32) {
         let within = |x: f32, y: f32, a: f32, b: f32| ((u - x) / a).powi(2) + ((v - y) / b).powi(2) < 1.0;
-        if u * u + v * v >= 1.0 {
+        if u * u + v * v >= Self::FIELD_OF_VIEW * Self::FIELD_OF_VIEW {
             (-1024.0, 0.0)
         } else if within(0.0, 0.45, 0.09, 0.09) {
             (500.0 + 120.0 * organs, 14.0)

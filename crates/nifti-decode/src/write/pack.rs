@@ -111,10 +111,16 @@ fn member(deflater: &mut Deflater, bytes: &[u8], header: &impl Fn(usize) -> Opti
     Ok(member)
 }
 
+/// The level of zlib-rs that packs as `level` of zlib does. Its level 1 is another thing (fixed codes in blocks of megabytes, a third
+/// larger on a CT); its level 2 searches as zlib's level 1.
+fn zlib_level(level: u8) -> i32 {
+    if level == 1 { 2 } else { i32::from(level.min(9)) }
+}
+
 /// One member, by zlib.
 fn stream(file: &Unpacked<'_>, level: u8, step: usize, flush: DeflateFlush, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&plain_header())?;
-    let mut deflate = Deflate::new(i32::from(level.min(9)), false, 15);
+    let mut deflate = Deflate::new(zlib_level(level), false, 15);
     let (mut room, mut crc, mut at) = (vec![0; STREAM_BYTES], 0, 0);
     let mut is_open = true;
     while is_open {

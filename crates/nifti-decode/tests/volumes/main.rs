@@ -6,6 +6,7 @@ mod gzip;
 mod hostile;
 mod made;
 mod pairs;
+mod phantoms;
 mod region;
 mod round_trip;
 mod statistics;
