@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Decoded, Decoder, Index, NiftiError, Output, Packing, Plan, VolumeFile,
     decode::{Job, check_length},
-    gzip::Builder,
+    gzip::{self, Builder},
     identity,
 };
 
@@ -60,6 +60,23 @@ impl VolumeFile {
             return Ok(None);
         }
         Ok(Some(self.unpack_and_index(decoder)?.0))
+    }
+
+    /// Makes an index out of one of indexed_gzip's (`.gzidx`), which nibabel uses; `None` as
+    /// [`decode_and_index`](Self::decode_and_index).
+    ///
+    /// Its points carry no checksums, so the file is unpacked once, part by part, and its members' checksums have to be right: an
+    /// index of another file is found out, and so is one whose windows were tampered with.
+    ///
+    /// # Errors
+    /// [`NiftiError::Index`] for bytes that are no such index, for the index of a file of another length, and for one that was not
+    /// made to the file's end; [`NiftiError::Gzip`] where its points and windows do not unpack to what the file holds.
+    pub fn import_gzidx(&self, gzidx: &[u8]) -> Result<Option<Index>, NiftiError> {
+        if self.packing() != Packing::Gzip {
+            return Ok(None);
+        }
+        let (bytes, need) = (&self.image.bytes, self.unpacked_need());
+        gzip::index::import::import(bytes, self.identity()?, gzidx, need, &self.limits).map(Some)
     }
 
     fn unpack_and_index<'a>(&'a self, decoder: &'a mut Decoder) -> Result<(Index, &'a [u8]), NiftiError> {

@@ -282,3 +282,40 @@ fn damaged_indexes_are_refused_in_peace() {
     }
     assert!(read > 100, "{read}");
 }
+
+/// Indexes of indexed_gzip with some bytes changed: refused, or as good as the sound one, for the file itself is asked.
+#[test]
+fn damaged_imports_are_refused_in_peace() {
+    let _alone = ALONE.lock();
+    let bytes: std::sync::Arc<[u8]> = include_bytes!("data/two-members.nii.gz").as_slice().into();
+    let packed = include_bytes!("data/two-members.nii.gz.gzidx.gz");
+    let mut sound = vec![0; 1 << 18];
+    let mut inflate = zlib_rs::Inflate::new(false, 15);
+    inflate.decompress(&packed[10..], &mut sound, zlib_rs::InflateFlush::Finish).unwrap();
+    sound.truncate(inflate.total_out() as usize);
+    let open = || VolumeFile::from_bytes(bytes.clone(), Limits::default()).unwrap();
+    let mut whole = vec![0.0_f32; open().voxels()];
+    open().decode_into(&mut Decoder::new(), &Plan::stored(), &mut whole).unwrap();
+    let (mut random, mut refused, mut read) = (Random(9), 0, 0);
+    LARGEST.store(0, Relaxed);
+    for serial in 0..3_000 {
+        let mut damaged = sound.clone();
+        // The header and the points, or the windows.
+        let most = if serial % 3 == 0 { damaged.len() } else { 125 };
+        for _ in 0..1 + random.below(3) {
+            let at = random.below(most);
+            damaged[at] = if random.below(2) == 0 { random.bits() as u8 } else { damaged[at] ^ 1 << random.below(8) };
+        }
+        let Ok(index) = open().import_gzidx(&damaged) else {
+            refused += 1;
+            continue;
+        };
+        read += 1;
+        let file = open().with_index(index.expect("ordinary gzip").into()).unwrap();
+        let mut out = vec![0.0_f32; whole.len()];
+        file.decode_into(&mut Decoder::new().parallel(true), &Plan::stored(), &mut out).unwrap();
+        assert!(out == whole, "{serial}");
+    }
+    assert!(refused > 500 && read > 100, "{refused} {read}");
+    assert!(LARGEST.load(Relaxed) <= MOST_REQUEST, "{}", LARGEST.load(Relaxed));
+}

@@ -4,6 +4,7 @@ mod cached;
 mod convert;
 mod gzip;
 mod hostile;
+mod imported;
 mod made;
 mod pairs;
 mod phantoms;

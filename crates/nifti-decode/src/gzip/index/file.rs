@@ -60,13 +60,14 @@ impl Index {
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// The bytes of an index file, from the front on.
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize) -> Result<&'a [u8], NiftiError> {
+    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], NiftiError> {
         let rest = &self.bytes[self.at..];
         let Some(taken) = rest.get(..n) else {
             let (offset, got, need) = (self.at as u64, rest.len() as u64, n as u64);
@@ -76,12 +77,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn u32(&mut self) -> Result<u32, NiftiError> {
+    pub(super) fn u32(&mut self) -> Result<u32, NiftiError> {
         let bytes = self.take(4)?;
         Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
-    fn u64(&mut self) -> Result<u64, NiftiError> {
+    pub(super) fn u64(&mut self) -> Result<u64, NiftiError> {
         Ok(u64::from(self.u32()?) | u64::from(self.u32()?) << 32)
     }
 

@@ -13,6 +13,8 @@
 
 pub(crate) mod build;
 mod file;
+mod gzidx;
+pub(crate) mod import;
 pub(crate) mod splice;
 
 /// Bytes that DEFLATE can refer back to.

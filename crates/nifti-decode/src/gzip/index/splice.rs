@@ -23,6 +23,23 @@ impl Splicer {
 
     /// The bytes of `part`, verified by its CRC-32.
     pub(crate) fn unpack(&mut self, part: &Part, bytes: &Bytes) -> Result<&[u8], NiftiError> {
+        let first = part.bit / 8;
+        let need = part.unpacked as usize;
+        let (out, _) = self.inflate(part, bytes)?;
+        let fault = |fault| NiftiError::Gzip { offset: first, fault };
+        if out.len() != need {
+            return Err(fault(GzipFault::Data { unpacked: part.start + out.len() as u64 }));
+        }
+        let crc = crc32(0, out);
+        if crc != part.crc {
+            return Err(fault(GzipFault::Crc { got: crc, need: part.crc }));
+        }
+        Ok(out)
+    }
+
+    /// The bytes of `part`, at most as many as it says; and where the file's own stream ended, one byte past its final block, if it
+    /// did so within the part.
+    pub(super) fn inflate(&mut self, part: &Part, bytes: &Bytes) -> Result<(&[u8], Option<u64>), NiftiError> {
         let (first, last) = (part.bit / 8, part.end_bit.div_ceil(8));
         let there = bytes.len().saturating_sub(first);
         if last - first > there {
@@ -32,8 +49,7 @@ impl Splicer {
         }
         self.packed.resize((last - first) as usize, 0);
         bytes.read_at(first, &mut self.packed)?;
-        let fault = |fault| NiftiError::Gzip { offset: first, fault };
-        let damaged = |unpacked| fault(GzipFault::Data { unpacked });
+        let damaged = |unpacked| NiftiError::Gzip { offset: first, fault: GzipFault::Data { unpacked } };
 
         let mut window = [0; WINDOW];
         let window_bytes = match part.window.is_empty() {
@@ -43,7 +59,7 @@ impl Splicer {
         self.stream.clear();
         store(&window[..window_bytes], &mut self.stream);
         let bits = part.end_bit - part.bit;
-        append(&self.packed, (part.bit % 8) as u32, bits, &mut self.stream);
+        let base = append(&self.packed, (part.bit % 8) as u32, bits, &mut self.stream);
 
         let need = part.unpacked as usize;
         // Never cleared: only what libdeflate wrote is looked at.
@@ -52,15 +68,10 @@ impl Splicer {
         }
         let out = &mut self.unpacked[..window_bytes + need];
         let moved = self.inflater.raw(&self.stream, out).map_err(|_| damaged(part.start))?;
-        if moved.unpacked != out.len() {
-            return Err(damaged(part.start + moved.unpacked as u64));
-        }
-        let out = &out[window_bytes..];
-        let crc = crc32(0, out);
-        if crc != part.crc {
-            return Err(fault(GzipFault::Crc { got: crc, need: part.crc }));
-        }
-        Ok(out)
+        // The final block that was put behind the part is the last of the stream, unless the part has one.
+        let is_ours = moved.packed == self.stream.len();
+        let end = (!is_ours).then(|| first + moved.packed.saturating_sub(base) as u64);
+        Ok((out.get(window_bytes..moved.unpacked).unwrap_or_default(), end))
     }
 }
 
@@ -91,10 +102,11 @@ const EMPTY_DYNAMIC: [(u64, u32); 7] = [
     (0b1, 1),
 ];
 
-/// Appends `bits` bits of `packed` from bit `skip` of its first byte, then an empty final block.
+/// Appends `bits` bits of `packed` from bit `skip` of its first byte, then an empty final block. Returns where in `stream` the first
+/// byte of `packed` came to stand.
 ///
 /// The bits keep their place within bytes, for a stored block begins at the next byte. Empty blocks before them see to that.
-fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) {
+fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) -> usize {
     let start = stream.len();
     let mut pending = 0;
     let mut push = |blocks: &[(u64, u32)], stream: &mut Vec<u8>| {
@@ -119,6 +131,7 @@ fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) {
     debug_assert!(stream.len() == start || pending % 8 == skip);
     let used = (u64::from(skip) + bits).div_ceil(8) as usize;
     let low = (1_u8 << skip) - 1;
+    let base = stream.len() - usize::from(skip > 0);
     match (packed[..used].split_first(), stream.last_mut()) {
         (Some((first, rest)), Some(last)) if skip > 0 => {
             *last |= first & !low;
@@ -131,6 +144,7 @@ fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) {
     let last = if left == 0 { 0 } else { stream.pop().unwrap_or(0) & ((1 << left) - 1) };
     let tail = u32::from(last) | 0b011 << left;
     stream.extend(&tail.to_le_bytes()[..(left as usize + 10).div_ceil(8)]);
+    base
 }
 
 #[cfg(test)]
