@@ -1,11 +1,30 @@
 //! Progress with the time left, on stderr, where that is a terminal.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use nifti_decode::Watch;
+
+const TICK: Duration = Duration::from_millis(200);
 
 /// A bar that disappears when the work is done.
-pub(crate) struct Progress(ProgressBar);
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    watching: Option<Watching>,
+}
+
+/// A thread that moves a bar.
+struct Watching {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
 
 impl Progress {
     /// Work that is measured in bytes.
@@ -15,18 +34,47 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self(bar)
+        bar.enable_steady_tick(TICK);
+        Self { bar, watching: None }
+    }
+
+    /// Work that `watch` sees.
+    pub(crate) fn watching(what: &'static str, total: u64, watch: Arc<Watch>) -> Self {
+        let mut progress = Self::bytes(what, total);
+        if progress.bar.is_hidden() {
+            return progress;
+        }
+        let (bar, is_over) = (progress.bar.clone(), Arc::new(AtomicBool::new(false)));
+        let stop = is_over.clone();
+        let thread = thread::spawn(move || {
+            while !stop.load(Relaxed) {
+                bar.set_position(watch.bytes());
+                thread::park_timeout(TICK);
+            }
+        });
+        progress.watching = Some(Watching { is_over, thread });
+        progress
+    }
+
+    /// Runs `print` with the bar out of its way: results and the bar may go to one terminal.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
     }
 
     /// So much more is done.
     pub(crate) fn add(&self, amount: u64) {
-        self.0.inc(amount);
+        self.bar.inc(amount);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Some(Watching { is_over, thread }) = self.watching.take() {
+            is_over.store(true, Relaxed);
+            thread.thread().unpark();
+            // A thread that only draws has nothing to say for itself.
+            let _ = thread.join();
+        }
+        self.bar.finish_and_clear();
     }
 }

@@ -96,6 +96,78 @@ fn conversion_keeps_voxels_through_every_kind_of_file() {
     assert!(npy(&at.join("half.npy")).0.starts_with("{'descr': '<f2'"));
 }
 
+fn json(arguments: &[&str], directory: &Path) -> serde_json::Value {
+    serde_json::from_str(&done(arguments, directory)).unwrap()
+}
+
+fn bytes(path: &Path) -> u64 {
+    path.metadata().unwrap().len()
+}
+
+/// A script learns what was written, and nothing else is said.
+#[test]
+fn what_was_written_is_told_as_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    done(&["phantom", "fmri", "a.nii.gz", "--shape=12,11,10,4", "--orient=LPS"], at);
+    let made = json(&["convert", "a.nii.gz", "b.nii", "--orient=PSR", "--json"], at);
+    assert_eq!((made["file"].as_str(), made["out"].as_str()), (Some("a.nii.gz"), Some("b.nii")));
+    assert_eq!((made["datatype"].as_str(), &made["shape"]), (Some("int16"), &serde_json::json!([11, 10, 12, 4])));
+    assert_eq!(made["bytes"], bytes(&at.join("b.nii")));
+    assert_eq!(made["affine"], json(&["info", "b.nii", "--json"], at)[0]["affine"]);
+    let pair = json(&["convert", "a.nii.gz", "p.hdr.gz", "--json"], at);
+    assert_eq!(pair["bytes"], bytes(&at.join("p.hdr.gz")) + bytes(&at.join("p.img.gz")));
+    let half = json(&["convert", "a.nii.gz", "h.npy", "--scaled", "--type=float16", "--json"], at);
+    assert_eq!((half["datatype"].as_str(), &half["bytes"]), (Some("float16"), &(128 + 2 * 5280).into()));
+    let text = done(&["convert", "a.nii.gz", "c.nii"], at);
+    assert_eq!(text, format!("c.nii: 12 x 11 x 10 x 4 int16, {} bytes\n", 352 + 2 * 5280));
+
+    let patch = json(&["patch", "a.nii.gz", "--region=2:5,:,3:4", "--out=p.npy", "--json"], at);
+    assert_eq!((patch["out"].as_str(), &patch["shape"]), (Some("p.npy"), &serde_json::json!([3, 11, 1, 4])));
+    assert_eq!((&patch["bytes"], patch["way"].as_str()), (&(128 + 4 * 132).into(), Some("whole stream")));
+
+    let index = json(&["index", "a.nii.gz", "--json"], at);
+    assert_eq!((index["index"].as_str(), &index["parts"]), (Some("a.nii.gz.gzx"), &1.into()));
+    assert_eq!(index["bytes"], bytes(&at.join("a.nii.gz.gzx")));
+    assert_eq!(
+        (&index["packed_bytes"], &index["unpacked_bytes"]),
+        (&bytes(&at.join("a.nii.gz")).into(), &10_912.into())
+    );
+    let none = json(&["index", "b.nii", "--json"], at);
+    assert_eq!((&none["index"], none["packing"].as_str()), (&serde_json::Value::Null, Some("plain")));
+    // No terminal, no progress.
+    assert_eq!(String::from_utf8_lossy(&assay(&["stats", "a.nii.gz"], at).stderr), "");
+}
+
+/// Header and points of indexed_gzip's files, here without windows: a point at the beginning is one.
+#[test]
+fn an_index_of_indexed_gzip_is_imported() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    done(&["phantom", "tiny", "t.nii.gz"], at);
+    let gzidx = |unpacked: u64| {
+        let mut gzidx = b"GZIDX\x01\0".to_vec();
+        gzidx.extend(bytes(&at.join("t.nii.gz")).to_le_bytes());
+        gzidx.extend(unpacked.to_le_bytes());
+        for number in [1_u32 << 20, 1 << 15, 1] {
+            gzidx.extend(number.to_le_bytes());
+        }
+        gzidx.extend([10_u64, 0].map(u64::to_le_bytes).as_flattened());
+        gzidx.extend([0, 0]);
+        gzidx
+    };
+    std::fs::write(at.join("t.gzidx"), gzidx(8544)).unwrap();
+    let made = json(&["index", "t.nii.gz", "--import=t.gzidx", "--json"], at);
+    assert_eq!((&made["parts"], &made["unpacked_bytes"]), (&1.into(), &8544.into()));
+    let text = done(&["patch", "t.nii.gz", "--index=t.nii.gz.gzx", "--region=:,:,8:9", "--out=p.npy"], at);
+    assert_eq!(text, "p.npy: 16 x 16 x 1 voxels, reached by: index\n");
+    std::fs::remove_file(at.join("t.nii.gz.gzx")).unwrap();
+    std::fs::write(at.join("t.gzidx"), gzidx(0)).unwrap();
+    let error = refused(&["index", "t.nii.gz", "--import=t.gzidx"], at, 1);
+    assert_eq!(error, "error: t.gzidx: index: unpacked bytes at byte 15 is 0; need 8544\n");
+    assert!(!at.join("t.nii.gz.gzx").exists());
+}
+
 #[test]
 fn a_turned_file_says_so() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,9 +1,11 @@
 //! Memory and settings that outlive a file.
 
+use std::sync::Arc;
+
 use machine::isa::Isa;
 
 use crate::{
-    NiftiError, VolumeFile,
+    NiftiError, VolumeFile, Watch,
     convert::Path,
     gzip::{self, Inflater},
     source::{Packing, Scratch},
@@ -26,6 +28,7 @@ pub(crate) struct Buffers {
     pub(crate) stored: Scratch,
     pub(crate) region: Scratch,
     pub(crate) inflater: Inflater,
+    pub(crate) watch: Option<Arc<Watch>>,
 }
 
 impl Default for Decoder {
@@ -42,6 +45,7 @@ impl Decoder {
             stored: Scratch::default(),
             region: Scratch::default(),
             inflater: Inflater::new(),
+            watch: None,
         };
         Self { buffers, isa: None, is_parallel: false }
     }
@@ -57,6 +61,13 @@ impl Decoder {
     #[must_use]
     pub fn parallel(self, is_parallel: bool) -> Self {
         Self { is_parallel, ..self }
+    }
+
+    /// Shows `watch` how many bytes of voxels are unpacked or read, where a whole volume is.
+    #[must_use]
+    pub fn watched(mut self, watch: Arc<Watch>) -> Self {
+        self.buffers.watch = Some(watch);
+        self
     }
 
     /// Bytes of scratch memory held.
@@ -87,15 +98,17 @@ impl VolumeFile {
                 // Opening checked that they are there.
                 return Ok(&slice[offset as usize..][..self.data_bytes]);
             }
-            let stored = buffers.stored.get(self.data_bytes)?;
-            bytes.read_at(offset, stored)?;
+            let Buffers { stored, watch, .. } = buffers;
+            let stored = stored.get(self.data_bytes)?;
+            Watch::fill(watch.as_deref(), stored, |stored| bytes.read_at(offset, stored))?;
             return Ok(stored);
         }
         let need = self.unpacked_need() as usize;
-        let Buffers { packed, stored, inflater, .. } = buffers;
+        let Buffers { packed, stored, inflater, watch, .. } = buffers;
         let stored = stored.get(need)?;
-        match self.parts(is_parallel)? {
-            Some(parts) => gzip::parallel(&parts, bytes, stored, self.limits.verify)?,
+        let parts = self.parts(is_parallel)?;
+        Watch::fill(watch.as_deref(), stored, |stored| match parts {
+            Some(parts) => gzip::parallel(&parts, bytes, stored, self.limits.verify),
             None => {
                 let packed = match bytes.slice() {
                     Some(slice) => slice,
@@ -105,9 +118,9 @@ impl VolumeFile {
                         packed
                     }
                 };
-                gzip::whole(inflater, packed, bytes, stored, &self.limits)?;
+                gzip::whole(inflater, packed, bytes, stored, &self.limits)
             }
-        }
+        })?;
         Ok(&stored[offset as usize..])
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Decoded, Decoder, Index, NiftiError, Output, Packing, Plan, VolumeFile,
+    Decoded, Decoder, Index, NiftiError, Output, Packing, Plan, VolumeFile, Watch,
     decode::{Job, check_length},
     gzip::{self, Builder},
     identity,
@@ -91,7 +91,8 @@ impl VolumeFile {
                 packed
             }
         };
-        let index = Builder::new(packed, identity).build(stored, &self.limits)?;
+        let watch = decoder.buffers.watch.as_deref();
+        let index = Watch::fill(watch, stored, |stored| Builder::new(packed, identity).build(stored, &self.limits))?;
         Ok((index, &stored[self.data_offset as usize..]))
     }
 

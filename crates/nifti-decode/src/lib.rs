@@ -47,6 +47,7 @@ mod source;
 mod stats;
 mod view;
 mod volume;
+mod watch;
 mod write;
 
 pub use affine::{Affine, AffineSource, AxisCode, Orientation, UnknownOrientation};
@@ -65,7 +66,8 @@ pub use source::Packing;
 pub use stats::{Stats, Voxels};
 pub use view::View;
 pub use volume::VolumeFile;
-pub use write::{Pack, atomically, encode, write};
+pub use watch::Watch;
+pub use write::{Pack, atomically, encode, write, write_watched};
 
 /// The bytes of converted voxels, in this machine's order.
 pub fn bytes_of<D: Output>(voxels: &[D]) -> &[u8] {

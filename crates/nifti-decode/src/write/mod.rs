@@ -6,7 +6,7 @@ mod pack;
 
 use std::path::Path;
 
-use crate::{Extension, Header, NiftiError, Version, copy::swap_copy, header::encode_extensions};
+use crate::{Extension, Header, NiftiError, Version, Watch, copy::swap_copy, header::encode_extensions};
 
 pub use atomic::atomically;
 pub use pack::Pack;
@@ -27,7 +27,26 @@ pub fn write(
     voxels: &[u8],
     pack: Pack,
 ) -> Result<(), NiftiError> {
-    let parts = assemble(header, extensions, voxels)?;
+    write_parts(path, header, assemble(header, extensions, voxels)?, pack)
+}
+
+/// [`write()`], and shows `watch` how many unpacked bytes are packed and written.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_watched(
+    path: &Path,
+    header: &Header,
+    extensions: &[Extension],
+    voxels: &[u8],
+    pack: Pack,
+    watch: &Watch,
+) -> Result<(), NiftiError> {
+    let parts = assemble(header, extensions, voxels)?.map(|part| Unpacked { watch: Some(watch), ..part });
+    write_parts(path, header, parts, pack)
+}
+
+fn write_parts(path: &Path, header: &Header, parts: [Unpacked<'_>; 2], pack: Pack) -> Result<(), NiftiError> {
     if !header.is_pair {
         let [single, _] = parts;
         return atomically(path, |file| pack.write(&single, file));
@@ -98,11 +117,13 @@ pub(crate) struct Unpacked<'a> {
     voxels: &'a [u8],
     /// Bytes of the numbers that are to be swapped; 1 for none.
     unit: usize,
+    /// Who sees each piece go.
+    watch: Option<&'a Watch>,
 }
 
 impl<'a> Unpacked<'a> {
     fn new(prefix: Vec<u8>, voxels: &'a [u8], unit: usize) -> Self {
-        Self { prefix, voxels, unit }
+        Self { prefix, voxels, unit, watch: None }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -112,6 +133,9 @@ impl<'a> Unpacked<'a> {
     /// Up to `most` bytes from `start` on.
     pub(crate) fn piece(&self, start: usize, most: usize) -> Vec<u8> {
         let end = start.saturating_add(most).min(self.len());
+        if let Some(watch) = self.watch {
+            watch.add((end - start) as u64);
+        }
         let mut piece = Vec::with_capacity(end - start);
         let prefix = self.prefix.len();
         piece.extend_from_slice(&self.prefix[start.min(prefix)..end.min(prefix)]);
@@ -143,5 +167,44 @@ impl Header {
     #[must_use]
     pub fn with_scale(self, slope: f64, inter: f64) -> Self {
         Self { scl_slope: slope, scl_inter: inter, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use super::*;
+
+    /// Remembers what a watch shows whenever something is written.
+    struct Seen<'a>(&'a Watch, Vec<u64>);
+
+    impl Write for Seen<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1.push(self.0.bytes());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_watch_sees_long_writing_move() {
+        let voxels: Vec<u8> = (0..20_u32 << 20).map(|i| (i.wrapping_mul(i) >> 13) as u8).collect();
+        for pack in
+            [Pack::Plain, Pack::Gzip { level: 1 }, Pack::Bgzf { level: 1 }, Pack::Mgzip { level: 1, bytes: 99_999 }]
+        {
+            let watch = Watch::default();
+            let file = Unpacked { watch: Some(&watch), ..Unpacked::new(vec![1; 352], &voxels, 1) };
+            let mut seen = Seen(&watch, Vec::new());
+            pack.write(&file, &mut seen).unwrap();
+            let mut shown = seen.1;
+            assert!(shown.is_sorted(), "{pack:?}");
+            shown.dedup();
+            assert!(shown.len() >= 4, "{pack:?}: {shown:?}");
+            assert_eq!(watch.bytes(), 352 + voxels.len() as u64, "{pack:?}");
+        }
     }
 }

@@ -3,28 +3,29 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nifti_decode::{Decoder, VolumeFile};
+use nifti_decode::{Decoder, VolumeFile, Watch};
 use serde_json::{Value, json};
 
-use super::{Files, for_all, open};
+use super::{Files, LARGE, for_all, open, voxel_bytes};
 use crate::{print, progress::Progress};
 
 pub(super) fn run(files: &Files) -> Result<()> {
-    let mut decoder = Decoder::new();
-    let total = files.files.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum();
-    let progress = Progress::bytes("check", total);
+    let watch = Watch::new();
+    let mut decoder = Decoder::new().watched(watch.clone());
+    let total = files.files.iter().filter_map(|path| open(path).ok()).map(|file| voxel_bytes(&file)).sum();
+    let progress = Progress::watching("check", total, watch);
     let mut values = Vec::new();
     let outcome = for_all(&files.files, |path| {
+        decoder.shrink(LARGE);
         let checked = check(path, &mut decoder);
-        progress.add(path.metadata().map_or(0, |metadata| metadata.len()));
         if files.json {
             let error = checked.as_ref().err().map(|error| format!("{error:#}"));
             let warnings = checked.as_ref().map_or(Vec::new(), warnings);
             let name = path.display().to_string();
             values.push(json!({ "file": name, "ok": error.is_none(), "error": error, "warnings": warnings }));
         } else if let Ok(file) = &checked {
-            print::lines([format!("{}: sound", path.display())])?;
-            print::lines(warnings(file).iter().map(|warning| format!("  warning: {warning}")))?;
+            let warnings = warnings(file).into_iter().map(|warning| format!("  warning: {warning}"));
+            progress.aside(|| print::lines([format!("{}: sound", path.display())].into_iter().chain(warnings)))?;
         }
         checked.map(drop)
     });

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use nifti_decode::{
-    Affine, Datatype, Decoder, Header, Orientation, Output, Plan, Version, VolumeFile, bf16, f16, write,
+    Affine, Datatype, Decoder, Header, Orientation, Output, Plan, Version, VolumeFile, Watch, bf16, f16, write_watched,
 };
+use serde_json::json;
 
 use super::{
-    Target, npy, open,
+    Target, file_bytes, npy, open,
     options::{PackOptions, orientation},
+    voxel_bytes,
 };
-use crate::progress::Progress;
+use crate::{print, progress::Progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -34,13 +36,18 @@ pub(crate) struct Arguments {
     nifti2: bool,
     #[command(flatten)]
     pack: PackOptions,
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 /// Voxels in this machine's byte order, and what they are.
 struct Voxels {
     bytes: Vec<u8>,
-    /// NumPy's name.
+    /// NumPy's name of their type.
     descr: String,
+    /// Our name of it.
+    name: &'static str,
     /// NIfTI's type, if it has one.
     datatype: Option<Datatype>,
     shape: Vec<usize>,
@@ -50,21 +57,48 @@ struct Voxels {
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let target = Target::of(&arguments.output)?;
     let file = open(&arguments.input)?;
-    let progress = Progress::bytes("convert", 2 * file.packed_bytes());
-    let voxels = voxels(&file, arguments, target).with_context(|| arguments.input.display().to_string())?;
-    progress.add(file.packed_bytes());
-    match target {
-        Target::Npy => npy::write(&arguments.output, &voxels.descr, &voxels.shape, &voxels.bytes),
-        Target::Single { is_packed } | Target::Pair { is_packed } => {
-            let header = header(&file, arguments, &voxels, matches!(target, Target::Pair { .. }))?;
-            write(&arguments.output, &header, file.extensions(), &voxels.bytes, arguments.pack.pack(is_packed))?;
-            Ok(())
+    let watch = Watch::new();
+    // Once in, once out.
+    let progress = Progress::watching("convert", 2 * voxel_bytes(&file), watch.clone());
+    let decoder = Decoder::new().parallel(true).watched(watch.clone());
+    let voxels = voxels(&file, arguments, target, decoder).with_context(|| arguments.input.display().to_string())?;
+    let out = &arguments.output;
+    let image = match target {
+        Target::Npy => {
+            npy::write(out, &voxels.descr, &voxels.shape, &voxels.bytes)?;
+            None
         }
-    }
+        Target::Single { is_packed } | Target::Pair { is_packed } => {
+            let is_pair = matches!(target, Target::Pair { .. });
+            let header = header(&file, arguments, &voxels, is_pair)?;
+            let pack = arguments.pack.pack(is_packed);
+            write_watched(out, &header, file.extensions(), &voxels.bytes, pack, &watch)?;
+            is_pair.then(|| open(out)).transpose()?
+        }
+    };
+    drop(progress);
+    let bytes = file_bytes(out) + image.map_or(0, |pair| pair.packed_bytes());
+    report(arguments, &voxels, bytes)
 }
 
-fn voxels(file: &VolumeFile, arguments: &Arguments, target: Target) -> Result<Voxels> {
-    let mut decoder = Decoder::new().parallel(true);
+/// What was written.
+fn report(arguments: &Arguments, voxels: &Voxels, bytes: u64) -> Result<()> {
+    let out = arguments.output.display();
+    if arguments.json {
+        return print::json(&json!({
+            "file": arguments.input.display().to_string(),
+            "out": out.to_string(),
+            "bytes": bytes,
+            "datatype": voxels.name,
+            "shape": voxels.shape,
+            "affine": voxels.affine,
+        }));
+    }
+    let shape = voxels.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+    print::lines([format!("{out}: {shape} {}, {bytes} bytes", voxels.name)])
+}
+
+fn voxels(file: &VolumeFile, arguments: &Arguments, target: Target, mut decoder: Decoder) -> Result<Voxels> {
     if arguments.scaled {
         return match &*arguments.r#type {
             "float32" => scaled::<f32>(file, &mut decoder, arguments, "'<f4'", Some(Datatype::Float32)),
@@ -77,7 +111,8 @@ fn voxels(file: &VolumeFile, arguments: &Arguments, target: Target) -> Result<Vo
     let descr = if target == Target::Npy { npy::descr(file.datatype())? } else { String::new() };
     let mut bytes = vec![0; file.voxels() * file.datatype().bytes()];
     let copied = file.copy_into(&mut decoder, arguments.orient, &mut bytes)?;
-    Ok(Voxels { bytes, descr, datatype: Some(file.datatype()), shape: copied.shape, affine: copied.affine })
+    let name = file.datatype().name();
+    Ok(Voxels { bytes, descr, name, datatype: Some(file.datatype()), shape: copied.shape, affine: copied.affine })
 }
 
 fn scaled<D: Output>(
@@ -91,7 +126,8 @@ fn scaled<D: Output>(
     let volume = file.decode::<D>(decoder, &plan)?;
     let decoded = volume.decoded;
     let bytes = nifti_decode::bytes_of(&volume.voxels).to_vec();
-    Ok(Voxels { bytes, descr: descr.to_owned(), datatype, shape: decoded.shape, affine: decoded.affine })
+    let (descr, name) = (descr.to_owned(), D::NAME);
+    Ok(Voxels { bytes, descr, name, datatype, shape: decoded.shape, affine: decoded.affine })
 }
 
 fn header(file: &VolumeFile, arguments: &Arguments, voxels: &Voxels, is_pair: bool) -> Result<Header> {

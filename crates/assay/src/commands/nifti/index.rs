@@ -1,12 +1,13 @@
 //! `assay nifti index`: access points of a .nii.gz.
 
-use std::{io::Write, path::PathBuf};
+use std::{fs, io::Write, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use nifti_decode::{Decoder, atomically};
+use nifti_decode::{Decoder, Index, VolumeFile, Watch, atomically};
+use serde_json::json;
 
-use super::open;
+use super::{open, voxel_bytes};
 use crate::{print, progress::Progress};
 
 #[derive(Debug, Args)]
@@ -16,16 +17,24 @@ pub(crate) struct Arguments {
     /// The index; the volume's name with .gzx behind it if left out
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Make it out of an index of indexed_gzip (.gzidx) of the same volume
+    #[arg(long, value_name = "GZIDX")]
+    import: Option<PathBuf>,
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let name = arguments.input.display();
     let file = open(&arguments.input)?;
-    let progress = Progress::bytes("index", file.packed_bytes());
-    let Some(index) = file.index(&mut Decoder::new()).with_context(|| name.to_string())? else {
-        return print::lines([format!("{name}: {} needs no index", file.packing().name())]);
+    let Some(index) = made(arguments, &file)? else {
+        let packing = file.packing().name();
+        if arguments.json {
+            return print::json(&json!({ "file": name.to_string(), "packing": packing, "index": null }));
+        }
+        return print::lines([format!("{name}: {packing} needs no index")]);
     };
-    progress.add(file.packed_bytes());
     let out = arguments.out.clone().unwrap_or_else(|| {
         let mut beside = arguments.input.clone().into_os_string();
         beside.push(".gzx");
@@ -33,11 +42,29 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     });
     let bytes = index.encode();
     atomically(&out, |file| file.write_all(&bytes))?;
-    let share = 100.0 * bytes.len() as f64 / file.packed_bytes() as f64;
-    print::lines([format!(
-        "{}: {} parts, {} bytes ({share:.1} % of the volume)",
-        out.display(),
-        index.parts(),
-        bytes.len()
-    )])
+    let (parts, n_bytes) = (index.parts(), bytes.len());
+    if arguments.json {
+        return print::json(&json!({
+            "file": name.to_string(),
+            "packing": file.packing().name(),
+            "index": out.display().to_string(),
+            "parts": parts,
+            "bytes": n_bytes,
+            "packed_bytes": file.packed_bytes(),
+            "unpacked_bytes": index.unpacked_bytes(),
+        }));
+    }
+    let share = 100.0 * n_bytes as f64 / file.packed_bytes() as f64;
+    print::lines([format!("{}: {parts} parts, {n_bytes} bytes ({share:.1} % of the volume)", out.display())])
+}
+
+/// The index, by unpacking the volume or out of another index.
+fn made(arguments: &Arguments, file: &VolumeFile) -> Result<Option<Index>> {
+    if let Some(path) = &arguments.import {
+        let gzidx = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        return file.import_gzidx(&gzidx).with_context(|| path.display().to_string());
+    }
+    let watch = Watch::new();
+    let _progress = Progress::watching("index", voxel_bytes(file), watch.clone());
+    file.index(&mut Decoder::new().watched(watch)).with_context(|| arguments.input.display().to_string())
 }

@@ -61,9 +61,17 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
+/// Buffers of this size are made anew for the next file: the system then says how far they are filled, so that progress moves.
+const LARGE: usize = 256 << 20;
+
 /// Opens a file; an error says which.
 fn open(path: &Path) -> Result<VolumeFile> {
     VolumeFile::open(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+/// Bytes of a volume's voxels as they are stored.
+fn voxel_bytes(file: &VolumeFile) -> u64 {
+    (file.voxels() * file.datatype().bytes()) as u64
 }
 
 /// Runs `each` on every file, whatever becomes of the others, and fails if one did.
@@ -82,6 +90,11 @@ fn for_all<T>(files: &[PathBuf], mut each: impl FnMut(&Path) -> Result<T>) -> Re
         Some(first) if n_failed == 1 => Err(first),
         Some(first) => Err(first.context(format!("{n_failed} of {} files failed; the first:", files.len()))),
     }
+}
+
+/// Bytes of a file that was just written.
+fn file_bytes(path: &Path) -> u64 {
+    path.metadata().map_or(0, |metadata| metadata.len())
 }
 
 /// The kind of file that a name asks for.

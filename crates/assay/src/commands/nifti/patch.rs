@@ -7,7 +7,7 @@ use clap::Args;
 use nifti_decode::{Decoder, Index, Plan, VolumeFile};
 use serde_json::json;
 
-use super::{Target, npy, open, options::region};
+use super::{Target, file_bytes, npy, open, options::region};
 use crate::print;
 
 #[derive(Debug, Args)]
@@ -44,7 +44,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let decoded = &patch.decoded;
     npy::write(&arguments.out, "'<f4'", &decoded.shape, nifti_decode::bytes_of(&patch.voxels))?;
     if arguments.json {
-        return print::json(&json!({ "shape": decoded.shape, "affine": decoded.affine, "way": decoded.way }));
+        return print::json(&json!({
+            "file": arguments.input.display().to_string(),
+            "out": arguments.out.display().to_string(),
+            "bytes": file_bytes(&arguments.out),
+            "datatype": "float32",
+            "shape": decoded.shape,
+            "affine": decoded.affine,
+            "way": decoded.way,
+        }));
     }
     let shape = decoded.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
     print::lines([format!("{}: {shape} voxels, reached by: {}", arguments.out.display(), decoded.way)])

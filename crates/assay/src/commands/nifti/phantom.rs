@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use nifti_decode::{Endian, Header, Kind, Orientation, Phantom, Version, write};
+use nifti_decode::{Endian, Header, Kind, Orientation, Phantom, Version, Watch, write_watched};
 
 use super::{
     Target,
@@ -50,7 +50,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         Target::Npy => bail!("{}: a phantom is written as .nii, .nii.gz or .hdr", arguments.output.display()),
     };
     let shape = arguments.shape.as_deref().map(numbers).transpose().map_err(anyhow::Error::msg)?;
-    let progress = Progress::bytes("phantom", 1);
     let phantom = Phantom::new(arguments.kind, shape.as_deref(), arguments.orient, arguments.seed)?;
     let version = if arguments.nifti2 { Version::Nifti2 } else { Version::Nifti1 };
     let header = Header {
@@ -60,7 +59,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         vox_offset: if is_pair { 0.0 } else { version.least_vox_offset() as f64 },
         ..phantom.header
     };
-    write(&arguments.output, &header, &[], &phantom.voxels, arguments.pack.pack(is_packed))?;
+    let watch = Watch::new();
+    let progress = Progress::watching("phantom", phantom.voxels.len() as u64, watch.clone());
+    write_watched(&arguments.output, &header, &[], &phantom.voxels, arguments.pack.pack(is_packed), &watch)?;
     drop(progress);
     let packed = arguments.output.metadata().map_or(0, |metadata| metadata.len());
     let ratio = phantom.voxels.len() as f64 / packed.max(1) as f64;

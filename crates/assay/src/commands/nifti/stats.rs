@@ -1,27 +1,29 @@
 //! `assay nifti stats`: exact statistics of the scaled values.
 
 use anyhow::{Context, Result};
-use nifti_decode::{Decoder, Stats};
+use nifti_decode::{Decoder, Stats, Watch};
 use serde_json::{Value, json};
 
-use super::{Files, for_all, open};
+use super::{Files, LARGE, for_all, open, voxel_bytes};
 use crate::{print, progress::Progress};
 
 pub(super) fn run(files: &Files) -> Result<()> {
-    let mut decoder = Decoder::new().parallel(true);
-    let total = files.files.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum();
-    let progress = Progress::bytes("statistics", total);
+    let watch = Watch::new();
+    let mut decoder = Decoder::new().parallel(true).watched(watch.clone());
+    // Of files that cannot be opened, nothing is read.
+    let total = files.files.iter().filter_map(|path| open(path).ok()).map(|file| voxel_bytes(&file)).sum();
+    let progress = Progress::watching("statistics", total, watch);
     let mut values = Vec::new();
     let outcome = for_all(&files.files, |path| {
         let file = open(path)?;
+        decoder.shrink(LARGE);
         let stats = file.stats(&mut decoder).with_context(|| path.display().to_string())?;
-        progress.add(file.packed_bytes());
         let name = path.display().to_string();
         if files.json {
             values.push(json!({ "file": name, "stats": stats }));
             Ok(())
         } else {
-            print::lines(lines(&name, &stats))
+            progress.aside(|| print::lines(lines(&name, &stats)))
         }
     });
     if files.json {
