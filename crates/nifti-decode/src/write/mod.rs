@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::{Extension, Header, NiftiError, Version, Watch, copy::swap_copy, header::encode_extensions};
 
+use atomic::Complete;
 pub use atomic::atomically;
 pub use pack::Pack;
 
@@ -53,9 +54,12 @@ fn write_parts(path: &Path, header: &Header, parts: [Unpacked<'_>; 2], pack: Pac
     }
     let [head, image] = parts;
     let image_path = image_path(path);
-    // The image first: a header without an image is found to be incomplete, an image alone is nothing.
-    atomically(&image_path, |file| pack.write(&image, file))?;
-    atomically(path, |file| pack.write(&head, file))
+    // Both are complete before either takes the place of what was there. The image first: a header without an image is found to be
+    // incomplete, an image alone is nothing.
+    let image = Complete::new(&image_path, |file| pack.write(&image, file))?;
+    let head = Complete::new(path, |file| pack.write(&head, file))?;
+    image.appear()?;
+    head.appear()
 }
 
 /// The bytes of a single file, packed; see [`write()`].

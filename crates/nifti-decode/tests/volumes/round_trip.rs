@@ -103,4 +103,13 @@ fn files_appear_whole_or_not_at_all() {
     assert!(failed.unwrap_err().to_string().ends_with("v.nii.gz: no more"));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    // Of a pair, neither: here the header cannot be written, for something has its name.
+    let (taken, image) = (directory.path().join("p.hdr"), directory.path().join("p.img"));
+    std::fs::create_dir(&taken).unwrap();
+    std::fs::write(&image, "of another").unwrap();
+    let pair = nifti_decode::Header { is_pair: true, vox_offset: 0.0, ..h };
+    let error = nifti_decode::write(&taken, &pair, &[], &[5; 8], PACKS[0]).unwrap_err();
+    assert!(matches!(error, nifti_decode::NiftiError::Io { .. }), "{error}");
+    assert_eq!(std::fs::read(&image).unwrap(), b"of another");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 3);
 }
