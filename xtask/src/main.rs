@@ -50,6 +50,11 @@ enum Command {
     /// cannot be had stays in the table and says why. A whole run writes its table below `baselines/` and its summary into
     /// README. Exit code 5 if a peer's result differs from ours.
     Peers(peers::Arguments),
+    /// Compare results and files with other people's programs, and count what agrees
+    ///
+    /// Runs every case of `peers/OP.toml` once by everybody, and the programs there that compare by themselves. The counts go
+    /// to `baselines/agree-OP.md`. Exit code 1 if somebody differs from us and the file lists no reason, or cannot be had.
+    Agree(peers::AgreeArguments),
     /// Everything that CI runs: format, lints, tests, documentation, one iteration of every bench, tidy, log
     ///
     /// All steps run even if one fails. The last line is `N passed, N failed`: tests and smoke-tested benches one by
@@ -78,6 +83,7 @@ fn dispatch(context: &Context, command: &Command) -> Exit {
     let result = match command {
         Command::Compare(command) => return cli::execute(context, command),
         Command::Peers(arguments) => peers::peers(context, &root, arguments),
+        Command::Agree(arguments) => peers::agree(context, &root, arguments),
         Command::Tidy(arguments) => tidy::tidy(context, &root, arguments),
         Command::Test(arguments) => test::test(context, &root, arguments),
     };
@@ -106,6 +112,7 @@ mod tests {
             "x doctor",
             "x selftest",
             "x peers gemm --filter 512 --peer matrixmultiply --dry-run",
+            "x agree gguf --filter split --dry-run",
             "x tidy",
             "x tidy --ids",
             "x test",

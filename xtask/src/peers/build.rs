@@ -7,7 +7,43 @@ use anyhow::{Context as _, Result};
 use compare::command;
 use compare::comparison::Context;
 
-use super::matrix::{Matrix, Peer};
+use super::matrix::Matrix;
+
+/// How a program below `peers/` is made.
+pub(super) struct Recipe<'a> {
+    /// Directory below `peers/`.
+    pub(super) dir: &'a str,
+    /// Command that builds it there; empty if it needs none.
+    pub(super) build: &'a [String],
+    /// File of Python requirements there, which go into its `.venv`.
+    pub(super) requirements: Option<&'a str>,
+}
+
+/// Recipes that were followed, each once, with what went wrong.
+#[derive(Default)]
+pub(super) struct Built<'a>(Vec<(Recipe<'a>, Option<String>)>);
+
+impl<'a> Built<'a> {
+    /// Follows a recipe unless that was done. What went wrong is told, and its first line is given: the rest is about this machine
+    /// and its paths, and is no part of a table.
+    pub(super) fn make(&mut self, context: &Context, root: &Path, name: &str, recipe: Recipe<'a>) -> Option<String> {
+        let is_same = |known: &Recipe<'_>| {
+            known.dir == recipe.dir && known.build == recipe.build && known.requirements == recipe.requirements
+        };
+        if let Some((_, failure)) = self.0.iter().find(|(known, _)| is_same(known)) {
+            return failure.clone();
+        }
+        let progress = context.console.spinner(&format!("building {name}"));
+        let failure = build(&recipe, &root.join("peers").join(recipe.dir)).err().map(|error| format!("{error:#}"));
+        progress.finish();
+        if let Some(why) = &failure {
+            context.console.note(&format!("{name} cannot be had: {why}"));
+        }
+        let failure = failure.map(|why| why.lines().next().unwrap_or_default().to_owned());
+        self.0.push((recipe, failure.clone()));
+        failure
+    }
+}
 
 /// A program that can be started, or the reason why not.
 #[derive(Clone, Debug)]
@@ -21,16 +57,29 @@ pub(super) struct Contestant {
 }
 
 impl Contestant {
+    /// Path of the program.
+    pub(super) fn program(&self) -> &str {
+        &self.command[0]
+    }
+
     /// The command that starts it with `threads` threads.
     pub(super) fn command(&self, threads: usize) -> Command {
-        let program = Path::new(&self.command[0]);
-        // A relative path with a directory means one below the contestant's, whatever the working directory is.
-        let program = if program.components().count() > 1 { self.directory.join(program) } else { program.to_owned() };
-        let mut command = Command::new(program);
-        command.args(&self.command[1..]).args(["--threads", &threads.to_string()]).current_dir(&self.directory);
+        let mut command = command_in(&self.directory, &self.command);
+        command.args(["--threads", &threads.to_string()]);
         command.envs(self.env.iter().map(|(key, value)| (key, value.replace("{threads}", &threads.to_string()))));
         command
     }
+}
+
+/// A command in `directory`. A relative path with a directory means a program below it, whatever the working directory is.
+pub(super) fn command_in(directory: &Path, words: &[String]) -> Command {
+    let program = Path::new(&words[0]);
+    let program = if program.components().count() > 1 { directory.join(program) } else { program.to_owned() };
+    let mut command = Command::new(program);
+    command.args(&words[1..]).current_dir(directory);
+    // What a refusal says is compared and kept; a backtrace in it would be of this machine.
+    command.env("RUST_BACKTRACE", "0");
+    command
 }
 
 /// Our side.
@@ -50,33 +99,24 @@ pub(super) fn ours(context: &Context, root: &Path, op: &str) -> Result<Contestan
 }
 
 /// All peers of the file; one that cannot be built stays, with the reason.
-pub(super) fn peers(context: &Context, root: &Path, matrix: &Matrix, ours: &Contestant) -> Result<Vec<Contestant>> {
+pub(super) fn peers<'a>(
+    context: &Context,
+    root: &Path,
+    matrix: &'a Matrix,
+    ours: &Contestant,
+    built: &mut Built<'a>,
+) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
-    let mut built: Vec<(PathBuf, &[String], Option<String>)> = Vec::new();
     for peer in &matrix.peers {
         context.interrupt.check()?;
         if peer.own.is_some() {
             contestants.push(Contestant { name: peer.name.clone(), ..ours.clone() });
             continue;
         }
+        let requirements = peer.requirements.as_deref();
+        let recipe = Recipe { dir: &peer.dir, build: &peer.build, requirements };
+        let unavailable = built.make(context, root, &peer.name, recipe);
         let directory = root.join("peers").join(&peer.dir);
-        // Several peers may live in one program; it is built once.
-        let known = built.iter().find(|(place, how, _)| *place == directory && *how == peer.build);
-        let unavailable = match known {
-            Some((_, _, failure)) if peer.requirements.is_none() => failure.clone(),
-            _ => {
-                let progress = context.console.spinner(&format!("building {}", peer.name));
-                let failure = build(peer, &directory).err().map(|error| format!("{error:#}"));
-                progress.finish();
-                built.push((directory.clone(), &peer.build, failure.clone()));
-                failure
-            }
-        };
-        if let Some(why) = &unavailable {
-            context.console.note(&format!("{} cannot be had: {why}", peer.name));
-        }
-        // The rest is about this machine and its paths; it is told above, and is no part of a table.
-        let unavailable = unavailable.map(|why| why.lines().next().unwrap_or_default().to_owned());
         let env = peer.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let command = peer.command.clone();
         contestants.push(Contestant { name: peer.name.clone(), directory, command, env, unavailable });
@@ -84,8 +124,8 @@ pub(super) fn peers(context: &Context, root: &Path, matrix: &Matrix, ours: &Cont
     Ok(contestants)
 }
 
-fn build(peer: &Peer, directory: &Path) -> Result<()> {
-    if let Some(requirements) = &peer.requirements {
+fn build(recipe: &Recipe<'_>, directory: &Path) -> Result<()> {
+    if let Some(requirements) = recipe.requirements {
         if !directory.join(".venv/bin/python").exists() {
             command::run(command::in_directory("python3", directory).args(["-m", "venv", ".venv"]))?;
         }
@@ -94,7 +134,7 @@ fn build(peer: &Peer, directory: &Path) -> Result<()> {
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements]);
         command::run(&mut pip)?;
     }
-    if let Some((program, arguments)) = peer.build.split_first() {
+    if let Some((program, arguments)) = recipe.build.split_first() {
         command::run(command::in_directory(program, directory).args(arguments))?;
     }
     Ok(())

@@ -6,8 +6,13 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use compare::comparison::Context;
+use compare::exit::usage;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
+
+use super::agree::{Agreement, Known};
+use super::over;
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -33,6 +38,12 @@ pub(super) struct Matrix {
     /// What was aimed at.
     #[serde(rename = "goal", default)]
     pub(super) goals: Vec<Goal>,
+    /// Programs that compare others with us by themselves.
+    #[serde(rename = "agreement", default)]
+    pub(super) agreements: Vec<Agreement>,
+    /// Differences that are known.
+    #[serde(rename = "known", default)]
+    pub(super) known: Vec<Known>,
 }
 
 /// What bounds the op.
@@ -74,7 +85,7 @@ pub(super) struct Peer {
 }
 
 /// One problem.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
     pub(super) id: String,
@@ -89,6 +100,12 @@ pub(super) struct Case {
     /// Whether README shows its row.
     #[serde(default)]
     pub(super) headline: bool,
+    /// Whether it is timed; if not, its results are compared and that is all.
+    #[serde(default = "yes")]
+    pub(super) timed: bool,
+    /// Values of parameters; the case stands for one of each combination. Empty once the file is read.
+    #[serde(default)]
+    pub(super) over: BTreeMap<String, Vec<toml::Value>>,
 }
 
 /// What was aimed at in some cases: one of `ratio`, `share` and `scaling`.
@@ -112,6 +129,10 @@ pub(super) struct Goal {
     pub(super) scaling: Option<f64>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn burst() -> f64 {
     0.03
 }
@@ -121,7 +142,7 @@ fn limit() -> f64 {
 }
 
 /// Names of the files below `peers/`.
-pub(super) fn ops(root: &Path) -> Result<Vec<String>> {
+fn ops(root: &Path) -> Result<Vec<String>> {
     let mut ops = Vec::new();
     for entry in fs::read_dir(root.join("peers")).context("failed to list peers/")? {
         let path = entry?.path();
@@ -133,6 +154,24 @@ pub(super) fn ops(root: &Path) -> Result<Vec<String>> {
     Ok(ops)
 }
 
+/// The op that is asked for, if there is a file for it. Without one the user is told what there is.
+pub(super) fn chosen<'a>(
+    context: &Context,
+    root: &Path,
+    op: Option<&'a str>,
+    command: &str,
+) -> Result<Option<&'a str>> {
+    let ops = ops(root)?.join(", ");
+    let Some(op) = op else {
+        context.console.print(&format!("usage: {} {command} OP, where OP is one of: {ops}", context.called))?;
+        return Ok(None);
+    };
+    if !ops.split(", ").any(|known| known == op) {
+        return Err(usage(format!("there is no peers/{op}.toml; there are: {ops}")));
+    }
+    Ok(Some(op))
+}
+
 impl Matrix {
     pub(super) fn read(root: &Path, op: &str) -> Result<Self> {
         let path = format!("peers/{op}.toml");
@@ -141,7 +180,8 @@ impl Matrix {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let matrix: Self = toml::from_str(text)?;
+        let mut matrix: Self = toml::from_str(text)?;
+        matrix.cases = over::expand(matrix.cases)?;
         let mut ids = BTreeSet::new();
         for case in &matrix.cases {
             ensure!(ids.insert(&case.id), "two cases are called {}", case.id);
@@ -155,6 +195,16 @@ impl Matrix {
             ensure!(peer.own.is_some() || !peer.command.is_empty(), "{}: its command is empty", peer.name);
             ensure!(peer.own.is_none() || peer.command.is_empty(), "{}: it is our program, or a command", peer.name);
             peer.cases.as_deref().map_or(Ok(()), |cases| pattern(cases).map(drop))?;
+        }
+        for agreement in &matrix.agreements {
+            ensure!(names.insert(&agreement.name), "two contestants are called {}", agreement.name);
+            ensure!(!agreement.command.is_empty(), "{}: its command is empty", agreement.name);
+        }
+        for known in &matrix.known {
+            let with = known.with.as_str();
+            ensure!(with != "assay" && names.contains(with), "a known difference is with {with}, who takes no part");
+            ensure!(!known.reason.is_empty(), "a known difference with {with} has no reason");
+            pattern(&known.differs)?;
         }
         for goal in &matrix.goals {
             let kinds = [goal.ratio, goal.share, goal.scaling].iter().flatten().count();
@@ -226,6 +276,19 @@ mod tests {
         id = "large"
         params = { n = 500 }
         tolerance = 1e-6
+        [[case]]
+        id = "seed{seed}"
+        params = { n = 5 }
+        over = { seed = [1, 2] }
+        timed = false
+        [[agreement]]
+        name = "third"
+        dir = "third"
+        command = ["./third", "{assay}"]
+        [[known]]
+        with = "third"
+        differs = "NaN"
+        reason = "it has none"
     "#;
 
     #[test]
@@ -244,10 +307,13 @@ mod tests {
         assert_eq!(matrix.threads_of(&matrix.cases[0]).len(), 1);
         assert_eq!(matrix.threads_of(&matrix.cases[1]).len(), 2);
         assert_eq!(matrix.cases[0].tolerance, 0.0);
-        let [small, large] = &matrix.cases[..] else { panic!() };
+        let [small, large, .., seeded] = &matrix.cases[..] else { panic!() };
         assert_eq!(matrix.peers[0].params(small).as_ref(), Some(&small.params));
         assert_eq!(matrix.peers[1].params(small).unwrap()["type"].as_str(), Some("f16"));
         assert_eq!(matrix.peers[1].params(large), None);
+        assert!(large.timed && !seeded.timed);
+        assert_eq!((seeded.id.as_str(), seeded.params["seed"].as_integer()), ("seed2", Some(2)));
+        assert_eq!(matrix.agreements[0].command[1], "{assay}");
     }
 
     #[test]
@@ -262,6 +328,10 @@ mod tests {
             ("cases = \".\"", "cases = \"huge\"", "no case matches"),
             ("cases = \"small\"", "cases = \"(\"", "regular expression"),
             ("own = { type", "command = [\"x\"]\n        own = { type", "our program, or a command"),
+            ("with = \"third\"", "with = \"fourth\"", "who takes no part"),
+            ("it has none", "", "has no reason"),
+            ("\"NaN\"", "\"(\"", "regular expression"),
+            ("\"third\"\n        dir", "\"other\"\n        dir", "two contestants"),
             ("title", "titel", "titel"),
         ] {
             assert!(FILE.contains(from), "{from}");

@@ -5,7 +5,7 @@
 //!
 //! For each number of threads, [`SETS`] times:
 //! 1. Every contestant is started ([`process`]); all but the one that works are stopped.
-//! 2. For each case, everyone loads it and runs it once, and each result is compared with ours ([`agree`]). Who disagrees
+//! 2. For each case, everyone loads it and runs it once, and each result is compared with ours ([`stage`]). Who disagrees
 //!    is not timed: it is a row that says so, and the command ends with exit code 5.
 //! 3. [`ROUNDS`] rounds: the contestants and the ceiling, in random order, a burst each ([`contest`]).
 //!
@@ -15,10 +15,14 @@
 mod agree;
 mod build;
 mod contest;
+mod difference;
 mod goals;
 mod matrix;
+mod over;
 mod process;
 mod row;
+mod seat;
+mod stage;
 mod table;
 
 use std::fs;
@@ -31,7 +35,8 @@ use compare::exit::{Exit, usage};
 use machine::Fingerprint;
 use regex_lite::Regex;
 
-use build::Contestant;
+pub(crate) use agree::{Arguments as AgreeArguments, agree};
+use build::{Built, Contestant};
 use contest::Contest;
 use matrix::Matrix;
 use row::{Outcome, Row};
@@ -69,18 +74,9 @@ impl Arguments {
 
 /// Runs the command.
 pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Result<Exit> {
-    let ops = matrix::ops(root)?;
-    let Some(op) = &arguments.op else {
-        context.console.print(&format!(
-            "usage: {} peers OP, where OP is one of: {}",
-            context.called,
-            ops.join(", ")
-        ))?;
+    let Some(op) = matrix::chosen(context, root, arguments.op.as_deref(), "peers")? else {
         return Ok(Exit::Usage);
     };
-    if !ops.contains(op) {
-        return Err(usage(format!("there is no peers/{op}.toml; there are: {}", ops.join(", "))));
-    }
     let mut matrix = Matrix::read(root, op)?;
     if arguments.render {
         let (rows, made) = table::Report::kept(root, op)?;
@@ -89,6 +85,8 @@ pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Re
         context.console.print(&report.markdown(root)?)?;
         return Ok(Exit::Fine);
     }
+    // The others are compared by `agree`.
+    matrix.cases.retain(|case| case.timed);
     choose(&mut matrix, arguments)?;
     context.console.print(&plan(&matrix))?;
     if arguments.dry_run {
@@ -96,7 +94,7 @@ pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Re
     }
     let made = provenance(root)?;
     let ours = build::ours(context, root, op)?;
-    let contestants = build::peers(context, root, &matrix, &ours)?;
+    let contestants = build::peers(context, root, &matrix, &ours, &mut Built::default())?;
     let lock = comparison::lock(context)?;
     let scratch = context.cache()?.join("peers");
     let _ = fs::remove_dir_all(&scratch);
@@ -118,17 +116,22 @@ pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Re
 
 /// Revision, day and machine, in a line.
 fn provenance(root: &Path) -> Result<String> {
+    let machine = Fingerprint::collect();
+    let brand = machine.processor.brand.clone().unwrap_or_else(|| "unknown processor".to_owned());
+    let (threads, class) = (machine.allowed_threads, machine.class());
+    Ok(format!("{}, {brand} with {threads} threads, class `{class}`", revision(root)?))
+}
+
+/// Revision and day, in a line.
+fn revision(root: &Path) -> Result<String> {
     let git = |arguments: &[&str]| command::stdout_of(command::git_in(root).args(arguments));
     let revision = git(&["rev-parse", "--short=10", "HEAD"])?;
     // What the command itself writes, and what others of its kind have written, changes no measurement.
     let changed =
         git(&["status", "--porcelain", "--", ".", ":!README.md", ":!BENCHMARKS.md", ":!baselines", ":!docs"])?;
     let state = if changed.trim().is_empty() { "" } else { " with uncommitted changes" };
-    let machine = Fingerprint::collect();
-    let brand = machine.processor.brand.clone().unwrap_or_else(|| "unknown processor".to_owned());
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d");
-    let (revision, threads, class) = (revision.trim(), machine.allowed_threads, machine.class());
-    Ok(format!("revision {revision}{state}, {day}, {brand} with {threads} threads, class `{class}`"))
+    Ok(format!("revision {}{state}, {day}", revision.trim()))
 }
 
 fn choose(matrix: &mut Matrix, arguments: &Arguments) -> Result<()> {

@@ -51,6 +51,17 @@ pub(super) enum Outcome {
     Unavailable { why: String },
 }
 
+impl Outcome {
+    /// In words; empty where all is well.
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::Timed { .. } => "",
+            Self::Disagrees { how } => how,
+            Self::Unsupported { why } | Self::Error { why } | Self::Unavailable { why } => why,
+        }
+    }
+}
+
 /// What is gathered about our side.
 #[derive(Debug, Default)]
 pub(super) struct Ours {
@@ -117,6 +128,11 @@ impl Standing {
         let Interval { low, high, .. } = stats::signed_rank_interval(&self.sets, CONFIDENCE)?;
         let peer_s = stats::median(&self.times_s)?;
         Some(Outcome::Timed { ratio, low: low.exp(), high: high.exp(), sets: self.sets.len(), peer_s })
+    }
+
+    pub(super) fn set_about(&mut self, about: &Value) {
+        self.ran = about["ran"].as_str().unwrap_or_default().to_owned();
+        self.prepare_s = about["prepare_s"].as_f64();
     }
 }
 

@@ -88,7 +88,7 @@ impl Report<'_> {
         let mut files = vec![(table, self.markdown(root)?), (data, lines)];
         let readme = root.join("README.md");
         let text = fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
-        files.extend(with_summary(&text, op, &self.headline()?)?.map(|text| (readme, text)));
+        files.extend(with_summary(&text, &format!("peers {op}"), &self.headline()?)?.map(|text| (readme, text)));
         for (path, text) in &files {
             write(path, text)?;
         }
@@ -235,9 +235,9 @@ fn summary(rows: &[Row]) -> String {
     table.to_string()
 }
 
-/// README with the summary between its markers; `None` if it has none for this op.
-fn with_summary(readme: &str, op: &str, summary: &str) -> Result<Option<String>> {
-    let (begin, end) = (format!("<!-- BEGIN: peers {op} -->\n"), format!("<!-- END: peers {op} -->"));
+/// README with a summary between the markers of `what`, `peers gemm` for instance; `None` if it has none.
+pub(super) fn with_summary(readme: &str, what: &str, summary: &str) -> Result<Option<String>> {
+    let (begin, end) = (format!("<!-- BEGIN: {what} -->\n"), format!("<!-- END: {what} -->"));
     let Some((before, rest)) = readme.split_once(&begin) else {
         return Ok(None);
     };
@@ -248,7 +248,7 @@ fn with_summary(readme: &str, op: &str, summary: &str) -> Result<Option<String>>
 }
 
 /// Whole or not at all.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     let directory = path.parent().context("a file has a directory")?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(text.as_bytes())
@@ -308,9 +308,9 @@ mod tests {
     #[test]
     fn readme_takes_the_summary_between_its_markers() {
         let readme = "a\n<!-- BEGIN: peers gemm -->\nold\n<!-- END: peers gemm -->\nb\n";
-        let new = with_summary(readme, "gemm", "new\n").unwrap().unwrap();
+        let new = with_summary(readme, "peers gemm", "new\n").unwrap().unwrap();
         assert_eq!(new, "a\n<!-- BEGIN: peers gemm -->\nnew\n<!-- END: peers gemm -->\nb\n");
-        assert_eq!(with_summary(readme, "quant", "new\n").unwrap(), None);
-        assert!(with_summary("<!-- BEGIN: peers gemm -->\n", "gemm", "").is_err());
+        assert_eq!(with_summary(readme, "peers quant", "new\n").unwrap(), None);
+        assert!(with_summary("<!-- BEGIN: peers gemm -->\n", "peers gemm", "").is_err());
     }
 }

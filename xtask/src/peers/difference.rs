@@ -15,6 +15,9 @@ pub(super) fn difference(ours: &Path, peer: &Path, tolerance: f64) -> Result<Opt
 }
 
 fn of_bytes(ours: &[u8], peer: &[u8], tolerance: f64) -> Option<String> {
+    if let (0.0, Some(ours), Some(peer)) = (tolerance, lines(ours), lines(peer)) {
+        return of_lines(&ours, &peer);
+    }
     if ours.len() != peer.len() {
         return Some(format!("{} bytes instead of {}", peer.len(), ours.len()));
     }
@@ -35,6 +38,21 @@ fn of_bytes(ours: &[u8], peer: &[u8], tolerance: f64) -> Option<String> {
     // A NaN fails.
     let agrees = error <= tolerance || difference == 0.0;
     (!agrees).then(|| format!("relative norm of the difference {error:.2e}, accepted {tolerance:.1e}"))
+}
+
+/// The lines of a result that is text: of words and numbers, with tabs between them.
+fn lines(bytes: &[u8]) -> Option<Vec<&str>> {
+    let is_shown = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n');
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.ends_with('\n') && bytes.iter().all(is_shown))?;
+    Some(text.lines().collect())
+}
+
+/// The first line that one side alone has.
+fn of_lines(ours: &[&str], peer: &[&str]) -> Option<String> {
+    let shown = |line: Option<&&str>| line.map_or("nothing more".to_owned(), |line| line.replace('\t', " "));
+    let longer = ours.len().max(peer.len());
+    let at = (0..longer).find(|&at| ours.get(at) != peer.get(at))?;
+    Some(format!("`{}`, ours `{}`", shown(peer.get(at)), shown(ours.get(at))))
 }
 
 fn values(bytes: &[u8]) -> impl Iterator<Item = f64> {
@@ -60,6 +78,16 @@ mod tests {
         assert!(agree(&[0.0, 0.0], &[0.0, 0.0], 1e-6));
         assert!(agree(&[f32::NAN, f32::INFINITY, 1.0], &[f32::NAN, f32::INFINITY, 1.0], 1e-6));
         assert!(agree(&[], &[], 0.0));
+    }
+
+    #[test]
+    fn of_text_the_first_line_that_differs_is_told() {
+        let of = |ours: &str, peer: &str| of_bytes(ours.as_bytes(), peer.as_bytes(), 0.0);
+        assert_eq!(of("a\t1\nb\n", "a\t1\nb\n"), None);
+        assert_eq!(of("a\t1\nb\n", "a\t2\nb\n").unwrap(), "`a 2`, ours `a 1`");
+        assert_eq!(of("a\nb\n", "a\n").unwrap(), "`nothing more`, ours `b`");
+        assert_eq!(of("a\n", "a\nb\n").unwrap(), "`b`, ours `nothing more`");
+        assert!(of("a\n", "a\0").unwrap().contains("byte 1"), "bytes are no text");
     }
 
     #[test]

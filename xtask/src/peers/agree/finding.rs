@@ -1,0 +1,111 @@
+//! What was found when two sides were compared.
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+
+/// All that is known of one peer or program.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) with: String,
+    /// Versions, by its own word; empty if it never ran.
+    pub(super) version: String,
+    pub(super) topics: Vec<Topic>,
+    /// Why it cannot be had, or did not come to its end.
+    pub(super) failure: Option<String>,
+}
+
+/// One thing that was compared many times.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Topic {
+    /// In words.
+    pub(super) what: String,
+    /// How many comparisons agreed.
+    pub(super) agreed: u64,
+    /// Those that did not.
+    pub(super) differed: Vec<Difference>,
+    /// Those that could not be made.
+    #[serde(default)]
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// One comparison that did not agree.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Difference {
+    /// What was compared.
+    pub(super) name: String,
+    /// What each side has.
+    pub(super) how: String,
+}
+
+/// Comparisons that could not be made.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LeftOut {
+    pub(super) why: String,
+    /// How many.
+    pub(super) n: u64,
+}
+
+/// The last line of a program's output.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Answer {
+    /// Of everybody who is compared with us.
+    pub(super) versions: String,
+    pub(super) topics: Vec<Topic>,
+}
+
+impl Answer {
+    /// Reads it. A topic in which nothing was compared is an error: it would agree whatever our code does.
+    pub(super) fn of_output(output: &str) -> Result<Self> {
+        let line = output.lines().rev().find(|line| !line.trim().is_empty()).context("it printed nothing")?;
+        let answer: Self =
+            serde_json::from_str(line).with_context(|| format!("its last line has no counts: {line}"))?;
+        ensure!(!answer.topics.is_empty(), "its last line has no topic");
+        for topic in &answer.topics {
+            ensure!(topic.agreed > 0 || !topic.differed.is_empty(), "{}: nothing was compared", topic.what);
+        }
+        Ok(answer)
+    }
+}
+
+impl Difference {
+    /// As reasons are looked for.
+    pub(super) fn line(&self) -> String {
+        format!("{}: {}", self.name, self.how)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"versions": "x 1.0", "topics": [{"what": "voxels", "agreed": 5, "differed": [{"name": "a", "how": "b"}],
+        "left_out": [{"why": "no such type", "n": 2}]}]}"#;
+
+    #[test]
+    fn the_last_line_counts() {
+        let answer = Answer::of_output(&format!("file by file\n{}\n\n", LINE.replace('\n', ""))).unwrap();
+        let topic = &answer.topics[0];
+        assert_eq!((answer.versions.as_str(), topic.agreed, topic.left_out[0].n), ("x 1.0", 5, 2));
+        assert_eq!(topic.differed[0].line(), "a: b");
+    }
+
+    #[test]
+    fn what_says_nothing_is_refused() {
+        let line = LINE.replace('\n', "");
+        let nothing = r#"{"versions": "", "topics": [{"what": "voxels", "agreed": 0, "differed": []}]}"#;
+        for (output, word) in [
+            ("", "printed nothing"),
+            ("5 agree", "no counts"),
+            (r#"{"versions": "", "topics": []}"#, "no topic"),
+            (nothing, "nothing was compared"),
+            (&line.replace("agreed", "agree"), "no counts"),
+        ] {
+            let error = format!("{:#}", Answer::of_output(output).unwrap_err());
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A program that compares is run to its end.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use compare::child::{self, Group};
+use compare::command;
+use compare::comparison::Context;
+
+use super::super::build::command_in;
+use super::declared::Agreement;
+use super::finding::{Answer, Finding};
+
+/// How often it is looked after.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs it; whatever goes wrong is in the finding. An error is an interrupt.
+pub(super) fn run(
+    context: &Context,
+    root: &Path,
+    agreement: &Agreement,
+    assay: &str,
+    scratch: &Path,
+) -> Result<Finding> {
+    let directory = root.join("peers").join(&agreement.dir);
+    let answer = output(context, agreement, &directory, assay, scratch).and_then(|text| Answer::of_output(&text));
+    context.interrupt.check()?;
+    let with = agreement.name.clone();
+    Ok(match answer {
+        Ok(Answer { versions, topics }) => Finding { with, version: versions, topics, failure: None },
+        Err(error) => {
+            context.console.note(&format!("{with}: {error:#}"));
+            // The rest is about this machine and its paths.
+            let why = error.to_string().lines().next().unwrap_or_default().to_owned();
+            Finding { with, version: String::new(), topics: Vec::new(), failure: Some(why) }
+        }
+    })
+}
+
+/// Its standard output.
+fn output(context: &Context, agreement: &Agreement, directory: &Path, assay: &str, scratch: &Path) -> Result<String> {
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let mut command = command_in(directory, &agreement.words(assay, scratch));
+    command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    child::die_with_parent(&mut command);
+    let mut group = Group::spawn(&mut command)?;
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = group.status()? {
+            break status;
+        }
+        context.interrupt.check()?;
+        if start.elapsed().as_secs_f64() > agreement.limit_s {
+            bail!("it did not end within {} s (`limit_s`)", agreement.limit_s);
+        }
+        std::thread::sleep(PAUSE);
+    };
+    if !status.success() {
+        bail!("it failed ({status})\n{}", command::tail(&written(&mut stderr)?));
+    }
+    String::from_utf8(written(&mut stdout)?).context("it printed something that is not UTF-8")
+}
+
+fn written(file: &mut File) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

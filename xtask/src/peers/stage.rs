@@ -1,0 +1,91 @@
+//! A case is shown: our side writes the inputs, everyone loads them and runs once, results are compared with ours.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use serde_json::{Value, json};
+
+use super::difference::difference;
+use super::matrix::{Case, Matrix, Peer};
+use super::row::Outcome;
+use super::seat::Seat;
+
+/// Where cases are shown.
+#[derive(Clone, Copy)]
+pub(super) struct Stage<'a> {
+    pub(super) matrix: &'a Matrix,
+    pub(super) threads: NonZeroUsize,
+    /// For inputs and results.
+    pub(super) scratch: &'a Path,
+}
+
+impl Stage<'_> {
+    /// Our side shows a case, and says what ran.
+    pub(super) fn ours(&self, seat: &mut Seat<'_>, case: &Case) -> Result<Value> {
+        seat.start(self.matrix, self.threads)?;
+        let inputs = self.scratch.join(file_name(&case.id));
+        write_inputs(seat, &case.id, &case.params, &inputs)?;
+        let shown = seat.accepted(&load(case, &case.params, &inputs, &self.result("ours")));
+        shown.map_err(|outcome| anyhow!("{}: our side failed: {}", case.id, outcome.why()))
+    }
+
+    /// A peer shows a case after our side has. Gives what it says that ran, or why it is out.
+    pub(super) fn peer(
+        &self,
+        seat: &mut Seat<'_>,
+        peer: &Peer,
+        case: &Case,
+        params: &toml::Table,
+    ) -> Result<Result<Value, Outcome>> {
+        if let Err(error) = seat.start(self.matrix, self.threads) {
+            return Ok(Err(Outcome::Unavailable { why: format!("{error:#}") }));
+        }
+        let mut inputs = self.scratch.join(file_name(&case.id));
+        if peer.own.is_some() {
+            // Other parameters may mean other inputs, which our program makes itself.
+            inputs = self.scratch.join(file_name(&format!("{} {}", case.id, peer.name)));
+            write_inputs(seat, &case.id, params, &inputs)?;
+        }
+        let (ours, result) = (self.result("ours"), self.result("peer"));
+        let about = match seat.accepted(&load(case, params, &inputs, &result)) {
+            Ok(about) => about,
+            Err(outcome) => return Ok(Err(outcome)),
+        };
+        let compared = difference(&ours, &result, case.tolerance);
+        let _ = fs::remove_file(result);
+        Ok(match compared {
+            Ok(None) => Ok(about),
+            Ok(Some(how)) => {
+                // Whatever it has loaded is not asked for again.
+                seat.unload();
+                Err(Outcome::Disagrees { how })
+            }
+            Err(error) => Err(Outcome::Error { why: format!("{error:#}") }),
+        })
+    }
+
+    fn result(&self, whose: &str) -> PathBuf {
+        self.scratch.join(format!("result-{whose}"))
+    }
+}
+
+fn load(case: &Case, params: &toml::Table, inputs: &Path, output: &Path) -> Value {
+    json!({"do": "load", "case": case.id, "params": params, "inputs": inputs, "output": output})
+}
+
+/// Has a contestant of ours write the inputs of a case, unless they are there.
+fn write_inputs(seat: &mut Seat<'_>, case: &str, params: &toml::Table, inputs: &Path) -> Result<()> {
+    if inputs.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(inputs).with_context(|| format!("failed to make {}", inputs.display()))?;
+    let request = json!({"do": "inputs", "case": case, "params": params, "dir": inputs});
+    let written = seat.accepted(&request);
+    written.map_err(|outcome| anyhow!("{case}: our side wrote no inputs: {}", outcome.why())).map(drop)
+}
+
+fn file_name(id: &str) -> String {
+    id.replace(|sign: char| !sign.is_ascii_alphanumeric() && sign != '-', "_")
+}
