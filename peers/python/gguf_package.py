@@ -2,6 +2,7 @@
 
 import struct
 from importlib.metadata import version
+from pathlib import Path
 
 import gguf
 import peer
@@ -35,8 +36,8 @@ def value(field):
     return f"{len(elements)} {fnv(chr(10).join(elements).encode())}"
 
 
-def dump(reader):
-    """The contents of a file as sorted lines."""
+def dump(number, reader):
+    """The contents of a file under its number, as sorted lines."""
     lines = [
         f"K\t{key}\t{value(field)}\n" for key, field in reader.fields.items() if not key.startswith("GGUF.")
     ]
@@ -47,7 +48,7 @@ def dump(reader):
         shape = ",".join(map(str, dims))
         data = fnv(tensor.data.tobytes())
         lines.append(f"T\t{tensor.name}\t{int(tensor.tensor_type)}\t{shape}\t{int(tensor.data_offset)}\t{data}\n")
-    return "".join(sorted(lines)).encode()
+    return f"F\t{number}\n" + "".join(sorted(lines))
 
 
 class Contestant:
@@ -58,13 +59,16 @@ class Contestant:
         return {"name": "gguf-py", "version": version("gguf"), "settings": "GGUFReader, one thread"}
 
     def load(self, case, params, inputs):
-        path = f"{inputs}/model.gguf"
-        opened = [gguf.GGUFReader(path)]
+        paths = sorted(Path(inputs).glob("*.gguf"))
+        opened = [gguf.GGUFReader(path) for path in paths]
 
         def run():
-            opened[0] = gguf.GGUFReader(path)
+            opened[:] = [gguf.GGUFReader(path) for path in paths]
 
-        return {"ran": "open, memmap, parse", "run": run, "output": lambda: dump(opened[0])}
+        def output():
+            return "".join(dump(*numbered) for numbered in enumerate(opened)).encode()
+
+        return {"ran": "open, memmap, parse", "run": run, "output": output}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The f32 values of a file.
 pub fn read_f32(path: &Path) -> io::Result<Vec<f32>> {
@@ -18,6 +18,19 @@ pub fn read_f32(path: &Path) -> io::Result<Vec<f32>> {
 /// Writes a file whole; the message of an error names it.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(path, bytes).map_err(|error| at(path, error))
+}
+
+/// The files of a directory whose names end so, by name.
+pub fn files_ending(directory: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(|error| at(directory, error))? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(suffix) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 fn at(path: &Path, error: io::Error) -> io::Error {

@@ -40,12 +40,13 @@
 
 mod case;
 mod files;
+pub mod found;
 mod serve;
 
 use std::path::Path;
 
 pub use case::Case;
-pub use files::{read_f32, write};
+pub use files::{files_ending, read_f32, write};
 pub use serve::{serve, threads_argument};
 
 /// Something that can be loaded with a case and timed.

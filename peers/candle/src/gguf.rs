@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Contestant, Description, Loaded, Refusal, found};
 
 struct Candle;
 
@@ -18,17 +18,23 @@ impl Contestant for Candle {
     }
 
     fn load(&mut self, _: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
-        let path = inputs.join("model.gguf");
-        let bytes = fs::read(&path)?;
-        let opened = Rc::new(RefCell::new(open(&path).map_err(Refusal::Error)?));
+        let paths = peer::files_ending(inputs, ".gguf")?;
+        let bytes: Vec<_> = paths.iter().map(fs::read).collect::<Result<_, _>>()?;
+        let open = move || paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>();
+        let opened = Rc::new(RefCell::new(open().map_err(Refusal::Error)?));
         let shown = opened.clone();
         let run = move || {
             // It could be opened before.
-            if let Ok(content) = open(&path) {
-                *opened.borrow_mut() = content;
+            if let Ok(files) = open() {
+                *opened.borrow_mut() = files;
             }
         };
-        Ok(Loaded::new("open, read, parse", run, move || dump(&shown.borrow(), &bytes)))
+        let output = move || {
+            let opened = shown.borrow();
+            let files = opened.iter().zip(&bytes).enumerate();
+            files.map(|(number, (file, bytes))| dump(number, file, bytes)).collect::<String>().into_bytes()
+        };
+        Ok(Loaded::new("open, read, parse", run, output))
     }
 }
 
@@ -38,24 +44,18 @@ fn open(path: &Path) -> Result<Content, String> {
 }
 
 /// The lines that every contestant makes; see `crates/assay/src/contest/gguf.rs`.
-fn dump(content: &Content, file: &[u8]) -> Vec<u8> {
+fn dump(number: usize, content: &Content, file: &[u8]) -> String {
     let keys = content.metadata.iter().map(|(key, value)| format!("K\t{key}\t{}\n", text(value)));
     let tensors = content.tensor_infos.iter().map(|(name, info)| {
         // candle's first dimension is the slowest.
-        let mut dims: Vec<usize> = info.shape.dims().iter().rev().copied().collect();
-        while dims.last() == Some(&1) {
-            dims.pop();
-        }
-        let elements: usize = dims.iter().product();
+        let dims: Vec<u64> = info.shape.dims().iter().rev().map(|&dim| dim as u64).collect();
+        let elements = dims.iter().product::<u64>() as usize;
         let size = elements / info.ggml_dtype.block_size() * info.ggml_dtype.type_size();
         let start = (content.tensor_data_offset + info.offset) as usize;
-        let data = file.get(start..start + size).map_or_else(|| "beyond the end".to_owned(), hash);
-        let dims: Vec<_> = dims.iter().map(usize::to_string).collect();
-        format!("T\t{name}\t{}\t{}\t{start}\t{data}\n", id(info.ggml_dtype), dims.join(","))
+        let data = file.get(start..start + size).map_or_else(|| "beyond the end".to_owned(), found::hash);
+        format!("T\t{name}\t{}\t{}\t{start}\t{data}\n", id(info.ggml_dtype), found::dims(&dims))
     });
-    let mut lines: Vec<_> = keys.chain(tensors).collect();
-    lines.sort_unstable();
-    lines.concat().into_bytes()
+    found::lines(number, keys.chain(tensors).collect())
 }
 
 /// The number of a type in files.
@@ -63,9 +63,19 @@ fn id(ty: GgmlDType) -> u32 {
     match ty {
         GgmlDType::F32 => 0,
         GgmlDType::F16 => 1,
+        GgmlDType::Q4_0 => 2,
+        GgmlDType::Q4_1 => 3,
+        GgmlDType::Q5_0 => 6,
+        GgmlDType::Q5_1 => 7,
+        GgmlDType::Q8_0 => 8,
+        GgmlDType::Q8_1 => 9,
+        GgmlDType::Q2K => 10,
+        GgmlDType::Q3K => 11,
         GgmlDType::Q4K => 12,
+        GgmlDType::Q5K => 13,
         GgmlDType::Q6K => 14,
-        _ => u32::MAX,
+        GgmlDType::Q8K => 15,
+        GgmlDType::BF16 => 30,
     }
 }
 
@@ -79,21 +89,12 @@ fn text(value: &Value) -> String {
         Value::I32(x) => x.to_string(),
         Value::U64(x) => x.to_string(),
         Value::I64(x) => x.to_string(),
-        Value::F32(x) => format!("{:016x}", f64::from(*x).to_bits()),
-        Value::F64(x) => format!("{:016x}", x.to_bits()),
+        Value::F32(x) => found::float(*x),
+        Value::F64(x) => found::float(*x),
         Value::Bool(x) => x.to_string(),
-        Value::String(x) => hash(x.as_bytes()),
-        Value::Array(elements) => {
-            let texts: Vec<_> = elements.iter().map(text).collect();
-            format!("{} {}", elements.len(), hash(texts.join("\n").as_bytes()))
-        }
+        Value::String(x) => found::hash(x.as_bytes()),
+        Value::Array(elements) => found::array(&elements.iter().map(text).collect::<Vec<_>>()),
     }
-}
-
-/// FNV-1a of 64 bits.
-fn hash(bytes: &[u8]) -> String {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 fn main() -> std::io::Result<()> {

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use llama_cpp_sys_2 as sys;
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Contestant, Description, Loaded, Refusal, found};
 
 struct Ggml;
 
@@ -17,20 +17,30 @@ impl Contestant for Ggml {
     }
 
     fn load(&mut self, _: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
-        let path = inputs.join("model.gguf");
-        let bytes = fs::read(&path)?;
-        let name =
-            CString::new(path.to_string_lossy().as_bytes()).map_err(|error| Refusal::Error(error.to_string()))?;
-        let opened = Rc::new(RefCell::new(Opened::new(&name).ok_or_else(|| Refusal::Error("refused".to_owned()))?));
+        let paths = peer::files_ending(inputs, ".gguf")?;
+        let bytes: Vec<_> = paths.iter().map(fs::read).collect::<Result<_, _>>()?;
+        let name = |path: &PathBuf| CString::new(path.to_string_lossy().as_bytes());
+        let names: Vec<_> = paths.iter().map(name).collect::<Result<_, _>>().map_err(|error| refused(&error))?;
+        let open = move || names.iter().map(|name| Opened::new(name)).collect::<Option<Vec<_>>>();
+        let opened = Rc::new(RefCell::new(open().ok_or_else(|| refused(&"llama.cpp refuses it"))?));
         let shown = opened.clone();
         let run = move || {
             // It could be opened before.
-            if let Some(file) = Opened::new(&name) {
-                *opened.borrow_mut() = file;
+            if let Some(files) = open() {
+                *opened.borrow_mut() = files;
             }
         };
-        Ok(Loaded::new("open, read, parse", run, move || shown.borrow().dump(&bytes)))
+        let output = move || {
+            let opened = shown.borrow();
+            let files = opened.iter().zip(&bytes).enumerate();
+            files.map(|(number, (file, bytes))| file.dump(number, bytes)).collect::<String>().into_bytes()
+        };
+        Ok(Loaded::new("open, read, parse", run, output))
     }
+}
+
+fn refused(error: &dyn ToString) -> Refusal {
+    Refusal::Error(error.to_string())
 }
 
 /// A parsed header, with a context whose tensors have their shapes and no data.
@@ -59,16 +69,15 @@ impl Opened {
     }
 
     /// The lines that every contestant makes; see `crates/assay/src/contest/gguf.rs`.
-    fn dump(&self, bytes: &[u8]) -> Vec<u8> {
+    fn dump(&self, number: usize, bytes: &[u8]) -> String {
         // SAFETY: `file` is a parsed header, and the indices are below its counts.
-        let mut lines = unsafe {
+        let lines = unsafe {
             let keys = (0..sys::gguf_get_n_kv(self.file))
                 .map(|i| format!("K\t{}\t{}\n", text(sys::gguf_get_key(self.file, i)), self.value(i)));
             let tensors = (0..sys::gguf_get_n_tensors(self.file)).map(|i| self.tensor(i, bytes));
             keys.chain(tensors).collect::<Vec<_>>()
         };
-        lines.sort_unstable();
-        lines.concat().into_bytes()
+        found::lines(number, lines)
     }
 
     unsafe fn tensor(&self, i: i64, bytes: &[u8]) -> String {
@@ -76,16 +85,12 @@ impl Opened {
         unsafe {
             let name = sys::gguf_get_tensor_name(self.file, i);
             let ne = (*sys::ggml_get_tensor(self.tensors, name)).ne;
-            let mut dims = &ne[..];
-            while let [before @ .., 1] = dims {
-                dims = before;
-            }
-            let dims: Vec<_> = dims.iter().map(i64::to_string).collect();
+            let dims = found::dims(&ne.map(|n| n as u64));
             let start = sys::gguf_get_data_offset(self.file) + sys::gguf_get_tensor_offset(self.file, i);
             let size = sys::gguf_get_tensor_size(self.file, i);
-            let data = bytes.get(start..start + size).map_or_else(|| "beyond the end".to_owned(), hash);
+            let data = bytes.get(start..start + size).map_or_else(|| "beyond the end".to_owned(), found::hash);
             let ty = sys::gguf_get_tensor_type(self.file, i);
-            format!("T\t{}\t{ty}\t{}\t{start}\t{data}\n", text(name), dims.join(","))
+            format!("T\t{}\t{ty}\t{dims}\t{start}\t{data}\n", text(name))
         }
     }
 
@@ -102,10 +107,10 @@ impl Opened {
                 sys::GGUF_TYPE_INT32 => sys::gguf_get_val_i32(file, i).to_string(),
                 sys::GGUF_TYPE_UINT64 => sys::gguf_get_val_u64(file, i).to_string(),
                 sys::GGUF_TYPE_INT64 => sys::gguf_get_val_i64(file, i).to_string(),
-                sys::GGUF_TYPE_FLOAT32 => format!("{:016x}", f64::from(sys::gguf_get_val_f32(file, i)).to_bits()),
-                sys::GGUF_TYPE_FLOAT64 => format!("{:016x}", sys::gguf_get_val_f64(file, i).to_bits()),
+                sys::GGUF_TYPE_FLOAT32 => found::float(sys::gguf_get_val_f32(file, i)),
+                sys::GGUF_TYPE_FLOAT64 => found::float(sys::gguf_get_val_f64(file, i)),
                 sys::GGUF_TYPE_BOOL => sys::gguf_get_val_bool(file, i).to_string(),
-                sys::GGUF_TYPE_STRING => hash(CStr::from_ptr(sys::gguf_get_val_str(file, i)).to_bytes()),
+                sys::GGUF_TYPE_STRING => found::hash(CStr::from_ptr(sys::gguf_get_val_str(file, i)).to_bytes()),
                 sys::GGUF_TYPE_ARRAY => self.array(i),
                 other => format!("type {other}"),
             }
@@ -113,33 +118,52 @@ impl Opened {
     }
 
     unsafe fn array(&self, i: i64) -> String {
+        /// The elements of an array of plain numbers.
+        ///
+        /// # Safety
+        /// Key `i` is an array of `n` elements of type `T`.
+        unsafe fn numbers<T>(
+            file: *const sys::gguf_context,
+            i: i64,
+            n: usize,
+            text: impl Fn(T) -> String,
+        ) -> Vec<String> {
+            // SAFETY: as the caller says; elements may lie anywhere.
+            unsafe {
+                let data = sys::gguf_get_arr_data(file, i).cast::<T>();
+                (0..n).map(|k| text(data.add(k).read_unaligned())).collect()
+            }
+        }
+        let file = self.file;
         // SAFETY: `i` is the index of an array of the type that is asked for first.
-        let elements: Vec<String> = unsafe {
-            let n = sys::gguf_get_arr_n(self.file, i);
-            match sys::gguf_get_arr_type(self.file, i) {
+        let elements = unsafe {
+            let n = sys::gguf_get_arr_n(file, i);
+            match sys::gguf_get_arr_type(file, i) {
                 sys::GGUF_TYPE_STRING => {
-                    (0..n).map(|k| hash(CStr::from_ptr(sys::gguf_get_arr_str(self.file, i, k)).to_bytes())).collect()
+                    let string = |k| CStr::from_ptr(sys::gguf_get_arr_str(file, i, k)).to_bytes();
+                    (0..n).map(|k| found::hash(string(k))).collect()
                 }
-                sys::GGUF_TYPE_INT32 => {
-                    let data = sys::gguf_get_arr_data(self.file, i).cast::<i32>();
-                    (0..n).map(|k| data.add(k).read_unaligned().to_string()).collect()
-                }
+                sys::GGUF_TYPE_UINT8 => numbers(file, i, n, |x: u8| x.to_string()),
+                sys::GGUF_TYPE_INT8 => numbers(file, i, n, |x: i8| x.to_string()),
+                sys::GGUF_TYPE_UINT16 => numbers(file, i, n, |x: u16| x.to_string()),
+                sys::GGUF_TYPE_INT16 => numbers(file, i, n, |x: i16| x.to_string()),
+                sys::GGUF_TYPE_UINT32 => numbers(file, i, n, |x: u32| x.to_string()),
+                sys::GGUF_TYPE_INT32 => numbers(file, i, n, |x: i32| x.to_string()),
+                sys::GGUF_TYPE_UINT64 => numbers(file, i, n, |x: u64| x.to_string()),
+                sys::GGUF_TYPE_INT64 => numbers(file, i, n, |x: i64| x.to_string()),
+                sys::GGUF_TYPE_FLOAT32 => numbers(file, i, n, |x: f32| found::float(x)),
+                sys::GGUF_TYPE_FLOAT64 => numbers(file, i, n, |x: f64| found::float(x)),
+                sys::GGUF_TYPE_BOOL => numbers(file, i, n, |x: u8| (x != 0).to_string()),
                 other => vec![format!("type {other}")],
             }
         };
-        format!("{} {}", elements.len(), hash(elements.join("\n").as_bytes()))
+        found::array(&elements)
     }
 }
 
 unsafe fn text(name: *const c_char) -> String {
     // SAFETY: the caller's name ends with a NUL.
     unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
-}
-
-/// FNV-1a of 64 bits.
-fn hash(bytes: &[u8]) -> String {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 fn main() -> std::io::Result<()> {

@@ -1,28 +1,35 @@
-//! What llama.cpp says to hostile files: `verdicts DIRECTORY`, with the files and the `index.json` of `assay gguf corpus DIRECTORY`.
+//! Whether llama.cpp accepts and refuses what ours does: `verdicts ASSAY SCRATCH`, on the hostile files of `assay gguf corpus` and on
+//! files mutated from them.
 //!
 //! A file counts as accepted if `gguf_init_from_file` takes it and the data of every tensor lie within the file, which is what
-//! the model loader asks for next. Exit code 1 if it disagrees on a file for a reason that is not listed below.
+//! the model loader asks for next. Ends with the line of counts that `cargo xtask agree` reads.
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::ffi::CString;
 use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use llama_cpp_sys_2 as sys;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// The reason for which llama.cpp accepts what has to be refused.
-const ROW_WRAPS: &str =
-    "ggml_nbytes multiplies the numbers of a row by the bytes of a block before it divides, and the product wraps";
+/// Files mutated from the corpus.
+const MUTATED: &str = "100000";
+/// A cause for which llama.cpp accepts what has to be refused.
+const ROW_WRAPS: &str = "the numbers of a row times the bytes of a block wrap";
 
 fn main() -> ExitCode {
-    let Some(directory) = std::env::args().nth(1) else {
-        eprintln!("usage: verdicts DIRECTORY");
+    let arguments: Vec<_> = std::env::args().collect();
+    let [_, assay, scratch] = &arguments[..] else {
+        eprintln!("usage: verdicts ASSAY SCRATCH");
         return ExitCode::from(2);
     };
-    match compare(Path::new(&directory)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match compared(assay, Path::new(scratch)) {
+        Ok(counts) => {
+            println!("{counts}");
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -33,33 +40,52 @@ fn main() -> ExitCode {
 /// What llama.cpp makes of a file.
 struct Verdict {
     is_accepted: bool,
-    /// A known reason to judge otherwise.
-    reason: Option<&'static str>,
+    /// What is peculiar about it.
+    cause: Option<&'static str>,
 }
 
-/// Whether there is no difference but those with a reason.
-fn compare(directory: &Path) -> Result<bool, Box<dyn std::error::Error>> {
-    let index: Vec<Value> = serde_json::from_slice(&fs::read(directory.join("index.json"))?)?;
-    let (mut agreed, mut known, mut unknown) = (0, 0, 0);
+/// Verdicts of one kind.
+#[derive(Default)]
+struct Topic {
+    agreed: u64,
+    differed: Vec<Value>,
+}
+
+fn compared(assay: &str, scratch: &Path) -> Result<Value, Box<dyn Error>> {
+    let made = Command::new(assay).args(["gguf", "corpus", "--mutated", MUTATED]).arg(scratch).output()?;
+    if !made.status.success() {
+        return Err(format!("no corpus: {}", String::from_utf8_lossy(&made.stderr)).into());
+    }
+    let index: Vec<Value> = serde_json::from_slice(&fs::read(scratch.join("index.json"))?)?;
+    let mut topics = BTreeMap::<&str, Topic>::new();
     for case in &index {
         let name = case["name"].as_str().ok_or("a case without a name")?;
-        let theirs = verdict(&directory.join(format!("{name}.gguf")))?;
+        let theirs = verdict(&scratch.join(format!("{name}.gguf")))?;
         let is_ours = case["verdict"] == "accepted";
+        let what = match (name.starts_with("mutated-"), is_ours) {
+            (true, true) => "mutated files that ours accepts",
+            (true, false) => "mutated files that ours refuses",
+            (false, true) => "hostile files that ours accepts",
+            (false, false) => "hostile files that ours refuses",
+        };
+        let topic = topics.entry(what).or_default();
         if is_ours == theirs.is_accepted {
-            agreed += 1;
+            topic.agreed += 1;
             continue;
         }
-        let word = |is_accepted| if is_accepted { "accepts" } else { "refuses" };
-        known += usize::from(theirs.reason.is_some());
-        unknown += usize::from(theirs.reason.is_none());
-        let reason = theirs.reason.unwrap_or("NOT EXPLAINED");
-        println!("{name}: llama.cpp {} it, assay {} it: {reason}", word(theirs.is_accepted), word(is_ours));
+        let word = if theirs.is_accepted { "accepts" } else { "refuses" };
+        let rule = case["rule"].as_str().unwrap_or("no rule");
+        let cause = theirs.cause.map_or(String::new(), |cause| format!("; {cause}"));
+        topic.differed.push(json!({"name": name, "how": format!("llama.cpp {word} it, ours says {rule}{cause}")}));
     }
-    println!("{agreed} of {} files agreed, {known} differ for a known reason, {unknown} for another", index.len());
-    Ok(unknown == 0)
+    let topics: Vec<_> = topics
+        .into_iter()
+        .map(|(what, topic)| json!({"what": what, "agreed": topic.agreed, "differed": topic.differed}))
+        .collect();
+    Ok(json!({"versions": "llama-cpp-sys-2 0.1.161", "topics": topics}))
 }
 
-fn verdict(path: &Path) -> Result<Verdict, Box<dyn std::error::Error>> {
+fn verdict(path: &Path) -> Result<Verdict, Box<dyn Error>> {
     let length = fs::metadata(path)?.len();
     let name = CString::new(path.to_string_lossy().as_bytes())?;
     let params = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
@@ -67,7 +93,7 @@ fn verdict(path: &Path) -> Result<Verdict, Box<dyn std::error::Error>> {
     unsafe {
         let file = sys::gguf_init_from_file(name.as_ptr(), params);
         if file.is_null() {
-            return Ok(Verdict { is_accepted: false, reason: None });
+            return Ok(Verdict { is_accepted: false, cause: None });
         }
         let data = sys::gguf_get_data_offset(file) as u64;
         let is_inside = |i: i64| {
@@ -81,8 +107,8 @@ fn verdict(path: &Path) -> Result<Verdict, Box<dyn std::error::Error>> {
         };
         let tensors = 0..sys::gguf_get_n_tensors(file);
         let is_accepted = tensors.clone().all(is_inside);
-        let reason = tensors.into_iter().any(wraps).then_some(ROW_WRAPS);
+        let cause = tensors.into_iter().any(wraps).then_some(ROW_WRAPS);
         sys::gguf_free(file);
-        Ok(Verdict { is_accepted, reason })
+        Ok(Verdict { is_accepted, cause })
     }
 }

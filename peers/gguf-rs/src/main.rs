@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use gguf_rs::GGUFModel;
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Contestant, Description, Loaded, Refusal, found};
 use serde_json::Value;
 
 struct GgufRs;
@@ -17,62 +17,61 @@ impl Contestant for GgufRs {
     }
 
     fn load(&mut self, _: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
-        let path = inputs.join("model.gguf");
-        let bytes = fs::read(&path)?;
-        let opened = Rc::new(RefCell::new(open(&path).map_err(Refusal::Error)?));
+        let paths = peer::files_ending(inputs, ".gguf")?;
+        let bytes: Vec<_> = paths.iter().map(fs::read).collect::<Result<_, _>>()?;
+        let open = move || paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>();
+        let opened = Rc::new(RefCell::new(open().map_err(Refusal::Error)?));
         let shown = opened.clone();
         let run = move || {
             // It could be opened before.
-            if let Ok(model) = open(&path) {
-                *opened.borrow_mut() = model;
+            if let Ok(files) = open() {
+                *opened.borrow_mut() = files;
             }
         };
-        Ok(Loaded::new("open, read, parse", run, move || dump(&shown.borrow(), &bytes)))
+        let output = move || {
+            let opened = shown.borrow();
+            let files = opened.iter().zip(&bytes).enumerate();
+            files.map(|(number, (file, bytes))| dump(number, file, bytes)).collect::<String>().into_bytes()
+        };
+        Ok(Loaded::new("open, read, parse", run, output))
     }
 }
 
 fn open(path: &Path) -> Result<GGUFModel, String> {
     let path = path.to_str().ok_or("the path is not UTF-8")?;
-    let mut container = gguf_rs::get_gguf_container_array_size(path, u64::MAX).map_err(|error| error.to_string())?;
-    container.decode().map_err(|error| error.to_string())
+    let read = || {
+        let mut container = gguf_rs::get_gguf_container_array_size(path, u64::MAX)?;
+        container.decode()
+    };
+    match std::panic::catch_unwind(read) {
+        Ok(model) => model.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("it panics: {}", message.unwrap_or_default()))
+        }
+    }
 }
 
 /// The lines that every contestant makes; see `crates/assay/src/contest/gguf.rs`.
-fn dump(model: &GGUFModel, file: &[u8]) -> Vec<u8> {
+fn dump(number: usize, model: &GGUFModel, file: &[u8]) -> String {
     let keys = model.metadata().iter().map(|(key, value)| format!("K\t{key}\t{}\n", text(value)));
     let tensors = model.tensors().iter().map(|tensor| {
-        let mut dims: &[u64] = &tensor.shape;
-        while let [before @ .., 1] = dims {
-            dims = before;
-        }
-        let dims: Vec<_> = dims.iter().map(u64::to_string).collect();
         let start = (model.data_offset() + tensor.offset) as usize;
-        let data = file.get(start..start + tensor.size as usize).map_or_else(|| "beyond the end".to_owned(), hash);
-        format!("T\t{}\t{}\t{}\t{start}\t{data}\n", tensor.name, tensor.kind, dims.join(","))
+        let end = start.saturating_add(tensor.size as usize);
+        let data = file.get(start..end).map_or_else(|| "beyond the end".to_owned(), found::hash);
+        format!("T\t{}\t{}\t{}\t{start}\t{data}\n", tensor.name, tensor.kind, found::dims(&tensor.shape))
     });
-    let mut lines: Vec<_> = keys.chain(tensors).collect();
-    lines.sort_unstable();
-    lines.concat().into_bytes()
+    found::lines(number, keys.chain(tensors).collect())
 }
 
 fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => hash(text.as_bytes()),
-        Value::Number(number) if number.is_f64() => {
-            format!("{:016x}", number.as_f64().unwrap_or(f64::NAN).to_bits())
-        }
-        Value::Array(elements) => {
-            let texts: Vec<_> = elements.iter().map(text).collect();
-            format!("{} {}", elements.len(), hash(texts.join("\n").as_bytes()))
-        }
+        Value::String(text) => found::hash(text.as_bytes()),
+        Value::Number(number) if number.is_f64() => found::float(number.as_f64().unwrap_or(f64::NAN)),
+        Value::Array(elements) => found::array(&elements.iter().map(text).collect::<Vec<_>>()),
         other => other.to_string(),
     }
-}
-
-/// FNV-1a of 64 bits.
-fn hash(bytes: &[u8]) -> String {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 fn main() -> std::io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod gemm;
 mod gguf;
+mod gguf_files;
 mod inflate;
 mod nifti_decode;
 mod quant;

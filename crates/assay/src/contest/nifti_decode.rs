@@ -2,7 +2,7 @@
 //!
 //! Parameters of a case: `kind`, `x`, `y`, `z` of the phantom, `pack` (`plain`, `gzip1`, `gzip6`, `bgzf`, `mgzip`), `endian`
 //! (`little`, `big`), `scale` (0 for none, 1 for a slope and an intercept), `make`: `f32`; `ras` and `psr`, voxels in that order
-//! of axes; `stats`; `patch`. What is timed begins with the path. Everyone keeps what it keeps between two volumes; ours is a
+//! of axes; `stats`; `patch`; `slice`, the first one of z; `header`, extents and affine without a voxel. What is timed begins with the path. Everyone keeps what it keeps between two volumes; ours is a
 //! decoder and the output.
 //!
 //! Other ways of ours to the same results, timed beside: a patch by an access-point index that was made before (`patch-index`), from
@@ -123,6 +123,10 @@ enum Make {
     /// Voxels and statistics in one pass.
     VoxelsAndStats,
     Stats,
+    /// Extents x, y, z and the affine, row by row.
+    Header,
+    /// The first slice of z.
+    Slice,
     /// A patch, by an index where there is one.
     Patch(Option<Arc<Index>>),
     /// A patch out of the whole volume, which is kept.
@@ -137,6 +141,8 @@ impl Make {
             "ras" | "psr" => Self::Voxels(Plan::scaled().oriented(name.to_uppercase().parse().map_err(refused)?)),
             "f32-stats" => Self::VoxelsAndStats,
             "stats" => Self::Stats,
+            "header" => Self::Header,
+            "slice" => Self::Slice,
             "patch" => Self::Patch(None),
             "patch-index" => {
                 let index = open(&path).and_then(|file| file.index(decoder)).map_err(refused)?;
@@ -169,6 +175,16 @@ fn once(
         Make::Stats => {
             *stats = Some(file.stats(decoder)?);
             return Ok(("counted".to_owned(), stored));
+        }
+        Make::Header => {
+            let extents = file.spatial_shape().map(|extent| extent as f32);
+            *voxels = extents.into_iter().chain(file.affine().0.into_iter().flatten().map(|v| v as f32)).collect();
+            return Ok(("header alone".to_owned(), size_of_val(&voxels[..])));
+        }
+        Make::Slice => {
+            let [x, y, _] = file.spatial_shape();
+            fit(voxels, x * y);
+            file.read_region_into(decoder, &[0..x, 0..y, 0..1], &Plan::scaled(), voxels)?
         }
         Make::VoxelsAndStats => {
             fit(voxels, file.voxels());

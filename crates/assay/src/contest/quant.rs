@@ -1,4 +1,7 @@
 //! Our side of quantised rows: random blocks to numbers, numbers to blocks.
+//!
+//! Parameters of a case: `work` (`dequantise`, `quantise`), `type`, `n` numbers, and if not the usual ones `seed`, `values` (`bits`
+//! for random bit patterns of finite numbers) and `zeros` (`none`).
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -33,17 +36,22 @@ impl Contestant for Quant {
 
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
         let Row { ty, len, is_dequantised } = row(case)?;
+        let seed = if case.params.contains_key("seed") { case.number("seed")? as u64 } else { 0 };
+        // The low bytes keep the two kinds of inputs apart.
+        let seeded = |kind: u64| words(kind ^ seed << 32);
         if is_dequantised {
             let bytes = ty.row_bytes(len).map_err(refused)?;
-            peer::write(
-                &dir.join("blocks"),
-                &words(0xb10c).flat_map(u64::to_le_bytes).take(bytes).collect::<Vec<u8>>(),
-            )?;
-        } else {
-            // Of blocks of zeros, a peer may leave some bytes to chance; then the case says `zeros = "none"`.
-            let has_zeros = case.text("zeros") != Ok("none");
-            peer::write(&dir.join("x"), &numbers(len, has_zeros).flat_map(f32::to_le_bytes).collect::<Vec<u8>>())?;
+            let blocks: Vec<u8> = seeded(0xb10c).flat_map(u64::to_le_bytes).take(bytes).collect();
+            peer::write(&dir.join("blocks"), &blocks)?;
+            return Ok(());
         }
+        // Of blocks of zeros, a peer may leave some bytes to chance; then the case says `zeros = "none"`.
+        let has_zeros = case.text("zeros") != Ok("none");
+        let x: Vec<f32> = match case.text("values") {
+            Ok("bits") => seeded(0xf10a).map(finite).take(len).collect(),
+            _ => numbers(seeded(0xf10a), len, has_zeros).collect(),
+        };
+        peer::write(&dir.join("x"), &x.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
         Ok(())
     }
 
@@ -115,9 +123,15 @@ fn words(seed: u64) -> impl Iterator<Item = u64> {
     })
 }
 
+/// A finite number of random sign, exponent and fraction.
+fn finite(bits: u64) -> f32 {
+    let x = f32::from_bits(bits as u32);
+    // The exponent of infinity and NaN, without its highest bit, is that of 1.
+    if x.is_finite() { x } else { f32::from_bits(bits as u32 & !(1 << 30)) }
+}
+
 /// Close to normal, each 256 of another size from 2^-12 to 2^3, some of them all zero, all equal, or with one large number.
-fn numbers(len: usize, has_zeros: bool) -> impl Iterator<Item = f32> {
-    let mut random = words(0xf10a);
+fn numbers(mut random: impl Iterator<Item = u64>, len: usize, has_zeros: bool) -> impl Iterator<Item = f32> {
     let mut scale = 1.0;
     (0..len).map(move |i| {
         let bits = random.next().unwrap_or_default();

@@ -1,0 +1,47 @@
+//! What a reader finds in a file, as text that a program in any language can make: results of readers are compared as lines.
+//!
+//! Integers are decimal, floating-point numbers are the bits of an f64, strings and data are hashes.
+
+/// FNV-1a of 64 bits, as 16 hexadecimal digits.
+pub fn hash(bytes: &[u8]) -> String {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+/// Dimensions of a tensor, without those that are 1 at the end: some readers drop them, some add them.
+pub fn dims(dims: &[u64]) -> String {
+    let n = dims.iter().rposition(|&dim| dim != 1).map_or(0, |last| last + 1);
+    dims[..n].iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// A floating-point number, the same for f32 and f64.
+pub fn float(x: impl Into<f64>) -> String {
+    format!("{:016x}", x.into().to_bits())
+}
+
+/// An array: its length, and one hash of all its elements' texts.
+pub fn array(elements: &[String]) -> String {
+    format!("{} {}", elements.len(), hash(elements.join("\n").as_bytes()))
+}
+
+/// The lines of a file under its number, in an order that does not depend on the reader's.
+pub fn lines(file: usize, mut lines: Vec<String>) -> String {
+    lines.sort_unstable();
+    format!("F\t{file}\n{}", lines.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_those_of_the_other_languages() {
+        // Published values of FNV-1a.
+        assert_eq!(hash(b""), "cbf29ce484222325");
+        assert_eq!(hash(b"foobar"), "85944171f73967e8");
+        assert_eq!((dims(&[5, 1, 2, 1, 1]).as_str(), dims(&[1]).as_str(), dims(&[0]).as_str()), ("5,1,2", "", "0"));
+        assert_eq!((float(-2.0_f32), float(-2.0)), ("c000000000000000".to_owned(), "c000000000000000".to_owned()));
+        assert_eq!(array(&["foo".to_owned(), "bar".to_owned()]), format!("2 {}", hash(b"foo\nbar")));
+        assert_eq!(lines(1, vec!["b\n".to_owned(), "a\n".to_owned()]), "F\t1\na\nb\n");
+    }
+}
