@@ -38,7 +38,15 @@ def reoriented(image, codes):
     return image.as_reoriented(nibabel.orientations.ornt_transform(stored, wanted))
 
 
+def extents_and_affine(image):
+    return np.concatenate([image.shape[:3], image.affine.ravel()]).astype("<f4")
+
+
 def nibabel_work(path, make):
+    if make == "header":
+        return lambda: extents_and_affine(nibabel.load(path))
+    if make == "slice":
+        return lambda: nibabel.load(path).dataobj[..., 0].astype(np.float32)
     if make == "f32":
         return lambda: nibabel.load(path).get_fdata(dtype=np.float32)
     if make == "ras":

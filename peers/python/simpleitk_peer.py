@@ -1,5 +1,6 @@
 """SimpleITK as a contestant: from a path to scaled float32, first axis fastest."""
 
+import numpy as np
 import peer
 import SimpleITK as sitk
 from nibabel_peer import PATCH, path_of, statistics
@@ -17,20 +18,38 @@ def work_of(path, make):
         return lambda: oriented(path, make.upper())
     if make == "stats":
         return lambda: statistics(sitk.GetArrayFromImage(sitk.ReadImage(path, sitk.sitkFloat64)))
-    if make != "patch":
-        raise NotImplementedError(f"there is no call for {make}")
+    if make == "header":
+        return lambda: extents_and_affine(information(path))
+    if make == "slice":
+        return lambda: extracted(path, lambda size: ([0] * len(size), [*size[:-1], 1]))
+    if make == "patch":
+        return lambda: extracted(path, lambda size: ([(n - PATCH) // 2 for n in size], [PATCH] * len(size)))
+    raise NotImplementedError(f"there is no call for {make}")
 
-    def patch():
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(path)
-        reader.SetOutputPixelType(sitk.sitkFloat32)
-        reader.ReadImageInformation()
-        size = reader.GetSize()
-        reader.SetExtractIndex([(n - PATCH) // 2 for n in size])
-        reader.SetExtractSize([PATCH] * len(size))
-        return sitk.GetArrayFromImage(reader.Execute())
 
-    return patch
+def information(path):
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    reader.SetOutputPixelType(sitk.sitkFloat32)
+    reader.ReadImageInformation()
+    return reader
+
+
+def extracted(path, part):
+    """A part of a file: its first index and its extents, of the extents of all."""
+    reader = information(path)
+    index, size = part(reader.GetSize())
+    reader.SetExtractIndex(index)
+    reader.SetExtractSize(size)
+    return sitk.GetArrayFromImage(reader.Execute())
+
+
+def extents_and_affine(reader):
+    """Extents, and the affine in NIfTI's world: its x and y point the other way."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
+    affine[:3, 3] = reader.GetOrigin()
+    return np.concatenate([reader.GetSize(), (np.diag([-1, -1, 1, 1]) @ affine).ravel()])
 
 
 class Contestant:

@@ -14,7 +14,7 @@ const PATCH: usize = 64;
 
 type Read = Box<dyn Fn() -> Result<Vec<f32>, String>>;
 
-fn work(make: &str, path: PathBuf, middle: [usize; 3]) -> Option<Read> {
+fn work(make: &str, path: PathBuf, shape: [usize; 3]) -> Option<Read> {
     // Its arrays keep the order of the file, first axis fastest.
     fn voxels(image: &medrs::nifti::NiftiImage) -> Result<Vec<f32>, String> {
         let array = image.to_f32().map_err(|error| error.to_string())?;
@@ -25,9 +25,15 @@ fn work(make: &str, path: PathBuf, middle: [usize; 3]) -> Option<Read> {
     }
     match make {
         "f32" => Some(Box::new(move || voxels(&load(&path).map_err(|error| error.to_string())?))),
-        "patch" => Some(Box::new(move || {
-            voxels(&load_cropped(&path, middle, [PATCH; 3]).map_err(|error| error.to_string())?)
-        })),
+        "patch" => {
+            let start = shape.map(|n| n.saturating_sub(PATCH) / 2);
+            let part = move || load_cropped(&path, start, [PATCH; 3]).map_err(|error| error.to_string());
+            Some(Box::new(move || voxels(&part()?)))
+        }
+        "slice" => {
+            let part = move || load_cropped(&path, [0; 3], [shape[0], shape[1], 1]).map_err(|error| error.to_string());
+            Some(Box::new(move || voxels(&part()?)))
+        }
         _ => None,
     }
 }
@@ -39,8 +45,8 @@ impl Contestant for Medrs {
 
     fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
         let path = inputs.join(if case.text("pack")? == "plain" { "v.nii" } else { "v.nii.gz" });
-        let middle = [case.number("x")?, case.number("y")?, case.number("z")?].map(|n| n.saturating_sub(PATCH) / 2);
-        let Some(work) = work(case.text("make")?, path, middle) else {
+        let shape = [case.number("x")?, case.number("y")?, case.number("z")?];
+        let Some(work) = work(case.text("make")?, path, shape) else {
             return Err(Refusal::Unsupported("it has no such call on a file".to_owned()));
         };
         let voxels = Rc::new(RefCell::new(work().map_err(Refusal::Error)?));
