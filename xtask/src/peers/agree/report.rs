@@ -22,8 +22,8 @@ impl Report<'_> {
     pub(super) fn markdown(&self) -> String {
         let Self { title, op, made, .. } = self;
         let mut text = format!(
-            "# {title}: agreement with independent programs\n\nMade by `cargo xtask agree {op}`: {made}. Nothing here depends on \
-             the machine.\n\n\
+            "# {title}: agreement with independent programs\n\nMade by `cargo xtask agree {op}`: {made}. The counts belong to no \
+             machine.\n\n\
              Each count is of comparisons of one kind. A difference is *listed* if `peers/{op}.toml` gives a reason for it, and \
              *open* if not. *Left out* is what the other program cannot do or cannot tell.\n\n{}",
             self.counts()
