@@ -36,7 +36,8 @@ pub(super) fn compared(
             for (place, peer) in matrix.peers.iter().enumerate() {
                 let finding = &mut findings[place];
                 let Some(params) = peer.params(case) else { continue };
-                if finding.failure.is_some() {
+                // Our own program in another way is no witness.
+                if peer.own.is_some() || finding.failure.is_some() {
                     continue;
                 }
                 let shown = stage.peer(&mut seats[place], peer, case, &params)?;
