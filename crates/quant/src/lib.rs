@@ -32,8 +32,9 @@
 //! # Memory
 //!
 //! Blocks have alignment 1 and their fields are little-endian on every host, so any bytes of the right length are a row of
-//! blocks: a mapped file needs no copy whatever its alignment.
+//! blocks: a mapped file needs no copy whatever its alignment. Rows of big-endian files have to be turned by [`swap_bytes`] first.
 
+mod byte_order;
 mod error;
 pub mod format;
 mod ggml_type;
@@ -45,11 +46,12 @@ mod validate;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
+pub use byte_order::{Endian, swap_bytes};
 pub use error::QuantError;
 pub use format::Block;
 pub use ggml_type::{GgmlType, UnknownType};
 pub use kernel::{Kernel, kernels};
-pub use validate::first_non_finite;
+pub use validate::{first_non_finite, first_non_finite_in};
 
 /// Numbers of a block of the K-quants.
 pub const QK_K: usize = 256;

@@ -3,7 +3,7 @@
 //! The rule is that of `ggml_validate_row_data` in ggml-org/llama.cpp, and covers every type, also those without a kernel.
 
 use crate::{
-    GgmlType, QuantError,
+    Endian, GgmlType, QuantError,
     format::{le::F16Le, mxfp4},
 };
 
@@ -27,6 +27,15 @@ enum Scale {
 /// # Errors
 /// [`QuantError::Bytes`] if the bytes are no whole number of blocks.
 pub fn first_non_finite(ty: GgmlType, bytes: &[u8]) -> Result<Option<usize>, QuantError> {
+    first_non_finite_in(ty, bytes, Endian::Little)
+}
+
+/// As [`first_non_finite`], of a row in the byte order of its file. Every type can be looked at, also those that
+/// [`swap_bytes`](crate::swap_bytes) cannot turn.
+///
+/// # Errors
+/// As [`first_non_finite`].
+pub fn first_non_finite_in(ty: GgmlType, bytes: &[u8], endian: Endian) -> Result<Option<usize>, QuantError> {
     let size = ty.block_bytes();
     if !bytes.len().is_multiple_of(size) {
         return Err(QuantError::Bytes { ty, got: bytes.len(), need: bytes.len().next_multiple_of(size) });
@@ -35,7 +44,11 @@ pub fn first_non_finite(ty: GgmlType, bytes: &[u8]) -> Result<Option<usize>, Qua
     if matches!(scale, Scale::None) {
         return Ok(None);
     }
-    Ok(bytes.chunks_exact(size).position(|block| !is_finite(block, &scale)))
+    let mut blocks = bytes.chunks_exact(size);
+    Ok(match endian {
+        Endian::Little => blocks.position(|block| !is_finite::<false>(block, &scale)),
+        Endian::Big => blocks.position(|block| !is_finite::<true>(block, &scale)),
+    })
 }
 
 fn scale(ty: GgmlType) -> Scale {
@@ -69,14 +82,19 @@ fn scale(ty: GgmlType) -> Scale {
     }
 }
 
-fn is_finite(block: &[u8], scale: &Scale) -> bool {
-    let word = |at: usize| u16::from_le_bytes([block[at], block[at + 1]]);
+fn is_finite<const BIG: bool>(block: &[u8], scale: &Scale) -> bool {
+    let word = |at: usize| {
+        let bytes = [block[at], block[at + 1]];
+        if BIG { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+    };
+    // Sign and exponent of a float of so many bytes.
+    let upper = |width: usize| if BIG { word(0) } else { word(width - 2) };
     match scale {
         Scale::None => true,
         Scale::F16(offsets) => offsets.iter().all(|&at| F16Le::from_bits(word(at)).is_finite()),
-        Scale::BF16 => word(0) & 0x7f80 != 0x7f80,
-        Scale::F32 => word(2) & 0x7f80 != 0x7f80,
-        Scale::F64 => word(6) & 0x7ff0 != 0x7ff0,
+        Scale::BF16 => upper(2) & 0x7f80 != 0x7f80,
+        Scale::F32 => upper(4) & 0x7f80 != 0x7f80,
+        Scale::F64 => upper(8) & 0x7ff0 != 0x7ff0,
         Scale::Exponent => block[0] != mxfp4::RESERVED,
         Scale::Scattered => {
             // Word k has bits 4 k to 4 k + 3 of the scale; the exponent is bits 10 to 14.

@@ -1,6 +1,7 @@
 //! Rows of every type through every kernel: bits, errors, numbers that are not finite.
 
 mod agreement;
+mod byte_order;
 mod errors;
 mod golden;
 mod layout;
