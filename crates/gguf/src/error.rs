@@ -3,12 +3,13 @@
 use std::fmt;
 
 use quant::GgmlType;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use crate::value::ValueType;
 
 /// A part of a file's header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum Field {
     /// The four bytes `GGUF`.
@@ -69,7 +70,10 @@ impl fmt::Display for Field {
 }
 
 /// Why a file is refused. `offset` is that of the offending field from the beginning of the file, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+///
+/// Serialised, it is a map of its fields, with the variant's name as `rule`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize)]
+#[serde(tag = "rule")]
 #[non_exhaustive]
 pub enum Error {
     /// The file ends inside a field.
@@ -178,6 +182,7 @@ pub enum Error {
         /// Where its key stands.
         offset: u64,
         /// Its type.
+        #[serde(serialize_with = "as_text")]
         got: ValueType,
     },
     /// `general.alignment` is no power of two.
@@ -246,6 +251,7 @@ pub enum Error {
         /// Where the tensor's entry begins.
         offset: u64,
         /// Its type.
+        #[serde(serialize_with = "as_text")]
         ty: GgmlType,
         /// Its first dimension.
         got: u64,
@@ -294,6 +300,21 @@ pub enum Error {
         /// Where the tensor's data end.
         need: u64,
     },
+    /// The memory for a tensor's data is not as long as they are.
+    #[error("{got} bytes of memory for {need} bytes of data")]
+    OutputLength {
+        /// Bytes of memory.
+        got: u64,
+        /// Bytes of the data.
+        need: u64,
+    },
+    /// Data of a big-endian file whose numbers cannot be turned.
+    #[error("{ty} data in big-endian order cannot be turned: there is no code for the type")]
+    Unswappable {
+        /// The tensor's type.
+        #[serde(serialize_with = "as_text")]
+        ty: GgmlType,
+    },
 }
 
 impl Error {
@@ -302,4 +323,9 @@ impl Error {
         let text = format!("{self:?}");
         text.split(' ').next().unwrap_or_default().to_owned()
     }
+}
+
+/// As people read it: `Q4_K`, `arr`.
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }

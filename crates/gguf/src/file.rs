@@ -24,6 +24,7 @@ use std::{
 };
 
 use memmap2::Mmap;
+use serde::{Serialize, Serializer};
 use thiserror::Error as ThisError;
 
 use crate::{Error, Gguf, Options, Tensor};
@@ -40,26 +41,38 @@ pub struct File {
     gguf: Gguf<Bytes>,
 }
 
-/// Why a file could not be opened.
-#[derive(Debug, ThisError)]
+/// Why a file could not be opened; the reason is the error's source. Serialised, it is a map with `file` and the fields of the [`Error`]; `rule` is `Io` where the
+/// operating system says no.
+#[derive(Debug, ThisError, Serialize)]
+#[serde(tag = "rule")]
 #[non_exhaustive]
 pub enum OpenError {
     /// The operating system says no.
-    #[error("{}: {source}", path.display())]
+    #[error("failed to read {}", path.display())]
     Io {
         /// The file.
+        #[serde(rename = "file", serialize_with = "as_text")]
         path: PathBuf,
         /// What it says.
+        #[serde(skip)]
         source: io::Error,
     },
     /// The file is no GGUF file, or breaks a rule.
-    #[error("{}: {source}", path.display())]
+    #[error("{} is refused", path.display())]
+    #[serde(untagged)]
     Refused {
         /// The file.
+        #[serde(rename = "file", serialize_with = "as_text")]
         path: PathBuf,
         /// The rule.
+        #[serde(flatten)]
         source: Error,
     },
+}
+
+/// What of a path is not UTF-8 is replaced.
+pub(crate) fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// The bytes of a file, in memory or mapped.
@@ -109,6 +122,14 @@ impl File {
         Self::of(Memory::Mapped { map, file }, path, options)
     }
 
+    /// The file that these bytes are. `path` is what it is called in errors; nothing is read from there.
+    ///
+    /// # Errors
+    /// [`OpenError::Refused`], with the rule that the file breaks.
+    pub fn from_bytes(bytes: Vec<u8>, path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        Self::of(Memory::Owned(bytes), path.as_ref(), options)
+    }
+
     fn of(memory: Memory, path: &Path, options: Options) -> Result<Self, OpenError> {
         let gguf = Gguf::parse_with(Bytes(memory), options);
         let gguf = gguf.map_err(|source| OpenError::Refused { path: path.to_owned(), source })?;
@@ -122,6 +143,15 @@ impl File {
     pub fn data(&self, tensor: &Tensor<'_>) -> Result<&[u8], Error> {
         self.check_length()?;
         self.gguf.data(tensor)
+    }
+
+    /// Copies the data of a tensor to `out`, little-endian whatever the order of the file: [`Gguf::read_data`].
+    ///
+    /// # Errors
+    /// [`Error::Shrunk`] if a mapped file has become shorter, and those of [`Gguf::read_data`].
+    pub fn read_data(&self, tensor: &Tensor<'_>, out: &mut [u8]) -> Result<(), Error> {
+        self.check_length()?;
+        self.gguf.read_data(tensor, out)
     }
 
     /// Compares the length of a mapped file with the one at opening.

@@ -21,7 +21,8 @@
 //! [`Gguf::parse`] walks the whole header once and refuses what `gguf_init_from_*` and the model loader of
 //! `ggml-org/llama.cpp` refuse; [`Error`] has a variant for each rule, with the offset, what stands there and what should. After
 //! that, every key, every string of every array and every tensor's range lies inside the bytes, so views cannot fail.
-//! Two things that llama.cpp refuses are accepted if [`Options`] say so: big-endian files and arrays of arrays.
+//! Two things that llama.cpp refuses are accepted if [`Options`] say so: big-endian files and arrays of arrays. Of a big-endian file,
+//! metadata come out as numbers, [`Gguf::data`] are the bytes as they stand, and [`Gguf::read_data`] turns them.
 //!
 //! # What is kept
 //!
@@ -39,6 +40,7 @@
 
 pub mod corpus;
 mod cursor;
+mod data;
 mod error;
 pub mod file;
 mod metadata;
@@ -53,8 +55,9 @@ pub mod writer;
 pub use error::{Error, Field};
 pub use file::File;
 pub use metadata::Metadata;
-pub use options::{Endian, Options};
+pub use options::Options;
 pub use parse::Gguf;
+pub use quant::Endian;
 pub use split::Split;
 pub use tensor::Tensor;
 pub use value::{Array, Value, ValueType};

@@ -1,4 +1,4 @@
-//! What a reader accepts beyond llama.cpp, and how the bytes of a file are ordered.
+//! What a reader accepts beyond llama.cpp.
 
 /// What [`Gguf::parse_with`](crate::Gguf::parse_with) accepts beyond what llama.cpp does. The default is nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,14 +12,4 @@ pub struct Options {
 impl Options {
     /// Everything that the specification allows.
     pub const LENIENT: Options = Options { big_endian: true, nested_arrays: true };
-}
-
-/// The order of bytes in a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Endian {
-    /// The low byte first, as nearly all files have it.
-    #[default]
-    Little,
-    /// The high byte first.
-    Big,
 }

@@ -5,9 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::Serialize;
 use thiserror::Error;
 
-use crate::{Error as GgufError, File, Metadata, Tensor, Value, file::OpenError};
+use crate::{
+    Error as GgufError, File, Metadata, Tensor, Value,
+    file::{OpenError, as_text},
+};
 
 /// Key of a part's number, from 0.
 pub const NO: &str = "split.no";
@@ -24,17 +28,17 @@ pub struct Split {
     part_of: HashMap<Box<[u8]>, u32>,
 }
 
-/// Why a set of parts is refused.
-#[derive(Debug, Error)]
+/// Why a set of parts is refused. Serialised, it is a map of its fields, with the variant's name as `rule`; where a part cannot be
+/// opened, that of the [`OpenError`].
+#[derive(Debug, Error, Serialize)]
+#[serde(tag = "rule")]
 #[non_exhaustive]
 pub enum SplitError {
-    /// A part cannot be opened; a missing one neither.
-    #[error(transparent)]
-    Open(#[from] OpenError),
     /// A key of the set is of another type than it should be, or missing in a later part.
     #[error("{}: {key} is missing or of the wrong type", path.display())]
     Key {
         /// The part.
+        #[serde(rename = "file", serialize_with = "as_text")]
         path: PathBuf,
         /// The key.
         key: &'static str,
@@ -43,6 +47,7 @@ pub enum SplitError {
     #[error("{}: part {got} of a set (counted from 0); open the first one", path.display())]
     NotFirst {
         /// The file.
+        #[serde(rename = "file", serialize_with = "as_text")]
         path: PathBuf,
         /// Its number.
         got: u16,
@@ -51,6 +56,7 @@ pub enum SplitError {
     #[error("{}: the name does not end with -00001-of-{count:05}.gguf", path.display())]
     Name {
         /// The file.
+        #[serde(rename = "file", serialize_with = "as_text")]
         path: PathBuf,
         /// Parts of the set.
         count: u16,
@@ -59,6 +65,7 @@ pub enum SplitError {
     #[error("{}: part {got} (counted from 0) where {need} is needed", path.display())]
     PartNumber {
         /// The file.
+        #[serde(rename = "file", serialize_with = "as_text")]
         path: PathBuf,
         /// Its number.
         got: u16,
@@ -83,6 +90,28 @@ pub enum SplitError {
         /// The later part.
         later: u32,
     },
+    /// A part cannot be opened; a missing one neither.
+    #[error(transparent)]
+    #[serde(untagged)]
+    Open(#[from] OpenError),
+}
+
+impl SplitError {
+    /// Name of the rule that is broken: that of the variant, or of the [`Error`](GgufError) of a part; `Io` for a part that
+    /// cannot be read.
+    pub fn rule(&self) -> String {
+        let rule = match self {
+            SplitError::Open(OpenError::Refused { source, .. }) => return source.rule(),
+            SplitError::Open(OpenError::Io { .. }) => "Io",
+            SplitError::Key { .. } => "Key",
+            SplitError::NotFirst { .. } => "NotFirst",
+            SplitError::Name { .. } => "Name",
+            SplitError::PartNumber { .. } => "PartNumber",
+            SplitError::TensorCount { .. } => "TensorCount",
+            SplitError::DuplicateTensor { .. } => "DuplicateTensor",
+        };
+        rule.to_owned()
+    }
 }
 
 /// The name of part `no` (from 0) of `count`.

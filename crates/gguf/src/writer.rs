@@ -95,7 +95,7 @@ impl Writer {
         Self { version, ..self }
     }
 
-    /// Another byte order, to be chosen before any key. Data have to be given in that order, too.
+    /// Another byte order, to be chosen before any key. Data have to be given in that order, too: [`quant::swap_bytes`].
     #[must_use]
     pub fn with_endian(self, endian: Endian) -> Self {
         Self { endian, ..self }

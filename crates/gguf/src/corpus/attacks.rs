@@ -2,7 +2,7 @@
 //! not there.
 
 use super::{
-    Case,
+    Case, accepted,
     raw::{Raw, array_pair, info, pair},
     refused,
 };
@@ -17,27 +17,33 @@ pub(super) fn cases() -> Vec<Case> {
     let tensors = |n: i64| Raw { n_tensors: Some(n), data_bytes: 64, ..Raw::default() }.bytes();
     let keys = |n: i64| Raw { n_keys: Some(n), data_bytes: 64, ..Raw::default() }.bytes();
     let strings = |n: u64| Raw::of_pairs(vec![array_pair(8, n, &[0; 64])]);
-    vec![
+    let mut cases = within();
+    cases.extend([
         // The product of dimensions wraps to a small number, or to 0.
         refused("cve-2024-21802-product-wraps-to-0", "Elements", shaped(&[1 << 32, 1 << 32])),
         refused("cve-2024-21802-product-wraps-to-4", "Elements", shaped(&[(1 << 62) + 1, 4])),
         refused("cve-2024-21802-product-wraps-late", "Elements", shaped(&[1 << 21, 1 << 21, 1 << 21, 2])),
         // Space for the elements of an array is taken before they are read.
+        refused("cve-2024-21825-strings-one-more-than-fit", "Truncated", strings(9)),
         refused("cve-2024-21825-strings-2-60", "ArrayLength", strings(1 << 60)),
         refused("cve-2024-21825-strings-2-30", "Truncated", strings(1 << 30)),
         refused("cve-2024-21825-strings-times-16-wraps", "ArrayLength", strings((1 << 60) + 1)),
         // Space for the tensor table: the count times the size of an entry wraps.
+        refused("cve-2024-21836-one-tensor-more", "Count", smallest_tensor(2)),
         refused("cve-2024-21836-tensors-2-61", "Count", tensors(1 << 61)),
         refused("cve-2024-21836-tensors-2-40", "Count", tensors(1 << 40)),
         refused("cve-2024-21836-tensors-2-58-and-1", "Count", tensors((1 << 58) + 1)),
         // Length plus one for a NUL is 0.
+        refused("cve-2024-23496-one-byte-more", "Truncated", text(65)),
         refused("cve-2024-23496-string-max", "StringLength", text(u64::MAX)),
         refused("cve-2024-23496-string-max-less-1", "StringLength", text(u64::MAX - 1)),
         refused("cve-2024-23496-string-2-40", "StringLength", text(1 << 40)),
         // Space for the pairs.
+        refused("cve-2024-23605-one-key-more", "Count", three_keys(4)),
         refused("cve-2024-23605-keys-2-60", "Count", keys(1 << 60)),
         refused("cve-2024-23605-keys-2-32", "Count", keys(1 << 32)),
         // The sizes of all tensors together wrap to little more than the file.
+        refused("cve-2025-53630-sum-one-byte-more", "DataBounds", summing(&[32, 33])),
         refused("cve-2025-53630-sum-wraps", "Size", summing(&[1 << 62, 1 << 62, 1 << 62, 1 << 62, 64])),
         refused("cve-2025-53630-sum-wraps-by-padding", "Size", summing(&[i64::MAX - 1, i64::MAX - 1, 64])),
         // The sum just fits 64 bits, and wraps when the size of the table is added.
@@ -55,7 +61,37 @@ pub(super) fn cases() -> Vec<Case> {
         // A shape larger than the file: what lies behind it in memory would be read.
         refused("cve-2026-7482-shape-larger-than-the-file", "DataBounds", shaped(&[1 << 20])),
         refused("cve-2026-7482-one-number-more", "DataBounds", shaped(&[17])),
+    ]);
+    cases
+}
+
+/// The same places with what a file may just have there.
+fn within() -> Vec<Case> {
+    let shaped = |dims: &[i64], ty: i32, bytes: usize| Raw::of_infos(vec![info("t", dims, ty, 0)], bytes);
+    let text = [&64_u64.to_le_bytes()[..], &[b'x'; 64]].concat();
+    vec![
+        accepted("cve-2024-21802-within", shaped(&[2, 2, 2, 2], F32, 64)),
+        accepted("cve-2024-21825-within", Raw::of_pairs(vec![array_pair(8, 8, &[0; 64])])),
+        accepted("cve-2024-21836-within", smallest_tensor(1)),
+        accepted("cve-2024-23496-within", Raw::of_pairs(vec![pair("k", 8, &text)])),
+        accepted("cve-2024-23605-within", three_keys(3)),
+        accepted("cve-2025-53630-within", summing(&[32, 32])),
+        // The most that such a sum can be, and the file has it.
+        accepted("cve-2026-27940-within", summing(&[0, 0, 64])),
+        accepted("cve-2026-33298-within", shaped(&[256], Q5_K, 176)),
+        accepted("cve-2026-7482-within", shaped(&[16], F32, 64)),
     ]
+}
+
+/// A tensor whose entry is as small as can be, and the number that the file tells.
+fn smallest_tensor(count: i64) -> Vec<u8> {
+    Raw { n_tensors: Some(count), infos: vec![info("", &[], I8, 0)], data_bytes: 1, ..Raw::default() }.bytes()
+}
+
+/// Three keys of 14 bytes each, and the number that the file tells.
+fn three_keys(count: i64) -> Vec<u8> {
+    let pairs = ["a", "b", "c"].map(|key| pair(key, 0, &[1])).into();
+    Raw { n_keys: Some(count), pairs, ..Raw::default() }.bytes()
 }
 
 /// Tensors of so many bytes, each declared at the padded end of the one before; 64 bytes of data.

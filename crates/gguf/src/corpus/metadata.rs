@@ -1,7 +1,7 @@
 //! Keys, values, strings, arrays and the alignment.
 
 use super::{
-    Case, Verdict, accepted,
+    Case, accepted, on_request,
     raw::{Raw, array, array_pair, info, pair, string},
     refused,
 };
@@ -14,6 +14,7 @@ const BOOL: i32 = 7;
 const STRING: i32 = 8;
 const ARRAY: i32 = 9;
 const U64: i32 = 10;
+const F64: i32 = 12;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = keys();
@@ -54,6 +55,8 @@ fn values() -> Vec<Case> {
     let mut cases = vec![
         accepted("bool-2", value(BOOL, &[2])),
         accepted("f32-nan", value(F32, &0x7fc1_2345_u32.to_le_bytes())),
+        accepted("f32-nan-signaling", value(F32, &0xffa5_4321_u32.to_le_bytes())),
+        accepted("f64-nan", value(F64, &0x7ff0_0000_0001_2345_u64.to_le_bytes())),
         accepted("string-empty", text(0, 0)),
         accepted("string-not-utf-8", value(STRING, &string(&[0x80, 0, 0xff]))),
         accepted("string-to-the-end", text(50, 50)),
@@ -82,14 +85,15 @@ fn arrays() -> Vec<Case> {
         bytes.push(1);
         Raw::of_pairs(vec![pair("a", ARRAY, &bytes)])
     };
-    let on_request =
-        |name: &str, bytes| Case { name: name.to_owned(), bytes, verdict: Verdict::OnRequest("NestedArray") };
     vec![
         accepted("array-empty", pairs(U32, 0, &[])),
         accepted("array-to-the-end", pairs(U32, 3, &[0; 12])),
         refused("array-beyond-the-end", "Truncated", pairs(U32, 3, &[0; 11])),
         accepted("array-of-strings", pairs(STRING, 2, &two)),
         refused("array-of-strings-cut", "Truncated", pairs(STRING, 2, &two[..two.len() - 1])),
+        // A string takes 8 bytes at least.
+        accepted("array-of-strings-all-empty", pairs(STRING, 8, &[0; 64])),
+        refused("array-of-strings-one-more-than-fit", "Truncated", pairs(STRING, 9, &[0; 64])),
         refused(
             "array-of-strings-inner-length",
             "Truncated",
@@ -101,8 +105,8 @@ fn arrays() -> Vec<Case> {
         refused("array-size-wraps", "ArrayLength", pairs(U64, 1 << 61, &[0; 8])),
         refused("array-length-max", "ArrayLength", pairs(U8, u64::MAX, &[0; 8])),
         refused("array-element-type-13", "ValueType", pairs(13, 1, &[0; 8])),
-        on_request("array-of-arrays", nested(2)),
-        on_request("array-of-arrays-16-deep", nested(16)),
+        on_request("array-of-arrays", "NestedArray", nested(2)),
+        on_request("array-of-arrays-16-deep", "NestedArray", nested(16)),
         refused("array-of-arrays-17-deep", "NestedArray", nested(17)),
     ]
 }
@@ -127,6 +131,8 @@ fn alignments() -> Vec<Case> {
     cases.push(refused("alignment-0", "Alignment", aligned(U32, &[0; 4], 32)));
     cases.push(refused("alignment-u64", "AlignmentType", aligned(U64, &32_u64.to_le_bytes(), 32)));
     cases.push(refused("alignment-i32", "AlignmentType", aligned(5, &32_i32.to_le_bytes(), 32)));
+    let array = [&array(U32, 1)[..], &32_u32.to_le_bytes()].concat();
+    cases.push(refused("alignment-array", "AlignmentType", aligned(ARRAY, &array, 32)));
     cases.push(refused("alignment-string", "AlignmentType", aligned(STRING, &string(b"32"), 32)));
     cases.push(refused("alignment-2-31", "DataOffset", aligned(U32, &(1_u32 << 31).to_le_bytes(), 32)));
     cases

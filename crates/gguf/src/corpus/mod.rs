@@ -2,15 +2,22 @@
 //!
 //! They are for tests of any reader of GGUF, not of this one alone: `assay gguf corpus` writes them to a directory. The rules are
 //! those of llama.cpp's loader; the attacks are named by their CVE.
+//!
+//! [`cases`] are single files, [`sets`] are models in several. Each is made here, field by field where the reader would refuse it.
 
 mod attacks;
+mod cuts;
 mod metadata;
 mod mutate;
 mod preamble;
 mod raw;
+mod sets;
 mod tensors;
+mod twin;
+mod values;
 
 pub use mutate::Mutator;
+pub use sets::{Set, sets};
 
 /// A file, and what a reader has to make of it.
 #[derive(Debug, Clone)]
@@ -21,6 +28,9 @@ pub struct Case {
     pub bytes: Vec<u8>,
     /// What a reader that follows llama.cpp says.
     pub verdict: Verdict,
+    /// The first block of its only tensor whose scale is NaN or infinite. No rule of the format forbids one; who looks at values
+    /// has to find it.
+    pub not_finite: Option<usize>,
 }
 
 /// What a reader has to make of a file.
@@ -35,19 +45,31 @@ pub enum Verdict {
     OnRequest(&'static str),
 }
 
-/// All files.
+/// All single files.
 pub fn cases() -> Vec<Case> {
+    let mut cases = distinct();
+    cases.extend(cuts::cases());
+    cases
+}
+
+/// The files that are not a part of another.
+fn distinct() -> Vec<Case> {
     let mut cases = preamble::cases();
     cases.extend(metadata::cases());
     cases.extend(tensors::cases());
+    cases.extend(values::cases());
     cases.extend(attacks::cases());
     cases
 }
 
 fn accepted(name: impl Into<String>, bytes: Vec<u8>) -> Case {
-    Case { name: name.into(), bytes, verdict: Verdict::Accepted }
+    Case { name: name.into(), bytes, verdict: Verdict::Accepted, not_finite: None }
 }
 
 fn refused(name: impl Into<String>, variant: &'static str, bytes: Vec<u8>) -> Case {
-    Case { name: name.into(), bytes, verdict: Verdict::Refused(variant) }
+    Case { verdict: Verdict::Refused(variant), ..accepted(name, bytes) }
+}
+
+fn on_request(name: impl Into<String>, variant: &'static str, bytes: Vec<u8>) -> Case {
+    Case { verdict: Verdict::OnRequest(variant), ..accepted(name, bytes) }
 }

@@ -1,7 +1,7 @@
 //! Magic, version and counts.
 
 use super::{
-    Case, Verdict, accepted,
+    Case, accepted, on_request,
     raw::{Raw, info, pair, string},
     refused,
 };
@@ -45,14 +45,18 @@ pub(super) fn cases() -> Vec<Case> {
         // Fewer entries than there are is no fault that a reader could see: the rest is data.
         accepted("tensor-count-one-less", with(|raw| raw.n_tensors = Some(0))),
     ];
-    cases.push(Case { name: "big-endian".to_owned(), bytes: big_endian(), verdict: Verdict::OnRequest("BigEndian") });
+    cases.push(on_request("big-endian", "BigEndian", big_endian(3)));
+    cases.push(on_request("big-endian-version-2", "BigEndian", big_endian(2)));
+    // Refused with the option, too, then for the version.
+    cases.push(refused("big-endian-version-1", "BigEndian", big_endian(1)));
+    cases.push(refused("big-endian-version-4", "BigEndian", big_endian(4)));
     cases
 }
 
 /// A key and a tensor of two numbers.
-fn big_endian() -> Vec<u8> {
+fn big_endian(version: u32) -> Vec<u8> {
     let mut bytes = b"GGUF".to_vec();
-    bytes.extend(3_u32.to_be_bytes());
+    bytes.extend(version.to_be_bytes());
     bytes.extend([1_u64, 1].map(u64::to_be_bytes).concat());
     bytes.extend(1_u64.to_be_bytes());
     bytes.extend(b"k");

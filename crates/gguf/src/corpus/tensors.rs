@@ -26,7 +26,19 @@ fn names() -> Vec<Case> {
         let infos = names.iter().zip(0..).map(|(name, i)| info(name, &[1], F32, 32 * i)).collect();
         Raw::of_infos(infos, 32 * names.len())
     };
+    let of_length = |length: u64| {
+        let mut entry = info("n", &[1], F32, 0);
+        entry[..8].copy_from_slice(&length.to_le_bytes());
+        Raw::of_infos(vec![entry], 32)
+    };
     vec![
+        refused("tensor-name-longer-than-the-file", "Truncated", of_length(1000)),
+        refused("tensor-name-above-1-gib", "StringLength", of_length((1 << 30) + 1)),
+        accepted("tensor-name-not-utf-8", {
+            let mut entry = info("n", &[1], F32, 0);
+            entry[8] = 0xff;
+            Raw::of_infos(vec![entry], 32)
+        }),
         accepted("tensor-name-63-bytes", named(&[&"n".repeat(63)])),
         refused("tensor-name-64-bytes", "NameLength", named(&[&"n".repeat(64)])),
         accepted("tensor-name-empty", named(&["", "a"])),
@@ -58,6 +70,8 @@ fn shapes() -> Vec<Case> {
         refused("elements-max", "DataBounds", shaped(&[i64::MAX], I8, 64)),
         refused("elements-huge-but-counted", "DataBounds", shaped(&[1 << 31, 1 << 31], I8, 64)),
         refused("size-overflows", "Size", shaped(&[1 << 61, 2], F64, 64)),
+        refused("size-just-fits-but-not-where-it-lies", "Size", shaped(&[(1 << 61) - 4], F64, 64)),
+        refused("size-just-fits-but-not-its-padding", "Size", shaped(&[(1 << 61) - 1], F64, 64)),
         accepted("row-of-a-block", shaped(&[32], Q4_0, 18)),
         accepted("rows-of-blocks", shaped(&[64, 3], Q4_0, 108)),
         refused("row-of-half-a-block", "RowLength", shaped(&[16], Q4_0, 18)),

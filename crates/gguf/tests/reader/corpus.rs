@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use gguf::{
-    Error, Field, Gguf, Options,
+    Error, Field, Gguf, Options, Value,
     corpus::{Verdict, cases},
 };
+use quant::first_non_finite_in;
 
 #[test]
 fn every_file_gets_its_verdict() {
@@ -71,6 +72,36 @@ fn names_are_unique_and_no_variant_is_without_a_file() {
     }
 }
 
+/// Rule 15 of llama.cpp's loader, which it checks on request: the scales of blocks.
+#[test]
+fn blocks_that_are_not_finite_are_found_and_no_others() {
+    let mut spoilt = HashSet::new();
+    for case in cases() {
+        let Ok(file) = Gguf::parse_with(&case.bytes[..], Options::LENIENT) else { continue };
+        for tensor in file.tensors() {
+            let found = first_non_finite_in(tensor.ty, file.data(&tensor).unwrap(), file.endian());
+            assert_eq!(found, Ok(case.not_finite), "{}", case.name);
+            spoilt.extend(found.unwrap().map(|_| tensor.ty));
+        }
+    }
+    assert_eq!(spoilt.len(), 30, "{spoilt:?}");
+}
+
+#[test]
+fn nan_in_metadata_keeps_its_bits() {
+    let value = |name: &str| {
+        let case = cases().into_iter().find(|case| case.name == name).unwrap();
+        match Gguf::parse(&case.bytes[..]).unwrap().metadata().get("k") {
+            Some(Value::F32(x)) => u64::from(x.to_bits()),
+            Some(Value::F64(x)) => x.to_bits(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(value("f32-nan"), 0x7fc1_2345);
+    assert_eq!(value("f32-nan-signaling"), 0xffa5_4321);
+    assert_eq!(value("f64-nan"), 0x7ff0_0000_0001_2345);
+}
+
 /// Values of a few errors: offsets, what stood there, what was needed.
 #[test]
 fn errors_carry_where_and_what() {
@@ -91,7 +122,7 @@ fn errors_carry_where_and_what() {
 #[test]
 fn truncation_at_every_byte_is_noticed() {
     let mut writer = gguf::Writer::new();
-    writer.key("text", gguf::Value::from("abc"));
+    writer.key("text", Value::from("abc"));
     writer.strings("strings", &["", "x", "yz"]);
     writer.numbers("numbers", &[1.5_f64, f64::NAN]);
     writer.tensor("a", &[2, 3], quant::GgmlType::F16);

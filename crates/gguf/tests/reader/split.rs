@@ -1,9 +1,10 @@
 //! Models in several files.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use gguf::{
     File, Options, Split, Value, Writer,
+    corpus::{Set, Verdict, sets},
     split::{SplitError, part_path},
     writer::WriteError,
 };
@@ -52,6 +53,36 @@ fn a_model_in_one_file_is_a_set_of_one() {
     let model = open(&path).unwrap();
     assert_eq!((model.parts().len(), model.tensors().count()), (1, 5));
     assert_eq!(model.tensor("t4").unwrap().unwrap().1, [4; 3]);
+}
+
+/// The sets of the corpus, each in a directory of its own.
+#[test]
+fn every_set_gets_its_verdict() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rules = HashSet::new();
+    for Set { name, files, verdict } in sets() {
+        let directory = directory.path().join(&name);
+        fs::create_dir(&directory).unwrap_or_else(|error| panic!("{name}: {error}"));
+        files.iter().for_each(|(file, bytes)| fs::write(directory.join(file), bytes).unwrap());
+        let open = |options| Split::open(&directory.join(&files[0].0), |path| File::read(path, options));
+        let (strict, lenient) = (open(Options::default()), open(Options::LENIENT));
+        let rule = match verdict {
+            Verdict::Accepted => None,
+            Verdict::Refused(rule) | Verdict::OnRequest(rule) => Some(rule.to_owned()),
+        };
+        assert_eq!(strict.as_ref().err().map(SplitError::rule), rule, "{name}");
+        assert_eq!(lenient.is_err(), matches!(verdict, Verdict::Refused(_)), "{name}: {lenient:?}");
+        if let Ok(model) = lenient {
+            let names: Vec<_> = model.tensors().map(|(_, tensor)| tensor.name_lossy()).collect();
+            assert!(names.iter().all(|name| model.tensor(name).unwrap().unwrap().1.len() == 3), "{name}");
+            assert_eq!(names.len(), model.parts().iter().map(|part| part.tensor_count()).sum::<usize>(), "{name}");
+        }
+        rules.extend(rule);
+    }
+    for rule in ["Key", "NotFirst", "Name", "PartNumber", "TensorCount", "DuplicateTensor", "Io", "Magic", "BigEndian"]
+    {
+        assert!(rules.contains(rule), "{rule}");
+    }
 }
 
 #[test]
