@@ -79,15 +79,18 @@ fn the_seed_decides_every_byte() {
     assert!(bytes(&["--type", "Q8_0"]).len() > first.len());
 }
 
+/// Writes the corpus, and returns one of its indices.
+fn corpus(directory: &Path, index: &str) -> Vec<Value> {
+    assert!(assay(&["corpus", directory.to_str().unwrap()]).status.success());
+    serde_json::from_slice(&fs::read(directory.join(index)).unwrap()).unwrap()
+}
+
 /// Exit code 1, the rule on stderr and in the JSON; for every refused file of the corpus.
 #[test]
 fn refused_files_end_with_1_and_the_rule() {
     let directory = tempfile::tempdir().unwrap();
-    let name = directory.path().to_str().unwrap();
-    assert!(assay(&["corpus", name]).status.success());
-    let index: Value = serde_json::from_slice(&fs::read(directory.path().join("index.json")).unwrap()).unwrap();
-    let cases = index.as_array().unwrap();
-    assert!(cases.len() > 150);
+    let cases = corpus(directory.path(), "index.json");
+    assert!(cases.len() > 350);
     // Every eighth: a process each.
     for case in cases.iter().step_by(8) {
         let path = directory.path().join(format!("{}.gguf", case["name"].as_str().unwrap()));
@@ -104,6 +107,92 @@ fn refused_files_end_with_1_and_the_rule() {
     assert!(assay(&["check", "--lenient", big_endian]).status.success());
     assert!(stdout(&assay(&["info", big_endian])).contains("big-endian"));
     assert_eq!(assay(&["info", "--strict", big_endian]).status.code(), Some(1));
+}
+
+/// A refusal as JSON has every value that the message has, on stdout; the message stays on stderr.
+#[test]
+fn refusals_are_values() {
+    let directory = tempfile::tempdir().unwrap();
+    corpus(directory.path(), "index.json");
+    for (name, expected) in [
+        (
+            "three-bytes.gguf",
+            serde_json::json!({ "rule": "Truncated", "field": "Magic", "offset": 0, "got": 3, "need": 4 }),
+        ),
+        ("magic-swapped.gguf", serde_json::json!({ "rule": "Magic", "got": [70, 85, 71, 71] })),
+        ("alignment-u64.gguf", serde_json::json!({ "rule": "AlignmentType", "offset": 24, "got": "u64" })),
+        ("row-of-half-a-block.gguf", serde_json::json!({ "rule": "RowLength", "ty": "Q4_0", "got": 16, "need": 32 })),
+        ("tensor-count-min.gguf", serde_json::json!({ "rule": "Count", "field": "TensorCount", "got": i64::MIN })),
+        ("split-parts-swapped/m-00001-of-00003.gguf", serde_json::json!({ "rule": "PartNumber", "got": 2, "need": 1 })),
+        ("split-part-missing/m-00001-of-00003.gguf", serde_json::json!({ "rule": "Io" })),
+        ("split-no-u32/m-00001-of-00003.gguf", serde_json::json!({ "rule": "Key", "key": "split.no" })),
+        ("split-part-empty/m-00001-of-00003.gguf", serde_json::json!({ "rule": "Truncated", "offset": 0 })),
+        ("no-such-file.gguf", serde_json::json!({ "rule": "Io" })),
+    ] {
+        let path = directory.path().join(name);
+        for command in ["info", "tensors", "check"] {
+            let output = assay(&[command, "--json", path.to_str().unwrap()]);
+            let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!((output.status.code(), &answer["ok"]), (Some(1), &Value::Bool(false)), "{command} {name}");
+            for (key, value) in expected.as_object().unwrap() {
+                assert_eq!(&answer[key], value, "{command} {name}: {answer}");
+            }
+            let message = answer["message"].as_str().unwrap();
+            assert_eq!(stderr(&output), format!("error: {message}\n"));
+            let file = answer["file"].as_str().unwrap();
+            let part = if name.starts_with("split-part") { "m-00002-of-00003.gguf" } else { name };
+            assert!(name.starts_with("split-no") || file.ends_with(part), "{file}");
+        }
+    }
+}
+
+/// Models in several files, opened by their first one.
+#[test]
+fn sets_end_as_their_index_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let sets = corpus(directory.path(), "sets.json");
+    assert!(sets.len() > 30);
+    for set in sets {
+        let first = directory.path().join(set["name"].as_str().unwrap()).join(set["files"][0].as_str().unwrap());
+        let output = assay(&["check", "--json", first.to_str().unwrap()]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let is_accepted = set["verdict"] == "accepted";
+        assert_eq!(output.status.code(), Some(if is_accepted { 0 } else { 1 }), "{set}: {}", stderr(&output));
+        assert_eq!((&answer["ok"], &answer["rule"]), (&Value::Bool(is_accepted), &set["rule"]), "{set}");
+    }
+}
+
+/// Every type with a scale: the block that is not finite is named, and a file of the largest scales is sound.
+#[test]
+fn values_that_are_no_numbers_are_found_in_every_type() {
+    let directory = tempfile::tempdir().unwrap();
+    let cases = corpus(directory.path(), "index.json");
+    let cases: Vec<_> = cases.iter().filter(|case| case["name"].as_str().unwrap().starts_with("values-")).collect();
+    assert!(cases.len() > 100);
+    for case in cases {
+        let path = directory.path().join(format!("{}.gguf", case["name"].as_str().unwrap()));
+        let output = assay(&["check", "--values", "--json", path.to_str().unwrap()]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let is_finite = case["not_finite"].is_null();
+        assert_eq!(output.status.code(), Some(if is_finite { 0 } else { 1 }), "{case}");
+        assert_eq!(answer["not_finite"][0]["block"], case["not_finite"], "{case}");
+    }
+}
+
+/// A big-endian file is looked at in its own order: an infinity of it would be a small number in the other one.
+#[test]
+fn values_of_big_endian_files_are_looked_at() {
+    let directory = tempfile::tempdir().unwrap();
+    corpus(directory.path(), "index.json");
+    for (number, is_finite) in [(f32::MAX, true), (f32::INFINITY, false), (f32::from_bits(0x0000_807f), true)] {
+        let path = directory.path().join("big-endian.gguf");
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.len() - 32;
+        bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let output = assay(&["check", "--values", "--lenient", path.to_str().unwrap()]);
+        assert_eq!(output.status.success(), is_finite, "{number}: {}", stderr(&output));
+    }
 }
 
 #[test]

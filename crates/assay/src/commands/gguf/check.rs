@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use gguf::{Endian, Options, Split, file::OpenError, split::SplitError};
-use quant::first_non_finite;
+use gguf::{Options, Split};
+use quant::first_non_finite_in;
 use serde_json::json;
 
 use super::{model, text};
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// Accept what the specification allows and llama.cpp refuses: big-endian files, arrays of arrays
     #[arg(long)]
     lenient: bool,
-    /// JSON instead of text
+    /// JSON instead of text, of a refused file too: the rule, where, what stands there and what should
     #[arg(long)]
     json: bool,
 }
@@ -34,15 +34,7 @@ struct Spoilt {
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let options = if arguments.lenient { Options::LENIENT } else { Options::default() };
-    let model = match Split::open(&arguments.file, |path| model::map(path, options)) {
-        Ok(model) => model,
-        Err(error) => {
-            if arguments.json {
-                print::json(&json!({ "ok": false, "rule": rule(&error), "message": error.to_string() }))?;
-            }
-            return Err(error.into());
-        }
-    };
+    let model = model::open(&arguments.file, options, arguments.json)?;
     let spoilt = if arguments.values { spoilt(&model)? } else { Vec::new() };
     let tensors = model.tensors().count();
     if arguments.json {
@@ -62,21 +54,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Name of the rule that a model breaks.
-fn rule(error: &SplitError) -> String {
-    match error {
-        SplitError::Open(OpenError::Refused { source, .. }) => source.rule(),
-        SplitError::Open(_) => "Io".to_owned(),
-        _ => "Split".to_owned(),
-    }
-}
-
 /// Looks at the data of all tensors, some megabytes at a time.
 fn spoilt(model: &Split) -> Result<Vec<Spoilt>> {
     const PIECE_BYTES: usize = 8 << 20;
-    if model.parts().iter().any(|part| part.endian() == Endian::Big) {
-        bail!("values of big-endian files cannot be looked at: their blocks are swapped inside");
-    }
     let total = model.tensors().map(|(_, tensor)| tensor.bytes()).sum();
     let progress = Progress::bytes("values", total);
     let mut found = Vec::new();
@@ -85,7 +65,7 @@ fn spoilt(model: &Split) -> Result<Vec<Spoilt>> {
         let piece = (PIECE_BYTES / size).max(1);
         for (i, bytes) in part.data(&tensor)?.chunks(piece * size).enumerate() {
             progress.add(bytes.len() as u64);
-            if let Some(block) = first_non_finite(tensor.ty, bytes)? {
+            if let Some(block) = first_non_finite_in(tensor.ty, bytes, part.endian())? {
                 found.push(Spoilt { name: tensor.name_lossy(), block: i * piece + block });
                 break;
             }

@@ -7,7 +7,7 @@ use gguf::{Endian, Split};
 use quant::GgmlType;
 use serde_json::json;
 
-use super::{Reading, model, text};
+use super::{Reading, text};
 use crate::print;
 
 /// Tensors of one type.
@@ -19,7 +19,7 @@ struct Share {
 }
 
 pub(super) fn run(reading: &Reading) -> Result<()> {
-    let model = model::open(reading)?;
+    let model = reading.open()?;
     let shares = shares(&model);
     if reading.json { print::json(&as_json(&model, &shares)) } else { print::lines(lines(reading, &model, &shares)) }
 }

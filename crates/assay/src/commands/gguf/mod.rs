@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use gguf::{Options, Split};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -34,12 +35,19 @@ pub(crate) enum Command {
 pub(crate) struct Reading {
     /// The file; of a model in several files the first one
     file: PathBuf,
-    /// JSON instead of text
+    /// JSON instead of text, of a refused file too: the rule, where, what stands there and what should
     #[arg(long)]
     json: bool,
     /// Refuse what llama.cpp refuses, big-endian files and arrays of arrays too
     #[arg(long)]
     strict: bool,
+}
+
+impl Reading {
+    fn open(&self) -> Result<Split> {
+        let options = if self.strict { Options::default() } else { Options::LENIENT };
+        model::open(&self.file, options, self.json)
+    }
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {

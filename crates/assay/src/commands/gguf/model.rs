@@ -4,13 +4,25 @@ use std::path::Path;
 
 use anyhow::Result;
 use gguf::{File, Options, Split, file::OpenError};
+use serde_json::json;
 
-use super::Reading;
+use crate::print;
 
-/// The model that begins with the file of a command.
-pub(super) fn open(reading: &Reading) -> Result<Split> {
-    let options = if reading.strict { Options::default() } else { Options::LENIENT };
-    Ok(Split::open(&reading.file, |path| map(path, options))?)
+/// The model that begins with this file. A refusal is printed as JSON if that was asked for: the rule that is broken, where, what
+/// stands there and what should.
+pub(super) fn open(path: &Path, options: Options, as_json: bool) -> Result<Split> {
+    let error = match Split::open(path, |path| map(path, options)) {
+        Ok(model) => return Ok(model),
+        Err(error) => error,
+    };
+    let mut refusal = serde_json::to_value(&error)?;
+    let error = anyhow::Error::from(error);
+    if as_json {
+        refusal["ok"] = json!(false);
+        refusal["message"] = json!(format!("{error:#}"));
+        print::json(&refusal)?;
+    }
+    Err(error)
 }
 
 /// Maps a file: this program only reads it, and looks at its length before it looks at its data. A file that is cut while it is

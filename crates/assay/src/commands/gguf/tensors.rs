@@ -3,11 +3,11 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Reading, model, text};
+use super::{Reading, text};
 use crate::print;
 
 pub(super) fn run(reading: &Reading) -> Result<()> {
-    let model = model::open(reading)?;
+    let model = reading.open()?;
     let tensors =
         model.parts().iter().zip(0_u32..).flat_map(|(part, no)| part.tensors().map(move |tensor| (no, tensor)));
     if reading.json {
