@@ -1,6 +1,8 @@
-//! Files that nobody would write: those of the corpus, changed at random places. The same seed gives the same file everywhere.
+//! Files that nobody would write: those of the corpus in both byte orders, and sets of files, changed at random places. The same
+//! seed gives the same file everywhere.
 
-use super::{Case, cases};
+use super::{Set, distinct, sets, twin::big_endian};
+use crate::Endian;
 
 /// Values that lengths and counts break at.
 const TELLING: [u64; 16] = [
@@ -25,24 +27,53 @@ const TELLING: [u64; 16] = [
 /// Makes files.
 #[derive(Debug)]
 pub struct Mutator {
-    cases: Vec<Case>,
+    /// Those of the corpus, then what of them is accepted in the other byte order.
+    files: Vec<(Endian, Vec<u8>)>,
+    sets: Vec<Set>,
 }
 
 impl Default for Mutator {
     fn default() -> Self {
-        Self { cases: cases() }
+        // Cut files are made here, too: one of each would be many of a kind.
+        let little: Vec<_> = distinct().into_iter().map(|case| case.bytes).collect();
+        let big: Vec<_> = little.iter().filter_map(|bytes| big_endian(bytes)).collect();
+        let of = |endian| move |bytes| (endian, bytes);
+        let files = little.into_iter().map(of(Endian::Little)).chain(big.into_iter().map(of(Endian::Big))).collect();
+        Self { files, sets: sets() }
     }
 }
 
 impl Mutator {
-    /// The file of a seed, put into `bytes`: one of the corpus with one to eight changes.
-    pub fn fill(&self, seed: u64, bytes: &mut Vec<u8>) {
+    /// The file of a seed, put into `bytes`: one of the corpus with one to eight changes. Returns the byte order of that one.
+    pub fn fill(&self, seed: u64, bytes: &mut Vec<u8>) -> Endian {
         let mut random = Random(seed);
         bytes.clear();
-        bytes.extend(&self.cases[random.below(self.cases.len())].bytes);
+        let (endian, original) = &self.files[random.below(self.files.len())];
+        bytes.extend(original);
         for _ in 0..=random.below(8) {
             self.change(&mut random, bytes);
         }
+        *endian
+    }
+
+    /// The model of a seed in several files, the first one to be opened: one of the corpus with one to four changes inside a part
+    /// or to the order of the parts.
+    pub fn set(&self, seed: u64) -> Vec<(String, Vec<u8>)> {
+        let mut random = Random(seed);
+        let mut files = self.sets[random.below(self.sets.len())].files.clone();
+        for _ in 0..=random.below(4) {
+            let (at, other) = (random.below(files.len()), random.below(files.len()));
+            match random.below(8) {
+                0 => files[at].1 = files[other].1.clone(),
+                1 if at != other => {
+                    let bytes = std::mem::take(&mut files[at].1);
+                    files[at].1 = std::mem::replace(&mut files[other].1, bytes);
+                }
+                2 if files.len() > 1 => drop(files.remove(at)),
+                _ => self.change(&mut random, &mut files[at].1),
+            }
+        }
+        files
     }
 
     fn change(&self, random: &mut Random, bytes: &mut Vec<u8>) {
@@ -52,15 +83,24 @@ impl Mutator {
             0 if rest > 0 => bytes[at] ^= 1 << random.below(8),
             1 if rest > 0 => bytes[at] = random.next() as u8,
             2 | 3 => {
-                let value = TELLING[random.below(TELLING.len())].to_le_bytes();
+                let value = TELLING[random.below(TELLING.len())];
                 let len = [1, 2, 4, 8][random.below(4)].min(rest);
-                bytes[at..at + len].copy_from_slice(&value[..len]);
+                if random.below(4) == 0 {
+                    bytes[at..at + len].copy_from_slice(&value.to_be_bytes()[8 - len..]);
+                } else {
+                    bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+                }
             }
             // A length that is wrong by little.
             4 if rest >= 8 => {
-                let word = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
-                let changed = word.wrapping_add(random.below(9) as u64).wrapping_sub(4);
-                bytes[at..at + 8].copy_from_slice(&changed.to_le_bytes());
+                let word: [u8; 8] = bytes[at..at + 8].try_into().unwrap_or_default();
+                let (by, is_big) = (random.below(9) as u64, random.below(4) == 0);
+                let changed = |word: u64| word.wrapping_add(by).wrapping_sub(4);
+                bytes[at..at + 8].copy_from_slice(&if is_big {
+                    changed(u64::from_be_bytes(word)).to_be_bytes()
+                } else {
+                    changed(u64::from_le_bytes(word)).to_le_bytes()
+                });
             }
             5 => bytes.truncate(at),
             6 => {
@@ -70,7 +110,7 @@ impl Mutator {
                 bytes.splice(to..to, copy);
             }
             _ => {
-                let other = &self.cases[random.below(self.cases.len())].bytes;
+                let other = &self.files[random.below(self.files.len())].1;
                 let from = random.below(other.len() + 1);
                 let len = random.below(129).min(other.len() - from);
                 bytes.splice(at..at + len.min(rest), other[from..from + len].iter().copied());
