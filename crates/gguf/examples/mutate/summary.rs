@@ -45,7 +45,7 @@ impl fmt::Display for Summary {
             f,
             "Written by `cargo run --release -p gguf --example mutate -- --files {files} --seed {first} --out FILE`.\n"
         )?;
-        writeln!(f, "- Revision {}, {} seconds.", revision(), self.elapsed.as_secs())?;
+        writeln!(f, "- Revision {}, {:.1} seconds.", revision(), self.elapsed.as_secs_f64())?;
         writeln!(
             f,
             "- Seeds {first} to {}: {files} files or sets of files. No panic; none took 5 seconds.",
