@@ -86,7 +86,7 @@ impl<B: AsRef<[u8]>> Gguf<B> {
         self.header.tensor(self.bytes(), self.header.entries[found])
     }
 
-    /// The data of a tensor of this file.
+    /// The data of a tensor of this file, as they stand there: in the byte order of the file.
     ///
     /// # Errors
     /// [`Error::ForeignTensor`] if the tensor is of a larger file.

@@ -4,5 +4,6 @@ mod byte_order;
 mod corpus;
 mod disk;
 mod round_trip;
+mod rules;
 mod split;
 mod views;
