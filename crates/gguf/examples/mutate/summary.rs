@@ -6,6 +6,8 @@ use crate::trial::{ALLOWED, Kind, Outcome};
 
 /// What a run has seen.
 pub(crate) struct Summary {
+    /// The revision that the run began with.
+    revision: String,
     first: u64,
     files: u64,
     elapsed: Duration,
@@ -19,7 +21,7 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) fn new(first: u64) -> Self {
         let (elapsed, longest) = (Duration::ZERO, (Duration::ZERO, first));
-        Self { first, files: 0, elapsed, heap: (0, first), longest, verdicts: BTreeMap::new() }
+        Self { revision: revision(), first, files: 0, elapsed, heap: (0, first), longest, verdicts: BTreeMap::new() }
     }
 
     /// One more file is done, `now` after the beginning.
@@ -39,13 +41,13 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, files, heap, longest, verdicts, .. } = self;
+        let Self { revision, first, files, heap, longest, verdicts, .. } = self;
         writeln!(f, "# Mutated GGUF files\n")?;
         writeln!(
             f,
             "Written by `cargo run --release -p gguf --example mutate -- --files {files} --seed {first} --out FILE`.\n"
         )?;
-        writeln!(f, "- Revision {}, {:.1} seconds.", revision(), self.elapsed.as_secs_f64())?;
+        writeln!(f, "- Revision {revision}, {:.1} seconds.", self.elapsed.as_secs_f64())?;
         writeln!(
             f,
             "- Seeds {first} to {}: {files} files or sets of files. No panic; none took 5 seconds.",
