@@ -1,7 +1,7 @@
 //! Any bytes: parse, then look at everything. `cargo +nightly fuzz run parse` in `crates/gguf`; seeds from `assay gguf corpus`.
 #![no_main]
 
-use gguf::{Gguf, Options};
+use gguf::{Endian, Error, Gguf, Options};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -18,6 +18,13 @@ fuzz_target!(|bytes: &[u8]| {
     for tensor in file.tensors() {
         assert_eq!(file.tensor(tensor.name), Some(tensor));
         let data = file.data(&tensor).expect("ranges were checked");
-        assert!(quant::first_non_finite(tensor.ty, data).is_ok(), "data are whole blocks");
+        assert!(quant::first_non_finite_in(tensor.ty, data, file.endian()).is_ok(), "data are whole blocks");
+        let mut little = vec![0; data.len()];
+        match file.read_data(&tensor, &mut little) {
+            Ok(()) => assert!(file.endian() == Endian::Big || little == data),
+            Err(error) => {
+                assert!(matches!(error, Error::Unswappable { .. }) && file.endian() == Endian::Big, "{error}")
+            }
+        }
     }
 });

@@ -1,0 +1,31 @@
+//! Any numbers as blocks of any type: every kernel gives the same bytes, and a block with a NaN or an infinity is found. The first
+//! byte chooses the type.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use quant::{GgmlType, Kernel, dequantise, first_non_finite, kernels};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((&first, bytes)) = bytes.split_first() else { return };
+    let ty = GgmlType::ALL[usize::from(first) % GgmlType::ALL.len()];
+    let mut x: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let mut row = vec![0; x.len().div_ceil(ty.block_len()) * ty.block_bytes()];
+    if !x.len().is_multiple_of(ty.block_len()) {
+        assert!(Kernel::SCALAR.quantise(ty, &x, &mut row).is_err());
+        x.resize(x.len().next_multiple_of(ty.block_len()), 0.25);
+    }
+    let outcome = Kernel::SCALAR.quantise(ty, &x, &mut row);
+    for kernel in kernels() {
+        let mut bytes = vec![0xaa; row.len()];
+        assert_eq!(kernel.quantise(ty, &x, &mut bytes), outcome);
+        assert!(outcome.is_err() || bytes == row, "{ty} by {}", kernel.name());
+    }
+    if outcome.is_err() {
+        return;
+    }
+    let spoilt = x.chunks_exact(ty.block_len()).position(|block| block.iter().any(|x| !x.is_finite()));
+    let found = first_non_finite(ty, &row).expect("whole blocks");
+    // A finite number may be too large for a scale, too.
+    assert!(spoilt.is_none() || found.is_some_and(|found| Some(found) <= spoilt), "{ty}: {spoilt:?}, {found:?}");
+    dequantise(ty, &row, &mut x).expect("what is written is read");
+});
