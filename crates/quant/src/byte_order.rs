@@ -28,11 +28,11 @@ const fn one(at: usize, width: usize) -> Numbers {
     Numbers { at, width, count: 1 }
 }
 
-/// The numbers of more than one byte of a block; `None` for the types that this crate has no code for: some of ggml's functions
-/// read their codes as words that the block does not declare.
+/// The numbers of more than one byte of a block; `None` for the types of blocks that this crate has no code for: some of ggml's
+/// functions read their codes as words that the block does not declare. NVFP4 is all bytes.
 const fn numbers(ty: GgmlType) -> Option<&'static [Numbers]> {
     Some(match ty {
-        GgmlType::I8 | GgmlType::MXFP4 => &[],
+        GgmlType::I8 | GgmlType::MXFP4 | GgmlType::NVFP4 => &[],
         GgmlType::F16 | GgmlType::BF16 | GgmlType::I16 => const { &[one(0, 2)] },
         GgmlType::F32 | GgmlType::I32 => const { &[one(0, 4)] },
         GgmlType::F64 | GgmlType::I64 => const { &[one(0, 8)] },
@@ -51,7 +51,7 @@ const fn numbers(ty: GgmlType) -> Option<&'static [Numbers]> {
 /// Turns a row of blocks from one byte order into the other, in place.
 ///
 /// # Errors
-/// [`QuantError::Unsupported`] for a type that this crate does not compute with, unless its elements are plain numbers;
+/// [`QuantError::Unsupported`] for a type that this crate does not compute with, unless its elements are plain numbers or bytes;
 /// [`QuantError::Bytes`] if the bytes are no whole number of blocks. Nothing is changed then.
 pub fn swap_bytes(ty: GgmlType, bytes: &mut [u8]) -> Result<(), QuantError> {
     let numbers = numbers(ty).ok_or(QuantError::Unsupported { ty })?;

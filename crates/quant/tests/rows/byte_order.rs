@@ -15,8 +15,9 @@ use crate::{COMPUTED, bits};
 
 const BLOCKS: usize = 5;
 
-/// Types of plain numbers that no kernel computes with.
-const PLAIN: [GgmlType; 5] = [GgmlType::I8, GgmlType::I16, GgmlType::I32, GgmlType::I64, GgmlType::F64];
+/// Types of plain numbers or bytes that no kernel computes with.
+const PLAIN: [GgmlType; 6] =
+    [GgmlType::I8, GgmlType::I16, GgmlType::I32, GgmlType::I64, GgmlType::F64, GgmlType::NVFP4];
 
 fn random_row(ty: GgmlType) -> Vec<u8> {
     let mut random = Random::new(ty.id().into());
@@ -41,7 +42,7 @@ fn reversed<const N: usize>(row: &[u8]) -> Vec<u8> {
 /// What a big-endian machine would have written.
 fn expected(ty: GgmlType, row: &[u8]) -> Vec<u8> {
     match ty {
-        GgmlType::I8 | GgmlType::MXFP4 => row.to_vec(),
+        GgmlType::I8 | GgmlType::MXFP4 | GgmlType::NVFP4 => row.to_vec(),
         GgmlType::F16 | GgmlType::BF16 | GgmlType::I16 => reversed::<2>(row),
         GgmlType::F32 | GgmlType::I32 => reversed::<4>(row),
         GgmlType::F64 | GgmlType::I64 => reversed::<8>(row),
