@@ -4,6 +4,7 @@
 //! such a row, and back: it reverses every number of more than one byte that a block has, and leaves codes and scales of single
 //! bytes where they are. Which those numbers are is what the blocks of `ggml-common.h` in ggml-org/llama.cpp declare, and what
 //! its functions on rows move as one word: the fifth bits of Q5_0 and Q5_1 are four bytes by declaration and one word by use.
+//! For the types that `gguf_convert_endian.py` of the same repository knows, the rows are the same as its own.
 
 use crate::{GgmlType, QuantError};
 
