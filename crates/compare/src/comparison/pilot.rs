@@ -1,7 +1,7 @@
 //! The pilot: one process of every benchmark on each side.
 //!
 //! It proves before anything is timed (a bench with our glue checks its output in the process), finds benches that
-//! fail, hang or keep no time, and measures what a process of each really costs, set-up included: groups that set
+//! fail, hang, keep no time or work on other inputs than the other side's, and measures what a process of each really costs, set-up included: groups that set
 //! their own times do not obey the command line.
 
 use anyhow::Result;
@@ -39,6 +39,12 @@ pub fn pilot(sampler: &Sampler<'_>, contests: Vec<Contest>, console: &Console) -
                 let why = format!("the base measures in {} and the head in {}", base.unit, head.unit);
                 rows.push(bare_row(&contest, Verdict::Invalid, why));
             }
+            (Ok(base), Ok(head)) if other_inputs(&base, &head) => {
+                let why = "the sides work on different inputs, so their times say nothing about each other: give the benchmark \
+                           another id, or compare with a revision that has the new inputs"
+                    .to_owned();
+                rows.push(bare_row(&contest, Verdict::Invalid, why));
+            }
             (Ok(base), Ok(head)) => {
                 contest.single_threaded = base.threads == Some(1) && head.threads == Some(1);
                 contest.process_s = (base.process_s + head.process_s) / 2.0;
@@ -49,6 +55,12 @@ pub fn pilot(sampler: &Sampler<'_>, contests: Vec<Contest>, console: &Console) -
         }
     }
     Ok((passed, rows))
+}
+
+/// Whether both sides say what they work on, and it is not the same.
+fn other_inputs(base: &Sample, head: &Sample) -> bool {
+    let hash = |sample: &Sample| Some(sample.row.as_ref()?.proof.as_ref()?.input_hash.clone());
+    hash(base).zip(hash(head)).is_some_and(|(base, head)| base != head)
 }
 
 /// The row of a benchmark that gave no number on a side.

@@ -168,6 +168,25 @@ fn the_pilot_turns_trouble_into_rows() {
     }
 }
 
+/// A ratio of times on other data would be believed.
+#[test]
+fn sides_that_work_on_other_inputs_are_not_compared() {
+    let fake = |input_hash: &str| {
+        let row = json!({"schema": 1, "state": "proved", "group": "g", "function": "f", "value": null, "tier": 1, "source": null,
+            "proof": {"method": "hash", "error": 0.0, "tolerance": 0.0, "worst_index": null, "checked": 1,
+                "input_hash": input_hash, "output_hash": null, "failure": null},
+            "ran": {}, "work": {}, "ceiling": null, "rate_per_s": null, "allocations": null, "peak_rss_bytes": null});
+        Fake::new(&json!({"benches": [{"id": scripted("g|f"), "times": vec![1e6; 10]}], "rows": [row.to_string()]}))
+    };
+    for (head, verdicts) in [("aa", vec![]), ("bb", vec![Verdict::Invalid])] {
+        let sides = Sides { base: fake("aa"), head: fake(head), names: vec!["f".to_owned()] };
+        let (passed, rows) = pilot(&sides.sampler(), sides.contests(), &Console::silent()).unwrap();
+        assert_eq!(passed.len(), 1 - verdicts.len());
+        assert_eq!(rows.iter().map(|row| row.verdict).collect::<Vec<_>>(), verdicts);
+        assert!(rows.iter().all(|row| row.why.contains("different inputs") && row.exit() == Exit::Invalid));
+    }
+}
+
 #[test]
 fn trouble_in_a_trial_ends_one_contest_and_harms_no_other() {
     let broken = json!({"mishap": "panic"});
