@@ -243,11 +243,15 @@ impl Data {
 impl Subject for Data {
     /// The pages are in memory, and the data are what was written.
     fn prove(&mut self) -> record::Proof {
-        self.stage();
         let file = map(&self.path);
-        let residency = file.residency().map_or_else(|error| error.to_string(), |r| format!("{:.3}", r.share()));
-        let actual = format!("resident {residency}, {} zeros", if self.sum(&file) == 0 { DATA_BYTES } else { 0 });
-        let expected = format!("resident 1.000, {DATA_BYTES} zeros");
+        // The system may take back a page between paging in and looking; it does not do so each time.
+        let residency = (0..3).find_map(|_| {
+            self.stage();
+            file.residency().ok().map(|residency| residency.share()).filter(|share| *share == 1.0)
+        });
+        let zeros = if self.sum(&file) == 0 { DATA_BYTES } else { 0 };
+        let actual = format!("all resident {}, {zeros} zeros", residency.is_some());
+        let expected = format!("all resident true, {DATA_BYTES} zeros");
         proof::compare::same_hash(&actual, &expected, Hash::default().bytes(&DATA_BYTES.to_le_bytes()).finish())
     }
 

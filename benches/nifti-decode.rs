@@ -10,7 +10,6 @@ mod files;
 
 use contest::{Contest, Row, Run};
 use files::Files;
-use machine::ceiling::Level;
 use nifti_decode::{Kind, Pack};
 use proof::bench::{Bench, Ceiling, Suite};
 use record::Work;
@@ -92,10 +91,8 @@ fn declare(suite: &mut Suite, files: &Files, row: Row) {
         tier: row.tier,
         work: Work { flops: None, bytes: Some((stored + output) as f64), elements: Some(voxels as f64) },
         throughput: None,
-        ceiling: match row.pack {
-            Pack::Plain if row.run.is_whole() => Ceiling::Read { level: Level::Memory, threads: row.threads },
-            _ => Ceiling::None,
-        },
+        // What memory gives is none: a volume may lie in the last cache while its output goes to memory.
+        ceiling: Ceiling::None,
     };
     suite.bench(bench, || Box::new(Contest::new(files, row)));
 }

@@ -89,10 +89,6 @@ impl Run {
         }
     }
 
-    pub(crate) fn is_whole(self) -> bool {
-        !matches!(self, Self::Patch | Self::PatchByIndex | Self::PatchMapped | Self::FirstSlices | Self::Header)
-    }
-
     /// Stored and converted bytes.
     pub(crate) fn bytes(self, voxels: usize, voxel_bytes: usize) -> (usize, usize) {
         match self {

