@@ -57,6 +57,9 @@ pub struct Scope {
     /// Limit of one process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
+    /// Longest to wait for a quiet machine before measuring; 0s begins at once
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+    pub wait: Duration,
     /// Cargo.toml of the workspace, or its directory [default: found from here upwards]
     #[arg(long, value_name = "PATH")]
     pub manifest_path: Option<PathBuf>,
@@ -229,6 +232,10 @@ fn times(text: &str) -> Result<(f64, f64), String> {
 
 /// "90s", "5m", "1h" or plain seconds.
 fn duration(text: &str) -> Result<Duration, String> {
+    time(text).and_then(|time| if time.is_zero() { Err(format!("`{text}` is no time at all")) } else { Ok(time) })
+}
+
+fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time such as 90s, 5m or 1h");
     let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
     let number: f64 = number.trim().parse().map_err(|_| wrong())?;
@@ -238,7 +245,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => return Err(wrong()),
     };
-    Duration::try_from_secs_f64(number * factor).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)
+    Duration::try_from_secs_f64(number * factor).map_err(|_| wrong())
 }
 
 /// Runs a command and says what the process ends with. Errors are shown here.
@@ -290,5 +297,7 @@ mod tests {
         for wrong in ["", "m", "5 weeks", "-3s", "0s", "nan"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(time("0s"), Ok(Duration::ZERO));
+        assert!(time("-0.1s").is_err());
     }
 }

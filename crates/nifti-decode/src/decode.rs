@@ -7,8 +7,9 @@ use crate::{
     affine::Turn,
     convert::{
         Blocks, Kernel, Map,
-        turn::{Space, Walk},
+        turn::{Part, Space, Walk},
     },
+    decoder::Buffers,
     source::Packing,
     stats::{self, Distribution, Moments, Searched, Tally},
 };
@@ -116,9 +117,35 @@ impl VolumeFile {
         if !self.datatype.is_real() {
             return Err(NiftiError::NotReal { datatype: self.datatype, to: "statistics" });
         }
+        if let Some(tally) = self.tally_by_blocks(decoder)? {
+            return Ok(stats::stats(&tally.finish(&self.scaling(&Plan::scaled()))));
+        }
         let is_parallel = decoder.is_parallel;
         let stored = self.stored(&mut decoder.buffers, is_parallel)?;
         Ok(self.stats_of(stored, self.header.endian))
+    }
+
+    /// Counts the voxels of a plain file as they are read, where they can be counted.
+    fn tally_by_blocks(&self, decoder: &mut Decoder) -> Result<Option<Tally>, NiftiError> {
+        let is_read = self.packing() == Packing::Plain && self.image.bytes.slice().is_none();
+        let Some(mut tally) = is_read.then(|| Tally::new(self.datatype, self.header.endian)).flatten() else {
+            return Ok(None);
+        };
+        for part in self.walk(Turn::NONE).parts(READ_BYTES) {
+            tally.add(self.read_part(&mut decoder.buffers, &part)?);
+        }
+        Ok(Some(tally))
+    }
+
+    /// The stored voxels of a part of a plain file.
+    fn read_part<'a>(&self, buffers: &'a mut Buffers, part: &Part) -> Result<&'a mut [u8], NiftiError> {
+        let Buffers { stored, watch, .. } = buffers;
+        let voxels = stored.get(part.stored.len())?;
+        self.image.bytes.read_at(self.data_offset + part.stored.start as u64, voxels)?;
+        if let Some(watch) = watch {
+            watch.add(part.stored.len() as u64);
+        }
+        Ok(voxels)
     }
 
     /// Statistics of this volume's scaled values, of voxels that are in memory in the order of bytes `endian`.
@@ -216,8 +243,7 @@ impl Job<'_> {
         let mut tally = self.tally(self.plan.has_stats);
         let (mut converting, mut space) = (Converting::new(&kernel, tally.as_mut()), Space::default());
         for part in self.walk.parts(READ_BYTES) {
-            let src = decoder.buffers.stored.get(part.stored.len())?;
-            file.image.bytes.read_at(file.data_offset + part.stored.start as u64, src)?;
+            let src = file.read_part(&mut decoder.buffers, &part)?;
             part.walk.run(src, &mut out[part.out], &mut space, &mut |src, dst| converting.run(src, dst));
         }
         kernel.finish();

@@ -130,12 +130,12 @@ impl VolumeFile {
             return Ok(None);
         }
         let need = self.unpacked_need();
-        if let Some(blocks) = self.blocks()?
+        // What follows the voxels is verified too, as one thread does; opening bounded it.
+        let wanted = if self.limits.verify { u64::MAX } else { need };
+        if let Some(blocks) = self.blocks(0..wanted)?
             && blocks.last().is_some_and(|block| block.end() >= need)
         {
-            // What follows the voxels is verified too, as one thread does; opening bounded it.
-            let wanted = if self.limits.verify { blocks } else { gzip::blocks::holding(blocks, 0..need) };
-            return Ok(Some(gzip::Parts::Blocks(wanted)));
+            return Ok(Some(gzip::Parts::Blocks(blocks)));
         }
         let index = self.index.as_ref().filter(|index| index.unpacked_bytes() >= need);
         Ok(index.map(|index| gzip::Parts::Index(index.holding(0..need))))

@@ -154,11 +154,11 @@ impl VolumeFile {
             }
             return Ok("runs read");
         }
-        if let Some(blocks) = self.blocks()?
+        if let Some(blocks) = self.blocks(wanted.clone())?
             && blocks.last().is_some_and(|block| block.end() >= wanted.end)
         {
             let (mut packed, mut unpacked) = (Vec::new(), Vec::new());
-            for block in gzip::blocks::holding(blocks, wanted).iter().filter(|b| touches(spans, b.start, b.end())) {
+            for block in blocks.iter().filter(|block| touches(spans, block.start, block.end())) {
                 packed.resize(block.packed, 0);
                 bytes.read_at(block.at, &mut packed)?;
                 unpacked.resize(block.unpacked, 0);

@@ -1,14 +1,18 @@
 //! A file of voxels: opened, checked, not yet read.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
     Affine, AffineSource, Datatype, Extension, Got, Header, Index, Limits, NiftiError, Packing, Scale, Version,
     Warning,
-    gzip::{self, blocks::Block},
+    gzip::{
+        self,
+        blocks::{Block, Table},
+    },
     header::{SNIFF_BYTES, parse_extensions},
     source::{Source, header_beside, image_beside},
 };
@@ -29,7 +33,7 @@ pub struct VolumeFile {
     pub(crate) data_offset: u64,
     pub(crate) data_bytes: usize,
     /// The members of a blocked file, once they were looked for.
-    pub(crate) blocks: OnceLock<Option<Vec<Block>>>,
+    pub(crate) blocks: Mutex<Table>,
     pub(crate) index: Option<Arc<Index>>,
     affine: (Affine, AffineSource),
     /// Of the header, then of the image if it lies in another file; none in memory.
@@ -137,7 +141,7 @@ impl VolumeFile {
             image,
             data_offset,
             data_bytes,
-            blocks: OnceLock::new(),
+            blocks: Mutex::new(Table::new()),
             index: None,
             affine,
             paths: Vec::new(),
@@ -214,17 +218,13 @@ impl VolumeFile {
         self.data_offset + self.data_bytes as u64
     }
 
-    /// The members of a blocked file, looked for once.
-    pub(crate) fn blocks(&self) -> Result<Option<&[Block]>, NiftiError> {
+    /// The members of blocked gzip that hold the unpacked bytes `wanted`; `None` where they are not known without unpacking.
+    pub(crate) fn blocks(&self, wanted: Range<u64>) -> Result<Option<Vec<Block>>, NiftiError> {
         if !self.packing().is_blocked() {
             return Ok(None);
         }
-        if self.blocks.get().is_none() {
-            let table = gzip::blocks::table(&self.image.bytes, self.unpacked_need(), &self.limits)?;
-            // A race computes the same table twice.
-            let _ = self.blocks.set(table);
-        }
-        Ok(self.blocks.get().and_then(Option::as_deref))
+        let mut table = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        table.holding(&self.image.bytes, wanted, self.unpacked_need(), &self.limits)
     }
 }
 

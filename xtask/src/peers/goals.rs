@@ -51,7 +51,7 @@ fn figures(goal: &Goal, matrix: &Matrix, rows: &[Row]) -> Result<Vec<Figure>> {
     }
     // Each case once, whatever number of peers it has.
     let mut seen: Vec<&Row> = Vec::new();
-    for row in rows {
+    for &row in &rows {
         if !seen.iter().any(|known| (&known.case, known.threads) == (&row.case, row.threads)) {
             seen.push(row);
         }
@@ -60,9 +60,23 @@ fn figures(goal: &Goal, matrix: &Matrix, rows: &[Row]) -> Result<Vec<Figure>> {
     if goal.share.is_some() {
         return Ok(seen.iter().filter_map(|row| Some(exactly(row.share?, row))).collect());
     }
+    if !goal.peers.is_empty() {
+        // Our gain by threads over the peer's own.
+        let rivals = || rows.iter().filter(|row| goal.peers.contains(&row.peer));
+        let gain = |row: &&Row| {
+            let (many, one) = (ratio(row)?, ratio(rivals().find(|one| is_single_of(one, row))?)?);
+            Some(Figure { value: many.value / one.value, low: many.low / one.high, high: many.high / one.low, ..many })
+        };
+        return Ok(rivals().filter(|row| row.threads > 1).copied().filter_map(|row| gain(&row)).collect());
+    }
     let single = |row: &Row| seen.iter().find(|other| other.case == row.case && other.threads == 1)?.share;
     let scaling = |row: &&Row| Some(exactly(row.share? / single(row)?, row));
     Ok(seen.iter().filter(|row| row.threads > 1).filter_map(scaling).collect())
+}
+
+/// Whether `one` is the row of one thread that belongs to `many`.
+fn is_single_of(one: &Row, many: &Row) -> bool {
+    one.threads == 1 && (&one.case, &one.peer) == (&many.case, &many.peer)
 }
 
 fn ratio(row: &Row) -> Option<Figure> {
@@ -91,6 +105,7 @@ mod tests {
                 { says = "as fast as we can", cases = ".", ratio = 1.0, peers = ["ours too"] },
                 { says = "near the ceiling", cases = "large", threads = 1, share = 0.9 },
                 { says = "twice with two", cases = ".", scaling = 0.95 },
+                { says = "gain beside the other's", cases = "small", scaling = 0.8, peers = ["other"] },
             ]"#,
         )
         .unwrap()
@@ -130,5 +145,7 @@ mod tests {
         assert_eq!(cells(1)[2..6], ["1.00", "1", "0", "0"], "{text}");
         assert_eq!(cells(2)[2..6], ["0.90", "1", "0", "0"], "{text}");
         assert_eq!(cells(3)[2..7], ["0.95", "0", "0", "1", "0.75: small with 2 threads"], "{text}");
+        // 1.12 / 1.3, and as it may be by both intervals: 1.07 / 1.35 to 1.17 / 1.25.
+        assert_eq!(cells(4)[2..7], ["0.80", "0", "1", "0", "0.86: other, small with 2 threads"], "{text}");
     }
 }

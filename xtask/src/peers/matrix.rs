@@ -125,7 +125,7 @@ pub(super) struct Goal {
     pub(super) ratio: Option<f64>,
     /// Least share of the ceiling.
     pub(super) share: Option<f64>,
-    /// Least share of the ceiling with the most threads, divided by that with one.
+    /// Least share of the ceiling with the most threads, divided by that with one; with `peers`, our gain by threads divided by theirs.
     pub(super) scaling: Option<f64>,
 }
 

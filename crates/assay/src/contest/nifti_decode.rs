@@ -3,8 +3,8 @@
 //! Parameters of a case: `kind`, `x`, `y`, `z` of the phantom, `pack` (`plain`, `gzip1`, `gzip6`, `bgzf`, `mgzip`), `endian`
 //! (`little`, `big`), `scale` (0 for none, 1 for a slope and an intercept), `make`: `f32`; `ras` and `psr`, voxels in that order
 //! of axes; `stats`; `patch`; `slice`, the first one of z; `header`, extents and affine without a voxel; `by`, our own way to a patch,
-//! which others need not know: an access-point index that was made before (`index`), an unpacked sidecar (`sidecar`). What is timed
-//! begins with the path. Everyone keeps what it keeps between two volumes; ours is a decoder and the output.
+//! which others need not know: an access-point index that was made before (`index`), an unpacked sidecar (`sidecar`), the same, mapped
+//! once for all patches (`sidecar-kept`). What is timed begins with the path, but there. Everyone keeps what it keeps between two volumes; ours is a decoder and the output.
 //!
 //! Other ways of ours to the same results, timed beside: a patch out of the whole volume (`patch-whole`); `f32-stats`, voxels and statistics in one
 //! pass, of which the statistics are shown; `inflate`, libdeflate alone, which is the floor of a packed file; and with `turned` as
@@ -12,6 +12,7 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ const INTER: f64 = -24.0;
 
 impl Contestant for Reading {
     fn describe(&mut self) -> Result<Description, String> {
-        let settings = format!("{} threads, plain files mapped, decoder and output kept", self.threads);
+        let settings = format!("{} threads, decoder and output kept", self.threads);
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), settings))
     }
 
@@ -129,6 +130,8 @@ enum Make {
     Slice,
     /// A patch, by an index where there is one.
     Patch(Option<Arc<Index>>),
+    /// A patch of a file that is open.
+    PatchOf(Box<VolumeFile>),
     /// A patch out of the whole volume, which is kept.
     PatchOfWhole(RefCell<Vec<f32>>),
 }
@@ -152,9 +155,12 @@ impl Make {
                 let index = open(&path).and_then(|file| file.index(decoder)).map_err(refused)?;
                 Self::Patch(Some(Arc::new(index.ok_or_else(|| refused("this file needs no index"))?)))
             }
-            "patch" if by == Some("sidecar") => {
+            "patch" if matches!(by, Some("sidecar" | "sidecar-kept")) => {
                 let directory = path.parent().unwrap_or(Path::new("."));
                 let sidecar = open(&path).and_then(|file| file.cached(decoder, directory)).map_err(refused)?;
+                if by == Some("sidecar-kept") {
+                    return Ok((Self::PatchOf(Box::new(open(&sidecar).map_err(refused)?)), sidecar));
+                }
                 return Ok((Self::Patch(None), sidecar));
             }
             "patch" => Self::Patch(None),
@@ -163,6 +169,24 @@ impl Make {
         };
         Ok((make, path))
     }
+
+    /// Opens the file in the way that its reader would choose: voxels of a plain file that go by once, slice by slice, are read; what
+    /// is packed, or looked at here and there, is mapped.
+    fn open(&self, path: &Path) -> Result<VolumeFile, NiftiError> {
+        let keeps_slices = match self {
+            Self::Voxels(plan) => plan.orientation.is_none_or(|orientation| orientation == Orientation::RAS),
+            Self::VoxelsAndStats | Self::Stats => true,
+            _ => false,
+        };
+        let is_plain = path.extension().is_some_and(|extension| extension == "nii");
+        let file = if keeps_slices && is_plain { VolumeFile::open(path)? } else { open(path)? };
+        if let Self::Patch(Some(index)) = self { file.with_index(Arc::clone(index)) } else { Ok(file) }
+    }
+}
+
+/// Where a patch lies.
+fn middle(file: &VolumeFile) -> Vec<Range<usize>> {
+    file.shape().iter().map(|n| (n - PATCH) / 2..(n + PATCH) / 2).collect()
 }
 
 /// Reads a file once; says what ran, and how many bytes of voxels were read and written.
@@ -173,9 +197,15 @@ fn once(
     voxels: &mut Vec<f32>,
     stats: &mut Option<Stats>,
 ) -> Result<(String, usize), NiftiError> {
-    let mut file = open(path)?;
+    let opened;
+    let file = match make {
+        Make::PatchOf(kept) => kept,
+        _ => {
+            opened = make.open(path)?;
+            &opened
+        }
+    };
     let stored = file.voxels() * file.datatype().bytes();
-    let ranges: Vec<_> = file.shape().iter().map(|n| (n - PATCH) / 2..(n + PATCH) / 2).collect();
     let decoded = match make {
         Make::Stats => {
             *stats = Some(file.stats(decoder)?);
@@ -197,19 +227,16 @@ fn once(
             *stats = decoded.stats;
             decoded
         }
-        Make::Patch(index) => {
-            if let Some(index) = index {
-                file = file.with_index(Arc::clone(index))?;
-            }
+        Make::Patch(_) | Make::PatchOf(_) => {
             fit(voxels, PATCH.pow(3));
-            file.read_region_into(decoder, &ranges, &Plan::scaled(), voxels)?
+            file.read_region_into(decoder, &middle(file), &Plan::scaled(), voxels)?
         }
         Make::PatchOfWhole(whole) => {
             let whole = &mut *whole.borrow_mut();
             fit(whole, file.voxels());
             fit(voxels, PATCH.pow(3));
             let decoded = file.decode_into(decoder, &Plan::scaled(), whole)?;
-            let [x, y, _] = file.spatial_shape();
+            let ([x, y, _], ranges) = (file.spatial_shape(), middle(file));
             let starts = ranges[2].clone().flat_map(|k| ranges[1].clone().map(move |j| (k * y + j) * x));
             for (row, start) in voxels.chunks_exact_mut(PATCH).zip(starts) {
                 row.copy_from_slice(&whole[start + ranges[0].start..][..PATCH]);

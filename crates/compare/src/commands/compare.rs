@@ -49,6 +49,7 @@ pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
         tier: arguments.scope.tier.unwrap_or(1),
         budget_s: arguments.budget.as_secs_f64(),
         timeout: arguments.scope.timeout,
+        wait: arguments.scope.wait,
         dry_run: arguments.dry_run,
         json: arguments.json,
         seed: arguments.scope.seed,

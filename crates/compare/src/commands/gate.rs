@@ -28,6 +28,7 @@ pub fn gate(context: &Context, arguments: &Gate) -> Result<Exit> {
         tier: arguments.scope.tier.unwrap_or(u8::MAX),
         budget_s: arguments.budget.as_secs_f64(),
         timeout: arguments.scope.timeout,
+        wait: arguments.scope.wait,
         dry_run: arguments.dry_run,
         json: arguments.format == Format::Json,
         seed: arguments.scope.seed,

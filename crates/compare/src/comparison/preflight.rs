@@ -9,15 +9,13 @@ use super::place::Context;
 
 /// How long each look takes.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long to wait for a quiet moment.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Share of time stolen by other guests that is still fit.
 const MOST_STEAL: f64 = 0.05;
 /// Share of time in which somebody waited for a processor that is still fit.
 const MOST_PRESSURE: f64 = 0.10;
 
-/// Waits for a quiet moment, up to a minute. Returns a remark if there was none.
-pub(super) fn wait_for_quiet(context: &Context) -> Result<Option<String>> {
+/// Waits for a quiet moment, up to `patience`. Returns a remark if there was none.
+pub(super) fn wait_for_quiet(context: &Context, patience: Duration) -> Result<Option<String>> {
     let start = Instant::now();
     let mut told = false;
     loop {
@@ -26,13 +24,17 @@ pub(super) fn wait_for_quiet(context: &Context) -> Result<Option<String>> {
         context.interrupt.check()?;
         let noise = noise::Sample::take().since(&before);
         let Some(reason) = unfit(&noise) else { return Ok(None) };
-        if start.elapsed() >= PATIENCE {
+        if start.elapsed() >= patience {
             return Ok(Some(format!(
-                "contamination risk: the machine was not quiet within a minute before measuring ({reason})"
+                "contamination risk: the machine was not quiet within {:.0} s before measuring ({reason})",
+                patience.as_secs_f64()
             )));
         }
         if !told {
-            context.console.note(&format!("waiting up to a minute for a quiet machine ({reason}) …"));
+            context.console.note(&format!(
+                "waiting up to {:.0} s for a quiet machine ({reason}; --wait) …",
+                patience.as_secs_f64()
+            ));
             told = true;
         }
     }

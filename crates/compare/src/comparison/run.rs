@@ -41,6 +41,8 @@ pub struct Options {
     pub budget_s: f64,
     /// Limit of one process.
     pub timeout: Duration,
+    /// Longest wait for a quiet machine.
+    pub wait: Duration,
     /// Print the plan and stop.
     pub dry_run: bool,
     /// Print the plan of a dry run as JSON.
@@ -125,7 +127,7 @@ pub fn run(
     }
     let means = Means { sampler: &sampler, links: &links, relinked, seed: entry.seed, console: &context.console };
     if !plan.kept.is_empty() {
-        entry.notes.extend(wait_for_quiet(context)?);
+        entry.notes.extend(wait_for_quiet(context, options.wait)?);
         let margins = crate::nulls::margins(&crate::nulls::read(&place.root)?);
         measure(&means, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
     }

@@ -16,6 +16,8 @@ use crate::affine::Turn;
 
 /// Voxels of a run where the order stays: 32 KiB of 16-bit voxels, so that a second look at them finds them in a cache.
 const RUN: usize = 16 << 10;
+/// Voxels of rows that are turned around before they are converted: few enough to be found in the nearest cache.
+const TURNED: usize = 512;
 /// Bytes of a tile: part of a second-level cache.
 const TILE_BYTES: usize = 128 << 10;
 /// Rows of a tile at most: a run of the output.
@@ -140,23 +142,24 @@ impl Walk {
 
     fn rows<D>(&self, src: &[u8], dst: &mut [D], space: &mut Space, convert: &mut dyn FnMut(&[u8], &mut [D])) {
         let (nx, bytes) = (self.stored[0], self.voxel_bytes);
-        let turned = space.get(if self.turn.flip[0] { nx.min(RUN) * bytes } else { 0 });
-        let mut rows = dst.chunks_exact_mut(nx);
-        for k in 0..self.extent(2) {
-            for j in 0..self.extent(1) {
-                let start = (self.offset(2, k) + self.offset(1, j)) * bytes;
-                let (src, Some(dst)) = (&src[start..start + nx * bytes], rows.next()) else { return };
-                if !self.turn.flip[0] {
-                    convert(src, dst);
-                    continue;
-                }
-                // From the far end, so that runs stay in the nearest cache however long a row is.
-                for (src, dst) in src.chunks(RUN * bytes).zip(dst.rchunks_mut(RUN)) {
-                    let run = &mut turned[..src.len()];
-                    reverse(bytes, src, run);
-                    convert(run, dst);
-                }
+        let mut starts = (0..self.extent(2))
+            .flat_map(|k| (0..self.extent(1)).map(move |j| (k, j)))
+            .map(|(k, j)| (self.offset(2, k) + self.offset(1, j)) * bytes);
+        if !self.turn.flip[0] {
+            for (start, dst) in starts.zip(dst.chunks_exact_mut(nx)) {
+                convert(&src[start..start + nx * bytes], dst);
             }
+            return;
+        }
+        // Rows of the output follow each other: as many as make a run are turned around, and converted at once.
+        let rows = (TURNED / nx).max(1);
+        let turned = space.get(rows * nx * bytes);
+        for dst in dst.chunks_mut(rows * nx) {
+            let turned = &mut turned[..dst.len() * bytes];
+            for (row, start) in turned.chunks_exact_mut(nx * bytes).zip(starts.by_ref()) {
+                reverse(bytes, &src[start..start + nx * bytes], row);
+            }
+            convert(turned, dst);
         }
     }
 

@@ -32,57 +32,90 @@ impl Block {
     }
 }
 
-/// All members of `bytes`, of which the first `need` bytes unpacked are wanted, or `None` where one does not state its size, and the
-/// file must be unpacked from its beginning.
-///
-/// A member may claim to be a thousand times as large unpacked, and would be given the memory before it is found to lie: so none
-/// may reach further behind what is wanted than `limits` allow.
-pub(crate) fn table(bytes: &Bytes, need: u64, limits: &Limits) -> Result<Option<Vec<Block>>, NiftiError> {
-    let (len, mut at, mut start) = (bytes.len(), 0_u64, 0_u64);
-    let mut blocks = Vec::new();
-    let mut head = [0; HEAD];
-    while at < len {
+/// The members of a file, found as far as they were asked for: a slice at the beginning needs none of those behind it.
+#[derive(Debug)]
+pub(crate) struct Table {
+    blocks: Vec<Block>,
+    /// Where the next member begins, in the file and in the unpacked stream.
+    at: u64,
+    start: u64,
+    /// What was read of it, along with the trailer of the one before.
+    head: [u8; HEAD],
+    head_bytes: usize,
+    /// Whether no member follows that states its size.
+    is_over: bool,
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        Self { blocks: Vec::new(), at: 0, start: 0, head: [0; HEAD], head_bytes: 0, is_over: false }
+    }
+
+    /// The members of `bytes` that hold the unpacked bytes `wanted`, or `None` where one up to there does not state its size, and the file
+    /// must be unpacked from its beginning. Of all unpacked bytes, the first `need` are a volume.
+    ///
+    /// A member may claim to be a thousand times as large unpacked, and would be given the memory before it is found to lie: so none
+    /// may reach further behind the volume than `limits` allow.
+    pub(crate) fn holding(
+        &mut self,
+        bytes: &Bytes,
+        wanted: Range<u64>,
+        need: u64,
+        limits: &Limits,
+    ) -> Result<Option<Vec<Block>>, NiftiError> {
+        if self.at == 0 {
+            self.head_bytes = bytes.read_some(0, &mut self.head)?;
+        }
+        while self.start < wanted.end && !self.is_over && self.at < bytes.len() {
+            self.find_next(bytes, need, limits)?;
+        }
+        // Whoever wants all to the end needs to know that nothing else follows.
+        let is_known = self.start >= wanted.end || self.at >= bytes.len() && !self.is_over;
+        Ok(is_known.then(|| holding(&self.blocks, wanted).to_vec()))
+    }
+
+    fn find_next(&mut self, bytes: &Bytes, need: u64, limits: &Limits) -> Result<(), NiftiError> {
+        let (len, at, start) = (bytes.len(), self.at, self.start);
         let fault = |fault| NiftiError::Gzip { offset: at, fault };
-        let n = bytes.read_some(at, &mut head)?;
-        let member = match Member::parse(&head[..n]) {
-            Ok(Some(member)) => member,
-            Ok(None) => return Ok(None),
+        let member = match Member::parse(&self.head[..self.head_bytes]) {
+            Ok(member) => member,
             // Padding with zeros, or damage: the stream knows which.
-            Err(GzipFault::Magic { got: [0, _] }) => return Ok(None),
+            Err(GzipFault::Magic { got: [0, _] }) => None,
             Err(what) => return Err(fault(what)),
         };
-        let Some(packed) = member.bytes else { return Ok(None) };
+        let Some((member, packed)) = member.and_then(|member| Some((member, member.bytes?))) else {
+            self.is_over = true;
+            return Ok(());
+        };
         let least = (member.header + TRAILER) as u64;
         if packed < least || packed > len - at {
             return Err(fault(GzipFault::BlockSize { got: packed, need: least, most: len - at }));
         }
-        let mut size = [0; 4];
-        bytes.read_at(at + packed - 4, &mut size)?;
-        let unpacked = u32::from_le_bytes(size);
+        // The size at the end of this member, and the next one's header behind it.
+        let mut ends = [0; 4 + HEAD];
+        let there = bytes.read_some(at + packed - 4, &mut ends)?;
+        let (size, head) = ends.split_first_chunk().unwrap_or((&[0; 4], &[]));
+        let unpacked = u32::from_le_bytes(*size);
         if u64::from(unpacked) > most_unpacked(packed) {
             let (got, limit) = (unpacked.into(), most_unpacked(packed));
             return Err(NiftiError::TooLarge { what: "a gzip member", got, limit });
         }
         let beyond = (start + u64::from(unpacked)).saturating_sub(need);
         if beyond > limits.trailing_bytes {
-            if start >= need && !limits.verify {
-                break;
-            }
-            return Err(NiftiError::TooLarge {
-                what: "what follows the voxels",
-                got: beyond,
-                limit: limits.trailing_bytes,
-            });
+            let (what, got, limit) = ("what follows the voxels", beyond, limits.trailing_bytes);
+            return Err(NiftiError::TooLarge { what, got, limit });
         }
-        blocks.push(Block { at, packed: packed as usize, start, unpacked: unpacked as usize });
-        at += packed;
-        start += u64::from(unpacked);
+        self.blocks.push(Block { at, packed: packed as usize, start, unpacked: unpacked as usize });
+        self.head.copy_from_slice(head);
+        self.head_bytes = there - 4;
+        self.at += packed;
+        self.start += u64::from(unpacked);
+        Ok(())
     }
-    Ok(Some(blocks))
 }
 
 /// The blocks that hold any of the unpacked bytes `range`.
-pub(crate) fn holding(blocks: &[Block], range: Range<u64>) -> &[Block] {
+fn holding(blocks: &[Block], range: Range<u64>) -> &[Block] {
     let first = blocks.partition_point(|block| block.end() <= range.start);
     let last = blocks.partition_point(|block| block.start < range.end);
     &blocks[first..last.max(first)]

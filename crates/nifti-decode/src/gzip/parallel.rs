@@ -10,9 +10,9 @@ use super::{
 use crate::{NiftiError, source::Bytes};
 
 /// What can be unpacked side by side: in order, without gaps, from 0.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Parts<'a> {
-    Blocks(&'a [Block]),
+    Blocks(Vec<Block>),
     Index(&'a [Part]),
 }
 

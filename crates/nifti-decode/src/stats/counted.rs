@@ -93,7 +93,34 @@ impl Tally {
     }
 }
 
+/// Bytes that are looked at together: where they are all one value, as in the background of a head, they are counted at once.
+const EQUALS: usize = 64;
+
 fn add<S: Stored, const SWAP: bool>(tables: &mut [[u32; BINS]], stored: &[u8]) {
+    let (groups, rest) = stored.as_chunks::<EQUALS>();
+    let mut first = 0;
+    for (i, group) in groups.iter().enumerate() {
+        if are_equal::<S>(group) {
+            add_each::<S, SWAP>(tables, groups[first..i].as_flattened());
+            first = i + 1;
+            if let Some(value) = S::each::<SWAP>(group).next() {
+                tables[0][value.key() as u16 as usize] += (EQUALS / S::BYTES) as u32;
+            }
+        }
+    }
+    add_each::<S, SWAP>(tables, groups[first..].as_flattened());
+    add_each::<S, SWAP>(tables, rest);
+}
+
+/// Whether all values are the same: every byte is the one that stands a value before it.
+fn are_equal<S: Stored>(group: &[u8; EQUALS]) -> bool {
+    let words: [u64; EQUALS / 8] = bytemuck::cast(*group);
+    let first = words[0];
+    let other = words.iter().fold(first ^ first.rotate_left(8 * S::BYTES as u32), |other, word| other | (word ^ first));
+    other == 0
+}
+
+fn add_each<S: Stored, const SWAP: bool>(tables: &mut [[u32; BINS]], stored: &[u8]) {
     let [a, b, c, d] = tables else { return };
     let quads = stored.len() / (4 * S::BYTES) * (4 * S::BYTES);
     let mut values = S::each::<SWAP>(&stored[..quads]).map(|value| value.key() as u16 as usize);
@@ -144,5 +171,44 @@ impl Distribution for Counted {
         let mean = chosen().map(|(value, count)| value * count as f64).sum::<f64>() / n as f64;
         let square: f64 = chosen().map(|(value, count)| (value - mean).powi(2) * count as f64).sum();
         Moments { n, mean, std: (square / n as f64).sqrt() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs of equal values of all lengths, and of values whose bytes are equal though they are not.
+    #[test]
+    fn equal_values_are_counted_as_if_one_by_one() {
+        for datatype in [Datatype::Uint8, Datatype::Int8, Datatype::Uint16, Datatype::Int16] {
+            for endian in [Endian::Little, Endian::Big] {
+                let mut stored = Vec::new();
+                for run in 0..300_usize {
+                    let value = [[0, 0], [0, 0xfc], [7, 7], [0xff, 0xff], [1, 2]][run % 5];
+                    let voxel = &value[..datatype.bytes()];
+                    stored.extend(std::iter::repeat_n(voxel, run).flatten().copied());
+                    if run % 3 == 0 {
+                        stored.extend([5, 6, 5, 6].iter().copied().take(2 * datatype.bytes()));
+                    }
+                }
+                let mut tally = Tally::new(datatype, endian).unwrap();
+                tally.add(&stored);
+                tally.empty();
+                let mut expected = vec![0_u64; BINS];
+                for voxel in stored.chunks_exact(datatype.bytes()) {
+                    let key = with_stored!(datatype, |S| {
+                        let mut values = if endian.is_swapped() {
+                            S::each::<true>(voxel).next()
+                        } else {
+                            S::each::<false>(voxel).next()
+                        };
+                        values.take().unwrap().key()
+                    });
+                    expected[key.unwrap() as usize] += 1;
+                }
+                assert!(tally.totals == expected, "{datatype:?} {endian:?}");
+            }
+        }
     }
 }

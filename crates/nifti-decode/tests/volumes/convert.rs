@@ -2,8 +2,8 @@
 
 use machine::isa::Isa;
 use nifti_decode::{
-    Clip, Datatype, Decoder, Endian, NiftiError, Normalize, Output, Pack, Plan, Version, VolumeFile, Voxels, bf16,
-    encode, f16,
+    Clip, Datatype, Decoder, Endian, NiftiError, Normalize, Orientation, Output, Pack, Plan, Version, VolumeFile,
+    Voxels, Watch, bf16, encode, f16, write,
 };
 
 use crate::made::{as_f64, header, open, reals, voxels};
@@ -140,4 +140,19 @@ fn an_output_of_another_length_is_refused() {
     let (file, _) = file(Datatype::Uint8, Endian::Little, 10, None);
     let error = file.decode_into(&mut Decoder::new(), &Plan::scaled(), &mut [0.0_f32; 9]).unwrap_err();
     assert!(matches!(error, NiftiError::Buffer { got: 9, need: 10 }));
+}
+
+#[test]
+fn a_watch_sees_every_byte_of_a_volume_that_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("v.nii");
+    let (header, stored) =
+        (header(Version::Nifti1, Endian::Little, Datatype::Int16, &[300, 200, 5]), 2 * 300 * 200 * 5);
+    write(&path, &header, &[], &voxels(Datatype::Int16, stored / 2, 1, false), Pack::Plain).unwrap();
+    let file = VolumeFile::open(&path).unwrap();
+    for plan in [Plan::stored(), Plan::stored().with_stats(), Plan::stored().oriented(Orientation::LPS)] {
+        let watch = Watch::new();
+        file.decode::<f32>(&mut Decoder::new().watched(watch.clone()), &plan).unwrap();
+        assert_eq!(watch.bytes(), stored as u64, "{plan:?}");
+    }
 }
