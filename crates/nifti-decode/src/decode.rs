@@ -163,7 +163,7 @@ impl VolumeFile {
 
     pub(crate) fn walk(&self, turn: Turn) -> Walk {
         let volumes = self.shape.iter().skip(3).product();
-        Walk { stored: self.spatial_shape(), volumes, turn, voxel_bytes: self.datatype.bytes() }
+        Walk::new(self.spatial_shape(), volumes, turn, self.datatype.bytes())
     }
 
     /// Shape and affine after a turn.
@@ -290,7 +290,7 @@ impl Job<'_> {
         let empty = || self.tally(is_counted);
         let tasks = stored.par_chunks(TASK_VOXELS * self.walk.voxel_bytes).zip(out.par_chunks_mut(TASK_VOXELS));
         let convert = |mut tally: Option<Tally>, (src, dst): (&[u8], &mut [D])| {
-            let straight = Walk { stored: [dst.len(), 1, 1], volumes: 1, ..self.walk };
+            let straight = Walk::straight(dst.len(), self.walk.voxel_bytes);
             let mut converting = Converting::new(kernel, tally.as_mut());
             straight.run(src, dst, &mut Space::default(), &mut |src, dst| converting.run(src, dst));
             kernel.finish();

@@ -51,7 +51,7 @@ impl VolumeFile {
         let turn = self.turn(plan.orientation)?;
         let stored = [0, 1, 2].map(|axis| ranges.get(axis).map_or(1, ExactSizeIterator::len));
         let volumes = ranges.iter().skip(3).map(ExactSizeIterator::len).product();
-        let walk = Walk { stored, volumes, turn, voxel_bytes: self.datatype.bytes() };
+        let walk = Walk::new(stored, volumes, turn, self.datatype.bytes());
         check_length(out, walk.voxels())?;
         if !self.datatype.is_real() {
             return Err(NiftiError::NotReal { datatype: self.datatype, to: D::NAME });

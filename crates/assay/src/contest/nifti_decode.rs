@@ -170,16 +170,12 @@ impl Make {
         Ok((make, path))
     }
 
-    /// Opens the file in the way that its reader would choose: voxels of a plain file that go by once, slice by slice, are read; what
-    /// is packed, or looked at here and there, is mapped.
+    /// Opens the file in the way that its reader would choose: a plain file whose voxels all go by once is read; what is packed, or
+    /// looked at here and there, is mapped.
     fn open(&self, path: &Path) -> Result<VolumeFile, NiftiError> {
-        let keeps_slices = match self {
-            Self::Voxels(plan) => plan.orientation.is_none_or(|orientation| orientation == Orientation::RAS),
-            Self::VoxelsAndStats | Self::Stats => true,
-            _ => false,
-        };
+        let takes_all = matches!(self, Self::Voxels(_) | Self::VoxelsAndStats | Self::Stats);
         let is_plain = path.extension().is_some_and(|extension| extension == "nii");
-        let file = if keeps_slices && is_plain { VolumeFile::open(path)? } else { open(path)? };
+        let file = if takes_all && is_plain { VolumeFile::open(path)? } else { open(path)? };
         if let Self::Patch(Some(index)) = self { file.with_index(Arc::clone(index)) } else { Ok(file) }
     }
 }

@@ -42,22 +42,35 @@ pub(crate) struct Part {
     pub(crate) walk: Walk,
     /// Bytes of the stored voxels.
     pub(crate) stored: Range<usize>,
-    /// Its voxels in the output.
+    /// The voxels of the output among which its own lie: its run, or its volume.
     pub(crate) out: Range<usize>,
 }
 
-/// A stored volume and the order that it is wanted in.
+/// A stored volume, or some slices of one, and the order that it is wanted in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Walk {
     /// Stored extents of the three spatial axes.
-    pub(crate) stored: [usize; 3],
+    stored: [usize; 3],
     /// Volumes, one behind the other.
-    pub(crate) volumes: usize,
+    volumes: usize,
     pub(crate) turn: Turn,
     pub(crate) voxel_bytes: usize,
+    /// Slices of a whole volume in the output, and which of them is the first of these.
+    out_slices: usize,
+    first_slice: usize,
 }
 
 impl Walk {
+    /// All of `volumes` volumes.
+    pub(crate) fn new(stored: [usize; 3], volumes: usize, turn: Turn, voxel_bytes: usize) -> Self {
+        Self { stored, volumes, turn, voxel_bytes, out_slices: stored[2], first_slice: 0 }
+    }
+
+    /// Voxels in their order, as part of a straight walk.
+    pub(crate) fn straight(voxels: usize, voxel_bytes: usize) -> Self {
+        Self::new([voxels, 1, 1], 1, Turn::NONE, voxel_bytes)
+    }
+
     pub(crate) fn voxels(&self) -> usize {
         self.stored.iter().product::<usize>() * self.volumes
     }
@@ -67,37 +80,38 @@ impl Walk {
         self.turn == Turn::NONE
     }
 
-    /// Whether slices stay whole, so that a file can be converted slice by slice.
+    /// Whether every run of the output lies within a slice, so that a file can be converted slice by slice.
     pub(crate) fn keeps_slices(&self) -> bool {
-        self.turn.from[2] == 2
+        self.turn.from[0] != 2
     }
 
     /// The parts that the voxels can be converted in one after the other, of up to `most_bytes` stored bytes, but at least a slice:
-    /// runs where the order stays, else some slices of a volume. Only where slices [stay whole](Self::keeps_slices).
+    /// runs where the order stays, else some slices of a volume. Only where [runs lie in slices](Self::keeps_slices).
     pub(crate) fn parts(self, most_bytes: usize) -> impl Iterator<Item = Part> {
         let [x, y, z] = self.stored;
         // In their order, all voxels are slices of one.
         let (slice, slices) = if self.is_straight() { (1, self.voxels()) } else { (x * y, z) };
-        let is_flipped = self.turn.flip[2];
+        let is_flipped = (0..3).any(|axis| self.turn.from[axis] == 2 && self.turn.flip[axis]);
         let step = (most_bytes / (slice * self.voxel_bytes).max(1)).max(1);
         let volumes = self.voxels().checked_div(slice * slices).unwrap_or(0);
         (0..volumes).flat_map(move |volume| {
             (0..slices).step_by(step).map(move |first| {
                 let count = step.min(slices - first);
-                let place = if is_flipped && !self.is_straight() { slices - first - count } else { first };
                 let start = |slice_at: usize| (volume * slices + slice_at) * slice;
-                let stored = if self.is_straight() { [count, 1, 1] } else { [x, y, count] };
-                Part {
-                    walk: Walk { stored, volumes: 1, ..self },
-                    stored: start(first) * self.voxel_bytes..start(first + count) * self.voxel_bytes,
-                    out: start(place)..start(place + count),
+                let stored = start(first) * self.voxel_bytes..start(first + count) * self.voxel_bytes;
+                if self.is_straight() {
+                    let walk = Self::straight(count, self.voxel_bytes);
+                    return Part { walk, stored, out: start(first)..start(first + count) };
                 }
+                let first_slice = if is_flipped { slices - first - count } else { first };
+                let walk = Walk { stored: [x, y, count], volumes: 1, first_slice, ..self };
+                Part { walk, stored, out: start(0)..start(slices) }
             })
         })
     }
 
-    /// Calls `convert` with runs of stored voxels in the order of the output, and with their place in `dst`, until `dst` is full.
-    /// Every voxel is passed once.
+    /// Calls `convert` with runs of stored voxels in the order of the output, and with their place in `dst`. Every voxel is passed
+    /// once. Of a part, `dst` is the volume that it belongs to.
     pub(crate) fn run<D>(
         &self,
         src: &[u8],
@@ -111,11 +125,12 @@ impl Walk {
             }
             return;
         }
-        let volume = self.stored.iter().product::<usize>();
+        let slice = self.stored[0] * self.stored[1];
+        let (volume, out_volume) = (slice * self.stored[2], slice * self.out_slices);
         if volume == 0 {
             return;
         }
-        for (src, dst) in src.chunks_exact(volume * self.voxel_bytes).zip(dst.chunks_exact_mut(volume)) {
+        for (src, dst) in src.chunks_exact(volume * self.voxel_bytes).zip(dst.chunks_exact_mut(out_volume)) {
             if self.turn.from[0] == 0 {
                 self.rows(src, dst, space, convert);
             } else {
@@ -140,26 +155,34 @@ impl Walk {
         self.stored[self.turn.from[axis]]
     }
 
+    /// Voxels of the output from one to the next along each of its axes, and where the first voxel of this walk lies.
+    fn out(&self) -> ([usize; 3], usize) {
+        let extent = |axis: usize| if self.turn.from[axis] == 2 { self.out_slices } else { self.extent(axis) };
+        let strides = [1, extent(0), extent(0) * extent(1)];
+        let of_slices = (0..3).find(|&axis| self.turn.from[axis] == 2).map_or(0, |axis| strides[axis]);
+        (strides, self.first_slice * of_slices)
+    }
+
     fn rows<D>(&self, src: &[u8], dst: &mut [D], space: &mut Space, convert: &mut dyn FnMut(&[u8], &mut [D])) {
-        let (nx, bytes) = (self.stored[0], self.voxel_bytes);
-        let mut starts = (0..self.extent(2))
-            .flat_map(|k| (0..self.extent(1)).map(move |j| (k, j)))
-            .map(|(k, j)| (self.offset(2, k) + self.offset(1, j)) * bytes);
-        if !self.turn.flip[0] {
-            for (start, dst) in starts.zip(dst.chunks_exact_mut(nx)) {
-                convert(&src[start..start + nx * bytes], dst);
+        let (nx, bytes, (strides, first)) = (self.stored[0], self.voxel_bytes, self.out());
+        let row = |k: usize, j: usize| &src[(self.offset(2, k) + self.offset(1, j)) * bytes..][..nx * bytes];
+        // Rows of the output follow each other: some are turned around, and converted at once.
+        let most_rows = if self.turn.flip[0] { (TURNED / nx).max(1) } else { 1 };
+        let turned = space.get(if self.turn.flip[0] { most_rows * nx * bytes } else { 0 });
+        for k in 0..self.extent(2) {
+            for j in (0..self.extent(1)).step_by(most_rows) {
+                let rows = most_rows.min(self.extent(1) - j);
+                let dst = &mut dst[first + k * strides[2] + j * strides[1]..][..rows * nx];
+                if !self.turn.flip[0] {
+                    convert(row(k, j), dst);
+                    continue;
+                }
+                let turned = &mut turned[..rows * nx * bytes];
+                for (i, turned) in turned.chunks_exact_mut(nx * bytes).enumerate() {
+                    reverse(bytes, row(k, j + i), turned);
+                }
+                convert(turned, dst);
             }
-            return;
-        }
-        // Rows of the output follow each other: as many as make a run are turned around, and converted at once.
-        let rows = (TURNED / nx).max(1);
-        let turned = space.get(rows * nx * bytes);
-        for dst in dst.chunks_mut(rows * nx) {
-            let turned = &mut turned[..dst.len() * bytes];
-            for (row, start) in turned.chunks_exact_mut(nx * bytes).zip(starts.by_ref()) {
-                reverse(bytes, &src[start..start + nx * bytes], row);
-            }
-            convert(turned, dst);
         }
     }
 
@@ -168,7 +191,7 @@ impl Walk {
         // Output axis that stored x becomes, and the third one.
         let across = if self.turn.from[1] == 0 { 1 } else { 2 };
         let along = 3 - across;
-        let (n0, out_strides) = (self.extent(0), [1, self.extent(0), self.extent(0) * self.extent(1)]);
+        let (n0, (out_strides, out_first)) = (self.extent(0), self.out());
         let most_rows = n0.min(MOST_ROWS);
         let most_columns = (TILE_BYTES / Tile::turned_row(most_rows, bytes)).clamp(1, nx);
         let turned = space.get(most_columns * Tile::turned_row(most_rows, bytes));
@@ -185,7 +208,7 @@ impl Walk {
                     for (c, run) in turned.chunks(Tile::turned_row(rows, bytes)).take(columns).enumerate() {
                         // A flipped x counts from the other end.
                         let out_x = if self.turn.flip[across] { nx - 1 - x - c } else { x + c };
-                        let at = k * out_strides[along] + out_x * out_strides[across] + i;
+                        let at = out_first + k * out_strides[along] + out_x * out_strides[across] + i;
                         convert(&run[..rows * bytes], &mut dst[at..at + rows]);
                     }
                 }

@@ -2,7 +2,7 @@
 
 use nifti_decode::{
     Datatype, Decoder, Endian, Header, Kind, NiftiError, Orientation, Pack, Phantom, Plan, Version, VolumeFile, encode,
-    f16,
+    f16, write,
 };
 
 use crate::made::{header, open, voxels};
@@ -65,6 +65,36 @@ fn every_orientation_of_stored_and_wanted_axes() {
             assert_eq!(corner, file.affine().apply(stored_corner), "{stored_order} {wanted}");
         }
     }
+}
+
+/// A file that is read some slices at a time gives what the same bytes in memory give: all turns, both byte orders of volumes in time.
+#[test]
+fn slices_as_they_are_read_give_the_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("v.nii");
+    // 23 slices of 24 KiB, so that a volume is read in three parts.
+    let shape = [96, 128, 23, 2];
+    let numbers = voxels(Datatype::Int16, shape.iter().product(), 3, false);
+    let mut decoder = Decoder::new();
+    let mut ways = Vec::new();
+    for stored_order in Orientation::all() {
+        let phantom = Phantom::new(Kind::Tiny, Some(&shape[..3]), stored_order, 1).unwrap();
+        let dim = header(Version::Nifti1, Endian::Little, Datatype::Int16, &shape).dim;
+        write(&path, &Header { dim, ..phantom.header }, &[], &numbers, Pack::Plain).unwrap();
+        let read = VolumeFile::open(&path).unwrap();
+        let in_memory = open(&std::fs::read(&path).unwrap()).unwrap();
+        for plan in [Plan::stored().oriented(Orientation::RAS), Plan::stored().oriented(Orientation::LPS).with_stats()]
+        {
+            let expected = in_memory.decode::<f32>(&mut decoder, &plan).unwrap();
+            let got = read.decode::<f32>(&mut decoder, &plan).unwrap();
+            assert!(got.voxels == expected.voxels, "{stored_order} {plan:?}");
+            assert_eq!((&got.decoded.stats, &got.decoded.shape), (&expected.decoded.stats, &expected.decoded.shape));
+            ways.push(got.decoded.way);
+        }
+    }
+    // Where the third axis becomes the first, every run crosses all slices.
+    let by_blocks = ways.iter().filter(|way| **way == "read by blocks").count();
+    assert_eq!((by_blocks, ways.len()), (2 * 32, 2 * 48), "{ways:?}");
 }
 
 #[test]
