@@ -17,7 +17,7 @@ use crate::affine::Turn;
 /// Voxels of a run where the order stays: 32 KiB of 16-bit voxels, so that a second look at them finds them in a cache.
 const RUN: usize = 16 << 10;
 /// Voxels of rows that are turned around before they are converted: few enough to be found in the nearest cache.
-const TURNED: usize = 512;
+const TURNED: usize = 1024;
 /// Bytes of a tile: part of a second-level cache.
 const TILE_BYTES: usize = 128 << 10;
 /// Rows of a tile at most: a run of the output.
