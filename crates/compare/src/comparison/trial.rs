@@ -140,13 +140,16 @@ fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], budget_s: f64, 
     Ok(Trial { judged, method, global })
 }
 
+/// Share of the time left that a confirmation plans with; the rest is for blocks that are measured again.
+const PLANNED: f64 = 0.9;
+
 /// Blocks to confirm each of `chosen` with: as many as are worth it and fit into `left_s` seconds, but never fewer than can prove
 /// anything.
 fn confirming_blocks_within(chosen: &[&Contest], means: &Means<'_>, left_s: f64) -> usize {
     let processes_s: f64 = chosen.iter().map(|contest| 4.0 * contest.process_s).sum();
     let entrants: Vec<&Entrant> = chosen.iter().flat_map(|contest| [&contest.base, &contest.head]).collect();
     let links_s = if means.relinked { Links::programs(&entrants) as f64 * means.links.mean_s() } else { 0.0 };
-    let fitting = (left_s / (processes_s + links_s).max(f64::MIN_POSITIVE)) as usize;
+    let fitting = (PLANNED * left_s / (processes_s + links_s).max(f64::MIN_POSITIVE)) as usize;
     fitting.clamp(blocks_for(chosen.len()), confirming_blocks(chosen.len()))
 }
 
