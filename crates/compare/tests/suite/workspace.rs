@@ -136,10 +136,9 @@ impl Workspace {
     /// follow it, or it would measure one side twice. Nobody waits for a quiet machine: the tests are what makes the noise.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.isolated(env!("CARGO_BIN_EXE_cargo-assay"));
-        command.arg("assay").args(arguments).env("XDG_CACHE_HOME", self.cache());
-        if let Some(&"compare" | &"gate") = arguments.first() {
-            command.args(["--wait", "0s"]);
-        }
+        let (what, others) = arguments.split_at(usize::from(!arguments.is_empty()));
+        let at_once: &[&str] = if matches!(what, ["compare" | "gate"]) { &["--wait", "0s"] } else { &[] };
+        command.arg("assay").args(what).args(at_once).args(others).env("XDG_CACHE_HOME", self.cache());
         command.env_remove("GIT_OPTIONAL_LOCKS");
         command.env("CARGO_TARGET_DIR", self.directory.path().join("trap")).env_remove("GITHUB_STEP_SUMMARY");
         command
