@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::super::build::Recipe;
 
 /// A program below `peers/` that compares other people's code with ours by itself, and ends with a line of counts
-/// ([`Answer`](super::answer::Answer)).
+/// ([`Answer`](super::finding::Answer)).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct Agreement {
