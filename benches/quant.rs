@@ -1,4 +1,4 @@
-//! Rows of quantised types, to numbers and back: every kernel of this machine on the same random blocks.
+//! Rows of quantized types, to numbers and back: every kernel of this machine on the same random blocks.
 
 use std::time::{Duration, Instant};
 
@@ -43,20 +43,20 @@ fn main() {
     proof::bench::main(|suite| {
         for ty in TYPES {
             for kernel in kernels() {
-                let is_vector = kernel.dequantises(ty) == Some(Isa::Avx2);
+                let is_vector = kernel.dequantizes(ty) == Some(Isa::Avx2);
                 // Portable code twice under two names would be one measurement.
                 if is_vector || kernel.name() == "cpu-scalar" {
                     let tier = if is_vector { 1 } else { 2 };
-                    declare(suite, Direction::Dequantise, ty, RESIDENT, kernel, tier);
+                    declare(suite, Direction::Dequantize, ty, RESIDENT, kernel, tier);
                 }
                 if is_vector && matches!(ty, GgmlType::F16 | GgmlType::Q4_K | GgmlType::Q6_K) {
-                    declare(suite, Direction::Dequantise, ty, STREAMED, kernel, 3);
+                    declare(suite, Direction::Dequantize, ty, STREAMED, kernel, 3);
                 }
-                let is_vector = kernel.quantises(ty) == Some(Isa::Avx2);
+                let is_vector = kernel.quantizes(ty) == Some(Isa::Avx2);
                 if is_vector || kernel.name() == "cpu-scalar" {
                     let is_common = matches!(ty, GgmlType::Q4_0 | GgmlType::Q4_K | GgmlType::Q6_K | GgmlType::Q8_K);
                     let tier = if is_vector && is_common { 1 } else { 2 };
-                    declare(suite, Direction::Quantise, ty, RESIDENT, kernel, tier);
+                    declare(suite, Direction::Quantize, ty, RESIDENT, kernel, tier);
                 }
             }
         }
@@ -65,14 +65,14 @@ fn main() {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Direction {
-    Dequantise,
-    Quantise,
+    Dequantize,
+    Quantize,
 }
 
 fn declare(suite: &mut Suite, direction: Direction, ty: GgmlType, len: usize, kernel: Kernel, tier: u8) {
     let op = match direction {
-        Direction::Dequantise => "dequantise",
-        Direction::Quantise => "quantise",
+        Direction::Dequantize => "dequantize",
+        Direction::Quantize => "quantize",
     };
     let (regime, level) = if len == RESIDENT { ("resident", Level::L2) } else { ("streamed", Level::Memory) };
     let bytes = ty.row_bytes(len).expect("whole blocks") + 4 * len;
@@ -102,13 +102,13 @@ impl Row {
         let mut blocks = vec![0; ty.row_bytes(len).expect("whole blocks")];
         let mut numbers = Guarded::new(len);
         match direction {
-            Direction::Dequantise => {
+            Direction::Dequantize => {
                 let mut random = Random::new(1);
                 for bytes in blocks.chunks_mut(8) {
                     bytes.copy_from_slice(&random.bits().to_le_bytes()[..bytes.len()]);
                 }
             }
-            Direction::Quantise => numbers.copy_from_slice(&normal(2, len)),
+            Direction::Quantize => numbers.copy_from_slice(&normal(2, len)),
         }
         Self { direction, ty, kernel, blocks, numbers }
     }
@@ -116,8 +116,8 @@ impl Row {
     fn run(&mut self) {
         let Self { ty, kernel, blocks, numbers, .. } = self;
         match self.direction {
-            Direction::Dequantise => kernel.dequantise(*ty, blocks, numbers),
-            Direction::Quantise => kernel.quantise(*ty, numbers, blocks),
+            Direction::Dequantize => kernel.dequantize(*ty, blocks, numbers),
+            Direction::Quantize => kernel.quantize(*ty, numbers, blocks),
         }
         .expect("lengths were checked");
     }
@@ -126,12 +126,12 @@ impl Row {
     fn result(&self) -> String {
         let mut hash = Hash::default();
         match self.direction {
-            Direction::Dequantise => {
+            Direction::Dequantize => {
                 for &x in self.numbers.iter() {
                     hash.f32s(&[if x.is_nan() { f32::NAN } else { x }]);
                 }
             }
-            Direction::Quantise => {
+            Direction::Quantize => {
                 hash.bytes(&self.blocks);
             }
         }
@@ -147,14 +147,14 @@ impl Subject for Row {
         let bytes = self.ty.row_bytes(checked).expect("whole blocks");
         let mut part = Row::new(self.direction, self.ty, checked, self.kernel);
         part.blocks.copy_from_slice(&self.blocks[..bytes]);
-        if self.direction == Direction::Quantise {
+        if self.direction == Direction::Quantize {
             part.numbers.copy_from_slice(&self.numbers[..checked]);
         } else {
             part.numbers.poison();
         }
         let input = match self.direction {
-            Direction::Dequantise => Hash::default().bytes(&part.blocks).finish(),
-            Direction::Quantise => Hash::default().f32s(&part.numbers).finish(),
+            Direction::Dequantize => Hash::default().bytes(&part.blocks).finish(),
+            Direction::Quantize => Hash::default().f32s(&part.numbers).finish(),
         };
         part.run();
         let (actual, guards) = (part.result(), part.numbers.verify_guards());
@@ -179,8 +179,8 @@ impl Subject for Row {
 
     fn ran(&self) -> Ran {
         let isa = match self.direction {
-            Direction::Dequantise => self.kernel.dequantises(self.ty),
-            Direction::Quantise => self.kernel.quantises(self.ty),
+            Direction::Dequantize => self.kernel.dequantizes(self.ty),
+            Direction::Quantize => self.kernel.quantizes(self.ty),
         };
         let bytes = (self.blocks.len() + 4 * self.numbers.len()) as u64;
         let isa = isa.map_or_else(String::new, |isa| isa.to_string());

@@ -32,7 +32,7 @@ def middle(shape):
 
 
 def reoriented(image, codes):
-    """The image with its axes towards `codes`, as nibabel's own documentation does it."""
+    """The image with its axes toward `codes`, as nibabel's own documentation does it."""
     stored = nibabel.orientations.io_orientation(image.affine)
     wanted = nibabel.orientations.axcodes2ornt(codes)
     return image.as_reoriented(nibabel.orientations.ornt_transform(stored, wanted))

@@ -7,7 +7,7 @@ from nibabel_peer import PATCH, path_of, statistics
 
 
 def oriented(path, codes):
-    """Axes towards `codes`. DICOM's letters name where an axis comes from, in its own world of left, back and up."""
+    """Axes toward `codes`. DICOM's letters name where an axis comes from, in its own world of left, back and up."""
     return sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(path, sitk.sitkFloat32), codes))
 
 

@@ -20,7 +20,7 @@ ANALYZE = [nibabel.AnalyzeImage, nibabel.Spm99AnalyzeImage, nibabel.Spm2AnalyzeI
 
 
 def voxels(random, shape, kind):
-    """Random bit patterns of integers and colours; floats of many magnitudes, with what is no number."""
+    """Random bit patterns of integers and colors; floats of many magnitudes, with what is no number."""
     kind = np.dtype(kind)
     if kind.kind in "iuV":
         return np.frombuffer(random.bytes(int(np.prod(shape)) * kind.itemsize), kind).reshape(shape, order="F").copy()
@@ -199,7 +199,7 @@ def of_packings(random, directory):
 
 
 def by_simpleitk(random, directory):
-    """Types, packings, dimensions, directions, colours, vectors."""
+    """Types, packings, dimensions, directions, colors, vectors."""
     suffixes = (".nii", ".nii.gz", ".img", ".img.gz", ".hdr")
     kinds = [*itertools.product(REALS, [(5, 7, 11), (7, 11), (3, 5, 7, 11)], [False]), ("complex64", (5, 7, 11), False)]
     kinds += [("uint8", (5, 7, 11, 3), True), ("uint8", (5, 7, 11, 4), True), ("float32", (5, 7, 11, 3), True)]

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use compare::cli;
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 use compare::exit::{self, Exit};
 
 const AFTER_HELP: &str = "\
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         words.push("--help".into());
     }
     let line = Line::try_parse_from(words).unwrap_or_else(|error| error.exit());
-    match Context::of_process("cargo xtask") {
+    match Invocation::of_process("cargo xtask") {
         Ok(context) => ExitCode::from(dispatch(&context, &line.command).code()),
         #[expect(clippy::print_stderr, reason = "a binary's last word, before its console exists")]
         Err(error) => {
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(context: &Context, command: &Command) -> Exit {
+fn dispatch(context: &Invocation, command: &Command) -> Exit {
     let root = root(context);
     let result = match command {
         Command::Compare(command) => return cli::execute(context, command),
@@ -94,7 +94,7 @@ fn dispatch(context: &Context, command: &Command) -> Exit {
 }
 
 /// The workspace that this xtask belongs to: cargo names its directory when it runs it.
-fn root(context: &Context) -> PathBuf {
+fn root(context: &Invocation) -> PathBuf {
     let xtask = context.variable("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     xtask.parent().map(Path::to_owned).unwrap_or(xtask)
 }

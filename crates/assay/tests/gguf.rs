@@ -196,7 +196,7 @@ fn values_of_big_endian_files_are_looked_at() {
 }
 
 #[test]
-fn a_spoilt_block_is_named() {
+fn a_spoiled_block_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let (path, name) = synth(directory.path(), &["--type", "Q8_0"]);
     let tensors = json(&["tensors", "--json", &name]);

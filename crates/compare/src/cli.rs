@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::commands;
-use crate::comparison::Context;
+use crate::comparison::Invocation;
 use crate::exit::{self, Exit};
 
 /// The commands that measure and compare.
@@ -249,16 +249,16 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs a command and says what the process ends with. Errors are shown here.
-pub fn execute(context: &Context, command: &Command) -> Exit {
+pub fn execute(invocation: &Invocation, command: &Command) -> Exit {
     let result = match command {
-        Command::Compare(arguments) => commands::compare(context, arguments),
-        Command::Gate(arguments) => commands::gate(context, arguments),
-        Command::Log(arguments) => commands::log(context, arguments),
-        Command::Doctor(arguments) => commands::doctor(context, arguments),
-        Command::Selftest(arguments) => commands::selftest(context, arguments),
+        Command::Compare(arguments) => commands::compare(invocation, arguments),
+        Command::Gate(arguments) => commands::gate(invocation, arguments),
+        Command::Log(arguments) => commands::log(invocation, arguments),
+        Command::Doctor(arguments) => commands::doctor(invocation, arguments),
+        Command::Selftest(arguments) => commands::selftest(invocation, arguments),
     };
     result.unwrap_or_else(|error| {
-        context.console.note(&format!("error: {error:#}"));
+        invocation.console.note(&format!("error: {error:#}"));
         exit::of_error(&error)
     })
 }

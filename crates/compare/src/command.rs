@@ -1,4 +1,4 @@
-//! Running other programs: output captured, errors that show the command and its last lines, Ctrl-C honoured.
+//! Running other programs: output captured, errors that show the command and its last lines, Ctrl-C honored.
 
 use std::ffi::OsStr;
 use std::io;

@@ -15,7 +15,7 @@ use record::Unit;
 
 use crate::bench::Program;
 use crate::command;
-use crate::measure::{Contest, Sampler, Side};
+use crate::measure::{BenchPair, Sampler, Side};
 use crate::policy::Policy;
 use crate::report::Row;
 
@@ -28,7 +28,7 @@ const MOST_VARIATION: f64 = 0.005;
 /// Adds the row's instruction count, or a note that it could not be taken.
 pub fn add(
     sampler: &Sampler<'_>,
-    contest: &Contest,
+    pair: &BenchPair,
     policy: &Policy,
     row: &mut Row,
     notes: &mut Vec<String>,
@@ -41,11 +41,11 @@ pub fn add(
         return Ok(());
     }
     let ours = row.head.as_ref().is_some_and(|figures| !figures.ran.is_empty());
-    let count = |side: Side| count(&contest.entrant(side).target.program, &contest.key.id(), ours, sampler.timeout);
+    let count = |side: Side| count(&pair.variant(side).target.program, &pair.key.id(), ours, sampler.timeout);
     let (base, head) = match (count(Side::Base)?, count(Side::Head)?) {
         (Ok(base), Ok(head)) => (base, head),
         (Err(why), _) | (_, Err(why)) => {
-            notes.push(format!("instructions of {} were not counted: {why}", contest.key));
+            notes.push(format!("instructions of {} were not counted: {why}", pair.key));
             return Ok(());
         }
     };

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use compare::cli::{self, Command};
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 
 /// Compare revisions of a Cargo workspace by its criterion benchmarks: proved, then timed, then compared
 #[derive(Debug, Parser)]
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         words.remove(1);
     }
     let line = Line::try_parse_from(words).unwrap_or_else(|error| error.exit());
-    match Context::of_process("cargo assay") {
-        Ok(context) => ExitCode::from(cli::execute(&context, &line.command).code()),
+    match Invocation::of_process("cargo assay") {
+        Ok(invocation) => ExitCode::from(cli::execute(&invocation, &line.command).code()),
         #[expect(clippy::print_stderr, reason = "a binary's last word, before its console exists")]
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -19,7 +19,7 @@
 //!
 //! 1. *A and B have changed places.* BLIS keeps the panel of B in level 1, streams A from level 2 and so walks down
 //!    columns of C. Where rows of C are contiguous, consecutive tiles would lie in MR different pages each. Walking
-//!    along a row, they are neighbours: the pages stay in the TLB, and the next tile's lines follow this one's. The
+//!    along a row, they are neighbors: the pages stay in the TLB, and the next tile's lines follow this one's. The
 //!    price is that B, the wider panel, streams from level 2 (NR floats per step: 10.7 bytes per cycle; level 2 gives
 //!    32 to 64). A column-major C is computed as its transpose; other strides go through a tile-sized copy.
 //! 2. *A is packed panel by panel*, just before the first use, so that the panel is in level 1 when it is needed.

@@ -2,7 +2,7 @@
 //!
 //! # Files that change
 //!
-//! [`File::read`] owns a copy: whatever happens to the file afterwards, the bytes stay. It is the choice for files that somebody
+//! [`File::read`] owns a copy: whatever happens to the file afterward, the bytes stay. It is the choice for files that somebody
 //! else may write to.
 //!
 //! [`File::map`] copies nothing. The mapping is private and read-only, so that this process cannot change the file, but a change by

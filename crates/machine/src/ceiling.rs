@@ -25,9 +25,9 @@ use crate::isa::Isa;
 
 mod buffer;
 mod canary;
-mod crew;
 mod fma;
 mod read;
+mod thread_team;
 
 pub use canary::{Canary, CanaryTimes};
 pub use fma::FmaLoop;

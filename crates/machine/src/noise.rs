@@ -65,7 +65,7 @@ impl Sample {
     }
 
     /// What happened from `before` to this sample. Processors that are not in both count for nothing, and so do counters that
-    /// ran backwards.
+    /// ran backward.
     pub fn since(&self, before: &Sample) -> Noise {
         let elapsed_s = self.at.saturating_duration_since(before.at).as_secs_f64();
         let passed = before.processors.iter().filter_map(|b| {

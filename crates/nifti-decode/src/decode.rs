@@ -25,7 +25,7 @@ const TASK_VOXELS: usize = 1 << 20;
 pub struct Decoded {
     /// Extents of the output, x first.
     pub shape: Vec<usize>,
-    /// From voxels of the output to millimetres.
+    /// From voxels of the output to millimeters.
     pub affine: Affine,
     /// Statistics of the scaled values, where the plan asks for them.
     pub stats: Option<Stats>,
@@ -59,7 +59,7 @@ impl VolumeFile {
     /// keeps, and a tile where axes are turned.
     ///
     /// # Errors
-    /// [`NiftiError::Buffer`] for an output of another length, [`NiftiError::NotReal`] for colours and complex numbers,
+    /// [`NiftiError::Buffer`] for an output of another length, [`NiftiError::NotReal`] for colors and complex numbers,
     /// [`NiftiError::NoOrientation`], and whatever the file has hidden so far. `out` then holds anything.
     pub fn decode_into<D: Output>(
         &self,

@@ -188,7 +188,7 @@ impl VolumeFile {
         self.scale
     }
 
-    /// From voxels to millimetres.
+    /// From voxels to millimeters.
     pub fn affine(&self) -> Affine {
         self.affine.0
     }

@@ -21,7 +21,7 @@ pub trait Poison: Copy {
     /// The bit pattern, widened.
     fn bits(self) -> u64;
 
-    /// The guard word for a position: a NaN, different from its neighbours and from the poison.
+    /// The guard word for a position: a NaN, different from its neighbors and from the poison.
     fn guard(position: usize) -> Self;
 }
 

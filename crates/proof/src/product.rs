@@ -13,7 +13,7 @@
 //! column, where tiles are cut off, and 512 elements drawn at random. Where comparing every element costs less than that, every
 //! element is compared.
 //!
-//! Operands are read through [`Matrix`], so strided, transposed and quantised operands can be checked as they lie.
+//! Operands are read through [`Matrix`], so strided, transposed and quantized operands can be checked as they lie.
 
 use crate::compare::{Checked, Mismatch, Tolerance, Worst, check_norm, within};
 use crate::guarded::Guarded;
@@ -49,7 +49,7 @@ pub struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// The cheap proof, for processes that time afterwards. Deterministic for a given `seed`. Error and tolerance of the result are
+    /// The cheap proof, for processes that time afterward. Deterministic for a given `seed`. Error and tolerance of the result are
     /// shares of the respective bound: 1 is the limit.
     ///
     /// # Errors

@@ -378,9 +378,9 @@ proptest! {
 
     /// No false alarm on any shape, zeros included, in any order of summation.
     #[test]
-    fn right_kernels_pass_on_any_shape(m in 0_usize..20, n in 0_usize..20, k in 0_usize..40, seed in any::<u64>(), gap in 0_usize..3, backwards: bool) {
+    fn right_kernels_pass_on_any_shape(m in 0_usize..20, n in 0_usize..20, k in 0_usize..40, seed in any::<u64>(), gap in 0_usize..3, backward: bool) {
         let case = Case { m, n, k, ldc: n + gap, a: normal(seed, m * k), b: normal(!seed, k * n) };
-        let step = |p: usize| if backwards { k - 1 - p } else { p };
+        let step = |p: usize| if backward { k - 1 - p } else { p };
         let outcome = case.prove(|case, c| case.multiply(c, |i, p| case.a[i * k + step(p)], |p, j| case.b[step(p) * n + j]));
         prop_assert!(outcome.is_ok(), "{:?}", outcome);
     }

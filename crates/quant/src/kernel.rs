@@ -50,48 +50,48 @@ impl Kernel {
         }
     }
 
-    /// The instruction set of the code that dequantises this type; `None` if there is none.
-    pub fn dequantises(self, ty: GgmlType) -> Option<Isa> {
+    /// The instruction set of the code that dequantizes this type; `None` if there is none.
+    pub fn dequantizes(self, ty: GgmlType) -> Option<Isa> {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) if avx2::DEQUANTISED.contains(&ty) => Some(Isa::Avx2),
+            Token::Avx2(_) if avx2::DEQUANTIZED.contains(&ty) => Some(Isa::Avx2),
             _ => scalar::has(ty).then_some(Isa::Scalar),
         }
     }
 
-    /// The instruction set of the code that quantises to this type; `None` if there is none.
-    pub fn quantises(self, ty: GgmlType) -> Option<Isa> {
+    /// The instruction set of the code that quantizes to this type; `None` if there is none.
+    pub fn quantizes(self, ty: GgmlType) -> Option<Isa> {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) if avx2::QUANTISED.contains(&ty) => Some(Isa::Avx2),
+            Token::Avx2(_) if avx2::QUANTIZED.contains(&ty) => Some(Isa::Avx2),
             _ => scalar::has(ty).then_some(Isa::Scalar),
         }
     }
 
-    /// As [`crate::dequantise`], by this kernel.
+    /// As [`crate::dequantize`], by this kernel.
     ///
     /// # Errors
-    /// As [`crate::dequantise`].
-    pub fn dequantise(self, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
+    /// As [`crate::dequantize`].
+    pub fn dequantize(self, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
         check(ty, out.len(), bytes.len())?;
         let is_done = match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(token) => avx2::dequantise(token, ty, bytes, out) || scalar::dequantise(ty, bytes, out),
-            Token::Scalar => scalar::dequantise(ty, bytes, out),
+            Token::Avx2(token) => avx2::dequantize(token, ty, bytes, out) || scalar::dequantize(ty, bytes, out),
+            Token::Scalar => scalar::dequantize(ty, bytes, out),
         };
         if is_done { Ok(()) } else { Err(QuantError::Unsupported { ty }) }
     }
 
-    /// As [`crate::quantise`], by this kernel.
+    /// As [`crate::quantize`], by this kernel.
     ///
     /// # Errors
-    /// As [`crate::quantise`].
-    pub fn quantise(self, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> Result<(), QuantError> {
+    /// As [`crate::quantize`].
+    pub fn quantize(self, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> Result<(), QuantError> {
         check(ty, x.len(), bytes.len())?;
         let is_done = match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(token) => avx2::quantise(token, ty, x, bytes) || scalar::quantise(ty, x, bytes),
-            Token::Scalar => scalar::quantise(ty, x, bytes),
+            Token::Avx2(token) => avx2::quantize(token, ty, x, bytes) || scalar::quantize(ty, x, bytes),
+            Token::Scalar => scalar::quantize(ty, x, bytes),
         };
         if is_done { Ok(()) } else { Err(QuantError::Unsupported { ty }) }
     }

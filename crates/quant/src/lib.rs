@@ -1,18 +1,18 @@
 //! GGML block formats: the bytes, and the scalar truth about them.
 //!
-//! A quantised row is a row of blocks: 32 or 256 numbers, stored as small integers and the scales that they share.
+//! A quantized row is a row of blocks: 32 or 256 numbers, stored as small integers and the scales that they share.
 //! [`GgmlType`] names every type that a GGUF file may hold, with its block's size; [`mod@format`] has a module for each type that
-//! this crate computes with; [`dequantise`] and [`quantise`] choose the fastest kernel of this machine, and [`kernels`]
+//! this crate computes with; [`dequantize`] and [`quantize`] choose the fastest kernel of this machine, and [`kernels`]
 //! lists them all.
 //!
 //! ```
-//! use quant::{GgmlType, dequantise, quantise};
+//! use quant::{GgmlType, dequantize, quantize};
 //!
 //! let x: Vec<f32> = (0..64).map(|i| (i as f32 * 0.1).sin()).collect();
 //! let mut blocks = vec![0; GgmlType::Q8_0.row_bytes(x.len())?];
-//! quantise(GgmlType::Q8_0, &x, &mut blocks)?;
+//! quantize(GgmlType::Q8_0, &x, &mut blocks)?;
 //! let mut y = vec![0.0; x.len()];
-//! dequantise(GgmlType::Q8_0, &blocks, &mut y)?;
+//! dequantize(GgmlType::Q8_0, &blocks, &mut y)?;
 //! assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 0.005));
 //! # Ok::<(), quant::QuantError>(())
 //! ```
@@ -22,11 +22,11 @@
 //! The formats, and the arithmetic that fills and reads them, are those of `ggml-org/llama.cpp` (`ggml-common.h`,
 //! `ggml-quants.c`, the functions `dequantize_row_*` and `quantize_row_*_ref`):
 //!
-//! - Dequantising gives the same bits for all block bytes, where a NaN equals a NaN: C and Rust leave a NaN's payload open.
-//! - Quantising gives the same bytes for all finite numbers for which the C code is defined. Where it is not (a number so
+//! - Dequantizing gives the same bits for all block bytes, where a NaN equals a NaN: C and Rust leave a NaN's payload open.
+//! - Quantizing gives the same bytes for all finite numbers for which the C code is defined. Where it is not (a number so
 //!   small that the inverse of its scale overflows, converted to an integer), the integer here saturates.
 //! - A block with a NaN or an infinity among its numbers, garbage there, is **not finite** here as a whole: its scale is NaN
-//!   (in [`MXFP4`](mod@format::mxfp4), which has no NaN, the reserved exponent and codes that overflow), so that it dequantises
+//!   (in [`MXFP4`](mod@format::mxfp4), which has no NaN, the reserved exponent and codes that overflow), so that it dequantizes
 //!   to no finite number and [`first_non_finite`] finds it. F16, BF16 and F32 keep such a number where it stands.
 //!
 //! # Memory
@@ -63,14 +63,14 @@ pub const QK_K: usize = 256;
 /// # Errors
 /// [`QuantError::Unsupported`] for a type without kernel, [`QuantError::RowLength`] if `out` is no whole number of blocks,
 /// [`QuantError::Bytes`] if `bytes` is not as long as that many blocks.
-pub fn dequantise(ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
-    Kernel::best().dequantise(ty, bytes, out)
+pub fn dequantize(ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
+    Kernel::best().dequantize(ty, bytes, out)
 }
 
 /// Writes a row of numbers to `bytes` as blocks of type `ty`, by the fastest kernel of this machine.
 ///
 /// # Errors
-/// As [`dequantise`], with `x` for `out`.
-pub fn quantise(ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> Result<(), QuantError> {
-    Kernel::best().quantise(ty, x, bytes)
+/// As [`dequantize`], with `x` for `out`.
+pub fn quantize(ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> Result<(), QuantError> {
+    Kernel::best().quantize(ty, x, bytes)
 }

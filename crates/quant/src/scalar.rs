@@ -10,8 +10,8 @@ use crate::{
 
 /// Both directions of one type.
 struct Rows {
-    dequantise: fn(&[u8], &mut [f32]),
-    quantise: fn(&[f32], &mut [u8]),
+    dequantize: fn(&[u8], &mut [f32]),
+    quantize: fn(&[f32], &mut [u8]),
 }
 
 /// The table of types with code. A row of another length than the checked one panics in `bytemuck`.
@@ -40,20 +40,20 @@ const fn rows(ty: GgmlType) -> Option<Rows> {
 
 const fn of<B: Block>() -> Rows {
     assert!(size_of::<B>() == B::TYPE.block_bytes() && size_of::<B::Values>() == 4 * B::TYPE.block_len());
-    Rows { dequantise: dequantise_row::<B>, quantise: quantise_row::<B> }
+    Rows { dequantize: dequantize_row::<B>, quantize: quantize_row::<B> }
 }
 
-fn dequantise_row<B: Block>(bytes: &[u8], out: &mut [f32]) {
+fn dequantize_row<B: Block>(bytes: &[u8], out: &mut [f32]) {
     let (blocks, out): (&[B], &mut [B::Values]) = (bytemuck::cast_slice(bytes), bytemuck::cast_slice_mut(out));
     for (block, out) in blocks.iter().zip(out) {
-        block.dequantise(out);
+        block.dequantize(out);
     }
 }
 
-fn quantise_row<B: Block>(x: &[f32], bytes: &mut [u8]) {
+fn quantize_row<B: Block>(x: &[f32], bytes: &mut [u8]) {
     let (x, blocks): (&[B::Values], &mut [B]) = (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(bytes));
     for (x, block) in x.iter().zip(blocks) {
-        *block = B::quantise(x);
+        *block = B::quantize(x);
     }
 }
 
@@ -62,12 +62,12 @@ pub(crate) fn has(ty: GgmlType) -> bool {
     rows(ty).is_some()
 }
 
-/// Dequantises a row whose length was checked; `false` if there is no code for the type.
-pub(crate) fn dequantise(ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> bool {
-    rows(ty).map(|rows| (rows.dequantise)(bytes, out)).is_some()
+/// Dequantizes a row whose length was checked; `false` if there is no code for the type.
+pub(crate) fn dequantize(ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> bool {
+    rows(ty).map(|rows| (rows.dequantize)(bytes, out)).is_some()
 }
 
-/// Quantises a row whose length was checked; `false` if there is no code for the type.
-pub(crate) fn quantise(ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bool {
-    rows(ty).map(|rows| (rows.quantise)(x, bytes)).is_some()
+/// Quantizes a row whose length was checked; `false` if there is no code for the type.
+pub(crate) fn quantize(ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bool {
+    rows(ty).map(|rows| (rows.quantize)(x, bytes)).is_some()
 }

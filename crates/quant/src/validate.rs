@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spoilt_scale_is_found_where_it_stands() {
+    fn a_spoiled_scale_is_found_where_it_stands() {
         for &ty in GgmlType::ALL {
             let size = ty.block_bytes();
             let mut bytes = vec![0; 3 * size];

@@ -68,7 +68,7 @@ impl BenchRow {
 pub enum State {
     /// Listed; not run so far.
     Declared,
-    /// Output proved right; what was timed afterwards counts.
+    /// Output proved right; what was timed afterward counts.
     Proved,
     /// Output wrong; never timed.
     Failed,

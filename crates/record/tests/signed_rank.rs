@@ -11,7 +11,7 @@ fn depression() -> Vec<f64> {
     first.iter().zip(second).map(|(a, b)| a - b).collect()
 }
 
-/// Darwin's maize, crossed minus self-fertilised, in eighths of an inch (Fisher, The Design of Experiments, ch. 3).
+/// Darwin's maize, crossed minus self-fertilized, in eighths of an inch (Fisher, The Design of Experiments, ch. 3).
 const MAIZE: [f64; 15] = [49., -67., 8., 16., 6., 23., 28., 41., 14., 29., 56., 24., 75., 60., -48.];
 
 /// P(W+ ≥ observed) by walking through all 2^n sign patterns: independent of the tables under test.

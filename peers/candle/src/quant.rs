@@ -19,7 +19,7 @@ impl Contestant for Candle {
 
     fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
         let is_k = |name: &str| name.ends_with("_K") && name != "Q8_K";
-        if case.text("work")? == "quantise" && is_k(case.text("type")?) {
+        if case.text("work")? == "quantize" && is_k(case.text("type")?) {
             return Err(Refusal::Unsupported("candle's search finds other scales than ggml's reference".to_owned()));
         }
         match case.text("type")? {
@@ -42,7 +42,7 @@ impl Contestant for Candle {
 fn row<T: GgmlType + 'static>(case: &Case, inputs: &Path) -> Result<Loaded<'static>, Refusal> {
     let len = case.number("n")?;
     let blocks: Vec<T> = vec![T::zeros(); len / T::BLCK_SIZE];
-    if case.text("work")? == "dequantise" {
+    if case.text("work")? == "dequantize" {
         let bytes = std::fs::read(inputs.join("blocks"))?;
         let mut blocks = blocks;
         if bytes.len() != size_of_val(&blocks[..]) {

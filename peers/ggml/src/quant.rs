@@ -36,7 +36,7 @@ impl Contestant for Ggml {
         // SAFETY: the id is one of ggml's.
         let traits = unsafe { &*sys::ggml_get_type_traits(id) };
         let size = len / traits.blck_size as usize * traits.type_size;
-        if case.text("work")? == "dequantise" {
+        if case.text("work")? == "dequantize" {
             let (ran, function) = to_float(name, traits.to_float)?;
             let bytes = std::fs::read(inputs.join("blocks"))?;
             if bytes.len() != size {
@@ -72,7 +72,7 @@ fn to_float(name: &str, generic: Option<ToFloat>) -> Result<(&'static str, ToFlo
         "BF16" => Ok(("ggml_cpu_bf16_to_fp32", ggml_cpu_bf16_to_fp32)),
         "Q8_K" => Ok(("dequantize_row_q8_K", dequantize_row_q8_K)),
         _ => {
-            let function = generic.ok_or_else(|| Refusal::Unsupported(format!("ggml does not dequantise {name}")))?;
+            let function = generic.ok_or_else(|| Refusal::Unsupported(format!("ggml does not dequantize {name}")))?;
             Ok(("to_float", function))
         }
     }
@@ -84,7 +84,7 @@ fn from_float(name: &str, generic: Option<FromFloat>) -> Result<(&'static str, F
         "Q8_1" => Ok(("quantize_row_q8_1_ref", quantize_row_q8_1_ref)),
         "IQ4_NL" => Ok(("quantize_row_iq4_nl_ref", quantize_row_iq4_nl_ref)),
         _ => {
-            let function = generic.ok_or_else(|| Refusal::Unsupported(format!("ggml does not quantise to {name}")))?;
+            let function = generic.ok_or_else(|| Refusal::Unsupported(format!("ggml does not quantize to {name}")))?;
             Ok(("from_float_ref", function))
         }
     }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use compare::command;
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 
 use super::matrix::Matrix;
 
@@ -26,7 +26,7 @@ pub(super) struct Built<'a>(Vec<(Recipe<'a>, Option<String>)>);
 impl<'a> Built<'a> {
     /// Follows a recipe unless that was done. What went wrong is told, and its first line is given: the rest is about this machine
     /// and its paths, and is no part of a table.
-    pub(super) fn make(&mut self, context: &Context, root: &Path, name: &str, recipe: Recipe<'a>) -> Option<String> {
+    pub(super) fn make(&mut self, context: &Invocation, root: &Path, name: &str, recipe: Recipe<'a>) -> Option<String> {
         let is_same = |known: &Recipe<'_>| {
             known.dir == recipe.dir && known.build == recipe.build && known.requirements == recipe.requirements
         };
@@ -83,7 +83,7 @@ pub(super) fn command_in(directory: &Path, words: &[String]) -> Command {
 }
 
 /// Our side.
-pub(super) fn ours(context: &Context, root: &Path, op: &str) -> Result<Contestant> {
+pub(super) fn ours(context: &Invocation, root: &Path, op: &str) -> Result<Contestant> {
     let progress = context.console.spinner("building assay");
     let mut cargo = command::in_directory("cargo", root);
     cargo.args(["build", "--release", "--package", "assay", "--message-format=json-render-diagnostics"]);
@@ -100,7 +100,7 @@ pub(super) fn ours(context: &Context, root: &Path, op: &str) -> Result<Contestan
 
 /// All peers of the file; one that cannot be built stays, with the reason.
 pub(super) fn peers<'a>(
-    context: &Context,
+    context: &Invocation,
     root: &Path,
     matrix: &'a Matrix,
     ours: &Contestant,

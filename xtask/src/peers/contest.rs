@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 use compare::console::Progress;
 use compare::measure::Random;
 use machine::ceiling::{FmaLoop, Level, ReadLoop};
@@ -16,8 +16,8 @@ use serde_json::json;
 use super::ROUNDS;
 use super::build::Contestant;
 use super::matrix::{Case, Ceiling, Matrix};
-use super::row::{Ours, Row, Standing};
-use super::seat::Seat;
+use super::row::{Ours, PeerSamples, Row};
+use super::session::PeerSession;
 use super::stage::Stage;
 
 /// All cases of one number of threads.
@@ -25,7 +25,7 @@ pub(super) struct Contest<'a> {
     stage: Stage<'a>,
     ceilings: Vec<(Ceiling, Loop)>,
     random: Random,
-    cases: Vec<(&'a Case, Ours, Vec<Standing>)>,
+    cases: Vec<(&'a Case, Ours, Vec<PeerSamples>)>,
 }
 
 /// A ceiling's loop.
@@ -55,7 +55,7 @@ impl Loop {
 #[derive(Clone, Copy)]
 enum Turn {
     Ceiling,
-    Seat(usize),
+    PeerSession(usize),
 }
 
 impl<'a> Contest<'a> {
@@ -79,26 +79,26 @@ impl<'a> Contest<'a> {
     /// One set: fresh processes of all, through all cases.
     pub(super) fn set(
         &mut self,
-        context: &Context,
+        context: &Invocation,
         (ours, peers): (&Contestant, &[Contestant]),
         set: usize,
         progress: &Progress,
     ) -> Result<()> {
         let everyone = std::iter::once(ours).chain(peers);
-        let mut seats: Vec<Seat<'_>> = everyone.map(Seat::new).collect();
+        let mut sessions: Vec<PeerSession<'_>> = everyone.map(PeerSession::new).collect();
         for at in 0..self.cases.len() {
             let case = self.cases[at].0;
             progress.say(&format!("{} on {}, set {}", case.id, self.stage.threads, set + 1));
             if self.cases[at].2.is_empty() {
                 let takes_part = |place: usize| self.stage.matrix.peers[place].params(case).is_some();
-                let standing = |(place, peer): (usize, &Contestant)| Standing {
+                let standing = |(place, peer): (usize, &Contestant)| PeerSamples {
                     takes_part: takes_part(place),
-                    ..Standing::new(&peer.name, peer.unavailable.clone())
+                    ..PeerSamples::new(&peer.name, peer.unavailable.clone())
                 };
                 self.cases[at].2 = peers.iter().enumerate().map(standing).collect();
             }
-            let loaded = self.load(&mut seats, at)?;
-            self.rounds(context, &mut seats, at, &loaded)?;
+            let loaded = self.load(&mut sessions, at)?;
+            self.rounds(context, &mut sessions, at, &loaded)?;
             progress.step();
         }
         Ok(())
@@ -114,18 +114,18 @@ impl<'a> Contest<'a> {
         rows.collect()
     }
 
-    /// Everyone loads the case and shows its result. Gives the seats that may be timed; ours is the first.
-    fn load(&mut self, seats: &mut [Seat<'_>], at: usize) -> Result<Vec<usize>> {
+    /// Everyone loads the case and shows its result. Gives the sessions that may be timed; ours is the first.
+    fn load(&mut self, sessions: &mut [PeerSession<'_>], at: usize) -> Result<Vec<usize>> {
         let (case, ours, standings) = &mut self.cases[at];
         let stage = self.stage;
-        ours.set_about(&stage.ours(&mut seats[0], case)?);
+        ours.set_about(&stage.ours(&mut sessions[0], case)?);
         let mut loaded = vec![0];
         for (place, standing) in standings.iter_mut().enumerate() {
-            let seat = &mut seats[place + 1];
+            let session = &mut sessions[place + 1];
             let peer = &stage.matrix.peers[place];
             let (None, Some(params)) = (&standing.outcome, peer.params(case)) else { continue };
-            let shown = stage.peer(seat, peer, case, &params)?;
-            standing.version.clone_from(&seat.version);
+            let shown = stage.peer(session, peer, case, &params)?;
+            standing.version.clone_from(&session.version);
             match shown {
                 Ok(about) => {
                     standing.set_about(&about);
@@ -138,23 +138,29 @@ impl<'a> Contest<'a> {
     }
 
     /// Bursts of those who loaded the case, after one that is not counted.
-    fn rounds(&mut self, context: &Context, seats: &mut [Seat<'_>], at: usize, loaded: &[usize]) -> Result<()> {
+    fn rounds(
+        &mut self,
+        context: &Invocation,
+        sessions: &mut [PeerSession<'_>],
+        at: usize,
+        loaded: &[usize],
+    ) -> Result<()> {
         let length = Duration::from_secs_f64(self.stage.matrix.burst_s);
-        let mut turns: Vec<Turn> = loaded.iter().map(|&seat| Turn::Seat(seat)).collect();
+        let mut turns: Vec<Turn> = loaded.iter().map(|&session| Turn::PeerSession(session)).collect();
         let ceiling = self.stage.matrix.ceiling_of(self.cases[at].0);
         turns.extend(self.ceilings.iter().any(|(kind, _)| *kind == ceiling).then_some(Turn::Ceiling));
-        let mut logs = vec![Vec::new(); seats.len()];
+        let mut logs = vec![Vec::new(); sessions.len()];
         for round in 0..=ROUNDS {
             context.interrupt.check()?;
             self.random.shuffle(&mut turns);
-            let (mut times, mut limit) = (vec![None; seats.len()], None);
+            let (mut times, mut limit) = (vec![None; sessions.len()], None);
             for turn in &turns {
                 match *turn {
                     Turn::Ceiling => {
                         let looped = self.ceilings.iter_mut().find(|(kind, _)| *kind == ceiling);
                         limit = looped.map(|(_, looped)| looped.per_s(length));
                     }
-                    Turn::Seat(place) => times[place] = burst(&mut seats[place], self.stage.matrix.burst_s)?,
+                    Turn::PeerSession(place) => times[place] = burst(&mut sessions[place], self.stage.matrix.burst_s)?,
                 }
             }
             if round == 0 {
@@ -171,7 +177,7 @@ impl<'a> Contest<'a> {
             }
         }
         for &place in loaded {
-            seats[place].unload();
+            sessions[place].unload();
             if place > 0 {
                 self.cases[at].2[place - 1].sets.extend(stats::median(&logs[place]));
             }
@@ -181,12 +187,12 @@ impl<'a> Contest<'a> {
 }
 
 /// Seconds per iteration; `None` if the contestant is lost.
-fn burst(seat: &mut Seat<'_>, seconds: f64) -> Result<Option<f64>> {
-    let Ok(answer) = seat.ask(&json!({"do": "time", "seconds": seconds})) else {
+fn burst(session: &mut PeerSession<'_>, seconds: f64) -> Result<Option<f64>> {
+    let Ok(answer) = session.ask(&json!({"do": "time", "seconds": seconds})) else {
         return Ok(None);
     };
     let (iterations, elapsed) = (answer["ok"]["iterations"].as_f64(), answer["ok"]["elapsed_s"].as_f64());
     let time = elapsed.zip(iterations).map(|(elapsed, iterations)| elapsed / iterations);
-    ensure!(time.is_none_or(|time| time > 0.0), "{} took no time for a burst: {answer}", seat.contestant.name);
+    ensure!(time.is_none_or(|time| time > 0.0), "{} took no time for a burst: {answer}", session.contestant.name);
     Ok(time)
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 use compare::exit::usage;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,7 @@ fn ops(root: &Path) -> Result<Vec<String>> {
 
 /// The op that is asked for, if there is a file for it. Without one the user is told what there is.
 pub(super) fn chosen<'a>(
-    context: &Context,
+    context: &Invocation,
     root: &Path,
     op: Option<&'a str>,
     command: &str,

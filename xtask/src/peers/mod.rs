@@ -21,7 +21,7 @@ mod matrix;
 mod over;
 mod process;
 mod row;
-mod seat;
+mod session;
 mod stage;
 mod table;
 
@@ -30,7 +30,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use compare::command;
-use compare::comparison::{self, Context};
+use compare::comparison::{self, Invocation};
 use compare::exit::{Exit, usage};
 use machine::Fingerprint;
 use regex_lite::Regex;
@@ -73,7 +73,7 @@ impl Arguments {
 }
 
 /// Runs the command.
-pub(crate) fn peers(context: &Context, root: &Path, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn peers(context: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let Some(op) = matrix::chosen(context, root, arguments.op.as_deref(), "peers")? else {
         return Ok(Exit::Usage);
     };
@@ -171,7 +171,7 @@ fn plan(matrix: &Matrix) -> String {
 }
 
 fn timed(
-    context: &Context,
+    context: &Invocation,
     matrix: &Matrix,
     (ours, peers): (&Contestant, &[Contestant]),
     scratch: &Path,

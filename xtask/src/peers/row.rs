@@ -95,7 +95,7 @@ impl Ours {
 
 /// What is gathered about a peer.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct PeerSamples {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) ran: String,
@@ -109,7 +109,7 @@ pub(super) struct Standing {
     pub(super) outcome: Option<Outcome>,
 }
 
-impl Standing {
+impl PeerSamples {
     pub(super) fn new(name: &str, unavailable: Option<String>) -> Self {
         Self {
             name: name.to_owned(),
@@ -137,7 +137,7 @@ impl Standing {
 }
 
 impl Row {
-    pub(super) fn new(case: &str, threads: usize, ours: &Ours, standing: Standing) -> Self {
+    pub(super) fn new(case: &str, threads: usize, ours: &Ours, standing: PeerSamples) -> Self {
         let timed = standing.timed();
         let lost = || Outcome::Error { why: "its process was lost too often to be judged".to_owned() };
         Self {
@@ -161,9 +161,9 @@ impl Row {
 mod tests {
     use super::*;
 
-    fn standing(sets: &[f64]) -> Standing {
+    fn standing(sets: &[f64]) -> PeerSamples {
         let sets = sets.iter().map(|ratio: &f64| ratio.ln()).collect();
-        Standing { sets, times_s: vec![2.0], ..Standing::new("peer", None) }
+        PeerSamples { sets, times_s: vec![2.0], ..PeerSamples::new("peer", None) }
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
     fn too_few_sets_and_an_earlier_outcome_are_no_ratio() {
         assert!(matches!(Row::new("case", 1, &Ours::default(), standing(&[1.2; 3])).outcome, Outcome::Error { .. }));
         let wrong = Outcome::Disagrees { how: "swapped".to_owned() };
-        let standing = Standing { outcome: Some(wrong.clone()), ..standing(&[1.2; 7]) };
+        let standing = PeerSamples { outcome: Some(wrong.clone()), ..standing(&[1.2; 7]) };
         assert_eq!(Row::new("case", 1, &Ours::default(), standing).outcome, wrong);
     }
 

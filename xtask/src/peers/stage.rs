@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::difference::difference;
 use super::matrix::{Case, Matrix, Peer};
 use super::row::Outcome;
-use super::seat::Seat;
+use super::session::PeerSession;
 
 /// Where cases are shown.
 #[derive(Clone, Copy)]
@@ -23,33 +23,33 @@ pub(super) struct Stage<'a> {
 
 impl Stage<'_> {
     /// Our side shows a case, and says what ran.
-    pub(super) fn ours(&self, seat: &mut Seat<'_>, case: &Case) -> Result<Value> {
-        seat.start(self.matrix, self.threads)?;
+    pub(super) fn ours(&self, session: &mut PeerSession<'_>, case: &Case) -> Result<Value> {
+        session.start(self.matrix, self.threads)?;
         let inputs = self.scratch.join(file_name(&case.id));
-        write_inputs(seat, &case.id, &case.params, &inputs)?;
-        let shown = seat.accepted(&load(case, &case.params, &inputs, &self.result("ours")));
+        write_inputs(session, &case.id, &case.params, &inputs)?;
+        let shown = session.accepted(&load(case, &case.params, &inputs, &self.result("ours")));
         shown.map_err(|outcome| anyhow!("{}: our side failed: {}", case.id, outcome.why()))
     }
 
     /// A peer shows a case after our side has. Gives what it says that ran, or why it is out.
     pub(super) fn peer(
         &self,
-        seat: &mut Seat<'_>,
+        session: &mut PeerSession<'_>,
         peer: &Peer,
         case: &Case,
         params: &toml::Table,
     ) -> Result<Result<Value, Outcome>> {
-        if let Err(error) = seat.start(self.matrix, self.threads) {
+        if let Err(error) = session.start(self.matrix, self.threads) {
             return Ok(Err(Outcome::Unavailable { why: format!("{error:#}") }));
         }
         let mut inputs = self.scratch.join(file_name(&case.id));
         if peer.own.is_some() {
             // Other parameters may mean other inputs, which our program makes itself.
             inputs = self.scratch.join(file_name(&format!("{} {}", case.id, peer.name)));
-            write_inputs(seat, &case.id, params, &inputs)?;
+            write_inputs(session, &case.id, params, &inputs)?;
         }
         let (ours, result) = (self.result("ours"), self.result("peer"));
-        let about = match seat.accepted(&load(case, params, &inputs, &result)) {
+        let about = match session.accepted(&load(case, params, &inputs, &result)) {
             Ok(about) => about,
             Err(outcome) => return Ok(Err(outcome)),
         };
@@ -59,7 +59,7 @@ impl Stage<'_> {
             Ok(None) => Ok(about),
             Ok(Some(how)) => {
                 // Whatever it has loaded is not asked for again.
-                seat.unload();
+                session.unload();
                 Err(Outcome::Disagrees { how })
             }
             Err(error) => Err(Outcome::Error { why: format!("{error:#}") }),
@@ -76,13 +76,13 @@ fn load(case: &Case, params: &toml::Table, inputs: &Path, output: &Path) -> Valu
 }
 
 /// Has a contestant of ours write the inputs of a case, unless they are there.
-fn write_inputs(seat: &mut Seat<'_>, case: &str, params: &toml::Table, inputs: &Path) -> Result<()> {
+fn write_inputs(session: &mut PeerSession<'_>, case: &str, params: &toml::Table, inputs: &Path) -> Result<()> {
     if inputs.exists() {
         return Ok(());
     }
     fs::create_dir_all(inputs).with_context(|| format!("failed to make {}", inputs.display()))?;
     let request = json!({"do": "inputs", "case": case, "params": params, "dir": inputs});
-    let written = seat.accepted(&request);
+    let written = session.accepted(&request);
     written.map_err(|outcome| anyhow!("{case}: our side wrote no inputs: {}", outcome.why())).map(drop)
 }
 

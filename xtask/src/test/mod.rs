@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use compare::command;
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 use compare::exit::Exit;
 use compare::log::{self, Log};
 use record::BenchRow;
@@ -58,7 +58,7 @@ const BENCHES: Cargo =
     Cargo { name: "benches, once each", arguments: &["bench", "--workspace", "--", "--test"], count: count::benches };
 
 /// Runs the command.
-pub(crate) fn test(context: &Context, root: &Path, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn test(context: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let (rows_variable, rows_path) = tidy::row_file();
     let mut required: Vec<(&str, OsString)> = Vec::new();
     if !arguments.require.is_empty() {

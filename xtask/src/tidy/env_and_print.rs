@@ -6,7 +6,7 @@ use super::tree::{Manifest, Tree};
 /// Library files that read the environment, and why.
 const MAY_READ: [(&str, &str); 2] = [
     ("crates/proof/src/bench.rs", "its `main` is the main function of every bench program"),
-    ("crates/compare/src/comparison/place.rs", "`Context::of_process` is what a binary's main calls"),
+    ("crates/compare/src/comparison/place.rs", "`Invocation::of_process` is what a binary's main calls"),
 ];
 
 /// Library files that touch the standard streams, and why.

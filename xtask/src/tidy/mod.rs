@@ -22,7 +22,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use compare::command;
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 use compare::exit::Exit;
 use record::{BenchRow, jsonl};
 
@@ -68,7 +68,7 @@ const RULES: [fn(&Tree) -> Vec<Violation>; 8] = [
 ];
 
 /// Runs the command.
-pub(crate) fn tidy(context: &Context, root: &Path, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn tidy(context: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let mut violations = check(root)?;
     if arguments.ids {
         violations.extend(check_ids(&declared(root)?));

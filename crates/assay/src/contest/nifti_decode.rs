@@ -257,7 +257,7 @@ fn fit(voxels: &mut Vec<f32>, n: usize) {
 
 #[expect(unsafe_code, reason = "plain files are mapped, as the peers map them")]
 fn open(path: &Path) -> Result<VolumeFile, NiftiError> {
-    // SAFETY: the parent's inputs are written before a case is loaded, and by nobody afterwards.
+    // SAFETY: the parent's inputs are written before a case is loaded, and by nobody afterward.
     unsafe { VolumeFile::map(path) }
 }
 

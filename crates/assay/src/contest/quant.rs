@@ -1,6 +1,6 @@
-//! Our side of quantised rows: random blocks to numbers, numbers to blocks.
+//! Our side of quantized rows: random blocks to numbers, numbers to blocks.
 //!
-//! Parameters of a case: `work` (`dequantise`, `quantise`), `type`, `n` numbers, and if not the usual ones `seed`, `values` (`bits`
+//! Parameters of a case: `work` (`dequantize`, `quantize`), `type`, `n` numbers, and if not the usual ones `seed`, `values` (`bits`
 //! for random bit patterns of finite numbers) and `zeros` (`none`).
 
 use std::cell::RefCell;
@@ -25,7 +25,7 @@ impl Quant {
 struct Row {
     ty: GgmlType,
     len: usize,
-    is_dequantised: bool,
+    is_dequantized: bool,
 }
 
 impl Contestant for Quant {
@@ -35,11 +35,11 @@ impl Contestant for Quant {
     }
 
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
-        let Row { ty, len, is_dequantised } = row(case)?;
+        let Row { ty, len, is_dequantized } = row(case)?;
         let seed = if case.params.contains_key("seed") { case.number("seed")? as u64 } else { 0 };
         // The low bytes keep the two kinds of inputs apart.
         let seeded = |kind: u64| words(kind ^ seed << 32);
-        if is_dequantised {
+        if is_dequantized {
             let bytes = ty.row_bytes(len).map_err(refused)?;
             let blocks: Vec<u8> = seeded(0xb10c).flat_map(u64::to_le_bytes).take(bytes).collect();
             peer::write(&dir.join("blocks"), &blocks)?;
@@ -59,28 +59,28 @@ impl Contestant for Quant {
         if self.threads.get() != 1 {
             return Err(Refusal::Unsupported("rows are converted by their caller's threads".to_owned()));
         }
-        let Row { ty, len, is_dequantised } = row(case)?;
+        let Row { ty, len, is_dequantized } = row(case)?;
         let kernel = Kernel::best();
         let bytes = ty.row_bytes(len).map_err(refused)?;
-        let isa = if is_dequantised { kernel.dequantises(ty) } else { kernel.quantises(ty) };
+        let isa = if is_dequantized { kernel.dequantizes(ty) } else { kernel.quantizes(ty) };
         let ran = format!("{ty}, {}", isa.map_or("no kernel", |isa| isa.name()));
-        let mut loaded = if is_dequantised {
+        let mut loaded = if is_dequantized {
             let blocks = std::fs::read(inputs.join("blocks"))?;
             let out = Rc::new(RefCell::new(vec![0.0_f32; len]));
             let shown = out.clone();
-            kernel.dequantise(ty, &blocks, &mut out.borrow_mut()).map_err(refused)?;
+            kernel.dequantize(ty, &blocks, &mut out.borrow_mut()).map_err(refused)?;
             // The same call succeeded above.
             let run = move || {
-                let _ = kernel.dequantise(ty, &blocks, &mut out.borrow_mut());
+                let _ = kernel.dequantize(ty, &blocks, &mut out.borrow_mut());
             };
             Loaded::new(ran, run, move || shown.borrow().iter().flat_map(|&x| one_nan(x).to_le_bytes()).collect())
         } else {
             let x = peer::read_f32(&inputs.join("x"))?;
             let out = Rc::new(RefCell::new(vec![0_u8; bytes]));
             let shown = out.clone();
-            kernel.quantise(ty, &x, &mut out.borrow_mut()).map_err(refused)?;
+            kernel.quantize(ty, &x, &mut out.borrow_mut()).map_err(refused)?;
             let run = move || {
-                let _ = kernel.quantise(ty, &x, &mut out.borrow_mut());
+                let _ = kernel.quantize(ty, &x, &mut out.borrow_mut());
             };
             Loaded::new(ran, run, move || shown.borrow().clone())
         };
@@ -91,12 +91,12 @@ impl Contestant for Quant {
 
 fn row(case: &Case) -> Result<Row, Refusal> {
     let ty = case.text("type")?.parse::<GgmlType>().map_err(|error| Refusal::Error(error.to_string()))?;
-    let is_dequantised = match case.text("work")? {
-        "dequantise" => true,
-        "quantise" => false,
+    let is_dequantized = match case.text("work")? {
+        "dequantize" => true,
+        "quantize" => false,
         other => return Err(Refusal::Error(format!("case {}: unknown work {other:?}", case.id))),
     };
-    Ok(Row { ty, len: case.number("n")?, is_dequantised })
+    Ok(Row { ty, len: case.number("n")?, is_dequantized })
 }
 
 fn refused(error: QuantError) -> Refusal {

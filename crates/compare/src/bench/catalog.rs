@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use record::bench_row::SourceLine;
 
-use super::process::{End, Yard};
+use super::process::{End, ScratchDir};
 use super::protocol::{CriterionVersion, RawId};
 use super::request::Selection;
 use crate::build::Built;
@@ -86,7 +86,7 @@ impl Problem {
 
 impl Catalog {
     /// Asks every program of a side what it has.
-    pub fn list(side: &str, built: &Built, yard: &Yard, timeout: Duration, console: &Console) -> Result<Self> {
+    pub fn list(side: &str, built: &Built, scratch: &ScratchDir, timeout: Duration, console: &Console) -> Result<Self> {
         let mut catalog = Catalog::default();
         for skipped in &built.skipped {
             let (package, target, reason) = (skipped.package.clone(), skipped.name.clone(), skipped.reason.clone());
@@ -95,7 +95,7 @@ impl Catalog {
         let progress = console.spinner(&format!("listing the benchmarks of {side}"));
         for (index, target) in built.targets.iter().enumerate() {
             progress.say(&target.name);
-            let run = yard.run(&target.program, &Selection::List, &[], timeout)?;
+            let run = scratch.run(&target.program, &Selection::List, &[], timeout)?;
             let problem = match &run.end {
                 End::NotCriterion => Some("not criterion: it does not speak cargo-criterion's protocol".to_owned()),
                 End::TimedOut => Some("listing its benchmarks did not end within the time limit".to_owned()),

@@ -13,23 +13,23 @@ use anyhow::{Context, Result};
 use machine::noise;
 use record::{BenchRow, CellRecord, SCHEMA, State, Work};
 
-use super::process::{End, Program, Run, Yard};
+use super::process::{End, Program, Run, ScratchDir};
 use super::protocol::{RawId, Samples};
 use super::request::Selection;
 use crate::child::{Group, die_with_parent, last_lines};
 
 /// Runs the program once, to list or to measure.
 pub(super) fn run(
-    yard: &Yard,
+    scratch: &ScratchDir,
     program: &Program,
     (scenario, set): (&str, &[String]),
     selection: &Selection<'_>,
     timeout: Duration,
 ) -> Result<Run> {
-    let record = yard.scratch.path().join("cell.json");
+    let record = scratch.scratch.path().join("cell.json");
     let _ = fs::remove_file(&record);
-    let mut output = tempfile::tempfile_in(yard.scratch.path()).context("failed to make a scratch file")?;
-    let errors = tempfile::tempfile_in(yard.scratch.path()).context("failed to make a scratch file")?;
+    let mut output = tempfile::tempfile_in(scratch.scratch.path()).context("failed to make a scratch file")?;
+    let errors = tempfile::tempfile_in(scratch.scratch.path()).context("failed to make a scratch file")?;
     let mut command = Command::new(&program.executable);
     match selection {
         Selection::List => {
@@ -46,7 +46,7 @@ pub(super) fn run(
     let start = Instant::now();
     let mut child = Group::spawn(&mut command)?;
     let mut run = Run::empty();
-    run.end = yard.ended(&mut child, start + timeout, End::Success)?;
+    run.end = scratch.ended(&mut child, start + timeout, End::Success)?;
     run.seconds = start.elapsed().as_secs_f64();
     run.counters = noise::process_counters(child.id());
     drop(child);
@@ -136,8 +136,8 @@ esac
             directory: directory.path().to_owned(),
             environment: Vec::new(),
         };
-        let yard = Yard::new(directory.path(), Interrupt::default()).unwrap();
-        yard.run(&program, selection, &[], Duration::from_secs(30)).unwrap()
+        let scratch = ScratchDir::new(directory.path(), Interrupt::default()).unwrap();
+        scratch.run(&program, selection, &[], Duration::from_secs(30)).unwrap()
     }
 
     fn measured(id: &str) -> Run {

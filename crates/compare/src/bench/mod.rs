@@ -7,6 +7,6 @@ mod protocol;
 mod request;
 
 pub use catalog::{Catalog, Key, Listed, Problem};
-pub use process::{End, Program, Protocol, Run, Yard};
+pub use process::{End, Program, Protocol, Run, ScratchDir};
 pub use protocol::{CriterionVersion, RawId, Samples, Throughput};
 pub use request::{Selection, Settings};

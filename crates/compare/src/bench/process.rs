@@ -107,7 +107,7 @@ impl Run {
 
 /// Where processes leave their files, and what may stop them.
 #[derive(Debug)]
-pub struct Yard {
+pub struct ScratchDir {
     pub(super) scratch: tempfile::TempDir,
     pub(super) interrupt: Interrupt,
 }
@@ -115,8 +115,8 @@ pub struct Yard {
 /// How the names of scratch directories begin.
 const SCRATCH: &str = "run-";
 
-impl Yard {
-    /// A scratch directory below `parent`, removed at the end. There is one yard at a time below a parent (the lock of
+impl ScratchDir {
+    /// A scratch directory below `parent`, removed at the end. There is one scratch at a time below a parent (the lock of
     /// the machine sees to it), so what older ones left there, whose process was killed, is removed.
     pub fn new(parent: &Path, interrupt: Interrupt) -> Result<Self> {
         for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
@@ -316,8 +316,8 @@ mod tests {
 
     fn run(text: &str, timeout: Duration) -> Run {
         let directory = tempfile::tempdir().unwrap();
-        let yard = Yard::new(directory.path(), Interrupt::default()).unwrap();
-        yard.run(&script(directory.path(), text), &Selection::List, &[], timeout).unwrap()
+        let scratch = ScratchDir::new(directory.path(), Interrupt::default()).unwrap();
+        scratch.run(&script(directory.path(), text), &Selection::List, &[], timeout).unwrap()
     }
 
     #[test]

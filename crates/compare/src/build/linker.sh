@@ -1,6 +1,6 @@
 #!/bin/sh
 # Called by rustc in place of the linker driver. Records the command next to the output, with the object files that
-# rustc deletes afterwards, so that the same compiled code can be linked again with another layout; then links.
+# rustc deletes afterward, so that the same compiled code can be linked again with another layout; then links.
 real=${ASSAY_LINKER:-cc}
 output=
 previous=

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{filter, quoted, scope_words, wanted};
 use crate::build::Wanted;
 use crate::cli::Compare;
-use crate::comparison::{Context, Options, Place, Purpose, Revisions, lock, run};
+use crate::comparison::{Invocation, Options, Project, Purpose, Revisions, lock, run};
 use crate::exit::{Exit, usage};
 use crate::log::valid_title;
 use crate::policy::Policy;
@@ -16,28 +16,28 @@ use crate::report::{Entry, json, text};
 use crate::slot::Slots;
 
 /// Runs the command.
-pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
+pub fn compare(invocation: &Invocation, arguments: &Compare) -> Result<Exit> {
     let title = valid_title(&arguments.title)?;
     let change = arguments.change.trim();
     if change.is_empty() || change.chars().any(char::is_control) {
         return Err(usage("--change must be one non-empty line of text"));
     }
     let filter = filter(&arguments.scope)?;
-    let place = Place::open(context, arguments.scope.manifest_path.as_deref())?;
-    let mut policy = Policy::read(&place.root)?;
+    let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
+    let mut policy = Policy::read(&project.root)?;
     arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
     let logs = !arguments.no_log && !arguments.dry_run;
     if logs {
-        place.log.check_writable(&title)?;
+        project.log.check_writable(&title)?;
     }
     // Before the base is looked up: the run that is waited for may log under the same title.
-    let _lock = lock(context)?;
-    if logs && let Some(done) = place.log.recover()? {
-        context.console.note(&done);
+    let _lock = lock(invocation)?;
+    if logs && let Some(done) = project.log.recover()? {
+        invocation.console.note(&done);
     }
-    let revisions = revisions(context, &place, arguments, &title)?;
+    let revisions = revisions(invocation, &project, arguments, &title)?;
     if arguments.clean {
-        Slots::open(&context.cache()?, &place.git)?.clean(&place.git)?;
+        Slots::open(&invocation.cache()?, &project.git)?.clean(&project.git)?;
     }
     let options = Options {
         purpose: Purpose::Compare,
@@ -56,55 +56,59 @@ pub fn compare(context: &Context, arguments: &Compare) -> Result<Exit> {
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
     };
-    let Some(mut entry) = run(context, &place, &revisions, &options, &policy)? else {
+    let Some(mut entry) = run(invocation, &project, &revisions, &options, &policy)? else {
         return Ok(Exit::Fine);
     };
     entry.title = title;
     change.clone_into(&mut entry.change);
-    entry.command = command(context, arguments, &entry);
-    show(context, arguments, &entry)?;
+    entry.command = command(invocation, arguments, &entry);
+    show(invocation, arguments, &entry)?;
     if logs {
-        write_log(context, &place, &entry)?;
+        write_log(invocation, &project, &entry)?;
     }
     Ok(entry.exit())
 }
 
 /// The head as asked or as the work tree is; the base as asked or as the log says.
-fn revisions(context: &Context, place: &Place, arguments: &Compare, title: &str) -> Result<Revisions> {
+fn revisions(invocation: &Invocation, project: &Project, arguments: &Compare, title: &str) -> Result<Revisions> {
     let head = match &arguments.head {
-        Some(revision) => Snapshot::of_commit(&place.git, place.git.require_commit(revision, "--head")?)?,
-        None => Snapshot::of_work_tree(&place.git, &place.own_paths())?,
+        Some(revision) => Snapshot::of_commit(&project.git, project.git.require_commit(revision, "--head")?)?,
+        None => Snapshot::of_work_tree(&project.git, &project.own_paths())?,
     };
     for path in &head.left_out {
-        context.console.note(&format!("left out, being untracked and over 10 MiB: {path}"));
+        invocation.console.note(&format!("left out, being untracked and over 10 MiB: {path}"));
     }
-    let base = match (&arguments.base, place.log.last(title)?) {
-        (Some(revision), _) => Some(Snapshot::of_commit(&place.git, place.git.require_commit(revision, "--base")?)?),
+    let base = match (&arguments.base, project.log.last(title)?) {
+        (Some(revision), _) => {
+            Some(Snapshot::of_commit(&project.git, project.git.require_commit(revision, "--base")?)?)
+        }
         (None, Some(last)) => {
-            let commit = place
+            let commit = project
                 .git
                 .require_commit(&last.commit, "--base")
                 .with_context(|| format!("the last entry under \"{title}\" measured {} ({})", last.label, last.id))?;
-            let snapshot = Snapshot::of_commit(&place.git, commit)?;
+            let snapshot = Snapshot::of_commit(&project.git, commit)?;
             Some(Snapshot { label: format!("{} (\"{}\")", last.label, last.change), ..snapshot })
         }
         (None, None) => {
-            context.console.note(&format!("no earlier measured entry under \"{title}\": recording the state as it is"));
+            invocation
+                .console
+                .note(&format!("no earlier measured entry under \"{title}\": recording the state as it is"));
             None
         }
     };
     if let Some(base) = &base {
-        context.console.note(&format!("before: {}\nafter:  {}", base.label, head.label));
+        invocation.console.note(&format!("before: {}\nafter:  {}", base.label, head.label));
         if base.commit == head.commit {
-            context.console.note("both are the same state: nothing changed since");
+            invocation.console.note("both are the same state: nothing changed since");
         }
     }
     Ok(Revisions { base, head })
 }
 
 /// The command that measures the same two revisions again.
-fn command(context: &Context, arguments: &Compare, entry: &Entry) -> String {
-    let mut words = vec![context.called.clone(), "compare".to_owned()];
+fn command(invocation: &Invocation, arguments: &Compare, entry: &Entry) -> String {
+    let mut words = vec![invocation.called.clone(), "compare".to_owned()];
     words.extend(["--title".to_owned(), quoted(&entry.title), "--change".to_owned(), quoted(&entry.change)]);
     if let Some(base) = &entry.base {
         words.extend(["--base".to_owned(), base.commit[..12].to_owned()]);
@@ -118,29 +122,33 @@ fn command(context: &Context, arguments: &Compare, entry: &Entry) -> String {
     words.join(" ")
 }
 
-fn show(context: &Context, arguments: &Compare, entry: &Entry) -> Result<()> {
+fn show(invocation: &Invocation, arguments: &Compare, entry: &Entry) -> Result<()> {
     if arguments.json {
-        return context.console.print(&serde_json::to_string_pretty(&json(entry))?);
+        return invocation.console.print(&serde_json::to_string_pretty(&json(entry))?);
     }
-    context.console.print(&text::terminal(entry))
+    invocation.console.print(&text::terminal(entry))
 }
 
 /// Logs the entry. If that fails, the measurement is not lost: it is kept in the cache and shown.
-fn write_log(context: &Context, place: &Place, entry: &Entry) -> Result<()> {
-    let written = place.git.keep(&entry.id, &entry.head.commit).and_then(|()| place.log.append(entry));
+fn write_log(invocation: &Invocation, project: &Project, entry: &Entry) -> Result<()> {
+    let written = project.git.keep(&entry.id, &entry.head.commit).and_then(|()| project.log.append(entry));
     match written {
         Ok(()) => {
-            let data = place.log.data()?;
+            let data = project.log.data()?;
             let named: Vec<String> =
                 data.iter().flat_map(|(_, entries)| entries).map(|entry| entry.id.clone()).collect();
-            place.git.drop_unnamed(&named, &place.own_paths()[0])?;
-            context.console.note(&format!("\nlogged under \"{}\" in {}", entry.title, place.log.text_path().display()));
+            project.git.drop_unnamed(&named, &project.own_paths()[0])?;
+            invocation.console.note(&format!(
+                "\nlogged under \"{}\" in {}",
+                entry.title,
+                project.log.text_path().display()
+            ));
             Ok(())
         }
         Err(error) => {
-            let path = context.cache()?.join(format!("unsaved-{}.json", entry.id));
+            let path = invocation.cache()?.join(format!("unsaved-{}.json", entry.id));
             let kept = fs::write(&path, serde_json::to_vec(entry)?).is_ok();
-            context.console.print(&text::markdown(entry))?;
+            invocation.console.print(&text::markdown(entry))?;
             let place = if kept { format!("it is kept in {}", path.display()) } else { "it stands above".to_owned() };
             Err(error.context(format!("the entry could not be logged; {place}")))
         }

@@ -11,7 +11,7 @@ use record::{Align, Table, Unit, stats};
 
 use crate::cli::Doctor;
 use crate::command;
-use crate::comparison::{Context, Place};
+use crate::comparison::{Invocation, Project};
 use crate::exit::Exit;
 
 /// Length of a burst of a ceiling.
@@ -20,14 +20,14 @@ const BURST: Duration = Duration::from_millis(5);
 const WATCH: Duration = Duration::from_secs(2);
 
 /// Runs the command.
-pub fn doctor(context: &Context, arguments: &Doctor) -> Result<Exit> {
+pub fn doctor(invocation: &Invocation, arguments: &Doctor) -> Result<Exit> {
     let fingerprint = Fingerprint::collect();
-    context.console.print(&format!("Machine class {}\n", fingerprint.class()))?;
-    context.console.print(&machine_table(&fingerprint).to_string())?;
-    context.console.note("measuring ceilings …");
-    context.console.print(&format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceilings()))?;
-    context.console.print(&format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table()))?;
-    context.console.print(&format!("Features\n\n{}", features(context, arguments)))?;
+    invocation.console.print(&format!("Machine class {}\n", fingerprint.class()))?;
+    invocation.console.print(&machine_table(&fingerprint).to_string())?;
+    invocation.console.note("measuring ceilings …");
+    invocation.console.print(&format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceilings()))?;
+    invocation.console.print(&format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table()))?;
+    invocation.console.print(&format!("Features\n\n{}", features(invocation, arguments)))?;
     Ok(Exit::Fine)
 }
 
@@ -106,7 +106,7 @@ fn noise_table() -> Table {
     table
 }
 
-fn features(context: &Context, arguments: &Doctor) -> Table {
+fn features(invocation: &Invocation, arguments: &Doctor) -> Table {
     let mut table = Table::new([("for", Align::Left), ("needs", Align::Left), ("found", Align::Left)]);
     let version = |program: &str| {
         let output =
@@ -120,11 +120,11 @@ fn features(context: &Context, arguments: &Doctor) -> Table {
     row("building", "cargo", "see https://rustup.rs");
     row("linking (and linking again with other layouts)", "cc", "Debian: apt-get install gcc");
     row("counting instructions", "valgrind", "Debian: apt-get install valgrind");
-    let place = Place::open(context, arguments.manifest_path.as_deref());
-    let found = match place {
-        Ok(place) => match place.git.is_shallow() {
+    let project = Project::open(invocation, arguments.manifest_path.as_deref());
+    let found = match project {
+        Ok(project) => match project.git.is_shallow() {
             Ok(true) => "shallow clone; get the history: git fetch --unshallow".to_owned(),
-            _ => format!("workspace {}", place.root.display()),
+            _ => format!("workspace {}", project.root.display()),
         },
         Err(error) => format!("no; {error}"),
     };

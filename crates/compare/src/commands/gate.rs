@@ -7,20 +7,20 @@ use anyhow::{Context as _, Result};
 
 use super::{filter, scope_words, wanted};
 use crate::cli::{Format, Gate};
-use crate::comparison::{Context, Options, Place, Purpose, Revisions, lock, run};
+use crate::comparison::{Invocation, Options, Project, Purpose, Revisions, lock, run};
 use crate::exit::{Exit, usage};
 use crate::policy::Policy;
 use crate::repo::{Git, Snapshot};
 use crate::report::{Entry, github, json, text};
 
 /// Runs the command.
-pub fn gate(context: &Context, arguments: &Gate) -> Result<Exit> {
+pub fn gate(invocation: &Invocation, arguments: &Gate) -> Result<Exit> {
     let filter = filter(&arguments.scope)?;
-    let place = Place::open(context, arguments.scope.manifest_path.as_deref())?;
-    let mut policy = Policy::read(&place.root)?;
+    let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
+    let mut policy = Policy::read(&project.root)?;
     arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
-    let revisions = revisions(context, &place, arguments)?;
-    let _lock = lock(context)?;
+    let revisions = revisions(invocation, &project, arguments)?;
+    let _lock = lock(invocation)?;
     let options = Options {
         purpose: Purpose::Gate,
         wanted: wanted(&arguments.scope),
@@ -35,20 +35,20 @@ pub fn gate(context: &Context, arguments: &Gate) -> Result<Exit> {
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
     };
-    let Some(mut entry) = run(context, &place, &revisions, &options, &policy)? else {
+    let Some(mut entry) = run(invocation, &project, &revisions, &options, &policy)? else {
         return Ok(Exit::Fine);
     };
     "gate".clone_into(&mut entry.title);
-    entry.command = command(context, arguments, &entry);
-    report(context, arguments, &entry)?;
+    entry.command = command(invocation, arguments, &entry);
+    report(invocation, arguments, &entry)?;
     Ok(entry.exit())
 }
 
-fn revisions(context: &Context, place: &Place, arguments: &Gate) -> Result<Revisions> {
-    let git = &place.git;
+fn revisions(invocation: &Invocation, project: &Project, arguments: &Gate) -> Result<Revisions> {
+    let git = &project.git;
     let head = match &arguments.head {
         Some(revision) => Snapshot::of_commit(git, git.require_commit(revision, "--head")?)?,
-        None => Snapshot::of_work_tree(git, &place.own_paths())?,
+        None => Snapshot::of_work_tree(git, &project.own_paths())?,
     };
     let onto = match &arguments.base {
         Some(revision) => git.require_commit(revision, "--base")?,
@@ -59,11 +59,11 @@ fn revisions(context: &Context, place: &Place, arguments: &Gate) -> Result<Revis
         let Some(parent) = git.commit(&format!("{base}^"))? else {
             return Err(usage("the head has no parent to compare with; name one with --base REV"));
         };
-        context.console.note("the head is on the base branch already: comparing it with its parent");
+        invocation.console.note("the head is on the base branch already: comparing it with its parent");
         base = parent;
     }
     let base = Snapshot::of_commit(git, base)?;
-    context.console.note(&format!("merge base: {}\nhead:       {}", base.label, head.label));
+    invocation.console.note(&format!("merge base: {}\nhead:       {}", base.label, head.label));
     Ok(Revisions { base: Some(base), head })
 }
 
@@ -77,8 +77,8 @@ fn default_branch(git: &Git) -> Result<String> {
     Err(usage("no branch main or master, here or at origin; name the branch that this will be merged into: --base REV"))
 }
 
-fn command(context: &Context, arguments: &Gate, entry: &Entry) -> String {
-    let mut words = vec![context.called.clone(), "gate".to_owned()];
+fn command(invocation: &Invocation, arguments: &Gate, entry: &Entry) -> String {
+    let mut words = vec![invocation.called.clone(), "gate".to_owned()];
     if let Some(base) = &entry.base {
         words.extend(["--base".to_owned(), base.commit[..12].to_owned()]);
     }
@@ -87,7 +87,7 @@ fn command(context: &Context, arguments: &Gate, entry: &Entry) -> String {
     words.join(" ")
 }
 
-fn report(context: &Context, arguments: &Gate, entry: &Entry) -> Result<()> {
+fn report(invocation: &Invocation, arguments: &Gate, entry: &Entry) -> Result<()> {
     let data = serde_json::to_string_pretty(&json(entry))?;
     if let Some(path) = &arguments.json_file {
         fs::write(path, &data).with_context(|| format!("failed to write {}", path.display()))?;
@@ -96,14 +96,14 @@ fn report(context: &Context, arguments: &Gate, entry: &Entry) -> Result<()> {
         fs::write(path, github::comment(entry)).with_context(|| format!("failed to write {}", path.display()))?;
     }
     match arguments.format {
-        Format::Json => context.console.print(&data),
-        Format::Text => context.console.print(&terminal(entry)),
+        Format::Json => invocation.console.print(&data),
+        Format::Text => invocation.console.print(&terminal(entry)),
         Format::Github => {
-            context.console.print(&terminal(entry))?;
+            invocation.console.print(&terminal(entry))?;
             for line in github::annotations(entry) {
-                context.console.print(&line)?;
+                invocation.console.print(&line)?;
             }
-            let Some(path) = context.variable("GITHUB_STEP_SUMMARY") else { return Ok(()) };
+            let Some(path) = invocation.variable("GITHUB_STEP_SUMMARY") else { return Ok(()) };
             let file = fs::File::options().append(true).create(true).open(&path);
             let written = file.and_then(|mut file| writeln!(file, "{}", github::summary(entry)));
             written.with_context(|| format!("failed to write the step summary {}", path.display()))

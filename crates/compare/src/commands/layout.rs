@@ -8,8 +8,8 @@ use anyhow::Result;
 use record::{Align, Table, stats};
 
 use crate::bench::Program;
-use crate::comparison::{Context, Place};
-use crate::measure::{Contest, Links, Random, Sampler};
+use crate::comparison::{Invocation, Project};
+use crate::measure::{BenchPair, Links, Random, Sampler};
 
 /// Links of each program, and groups of the plain one.
 const LINKS: usize = 8;
@@ -18,12 +18,12 @@ const PROCESSES: usize = 8;
 
 /// Measures and tells. `builds` are the same benchmarks in natural and in aligned programs.
 pub(super) fn layout(
-    context: &Context,
-    place: &Place,
+    invocation: &Invocation,
+    project: &Project,
     sampler: &Sampler<'_>,
-    builds: [Vec<Contest>; 2],
+    builds: [Vec<BenchPair>; 2],
 ) -> Result<String> {
-    let links = Links::new(&place.environment);
+    let links = Links::new(&project.environment);
     let mut table = Table::new([
         ("benchmark", Align::Left),
         ("functions", Align::Left),
@@ -31,11 +31,11 @@ pub(super) fn layout(
         ("8 links", Align::Right),
         ("8 links, minima", Align::Right),
     ]);
-    for (contests, functions) in builds.iter().zip(["as compiled", "on 64 bytes"]) {
-        for contest in contests {
-            let [plain, padded] = spreads(context, sampler, &links, contest)?;
+    for (pairs, functions) in builds.iter().zip(["as compiled", "on 64 bytes"]) {
+        for pair in pairs {
+            let [plain, padded] = spreads(invocation, sampler, &links, pair)?;
             table.row([
-                contest.key.to_string(),
+                pair.key.to_string(),
                 functions.to_owned(),
                 percent(plain.0),
                 percent(padded.0),
@@ -49,28 +49,28 @@ pub(super) fn layout(
 
 /// Spread of medians and of minima: of one link in groups, and of different links.
 fn spreads(
-    context: &Context,
+    invocation: &Invocation,
     sampler: &Sampler<'_>,
     links: &Links,
-    contest: &Contest,
+    pair: &BenchPair,
 ) -> Result<[(Option<f64>, Option<f64>); 2]> {
-    let mut programs: Vec<Program> = vec![links.variant(&contest.head, 0)?; LINKS];
+    let mut programs: Vec<Program> = vec![links.program(&pair.head, 0)?; LINKS];
     for seed in 1..=LINKS as u64 {
-        programs.push(links.variant(&contest.head, seed)?);
+        programs.push(links.program(&pair.head, seed)?);
     }
     // As in a block: two processors that others use are two speeds.
-    let processor = if contest.single_threaded { machine::threads::allowed_cpus().last().copied() } else { None };
+    let processor = if pair.single_threaded { machine::threads::allowed_cpus().last().copied() } else { None };
     for program in &mut programs {
         program.processor = processor;
     }
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); programs.len()];
     let mut order: Vec<usize> = (0..programs.len()).collect();
     let mut random = Random::new(0x006c_6179_6f75_7400);
-    let progress = context.console.bar(&contest.key.id(), (PROCESSES * programs.len()) as u64, "processes");
+    let progress = invocation.console.bar(&pair.key.id(), (PROCESSES * programs.len()) as u64, "processes");
     for _ in 0..PROCESSES {
         random.shuffle(&mut order);
         for &at in &order {
-            if let Ok(sample) = sampler.sample(&programs[at], &contest.key, contest.head.version, None)? {
+            if let Ok(sample) = sampler.sample(&programs[at], &pair.key, pair.head.version, None)? {
                 times[at].push(sample.time);
             }
             progress.step();

@@ -10,14 +10,16 @@ use record::stats::{clopper_pearson, clopper_pearson_upper};
 use record::{Align, Table, jsonl};
 
 use super::{filter, wanted};
-use crate::bench::{Settings, Yard};
+use crate::bench::{ScratchDir, Settings};
 use crate::build::Alignment;
 use crate::cli::Selftest;
-use crate::comparison::{Context, Judged, Means, Place, Plan, Trial, draw_layouts, lock, pilot_one_side, trial};
+use crate::comparison::{
+    Invocation, Judged, MeasureContext, Plan, Project, Trial, draw_layouts, lock, pilot_one_side, trial,
+};
 use crate::exit::{Exit, usage};
-use crate::judge::rivals::{Said, criterion, ratio_over_5};
+use crate::judge::rivals::{Decision, criterion, ratio_over_5};
 use crate::judge::{Verdict, blocks_for, margin_for};
-use crate::measure::{Contest, Links, Random, Sampler, Side};
+use crate::measure::{BenchPair, Links, Random, Sampler, Side};
 use crate::nulls::{self, Null, SCHEMA};
 use crate::repo::Snapshot;
 use crate::report::{Figures, Rules, changes};
@@ -27,76 +29,89 @@ use crate::slot::Slots;
 const SLOWDOWNS: [f64; 3] = [0.05, 0.08, 0.10];
 
 /// Runs the command.
-pub fn selftest(context: &Context, arguments: &Selftest) -> Result<Exit> {
+pub fn selftest(invocation: &Invocation, arguments: &Selftest) -> Result<Exit> {
     let filter = filter(&arguments.scope)?;
-    let place = Place::open(context, arguments.scope.manifest_path.as_deref())?;
+    let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
     let mut shown = Vec::new();
     if arguments.rounds > 0 {
-        let _lock = lock(context)?;
-        let slots = Slots::open(&context.cache()?, &place.git)?;
-        let yard = Yard::new(slots.root(), context.interrupt.clone())?;
-        let head = Snapshot::of_work_tree(&place.git, &place.own_paths())?;
+        let _lock = lock(invocation)?;
+        let slots = Slots::open(&invocation.cache()?, &project.git)?;
+        let scratch = ScratchDir::new(slots.root(), invocation.interrupt.clone())?;
+        let head = Snapshot::of_work_tree(&project.git, &project.own_paths())?;
         let settings = arguments.times.map_or(Settings::STANDARD, |(warm_up_s, measurement_s)| Settings {
             warm_up_s,
             measurement_s,
             ..Settings::STANDARD
         });
-        let sampler = Sampler { yard: &yard, timeout: arguments.scope.timeout, settings };
+        let sampler = Sampler { scratch: &scratch, timeout: arguments.scope.timeout, settings };
         let tier = arguments.scope.tier.unwrap_or(u8::MAX);
         let is_wanted = |id: &str, of: u8| filter.as_ref().map_or(of <= tier, |filter| filter.is_match(id));
         let list = |alignment| {
-            pilot_one_side(context, &place, &slots, &head, &wanted(&arguments.scope), &sampler, &is_wanted, alignment)
+            pilot_one_side(
+                invocation,
+                &project,
+                &slots,
+                &head,
+                &wanted(&arguments.scope),
+                &sampler,
+                &is_wanted,
+                alignment,
+            )
         };
         if arguments.layout {
-            let text =
-                super::layout::layout(context, &place, &sampler, [list(Alignment::Natural)?, list(Alignment::Lines)?])?;
-            context.console.print(&text)?;
+            let text = super::layout::layout(
+                invocation,
+                &project,
+                &sampler,
+                [list(Alignment::Natural)?, list(Alignment::Lines)?],
+            )?;
+            invocation.console.print(&text)?;
             return Ok(Exit::Fine);
         }
-        let contests = list(Alignment::Lines)?;
+        let pairs = list(Alignment::Lines)?;
         for round in 1..=arguments.rounds {
-            context.interrupt.check()?;
-            context.console.note(&format!("round {round} of {}", arguments.rounds));
-            let lines = one_round(context, &place, &sampler, &contests, arguments)?;
+            invocation.interrupt.check()?;
+            invocation.console.note(&format!("round {round} of {}", arguments.rounds));
+            let lines = one_round(invocation, &project, &sampler, &pairs, arguments)?;
             if settings == Settings::STANDARD {
-                keep(&place, &lines)?;
+                keep(&project, &lines)?;
             } else {
                 shown.extend(lines);
             }
         }
     }
-    let known = if shown.is_empty() { nulls::read(&place.root)? } else { shown };
+    let known = if shown.is_empty() { nulls::read(&project.root)? } else { shown };
     if known.is_empty() {
         return Err(usage("nothing is known of this machine class yet; run: selftest --rounds 1"));
     }
-    context.console.print(&report(&known))?;
+    invocation.console.print(&report(&known))?;
     Ok(Exit::Fine)
 }
 
 /// One comparison of unchanged code, with slowdowns.
 fn one_round(
-    context: &Context,
-    place: &Place,
+    invocation: &Invocation,
+    project: &Project,
     sampler: &Sampler<'_>,
-    contests: &[Contest],
+    pairs: &[BenchPair],
     arguments: &Selftest,
 ) -> Result<Vec<Null>> {
     let now = jiff::Timestamp::now();
     let mut random = Random::new(now.as_nanosecond() as u64);
-    let links = Links::new(&place.environment);
-    let mut chosen: Vec<Contest> = contests.to_vec();
+    let links = Links::new(&project.environment);
+    let mut chosen: Vec<BenchPair> = pairs.to_vec();
     random.shuffle(&mut chosen);
     chosen.truncate(arguments.ids);
     draw_layouts(&mut chosen, &mut random);
     let mut injected = vec![0.0; chosen.len()];
-    for (at, contest) in chosen.iter_mut().enumerate() {
+    for (at, pair) in chosen.iter_mut().enumerate() {
         if at < arguments.inject {
             injected[at] = SLOWDOWNS[at % SLOWDOWNS.len()];
-            contest.head.inject = Some(format!("{}=+{:.0}%", contest.key.id(), 100.0 * injected[at]));
+            pair.head.inject = Some(format!("{}=+{:.0}%", pair.key.id(), 100.0 * injected[at]));
         }
     }
-    let relinked = !arguments.scope.one_link && chosen.iter().all(|contest| links.available(&contest.base));
-    let means = Means { sampler, links: &links, relinked, seed: random.bits(), console: &context.console };
+    let relinked = !arguments.scope.one_link && chosen.iter().all(|pair| links.available(&pair.base));
+    let means = MeasureContext { sampler, links: &links, relinked, seed: random.bits(), console: &invocation.console };
     let plan = Plan {
         kept: (0..chosen.len()).collect(),
         dropped: Vec::new(),
@@ -106,11 +121,11 @@ fn one_round(
         budget_s: f64::INFINITY,
     };
     // The margin that everyone starts with: the counts must not profit from what earlier rounds learned.
-    let pairs: Vec<_> = chosen.iter().map(|contest| (contest, margin_for(None, relinked))).collect();
+    let pairs: Vec<_> = chosen.iter().map(|pair| (pair, margin_for(None, relinked))).collect();
     let Trial { judged, method, .. } = trial(&means, &pairs, &plan)?;
     let run = now.strftime("%Y%m%dT%H%M%S").to_string();
     let mut lines = Vec::new();
-    for ((contest, judged), injected) in chosen.iter().zip(&judged).zip(injected) {
+    for ((pair, judged), injected) in chosen.iter().zip(&judged).zip(injected) {
         let Some(first) = judged.screen.iter().chain([&judged.series]).find_map(|series| series.blocks.first()) else {
             continue;
         };
@@ -120,7 +135,7 @@ fn one_round(
             schema: SCHEMA,
             at: now.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             run: run.clone(),
-            id: contest.key.to_string(),
+            id: pair.key.to_string(),
             injected,
             one_stage: arguments.one_stage,
             effect: judged.finding.estimate.map(|estimate| estimate.effect),
@@ -128,8 +143,8 @@ fn one_round(
             n: effects.len(),
             links: method.links,
             verdict: judged.finding.verdict,
-            criterion_fires: criterion(base, head, means.seed) != Said::Nothing,
-            ratio_fires: ratio_over_5(base, head) != Said::Nothing,
+            criterion_fires: criterion(base, head, means.seed) != Decision::Nothing,
+            ratio_fires: ratio_over_5(base, head) != Decision::Nothing,
             worse: worse_metrics(judged),
         });
     }
@@ -143,8 +158,8 @@ fn worse_metrics(judged: &Judged) -> Option<Vec<String>> {
     Some(changes.into_iter().filter(|change| change.worse).map(|change| change.name).collect())
 }
 
-fn keep(place: &Place, lines: &[Null]) -> Result<()> {
-    let path = nulls::path(&place.root, &Fingerprint::collect().class());
+fn keep(project: &Project, lines: &[Null]) -> Result<()> {
+    let path = nulls::path(&project.root, &Fingerprint::collect().class());
     std::fs::create_dir_all(path.parent().context("the file has a directory")?).context("failed to make baselines/")?;
     lines.iter().try_for_each(|line| jsonl::append(&path, line)).context("failed to keep the round; is the disk full?")
 }

@@ -1,6 +1,6 @@
 //! Which changed files a benchmark may read at run time.
 
-/// Files that no benchmark reads, wherever they lie: documentation, licences, the log, and what only people and
+/// Files that no benchmark reads, wherever they lie: documentation, licenses, the log, and what only people and
 /// services read. Compiled sources are judged by the compiled code instead.
 fn is_harmless(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);

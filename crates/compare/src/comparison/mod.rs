@@ -1,21 +1,21 @@
 //! A comparison from two revisions to an entry: place, preparation, pilot, plan, trial, report.
 
 mod absolute;
-mod draft;
-mod field;
+mod entry_builder;
 mod inputs;
+mod paired;
 mod pilot;
-mod place;
 mod plan;
 mod preflight;
 mod prepare;
+mod project;
 mod run;
 mod trial;
 
-pub use field::{Field, Pairing, draw_layouts};
+pub use paired::{PairedBenches, Pairing, draw_layouts};
 pub use pilot::{Pilot, pilot};
-pub use place::{Context, Place, lock};
 pub use plan::Plan;
 pub use prepare::pilot_one_side;
+pub use project::{Invocation, Project, lock};
 pub use run::{Options, Purpose, Revisions, run};
-pub use trial::{Judged, Means, Trial, trial};
+pub use trial::{Judged, MeasureContext, Trial, trial};

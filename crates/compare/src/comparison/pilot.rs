@@ -8,50 +8,50 @@ use anyhow::Result;
 
 use crate::console::Console;
 use crate::judge::Verdict;
-use crate::measure::{Contest, Sample, Sampler, Side, Trouble, TroubleKind};
+use crate::measure::{BenchPair, Sample, Sampler, Side, Trouble, TroubleKind};
 use crate::report::{Fault, Row};
 
-use super::field::bare_row;
+use super::paired::bare_row;
 
-/// A contest that passed.
+/// A pair that passed.
 #[derive(Debug)]
 pub struct Pilot {
-    /// The contest.
-    pub contest: Contest,
+    /// The pair.
+    pub pair: BenchPair,
     /// The pilot's samples: base, then head.
     pub samples: [Sample; 2],
 }
 
 /// Runs the pilot. Contests that fail become rows.
-pub fn pilot(sampler: &Sampler<'_>, contests: Vec<Contest>, console: &Console) -> Result<(Vec<Pilot>, Vec<Row>)> {
-    let progress = console.bar("proving and piloting", 2 * contests.len() as u64, "processes");
+pub fn pilot(sampler: &Sampler<'_>, pairs: Vec<BenchPair>, console: &Console) -> Result<(Vec<Pilot>, Vec<Row>)> {
+    let progress = console.bar("proving and piloting", 2 * pairs.len() as u64, "processes");
     let (mut passed, mut rows) = (Vec::new(), Vec::new());
-    for mut contest in contests {
-        progress.say(&contest.key.id());
+    for mut pair in pairs {
+        progress.say(&pair.key.id());
         let run = |side: Side| {
-            let entrant = contest.entrant(side);
-            let sample = sampler.sample(&entrant.target.program, &contest.key, entrant.version, None);
+            let variant = pair.variant(side);
+            let sample = sampler.sample(&variant.target.program, &pair.key, variant.version, None);
             progress.step();
             sample
         };
         match (run(Side::Base)?, run(Side::Head)?) {
             (Ok(base), Ok(head)) if base.unit != head.unit => {
                 let why = format!("the base measures in {} and the head in {}", base.unit, head.unit);
-                rows.push(bare_row(&contest, Verdict::Invalid, why));
+                rows.push(bare_row(&pair, Verdict::Invalid, why));
             }
             (Ok(base), Ok(head)) if other_inputs(&base, &head) => {
                 let why = "the sides work on different inputs, so their times say nothing about each other: give the benchmark \
                            another id, or compare with a revision that has the new inputs"
                     .to_owned();
-                rows.push(bare_row(&contest, Verdict::Invalid, why));
+                rows.push(bare_row(&pair, Verdict::Invalid, why));
             }
             (Ok(base), Ok(head)) => {
-                contest.single_threaded = base.threads == Some(1) && head.threads == Some(1);
-                contest.process_s = (base.process_s + head.process_s) / 2.0;
-                passed.push(Pilot { contest, samples: [base, head] });
+                pair.single_threaded = base.threads == Some(1) && head.threads == Some(1);
+                pair.process_s = (base.process_s + head.process_s) / 2.0;
+                passed.push(Pilot { pair, samples: [base, head] });
             }
-            (_, Err(trouble)) => rows.push(trouble_row(&contest, Side::Head, &trouble)),
-            (Err(trouble), Ok(_)) => rows.push(trouble_row(&contest, Side::Base, &trouble)),
+            (_, Err(trouble)) => rows.push(trouble_row(&pair, Side::Head, &trouble)),
+            (Err(trouble), Ok(_)) => rows.push(trouble_row(&pair, Side::Base, &trouble)),
         }
     }
     Ok((passed, rows))
@@ -64,7 +64,7 @@ fn other_inputs(base: &Sample, head: &Sample) -> bool {
 }
 
 /// The row of a benchmark that gave no number on a side.
-pub(super) fn trouble_row(contest: &Contest, side: Side, trouble: &Trouble) -> Row {
+pub(super) fn trouble_row(pair: &BenchPair, side: Side, trouble: &Trouble) -> Row {
     let verdict = match trouble.kind {
         TroubleKind::Invalid => Verdict::Invalid,
         TroubleKind::Timeout => Verdict::Timeout,
@@ -73,5 +73,5 @@ pub(super) fn trouble_row(contest: &Contest, side: Side, trouble: &Trouble) -> R
         Side::Base => Fault::Base,
         Side::Head => Fault::Head,
     };
-    Row { fault: Some(fault), ..bare_row(contest, verdict, format!("on the {side}: {}", trouble.reason)) }
+    Row { fault: Some(fault), ..bare_row(pair, verdict, format!("on the {side}: {}", trouble.reason)) }
 }

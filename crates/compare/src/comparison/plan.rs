@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::judge::{ALPHA, SCREEN_BLOCKS, blocks_for, confirming_blocks};
-use crate::measure::Contest;
+use crate::measure::BenchPair;
 use crate::report::text::minutes;
 
 use super::pilot::Pilot;
@@ -57,26 +57,26 @@ impl Plan {
     /// `link_s`.
     pub fn new(pilots: &[Pilot], nulls: usize, link_s: f64, budget_s: f64) -> Self {
         let mut programs = Vec::new();
-        let costs = pilots.iter().enumerate().map(|(index, Pilot { contest, .. })| {
-            let pair = [&contest.base, &contest.head].map(|entrant| &entrant.target.program.executable);
-            let known = programs.iter().position(|known| *known == pair);
+        let costs = pilots.iter().enumerate().map(|(index, Pilot { pair, .. })| {
+            let executables = [&pair.base, &pair.head].map(|variant| &variant.target.program.executable);
+            let known = programs.iter().position(|known| *known == executables);
             let at = known.unwrap_or(programs.len());
             if known.is_none() {
-                programs.push(pair);
+                programs.push(executables);
             }
-            cost(index, contest.tier, contest.process_s, at)
+            cost(index, pair.tier, pair.process_s, at)
         });
         Self::of_costs(costs.collect(), nulls, link_s, budget_s)
     }
 
     /// The plan for programs.
-    pub fn json(&self, pilots: &[Pilot], identical: &[Contest]) -> serde_json::Value {
-        let ids = |indices: &[usize]| indices.iter().map(|&at| pilots[at].contest.key.to_string()).collect::<Vec<_>>();
+    pub fn json(&self, pilots: &[Pilot], identical: &[BenchPair]) -> serde_json::Value {
+        let ids = |indices: &[usize]| indices.iter().map(|&at| pilots[at].pair.key.to_string()).collect::<Vec<_>>();
         serde_json::json!({
             "schema": crate::report::SCHEMA,
             "measured": ids(&self.kept),
             "dropped": ids(&self.dropped),
-            "identical": identical.iter().map(|contest| contest.key.to_string()).collect::<Vec<_>>(),
+            "identical": identical.iter().map(|pair| pair.key.to_string()).collect::<Vec<_>>(),
             "one_stage": self.one_stage,
             "blocks": self.blocks,
             "seconds": self.seconds,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use machine::noise::{self, Noise};
 
-use super::place::Context;
+use super::project::Invocation;
 
 /// How long each look takes.
 const LOOK: Duration = Duration::from_secs(1);
@@ -15,13 +15,13 @@ const MOST_STEAL: f64 = 0.05;
 const MOST_PRESSURE: f64 = 0.10;
 
 /// Waits for a quiet moment, up to `patience`. Returns a remark if there was none.
-pub(super) fn wait_for_quiet(context: &Context, patience: Duration) -> Result<Option<String>> {
+pub(super) fn wait_for_quiet(invocation: &Invocation, patience: Duration) -> Result<Option<String>> {
     let start = Instant::now();
     let mut told = false;
     loop {
         let before = noise::Sample::take();
         std::thread::sleep(LOOK);
-        context.interrupt.check()?;
+        invocation.interrupt.check()?;
         let noise = noise::Sample::take().since(&before);
         let Some(reason) = unfit(&noise) else { return Ok(None) };
         if start.elapsed() >= patience {
@@ -31,7 +31,7 @@ pub(super) fn wait_for_quiet(context: &Context, patience: Duration) -> Result<Op
             )));
         }
         if !told {
-            context.console.note(&format!(
+            invocation.console.note(&format!(
                 "waiting up to {:.0} s for a quiet machine ({reason}; --wait) …",
                 patience.as_secs_f64()
             ));

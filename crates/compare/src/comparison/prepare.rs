@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::field::{Field, Pairing, problem_row};
+use super::paired::{PairedBenches, Pairing, problem_row};
 use super::pilot::pilot;
-use super::place::{Context, Place};
+use super::project::{Invocation, Project};
 use super::run::{Options, Revisions};
-use crate::bench::{Catalog, Listed, Yard};
+use crate::bench::{Catalog, Listed, ScratchDir};
 use crate::build::{self, Alignment, Built, Wanted};
-use crate::measure::{Contest, Entrant, Sampler};
+use crate::measure::{BenchPair, Sampler, Variant};
 use crate::repo::Snapshot;
 use crate::report::Fault;
 use crate::slot::{Slot, Slots};
@@ -24,26 +24,26 @@ pub(super) struct Prepared {
 
 /// Checks out, builds and lists one or both sides.
 pub(super) fn prepare(
-    context: &Context,
-    place: &Place,
+    invocation: &Invocation,
+    project: &Project,
     revisions: &Revisions,
     options: &Options,
     slots: &Slots,
-    yard: &Yard,
+    scratch: &ScratchDir,
 ) -> Result<(Option<Prepared>, Prepared)> {
-    let surroundings = place.surroundings(context, Alignment::Lines);
-    let lock = place.root.join("Cargo.lock");
+    let surroundings = project.surroundings(invocation, Alignment::Lines);
+    let lock = project.root.join("Cargo.lock");
     let build_side = |side: &str, slot: Slot, lock: Option<&Path>| -> Result<Prepared> {
-        context.interrupt.check()?;
-        let built = build::build(side, &slot, &place.relative, &options.wanted, lock, &surroundings)?;
-        let catalog = Catalog::list(side, &built, yard, options.timeout, &context.console)?;
+        invocation.interrupt.check()?;
+        let built = build::build(side, &slot, &project.relative, &options.wanted, lock, &surroundings)?;
+        let catalog = Catalog::list(side, &built, scratch, options.timeout, &invocation.console)?;
         Ok(Prepared { slot, built, catalog })
     };
     let own_lock = lock.exists().then_some(lock.as_path());
     match &revisions.base {
-        None => Ok((None, build_side(build::HEAD, slots.check_out_one(&place.git, &revisions.head)?, own_lock)?)),
+        None => Ok((None, build_side(build::HEAD, slots.check_out_one(&project.git, &revisions.head)?, own_lock)?)),
         Some(base) => {
-            let (base_slot, head_slot) = slots.check_out(&place.git, base, &revisions.head)?;
+            let (base_slot, head_slot) = slots.check_out(&project.git, base, &revisions.head)?;
             let head = build_side(build::HEAD, head_slot, own_lock)?;
             // Without a lock file of its own the base takes the head's resolution: the dependencies are not the question.
             let resolved = head.built.workspace.join("Cargo.lock");
@@ -55,21 +55,21 @@ pub(super) fn prepare(
 
 /// Meets both sides, or lists the head alone.
 pub(super) fn field_of(
-    place: &Place,
+    project: &Project,
     revisions: &Revisions,
     base: Option<&Prepared>,
     head: &Prepared,
     wanted: &dyn Fn(&Listed) -> bool,
-) -> Result<Field> {
+) -> Result<PairedBenches> {
     let (Some(base), Some(revision)) = (base, &revisions.base) else { return Ok(alone(head, wanted)) };
-    let changed = place.git.changed_paths(&revision.commit, &revisions.head.commit)?;
+    let changed = project.git.changed_paths(&revision.commit, &revisions.head.commit)?;
     let directories = [base, head].map(|side| side.slot.tree().parent().map(Path::to_owned).unwrap_or_default());
     let pairing = Pairing {
         base: (&base.built, &base.catalog),
         head: (&head.built, &head.catalog),
         slots: [&directories[0], &directories[1]],
         changed: &changed,
-        own: &place.own_paths(),
+        own: &project.own_paths(),
     };
     let mut field = pairing.meet(wanted)?;
     field.notes.extend(build::difference(&base.built.workspace, &head.built.workspace));
@@ -77,55 +77,61 @@ pub(super) fn field_of(
 }
 
 /// The field of a head without a base.
-fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> Field {
-    let contest = |listed: &Listed| {
-        let entrant = Entrant {
+fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> PairedBenches {
+    let pair = |listed: &Listed| {
+        let variant = Variant {
             target: head.built.targets[listed.target].clone(),
             version: head.catalog.versions.get(&listed.target).copied(),
             seed_offset: 0,
             inject: None,
         };
-        Contest {
+        BenchPair {
             key: listed.key.clone(),
             tier: listed.tier,
             source: listed.source.clone(),
-            base: entrant.clone(),
-            head: entrant,
+            base: variant.clone(),
+            head: variant,
             single_threaded: false,
             process_s: 0.0,
         }
     };
     let rows = head.catalog.problems.iter().map(|problem| problem_row(problem, Fault::Target)).collect();
-    Field {
-        identical: head.catalog.benches.iter().filter(|listed| wanted(listed)).map(contest).collect(),
+    PairedBenches {
+        identical: head.catalog.benches.iter().filter(|listed| wanted(listed)).map(pair).collect(),
         rows,
-        ..Field::default()
+        ..PairedBenches::default()
     }
 }
 
 /// Builds one revision and pilots its benchmarks against themselves, for self-tests.
 #[expect(clippy::too_many_arguments, reason = "a self-test says everything that a comparison derives")]
 pub fn pilot_one_side(
-    context: &Context,
-    place: &Place,
+    invocation: &Invocation,
+    project: &Project,
     slots: &Slots,
     head: &Snapshot,
     wanted: &Wanted,
     sampler: &Sampler<'_>,
     is_wanted: &dyn Fn(&str, u8) -> bool,
     alignment: Alignment,
-) -> Result<Vec<Contest>> {
-    let slot = slots.check_out_one(&place.git, head)?;
-    let lock = place.root.join("Cargo.lock");
+) -> Result<Vec<BenchPair>> {
+    let slot = slots.check_out_one(&project.git, head)?;
+    let lock = project.root.join("Cargo.lock");
     let lock = lock.exists().then_some(lock.as_path());
-    let built =
-        build::build(build::HEAD, &slot, &place.relative, wanted, lock, &place.surroundings(context, alignment))?;
-    let catalog = Catalog::list(build::HEAD, &built, sampler.yard, sampler.timeout, &context.console)?;
+    let built = build::build(
+        build::HEAD,
+        &slot,
+        &project.relative,
+        wanted,
+        lock,
+        &project.surroundings(invocation, alignment),
+    )?;
+    let catalog = Catalog::list(build::HEAD, &built, sampler.scratch, sampler.timeout, &invocation.console)?;
     let prepared = Prepared { slot, built, catalog };
     let field = alone(&prepared, &|listed| is_wanted(&listed.key.id(), listed.tier));
-    let (passed, failed) = pilot(sampler, field.identical, &context.console)?;
+    let (passed, failed) = pilot(sampler, field.identical, &invocation.console)?;
     for row in failed {
-        context.console.note(&format!("{}: {}: {}", row.id, row.verdict, row.why));
+        invocation.console.note(&format!("{}: {}: {}", row.id, row.verdict, row.why));
     }
-    Ok(passed.into_iter().map(|pilot| pilot.contest).collect())
+    Ok(passed.into_iter().map(|pilot| pilot.pair).collect())
 }

@@ -6,21 +6,21 @@ use anyhow::Result;
 use regex_lite::Regex;
 
 use super::absolute::{PROCESSES, absolute};
-use super::draft::Draft;
-use super::field::{bare_row, draw_layouts, identical_row, null_of};
+use super::entry_builder::EntryBuilder;
+use super::paired::{bare_row, draw_layouts, identical_row, null_of};
 use super::pilot::{Pilot, pilot, trouble_row};
-use super::place::{Context, Place};
 use super::plan::Plan;
 use super::preflight::wait_for_quiet;
 use super::prepare::{field_of, prepare};
-use super::trial::{Judged, Means, Trial, trial};
-use crate::bench::{Listed, Settings, Yard};
+use super::project::{Invocation, Project};
+use super::trial::{Judged, MeasureContext, Trial, trial};
+use crate::bench::{Listed, ScratchDir, Settings};
 use crate::build::{Wanted, identical};
 use crate::console::Console;
 use crate::exit::usage;
 use crate::instructions;
 use crate::judge::{Margins, Verdict};
-use crate::measure::{Contest, Entrant, Links, Random, Sampler, Side, Trouble, TroubleKind};
+use crate::measure::{BenchPair, Links, Random, Sampler, Side, Trouble, TroubleKind, Variant};
 use crate::policy::Policy;
 use crate::repo::Snapshot;
 use crate::report::{Entry, Fault, Figures, Row, changes, text};
@@ -78,43 +78,43 @@ const NULLS: usize = 3;
 
 /// Runs a comparison; `None` after a dry run.
 pub fn run(
-    context: &Context,
-    place: &Place,
+    invocation: &Invocation,
+    project: &Project,
     revisions: &Revisions,
     options: &Options,
     policy: &Policy,
 ) -> Result<Option<Entry>> {
-    let slots = Slots::open(&context.cache()?, &place.git)?;
-    let yard = Yard::new(slots.root(), context.interrupt.clone())?;
-    let sampler = Sampler { yard: &yard, timeout: options.timeout, settings: Settings::STANDARD };
-    let links = Links::new(&place.environment);
-    let mut entry = Draft::new(revisions, options);
-    let (base, head) = prepare(context, place, revisions, options, &slots, &yard)?;
+    let slots = Slots::open(&invocation.cache()?, &project.git)?;
+    let scratch = ScratchDir::new(slots.root(), invocation.interrupt.clone())?;
+    let sampler = Sampler { scratch: &scratch, timeout: options.timeout, settings: Settings::STANDARD };
+    let links = Links::new(&project.environment);
+    let mut entry = EntryBuilder::new(revisions, options);
+    let (base, head) = prepare(invocation, project, revisions, options, &slots, &scratch)?;
     entry.rustc(base.as_ref().map(|side| side.built.rustc.clone()), &head.built.rustc);
     let wanted = |listed: &Listed| {
         options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&listed.key.id()))
     };
-    let mut field = field_of(place, revisions, base.as_ref(), &head, &wanted)?;
-    draw_layouts(&mut field.contests, &mut Random::new(entry.seed));
+    let mut field = field_of(project, revisions, base.as_ref(), &head, &wanted)?;
+    draw_layouts(&mut field.pairs, &mut Random::new(entry.seed));
     let first = revisions.base.is_none();
     if field.is_empty() {
         return Err(nothing(options, &head.catalog.benches));
     }
     entry.notes.extend(field.notes);
     entry.rows.extend(field.rows);
-    if let Some(over) = overlapping(options, &field.contests) {
+    if let Some(over) = overlapping(options, &field.pairs) {
         entry.notes.push(over);
     }
     let (pilots, rows) =
-        if first { (Vec::new(), Vec::new()) } else { pilot(&sampler, field.contests, &context.console)? };
+        if first { (Vec::new(), Vec::new()) } else { pilot(&sampler, field.pairs, &invocation.console)? };
     entry.rows.extend(rows);
     let nulls = if options.purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
-    let relinked = !options.one_link && can_relink(&links, &pilots, &context.console);
+    let relinked = !options.one_link && can_relink(&links, &pilots, &invocation.console);
     let plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, options.budget_s);
-    announce(context, &plan, &field.identical, first, options.purpose);
+    announce(invocation, &plan, &field.identical, first, options.purpose);
     if options.dry_run {
         if options.json {
-            context.console.print(&serde_json::to_string_pretty(&plan.json(&pilots, &field.identical))?)?;
+            invocation.console.print(&serde_json::to_string_pretty(&plan.json(&pilots, &field.identical))?)?;
         }
         return Ok(None);
     }
@@ -125,10 +125,11 @@ pub fn run(
             "each side is one link (the linker cannot lay out again, or --one-link): the margin is 5 %".to_owned(),
         );
     }
-    let means = Means { sampler: &sampler, links: &links, relinked, seed: entry.seed, console: &context.console };
+    let means =
+        MeasureContext { sampler: &sampler, links: &links, relinked, seed: entry.seed, console: &invocation.console };
     if !plan.kept.is_empty() {
-        entry.notes.extend(wait_for_quiet(context, options.wait)?);
-        let margins = crate::nulls::margins(&crate::nulls::read(&place.root)?);
+        entry.notes.extend(wait_for_quiet(invocation, options.wait)?);
+        let margins = crate::nulls::margins(&crate::nulls::read(&project.root)?);
         measure(&means, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
     }
     if first || options.purpose == Purpose::Compare {
@@ -168,26 +169,26 @@ fn nothing(options: &Options, listed: &[Listed]) -> anyhow::Error {
 }
 
 fn dropped(pilot: &Pilot) -> String {
-    let Contest { key, tier, process_s, .. } = &pilot.contest;
+    let BenchPair { key, tier, process_s, .. } = &pilot.pair;
     format!("dropped for the budget: {key} (tier {tier}, {process_s:.1} s per process)")
 }
 
 /// Ids that contain another one's as a whole part are legal; ids that are equal in two targets deserve a word.
-fn overlapping(options: &Options, contests: &[Contest]) -> Option<String> {
-    let mut ids: Vec<String> = contests.iter().map(|contest| contest.key.to_string()).collect();
+fn overlapping(options: &Options, pairs: &[BenchPair]) -> Option<String> {
+    let mut ids: Vec<String> = pairs.iter().map(|pair| pair.key.to_string()).collect();
     ids.sort();
     let twice = ids.windows(2).find(|pair| pair[0] == pair[1])?;
     let hint = if options.wanted.benches.is_empty() { " (--bench tells them apart)" } else { "" };
     Some(format!("the id {} stands in more than one target{hint}", twice[0]))
 }
 
-fn announce(context: &Context, plan: &Plan, identical: &[Contest], first: bool, purpose: Purpose) {
+fn announce(invocation: &Invocation, plan: &Plan, identical: &[BenchPair], first: bool, purpose: Purpose) {
     if !plan.kept.is_empty() {
-        context.console.note(&plan.to_string());
+        invocation.console.note(&plan.to_string());
     }
     if first {
         let s = identical.len() as f64 * PROCESSES as f64 * 2.0 * 0.35;
-        context.console.note(&format!(
+        invocation.console.note(&format!(
             "plan: first entry under this title: {} benchmarks, {} processes each, about {}",
             identical.len(),
             2 * PROCESSES,
@@ -199,7 +200,7 @@ fn announce(context: &Context, plan: &Plan, identical: &[Contest], first: bool, 
         } else {
             String::new()
         };
-        context.console.note(&format!(
+        invocation.console.note(&format!(
             "plan: {} benchmarks are the same machine code on both sides: proven the same{then}",
             identical.len()
         ));
@@ -208,37 +209,37 @@ fn announce(context: &Context, plan: &Plan, identical: &[Contest], first: bool, 
 
 /// Whether every program takes another layout on both sides. Makes the first one of each, which the first stage needs in any case.
 fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> bool {
-    let entrants: Vec<&Entrant> = pilots.iter().flat_map(|pilot| [&pilot.contest.base, &pilot.contest.head]).collect();
-    entrants.iter().all(|entrant| entrant.target.link.is_some()) && links.make(&entrants, &[1], console).is_ok()
+    let variants: Vec<&Variant> = pilots.iter().flat_map(|pilot| [&pilot.pair.base, &pilot.pair.head]).collect();
+    variants.iter().all(|variant| variant.target.link.is_some()) && links.make(&variants, &[1], console).is_ok()
 }
 
 /// Runs the trial and its controls, and turns findings into rows.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 fn measure(
-    means: &Means<'_>,
+    means: &MeasureContext<'_>,
     pilots: &[Pilot],
     plan: &Plan,
     nulls: usize,
     margins: &Margins,
     policy: &Policy,
     options: &Options,
-    entry: &mut Draft,
+    entry: &mut EntryBuilder,
 ) -> Result<()> {
     let kept: Vec<&Pilot> = plan.kept.iter().map(|&at| &pilots[at]).collect();
     let mut shuffled = kept.clone();
     let mut random = Random::new(means.seed ^ 0x6e75_6c6c);
     random.shuffle(&mut shuffled);
     let chosen = shuffled.iter().take(nulls).enumerate();
-    let controls: Vec<Contest> = chosen.map(|(at, pilot)| null_of(&pilot.contest, at, &mut random)).collect();
-    let real = kept.iter().map(|pilot| &pilot.contest);
-    let contests: Vec<_> =
-        real.chain(&controls).map(|contest| (contest, margins.of(&contest.key.to_string(), means.relinked))).collect();
-    let Trial { judged, method, global } = trial(means, &contests, plan)?;
+    let controls: Vec<BenchPair> = chosen.map(|(at, pilot)| null_of(&pilot.pair, at, &mut random)).collect();
+    let real = kept.iter().map(|pilot| &pilot.pair);
+    let pairs: Vec<_> =
+        real.chain(&controls).map(|pair| (pair, margins.of(&pair.key.to_string(), means.relinked))).collect();
+    let Trial { judged, method, global } = trial(means, &pairs, plan)?;
     entry.notes.extend(global);
-    for ((contest, _), control) in contests[kept.len()..].iter().zip(&judged[kept.len()..]) {
-        entry.control(contest, control);
+    for ((pair, _), control) in pairs[kept.len()..].iter().zip(&judged[kept.len()..]) {
+        entry.control(pair, control);
     }
-    let bound = method.blocks * contests.len();
+    let bound = method.blocks * pairs.len();
     if method.disturbed * 4 > bound.max(1) {
         let text = format!(
             "{} of {bound} blocks ran on a disturbed machine (stolen time, forced switches, threads that waited, or the canary)",
@@ -251,10 +252,10 @@ fn measure(
         }
     }
     for (pilot, judged) in kept.iter().zip(&judged) {
-        let mut row = row(&pilot.contest, judged, policy);
+        let mut row = row(&pilot.pair, judged, policy);
         let slower = row.verdict == Verdict::Slower;
         if (slower || options.all_instructions) && judged.trouble().is_none() {
-            instructions::add(means.sampler, &pilot.contest, policy, &mut row, &mut entry.notes)?;
+            instructions::add(means.sampler, &pilot.pair, policy, &mut row, &mut entry.notes)?;
         }
         entry.rows.push(row);
     }
@@ -262,12 +263,12 @@ fn measure(
     Ok(())
 }
 
-/// The row of a judged contest.
-fn row(contest: &Contest, judged: &Judged, policy: &Policy) -> Row {
+/// The row of a judged pair.
+fn row(pair: &BenchPair, judged: &Judged, policy: &Policy) -> Row {
     if let Some((side, trouble)) = judged.trouble() {
-        return trouble_row(contest, *side, trouble);
+        return trouble_row(pair, *side, trouble);
     }
-    let mut row = bare_row(contest, Verdict::Inconclusive, "");
+    let mut row = bare_row(pair, Verdict::Inconclusive, "");
     row.set_finding(&judged.finding, judged.margin, judged.family);
     row.blocks = judged.series.effects();
     for (side, fault) in [(Side::Base, Fault::Base), (Side::Head, Fault::Head)] {
@@ -276,13 +277,13 @@ fn row(contest: &Contest, judged: &Judged, policy: &Policy) -> Row {
             Some(Ok(figures)) => row.head = Some(figures),
             Some(Err(reason)) => {
                 let trouble = Trouble { kind: TroubleKind::Invalid, reason };
-                return Row { fault: Some(fault), ..trouble_row(contest, side, &trouble) };
+                return Row { fault: Some(fault), ..trouble_row(pair, side, &trouble) };
             }
             None => {}
         }
     }
     if let (Some(base), Some(head)) = (&row.base, &row.head) {
-        let size = |side| identical::loaded_bytes(&contest.entrant(side).target.program.executable);
+        let size = |side| identical::loaded_bytes(&pair.variant(side).target.program.executable);
         row.metrics = changes(&policy.rules(), base, head, (size(Side::Base), size(Side::Head)));
     }
     row

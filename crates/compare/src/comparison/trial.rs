@@ -1,4 +1,4 @@
-//! The trial: the plan carried out, and a finding for every contest.
+//! The trial: the plan carried out, and a finding for every pair.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use record::stats;
 use crate::console::Console;
 use crate::judge::{self, Finding, GLOBAL_WORST, Margin, SCREEN_BLOCKS, Verdict, blocks_for, confirming_blocks};
 use crate::measure::{
-    Contest, Entrant, Limits, Links, Random, Sample, Sampler, Series, Side, Stage, Trouble, run_stage,
+    BenchPair, Limits, Links, Random, Sample, Sampler, Series, Side, Stage, Trouble, Variant, run_stage,
 };
 use crate::report::Method;
 
@@ -20,7 +20,7 @@ const CANARY_PART: Duration = Duration::from_millis(4);
 /// Blocks that may be measured again, in percent.
 const LIMITS: Limits = Limits { discard_percent: 25 };
 
-/// What happened to one contest.
+/// What happened to one pair.
 #[derive(Debug)]
 pub struct Judged {
     /// The finding; it says Invalid or Timeout where there is trouble.
@@ -36,7 +36,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// What ended the contest early.
+    /// What ended the pair early.
     pub fn trouble(&self) -> Option<&(Side, Trouble)> {
         self.series.trouble.as_ref().or_else(|| self.screen.as_ref()?.trouble.as_ref())
     }
@@ -51,7 +51,7 @@ impl Judged {
 /// The outcome of a trial.
 #[derive(Debug)]
 pub struct Trial {
-    /// One per contest, in order.
+    /// One per pair, in order.
     pub judged: Vec<Judged>,
     /// How.
     pub method: Method,
@@ -59,14 +59,14 @@ pub struct Trial {
     pub global: Option<String>,
 }
 
-/// What a trial needs besides its contests.
+/// What a trial needs besides its pairs.
 #[derive(Debug)]
-pub struct Means<'a> {
+pub struct MeasureContext<'a> {
     /// Runs processes.
     pub sampler: &'a Sampler<'a>,
     /// Makes layouts.
     pub links: &'a Links,
-    /// Whether both sides of every contest can be linked again.
+    /// Whether both sides of every pair can be linked again.
     pub relinked: bool,
     /// Seed of the schedule.
     pub seed: u64,
@@ -74,22 +74,27 @@ pub struct Means<'a> {
     pub console: &'a Console,
 }
 
-/// Measures and judges. `contests` come with their margins; `plan` says whether a screen comes first.
-pub fn trial(means: &Means<'_>, contests: &[(&Contest, Margin)], plan: &Plan) -> Result<Trial> {
+/// Measures and judges. `pairs` come with their margins; `plan` says whether a screen comes first.
+pub fn trial(means: &MeasureContext<'_>, pairs: &[(&BenchPair, Margin)], plan: &Plan) -> Result<Trial> {
     let mut random = Random::new(means.seed);
     if plan.one_stage {
-        one_stage(means, contests, plan.blocks, &mut random)
+        one_stage(means, pairs, plan.blocks, &mut random)
     } else {
-        two_stage(means, contests, plan.budget_s, &mut random)
+        two_stage(means, pairs, plan.budget_s, &mut random)
     }
 }
 
-fn one_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], blocks: usize, random: &mut Random) -> Result<Trial> {
-    let all: Vec<&Contest> = contests.iter().map(|(contest, _)| *contest).collect();
+fn one_stage(
+    means: &MeasureContext<'_>,
+    pairs: &[(&BenchPair, Margin)],
+    blocks: usize,
+    random: &mut Random,
+) -> Result<Trial> {
+    let all: Vec<&BenchPair> = pairs.iter().map(|(pair, _)| *pair).collect();
     let series = stage(means, "measuring", &all, blocks, 1, random)?;
-    let findings = judge_family(&series, contests.iter().map(|(_, margin)| *margin));
-    let family = contests.len();
-    let judged = findings.into_iter().zip(series).zip(contests).map(|((finding, series), (_, margin))| Judged {
+    let findings = judge_family(&series, pairs.iter().map(|(_, margin)| *margin));
+    let family = pairs.len();
+    let judged = findings.into_iter().zip(series).zip(pairs).map(|((finding, series), (_, margin))| Judged {
         finding,
         margin: *margin,
         family,
@@ -101,32 +106,37 @@ fn one_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], blocks: usize, 
     Ok(Trial { judged, method, global: None })
 }
 
-fn two_stage(means: &Means<'_>, contests: &[(&Contest, Margin)], budget_s: f64, random: &mut Random) -> Result<Trial> {
+fn two_stage(
+    means: &MeasureContext<'_>,
+    pairs: &[(&BenchPair, Margin)],
+    budget_s: f64,
+    random: &mut Random,
+) -> Result<Trial> {
     let started = Instant::now();
-    let all: Vec<&Contest> = contests.iter().map(|(contest, _)| *contest).collect();
+    let all: Vec<&BenchPair> = pairs.iter().map(|(pair, _)| *pair).collect();
     let screens = stage(means, "screening", &all, SCREEN_BLOCKS, 1, random)?;
     let effects: Vec<Vec<f64>> = screens.iter().map(Series::effects).collect();
-    let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], contests[*at].1);
-    let mut flagged: Vec<usize> = (0..contests.len()).filter(is_flagged).collect();
-    let global = judge::is_global(flagged.len(), contests.len()).then(|| describe_shift(&effects, flagged.len()));
+    let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], pairs[*at].1);
+    let mut flagged: Vec<usize> = (0..pairs.len()).filter(is_flagged).collect();
+    let global = judge::is_global(flagged.len(), pairs.len()).then(|| describe_shift(&effects, flagged.len()));
     if global.is_some() {
         let moved = |at: &usize| stats::median(&effects[*at]).unwrap_or(0.0);
         flagged.sort_by(|a, b| moved(b).abs().total_cmp(&moved(a).abs()));
         flagged.truncate(GLOBAL_WORST);
     }
-    let chosen: Vec<&Contest> = flagged.iter().map(|at| contests[*at].0).collect();
+    let chosen: Vec<&BenchPair> = flagged.iter().map(|at| pairs[*at].0).collect();
     // Before the first block, and by what time is left: nothing that the blocks will say has a part in it.
     let blocks = confirming_blocks_within(&chosen, means, budget_s - started.elapsed().as_secs_f64());
     let first = 1 + SCREEN_BLOCKS as u64;
     let confirms =
         if chosen.is_empty() { Vec::new() } else { stage(means, "confirming", &chosen, blocks, first, random)? };
-    let findings = judge_family(&confirms, flagged.iter().map(|at| contests[*at].1));
-    let mut confirmed: Vec<Option<(Finding, Series)>> = contests.iter().map(|_| None).collect();
+    let findings = judge_family(&confirms, flagged.iter().map(|at| pairs[*at].1));
+    let mut confirmed: Vec<Option<(Finding, Series)>> = pairs.iter().map(|_| None).collect();
     for ((at, finding), series) in flagged.iter().zip(findings).zip(confirms) {
         confirmed[*at] = Some((finding, series));
     }
     let judged =
-        screens.into_iter().zip(confirmed).zip(contests).map(|((screen, confirmed), (_, margin))| match confirmed {
+        screens.into_iter().zip(confirmed).zip(pairs).map(|((screen, confirmed), (_, margin))| match confirmed {
             Some((finding, series)) => {
                 Judged { finding, margin: *margin, family: flagged.len(), series, screen: Some(screen) }
             }
@@ -145,33 +155,33 @@ const PLANNED: f64 = 0.9;
 
 /// Blocks to confirm each of `chosen` with: as many as are worth it and fit into `left_s` seconds, but never fewer than can prove
 /// anything.
-fn confirming_blocks_within(chosen: &[&Contest], means: &Means<'_>, left_s: f64) -> usize {
-    let processes_s: f64 = chosen.iter().map(|contest| 4.0 * contest.process_s).sum();
-    let entrants: Vec<&Entrant> = chosen.iter().flat_map(|contest| [&contest.base, &contest.head]).collect();
-    let links_s = if means.relinked { Links::programs(&entrants) as f64 * means.links.mean_s() } else { 0.0 };
+fn confirming_blocks_within(chosen: &[&BenchPair], means: &MeasureContext<'_>, left_s: f64) -> usize {
+    let processes_s: f64 = chosen.iter().map(|pair| 4.0 * pair.process_s).sum();
+    let variants: Vec<&Variant> = chosen.iter().flat_map(|pair| [&pair.base, &pair.head]).collect();
+    let links_s = if means.relinked { Links::programs(&variants) as f64 * means.links.mean_s() } else { 0.0 };
     let fitting = (PLANNED * left_s / (processes_s + links_s).max(f64::MIN_POSITIVE)) as usize;
     fitting.clamp(blocks_for(chosen.len()), confirming_blocks(chosen.len()))
 }
 
 fn stage(
-    means: &Means<'_>,
+    means: &MeasureContext<'_>,
     what: &str,
-    contests: &[&Contest],
+    pairs: &[&BenchPair],
     blocks: usize,
     first_link: u64,
     random: &mut Random,
 ) -> Result<Vec<Series>> {
     let links = if means.relinked { blocks } else { 1 };
     if links > 1 {
-        let entrants: Vec<&Entrant> = contests.iter().flat_map(|contest| [&contest.base, &contest.head]).collect();
+        let variants: Vec<&Variant> = pairs.iter().flat_map(|pair| [&pair.base, &pair.head]).collect();
         let seeds: Vec<u64> = (first_link..first_link + links as u64).collect();
-        means.links.make(&entrants, &seeds, means.console)?;
+        means.links.make(&variants, &seeds, means.console)?;
     }
-    let progress = means.console.bar(what, (4 * blocks * contests.len()) as u64, "processes");
+    let progress = means.console.bar(what, (4 * blocks * pairs.len()) as u64, "processes");
     // Without one the counters of the kernel still tell of disturbance.
     let mut canary = Canary::with_length(CANARY_PART).ok();
     let stage = Stage { blocks, links, first_link };
-    run_stage(means.sampler, means.links, contests, stage, LIMITS, &mut canary, random, &progress)
+    run_stage(means.sampler, means.links, pairs, stage, LIMITS, &mut canary, random, &progress)
 }
 
 /// Findings of a family, where a member in trouble counts but is not judged.
@@ -211,7 +221,13 @@ fn describe_shift(effects: &[Vec<f64>], flagged: usize) -> String {
     )
 }
 
-fn method(means: &Means<'_>, judged: &[Judged], blocks: usize, screen_blocks: Option<usize>, family: usize) -> Method {
+fn method(
+    means: &MeasureContext<'_>,
+    judged: &[Judged],
+    blocks: usize,
+    screen_blocks: Option<usize>,
+    family: usize,
+) -> Method {
     let series = || judged.iter().flat_map(|judged| judged.screen.iter().chain([&judged.series]));
     Method {
         blocks,

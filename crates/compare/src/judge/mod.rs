@@ -48,7 +48,7 @@ const CONFIRMING_BLOCKS: usize = 200;
 const MOST_CONFIRMING_BLOCKS: usize = 24;
 
 /// Blocks for each of `flagged` benchmarks in a confirmation: never fewer than [`blocks_for`] asks, and more where few are
-/// flagged. Two blocks of twelve that a neighbor spoilt hide a slowdown of 10 %; of 24, they do not. The number depends on
+/// flagged. Two blocks of twelve that a neighbor spoiled hide a slowdown of 10 %; of 24, they do not. The number depends on
 /// the screen alone, so it is fixed before the first block of the confirmation.
 ///
 /// ```

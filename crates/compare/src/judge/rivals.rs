@@ -13,7 +13,7 @@ const RESAMPLES: usize = 2_000;
 
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Decision {
     /// Slower.
     Regressed,
     /// Faster.
@@ -23,19 +23,19 @@ pub enum Said {
 }
 
 /// "The ratio of one run each is over 5 %", the rule of most hand-made gates.
-pub fn ratio_over_5(base: &[f64], head: &[f64]) -> Said {
+pub fn ratio_over_5(base: &[f64], head: &[f64]) -> Decision {
     match stats::median(base).zip(stats::median(head)).map(|(base, head)| head / base) {
-        Some(ratio) if ratio > 1.05 => Said::Regressed,
-        Some(ratio) if ratio < 1.0 / 1.05 => Said::Improved,
-        _ => Said::Nothing,
+        Some(ratio) if ratio > 1.05 => Decision::Regressed,
+        Some(ratio) if ratio < 1.0 / 1.05 => Decision::Improved,
+        _ => Decision::Nothing,
     }
 }
 
 /// Criterion's verdict over two processes, as `criterion 0.8` reaches it (`src/analysis/compare.rs`): Welch's t against
 /// a bootstrap of the pooled batches, p < 0.05, and the bootstrap interval of the mean's change outside ±1 %.
-pub fn criterion(base: &[f64], head: &[f64], seed: u64) -> Said {
+pub fn criterion(base: &[f64], head: &[f64], seed: u64) -> Decision {
     if base.len() < 2 || head.len() < 2 {
-        return Said::Nothing;
+        return Decision::Nothing;
     }
     let mut random = Random::new(seed);
     let observed = welch_t(head, base);
@@ -50,9 +50,9 @@ pub fn criterion(base: &[f64], head: &[f64], seed: u64) -> Said {
     changes.sort_by(f64::total_cmp);
     let (low, high) = (changes[RESAMPLES / 40], changes[RESAMPLES - 1 - RESAMPLES / 40]);
     match p < SIGNIFICANCE {
-        true if low > NOISE_THRESHOLD => Said::Regressed,
-        true if high < -NOISE_THRESHOLD => Said::Improved,
-        _ => Said::Nothing,
+        true if low > NOISE_THRESHOLD => Decision::Regressed,
+        true if high < -NOISE_THRESHOLD => Decision::Improved,
+        _ => Decision::Nothing,
     }
 }
 
@@ -81,17 +81,17 @@ mod tests {
     #[test]
     fn both_rules_see_a_clear_change_and_its_direction() {
         for (rule, name) in
-            [(criterion as fn(&[f64], &[f64], u64) -> Said, "criterion"), (|a, b, _| ratio_over_5(a, b), "ratio")]
+            [(criterion as fn(&[f64], &[f64], u64) -> Decision, "criterion"), (|a, b, _| ratio_over_5(a, b), "ratio")]
         {
-            assert_eq!(rule(&batches(100.0), &batches(110.0), 1), Said::Regressed, "{name}");
-            assert_eq!(rule(&batches(110.0), &batches(100.0), 1), Said::Improved, "{name}");
-            assert_eq!(rule(&batches(100.0), &batches(100.0), 1), Said::Nothing, "{name}");
+            assert_eq!(rule(&batches(100.0), &batches(110.0), 1), Decision::Regressed, "{name}");
+            assert_eq!(rule(&batches(110.0), &batches(100.0), 1), Decision::Improved, "{name}");
+            assert_eq!(rule(&batches(100.0), &batches(100.0), 1), Decision::Nothing, "{name}");
         }
     }
 
     #[test]
     fn criterion_fires_on_a_shift_between_processes_that_blocks_would_average_out() {
-        assert_eq!(criterion(&batches(100.0), &batches(102.0), 1), Said::Regressed);
-        assert_eq!(ratio_over_5(&batches(100.0), &batches(102.0)), Said::Nothing);
+        assert_eq!(criterion(&batches(100.0), &batches(102.0), 1), Decision::Regressed);
+        assert_eq!(ratio_over_5(&batches(100.0), &batches(102.0)), Decision::Nothing);
     }
 }

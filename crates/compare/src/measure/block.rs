@@ -5,8 +5,8 @@ use machine::ceiling::{Canary, CanaryTimes};
 use machine::noise::{self, Noise};
 use record::stats;
 
-use super::contest::{Contest, Side};
 use super::links::Links;
+use super::pair::{BenchPair, Side};
 use super::sample::{Sample, Sampler, Trouble};
 
 /// Time stolen by the hypervisor's other guests above which a block does not count.
@@ -84,7 +84,7 @@ impl Disturbance {
     }
 }
 
-/// Which side of a contest ran into what.
+/// Which side of a pair ran into what.
 pub(super) type SideTrouble = (Side, Trouble);
 
 /// Runs one block: ABBA when `base_first`, else BAAB, both sides in the layouts of their `seeds`, all on one `processor`
@@ -93,14 +93,14 @@ pub(super) type SideTrouble = (Side, Trouble);
 pub(super) fn run(
     sampler: &Sampler<'_>,
     links: &Links,
-    contest: &Contest,
+    pair: &BenchPair,
     base_first: bool,
     seeds: (u64, u64),
     processor: Option<usize>,
     canary: &mut Option<Canary>,
     stepped: &mut dyn FnMut(),
 ) -> Result<Result<Block, SideTrouble>> {
-    let mut programs = (links.variant(&contest.base, seeds.0)?, links.variant(&contest.head, seeds.1)?);
+    let mut programs = (links.program(&pair.base, seeds.0)?, links.program(&pair.head, seeds.1)?);
     programs.0.processor = processor;
     programs.1.processor = processor;
     let order = if base_first {
@@ -116,8 +116,8 @@ pub(super) fn run(
             Side::Base => (&programs.0, &mut base),
             Side::Head => (&programs.1, &mut head),
         };
-        let entrant = contest.entrant(side);
-        match sampler.sample(program, &contest.key, entrant.version, entrant.inject.as_deref())? {
+        let variant = pair.variant(side);
+        match sampler.sample(program, &pair.key, variant.version, variant.inject.as_deref())? {
             Ok(sample) => into.push(sample),
             Err(trouble) => return Ok(Err((side, trouble))),
         }
@@ -125,7 +125,7 @@ pub(super) fn run(
     }
     let noise = noise::Sample::take().since(&before);
     let canary = sung.zip(canary.as_mut().map(Canary::run)).map(|(before, after)| change(&before, &after));
-    Ok(Ok(assemble(pair(base), pair(head), &noise, canary)))
+    Ok(Ok(assemble(both(base), both(head), &noise, canary)))
 }
 
 /// Largest factor between two runs of the canary, without its memory part.
@@ -133,7 +133,7 @@ fn change(before: &CanaryTimes, after: &CanaryTimes) -> f64 {
     before.factor(&CanaryTimes { memory_s: before.memory_s, ..*after })
 }
 
-fn pair(samples: Vec<Sample>) -> [Sample; 2] {
+fn both(samples: Vec<Sample>) -> [Sample; 2] {
     samples.try_into().unwrap_or_else(|_| unreachable!("each side runs exactly twice in a block"))
 }
 

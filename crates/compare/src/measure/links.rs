@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::contest::Entrant;
+use super::pair::Variant;
 use crate::bench::Program;
 use crate::console::Console;
 
@@ -32,14 +32,14 @@ impl Links {
 
     /// Whether the program can be linked again with another layout: its link was recorded and its linker takes the
     /// option (LLD does, GNU ld does not).
-    pub fn available(&self, entrant: &Entrant) -> bool {
-        entrant.target.link.is_some() && self.variant(entrant, 1).is_ok()
+    pub fn available(&self, variant: &Variant) -> bool {
+        variant.target.link.is_some() && self.program(variant, 1).is_ok()
     }
 
-    /// How many programs there are among `entrants`; those that draw other seeds count as others.
-    pub fn programs(entrants: &[&Entrant]) -> usize {
-        let of = |entrant: &&Entrant| (entrant.target.program.executable.clone(), entrant.seed_offset);
-        entrants.iter().map(of).collect::<HashSet<_>>().len()
+    /// How many programs there are among `variants`; those that draw other seeds count as others.
+    pub fn programs(variants: &[&Variant]) -> usize {
+        let of = |variant: &&Variant| (variant.target.program.executable.clone(), variant.seed_offset);
+        variants.iter().map(of).collect::<HashSet<_>>().len()
     }
 
     /// Wall time of a link, as [`make`](Self::make) found it; 0 before it made any. Seconds.
@@ -52,13 +52,13 @@ impl Links {
     ///
     /// # Errors
     /// If a link was not recorded, or fails.
-    pub fn make(&self, entrants: &[&Entrant], seeds: &[u64], console: &Console) -> Result<()> {
-        let mut wanted: Vec<(&Entrant, Variant)> = Vec::new();
+    pub fn make(&self, variants: &[&Variant], seeds: &[u64], console: &Console) -> Result<()> {
+        let mut wanted: Vec<(&Variant, Layout)> = Vec::new();
         let mut known = HashSet::new();
-        for (&entrant, &seed) in entrants.iter().flat_map(|entrant| seeds.iter().map(move |seed| (entrant, seed))) {
-            let variant = Variant::of(entrant, seed);
-            if seed != 0 && !self.made.borrow().contains_key(&variant.key) && known.insert(variant.key.clone()) {
-                wanted.push((entrant, variant));
+        for (&variant, &seed) in variants.iter().flat_map(|variant| seeds.iter().map(move |seed| (variant, seed))) {
+            let layout = Layout::of(variant, seed);
+            if seed != 0 && !self.made.borrow().contains_key(&layout.key) && known.insert(layout.key.clone()) {
+                wanted.push((variant, layout));
             }
         }
         if wanted.is_empty() {
@@ -67,9 +67,9 @@ impl Links {
         let progress = console.bar("linking other layouts", wanted.len() as u64, "links");
         let (started, next, environment) = (Instant::now(), AtomicUsize::new(0), &self.environment);
         let work = || -> Result<()> {
-            while let Some((entrant, variant)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                progress.say(&entrant.target.name);
-                variant.link(entrant, environment)?;
+            while let Some((variant, layout)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                progress.say(&variant.target.name);
+                layout.link(variant, environment)?;
                 progress.step();
             }
             Ok(())
@@ -80,47 +80,47 @@ impl Links {
         })?;
         let (seconds, links) = self.took.get();
         self.took.set((seconds + started.elapsed().as_secs_f64(), links + wanted.len()));
-        self.made.borrow_mut().extend(wanted.into_iter().map(|(_, variant)| (variant.key, variant.path)));
+        self.made.borrow_mut().extend(wanted.into_iter().map(|(_, layout)| (layout.key, layout.path)));
         Ok(())
     }
 
-    /// The entrant's program in the layout of `seed`; seed 0 is the plain link.
-    pub fn variant(&self, entrant: &Entrant, seed: u64) -> Result<Program> {
-        let plain = &entrant.target.program;
+    /// The variant's program in the layout of `seed`; seed 0 is the plain link.
+    pub fn program(&self, variant: &Variant, seed: u64) -> Result<Program> {
+        let plain = &variant.target.program;
         if seed == 0 {
             return Ok(plain.clone());
         }
-        let variant = Variant::of(entrant, seed);
-        if let Some(path) = self.made.borrow().get(&variant.key) {
+        let layout = Layout::of(variant, seed);
+        if let Some(path) = self.made.borrow().get(&layout.key) {
             return Ok(Program { executable: path.clone(), ..plain.clone() });
         }
-        variant.link(entrant, &self.environment)?;
-        let Variant { key, path } = variant;
+        layout.link(variant, &self.environment)?;
+        let Layout { key, path } = layout;
         self.made.borrow_mut().insert(key, path.clone());
         Ok(Program { executable: path, ..plain.clone() })
     }
 }
 
 /// A layout of a program.
-struct Variant {
+struct Layout {
     /// The plain program, and the seed.
     key: (PathBuf, u64),
     /// Where it goes.
     path: PathBuf,
 }
 
-impl Variant {
-    fn of(entrant: &Entrant, seed: u64) -> Self {
-        let plain = &entrant.target.program.executable;
-        let seed = seed + entrant.seed_offset;
-        // The plain program is called NNN-0000: variants differ in the digits alone, so that every path is as long.
+impl Layout {
+    fn of(variant: &Variant, seed: u64) -> Self {
+        let plain = &variant.target.program.executable;
+        let seed = seed + variant.seed_offset;
+        // The plain program is called NNN-0000: layouts differ in the digits alone, so that every path is as long.
         let name = plain.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let stem = name.split('-').next().unwrap_or_default();
         Self { key: (plain.clone(), seed), path: plain.with_file_name(format!("{stem}-{seed:04}")) }
     }
 
-    fn link(&self, entrant: &Entrant, environment: &[(OsString, OsString)]) -> Result<()> {
-        let link = entrant.target.link.as_ref().context("the program's link was not recorded")?;
+    fn link(&self, variant: &Variant, environment: &[(OsString, OsString)]) -> Result<()> {
+        let link = variant.target.link.as_ref().context("the program's link was not recorded")?;
         link.link(self.key.1, &self.path, environment).context("failed to link a program again")
     }
 }

@@ -5,15 +5,15 @@
 //! cancel is as likely to help one side as the other. A hundred iterations inside one process are one sample of it.
 
 mod block;
-mod contest;
 mod links;
+mod pair;
 mod random;
 mod sample;
 mod stage;
 
 pub use block::{Block, Disturbance, Norm};
-pub use contest::{Contest, Entrant, Side};
 pub use links::Links;
+pub use pair::{BenchPair, Side, Variant};
 pub use random::Random;
 pub use sample::{Sample, Sampler, Trouble, TroubleKind};
 pub use stage::{Limits, Series, Stage, run_stage};

@@ -7,9 +7,9 @@ use machine::noise::ProcessCounters;
 use record::bench_row::{BenchRow, State};
 use record::stats;
 
-use crate::bench::{CriterionVersion, End, Key, Program, Run, Samples, Selection, Settings, Throughput, Yard};
+use crate::bench::{CriterionVersion, End, Key, Program, Run, Samples, ScratchDir, Selection, Settings, Throughput};
 
-/// A batch shorter than this is not timed but quantised: about a thousand ticks of a 20 ns clock.
+/// A batch shorter than this is not timed but quantized: about a thousand ticks of a 20 ns clock.
 const SHORTEST_BATCH_NS: f64 = 20_000.0;
 
 /// What one process said about one benchmark.
@@ -27,7 +27,7 @@ pub struct Sample {
     pub row: Option<BenchRow>,
     /// Peak resident memory of the process up to the end of the measurement.
     pub peak_rss_bytes: Option<u64>,
-    /// Context switches that the kernel forced, per second of the process.
+    /// Invocation switches that the kernel forced, per second of the process.
     pub involuntary_per_s: Option<f64>,
     /// Threads of the process at the end of the measurement.
     pub threads: Option<u64>,
@@ -70,7 +70,7 @@ impl Trouble {
 #[derive(Debug)]
 pub struct Sampler<'a> {
     /// Where they run.
-    pub yard: &'a Yard,
+    pub scratch: &'a ScratchDir,
     /// Limit of one process.
     pub timeout: Duration,
     /// How long they measure.
@@ -89,7 +89,7 @@ impl Sampler<'_> {
         let id = key.id();
         let selection = Selection::Measure { id: &id, settings: self.settings, version };
         let extra: Vec<(&str, &str)> = inject.map(|text| ("ASSAY_INJECT", text)).into_iter().collect();
-        let run = self.yard.run(program, &selection, &extra, self.timeout)?;
+        let run = self.scratch.run(program, &selection, &extra, self.timeout)?;
         Ok(read(run, key, self.timeout))
     }
 }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_nan_and_quantised_times_are_invalid() {
+    fn zero_nan_and_quantized_times_are_invalid() {
         assert!(reason(run(&[1e6, 0.0]), &key()).contains("no time"));
         assert!(reason(run(&[1e6, f64::NAN]), &key()).contains("no time"));
         assert!(reason(run(&[100.0, 200.0]), &key()).contains("too fast"));

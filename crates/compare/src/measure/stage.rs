@@ -1,11 +1,11 @@
-//! A stage: the same number of blocks for a set of contests, interleaved round by round.
+//! A stage: the same number of blocks for a set of pairs, interleaved round by round.
 
 use anyhow::Result;
 use machine::ceiling::Canary;
 
 use super::block::{self, Block, Norm, SideTrouble};
-use super::contest::Contest;
 use super::links::Links;
+use super::pair::BenchPair;
 use super::random::Random;
 use super::sample::Sampler;
 use crate::console::Progress;
@@ -13,7 +13,7 @@ use crate::console::Progress;
 /// How many blocks, in how many layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Blocks per contest. Fixed before the first one runs: looking at p and adding blocks would void the test.
+    /// Blocks per pair. Fixed before the first one runs: looking at p and adding blocks would void the test.
     pub blocks: usize,
     /// Layouts per side from which the blocks draw; 1 is the plain link alone.
     pub links: usize,
@@ -28,7 +28,7 @@ pub struct Limits {
     pub discard_percent: usize,
 }
 
-/// All blocks of one contest in one stage.
+/// All blocks of one pair in one stage.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     /// Those that count.
@@ -48,24 +48,24 @@ impl Series {
     }
 }
 
-/// Runs a stage; with a canary where the machine has room for one. Every round visits every contest once, in a fresh
-/// random order, so that no contest sits in one stretch of the machine's weather.
+/// Runs a stage; with a canary where the machine has room for one. Every round visits every pair once, in a fresh
+/// random order, so that no pair sits in one stretch of the machine's weather.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 pub fn run_stage(
     sampler: &Sampler<'_>,
     links: &Links,
-    contests: &[&Contest],
+    pairs: &[&BenchPair],
     stage: Stage,
     limits: Limits,
     canary: &mut Option<Canary>,
     random: &mut Random,
     progress: &Progress,
 ) -> Result<Vec<Series>> {
-    let mut series = vec![Series::default(); contests.len()];
+    let mut series = vec![Series::default(); pairs.len()];
     let layouts: Vec<(Vec<u64>, Vec<u64>)> =
-        contests.iter().map(|_| (seeds(stage, random), seeds(stage, random))).collect();
-    let mut spare = (contests.len() * stage.blocks * limits.discard_percent).div_ceil(100);
-    let mut order: Vec<usize> = (0..contests.len()).collect();
+        pairs.iter().map(|_| (seeds(stage, random), seeds(stage, random))).collect();
+    let mut spare = (pairs.len() * stage.blocks * limits.discard_percent).div_ceil(100);
+    let mut order: Vec<usize> = (0..pairs.len()).collect();
     let processors = machine::threads::allowed_cpus();
     for round in 0..stage.blocks {
         random.shuffle(&mut order);
@@ -74,16 +74,16 @@ pub fn run_stage(
                 (0..4).for_each(|_| progress.step());
                 continue;
             }
-            let contest = contests[at];
-            progress.say(&contest.key.id());
+            let pair = pairs[at];
+            progress.say(&pair.key.id());
             loop {
                 let (base_seeds, head_seeds) = &layouts[at];
                 let seeds = (base_seeds[round], head_seeds[round]);
                 let coin = random.coin();
                 // Two processors are never equally fast when others use the machine: a block stays on one.
                 let processor =
-                    if contest.single_threaded { processors.get(random.below(processors.len())) } else { None };
-                match block::run(sampler, links, contest, coin, seeds, processor.copied(), canary, &mut || {
+                    if pair.single_threaded { processors.get(random.below(processors.len())) } else { None };
+                match block::run(sampler, links, pair, coin, seeds, processor.copied(), canary, &mut || {
                     progress.step()
                 })? {
                     Ok(block) if block.disturbance.is_contaminated(Norm::of(&series[at].blocks)) => {

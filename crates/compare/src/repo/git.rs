@@ -1,4 +1,4 @@
-//! What `compare` asks of git. Every call goes through the `git` program: it honours the user's configuration,
+//! What `compare` asks of git. Every call goes through the `git` program: it honors the user's configuration,
 //! worktrees, partial clones and hash functions, which a library would have to imitate.
 
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use compare::bench::{End, Key, Program, Protocol, RawId, Run, Selection, Settings, Yard};
+use compare::bench::{End, Key, Program, Protocol, RawId, Run, ScratchDir, Selection, Settings};
 use compare::command::Interrupt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,11 +25,11 @@ pub(crate) fn program() -> PathBuf {
     program
 }
 
-/// A fake benchmark with a script of its own, and a yard to run it in.
+/// A fake benchmark with a script of its own, and a scratch to run it in.
 pub(crate) struct Fake {
     directory: TempDir,
     pub(crate) program: Program,
-    pub(crate) yard: Yard,
+    pub(crate) scratch: ScratchDir,
 }
 
 impl Fake {
@@ -46,8 +46,8 @@ impl Fake {
             directory: directory.path().to_owned(),
             environment,
         };
-        let yard = Yard::new(directory.path(), Interrupt::default()).unwrap();
-        Self { directory, program, yard }
+        let scratch = ScratchDir::new(directory.path(), Interrupt::default()).unwrap();
+        Self { directory, program, scratch }
     }
 
     pub(crate) fn list(&self, timeout: Duration) -> Run {
@@ -60,7 +60,7 @@ impl Fake {
 
     /// Runs it, and makes sure that neither it nor what it started is left.
     pub(crate) fn run(&self, selection: &Selection<'_>, timeout: Duration) -> Run {
-        let run = self.yard.run(&self.program, selection, &[], timeout).unwrap();
+        let run = self.scratch.run(&self.program, selection, &[], timeout).unwrap();
         assert!(self.diary().iter().any(|line| line["pid"].is_u64()), "it never ran: {run:?}");
         self.assert_nobody_is_left();
         run

@@ -148,7 +148,7 @@ fn each_version_of_criterion_is_spoken_to_in_its_own_way() {
 fn a_program_sees_its_own_environment_and_directory_and_nothing_of_ours() {
     let fake = Fake::new(&one(&json!([])));
     let selection = Selection::Measure { id: "g/f", settings: Settings::STANDARD, version: None };
-    fake.yard.run(&fake.program, &selection, &[("ASSAY_INJECT", "g/f=+5%")], LONG).unwrap();
+    fake.scratch.run(&fake.program, &selection, &[("ASSAY_INJECT", "g/f=+5%")], LONG).unwrap();
     let diary = fake.diary();
     let variables = diary[0]["variables"].as_array().unwrap();
     let mut names: Vec<&str> = variables.iter().map(|pair| pair[0].as_str().unwrap()).collect();
@@ -161,8 +161,8 @@ fn a_program_sees_its_own_environment_and_directory_and_nothing_of_ours() {
 fn a_yard_leaves_no_files() {
     let fake = Fake::new(&one(&json!([["start", "flood"]])));
     fake.measure("g/f", LONG);
-    let (directory, yard) = (fake.directory().to_owned(), fake.yard);
-    drop(yard);
+    let (directory, scratch) = (fake.directory().to_owned(), fake.scratch);
+    drop(scratch);
     let left: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["diary"]);
 }

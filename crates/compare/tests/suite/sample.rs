@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::fake::{Fake, LONG, SHORT, key, scripted};
 
 fn sample(fake: &Fake, parts: &str, occurrence: u32, timeout: std::time::Duration) -> Result<Sample, Trouble> {
-    let sampler = Sampler { yard: &fake.yard, timeout, settings: compare::bench::Settings::STANDARD };
+    let sampler = Sampler { scratch: &fake.scratch, timeout, settings: compare::bench::Settings::STANDARD };
     let result = sampler.sample(&fake.program, &key(parts, occurrence), None, None).unwrap();
     fake.assert_nobody_is_left();
     result

@@ -2,11 +2,11 @@
 
 use compare::bench::Settings;
 use compare::build::Target;
-use compare::comparison::{Means, Pilot, Plan, Trial, pilot, trial};
+use compare::comparison::{MeasureContext, Pilot, Plan, Trial, pilot, trial};
 use compare::console::Console;
 use compare::exit::Exit;
 use compare::judge::{Margins, SCREEN_BLOCKS, Verdict, blocks_for, confirming_blocks};
-use compare::measure::{Contest, Entrant, Links, Sampler, Side};
+use compare::measure::{BenchPair, Links, Sampler, Side, Variant};
 use compare::report::Fault;
 use serde_json::{Value, json};
 
@@ -34,8 +34,8 @@ impl Sides {
         Self { base: side(|entry| entry.1.clone()), head: side(|entry| entry.2.clone()), names }
     }
 
-    fn contests(&self) -> Vec<Contest> {
-        let entrant = |fake: &Fake| Entrant {
+    fn pairs(&self) -> Vec<BenchPair> {
+        let variant = |fake: &Fake| Variant {
             target: Target {
                 package: "p".into(),
                 name: "t".into(),
@@ -47,20 +47,20 @@ impl Sides {
             seed_offset: 0,
             inject: None,
         };
-        let contest = |name: &String| Contest {
+        let pair = |name: &String| BenchPair {
             single_threaded: true,
             process_s: 0.0,
             key: key(&format!("g|{name}"), 0),
             tier: 1,
             source: None,
-            base: entrant(&self.base),
-            head: entrant(&self.head),
+            base: variant(&self.base),
+            head: variant(&self.head),
         };
-        self.names.iter().map(contest).collect()
+        self.names.iter().map(pair).collect()
     }
 
     fn sampler(&self) -> Sampler<'_> {
-        Sampler { yard: &self.base.yard, timeout: LONG, settings: Settings::STANDARD }
+        Sampler { scratch: &self.base.scratch, timeout: LONG, settings: Settings::STANDARD }
     }
 
     fn trial(&self, one_stage: bool) -> Trial {
@@ -68,10 +68,10 @@ impl Sides {
     }
 
     fn trial_within(&self, one_stage: bool, budget_s: f64) -> Trial {
-        let (contests, sampler, links, console) = (self.contests(), self.sampler(), Links::new(&[]), Console::silent());
-        let means = Means { sampler: &sampler, links: &links, relinked: false, seed: 7, console: &console };
-        let family: Vec<_> = contests.iter().map(|contest| (contest, Margins::default().of("any", false))).collect();
-        let kept = (0..contests.len()).collect();
+        let (pairs, sampler, links, console) = (self.pairs(), self.sampler(), Links::new(&[]), Console::silent());
+        let means = MeasureContext { sampler: &sampler, links: &links, relinked: false, seed: 7, console: &console };
+        let family: Vec<_> = pairs.iter().map(|pair| (pair, Margins::default().of("any", false))).collect();
+        let kept = (0..pairs.len()).collect();
         let plan = Plan { kept, dropped: Vec::new(), one_stage, blocks: 12, seconds: 1.0, budget_s };
         let trial = trial(&means, &family, &plan).unwrap();
         self.base.assert_nobody_is_left();
@@ -151,8 +151,8 @@ fn the_pilot_turns_trouble_into_rows() {
         ("unit", times(1e6), json!({"unit": "cycles"})),
         ("zero", times(1e6), times(0.0)),
     ]);
-    let (passed, rows) = pilot(&sides.sampler(), sides.contests(), &Console::silent()).unwrap();
-    let passed: Vec<String> = passed.iter().map(|pilot: &Pilot| pilot.contest.key.id()).collect();
+    let (passed, rows) = pilot(&sides.sampler(), sides.pairs(), &Console::silent()).unwrap();
+    let passed: Vec<String> = passed.iter().map(|pilot: &Pilot| pilot.pair.key.id()).collect();
     assert_eq!(passed, ["g/fine"]);
     let expected = [
         ("g/head", Some(Fault::Head), Exit::Invalid, "panicked on purpose"),
@@ -180,7 +180,7 @@ fn sides_that_work_on_other_inputs_are_not_compared() {
     };
     for (head, verdicts) in [("aa", vec![]), ("bb", vec![Verdict::Invalid])] {
         let sides = Sides { base: fake("aa"), head: fake(head), names: vec!["f".to_owned()] };
-        let (passed, rows) = pilot(&sides.sampler(), sides.contests(), &Console::silent()).unwrap();
+        let (passed, rows) = pilot(&sides.sampler(), sides.pairs(), &Console::silent()).unwrap();
         assert_eq!(passed.len(), 1 - verdicts.len());
         assert_eq!(rows.iter().map(|row| row.verdict).collect::<Vec<_>>(), verdicts);
         assert!(rows.iter().all(|row| row.why.contains("different inputs") && row.exit() == Exit::Invalid));

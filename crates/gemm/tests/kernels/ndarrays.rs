@@ -18,7 +18,7 @@ fn views_are_operands_whatever_their_strides() {
     let mut c = Array2::zeros((20, 40));
     gemm(Parallelism::Serial, 1.0, a.view(), b.view(), 0.0, c.view_mut()).unwrap();
     assert!(close(c.view(), a.dot(&b).view()));
-    // Every second row backwards, the transpose, and a row repeated.
+    // Every second row backward, the transpose, and a row repeated.
     let mut wide = Array2::zeros((40, 10));
     let rows = a.slice(s![..;-2, ..]);
     gemm(Parallelism::Serial, 1.0, b.t(), rows.t(), 0.0, wide.view_mut()).unwrap();

@@ -100,11 +100,11 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(accepted(format!("{name}-{finite}"), file(ty, &vec![block(ty); BLOCKS])));
         for scale in SCALES.iter().filter(|scale| scale.ty == ty) {
             // One in the middle and one at the end; behind the first one all are finite again.
-            for (form, spoilt, at) in [("infinite", scale.forms.infinite, 1), ("nan", scale.forms.nan, BLOCKS - 1)] {
+            for (form, spoiled, at) in [("infinite", scale.forms.infinite, 1), ("nan", scale.forms.nan, BLOCKS - 1)] {
                 let mut blocks = vec![block(ty); BLOCKS];
-                blocks[at][scale.at..scale.at + spoilt.len()].copy_from_slice(spoilt);
-                let spoilt = accepted(format!("{name}-{}-{form}", scale.name), file(ty, &blocks));
-                cases.push(Case { not_finite: Some(at), ..spoilt });
+                blocks[at][scale.at..scale.at + spoiled.len()].copy_from_slice(spoiled);
+                let spoiled = accepted(format!("{name}-{}-{form}", scale.name), file(ty, &blocks));
+                cases.push(Case { not_finite: Some(at), ..spoiled });
             }
         }
     }

@@ -102,7 +102,7 @@ fn maps_windows(_: &Mmap) -> bool {
 }
 
 /// Asks the operating system to drop a file from its cache, so that it is read from the disk again. It need not obey: whoever
-/// measures asks for the [residency](crate::File::residency) afterwards. Pages that some process has mapped stay.
+/// measures asks for the [residency](crate::File::residency) afterward. Pages that some process has mapped stay.
 ///
 /// # Errors
 /// What the operating system says; [`io::ErrorKind::Unsupported`] where it cannot be asked.

@@ -1,7 +1,7 @@
 //! Data of big-endian files.
 
 use gguf::{Endian, Error, Gguf, Options, Value, Writer, corpus::cases};
-use quant::{GgmlType, QuantError, dequantise, first_non_finite_in, swap_bytes};
+use quant::{GgmlType, QuantError, dequantize, first_non_finite_in, swap_bytes};
 
 /// Two rows of two blocks of every type whose data can be turned, in one file; the data are given little-endian.
 fn model(endian: Endian, row: impl Fn(GgmlType) -> Vec<u8>) -> Gguf<Vec<u8>> {
@@ -47,7 +47,7 @@ fn both_orders_read_the_same() {
         assert!(read(&little, ty) == row(ty) && read(&big, ty) == row(ty), "{ty}");
         let numbers = |file: &Gguf<Vec<u8>>| -> Result<Vec<u32>, QuantError> {
             let mut out = vec![0.0_f32; 4 * ty.block_len()];
-            dequantise(ty, &read(file, ty), &mut out)?;
+            dequantize(ty, &read(file, ty), &mut out)?;
             Ok(out.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect())
         };
         assert_eq!(numbers(&big), numbers(&little), "{ty}");
@@ -64,20 +64,20 @@ fn numbers_of_a_big_endian_file_come_out() {
     assert_eq!(out[..], [1.0_f32, 2.0].map(f32::to_le_bytes).concat());
 }
 
-/// The corpus has a file for each scale of each type; a big-endian one with the same blocks has the same one spoilt.
+/// The corpus has a file for each scale of each type; a big-endian one with the same blocks has the same one spoiled.
 #[test]
 fn values_are_looked_at_in_the_order_of_the_file() {
-    let mut spoilt = 0;
+    let mut spoiled = 0;
     for case in cases().into_iter().filter(|case| case.name.starts_with("values-")) {
         let file = Gguf::parse(&case.bytes[..]).unwrap();
         let tensor = file.tensor("t").unwrap();
         let mut data = file.data(&tensor).unwrap().to_vec();
         if swap_bytes(tensor.ty, &mut data).is_ok() {
             assert_eq!(first_non_finite_in(tensor.ty, &data, Endian::Big), Ok(case.not_finite), "{}", case.name);
-            spoilt += u32::from(case.not_finite.is_some());
+            spoiled += u32::from(case.not_finite.is_some());
         }
     }
-    assert!(spoilt > 40, "{spoilt}");
+    assert!(spoiled > 40, "{spoiled}");
 }
 
 #[test]

@@ -75,16 +75,16 @@ fn names_are_unique_and_no_variant_is_without_a_file() {
 /// Rule 15 of llama.cpp's loader, which it checks on request: the scales of blocks.
 #[test]
 fn blocks_that_are_not_finite_are_found_and_no_others() {
-    let mut spoilt = HashSet::new();
+    let mut spoiled = HashSet::new();
     for case in cases() {
         let Ok(file) = Gguf::parse_with(&case.bytes[..], Options::LENIENT) else { continue };
         for tensor in file.tensors() {
             let found = first_non_finite_in(tensor.ty, file.data(&tensor).unwrap(), file.endian());
             assert_eq!(found, Ok(case.not_finite), "{}", case.name);
-            spoilt.extend(found.unwrap().map(|_| tensor.ty));
+            spoiled.extend(found.unwrap().map(|_| tensor.ty));
         }
     }
-    assert_eq!(spoilt.len(), 30, "{spoilt:?}");
+    assert_eq!(spoiled.len(), 30, "{spoiled:?}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn eviction_is_asked_for_and_residency_tells() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.gguf");
     written(&path);
-    // Whether it is followed depends on the file system; what is told afterwards is a number of bytes within the file.
+    // Whether it is followed depends on the file system; what is told afterward is a number of bytes within the file.
     if evict(&path).is_ok() {
         let residency = mapped(&path).residency().unwrap();
         assert!(residency.resident_bytes <= residency.bytes && (0.0..=1.0).contains(&residency.share()));

@@ -67,7 +67,7 @@ impl Deref for Buffer {
     type Target = [Line];
 
     fn deref(&self) -> &[Line] {
-        // SAFETY: `len` lines were initialised in `new` and live until `drop`.
+        // SAFETY: `len` lines were initialized in `new` and live until `drop`.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }

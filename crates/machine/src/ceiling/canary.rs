@@ -2,7 +2,7 @@
 //!
 //! Three parts: multiply-adds on registers, reads from L2, reads from main memory, on one thread. How much each part does is
 //! settled once, when the canary is built; from then on only the time varies. A canary tells that a block was disturbed; it
-//! never corrects one, for a neighbour that slows memory by a third may leave registers alone.
+//! never corrects one, for a neighbor that slows memory by a third may leave registers alone.
 
 use std::{
     sync::Arc,
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Unavailable,
     buffer::Buffer,
-    crew::Task,
     fma::Fma,
     read::{Walk, available_bytes},
+    thread_team::Task,
 };
 use crate::cache::Caches;
 

@@ -4,7 +4,7 @@ use std::{fmt, hint::black_box, time::Duration};
 
 use super::{
     Burst, Unavailable,
-    crew::{Crew, Task},
+    thread_team::{Task, ThreadTeam},
 };
 use crate::isa::Isa;
 #[cfg(target_arch = "aarch64")]
@@ -28,7 +28,7 @@ mod chains;
 pub struct FmaLoop {
     isa: Isa,
     threads: usize,
-    crew: Crew<Fma>,
+    thread_team: ThreadTeam<Fma>,
 }
 
 impl fmt::Debug for FmaLoop {
@@ -48,7 +48,7 @@ impl FmaLoop {
     /// Where the machine lacks `isa`, or `threads` is 0 or cannot be started.
     pub fn new(isa: Isa, threads: usize) -> Result<Self, Unavailable> {
         let task = Fma::new(isa).ok_or(Unavailable::Isa(isa))?;
-        Ok(Self { isa, threads, crew: Crew::new(threads, move |_| Ok(task))? })
+        Ok(Self { isa, threads, thread_team: ThreadTeam::new(threads, move |_| Ok(task))? })
     }
 
     /// Name of the ceiling in a record: `fma f32 avx2 t1`.
@@ -58,7 +58,7 @@ impl FmaLoop {
 
     /// Runs for at least `min`; work in floating-point operations.
     pub fn burst(&mut self, min: Duration) -> Burst {
-        self.crew.burst(min)
+        self.thread_team.burst(min)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Burst, Unavailable, buffer::Buffer, crew::Crew};
+use super::{Burst, Unavailable, buffer::Buffer, thread_team::ThreadTeam};
 use crate::{cache::Caches, text};
 pub(super) use walk::Walk;
 
@@ -66,7 +66,7 @@ impl fmt::Display for Level {
 pub struct ReadLoop {
     level: Level,
     threads: usize,
-    crew: Crew<Walk>,
+    thread_team: ThreadTeam<Walk>,
 }
 
 impl fmt::Debug for ReadLoop {
@@ -89,18 +89,20 @@ impl ReadLoop {
 
     /// As [`new`](Self::new), with a size of the caller's choice: `bytes` of each thread for L2, of all together else.
     pub(super) fn over(level: Level, threads: usize, bytes: usize) -> Result<Self, Unavailable> {
-        let crew = match level {
-            Level::L2 => Crew::new(threads, move |_| Ok(Walk::new(Arc::new(Buffer::new(bytes)?), 0.0, true))),
+        let thread_team = match level {
+            Level::L2 => ThreadTeam::new(threads, move |_| Ok(Walk::new(Arc::new(Buffer::new(bytes)?), 0.0, true))),
             Level::L3 => {
                 let shared = Arc::new(Buffer::new(bytes)?);
-                Crew::new(threads, move |index| Ok(Walk::new(Arc::clone(&shared), index as f64 / threads as f64, true)))
+                ThreadTeam::new(threads, move |index| {
+                    Ok(Walk::new(Arc::clone(&shared), index as f64 / threads as f64, true))
+                })
             }
             Level::Memory => {
                 let part = bytes / threads.max(1);
-                Crew::new(threads, move |_| Ok(Walk::new(Arc::new(Buffer::new(part)?), 0.0, false)))
+                ThreadTeam::new(threads, move |_| Ok(Walk::new(Arc::new(Buffer::new(part)?), 0.0, false)))
             }
         }?;
-        Ok(Self { level, threads, crew })
+        Ok(Self { level, threads, thread_team })
     }
 
     /// Name of the ceiling in a record: `read memory t2`.
@@ -111,7 +113,7 @@ impl ReadLoop {
     /// Runs for at least `min`; work in bytes. Before the clock starts, each thread walks once over a buffer that is meant to
     /// lie in a cache.
     pub fn burst(&mut self, min: Duration) -> Burst {
-        self.crew.burst(min)
+        self.thread_team.burst(min)
     }
 }
 

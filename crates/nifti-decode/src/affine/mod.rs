@@ -1,4 +1,4 @@
-//! From voxels to millimetres: sform, qform, or what the extents alone say.
+//! From voxels to millimeters: sform, qform, or what the extents alone say.
 
 mod orientation;
 mod polar;
@@ -10,7 +10,7 @@ use crate::{Header, Version};
 pub(crate) use orientation::Turn;
 pub use orientation::{AxisCode, Orientation, UnknownOrientation};
 
-/// Maps voxel indices (x, y, z, 1) to millimetres to the right, front and top (RAS+). Row by row; the last row is 0, 0, 0, 1.
+/// Maps voxel indices (x, y, z, 1) to millimeters to the right, front and top (RAS+). Row by row; the last row is 0, 0, 0, 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Affine(pub [[f64; 4]; 4]);
 
@@ -22,9 +22,9 @@ pub enum AffineSource {
     Sform,
     /// The quaternion, its offset and the distances of voxels; `qform_code` is not 0.
     Qform,
-    /// Distances of voxels alone: the volume's centre at 0, x to the left.
+    /// Distances of voxels alone: the volume's center at 0, x to the left.
     Base,
-    /// The origin that SPM keeps in ANALYZE files, or the centre; x to the left.
+    /// The origin that SPM keeps in ANALYZE files, or the center; x to the left.
     Origin,
 }
 
@@ -60,7 +60,7 @@ impl Affine {
         Self(product)
     }
 
-    /// Lengths of a step along each voxel axis, in millimetres.
+    /// Lengths of a step along each voxel axis, in millimeters.
     pub fn spacing_mm(&self) -> [f64; 3] {
         [0, 1, 2].map(|axis| (0..3).map(|row| self.0[row][axis].powi(2)).sum::<f64>().sqrt())
     }

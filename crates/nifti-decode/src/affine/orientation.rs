@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Affine, polar};
 
-/// The end that an axis runs towards.
+/// The end that an axis runs toward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AxisCode {
     /// To the right of the subject.
@@ -47,7 +47,7 @@ impl AxisCode {
     }
 }
 
-/// The ends that the three axes of an array run towards, x first: `RAS`, `LPS`, ..
+/// The ends that the three axes of an array run toward, x first: `RAS`, `LPS`, ..
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Orientation([AxisCode; 3]);
@@ -122,7 +122,7 @@ impl From<Orientation> for String {
     }
 }
 
-/// The end that each voxel axis runs towards, by nibabel's rule (5.x): divide each column by its length, take the nearest rotation,
+/// The end that each voxel axis runs toward, by nibabel's rule (5.x): divide each column by its length, take the nearest rotation,
 /// and give each voxel axis, the most decided one first, the axis of space where it is longest and that is still free. `None`
 /// for an axis that goes nowhere, as a column of zeros or of infinities does.
 pub(super) fn of_affine(affine: &Affine) -> [Option<AxisCode>; 3] {
@@ -163,7 +163,7 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) const NONE: Turn = Turn { from: [0, 1, 2], flip: [false; 3] };
 
-    /// From axes that run towards `stored` to those of `wanted`; `None` where a stored axis goes nowhere.
+    /// From axes that run toward `stored` to those of `wanted`; `None` where a stored axis goes nowhere.
     pub(crate) fn between(stored: [Option<AxisCode>; 3], wanted: Orientation) -> Option<Self> {
         let mut turn = Self::NONE;
         for (out, wanted) in wanted.0.into_iter().enumerate() {

@@ -132,7 +132,7 @@ fn mend_offset(header: &mut Header, warnings: &mut Vec<Warning>) -> Result<(), N
     let got = header.vox_offset;
     let fault =
         |need| NiftiError::Field { field: "vox_offset", offset: at(header, 108, 168), got: Got::Float(got), need };
-    // Above 2^53 neighbours of a whole number are missing, and no file is that long.
+    // Above 2^53 neighbors of a whole number are missing, and no file is that long.
     if !(got.fract() == 0.0 && (0.0..=9e15).contains(&got)) {
         return Err(fault("a whole number of at least 0"));
     }

@@ -118,13 +118,13 @@ pub struct Header {
     pub quatern_c: f64,
     /// k part.
     pub quatern_d: f64,
-    /// Where voxel 0, 0, 0 lies, in millimetres to the right.
+    /// Where voxel 0, 0, 0 lies, in millimeters to the right.
     pub qoffset_x: f64,
     /// The same to the front.
     pub qoffset_y: f64,
     /// The same to the top.
     pub qoffset_z: f64,
-    /// First row of the matrix from voxels to millimetres.
+    /// First row of the matrix from voxels to millimeters.
     pub srow_x: [f64; 4],
     /// Second row.
     pub srow_y: [f64; 4],

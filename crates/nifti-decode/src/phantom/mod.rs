@@ -89,7 +89,7 @@ pub struct Phantom {
 }
 
 impl Phantom {
-    /// A phantom of `kind` with its own extents, or those of `shape`, its voxel axes running towards the ends of `orientation`.
+    /// A phantom of `kind` with its own extents, or those of `shape`, its voxel axes running toward the ends of `orientation`.
     ///
     /// # Errors
     /// [`NiftiError::Unstorable`] for a shape that a header cannot hold or that has fewer than three axes.
@@ -137,7 +137,7 @@ fn zscored(voxels: &[f32]) -> Vec<f32> {
     voxels.iter().map(|&v| ((f64::from(v) - mean) / variance.sqrt()) as f32).collect()
 }
 
-/// Voxel axes that run towards the ends of `orientation`, the volume's centre at 0.
+/// Voxel axes that run toward the ends of `orientation`, the volume's center at 0.
 fn affine(orientation: Orientation, extents: [usize; 3], spacing_mm: [f64; 3]) -> Affine {
     let mut affine = Affine([[0.0; 4], [0.0; 4], [0.0; 4], [0.0, 0.0, 0.0, 1.0]]);
     for (axis, code) in orientation.codes().into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Seeded randomness.
 
-/// splitmix64 (Steele, Lea, Flood 2014): any seed is good, and neighbouring seeds are independent.
+/// splitmix64 (Steele, Lea, Flood 2014): any seed is good, and neighboring seeds are independent.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 

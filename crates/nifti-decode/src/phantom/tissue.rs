@@ -77,7 +77,7 @@ impl Brain {
         for (x, out) in out.iter_mut().enumerate() {
             let tissue = match radii[x] {
                 r if r >= 1.0 => 0.0,
-                // Fluid, grey and white matter.
+                // Fluid, gray and white matter.
                 r if !(0.22..=0.93).contains(&r) => 90.0,
                 _ if folds[x] + 0.5 * fine[x] > 0.0 => 300.0,
                 _ => 420.0,

@@ -8,7 +8,7 @@ use crate::{
 
 /// Values of 16 bits.
 const BINS: usize = 1 << 16;
-/// Tables that take turns: neighbouring voxels are often equal, and a count must not wait for the one before it.
+/// Tables that take turns: neighboring voxels are often equal, and a count must not wait for the one before it.
 const TABLES: usize = 4;
 
 /// Counts a run of stored voxels of one type.

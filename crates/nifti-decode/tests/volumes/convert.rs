@@ -69,7 +69,7 @@ fn scalar_and_vector_kernels_give_the_same_bits() {
     }
 }
 
-/// Every 16-bit pattern and its neighbours, against the crate `half`.
+/// Every 16-bit pattern and its neighbors, against the crate `half`.
 #[test]
 fn halves_round_to_nearest_even() {
     let values: Vec<f32> = (0..=u16::MAX)

@@ -19,7 +19,7 @@
 //! | truncated | error with got and need | all of `truncated`, `a_file_that_is_cut_after_opening_is_truncated` |
 //! | bombs, sizes that lie | no more than needed | `a_bomb_is_refused_before_it_is_unpacked`, `a_size_of_gigabytes_is_not_believed`, `what_follows_the_voxels_is_limited_and_never_kept`, `mutation::a_member_that_claims_gigabytes_is_given_none` |
 //! | esize too small, odd, negative, too long | list ends, warning | `bad_extensions_end_the_list` |
-//! | colours, complex, extended as f32 | `NotReal`; views are there | `colours_complex_and_extended_numbers_are_views_but_no_f32`, all of `views` |
+//! | colors, complex, extended as f32 | `NotReal`; views are there | `colors_complex_and_extended_numbers_are_views_but_no_f32`, all of `views` |
 //! | a file that shrinks while it is open | read, not mapped: an error | `a_file_that_is_cut_after_opening_is_truncated` |
 
 use nifti_decode::{
@@ -197,7 +197,7 @@ fn extensions_beyond_the_file_or_the_limit_are_refused() {
 }
 
 #[test]
-fn colours_complex_and_extended_numbers_are_views_but_no_f32() {
+fn colors_complex_and_extended_numbers_are_views_but_no_f32() {
     for datatype in Datatype::ALL.into_iter().filter(|datatype| !datatype.is_real()) {
         let stored = voxels(datatype, 24, 5, false);
         let header = header(Version::Nifti1, Endian::Big, datatype, &[4, 3, 2]);

@@ -39,19 +39,19 @@ fn first_block(packed: &[u8]) -> u8 {
 }
 
 #[test]
-fn every_flavour_of_gzip_is_what_it_says() {
+fn every_flavor_of_gzip_is_what_it_says() {
     let ct = phantom(Kind::Ct, Some(&[256, 256, 24]));
     let pack = |pack| encode(&ct.header, &[], &ct.voxels, pack).unwrap();
     let members = |packed: &[u8], id: &[u8]| packed.windows(id.len()).filter(|window| *window == id).count();
     // An empty stored block ends on a byte: 00 00 ff ff.
     let flushes = |packed: &[u8]| members(packed, &[0, 0, 0xff, 0xff]);
     let size = ct.voxels.len();
-    for (flavour, block) in
+    for (flavor, block) in
         [(Pack::Gzip { level: 0 }, 0), (ZLIB_1, 2), (ZLIB_6, 2), (LIBDEFLATE_6, 2), (Pack::Bgzf { level: 6 }, 2)]
     {
-        let packed = pack(flavour);
-        assert_eq!(first_block(&packed), block, "{flavour:?}");
-        assert!(block == 0 && packed.len() > size || packed.len() < size / 2, "{flavour:?}: {}", packed.len());
+        let packed = pack(flavor);
+        assert_eq!(first_block(&packed), block, "{flavor:?}");
+        assert!(block == 0 && packed.len() > size || packed.len() < size / 2, "{flavor:?}: {}", packed.len());
     }
     let (pigz, plain) = (pack(Pack::Flushed { level: 6, bytes: 128 << 10 }), pack(ZLIB_6));
     assert!(flushes(&pigz) >= size / (128 << 10) && flushes(&plain) < 3, "{} {}", flushes(&pigz), flushes(&plain));

@@ -106,7 +106,7 @@ fn a_region_is_turned_like_the_whole() {
     let straight = file.read_region::<f32>(&mut Decoder::new(), &region, &Plan::scaled()).unwrap();
     let turned = file.read_region::<f32>(&mut Decoder::new(), &region, &plan).unwrap();
     assert_eq!(turned.decoded.shape, [8, 32, 17, 1]);
-    // Out: z up, y backwards, x backwards in a volume that runs left, front, up.
+    // Out: z up, y backward, x backward in a volume that runs left, front, up.
     for (z, y, x) in [(0, 0, 0), (7, 31, 16), (3, 20, 9)] {
         let there = turned.voxels[z + 8 * (y + 32 * x)];
         assert_eq!(there, straight.voxels[(16 - x) + 17 * ((31 - y) + 32 * z)]);
@@ -127,6 +127,6 @@ fn regions_that_are_none_are_refused() {
         assert!(matches!(error, NiftiError::Region { axis: a, .. } if a == axis), "{error}");
     }
     #[expect(clippy::reversed_empty_ranges, reason = "what is to be refused")]
-    let backwards = read(&[9..3, 0..50]);
-    assert!(matches!(backwards.unwrap_err(), NiftiError::Region { start: 9, end: 3, extent: 60, .. }));
+    let backward = read(&[9..3, 0..50]);
+    assert!(matches!(backward.unwrap_err(), NiftiError::Region { start: 9, end: 3, extent: 60, .. }));
 }

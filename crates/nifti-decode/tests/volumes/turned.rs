@@ -9,7 +9,7 @@ use crate::made::{header, open, voxels};
 
 const SHAPE: [usize; 3] = [70, 37, 41];
 
-/// A volume whose voxel axes run towards the ends of `orientation`.
+/// A volume whose voxel axes run toward the ends of `orientation`.
 fn volume(orientation: Orientation, datatype: Datatype, volumes: usize) -> (VolumeFile, Vec<u8>) {
     let phantom = Phantom::new(Kind::Tiny, Some(&SHAPE), orientation, 1).unwrap();
     let shape = [&SHAPE[..], &[volumes]].concat();
@@ -19,7 +19,7 @@ fn volume(orientation: Orientation, datatype: Datatype, volumes: usize) -> (Volu
     (open(&encode(&oriented, &[], &stored, Pack::Plain).unwrap()).unwrap(), stored)
 }
 
-/// Turns voxels of `N` bytes by asking, for each of the output, where its millimetres lie in the stored volume.
+/// Turns voxels of `N` bytes by asking, for each of the output, where its millimeters lie in the stored volume.
 fn naive<T: Copy>(file: &VolumeFile, wanted: Orientation, stored: &[T]) -> (Vec<T>, [usize; 3]) {
     let codes = file.affine().orientation().map(Option::unwrap);
     let from = wanted.codes().map(|want| codes.iter().position(|code| code.axis() == want.axis()).unwrap());

@@ -133,7 +133,7 @@ fn a_mapped_file_is_copied_only_where_it_must_be() {
             for vox_offset in OFFSETS {
                 std::fs::write(&path, file(datatype, endian, vox_offset)).unwrap();
                 let is_swapped = endian != Endian::NATIVE && datatype.unit_bytes() > 1;
-                // Extended precision is bytes to Rust, and so are colours.
+                // Extended precision is bytes to Rust, and so are colors.
                 let alignment = match datatype {
                     Datatype::Float128 | Datatype::Complex256 => 1,
                     _ => datatype.unit_bytes(),

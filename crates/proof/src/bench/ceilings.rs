@@ -99,7 +99,7 @@ impl Ceilings {
         };
         let Some(built) = built else { return };
         self.loops.push((ceiling, built));
-        // The loops stay resident, so the peak up to here and the peak minus their memory afterwards bound the kernel's own.
+        // The loops stay resident, so the peak up to here and the peak minus their memory afterward bound the kernel's own.
         if let (Some((resident, peak)), Some((now, _))) = (before, resident_and_peak_bytes()) {
             self.peak_before_bytes = self.peak_before_bytes.max(peak.saturating_sub(self.own_bytes));
             self.own_bytes += now.saturating_sub(resident);

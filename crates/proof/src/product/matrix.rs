@@ -46,12 +46,12 @@ pub struct View<F> {
 }
 
 impl<F: Fn(usize, usize) -> f64> View<F> {
-    /// `rows` × `columns` elements, read by `at(row, column)`; neighbours in a row are taken to be neighbours in memory.
+    /// `rows` × `columns` elements, read by `at(row, column)`; neighbors in a row are taken to be neighbors in memory.
     pub fn new(rows: usize, columns: usize, at: F) -> Self {
         Self { rows, columns, at, column_major: false }
     }
 
-    /// The same matrix, with neighbours in a column being neighbours in memory.
+    /// The same matrix, with neighbors in a column being neighbors in memory.
     pub fn column_major(self) -> Self {
         Self { column_major: true, ..self }
     }

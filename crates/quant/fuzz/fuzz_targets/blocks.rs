@@ -13,10 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
     let row = &bytes[..bytes.len() - rest];
     let not_finite = first_non_finite(ty, row).expect("whole blocks");
     let mut expected = vec![0.0; blocks * ty.block_len()];
-    let outcome = Kernel::SCALAR.dequantise(ty, row, &mut expected);
+    let outcome = Kernel::SCALAR.dequantize(ty, row, &mut expected);
     for kernel in kernels() {
         let mut out = vec![1.0; expected.len()];
-        assert_eq!(kernel.dequantise(ty, row, &mut out), outcome);
+        assert_eq!(kernel.dequantize(ty, row, &mut out), outcome);
         let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
         assert!(outcome.is_err() || out.iter().zip(&expected).all(same), "{ty} by {}", kernel.name());
     }

@@ -2,7 +2,7 @@
 //!
 //! Eight numbers at a time: codes are widened to 32-bit integers, converted, and multiplied by their scale. The products with
 //! which a minimum is combined are exact (11 bits of d, 6 of the scale, at most 5 of the code), so that a fused multiply-add
-//! rounds as often as the scalar code: once. The quantisers fuse nothing.
+//! rounds as often as the scalar code: once. The quantizers fuse nothing.
 
 use std::arch::x86_64::*;
 
@@ -18,12 +18,12 @@ mod k;
 mod peak;
 mod q32;
 mod q8_k;
-mod quantise32;
-mod quantise_k;
+mod quantize32;
+mod quantize_k;
 mod search;
 
-/// Types with a dequantiser here.
-pub(crate) const DEQUANTISED: &[GgmlType] = &[
+/// Types with a dequantizer here.
+pub(crate) const DEQUANTIZED: &[GgmlType] = &[
     GgmlType::F16,
     GgmlType::BF16,
     GgmlType::Q4_0,
@@ -34,8 +34,8 @@ pub(crate) const DEQUANTISED: &[GgmlType] = &[
     GgmlType::Q8_K,
 ];
 
-/// Types with a quantiser here.
-pub(crate) const QUANTISED: &[GgmlType] = &[
+/// Types with a quantizer here.
+pub(crate) const QUANTIZED: &[GgmlType] = &[
     GgmlType::Q4_0,
     GgmlType::Q4_1,
     GgmlType::Q5_0,
@@ -50,8 +50,8 @@ pub(crate) const QUANTISED: &[GgmlType] = &[
     GgmlType::MXFP4,
 ];
 
-/// Dequantises a row whose length was checked; `false` if there is no code for the type.
-pub(crate) fn dequantise(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> bool {
+/// Dequantizes a row whose length was checked; `false` if there is no code for the type.
+pub(crate) fn dequantize(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> bool {
     use bytemuck::{cast_slice as blocks, cast_slice_mut as values};
     // SAFETY: an `Avx2` exists only where avx2, fma and f16c were detected.
     unsafe {
@@ -63,31 +63,31 @@ pub(crate) fn dequantise(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -
             GgmlType::Q4_K => k::q4_k(blocks(bytes), values(out)),
             GgmlType::Q5_K => k::q5_k(blocks(bytes), values(out)),
             GgmlType::Q6_K => k::q6_k(blocks(bytes), values(out)),
-            GgmlType::Q8_K => q8_k::dequantise(blocks(bytes), values(out)),
+            GgmlType::Q8_K => q8_k::dequantize(blocks(bytes), values(out)),
             _ => return false,
         }
     }
     true
 }
 
-/// Quantises a row whose length was checked; `false` if there is no code for the type.
-pub(crate) fn quantise(_: Avx2, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bool {
+/// Quantizes a row whose length was checked; `false` if there is no code for the type.
+pub(crate) fn quantize(_: Avx2, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bool {
     use bytemuck::{cast_slice as values, cast_slice_mut as blocks};
     // SAFETY: as above.
     unsafe {
         match ty {
-            GgmlType::Q4_0 => quantise32::quantise::<BlockQ4_0>(values(x), blocks(bytes)),
-            GgmlType::Q4_1 => quantise32::quantise::<BlockQ4_1>(values(x), blocks(bytes)),
-            GgmlType::Q5_0 => quantise32::quantise::<BlockQ5_0>(values(x), blocks(bytes)),
-            GgmlType::Q5_1 => quantise32::quantise::<BlockQ5_1>(values(x), blocks(bytes)),
-            GgmlType::Q8_0 => quantise32::quantise::<BlockQ8_0>(values(x), blocks(bytes)),
-            GgmlType::Q8_1 => quantise32::quantise::<BlockQ8_1>(values(x), blocks(bytes)),
-            GgmlType::MXFP4 => quantise32::quantise::<BlockMXFP4>(values(x), blocks(bytes)),
-            GgmlType::Q2_K => quantise_k::q2_k(values(x), blocks(bytes)),
-            GgmlType::Q4_K => quantise_k::q4_k(values(x), blocks(bytes)),
-            GgmlType::Q5_K => quantise_k::q5_k(values(x), blocks(bytes)),
-            GgmlType::Q6_K => quantise_k::q6_k(values(x), blocks(bytes)),
-            GgmlType::Q8_K => q8_k::quantise(values(x), blocks(bytes)),
+            GgmlType::Q4_0 => quantize32::quantize::<BlockQ4_0>(values(x), blocks(bytes)),
+            GgmlType::Q4_1 => quantize32::quantize::<BlockQ4_1>(values(x), blocks(bytes)),
+            GgmlType::Q5_0 => quantize32::quantize::<BlockQ5_0>(values(x), blocks(bytes)),
+            GgmlType::Q5_1 => quantize32::quantize::<BlockQ5_1>(values(x), blocks(bytes)),
+            GgmlType::Q8_0 => quantize32::quantize::<BlockQ8_0>(values(x), blocks(bytes)),
+            GgmlType::Q8_1 => quantize32::quantize::<BlockQ8_1>(values(x), blocks(bytes)),
+            GgmlType::MXFP4 => quantize32::quantize::<BlockMXFP4>(values(x), blocks(bytes)),
+            GgmlType::Q2_K => quantize_k::q2_k(values(x), blocks(bytes)),
+            GgmlType::Q4_K => quantize_k::q4_k(values(x), blocks(bytes)),
+            GgmlType::Q5_K => quantize_k::q5_k(values(x), blocks(bytes)),
+            GgmlType::Q6_K => quantize_k::q6_k(values(x), blocks(bytes)),
+            GgmlType::Q8_K => q8_k::quantize(values(x), blocks(bytes)),
             _ => return false,
         }
     }

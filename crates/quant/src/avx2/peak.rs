@@ -1,4 +1,4 @@
-//! The number of largest magnitude, which most quantisers begin with.
+//! The number of largest magnitude, which most quantizers begin with.
 
 use std::arch::x86_64::*;
 

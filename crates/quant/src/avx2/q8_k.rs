@@ -1,6 +1,6 @@
-//! Q8_K. Its quantiser runs over the activations before every product with K-quants.
+//! Q8_K. Its quantizer runs over the activations before every product with K-quants.
 //!
-//! The quantiser makes three passes over 256 numbers, 1 KiB that stays in the first-level cache: the largest magnitude, the
+//! The quantizer makes three passes over 256 numbers, 1 KiB that stays in the first-level cache: the largest magnitude, the
 //! first number that has it (its sign is the sign of the scale), the codes with their sums. Rounding by the conversion
 //! instruction and by the scalar code's addition agree: both take ties to even, and codes are far below 2^22.
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn dequantise(blocks: &[BlockQ8_K], out: &mut [[f32; QK_K]]) {
+pub(super) fn dequantize(blocks: &[BlockQ8_K], out: &mut [[f32; QK_K]]) {
     for (block, out) in blocks.iter().zip(out) {
         let d = _mm256_set1_ps(block.d.to_f32());
         let codes: &[[u8; 16]; 16] = bytemuck::cast_ref(&block.qs);
@@ -27,7 +27,7 @@ pub(super) fn dequantise(blocks: &[BlockQ8_K], out: &mut [[f32; QK_K]]) {
 }
 
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn quantise(x: &[[f32; QK_K]], blocks: &mut [BlockQ8_K]) {
+pub(super) fn quantize(x: &[[f32; QK_K]], blocks: &mut [BlockQ8_K]) {
     for (x, block) in x.iter().zip(blocks) {
         let peak = match peak(x) {
             None => {
@@ -45,7 +45,7 @@ pub(super) fn quantise(x: &[[f32; QK_K]], blocks: &mut [BlockQ8_K]) {
             block.d = F32Le::from_f32(1.0 / iscale);
             codes(x, iscale, block);
         } else {
-            *block = BlockQ8_K::quantise(x);
+            *block = BlockQ8_K::quantize(x);
         }
     }
 }

@@ -42,11 +42,11 @@ impl Block for F32 {
     const TYPE: GgmlType = GgmlType::F32;
     type Values = [f32; 1];
 
-    fn dequantise(&self, out: &mut [f32; 1]) {
+    fn dequantize(&self, out: &mut [f32; 1]) {
         *out = [self.to_f32()];
     }
 
-    fn quantise(x: &[f32; 1]) -> Self {
+    fn quantize(x: &[f32; 1]) -> Self {
         Self::from_f32(x[0])
     }
 }
@@ -55,11 +55,11 @@ impl Block for F16 {
     const TYPE: GgmlType = GgmlType::F16;
     type Values = [f32; 1];
 
-    fn dequantise(&self, out: &mut [f32; 1]) {
+    fn dequantize(&self, out: &mut [f32; 1]) {
         *out = [self.to_f32()];
     }
 
-    fn quantise(x: &[f32; 1]) -> Self {
+    fn quantize(x: &[f32; 1]) -> Self {
         Self::from_f32(x[0])
     }
 }
@@ -68,11 +68,11 @@ impl Block for BF16 {
     const TYPE: GgmlType = GgmlType::BF16;
     type Values = [f32; 1];
 
-    fn dequantise(&self, out: &mut [f32; 1]) {
+    fn dequantize(&self, out: &mut [f32; 1]) {
         *out = [self.to_f32()];
     }
 
-    fn quantise(x: &[f32; 1]) -> Self {
+    fn quantize(x: &[f32; 1]) -> Self {
         Self::from_f32(x[0])
     }
 }

@@ -24,7 +24,7 @@ impl Block for BlockIQ4_NL {
     const TYPE: GgmlType = GgmlType::IQ4_NL;
     type Values = [f32; 32];
 
-    fn dequantise(&self, out: &mut [f32; 32]) {
+    fn dequantize(&self, out: &mut [f32; 32]) {
         let d = self.d.to_f32();
         for (i, q) in self.qs.iter().enumerate() {
             out[i] = d * f32::from(LEVELS[usize::from(q & 15)]);
@@ -34,8 +34,8 @@ impl Block for BlockIQ4_NL {
 
     /// The number of largest magnitude first becomes the lowest level; the scale is then the one that fits the chosen levels
     /// best, errors weighted by the square of the number. ggml's search for a better first guess belongs to its
-    /// quantisation with weights, not to this function.
-    fn quantise(x: &[f32; 32]) -> Self {
+    /// quantization with weights, not to this function.
+    fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, qs: [0; 16] };
         }

@@ -50,10 +50,10 @@ pub trait Block: Pod {
     type Values: Pod;
 
     /// Writes the block's numbers to `out`.
-    fn dequantise(&self, out: &mut Self::Values);
+    fn dequantize(&self, out: &mut Self::Values);
 
     /// The block that stands for `x`.
-    fn quantise(x: &Self::Values) -> Self;
+    fn quantize(x: &Self::Values) -> Self;
 }
 
 /// Whether no number is NaN or infinite.

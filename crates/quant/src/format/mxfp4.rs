@@ -28,7 +28,7 @@ impl Block for BlockMXFP4 {
     const TYPE: GgmlType = GgmlType::MXFP4;
     type Values = [f32; 32];
 
-    fn dequantise(&self, out: &mut [f32; 32]) {
+    fn dequantize(&self, out: &mut [f32; 32]) {
         let d = half_of_power(self.e);
         for (i, q) in self.qs.iter().enumerate() {
             out[i] = f32::from(DOUBLED[usize::from(q & 15)]) * d;
@@ -36,7 +36,7 @@ impl Block for BlockMXFP4 {
         }
     }
 
-    fn quantise(x: &[f32; 32]) -> Self {
+    fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { e: RESERVED, qs: [0x77; 16] };
         }

@@ -52,7 +52,7 @@ impl Block for BlockQ2_K {
     const TYPE: GgmlType = GgmlType::Q2_K;
     type Values = [f32; QK_K];
 
-    fn dequantise(&self, out: &mut [f32; QK_K]) {
+    fn dequantize(&self, out: &mut [f32; QK_K]) {
         let (d, dmin) = (self.d.to_f32(), self.dmin.to_f32());
         for (j, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             let scale = d * f32::from(self.scales[j] & 15);
@@ -63,7 +63,7 @@ impl Block for BlockQ2_K {
         }
     }
 
-    fn quantise(x: &[f32; QK_K]) -> Self {
+    fn quantize(x: &[f32; QK_K]) -> Self {
         if !all_finite(x) {
             return Self { scales: [0; QK_K / 16], qs: [0; QK_K / 4], d: F16Le::NAN, dmin: F16Le::NAN };
         }

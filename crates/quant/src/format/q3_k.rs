@@ -32,7 +32,7 @@ impl Block for BlockQ3_K {
     const TYPE: GgmlType = GgmlType::Q3_K;
     type Values = [f32; QK_K];
 
-    fn dequantise(&self, out: &mut [f32; QK_K]) {
+    fn dequantize(&self, out: &mut [f32; QK_K]) {
         let d = self.d.to_f32();
         let (high, _) = self.hmask.as_chunks::<16>();
         for (j, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
@@ -44,7 +44,7 @@ impl Block for BlockQ3_K {
         }
     }
 
-    fn quantise(x: &[f32; QK_K]) -> Self {
+    fn quantize(x: &[f32; QK_K]) -> Self {
         if !all_finite(x) {
             return Self { hmask: [0; QK_K / 8], qs: [0; QK_K / 4], scales: [0; 12], d: F16Le::NAN };
         }

@@ -21,7 +21,7 @@ impl Block for BlockQ4_0 {
     const TYPE: GgmlType = GgmlType::Q4_0;
     type Values = [f32; 32];
 
-    fn dequantise(&self, out: &mut [f32; 32]) {
+    fn dequantize(&self, out: &mut [f32; 32]) {
         let d = self.d.to_f32();
         for (i, q) in self.qs.iter().enumerate() {
             out[i] = f32::from((q & 15) as i8 - 8) * d;
@@ -30,7 +30,7 @@ impl Block for BlockQ4_0 {
     }
 
     /// The number of largest magnitude becomes -8, so that its sign decides which end of the range has the extra step.
-    fn quantise(x: &[f32; 32]) -> Self {
+    fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, qs: [0; 16] };
         }

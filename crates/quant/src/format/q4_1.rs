@@ -23,7 +23,7 @@ impl Block for BlockQ4_1 {
     const TYPE: GgmlType = GgmlType::Q4_1;
     type Values = [f32; 32];
 
-    fn dequantise(&self, out: &mut [f32; 32]) {
+    fn dequantize(&self, out: &mut [f32; 32]) {
         let (d, m) = (self.d.to_f32(), self.m.to_f32());
         for (i, q) in self.qs.iter().enumerate() {
             out[i] = f32::from(q & 15) * d + m;
@@ -31,7 +31,7 @@ impl Block for BlockQ4_1 {
         }
     }
 
-    fn quantise(x: &[f32; 32]) -> Self {
+    fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, m: F16Le::NAN, qs: [0; 16] };
         }

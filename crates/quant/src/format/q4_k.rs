@@ -49,7 +49,7 @@ impl Block for BlockQ4_K {
     const TYPE: GgmlType = GgmlType::Q4_K;
     type Values = [f32; QK_K];
 
-    fn dequantise(&self, out: &mut [f32; QK_K]) {
+    fn dequantize(&self, out: &mut [f32; QK_K]) {
         let factors = self.factors();
         for (j, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
             let (scale, min) = factors[j];
@@ -60,7 +60,7 @@ impl Block for BlockQ4_K {
         }
     }
 
-    fn quantise(x: &[f32; QK_K]) -> Self {
+    fn quantize(x: &[f32; QK_K]) -> Self {
         if !all_finite(x) {
             let scales = Scales6::pack([(0, 0); 8]);
             return Self { d: F16Le::NAN, dmin: F16Le::NAN, scales, qs: [0; QK_K / 2] };
@@ -86,7 +86,7 @@ pub(super) fn fits(x: &[f32; QK_K], search: &Affine) -> [Fit; 8] {
 /// Rounds each sub-block's scale and minimum to six bits, and then chooses the codes for the rounded ones.
 #[inline]
 pub(super) fn codes(x: &[f32; QK_K], fits: &[Fit; 8], most: u8) -> Codes {
-    let (d, dmin, scales) = Scales6::quantise(fits.map(|fit| (fit.scale, fit.min)));
+    let (d, dmin, scales) = Scales6::quantize(fits.map(|fit| (fit.scale, fit.min)));
     let (d, dmin) = (F16Le::from_f32(d), F16Le::from_f32(dmin));
     let mut codes = [0; QK_K];
     let sub_blocks = x.as_chunks::<32>().0.iter().zip(codes.as_chunks_mut::<32>().0).zip(fits);

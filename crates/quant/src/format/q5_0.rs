@@ -23,7 +23,7 @@ impl Block for BlockQ5_0 {
     const TYPE: GgmlType = GgmlType::Q5_0;
     type Values = [f32; 32];
 
-    fn dequantise(&self, out: &mut [f32; 32]) {
+    fn dequantize(&self, out: &mut [f32; 32]) {
         let d = self.d.to_f32();
         let codes = unpack(&self.qh, &self.qs);
         for (out, q) in out.iter_mut().zip(codes) {
@@ -31,7 +31,7 @@ impl Block for BlockQ5_0 {
         }
     }
 
-    fn quantise(x: &[f32; 32]) -> Self {
+    fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, qh: [0; 4], qs: [0; 16] };
         }

@@ -25,7 +25,7 @@ impl Block for BlockQ5_1 {
     const TYPE: GgmlType = GgmlType::Q5_1;
     type Values = [f32; 32];
 
-    fn dequantise(&self, out: &mut [f32; 32]) {
+    fn dequantize(&self, out: &mut [f32; 32]) {
         let (d, m) = (self.d.to_f32(), self.m.to_f32());
         let codes = q5_0::unpack(&self.qh, &self.qs);
         for (out, q) in out.iter_mut().zip(codes) {
@@ -33,7 +33,7 @@ impl Block for BlockQ5_1 {
         }
     }
 
-    fn quantise(x: &[f32; 32]) -> Self {
+    fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, m: F16Le::NAN, qh: [0; 4], qs: [0; 16] };
         }

@@ -52,7 +52,7 @@ impl Block for BlockQ5_K {
     const TYPE: GgmlType = GgmlType::Q5_K;
     type Values = [f32; QK_K];
 
-    fn dequantise(&self, out: &mut [f32; QK_K]) {
+    fn dequantize(&self, out: &mut [f32; QK_K]) {
         let factors = self.factors();
         for (j, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
             let (scale, min) = factors[j];
@@ -64,7 +64,7 @@ impl Block for BlockQ5_K {
         }
     }
 
-    fn quantise(x: &[f32; QK_K]) -> Self {
+    fn quantize(x: &[f32; QK_K]) -> Self {
         if !all_finite(x) {
             let scales = Scales6::pack([(0, 0); 8]);
             return Self { d: F16Le::NAN, dmin: F16Le::NAN, scales, qh: [0; QK_K / 8], qs: [0; QK_K / 2] };

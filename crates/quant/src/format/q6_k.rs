@@ -68,7 +68,7 @@ impl Block for BlockQ6_K {
     const TYPE: GgmlType = GgmlType::Q6_K;
     type Values = [f32; QK_K];
 
-    fn dequantise(&self, out: &mut [f32; QK_K]) {
+    fn dequantize(&self, out: &mut [f32; QK_K]) {
         let d = self.d.to_f32();
         for (j, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
             let scale = d * f32::from(self.scales[j]);
@@ -78,7 +78,7 @@ impl Block for BlockQ6_K {
         }
     }
 
-    fn quantise(x: &[f32; QK_K]) -> Self {
+    fn quantize(x: &[f32; QK_K]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, ..Self::ZERO };
         }

@@ -21,14 +21,14 @@ impl Block for BlockQ8_0 {
     const TYPE: GgmlType = GgmlType::Q8_0;
     type Values = [f32; 32];
 
-    fn dequantise(&self, out: &mut [f32; 32]) {
+    fn dequantize(&self, out: &mut [f32; 32]) {
         let d = self.d.to_f32();
         for (out, q) in out.iter_mut().zip(self.qs) {
             *out = f32::from(q) * d;
         }
     }
 
-    fn quantise(x: &[f32; 32]) -> Self {
+    fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, qs: [0; 32] };
         }

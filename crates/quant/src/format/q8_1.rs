@@ -23,7 +23,7 @@ impl Block for BlockQ8_1 {
     const TYPE: GgmlType = GgmlType::Q8_1;
     type Values = [f32; 32];
 
-    fn dequantise(&self, out: &mut [f32; 32]) {
+    fn dequantize(&self, out: &mut [f32; 32]) {
         let d = self.d.to_f32();
         for (out, q) in out.iter_mut().zip(self.qs) {
             *out = f32::from(q) * d;
@@ -31,7 +31,7 @@ impl Block for BlockQ8_1 {
     }
 
     /// The sum is scaled by the unrounded scale.
-    fn quantise(x: &[f32; 32]) -> Self {
+    fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, s: F16Le::NAN, qs: [0; 32] };
         }

@@ -38,7 +38,7 @@ impl Block for BlockQ8_K {
     const TYPE: GgmlType = GgmlType::Q8_K;
     type Values = [f32; QK_K];
 
-    fn dequantise(&self, out: &mut [f32; QK_K]) {
+    fn dequantize(&self, out: &mut [f32; QK_K]) {
         let d = self.d.to_f32();
         for (out, q) in out.iter_mut().zip(self.qs) {
             *out = d * f32::from(q);
@@ -47,7 +47,7 @@ impl Block for BlockQ8_K {
 
     /// The number of largest magnitude becomes -127. Unlike ggml, which leaves the sums of an all-zero block unwritten,
     /// this one zeroes them.
-    fn quantise(x: &[f32; QK_K]) -> Self {
+    fn quantize(x: &[f32; QK_K]) -> Self {
         if !all_finite(x) {
             return Self::NOT_FINITE;
         }

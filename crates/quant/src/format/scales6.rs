@@ -40,7 +40,7 @@ impl Scales6 {
 
     /// The scales and minima that each sub-block would like best, in six bits of the largest: (d, dmin, codes), unrounded d and
     /// dmin.
-    pub(super) fn quantise(wanted: [(f32, f32); 8]) -> (f32, f32, Self) {
+    pub(super) fn quantize(wanted: [(f32, f32); 8]) -> (f32, f32, Self) {
         let (mut largest_scale, mut largest_min) = (0.0_f32, 0.0_f32);
         for (scale, min) in wanted {
             largest_scale = if scale > largest_scale { scale } else { largest_scale };

@@ -1,6 +1,6 @@
 //! How the K-quants find the scale of a sub-block: they try several and keep the one with the smallest weighted error.
 //!
-//! Three searches, learnt from `make_qkx2_quants`, `make_qx_quants` and `make_q3_quants` of ggml-org/llama.cpp
+//! Three searches, learned from `make_qkx2_quants`, `make_qx_quants` and `make_q3_quants` of ggml-org/llama.cpp
 //! (`ggml-quants.c`). Each sum is formed in that order, in f32, so that the choice falls on the same scale.
 
 mod affine;

@@ -19,15 +19,15 @@ fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
 
 /// Any bytes are a row of blocks; among random ones every sign, scale and code occurs, NaN and infinity too.
 #[test]
-fn dequantising_random_bytes_gives_the_same_bits() {
+fn dequantizing_random_bytes_gives_the_same_bits() {
     for ty in COMPUTED {
         for blocks in BLOCKS {
             let bytes = random_bytes(blocks as u64 + 1, blocks * ty.block_bytes());
             let mut expected = vec![0.0; blocks * ty.block_len()];
-            Kernel::SCALAR.dequantise(ty, &bytes, &mut expected).unwrap();
+            Kernel::SCALAR.dequantize(ty, &bytes, &mut expected).unwrap();
             for kernel in kernels() {
                 let mut out = Guarded::new(expected.len());
-                kernel.dequantise(ty, &bytes, &mut out).unwrap();
+                kernel.dequantize(ty, &bytes, &mut out).unwrap();
                 out.verify_guards().unwrap_or_else(|error| panic!("{} {ty}: {error}", kernel.name()));
                 assert_eq!(bits(&out), bits(&expected), "{} {ty} {blocks}", kernel.name());
             }
@@ -42,12 +42,12 @@ fn blocks_need_no_alignment() {
         let len = 3 * ty.block_bytes();
         let bytes = random_bytes(3, len);
         let mut expected = vec![0.0; 3 * ty.block_len()];
-        Kernel::SCALAR.dequantise(ty, &bytes, &mut expected).unwrap();
+        Kernel::SCALAR.dequantize(ty, &bytes, &mut expected).unwrap();
         for shift in 1..8 {
             let mut shifted = vec![0; shift];
             shifted.extend(&bytes);
             let mut out = vec![0.0; expected.len()];
-            quant::dequantise(ty, &shifted[shift..], &mut out).unwrap();
+            quant::dequantize(ty, &shifted[shift..], &mut out).unwrap();
             assert_eq!(bits(&out), bits(&expected), "{ty} at {shift}");
         }
     }
@@ -90,15 +90,15 @@ fn inputs(len: usize) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn quantising_gives_the_same_bytes() {
+fn quantizing_gives_the_same_bytes() {
     for ty in COMPUTED {
         for x in inputs(512) {
             let need = ty.row_bytes(x.len()).unwrap();
             let mut expected = vec![0; need];
-            Kernel::SCALAR.quantise(ty, &x, &mut expected).unwrap();
+            Kernel::SCALAR.quantize(ty, &x, &mut expected).unwrap();
             for kernel in kernels() {
                 let mut bytes = vec![0xaa; need];
-                kernel.quantise(ty, &x, &mut bytes).unwrap();
+                kernel.quantize(ty, &x, &mut bytes).unwrap();
                 assert!(bytes == expected, "{} {ty} of {:?}..", kernel.name(), &x[..4]);
             }
         }
@@ -110,14 +110,14 @@ fn the_types_that_models_run_on_have_vector_code() {
     let Some(kernel) = kernels().into_iter().find(|kernel| kernel.name() == "cpu-avx2") else { return };
     let blocks = [GgmlType::Q4_0, GgmlType::Q8_0, GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_K];
     for ty in COMPUTED {
-        let (dequantises, quantises) = (kernel.dequantises(ty).unwrap(), kernel.quantises(ty).unwrap());
+        let (dequantizes, quantizes) = (kernel.dequantizes(ty).unwrap(), kernel.quantizes(ty).unwrap());
         if blocks.contains(&ty) {
-            assert_eq!((dequantises, quantises), (Isa::Avx2, Isa::Avx2), "{ty}");
+            assert_eq!((dequantizes, quantizes), (Isa::Avx2, Isa::Avx2), "{ty}");
         }
         if [GgmlType::F16, GgmlType::BF16].contains(&ty) {
-            assert_eq!(dequantises, Isa::Avx2, "{ty}");
+            assert_eq!(dequantizes, Isa::Avx2, "{ty}");
         }
     }
-    assert_eq!(kernel.quantises(GgmlType::Q3_K), Some(Isa::Scalar), "its search looks at one number at a time");
-    assert_eq!(kernel.dequantises(GgmlType::IQ2_XXS), None);
+    assert_eq!(kernel.quantizes(GgmlType::Q3_K), Some(Isa::Scalar), "its search looks at one number at a time");
+    assert_eq!(kernel.dequantizes(GgmlType::IQ2_XXS), None);
 }

@@ -2,7 +2,7 @@
 
 use proof::input::Random;
 use quant::{
-    Endian, GgmlType, QuantError, dequantise, first_non_finite, first_non_finite_in,
+    Endian, GgmlType, QuantError, dequantize, first_non_finite, first_non_finite_in,
     format::{
         BlockIQ4_NL, BlockQ2_K, BlockQ3_K, BlockQ4_0, BlockQ4_1, BlockQ4_K, BlockQ5_0, BlockQ5_1, BlockQ5_K, BlockQ6_K,
         BlockQ8_0, BlockQ8_1, BlockQ8_K,
@@ -102,7 +102,7 @@ fn a_row_says_the_same_in_both_orders() {
             swap_bytes(ty, &mut back).unwrap();
             let numbers = |row: &[u8]| {
                 let mut out = vec![0.0; BLOCKS * ty.block_len()];
-                dequantise(ty, row, &mut out).unwrap();
+                dequantize(ty, row, &mut out).unwrap();
                 bits(&out)
             };
             assert_eq!(numbers(&back), numbers(&row), "{ty} {seed}");

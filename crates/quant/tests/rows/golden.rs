@@ -1,20 +1,20 @@
-//! The bytes that the quantisers give and the numbers that come out of random blocks, as they were when `cargo xtask peers quant`
+//! The bytes that the quantizers give and the numbers that come out of random blocks, as they were when `cargo xtask peers quant`
 //! last held them against ggml's. A change here needs that comparison again.
 
 use proof::input::{Hash, Random, normal};
-use quant::{GgmlType, kernels, quantise};
+use quant::{GgmlType, kernels, quantize};
 
 use crate::COMPUTED;
 
 #[test]
-fn quantised_bytes_are_those_that_agreed_with_ggml() {
+fn quantized_bytes_are_those_that_agreed_with_ggml() {
     let mut found = Vec::new();
     for (ty, _) in GOLDEN {
         let mut hash = Hash::default();
         for (seed, scale) in [(31, 1.0), (32, 0.02), (33, 300.0)] {
             let x: Vec<f32> = normal(seed, 4096).into_iter().map(|x| x * scale).collect();
             let mut bytes = vec![0; ty.row_bytes(x.len()).unwrap()];
-            quantise(ty, &x, &mut bytes).unwrap();
+            quantize(ty, &x, &mut bytes).unwrap();
             hash.bytes(&bytes);
         }
         found.push((ty, hash.finish()));
@@ -33,7 +33,7 @@ fn numbers_of_random_blocks_are_those_that_agreed_with_ggml() {
             let len = 16_384;
             let bytes: Vec<u8> = (0..ty.row_bytes(len).unwrap()).map(|_| random.bits() as u8).collect();
             let mut x = vec![0.0; len];
-            kernel.dequantise(ty, &bytes, &mut x).unwrap();
+            kernel.dequantize(ty, &bytes, &mut x).unwrap();
             x.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = f32::NAN);
             (ty, Hash::default().f32s(&x).finish())
         });

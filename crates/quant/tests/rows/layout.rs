@@ -1,6 +1,6 @@
 //! Where each code of a block lies, told by an oracle of its own: one number is given a code, all others another.
 
-use quant::{GgmlType, dequantise};
+use quant::{GgmlType, dequantize};
 
 /// Writes bits into bytes.
 fn put(bytes: &mut [u8], at: usize, shift: usize, width: usize, code: u8) {
@@ -143,7 +143,7 @@ fn every_code_lies_where_ggml_puts_it() {
             let mut bytes = common.clone();
             place(&mut bytes, i, codes[1]);
             let mut out = vec![0.0; len];
-            dequantise(ty, &bytes, &mut out).unwrap();
+            dequantize(ty, &bytes, &mut out).unwrap();
             let number = |code: u8| (i32::from(code) - offset) as f32;
             let mut expected = vec![number(codes[0]); len];
             expected[i] = number(codes[1]);
@@ -157,19 +157,19 @@ fn every_code_lies_where_ggml_puts_it() {
 fn levels_are_those_of_the_specifications() {
     let codes: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();
     let mut out = [0.0; 32];
-    dequantise(GgmlType::IQ4_NL, &[&ONE[..], &codes].concat(), &mut out).unwrap();
+    dequantize(GgmlType::IQ4_NL, &[&ONE[..], &codes].concat(), &mut out).unwrap();
     let levels =
         [-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0, 113.0];
     assert_eq!(out[..16], levels);
     assert!(out[16..].iter().eq(levels.iter().rev()));
     // E2M1: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives, times 2^(e - 127).
-    dequantise(GgmlType::MXFP4, &[&[128][..], &codes].concat(), &mut out).unwrap();
+    dequantize(GgmlType::MXFP4, &[&[128][..], &codes].concat(), &mut out).unwrap();
     assert_eq!(out[..8], [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0]);
     assert!(out[8..16].iter().zip(&out[..8]).all(|(a, b)| *a == -b));
     for (e, smallest) in
         [(0, 2.0_f32.powi(-128)), (1, 2.0_f32.powi(-127)), (2, f32::MIN_POSITIVE), (254, 2.0_f32.powi(126))]
     {
-        dequantise(GgmlType::MXFP4, &[&[e][..], &[1; 16]].concat(), &mut out).unwrap();
+        dequantize(GgmlType::MXFP4, &[&[e][..], &[1; 16]].concat(), &mut out).unwrap();
         assert_eq!(out[0], smallest, "exponent {e}");
     }
 }

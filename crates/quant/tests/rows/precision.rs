@@ -2,15 +2,15 @@
 
 use proof::input::normal;
 use proptest::prelude::*;
-use quant::{GgmlType, dequantise, quantise};
+use quant::{GgmlType, dequantize, quantize};
 
 use crate::COMPUTED;
 
 fn there_and_back(ty: GgmlType, x: &[f32]) -> Vec<f32> {
     let mut bytes = vec![0; ty.row_bytes(x.len()).unwrap()];
-    quantise(ty, x, &mut bytes).unwrap();
+    quantize(ty, x, &mut bytes).unwrap();
     let mut y = vec![0.0; x.len()];
-    dequantise(ty, &bytes, &mut y).unwrap();
+    dequantize(ty, &bytes, &mut y).unwrap();
     y
 }
 

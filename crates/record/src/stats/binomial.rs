@@ -44,7 +44,7 @@ fn upper(k: u64, n: u64, tail: f64) -> f64 {
         return 1.0;
     }
     let (mut low, mut high) = (0.0, 1.0);
-    // Until the bracket is two neighbouring numbers.
+    // Until the bracket is two neighboring numbers.
     loop {
         let middle = f64::midpoint(low, high);
         if middle <= low || middle >= high {
@@ -84,7 +84,7 @@ fn term(k: u64, n: u64, p: f64) -> f64 {
     (ln_choose + k as f64 * p.ln() + (n - k) as f64 * (-p).ln_1p()).exp()
 }
 
-/// ln n!: by addition while that is short, by Stirling's series (error below 10⁻¹⁶ from n = 64 on) afterwards.
+/// ln n!: by addition while that is short, by Stirling's series (error below 10⁻¹⁶ from n = 64 on) afterward.
 fn ln_factorial(n: u64) -> f64 {
     if n < 64 {
         return (2..=n).map(|i| (i as f64).ln()).sum();

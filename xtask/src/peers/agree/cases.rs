@@ -4,18 +4,18 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 
 use super::super::build::Contestant;
 use super::super::matrix::Matrix;
 use super::super::row::Outcome;
-use super::super::seat::Seat;
+use super::super::session::PeerSession;
 use super::super::stage::Stage;
 use super::finding::{Difference, Finding, LeftOut, Topic};
 
 /// A finding for each peer: how many results are ours.
 pub(super) fn compared(
-    context: &Context,
+    context: &Invocation,
     matrix: &Matrix,
     (ours, peers): (&Contestant, &[Contestant]),
     scratch: &Path,
@@ -23,8 +23,8 @@ pub(super) fn compared(
     let mut findings: Vec<Finding> = peers.iter().map(absent).collect();
     let progress = context.console.bar("case by case", matrix.cases.len() as u64, "cases");
     for &threads in &matrix.threads {
-        let mut own = Seat::new(ours);
-        let mut seats: Vec<Seat<'_>> = peers.iter().map(Seat::new).collect();
+        let mut own = PeerSession::new(ours);
+        let mut sessions: Vec<PeerSession<'_>> = peers.iter().map(PeerSession::new).collect();
         // Once is enough: results do not depend on the number of threads, or it shows where only the larger number is allowed.
         for case in matrix.cases.iter().filter(|case| matrix.threads_of(case).first() == Some(&threads)) {
             context.interrupt.check()?;
@@ -40,10 +40,10 @@ pub(super) fn compared(
                 if peer.own.is_some() || finding.failure.is_some() {
                     continue;
                 }
-                let shown = stage.peer(&mut seats[place], peer, case, &params)?;
-                finding.version.clone_from(&seats[place].version);
+                let shown = stage.peer(&mut sessions[place], peer, case, &params)?;
+                finding.version.clone_from(&sessions[place].version);
                 finding.take(&case.id, shown.err());
-                seats[place].unload();
+                sessions[place].unload();
             }
             own.unload();
             fs::remove_dir_all(&directory)?;

@@ -19,7 +19,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 use compare::exit::{Exit, usage};
 use regex_lite::Regex;
 
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) fn agree(context: &Context, root: &Path, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn agree(context: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let Some(op) = matrix::chosen(context, root, arguments.op.as_deref(), "agree")? else {
         return Ok(Exit::Usage);
     };
@@ -79,7 +79,7 @@ pub(crate) fn agree(context: &Context, root: &Path, arguments: &Arguments) -> Re
 }
 
 /// Writes the counts below `baselines/`, and between the markers of the op in README.
-fn keep(context: &Context, root: &Path, op: &str, text: &str, report: &Report<'_>) -> Result<()> {
+fn keep(context: &Invocation, root: &Path, op: &str, text: &str, report: &Report<'_>) -> Result<()> {
     let path = root.join(format!("baselines/agree-{op}.md"));
     table::write(&path, text)?;
     context.console.note(&format!("wrote {}", path.display()));
@@ -120,7 +120,7 @@ fn plan(matrix: &Matrix) -> String {
     text
 }
 
-fn findings(context: &Context, root: &Path, op: &str, matrix: &Matrix, scratch: &Path) -> Result<Vec<Finding>> {
+fn findings(context: &Invocation, root: &Path, op: &str, matrix: &Matrix, scratch: &Path) -> Result<Vec<Finding>> {
     let ours = build::ours(context, root, op)?;
     let mut built = Built::default();
     let mut findings = Vec::new();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use compare::child::{self, Group};
 use compare::command;
-use compare::comparison::Context;
+use compare::comparison::Invocation;
 
 use super::super::build::command_in;
 use super::declared::Agreement;
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs it; whatever goes wrong is in the finding. An error is an interrupt.
 pub(super) fn run(
-    context: &Context,
+    context: &Invocation,
     root: &Path,
     agreement: &Agreement,
     assay: &str,
@@ -42,7 +42,13 @@ pub(super) fn run(
 }
 
 /// Its standard output.
-fn output(context: &Context, agreement: &Agreement, directory: &Path, assay: &str, scratch: &Path) -> Result<String> {
+fn output(
+    context: &Invocation,
+    agreement: &Agreement,
+    directory: &Path,
+    assay: &str,
+    scratch: &Path,
+) -> Result<String> {
     let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut command = command_in(directory, &agreement.words(assay, scratch));
     command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);

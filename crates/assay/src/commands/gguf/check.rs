@@ -35,27 +35,28 @@ struct Spoilt {
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let options = if arguments.lenient { Options::LENIENT } else { Options::default() };
     let model = model::open(&arguments.file, options, arguments.json)?;
-    let spoilt = if arguments.values { spoilt(&model)? } else { Vec::new() };
+    let spoiled = if arguments.values { spoiled(&model)? } else { Vec::new() };
     let tensors = model.tensors().count();
     if arguments.json {
-        let spoilt: Vec<_> = spoilt.iter().map(|found| json!({ "tensor": found.name, "block": found.block })).collect();
-        let ok = spoilt.is_empty();
-        print::json(&json!({ "ok": ok, "tensors": tensors, "values": arguments.values, "not_finite": spoilt }))?;
+        let spoiled: Vec<_> =
+            spoiled.iter().map(|found| json!({ "tensor": found.name, "block": found.block })).collect();
+        let ok = spoiled.is_empty();
+        print::json(&json!({ "ok": ok, "tensors": tensors, "values": arguments.values, "not_finite": spoiled }))?;
     } else {
         let bytes: u64 = model.tensors().map(|(_, tensor)| tensor.bytes()).sum();
         let scanned = if arguments.values { ", all values looked at" } else { "" };
         let name = arguments.file.display();
         print::lines([format!("{name}: {tensors} tensors, {} of data, every rule kept{scanned}", text::bytes(bytes))])?;
-        print::lines(spoilt.iter().map(|Spoilt { name, block }| format!("{name}: block {block} is not finite")))?;
+        print::lines(spoiled.iter().map(|Spoilt { name, block }| format!("{name}: block {block} is not finite")))?;
     }
-    if !spoilt.is_empty() {
-        bail!("{} of {tensors} tensors have blocks that are not finite", spoilt.len());
+    if !spoiled.is_empty() {
+        bail!("{} of {tensors} tensors have blocks that are not finite", spoiled.len());
     }
     Ok(())
 }
 
 /// Looks at the data of all tensors, some megabytes at a time.
-fn spoilt(model: &Split) -> Result<Vec<Spoilt>> {
+fn spoiled(model: &Split) -> Result<Vec<Spoilt>> {
     const PIECE_BYTES: usize = 8 << 20;
     let total = model.tensors().map(|(_, tensor)| tensor.bytes()).sum();
     let progress = Progress::bytes("values", total);

@@ -73,7 +73,7 @@ fn header(version: Version, endian: Endian, datatype: Datatype, is_pair: bool) -
     Ok(if datatype.is_real() { header.with_scale(SLOPE, INTER) } else { header })
 }
 
-/// All bit patterns for integers and colours, values of many magnitudes for floats.
+/// All bit patterns for integers and colors, values of many magnitudes for floats.
 fn voxels(datatype: Datatype) -> Vec<u8> {
     let mut state = datatype.code() as u64;
     let mut bytes = Vec::new();

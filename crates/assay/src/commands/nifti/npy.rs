@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use nifti_decode::{Datatype, atomically};
 use std::io::Write;
 
-/// NumPy's name of a voxel's type on this machine; extended precision and colours have none that all machines share.
+/// NumPy's name of a voxel's type on this machine; extended precision and colors have none that all machines share.
 pub(super) fn descr(datatype: Datatype) -> Result<String> {
     let order = if cfg!(target_endian = "big") { '>' } else { '<' };
     Ok(match datatype {

@@ -20,7 +20,7 @@ use std::arch::x86_64::{
     _mm256_set1_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_mul_ps, _mm512_set1_ps,
 };
 
-/// Links of every chain: tens of microseconds, so that reading the clock afterwards costs less than 0.3 %.
+/// Links of every chain: tens of microseconds, so that reading the clock afterward costs less than 0.3 %.
 pub(super) const ROUNDS: u32 = 1 << 14;
 
 /// A function that runs [`ROUNDS`] rounds of `$link` over `$chains` registers `$vector` of `$lanes` f32, and returns the links of all

@@ -8,7 +8,7 @@ use std::{iter, slice, sync::Arc};
 
 use super::super::{
     buffer::{Buffer, Line},
-    crew::Task,
+    thread_team::Task,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};

@@ -47,7 +47,7 @@ impl Blocks {
         let size = size_of::<z::z_stream>() as i32;
         // SAFETY: a zeroed stream asks for the default allocator, as zlib documents; -15 means raw DEFLATE.
         let result = unsafe { z::inflateInit2_(stream.as_mut_ptr(), -15, z::zlibVersion(), size) };
-        // SAFETY: zeroed is a valid state of all its fields (null pointers, `None`, numbers), and it was initialised.
+        // SAFETY: zeroed is a valid state of all its fields (null pointers, `None`, numbers), and it was initialized.
         (result == z::Z_OK).then(|| Self(unsafe { stream.assume_init() }))
     }
 
@@ -58,7 +58,7 @@ impl Blocks {
         stream.avail_in = input as u32;
         stream.next_out = out.as_mut_ptr();
         stream.avail_out = room as u32;
-        // SAFETY: initialised in `new`; both ranges are slices of at least the counts given.
+        // SAFETY: initialized in `new`; both ranges are slices of at least the counts given.
         let result = unsafe { z::inflate(stream, z::Z_BLOCK) };
         if !matches!(result, z::Z_OK | z::Z_STREAM_END | z::Z_BUF_ERROR) {
             return None;
@@ -79,7 +79,7 @@ impl Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        // SAFETY: initialised in `new`, ended once.
+        // SAFETY: initialized in `new`, ended once.
         unsafe { z::inflateEnd(&mut *self.0) };
     }
 }

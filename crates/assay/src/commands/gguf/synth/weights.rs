@@ -1,5 +1,5 @@
 //! Values in the ranges that trained models have, so that states neither explode nor vanish: the decay's offset from -6 to 1 over the
-//! channels, key normalisation near 0.85, key rate near 1, matrices scaled by the root of their inputs.
+//! channels, key normalization near 0.85, key rate near 1, matrices scaled by the root of their inputs.
 
 use std::io;
 
@@ -36,7 +36,7 @@ impl Weights<'_> {
             let piece = &mut bytes[..at_once.min(rows - first) * row_bytes];
             piece.par_chunks_mut(row_bytes).enumerate().try_for_each(|(i, bytes)| {
                 let row = self.row(tensor, (first + i) as u64, len);
-                quant::quantise(ty, &row, bytes).map_err(io::Error::other)
+                quant::quantize(ty, &row, bytes).map_err(io::Error::other)
             })?;
             sink(piece)?;
         }

@@ -41,12 +41,12 @@ fn work_until(task: &mut impl Task, release: Instant, min: Duration) -> Part {
 }
 
 /// Either the caller's own thread, or several others.
-pub(super) enum Crew<T> {
+pub(super) enum ThreadTeam<T> {
     Caller(T),
     Threads(Threads),
 }
 
-impl<T: Task> Crew<T> {
+impl<T: Task> ThreadTeam<T> {
     /// `make` is called once per thread, on that thread and with its number, so that the memory it touches lies near.
     pub(super) fn new<F>(threads: usize, make: F) -> Result<Self, Unavailable>
     where
@@ -89,22 +89,22 @@ impl Threads {
         let cpus = threads::allowed_cpus();
         let one_each = cpus.len() == count;
         let (report, parts) = mpsc::channel();
-        let mut crew = Self { gate: Arc::new(Gate::new(count)), orders: Vec::new(), parts, handles: Vec::new() };
+        let mut thread_team = Self { gate: Arc::new(Gate::new(count)), orders: Vec::new(), parts, handles: Vec::new() };
         for index in 0..count {
             let (order, orders) = mpsc::channel();
-            let (gate, make, report) = (Arc::clone(&crew.gate), Arc::clone(&make), report.clone());
+            let (gate, make, report) = (Arc::clone(&thread_team.gate), Arc::clone(&make), report.clone());
             let cpu = cpus.get(index).copied().filter(|_| one_each);
             let body = move || serve(&gate, cpu, || make(index), &orders, &report);
             let handle = thread::Builder::new().name(format!("ceiling-{index}")).spawn(body);
-            crew.handles.push(handle.map_err(Unavailable::Thread)?);
-            crew.orders.push(order);
+            thread_team.handles.push(handle.map_err(Unavailable::Thread)?);
+            thread_team.orders.push(order);
         }
-        // Each thread first reports that its task is made, or why not; dropping `crew` ends the others.
+        // Each thread first reports that its task is made, or why not; dropping `thread_team` ends the others.
         drop(report);
         for _ in 0..count {
-            crew.parts.recv().unwrap_or_else(|_| Err(ended()))?;
+            thread_team.parts.recv().unwrap_or_else(|_| Err(ended()))?;
         }
-        Ok(crew)
+        Ok(thread_team)
     }
 
     fn burst(&mut self, min: Duration) -> Burst {
@@ -227,16 +227,16 @@ mod tests {
         }
     }
 
-    fn crew(threads: usize) -> Result<Crew<Count>, Unavailable> {
-        Crew::new(threads, |_| Ok(Count { pieces: 0, primed: false }))
+    fn thread_team(threads: usize) -> Result<ThreadTeam<Count>, Unavailable> {
+        ThreadTeam::new(threads, |_| Ok(Count { pieces: 0, primed: false }))
     }
 
     #[test]
     fn every_thread_works_at_least_one_piece_in_every_burst() {
         for threads in [1, 2, 5] {
-            let mut crew = crew(threads).unwrap();
+            let mut thread_team = thread_team(threads).unwrap();
             for min in [Duration::ZERO, Duration::from_millis(1), Duration::ZERO] {
-                let burst = crew.burst(min);
+                let burst = thread_team.burst(min);
                 assert!(burst.work >= threads as u64, "{burst:?}");
                 assert!(burst.elapsed >= min && burst.elapsed > Duration::ZERO, "{burst:?}");
             }
@@ -245,13 +245,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_built_is_an_error_and_ends_the_others() {
-        assert!(matches!(crew(0), Err(Unavailable::NoThreads)));
+        assert!(matches!(thread_team(0), Err(Unavailable::NoThreads)));
         let made = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&made);
         let third_fails = move |_| match count.fetch_add(1, Ordering::Relaxed) {
             2 => Err(Unavailable::Memory { bytes: 3 }),
             _ => Ok(Count { pieces: 0, primed: false }),
         };
-        assert!(matches!(Crew::new(4, third_fails), Err(Unavailable::Memory { bytes: 3 })));
+        assert!(matches!(ThreadTeam::new(4, third_fails), Err(Unavailable::Memory { bytes: 3 })));
     }
 }

@@ -1,4 +1,4 @@
-//! Quantisers of the formats with blocks of 32: one scale, perhaps a minimum, codes of four, five or eight bits.
+//! Quantizers of the formats with blocks of 32: one scale, perhaps a minimum, codes of four, five or eight bits.
 //!
 //! The arithmetic is that of the portable code, eight numbers at a time, without fused operations. Blocks on which conversion
 //! to integers might leave its range (one of NaN, of infinity, or so small that the inverse of the scale overflows) are handed
@@ -14,28 +14,28 @@ use crate::format::{
 };
 
 /// A format of this file: fast where the arithmetic stays in range.
-pub(super) trait Quantise: Block<Values = [f32; 32]> {
+pub(super) trait Quantize: Block<Values = [f32; 32]> {
     /// The block, or `None` where the portable code must do it.
     ///
     /// # Safety
     /// The machine has AVX2, FMA and F16C.
-    unsafe fn try_quantise(x: &[f32; 32]) -> Option<Self>;
+    unsafe fn try_quantize(x: &[f32; 32]) -> Option<Self>;
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn quantise<B: Quantise>(x: &[[f32; 32]], blocks: &mut [B]) {
+pub(super) fn quantize<B: Quantize>(x: &[[f32; 32]], blocks: &mut [B]) {
     for (x, block) in x.iter().zip(blocks) {
         // SAFETY: this function's own target features.
-        *block = unsafe { B::try_quantise(x) }.unwrap_or_else(|| B::quantise(x));
+        *block = unsafe { B::try_quantize(x) }.unwrap_or_else(|| B::quantize(x));
     }
 }
 
-/// Implements [`Quantise`] by a function with the target features, which a method of a trait cannot have.
-macro_rules! quantise {
+/// Implements [`Quantize`] by a function with the target features, which a method of a trait cannot have.
+macro_rules! quantize {
     ($($block:ident $function:ident),*) => {$(
-        impl Quantise for $block {
+        impl Quantize for $block {
             #[inline(always)]
-            unsafe fn try_quantise(x: &[f32; 32]) -> Option<Self> {
+            unsafe fn try_quantize(x: &[f32; 32]) -> Option<Self> {
                 // SAFETY: as the trait demands.
                 unsafe { $function(x) }
             }
@@ -43,7 +43,7 @@ macro_rules! quantise {
     )*};
 }
 
-quantise!(BlockQ4_0 q4_0, BlockQ4_1 q4_1, BlockQ5_0 q5_0, BlockQ5_1 q5_1, BlockQ8_0 q8_0, BlockQ8_1 q8_1, BlockMXFP4 mxfp4);
+quantize!(BlockQ4_0 q4_0, BlockQ4_1 q4_1, BlockQ5_0 q5_0, BlockQ5_1 q5_1, BlockQ8_0 q8_0, BlockQ8_1 q8_1, BlockMXFP4 mxfp4);
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]

@@ -27,12 +27,12 @@ impl fmt::Display for Side {
 
 /// One side's program for a benchmark.
 #[derive(Clone, Debug)]
-pub struct Entrant {
+pub struct Variant {
     /// The program.
     pub target: Target,
     /// Criterion in that program.
     pub version: Option<CriterionVersion>,
-    /// Added to every link seed, so that two entrants with the same code never draw the same layout.
+    /// Added to every link seed, so that two variants with the same code never draw the same layout.
     pub seed_offset: u64,
     /// A slowdown that our glue adds on purpose, as `ID=+5%`; only self-tests set it.
     pub inject: Option<String>,
@@ -40,7 +40,7 @@ pub struct Entrant {
 
 /// One benchmark on two sides.
 #[derive(Clone, Debug)]
-pub struct Contest {
+pub struct BenchPair {
     /// The benchmark.
     pub key: Key,
     /// Its tier on the head side.
@@ -48,18 +48,18 @@ pub struct Contest {
     /// Where it is declared on the head side.
     pub source: Option<SourceLine>,
     /// Before.
-    pub base: Entrant,
+    pub base: Variant,
     /// After.
-    pub head: Entrant,
+    pub head: Variant,
     /// Whether the pilot saw one thread on both sides: then a block's processes may share one processor.
     pub single_threaded: bool,
     /// Mean wall time of a process in the pilot; 0 before it. Seconds.
     pub process_s: f64,
 }
 
-impl Contest {
-    /// The entrant of a side.
-    pub fn entrant(&self, side: Side) -> &Entrant {
+impl BenchPair {
+    /// The variant of a side.
+    pub fn variant(&self, side: Side) -> &Variant {
         match side {
             Side::Base => &self.base,
             Side::Head => &self.head,

@@ -16,7 +16,7 @@ use crate::repo::Git;
 
 /// What a command takes from its process: collected once, in `main`.
 #[derive(Debug)]
-pub struct Context {
+pub struct Invocation {
     /// Environment variables, as they came.
     pub variables: Vec<(OsString, OsString)>,
     /// Working directory.
@@ -29,7 +29,7 @@ pub struct Context {
     pub interrupt: Interrupt,
 }
 
-impl Context {
+impl Invocation {
     /// From the running process.
     pub fn of_process(called: &str) -> Result<Self> {
         Ok(Self {
@@ -67,7 +67,7 @@ impl Context {
 
 /// A workspace in a repository.
 #[derive(Debug)]
-pub struct Place {
+pub struct Project {
     /// The repository.
     pub git: Git,
     /// Root of the workspace.
@@ -80,17 +80,17 @@ pub struct Place {
     pub log: Log,
 }
 
-impl Place {
+impl Project {
     /// The workspace of `manifest` (a Cargo.toml or its directory), or of the working directory.
-    pub fn open(context: &Context, manifest: Option<&Path>) -> Result<Self> {
-        let environment = build::cleaned(context.variables.iter().cloned());
-        for note in build::notes(context.variables.iter().cloned()) {
-            context.console.note(&note);
+    pub fn open(invocation: &Invocation, manifest: Option<&Path>) -> Result<Self> {
+        let environment = build::cleaned(invocation.variables.iter().cloned());
+        for note in build::notes(invocation.variables.iter().cloned()) {
+            invocation.console.note(&note);
         }
         let start = match manifest {
-            None => context.directory.clone(),
+            None => invocation.directory.clone(),
             Some(path) => {
-                let path = context.directory.join(path);
+                let path = invocation.directory.join(path);
                 let directory = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
                 directory
                     .filter(|directory| directory.join("Cargo.toml").exists())
@@ -110,12 +110,12 @@ impl Place {
     }
 
     /// Surroundings for a build.
-    pub fn surroundings<'a>(&'a self, context: &'a Context, alignment: Alignment) -> Surroundings<'a> {
+    pub fn surroundings<'a>(&'a self, invocation: &'a Invocation, alignment: Alignment) -> Surroundings<'a> {
         Surroundings {
             alignment,
             environment: &self.environment,
-            console: &context.console,
-            interrupt: &context.interrupt,
+            console: &invocation.console,
+            interrupt: &invocation.interrupt,
         }
     }
 
@@ -131,8 +131,8 @@ impl Place {
 pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
 /// Takes the machine's lock; says so if it has to wait.
-pub fn lock(context: &Context) -> Result<Lock> {
-    let path = context.cache()?.join("lock");
+pub fn lock(invocation: &Invocation) -> Result<Lock> {
+    let path = invocation.cache()?.join("lock");
     let mut file = File::options()
         .create(true)
         .truncate(false)
@@ -143,11 +143,11 @@ pub fn lock(context: &Context) -> Result<Lock> {
     if file.try_lock().is_err() {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
-        context
+        invocation
             .console
             .note(&format!("another comparison is running on this machine ({}); waiting for it", holder.trim()));
         while file.try_lock().is_err() {
-            context.interrupt.check()?;
+            invocation.interrupt.check()?;
             std::thread::sleep(std::time::Duration::from_millis(500));
         }
     }
@@ -161,10 +161,10 @@ pub fn lock(context: &Context) -> Result<Lock> {
 mod tests {
     use super::*;
 
-    pub(crate) fn context(directory: &Path, cache: &Path) -> Context {
+    pub(crate) fn invocation(directory: &Path, cache: &Path) -> Invocation {
         let mut variables: Vec<_> = std::env::vars_os().filter(|(key, _)| key != "XDG_CACHE_HOME").collect();
         variables.push(("XDG_CACHE_HOME".into(), cache.into()));
-        Context {
+        Invocation {
             variables,
             directory: directory.to_owned(),
             called: "cargo assay".into(),
@@ -176,9 +176,9 @@ mod tests {
     #[test]
     fn a_directory_without_a_manifest_is_a_usage_error() {
         let directory = tempfile::tempdir().unwrap();
-        let context = context(directory.path(), directory.path());
+        let invocation = invocation(directory.path(), directory.path());
         for manifest in [None, Some(Path::new("nowhere/Cargo.toml"))] {
-            let error = Place::open(&context, manifest).unwrap_err();
+            let error = Project::open(&invocation, manifest).unwrap_err();
             assert_eq!(crate::exit::of_error(&error), crate::exit::Exit::Usage, "{error:#}");
         }
     }
@@ -186,8 +186,8 @@ mod tests {
     #[test]
     fn the_machine_is_held_by_one_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
-        let context = context(directory.path(), directory.path());
-        let held = lock(&context).unwrap();
+        let invocation = invocation(directory.path(), directory.path());
+        let held = lock(&invocation).unwrap();
         let other = File::options().read(true).write(true).open(directory.path().join("assay/lock")).unwrap();
         assert!(other.try_lock().is_err());
         drop(held);

@@ -12,14 +12,14 @@ use super::process::Process;
 use super::row::Outcome;
 
 /// A contestant of one set: its program, and its process once it runs.
-pub(super) struct Seat<'a> {
+pub(super) struct PeerSession<'a> {
     pub(super) contestant: &'a Contestant,
     process: Option<Process>,
     /// Version and settings, by its own word; empty until it runs.
     pub(super) version: String,
 }
 
-impl<'a> Seat<'a> {
+impl<'a> PeerSession<'a> {
     pub(super) fn new(contestant: &'a Contestant) -> Self {
         Self { contestant, process: None, version: String::new() }
     }
@@ -40,7 +40,7 @@ impl<'a> Seat<'a> {
         Ok(())
     }
 
-    /// Asks; a process that is lost leaves its seat.
+    /// Asks; a process that is lost leaves its session.
     pub(super) fn ask(&mut self, request: &Value) -> Result<Value> {
         let process = self.process.as_mut().context("it does not run")?;
         let answer = process.ask(request);
@@ -61,7 +61,7 @@ impl<'a> Seat<'a> {
     }
 
     pub(super) fn unload(&mut self) {
-        // One that does not answer has left its seat, and is started again for the next case.
+        // One that does not answer has left its session, and is started again for the next case.
         let _ = self.ask(&json!({"do": "unload"}));
     }
 }

@@ -9,7 +9,7 @@ use super::inputs;
 use crate::bench::{Catalog, Key, Listed, Problem};
 use crate::build::{Built, Target, identical};
 use crate::judge::Verdict;
-use crate::measure::{Contest, Entrant, Random};
+use crate::measure::{BenchPair, Random, Variant};
 use crate::report::{Fault, Row};
 
 /// Base, head and each null control draw their links from a range of seeds of their own, so that nothing meets its own
@@ -18,21 +18,21 @@ const RANGE: usize = 1000;
 
 /// What must be measured, and what is known already.
 #[derive(Debug, Default)]
-pub struct Field {
+pub struct PairedBenches {
     /// Benchmarks of both sides whose code differs.
-    pub contests: Vec<Contest>,
+    pub pairs: Vec<BenchPair>,
     /// Benchmarks of both sides whose code is identical.
-    pub identical: Vec<Contest>,
+    pub identical: Vec<BenchPair>,
     /// Benchmarks of one side, and targets that offer none.
     pub rows: Vec<Row>,
     /// Remarks.
     pub notes: Vec<String>,
 }
 
-impl Field {
+impl PairedBenches {
     /// Whether there is no benchmark on either side.
     pub fn is_empty(&self) -> bool {
-        self.contests.is_empty() && self.identical.is_empty() && self.rows.is_empty()
+        self.pairs.is_empty() && self.identical.is_empty() && self.rows.is_empty()
     }
 }
 
@@ -53,8 +53,8 @@ pub struct Pairing<'a> {
 
 impl Pairing<'_> {
     /// Meets the two sides. `wanted` says which benchmarks count.
-    pub fn meet(&self, wanted: &dyn Fn(&Listed) -> bool) -> Result<Field> {
-        let mut field = Field::default();
+    pub fn meet(&self, wanted: &dyn Fn(&Listed) -> bool) -> Result<PairedBenches> {
+        let mut field = PairedBenches::default();
         let same = self.identical_targets(&mut field.notes)?;
         for listed in self.head.1.benches.iter().filter(|listed| wanted(listed)) {
             let Some(before) = self.base.1.find(&listed.key) else {
@@ -69,17 +69,17 @@ impl Pairing<'_> {
                 });
                 continue;
             };
-            let contest = Contest {
+            let pair = BenchPair {
                 key: listed.key.clone(),
                 tier: listed.tier,
                 source: listed.source.clone(),
-                base: self.entrant(self.base, before),
-                head: self.entrant(self.head, listed),
+                base: self.variant(self.base, before),
+                head: self.variant(self.head, listed),
                 single_threaded: false,
                 process_s: 0.0,
             };
             let is_same = same.contains(&(listed.key.package.clone(), listed.key.target.clone()));
-            if is_same { field.identical.push(contest) } else { field.contests.push(contest) }
+            if is_same { field.identical.push(pair) } else { field.pairs.push(pair) }
         }
         // A target that cannot be listed any more is one row of its own below, not a hundred missing benchmarks.
         let is_gone = |listed: &&Listed| {
@@ -107,8 +107,8 @@ impl Pairing<'_> {
         Ok(field)
     }
 
-    fn entrant(&self, (built, catalog): (&Built, &Catalog), listed: &Listed) -> Entrant {
-        Entrant {
+    fn variant(&self, (built, catalog): (&Built, &Catalog), listed: &Listed) -> Variant {
+        Variant {
             target: built.targets[listed.target].clone(),
             version: catalog.versions.get(&listed.target).copied(),
             seed_offset: 0,
@@ -155,21 +155,21 @@ fn directory(target: &Target, slots: [&Path; 2]) -> String {
     inside.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Draws where in its range each side's seeds begin, one place for all contests. Each run draws anew: the same few layouts
+/// Draws where in its range each side's seeds begin, one place for all pairs. Each run draws anew: the same few layouts
 /// in every run would be the same luck in every run.
-pub fn draw_layouts(contests: &mut [Contest], random: &mut Random) {
+pub fn draw_layouts(pairs: &mut [BenchPair], random: &mut Random) {
     let (base, head) = (first_seed(0, random), first_seed(1, random));
-    for contest in contests {
-        contest.base.seed_offset = base;
-        contest.head.seed_offset = head;
+    for pair in pairs {
+        pair.base.seed_offset = base;
+        pair.head.seed_offset = head;
     }
 }
 
 /// The `number`th null control: a benchmark against itself in other layouts, which must find nothing. Its layouts are its
 /// own, or one odd layout would speak for all controls.
-pub(super) fn null_of(contest: &Contest, number: usize, random: &mut Random) -> Contest {
-    let base = Entrant { seed_offset: first_seed(2 + number, random), ..contest.head.clone() };
-    Contest { base, ..contest.clone() }
+pub(super) fn null_of(pair: &BenchPair, number: usize, random: &mut Random) -> BenchPair {
+    let base = Variant { seed_offset: first_seed(2 + number, random), ..pair.head.clone() };
+    BenchPair { base, ..pair.clone() }
 }
 
 fn first_seed(range: usize, random: &mut Random) -> u64 {
@@ -177,15 +177,15 @@ fn first_seed(range: usize, random: &mut Random) -> u64 {
     (2 * range * RANGE + random.below(RANGE)) as u64
 }
 
-/// A row of a contest that only says `verdict`.
-pub(super) fn bare_row(contest: &Contest, verdict: Verdict, why: impl Into<String>) -> Row {
-    let key: &Key = &contest.key;
-    Row { source: contest.source.clone(), ..Row::new(key, contest.tier, verdict, why) }
+/// A row of a pair that only says `verdict`.
+pub(super) fn bare_row(pair: &BenchPair, verdict: Verdict, why: impl Into<String>) -> Row {
+    let key: &Key = &pair.key;
+    Row { source: pair.source.clone(), ..Row::new(key, pair.tier, verdict, why) }
 }
 
-/// The row of a contest whose code is the same on both sides.
-pub(super) fn identical_row(contest: &Contest) -> Row {
-    bare_row(contest, Verdict::Same, "identical machine code, and no run-time input changed")
+/// The row of a pair whose code is the same on both sides.
+pub(super) fn identical_row(pair: &BenchPair) -> Row {
+    bare_row(pair, Verdict::Same, "identical machine code, and no run-time input changed")
 }
 
 /// A row about a target that offers no benchmarks.

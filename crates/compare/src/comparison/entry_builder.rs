@@ -6,13 +6,13 @@ use record::stats;
 use super::run::{Options, Revisions};
 use super::trial::Judged;
 use crate::judge::Verdict;
-use crate::measure::{Contest, Random};
+use crate::measure::{BenchPair, Random};
 use crate::policy::Policy;
 use crate::repo::Snapshot;
 use crate::report::{Entry, Method, RENDER, Revision, Row, SCHEMA};
 
 /// What becomes an entry once everything is measured.
-pub(super) struct Draft {
+pub(super) struct EntryBuilder {
     pub(super) seed: u64,
     started_on: Fingerprint,
     base_rustc: String,
@@ -24,7 +24,7 @@ pub(super) struct Draft {
     pub(super) measured_s: f64,
 }
 
-impl Draft {
+impl EntryBuilder {
     pub(super) fn new(revisions: &Revisions, options: &Options) -> Self {
         let clock =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
@@ -53,14 +53,14 @@ impl Draft {
     }
 
     /// Takes in a control: a benchmark against itself, about which any verdict is a false alarm.
-    pub(super) fn control(&mut self, contest: &Contest, judged: &Judged) {
+    pub(super) fn control(&mut self, pair: &BenchPair, judged: &Judged) {
         if matches!(judged.finding.verdict, Verdict::Slower | Verdict::Faster) {
             let effect = judged.finding.estimate.map_or(0.0, |estimate| 100.0 * estimate.effect.exp_m1());
             self.contaminated =
-                Some(format!("the null control fired: {} against itself reads {effect:+.1} %", contest.key));
+                Some(format!("the null control fired: {} against itself reads {effect:+.1} %", pair.key));
         }
         let effect = stats::hodges_lehmann(&judged.series.effects()).map_or(f64::NAN, |d| 100.0 * d.exp_m1());
-        self.notes.push(format!("null control {}: {effect:+.1} %, {}", contest.key, judged.finding.verdict));
+        self.notes.push(format!("null control {}: {effect:+.1} %, {}", pair.key, judged.finding.verdict));
     }
 
     pub(super) fn finish(mut self, revisions: &Revisions, policy: &Policy) -> Entry {

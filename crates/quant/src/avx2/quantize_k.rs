@@ -1,4 +1,4 @@
-//! Quantisers of the K-quants: a search that runs in lanes, then the block's portable ending, compiled for this instruction set.
+//! Quantizers of the K-quants: a search that runs in lanes, then the block's portable ending, compiled for this instruction set.
 
 use super::search::{fit, lanes, lifted_magnitudes, magnitudes, sweep};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 pub(super) fn q4_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ4_K]) {
     for (x, block) in x.iter().zip(blocks) {
         if !all_finite(x) {
-            *block = BlockQ4_K::quantise(x);
+            *block = BlockQ4_K::quantize(x);
             continue;
         }
         let lanes = lanes(bytemuck::cast_ref::<_, [[f32; 32]; 8]>(x));
@@ -22,7 +22,7 @@ pub(super) fn q4_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ4_K]) {
 pub(super) fn q5_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ5_K]) {
     for (x, block) in x.iter().zip(blocks) {
         if !all_finite(x) {
-            *block = BlockQ5_K::quantise(x);
+            *block = BlockQ5_K::quantize(x);
             continue;
         }
         let lanes = lanes(bytemuck::cast_ref::<_, [[f32; 32]; 8]>(x));
@@ -34,7 +34,7 @@ pub(super) fn q5_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ5_K]) {
 pub(super) fn q2_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ2_K]) {
     for (x, block) in x.iter().zip(blocks) {
         if !all_finite(x) {
-            *block = BlockQ2_K::quantise(x);
+            *block = BlockQ2_K::quantize(x);
             continue;
         }
         let [first, second] = bytemuck::cast_ref::<_, [[[f32; 16]; 8]; 2]>(x);
@@ -49,7 +49,7 @@ pub(super) fn q2_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ2_K]) {
 pub(super) fn q6_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ6_K]) {
     for (x, block) in x.iter().zip(blocks) {
         if !all_finite(x) {
-            *block = BlockQ6_K::quantise(x);
+            *block = BlockQ6_K::quantize(x);
             continue;
         }
         let [first, second] = bytemuck::cast_ref::<_, [[[f32; 16]; 8]; 2]>(x);
