@@ -1,4 +1,4 @@
-"""The PyPI package gguf as a contestant: its reader opens a model's file."""
+"""The PyPI package gguf as a peer: its reader opens a model's file."""
 
 import struct
 from importlib.metadata import version
@@ -17,7 +17,7 @@ def fnv(data):
 
 
 def scalar(kind, part):
-    """One value as every contestant writes it; see crates/assay/src/contest/gguf.rs."""
+    """One value as every implementation writes it; see crates/assay/src/implementations/gguf.rs."""
     types = gguf.GGUFValueType
     if kind == types.STRING:
         return fnv(bytes(part))
@@ -51,7 +51,7 @@ def dump(number, reader):
     return f"F\t{number}\n" + "".join(sorted(lines))
 
 
-class Contestant:
+class Implementation:
     def __init__(self, threads):
         self.threads = threads
 
@@ -72,4 +72,4 @@ class Contestant:
 
 
 if __name__ == "__main__":
-    peer.serve(Contestant(peer.threads_argument()))
+    peer.serve(Implementation(peer.threads_argument()))

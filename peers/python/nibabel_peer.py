@@ -1,4 +1,4 @@
-"""nibabel as a contestant, and NumPy alone: from a path to scaled float32, first axis fastest."""
+"""nibabel as a peer, and NumPy alone: from a path to scaled float32, first axis fastest."""
 
 import sys
 from importlib.metadata import version
@@ -76,7 +76,7 @@ def numpy_work(path, make, params):
     return work
 
 
-class Contestant:
+class Implementation:
     def __init__(self, name, threads):
         self.name = name
         self.threads = threads
@@ -100,4 +100,4 @@ class Contestant:
 
 
 if __name__ == "__main__":
-    peer.serve(Contestant(sys.argv[1], peer.threads_argument()))
+    peer.serve(Implementation(sys.argv[1], peer.threads_argument()))

@@ -1,6 +1,6 @@
-"""The loop of a contestant's process in Python; the protocol is that of crates/peer.
+"""The loop of an implementation's process in Python; the protocol is that of crates/peer.
 
-A contestant has `describe()` and `load(case, params, inputs)`. The latter gives a dict: `run`, one timed iteration; `output`, the
+An implementation has `describe()` and `load(case, params, inputs)`. The latter gives a dict: `run`, one timed iteration; `output`, the
 result of the last one as bytes; `ran`, what runs; and where they mean something `flops`, `bytes` and `prepare_s`. It raises
 NotImplementedError for a case that it does not have.
 """
@@ -38,9 +38,9 @@ def timed(run, seconds):
             batch *= 2
 
 
-def show(contestant, request):
+def show(implementation, request):
     """Loads the case, runs it once and writes its result; the loaded case and the answer."""
-    loaded = contestant.load(request["case"], request["params"], request["inputs"])
+    loaded = implementation.load(request["case"], request["params"], request["inputs"])
     loaded["run"]()
     with open(request["output"], "wb") as file:
         file.write(loaded["output"]())
@@ -48,13 +48,13 @@ def show(contestant, request):
     return loaded, {"ok": about}
 
 
-def answer_to(contestant, loaded, request):
+def answer_to(implementation, loaded, request):
     """What is loaded after the request, and its answer."""
     what = request.get("do")
     if what == "describe":
-        return loaded, contestant.describe()
+        return loaded, implementation.describe()
     if what == "load":
-        return show(contestant, request)
+        return show(implementation, request)
     if what == "time" and loaded is not None:
         return loaded, {"ok": timed(loaded["run"], request["seconds"])}
     if what == "unload":
@@ -62,7 +62,7 @@ def answer_to(contestant, loaded, request):
     return loaded, {"error": f"this request is not known here: {what}"}
 
 
-def serve(contestant):
+def serve(implementation):
     """Answers the parent on stdin and stdout until stdin ends."""
     # What a library prints must not stand between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
@@ -73,10 +73,10 @@ def serve(contestant):
             # Its memory is free before the next case asks for more.
             loaded = None
         try:
-            loaded, answer = answer_to(contestant, loaded, request)
+            loaded, answer = answer_to(implementation, loaded, request)
         except NotImplementedError as error:
             answer = {"unsupported": str(error)}
-        except Exception as error:  # A contestant's fault is an answer, and the process goes on.
+        except Exception as error:  # An implementation's fault is an answer, and the process goes on.
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)

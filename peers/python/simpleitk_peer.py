@@ -1,4 +1,4 @@
-"""SimpleITK as a contestant: from a path to scaled float32, first axis fastest."""
+"""SimpleITK as a peer: from a path to scaled float32, first axis fastest."""
 
 import numpy as np
 import peer
@@ -52,7 +52,7 @@ def extents_and_affine(reader):
     return np.concatenate([reader.GetSize(), (np.diag([-1, -1, 1, 1]) @ affine).ravel()])
 
 
-class Contestant:
+class Implementation:
     def __init__(self, threads):
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
         self.threads = threads
@@ -72,4 +72,4 @@ class Contestant:
 
 
 if __name__ == "__main__":
-    peer.serve(Contestant(peer.threads_argument()))
+    peer.serve(Implementation(peer.threads_argument()))

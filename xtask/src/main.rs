@@ -3,7 +3,6 @@
 //! A dispatcher: it links nothing that computes. Benchmarks, tests and lints are reached through processes and files.
 #![forbid(unsafe_code)]
 
-mod peers;
 mod test;
 mod tidy;
 
@@ -69,7 +68,7 @@ fn main() -> ExitCode {
     }
     let line = Line::try_parse_from(words).unwrap_or_else(|error| error.exit());
     match Invocation::of_process("cargo xtask") {
-        Ok(context) => ExitCode::from(dispatch(&context, &line.command).code()),
+        Ok(invocation) => ExitCode::from(dispatch(&invocation, &line.command).code()),
         #[expect(clippy::print_stderr, reason = "a binary's last word, before its console exists")]
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -78,24 +77,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(context: &Invocation, command: &Command) -> Exit {
-    let root = root(context);
+fn dispatch(invocation: &Invocation, command: &Command) -> Exit {
+    let root = root(invocation);
     let result = match command {
-        Command::Compare(command) => return cli::execute(context, command),
-        Command::Peers(arguments) => peers::peers(context, &root, arguments),
-        Command::Agree(arguments) => peers::agree(context, &root, arguments),
-        Command::Tidy(arguments) => tidy::tidy(context, &root, arguments),
-        Command::Test(arguments) => test::test(context, &root, arguments),
+        Command::Compare(command) => return cli::execute(invocation, command),
+        Command::Peers(arguments) => peers::peers(invocation, &root, arguments),
+        Command::Agree(arguments) => peers::agree(invocation, &root, arguments),
+        Command::Tidy(arguments) => tidy::tidy(invocation, &root, arguments),
+        Command::Test(arguments) => test::test(invocation, &root, arguments),
     };
     result.unwrap_or_else(|error| {
-        context.console.note(&format!("error: {error:#}"));
+        invocation.console.note(&format!("error: {error:#}"));
         exit::of_error(&error)
     })
 }
 
 /// The workspace that this xtask belongs to: cargo names its directory when it runs it.
-fn root(context: &Invocation) -> PathBuf {
-    let xtask = context.variable("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+fn root(invocation: &Invocation) -> PathBuf {
+    let xtask = invocation.variable("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     xtask.parent().map(Path::to_owned).unwrap_or(xtask)
 }
 

@@ -4,7 +4,7 @@
 #![deny(unsafe_code)]
 
 mod commands;
-mod contest;
+mod implementations;
 mod print;
 mod progress;
 
@@ -30,14 +30,14 @@ enum Command {
     Nifti(commands::nifti::Command),
     /// Take part in `cargo xtask peers OP` as our side, on stdin and stdout
     #[command(hide = true)]
-    Peer(contest::Arguments),
+    Peer(implementations::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Line::parse().command {
         Command::Gguf(command) => commands::gguf::run(&command),
         Command::Nifti(command) => commands::nifti::run(&command),
-        Command::Peer(arguments) => contest::serve(&arguments),
+        Command::Peer(arguments) => implementations::serve(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

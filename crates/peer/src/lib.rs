@@ -1,7 +1,7 @@
-//! A contestant of `cargo xtask peers`: a process that loads a case, shows its result, and then is timed in short bursts.
+//! An implementation of `cargo xtask peers`: a process that loads a case, shows its result, and then is timed in short bursts.
 //!
-//! Each contestant is a process of its own, because some cannot share a dependency graph with ours, some spin in pools of
-//! threads, and memory is told apart only by process. The parent sends one JSON object a line, the contestant answers with
+//! Each implementation is a process of its own, because some cannot share a dependency graph with ours, some spin in pools of
+//! threads, and memory is told apart only by process. The parent sends one JSON object a line, the implementation answers with
 //! one; what it writes to stderr is for people.
 //!
 //! | request | answer |
@@ -12,15 +12,15 @@
 //! | `{"do":"time","seconds"}` | `{"ok":{"iterations","elapsed_s"}}` |
 //! | `{"do":"unload"}` | `{"ok":{}}` |
 //!
-//! The end of its input ends the process. Before anything is timed, the parent compares the results, so a contestant cannot
+//! The end of its input ends the process. Before anything is timed, the parent compares the results, so an implementation cannot
 //! win with another problem than ours.
 //!
 //! ```no_run
-//! use peer::{Case, Contestant, Description, Loaded, Refusal};
+//! use peer::{Case, Implementation, Description, Loaded, Refusal};
 //!
 //! struct Sum;
 //!
-//! impl Contestant for Sum {
+//! impl Implementation for Sum {
 //!     fn describe(&mut self) -> Result<Description, String> {
 //!         Ok(Description::new("sum", "1.0", "one thread"))
 //!     }
@@ -50,7 +50,7 @@ pub use files::{files_ending, read_f32, write};
 pub use serve::{serve, threads_argument};
 
 /// Something that can be loaded with a case and timed.
-pub trait Contestant {
+pub trait Implementation {
     /// Who this is. An `Err` says why it cannot be had, and what would have to be installed.
     fn describe(&mut self) -> Result<Description, String>;
 
@@ -64,7 +64,7 @@ pub trait Contestant {
     fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal>;
 }
 
-/// Who a contestant is.
+/// Who an implementation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Name as its users write it.
@@ -107,7 +107,7 @@ impl<'a> Loaded<'a> {
 /// Why a case is not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The contestant has no such operation or type. It stays a row that says so.
+    /// The implementation has no such operation or type. It stays a row that says so.
     Unsupported(String),
     /// It should have worked.
     Error(String),

@@ -1,4 +1,4 @@
-//! The loop of a contestant's process.
+//! The loop of an implementation's process.
 
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{Case, Contestant, Loaded, Refusal, write};
+use crate::{Case, Implementation, Loaded, Refusal, write};
 
 /// A batch of iterations between two readings of the clock lasts at least this long, so that reading it costs nothing.
 const BATCH: Duration = Duration::from_micros(50);
 
 /// Answers the parent on stdin and stdout until stdin ends.
-pub fn serve(contestant: &mut dyn Contestant) -> io::Result<()> {
-    serve_on(contestant, &mut io::stdin().lock(), &mut io::stdout().lock())
+pub fn serve(implementation: &mut dyn Implementation) -> io::Result<()> {
+    serve_on(implementation, &mut io::stdin().lock(), &mut io::stdout().lock())
 }
 
 /// The number after `--threads` on the command line; 1 without it.
@@ -23,19 +23,23 @@ pub fn threads_argument() -> NonZeroUsize {
     words.next().and_then(|number| number.parse().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
-fn serve_on(contestant: &mut dyn Contestant, input: &mut dyn BufRead, output: &mut dyn Write) -> io::Result<()> {
+fn serve_on(
+    implementation: &mut dyn Implementation,
+    input: &mut dyn BufRead,
+    output: &mut dyn Write,
+) -> io::Result<()> {
     while let Some(request) = next(input)? {
         let answer = match request["do"].as_str() {
-            Some("describe") => match contestant.describe() {
+            Some("describe") => match implementation.describe() {
                 Ok(who) => json!({ "name": who.name, "version": who.version, "settings": who.settings }),
                 Err(why) => json!({ "unavailable": why }),
             },
-            Some("inputs") => match contestant.inputs(&case(&request), Path::new(text(&request, "dir"))) {
+            Some("inputs") => match implementation.inputs(&case(&request), Path::new(text(&request, "dir"))) {
                 Ok(()) => json!({ "ok": {} }),
                 Err(refusal) => refused(&refusal),
             },
             Some("load") => {
-                match contestant.load(&case(&request), Path::new(text(&request, "inputs"))) {
+                match implementation.load(&case(&request), Path::new(text(&request, "inputs"))) {
                     Ok(loaded) => serve_loaded(loaded, Path::new(text(&request, "output")), input, output)?,
                     Err(refusal) => answer(output, &refused(&refusal))?,
                 }
@@ -138,7 +142,7 @@ mod tests {
     /// Doubles a number as often as it is run.
     struct Doubling(u64);
 
-    impl Contestant for Doubling {
+    impl Implementation for Doubling {
         fn describe(&mut self) -> Result<Description, String> {
             Ok(Description::new("doubling", "1", "one thread"))
         }

@@ -1,8 +1,8 @@
 //! Libraries with the C interface of BLAS, opened at run time: `blas openblas|openblas-debian|blis|mkl --threads N`.
 //!
-//! A library that is not installed is a contestant that says so, and what would have to be installed.
+//! A library that is not installed is an implementation that says so, and what would have to be installed.
 
-mod contestant;
+mod implementation;
 mod library;
 
 use std::io;
@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
         unsafe { std::env::set_var("OPENBLAS_CORETYPE", "SkylakeX") };
     }
     match library::KNOWN.iter().find(|known| known.name == name) {
-        Some(known) => peer::serve(&mut contestant::Contestant::new(known, threads)),
-        None => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no contestant is called {name:?}"))),
+        Some(known) => peer::serve(&mut implementation::Implementation::new(known, threads)),
+        None => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no implementation is called {name:?}"))),
     }
 }

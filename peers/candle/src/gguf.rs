@@ -8,11 +8,11 @@ use std::rc::Rc;
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
-use peer::{Case, Contestant, Description, Loaded, Refusal, found};
+use peer::{Case, Implementation, Description, Loaded, Refusal, found};
 
 struct Candle;
 
-impl Contestant for Candle {
+impl Implementation for Candle {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("candle", "0.11.1", "gguf_file::Content::read of a BufReader, one thread"))
     }
@@ -43,7 +43,7 @@ fn open(path: &Path) -> Result<Content, String> {
     Content::read(&mut BufReader::new(file)).map_err(|error| error.to_string())
 }
 
-/// The lines that every contestant makes; see `crates/assay/src/contest/gguf.rs`.
+/// The lines that every implementation makes; see `crates/assay/src/implementations/gguf.rs`.
 fn dump(number: usize, content: &Content, file: &[u8]) -> String {
     let keys = content.metadata.iter().map(|(key, value)| format!("K\t{key}\t{}\n", text(value)));
     let tensors = content.tensor_infos.iter().map(|(name, info)| {

@@ -8,11 +8,11 @@ use candle_core::quantized::k_quants::{
     BlockQ2K, BlockQ3K, BlockQ4_0, BlockQ4_1, BlockQ4K, BlockQ5_0, BlockQ5_1, BlockQ5K, BlockQ6K, BlockQ8_0, BlockQ8K,
     GgmlType,
 };
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Implementation, Description, Loaded, Refusal};
 
 struct Candle;
 
-impl Contestant for Candle {
+impl Implementation for Candle {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("candle", "0.11.1", "k_quants::GgmlType, one thread"))
     }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use llama_cpp_sys_2 as sys;
-use peer::{Case, Contestant, Description, Loaded, Refusal, found};
+use peer::{Case, Implementation, Description, Loaded, Refusal, found};
 
 struct Ggml;
 
-impl Contestant for Ggml {
+impl Implementation for Ggml {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("llama.cpp", "llama-cpp-sys-2 0.1.161", "gguf_init_from_file with no_alloc, one thread"))
     }
@@ -68,7 +68,7 @@ impl Opened {
         (!file.is_null()).then_some(Self { file, tensors })
     }
 
-    /// The lines that every contestant makes; see `crates/assay/src/contest/gguf.rs`.
+    /// The lines that every implementation makes; see `crates/assay/src/implementations/gguf.rs`.
     fn dump(&self, number: usize, bytes: &[u8]) -> String {
         // SAFETY: `file` is a parsed header, and the indices are below its counts.
         let lines = unsafe {

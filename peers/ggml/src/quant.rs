@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use llama_cpp_sys_2 as sys;
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Implementation, Description, Loaded, Refusal};
 
 type ToFloat = unsafe extern "C" fn(*const c_void, *mut f32, i64);
 type FromFloat = unsafe extern "C" fn(*const f32, *mut c_void, i64);
@@ -23,7 +23,7 @@ unsafe extern "C" {
 
 struct Ggml;
 
-impl Contestant for Ggml {
+impl Implementation for Ggml {
     fn describe(&mut self) -> Result<Description, String> {
         // SAFETY: returns a text that lives as long as the process.
         let system = unsafe { CStr::from_ptr(sys::llama_print_system_info()) }.to_string_lossy().into_owned();

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use gguf_rs::GGUFModel;
-use peer::{Case, Contestant, Description, Loaded, Refusal, found};
+use peer::{Case, Implementation, Description, Loaded, Refusal, found};
 use serde_json::Value;
 
 struct GgufRs;
 
-impl Contestant for GgufRs {
+impl Implementation for GgufRs {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("gguf-rs", "0.1.8", "get_gguf_container_array_size(u64::MAX), one thread"))
     }
@@ -53,7 +53,7 @@ fn open(path: &Path) -> Result<GGUFModel, String> {
     }
 }
 
-/// The lines that every contestant makes; see `crates/assay/src/contest/gguf.rs`.
+/// The lines that every implementation makes; see `crates/assay/src/implementations/gguf.rs`.
 fn dump(number: usize, model: &GGUFModel, file: &[u8]) -> String {
     let keys = model.metadata().iter().map(|(key, value)| format!("K\t{key}\t{}\n", text(value)));
     let tensors = model.tensors().iter().map(|tensor| {

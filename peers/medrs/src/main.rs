@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use medrs::nifti::{load, load_cropped};
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Implementation, Description, Loaded, Refusal};
 
 struct Medrs;
 
@@ -38,7 +38,7 @@ fn work(make: &str, path: PathBuf, shape: [usize; 3]) -> Option<Read> {
     }
 }
 
-impl Contestant for Medrs {
+impl Implementation for Medrs {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("medrs", "0.2.0", "load, to_f32; its own cache of ten files for patches of .nii.gz"))
     }

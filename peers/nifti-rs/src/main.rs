@@ -5,11 +5,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use nifti::{IntoNdArray, NiftiObject, ReaderOptions};
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Implementation, Description, Loaded, Refusal};
 
 struct Nifti;
 
-impl Contestant for Nifti {
+impl Implementation for Nifti {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("nifti", "0.18.0", "flate2 with miniz_oxide, one thread"))
     }

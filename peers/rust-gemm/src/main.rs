@@ -11,10 +11,10 @@ use std::num::NonZeroUsize;
 fn main() -> io::Result<()> {
     let threads = peer::threads_argument();
     match std::env::args().nth(1).as_deref() {
-        Some("matrixmultiply") => peer::serve(&mut with_matrixmultiply::Contestant::new(threads)),
-        Some("gemm") => peer::serve(&mut with_gemm::Contestant::new(pool(threads))),
-        Some("faer") => peer::serve(&mut with_faer::Contestant::new(pool(threads))),
-        other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no contestant is called {other:?}"))),
+        Some("matrixmultiply") => peer::serve(&mut with_matrixmultiply::Implementation::new(threads)),
+        Some("gemm") => peer::serve(&mut with_gemm::Implementation::new(pool(threads))),
+        Some("faer") => peer::serve(&mut with_faer::Implementation::new(pool(threads))),
+        other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no implementation is called {other:?}"))),
     }
 }
 

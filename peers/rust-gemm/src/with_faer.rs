@@ -9,17 +9,17 @@ use peer::{Case, Description, Loaded, Refusal};
 
 use crate::operands::Product;
 
-pub(crate) struct Contestant {
+pub(crate) struct Implementation {
     threads: NonZeroUsize,
 }
 
-impl Contestant {
+impl Implementation {
     pub(crate) fn new(threads: NonZeroUsize) -> Self {
         Self { threads }
     }
 }
 
-impl peer::Contestant for Contestant {
+impl peer::Implementation for Implementation {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("faer", "0.24", format!("{:?}", par(self.threads))))
     }

@@ -8,17 +8,17 @@ use peer::{Case, Description, Loaded, Refusal};
 
 use crate::operands::{Number, Product};
 
-pub(crate) struct Contestant {
+pub(crate) struct Implementation {
     threads: NonZeroUsize,
 }
 
-impl Contestant {
+impl Implementation {
     pub(crate) fn new(threads: NonZeroUsize) -> Self {
         Self { threads }
     }
 }
 
-impl peer::Contestant for Contestant {
+impl peer::Implementation for Implementation {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("gemm", "0.19", format!("{:?}", parallelism(self.threads))))
     }

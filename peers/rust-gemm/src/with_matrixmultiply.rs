@@ -7,11 +7,11 @@ use peer::{Case, Description, Loaded, Refusal};
 
 use crate::operands::Product;
 
-pub(crate) struct Contestant {
+pub(crate) struct Implementation {
     threads: NonZeroUsize,
 }
 
-impl Contestant {
+impl Implementation {
     pub(crate) fn new(threads: NonZeroUsize) -> Self {
         // SAFETY: no other thread runs yet. The crate reads the variable at its first product.
         unsafe { std::env::set_var("MATMUL_NUM_THREADS", threads.to_string()) };
@@ -19,7 +19,7 @@ impl Contestant {
     }
 }
 
-impl peer::Contestant for Contestant {
+impl peer::Implementation for Implementation {
     fn describe(&mut self) -> Result<Description, String> {
         let settings = format!("feature threading, MATMUL_NUM_THREADS={}", self.threads);
         Ok(Description::new("matrixmultiply", "0.3.11", settings))

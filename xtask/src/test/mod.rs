@@ -58,7 +58,7 @@ const BENCHES: Cargo =
     Cargo { name: "benches, once each", arguments: &["bench", "--workspace", "--", "--test"], count: count::benches };
 
 /// Runs the command.
-pub(crate) fn test(context: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let (rows_variable, rows_path) = tidy::row_file();
     let mut required: Vec<(&str, OsString)> = Vec::new();
     if !arguments.require.is_empty() {
@@ -67,13 +67,13 @@ pub(crate) fn test(context: &Invocation, root: &Path, arguments: &Arguments) -> 
     let mut rows = Vec::new();
     let mut total = Count::default();
     let mut step = |name: &str, run: &mut dyn FnMut() -> Result<Outcome>| -> Result<()> {
-        context.interrupt.check()?;
-        let progress = context.console.spinner(name);
+        invocation.interrupt.check()?;
+        let progress = invocation.console.spinner(name);
         let start = Instant::now();
         let outcome = run()?;
         progress.finish();
         total += outcome.count;
-        context.console.print(&line(name, &outcome, start.elapsed().as_secs_f64()))
+        invocation.console.print(&line(name, &outcome, start.elapsed().as_secs_f64()))
     };
     for cargo in [FORMAT, CLIPPY] {
         step(cargo.name, &mut || cargo.run(root, &[]))?;
@@ -94,7 +94,7 @@ pub(crate) fn test(context: &Invocation, root: &Path, arguments: &Arguments) -> 
     })?;
     match Checker::installed() {
         Some(checker) => step(checker.name, &mut || Ok(of_list(checker.check(root)?)))?,
-        None => context.console.note(
+        None => invocation.console.note(
             "workflows are not checked against GitHub's schema: neither actionlint nor check-jsonschema is installed",
         ),
     }
@@ -102,7 +102,7 @@ pub(crate) fn test(context: &Invocation, root: &Path, arguments: &Arguments) -> 
         let (_, _, faults) = log::check(&Log::open(root))?;
         Ok(of_list(faults.into_iter().map(|fault| format!("{}: {}", fault.id, fault.reason)).collect()))
     })?;
-    context.console.print(&total.to_string())?;
+    invocation.console.print(&total.to_string())?;
     Ok(if total.failed == 0 { Exit::Fine } else { Exit::Failure })
 }
 

@@ -6,7 +6,7 @@ use super::Violation;
 use super::tree::{Manifest, Tree};
 
 /// The members, and the members that each builds on. A dependency on what those build on is allowed too.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("record", &[]),
     ("machine", &[]),
     ("peer", &[]),
@@ -17,11 +17,12 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("gguf", &["quant"]),
     ("nifti-decode", &["machine"]),
     ("assay", &["gemm", "gguf", "nifti-decode", "peer"]),
-    ("xtask", &["compare"]),
+    ("peers", &["compare"]),
+    ("xtask", &["compare", "peers"]),
 ];
 
 /// Members that run programs and read files. Nothing that is measured may know them.
-const TOOLS: [&str; 3] = ["assay", "compare", "xtask"];
+const TOOLS: [&str; 4] = ["assay", "compare", "peers", "xtask"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let members = tree.members();
@@ -150,7 +151,7 @@ mod tests {
         let found = messages(&[("xtask/Cargo.toml", xtask), gemm, record, COMPARE]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
-            found[0].contains(":6: `xtask` must not build on `gemm`: it may use compare, machine, record"),
+            found[0].contains(":6: `xtask` must not build on `gemm`: it may use compare, machine, peers, record"),
             "{found:?}"
         );
     }

@@ -68,19 +68,19 @@ const RULES: [fn(&Tree) -> Vec<Violation>; 8] = [
 ];
 
 /// Runs the command.
-pub(crate) fn tidy(context: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
+pub(crate) fn tidy(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let mut violations = check(root)?;
     if arguments.ids {
         violations.extend(check_ids(&declared(root)?));
     }
     for violation in &violations {
-        context.console.print(&violation.to_string())?;
+        invocation.console.print(&violation.to_string())?;
     }
     if violations.is_empty() {
-        context.console.print("tidy: no violations")?;
+        invocation.console.print("tidy: no violations")?;
         return Ok(Exit::Fine);
     }
-    context.console.print(&format!("tidy: violations: {}", violations.len()))?;
+    invocation.console.print(&format!("tidy: violations: {}", violations.len()))?;
     Ok(Exit::Failure)
 }
 

@@ -9,10 +9,10 @@
 //! `baselines/agree-OP.md`: they belong to no machine.
 
 mod cases;
+mod checker;
 mod declared;
 mod finding;
 mod judge;
-mod program;
 mod report;
 
 use std::fs;
@@ -23,17 +23,17 @@ use compare::comparison::Invocation;
 use compare::exit::{Exit, usage};
 use regex_lite::Regex;
 
-pub(super) use declared::{Agreement, Known};
+pub(crate) use declared::{Agreement, Known};
 
-use super::build::{self, Built};
-use super::matrix::{self, Matrix};
-use super::{revision, table};
+use crate::build::{self, Built};
+use crate::suite::{self, Suite};
+use crate::{revision, table};
 use finding::Finding;
 use report::Report;
 
 /// `agree`.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// The op, as in `peers/OP.toml`; without it, those that there are
     op: Option<String>,
     /// Only cases and programs whose name matches this regular expression; the counts are then shown, not kept
@@ -45,32 +45,32 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) fn agree(context: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
-    let Some(op) = matrix::chosen(context, root, arguments.op.as_deref(), "agree")? else {
+pub fn agree(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
+    let Some(op) = suite::chosen(invocation, root, arguments.op.as_deref(), "agree")? else {
         return Ok(Exit::Usage);
     };
-    let mut matrix = Matrix::read(root, op)?;
+    let mut suite = Suite::read(root, op)?;
     if let Some(filter) = &arguments.filter {
-        choose(&mut matrix, filter)?;
+        choose(&mut suite, filter)?;
     }
-    context.console.print(&plan(&matrix))?;
+    invocation.console.print(&plan(&suite))?;
     if arguments.dry_run {
         return Ok(Exit::Fine);
     }
     let made = revision(root)?;
     let scratch = tempfile::tempdir().context("failed to make a scratch directory; is the disk full?")?;
-    let findings = findings(context, root, op, &matrix, scratch.path())?;
-    let judged = judge::judge(&findings, &matrix.known)?;
-    let report = Report { title: &matrix.title, op, findings: &findings, judged: &judged, made };
+    let findings = findings(invocation, root, op, &suite, scratch.path())?;
+    let judged = judge::judge(&findings, &suite.known)?;
+    let report = Report { title: &suite.title, op, findings: &findings, judged: &judged, made };
     let text = report.markdown();
-    context.console.print(&text)?;
+    invocation.console.print(&text)?;
     // What was not compared is no evidence, so that a partial run leaves the counts of a whole one alone.
     let is_whole = arguments.filter.is_none() && findings.iter().all(|finding| finding.failure.is_none());
     if is_whole {
-        keep(context, root, op, &text, &report)?;
+        keep(invocation, root, op, &text, &report)?;
     }
     if !judged.unexplained.is_empty() {
-        context.console.note(&format!(
+        invocation.console.note(&format!(
             "{} open differences: mend what is wrong, or list each as [[known]] in peers/{op}.toml with its reason",
             judged.unexplained.len()
         ));
@@ -79,10 +79,10 @@ pub(crate) fn agree(context: &Invocation, root: &Path, arguments: &Arguments) ->
 }
 
 /// Writes the counts below `baselines/`, and between the markers of the op in README.
-fn keep(context: &Invocation, root: &Path, op: &str, text: &str, report: &Report<'_>) -> Result<()> {
+fn keep(invocation: &Invocation, root: &Path, op: &str, text: &str, report: &Report<'_>) -> Result<()> {
     let path = root.join(format!("baselines/agree-{op}.md"));
     table::write(&path, text)?;
-    context.console.note(&format!("wrote {}", path.display()));
+    invocation.console.note(&format!("wrote {}", path.display()));
     let readme = root.join("README.md");
     let old = fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
     let shown = format!("{}\nMade by `cargo xtask agree {op}`: {}.\n", report.totals(), report.made);
@@ -92,52 +92,52 @@ fn keep(context: &Invocation, root: &Path, op: &str, text: &str, report: &Report
     Ok(())
 }
 
-fn choose(matrix: &mut Matrix, filter: &str) -> Result<()> {
+fn choose(suite: &mut Suite, filter: &str) -> Result<()> {
     let filter = Regex::new(filter).map_err(|error| usage(format!("--filter: {error}")))?;
-    matrix.cases.retain(|case| filter.is_match(&case.id));
-    matrix.agreements.retain(|agreement| filter.is_match(&agreement.name));
-    if matrix.cases.is_empty() && matrix.agreements.is_empty() {
+    suite.cases.retain(|case| filter.is_match(&case.id));
+    suite.agreements.retain(|agreement| filter.is_match(&agreement.name));
+    if suite.cases.is_empty() && suite.agreements.is_empty() {
         return Err(usage("nothing matches --filter; `--dry-run` without it lists cases and programs"));
     }
     Ok(())
 }
 
-fn plan(matrix: &Matrix) -> String {
+fn plan(suite: &Suite) -> String {
     let mut text = format!(
         "{}: {} cases with {} peers, {} programs that compare by themselves, {} known differences\n",
-        matrix.title,
-        matrix.cases.len(),
-        matrix.peers.len(),
-        matrix.agreements.len(),
-        matrix.known.len()
+        suite.title,
+        suite.cases.len(),
+        suite.peers.len(),
+        suite.agreements.len(),
+        suite.known.len()
     );
-    for case in &matrix.cases {
+    for case in &suite.cases {
         text += &format!("case     {}\n", case.id);
     }
-    for agreement in &matrix.agreements {
+    for agreement in &suite.agreements {
         text += &format!("program  {}: {}\n", agreement.name, agreement.command.join(" "));
     }
     text
 }
 
-fn findings(context: &Invocation, root: &Path, op: &str, matrix: &Matrix, scratch: &Path) -> Result<Vec<Finding>> {
-    let ours = build::ours(context, root, op)?;
+fn findings(invocation: &Invocation, root: &Path, op: &str, suite: &Suite, scratch: &Path) -> Result<Vec<Finding>> {
+    let ours = build::ours(invocation, root, op)?;
     let mut built = Built::default();
     let mut findings = Vec::new();
-    if !matrix.cases.is_empty() {
-        let peers = build::peers(context, root, matrix, &ours, &mut built)?;
-        findings = cases::compared(context, matrix, (&ours, &peers), scratch)?;
+    if !suite.cases.is_empty() {
+        let peers = build::peers(invocation, root, suite, &ours, &mut built)?;
+        findings = cases::compared(invocation, suite, (&ours, &peers), scratch)?;
     }
-    for (serial, agreement) in matrix.agreements.iter().enumerate() {
-        if let Some(why) = built.make(context, root, &agreement.name, agreement.recipe()) {
+    for (serial, agreement) in suite.agreements.iter().enumerate() {
+        if let Some(why) = built.make(invocation, root, &agreement.name, agreement.recipe()) {
             let with = agreement.name.clone();
             findings.push(Finding { with, version: String::new(), topics: Vec::new(), failure: Some(why) });
             continue;
         }
-        let progress = context.console.spinner(&format!("comparing with {}", agreement.name));
+        let progress = invocation.console.spinner(&format!("comparing with {}", agreement.name));
         let directory = scratch.join(format!("program-{serial}"));
         fs::create_dir_all(&directory)?;
-        findings.push(program::run(context, root, agreement, ours.program(), &directory)?);
+        findings.push(checker::run(invocation, root, agreement, ours.program(), &directory)?);
         fs::remove_dir_all(&directory)?;
         progress.finish();
     }

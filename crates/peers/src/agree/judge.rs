@@ -4,19 +4,19 @@ use anyhow::Result;
 
 use super::declared::Known;
 use super::finding::{Difference, Finding};
-use crate::peers::matrix::pattern;
+use crate::suite::pattern;
 
 /// What becomes of all findings.
 #[derive(Debug)]
-pub(super) struct Judged<'a> {
+pub(crate) struct Judged<'a> {
     /// For each known difference, those that it explains, with what was compared.
-    pub(super) explained: Vec<(&'a Known, Vec<&'a Difference>)>,
+    pub(crate) explained: Vec<(&'a Known, Vec<&'a Difference>)>,
     /// Those that nothing explains, and with whom.
-    pub(super) unexplained: Vec<(&'a Finding, &'a Difference)>,
+    pub(crate) unexplained: Vec<(&'a Finding, &'a Difference)>,
 }
 
 /// Looks for the reason of every difference: the first listed one that matches it.
-pub(super) fn judge<'a>(findings: &'a [Finding], known: &'a [Known]) -> Result<Judged<'a>> {
+pub(crate) fn judge<'a>(findings: &'a [Finding], known: &'a [Known]) -> Result<Judged<'a>> {
     let patterns: Vec<_> = known.iter().map(|known| pattern(&known.differs)).collect::<Result<_>>()?;
     let mut explained: Vec<_> = known.iter().map(|known| (known, Vec::new())).collect();
     let mut unexplained = Vec::new();
@@ -35,7 +35,7 @@ pub(super) fn judge<'a>(findings: &'a [Finding], known: &'a [Known]) -> Result<J
 
 impl Judged<'_> {
     /// Whether every difference has its reason, and everybody was there.
-    pub(super) fn is_fine(&self, findings: &[Finding]) -> bool {
+    pub(crate) fn is_fine(&self, findings: &[Finding]) -> bool {
         self.unexplained.is_empty() && findings.iter().all(|finding| finding.failure.is_none())
     }
 }
@@ -43,7 +43,7 @@ impl Judged<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::agree::finding::Topic;
+    use crate::agree::finding::Topic;
 
     fn finding(with: &str, names: &[&str]) -> Finding {
         let differed =

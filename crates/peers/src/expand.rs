@@ -4,10 +4,10 @@
 use anyhow::{Result, bail, ensure};
 use toml::Value;
 
-use super::matrix::Case;
+use crate::suite::Case;
 
 /// All cases that `cases` stand for, in their order; the last parameter by name varies fastest.
-pub(super) fn expand(cases: Vec<Case>) -> Result<Vec<Case>> {
+pub(crate) fn expand(cases: Vec<Case>) -> Result<Vec<Case>> {
     let mut expanded = Vec::new();
     for mut case in cases {
         let over = std::mem::take(&mut case.over);

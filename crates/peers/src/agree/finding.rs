@@ -5,61 +5,61 @@ use serde::Deserialize;
 
 /// All that is known of one peer or program.
 #[derive(Debug)]
-pub(super) struct Finding {
-    pub(super) with: String,
+pub(crate) struct Finding {
+    pub(crate) with: String,
     /// Versions, by its own word; empty if it never ran.
-    pub(super) version: String,
-    pub(super) topics: Vec<Topic>,
+    pub(crate) version: String,
+    pub(crate) topics: Vec<Topic>,
     /// Why it cannot be had, or did not come to its end.
-    pub(super) failure: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 /// One thing that was compared many times.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Topic {
+pub(crate) struct Topic {
     /// In words.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// How many comparisons agreed.
-    pub(super) agreed: u64,
+    pub(crate) agreed: u64,
     /// Those that did not.
-    pub(super) differed: Vec<Difference>,
+    pub(crate) differed: Vec<Difference>,
     /// Those that could not be made.
     #[serde(default)]
-    pub(super) left_out: Vec<LeftOut>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// One comparison that did not agree.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// What was compared.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What each side has.
-    pub(super) how: String,
+    pub(crate) how: String,
 }
 
 /// Comparisons that could not be made.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LeftOut {
-    pub(super) why: String,
+pub(crate) struct LeftOut {
+    pub(crate) why: String,
     /// How many.
-    pub(super) n: u64,
+    pub(crate) n: u64,
 }
 
 /// The last line of a program's output.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Of everybody who is compared with us.
-    pub(super) versions: String,
-    pub(super) topics: Vec<Topic>,
+    pub(crate) versions: String,
+    pub(crate) topics: Vec<Topic>,
 }
 
 impl Answer {
     /// Reads it. A topic in which nothing was compared is an error: it would agree whatever our code does.
-    pub(super) fn of_output(output: &str) -> Result<Self> {
+    pub(crate) fn of_output(output: &str) -> Result<Self> {
         let line = output.lines().rev().find(|line| !line.trim().is_empty()).context("it printed nothing")?;
         let answer: Self =
             serde_json::from_str(line).with_context(|| format!("its last line has no counts: {line}"))?;
@@ -73,7 +73,7 @@ impl Answer {
 
 impl Difference {
     /// As reasons are looked for.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{}: {}", self.name, self.how)
     }
 }

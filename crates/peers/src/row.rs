@@ -4,41 +4,41 @@ use record::{Interval, stats};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::matrix::Ceiling;
+use crate::suite::Ceiling;
 
 const CONFIDENCE: f64 = 0.95;
 
 /// A row of the table and of its file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Row {
-    pub(super) case: String,
-    pub(super) threads: usize,
-    pub(super) peer: String,
+pub(crate) struct Row {
+    pub(crate) case: String,
+    pub(crate) threads: usize,
+    pub(crate) peer: String,
     /// Version and settings, by the word of the code that ran; empty if it never ran.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// What the peer ran, by its own word.
-    pub(super) ran: String,
+    pub(crate) ran: String,
     /// What our side ran.
-    pub(super) ours_ran: String,
+    pub(crate) ours_ran: String,
     /// Median time of our side per iteration.
-    pub(super) ours_s: Option<f64>,
+    pub(crate) ours_s: Option<f64>,
     /// Median share of the ceiling that our side reached in the same rounds.
-    pub(super) share: Option<f64>,
+    pub(crate) share: Option<f64>,
     /// Which ceiling.
     #[serde(default)]
-    pub(super) ceiling: Ceiling,
+    pub(crate) ceiling: Ceiling,
     /// Seconds that the peer needs once, before the first run.
-    pub(super) prepare_s: Option<f64>,
-    pub(super) outcome: Outcome,
+    pub(crate) prepare_s: Option<f64>,
+    pub(crate) outcome: Outcome,
     /// Revision, day and machine.
     #[serde(default)]
-    pub(super) made: String,
+    pub(crate) made: String,
 }
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// Timed: the peer's time divided by ours, so that above 1 we are faster.
     Timed { ratio: f64, low: f64, high: f64, sets: usize, peer_s: f64 },
     /// Its result is not ours.
@@ -53,7 +53,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// In words; empty where all is well.
-    pub(super) fn why(&self) -> &str {
+    pub(crate) fn why(&self) -> &str {
         match self {
             Self::Timed { .. } => "",
             Self::Disagrees { how } => how,
@@ -64,7 +64,7 @@ impl Outcome {
 
 /// What is gathered about our side.
 #[derive(Debug, Default)]
-pub(super) struct Ours {
+pub(crate) struct Ours {
     ran: String,
     flops: Option<f64>,
     bytes: Option<f64>,
@@ -74,14 +74,14 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    pub(super) fn set_about(&mut self, about: &Value) {
+    pub(crate) fn set_about(&mut self, about: &Value) {
         self.ran = about["ran"].as_str().unwrap_or_default().to_owned();
         self.flops = about["flops"].as_f64();
         self.bytes = about["bytes"].as_f64();
     }
 
     /// One round: our time per iteration, and the ceiling in operations or bytes per second.
-    pub(super) fn round(&mut self, time_s: f64, ceiling: Ceiling, per_s: Option<f64>) {
+    pub(crate) fn round(&mut self, time_s: f64, ceiling: Ceiling, per_s: Option<f64>) {
         self.times_s.push(time_s);
         self.ceiling = ceiling;
         let work = match ceiling {
@@ -95,22 +95,22 @@ impl Ours {
 
 /// What is gathered about a peer.
 #[derive(Debug)]
-pub(super) struct PeerSamples {
-    pub(super) name: String,
-    pub(super) version: String,
-    pub(super) ran: String,
-    pub(super) prepare_s: Option<f64>,
-    pub(super) times_s: Vec<f64>,
+pub(crate) struct PeerSamples {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) ran: String,
+    pub(crate) prepare_s: Option<f64>,
+    pub(crate) times_s: Vec<f64>,
     /// Median of each set of ln(peer's time / our time).
-    pub(super) sets: Vec<f64>,
+    pub(crate) sets: Vec<f64>,
     /// Whether this case is one of the peer's.
-    pub(super) takes_part: bool,
+    pub(crate) takes_part: bool,
     /// Set once it is out of this case.
-    pub(super) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
 }
 
 impl PeerSamples {
-    pub(super) fn new(name: &str, unavailable: Option<String>) -> Self {
+    pub(crate) fn new(name: &str, unavailable: Option<String>) -> Self {
         Self {
             name: name.to_owned(),
             version: String::new(),
@@ -130,28 +130,28 @@ impl PeerSamples {
         Some(Outcome::Timed { ratio, low: low.exp(), high: high.exp(), sets: self.sets.len(), peer_s })
     }
 
-    pub(super) fn set_about(&mut self, about: &Value) {
+    pub(crate) fn set_about(&mut self, about: &Value) {
         self.ran = about["ran"].as_str().unwrap_or_default().to_owned();
         self.prepare_s = about["prepare_s"].as_f64();
     }
 }
 
 impl Row {
-    pub(super) fn new(case: &str, threads: usize, ours: &Ours, standing: PeerSamples) -> Self {
-        let timed = standing.timed();
+    pub(crate) fn new(case: &str, threads: usize, ours: &Ours, samples: PeerSamples) -> Self {
+        let timed = samples.timed();
         let lost = || Outcome::Error { why: "its process was lost too often to be judged".to_owned() };
         Self {
             case: case.to_owned(),
             threads,
-            peer: standing.name,
-            version: standing.version,
-            ran: standing.ran,
+            peer: samples.name,
+            version: samples.version,
+            ran: samples.ran,
             ours_ran: ours.ran.clone(),
             ours_s: stats::median(&ours.times_s),
             share: stats::median(&ours.shares),
             ceiling: ours.ceiling,
-            prepare_s: standing.prepare_s,
-            outcome: standing.outcome.or(timed).unwrap_or_else(lost),
+            prepare_s: samples.prepare_s,
+            outcome: samples.outcome.or(timed).unwrap_or_else(lost),
             made: String::new(),
         }
     }
@@ -161,14 +161,14 @@ impl Row {
 mod tests {
     use super::*;
 
-    fn standing(sets: &[f64]) -> PeerSamples {
+    fn samples(sets: &[f64]) -> PeerSamples {
         let sets = sets.iter().map(|ratio: &f64| ratio.ln()).collect();
         PeerSamples { sets, times_s: vec![2.0], ..PeerSamples::new("peer", None) }
     }
 
     #[test]
     fn seven_sets_give_a_ratio_and_its_interval() {
-        let row = Row::new("case", 1, &Ours::default(), standing(&[1.2, 1.1, 1.3, 1.2, 1.25, 1.15, 1.2]));
+        let row = Row::new("case", 1, &Ours::default(), samples(&[1.2, 1.1, 1.3, 1.2, 1.25, 1.15, 1.2]));
         let Outcome::Timed { ratio, low, high, sets: 7, .. } = row.outcome else { panic!("{:?}", row.outcome) };
         assert!((ratio - 1.2).abs() < 0.01 && low > 1.09 && high < 1.31 && low < ratio && ratio < high);
         assert_eq!(row.ours_s, None, "not measured is no number");
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn too_few_sets_and_an_earlier_outcome_are_no_ratio() {
-        assert!(matches!(Row::new("case", 1, &Ours::default(), standing(&[1.2; 3])).outcome, Outcome::Error { .. }));
+        assert!(matches!(Row::new("case", 1, &Ours::default(), samples(&[1.2; 3])).outcome, Outcome::Error { .. }));
         let wrong = Outcome::Disagrees { how: "swapped".to_owned() };
-        let standing = PeerSamples { outcome: Some(wrong.clone()), ..standing(&[1.2; 7]) };
-        assert_eq!(Row::new("case", 1, &Ours::default(), standing).outcome, wrong);
+        let samples = PeerSamples { outcome: Some(wrong.clone()), ..samples(&[1.2; 7]) };
+        assert_eq!(Row::new("case", 1, &Ours::default(), samples).outcome, wrong);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Our side of `cargo xtask peers OP`: one contestant an op, each in terms of the op's public functions.
+//! Our side of `cargo xtask peers OP`: one implementation an op, each in terms of the op's public functions.
 
 mod gemm;
 mod gguf;
@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use peer::Contestant;
+use peer::Implementation;
 
 /// What to take part in.
 #[derive(Debug, Args)]
@@ -35,11 +35,11 @@ enum Op {
 pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads.get()).use_current_thread();
     pool.build_global().context("failed to start the threads")?;
-    let mut contestant: Box<dyn Contestant> = match arguments.op {
+    let mut implementation: Box<dyn Implementation> = match arguments.op {
         Op::Gemm => Box::new(gemm::Gemm::new(arguments.threads)),
         Op::Gguf => Box::new(gguf::Opening::new(arguments.threads)),
         Op::Quant => Box::new(quant::Quant::new(arguments.threads)),
         Op::NiftiDecode => Box::new(nifti_decode::Reading::new(arguments.threads)),
     };
-    Ok(peer::serve(&mut *contestant)?)
+    Ok(peer::serve(&mut *implementation)?)
 }

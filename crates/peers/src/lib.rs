@@ -1,29 +1,31 @@
 //! `cargo xtask peers OP`: our code and other people's, on the same bytes, in turns.
 //!
 //! A *peer* is a program below `peers/`, in a workspace of its own; our side is `assay peer OP`. All speak the protocol of
-//! `crates/peer`. `peers/OP.toml` names the peers and the cases ([`matrix`]).
+//! `crates/peer`. `peers/OP.toml` names the peers and the cases ([`suite`]).
 //!
 //! For each number of threads, [`SETS`] times:
-//! 1. Every contestant is started ([`process`]); all but the one that works are stopped.
-//! 2. For each case, everyone loads it and runs it once, and each result is compared with ours ([`stage`]). Who disagrees
+//! 1. Every implementation is started ([`process`]); all but the one that works are stopped.
+//! 2. For each case, everyone loads it and runs it once, and each result is compared with ours ([`verifier`]). Who disagrees
 //!    is not timed: it is a row that says so, and the command ends with exit code 5.
-//! 3. [`ROUNDS`] rounds: the contestants and the ceiling, in random order, a burst each ([`contest`]).
+//! 3. [`ROUNDS`] rounds: the implementations and the ceiling, in random order, a burst each ([`sweep`]).
 //!
-//! The median ratio of a set is one sample, for a set is one process of each contestant with its own luck in memory; the
+//! The median ratio of a set is one sample, for a set is one process of each implementation with its own luck in memory; the
 //! interval is the exact one of the signed-rank test over sets ([`row`]). The table ([`table`]) goes below `baselines/`.
+
+#![forbid(unsafe_code)]
 
 mod agree;
 mod build;
-mod contest;
 mod difference;
+mod expand;
 mod goals;
-mod matrix;
-mod over;
 mod process;
 mod row;
 mod session;
-mod stage;
+mod suite;
+mod sweep;
 mod table;
+mod verify;
 
 use std::fs;
 use std::path::Path;
@@ -35,20 +37,20 @@ use compare::exit::{Exit, usage};
 use machine::Fingerprint;
 use regex_lite::Regex;
 
-pub(crate) use agree::{Arguments as AgreeArguments, agree};
-use build::{Built, Contestant};
-use contest::Contest;
-use matrix::Matrix;
+pub use agree::{Arguments as AgreeArguments, agree};
+use build::{Built, Program};
 use row::{Outcome, Row};
+use suite::Suite;
+use sweep::Sweep;
 
-/// Fresh processes of each contestant; the fewest whose exact interval reaches 95 % with one to spare.
+/// Fresh processes of each implementation; the fewest whose exact interval reaches 95 % with one to spare.
 const SETS: usize = 7;
 /// Rounds of each set.
 const ROUNDS: usize = 3;
 
 /// `peers`.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// The op, as in `peers/OP.toml`; without it, those that there are
     op: Option<String>,
     /// Only cases whose id matches this regular expression; the table is then shown, not kept
@@ -73,41 +75,41 @@ impl Arguments {
 }
 
 /// Runs the command.
-pub(crate) fn peers(context: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
-    let Some(op) = matrix::chosen(context, root, arguments.op.as_deref(), "peers")? else {
+pub fn peers(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
+    let Some(op) = suite::chosen(invocation, root, arguments.op.as_deref(), "peers")? else {
         return Ok(Exit::Usage);
     };
-    let mut matrix = Matrix::read(root, op)?;
+    let mut suite = Suite::read(root, op)?;
     if arguments.render {
         let (rows, made) = table::Report::kept(root, op)?;
-        let report = table::Report { matrix: &matrix, rows: &rows, op, made };
+        let report = table::Report { suite: &suite, rows: &rows, op, made };
         report.keep(root)?;
-        context.console.print(&report.markdown(root)?)?;
+        invocation.console.print(&report.markdown(root)?)?;
         return Ok(Exit::Fine);
     }
     // The others are compared by `agree`.
-    matrix.cases.retain(|case| case.timed);
-    choose(&mut matrix, arguments)?;
-    context.console.print(&plan(&matrix))?;
+    suite.cases.retain(|case| case.timed);
+    choose(&mut suite, arguments)?;
+    invocation.console.print(&plan(&suite))?;
     if arguments.dry_run {
         return Ok(Exit::Fine);
     }
     let made = provenance(root)?;
-    let ours = build::ours(context, root, op)?;
-    let contestants = build::peers(context, root, &matrix, &ours, &mut Built::default())?;
-    let lock = comparison::lock(context)?;
-    let scratch = context.cache()?.join("peers");
+    let ours = build::ours(invocation, root, op)?;
+    let implementations = build::peers(invocation, root, &suite, &ours, &mut Built::default())?;
+    let lock = comparison::lock(invocation)?;
+    let scratch = invocation.cache()?.join("peers");
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
-    let rows = timed(context, &matrix, (&ours, &contestants), &scratch);
+    let rows = timed(invocation, &suite, (&ours, &implementations), &scratch);
     let _ = fs::remove_dir_all(&scratch);
     drop(lock);
     let rows = rows?;
-    let report = table::Report { matrix: &matrix, rows: &rows, op, made };
-    context.console.print(&report.markdown(root)?)?;
+    let report = table::Report { suite: &suite, rows: &rows, op, made };
+    invocation.console.print(&report.markdown(root)?)?;
     if arguments.is_whole() {
         for path in report.keep(root)? {
-            context.console.note(&format!("wrote {}", path.display()));
+            invocation.console.note(&format!("wrote {}", path.display()));
         }
     }
     let wrong = rows.iter().any(|row| matches!(row.outcome, Outcome::Disagrees { .. }));
@@ -134,57 +136,57 @@ fn revision(root: &Path) -> Result<String> {
     Ok(format!("revision {}{state}, {day}", revision.trim()))
 }
 
-fn choose(matrix: &mut Matrix, arguments: &Arguments) -> Result<()> {
+fn choose(suite: &mut Suite, arguments: &Arguments) -> Result<()> {
     if let Some(filter) = &arguments.filter {
         let filter = Regex::new(filter).map_err(|error| usage(format!("--filter: {error}")))?;
-        matrix.cases.retain(|case| filter.is_match(&case.id));
+        suite.cases.retain(|case| filter.is_match(&case.id));
     }
     if !arguments.peer.is_empty() {
-        if let Some(unknown) = arguments.peer.iter().find(|name| matrix.peers.iter().all(|peer| peer.name != **name)) {
-            let names: Vec<&str> = matrix.peers.iter().map(|peer| peer.name.as_str()).collect();
+        if let Some(unknown) = arguments.peer.iter().find(|name| suite.peers.iter().all(|peer| peer.name != **name)) {
+            let names: Vec<&str> = suite.peers.iter().map(|peer| peer.name.as_str()).collect();
             return Err(usage(format!("--peer {unknown}: there are {}", names.join(", "))));
         }
-        matrix.peers.retain(|peer| arguments.peer.contains(&peer.name));
+        suite.peers.retain(|peer| arguments.peer.contains(&peer.name));
     }
     // What was aimed at is a question to a whole table.
     if !arguments.is_whole() {
-        matrix.goals.clear();
+        suite.goals.clear();
     }
-    if matrix.cases.is_empty() {
+    if suite.cases.is_empty() {
         return Err(usage("no case matches --filter; `--dry-run` without it lists them"));
     }
     Ok(())
 }
 
-fn plan(matrix: &Matrix) -> String {
-    let runs: usize = matrix.cases.iter().map(|case| matrix.threads_of(case).len()).sum();
-    let bursts = runs * SETS * ROUNDS * (matrix.peers.len() + 2);
-    let cases: Vec<&str> = matrix.cases.iter().map(|case| case.id.as_str()).collect();
+fn plan(suite: &Suite) -> String {
+    let runs: usize = suite.cases.iter().map(|case| suite.threads_of(case).len()).sum();
+    let bursts = runs * SETS * ROUNDS * (suite.peers.len() + 2);
+    let cases: Vec<&str> = suite.cases.iter().map(|case| case.id.as_str()).collect();
     format!(
         "{}: {} cases, {} peers, {SETS} sets of {ROUNDS} rounds; about {:.0} minutes of bursts after the builds, and the loading\n{}",
-        matrix.title,
+        suite.title,
         runs,
-        matrix.peers.len(),
-        (bursts as f64 * matrix.burst_s / 60.0).ceil(),
+        suite.peers.len(),
+        (bursts as f64 * suite.burst_s / 60.0).ceil(),
         cases.join("\n")
     )
 }
 
 fn timed(
-    context: &Invocation,
-    matrix: &Matrix,
-    (ours, peers): (&Contestant, &[Contestant]),
+    invocation: &Invocation,
+    suite: &Suite,
+    (ours, peers): (&Program, &[Program]),
     scratch: &Path,
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    let steps: usize = matrix.cases.iter().map(|case| matrix.threads_of(case).len() * SETS).sum();
-    let progress = context.console.bar("set by set", steps as u64, "cases");
-    for &threads in &matrix.threads {
-        let mut contest = Contest::new(matrix, threads, scratch)?;
+    let steps: usize = suite.cases.iter().map(|case| suite.threads_of(case).len() * SETS).sum();
+    let progress = invocation.console.bar("set by set", steps as u64, "cases");
+    for &threads in &suite.threads {
+        let mut sweep = Sweep::new(suite, threads, scratch)?;
         for set in 0..SETS {
-            contest.set(context, (ours, peers), set, &progress)?;
+            sweep.set(invocation, (ours, peers), set, &progress)?;
         }
-        rows.extend(contest.rows());
+        rows.extend(sweep.rows());
     }
     progress.finish();
     Ok(rows)

@@ -13,16 +13,16 @@ use machine::isa::Isa;
 use record::stats;
 use serde_json::json;
 
-use super::ROUNDS;
-use super::build::Contestant;
-use super::matrix::{Case, Ceiling, Matrix};
-use super::row::{Ours, PeerSamples, Row};
-use super::session::PeerSession;
-use super::stage::Stage;
+use crate::ROUNDS;
+use crate::build::Program;
+use crate::row::{Ours, PeerSamples, Row};
+use crate::session::PeerSession;
+use crate::suite::{Case, Ceiling, Suite};
+use crate::verify::Verifier;
 
 /// All cases of one number of threads.
-pub(super) struct Contest<'a> {
-    stage: Stage<'a>,
+pub(crate) struct Sweep<'a> {
+    verifier: Verifier<'a>,
     ceilings: Vec<(Ceiling, Loop)>,
     random: Random,
     cases: Vec<(&'a Case, Ours, Vec<PeerSamples>)>,
@@ -58,18 +58,18 @@ enum Turn {
     PeerSession(usize),
 }
 
-impl<'a> Contest<'a> {
-    pub(super) fn new(matrix: &'a Matrix, threads: NonZeroUsize, scratch: &'a Path) -> Result<Self> {
-        let cases = || matrix.cases.iter().filter(|case| matrix.threads_of(case).contains(&threads));
+impl<'a> Sweep<'a> {
+    pub(crate) fn new(suite: &'a Suite, threads: NonZeroUsize, scratch: &'a Path) -> Result<Self> {
+        let cases = || suite.cases.iter().filter(|case| suite.threads_of(case).contains(&threads));
         let mut ceilings: Vec<(Ceiling, Loop)> = Vec::new();
-        for ceiling in cases().map(|case| matrix.ceiling_of(case)) {
+        for ceiling in cases().map(|case| suite.ceiling_of(case)) {
             if ceilings.iter().all(|(known, _)| *known != ceiling) {
                 ceilings.extend(Loop::new(ceiling, threads.get())?.map(|looped| (ceiling, looped)));
             }
         }
         let random = Random::new(threads.get() as u64);
         Ok(Self {
-            stage: Stage { matrix, threads, scratch },
+            verifier: Verifier { suite, threads, scratch },
             ceilings,
             random,
             cases: cases().map(|case| (case, Ours::default(), Vec::new())).collect(),
@@ -77,10 +77,10 @@ impl<'a> Contest<'a> {
     }
 
     /// One set: fresh processes of all, through all cases.
-    pub(super) fn set(
+    pub(crate) fn set(
         &mut self,
-        context: &Invocation,
-        (ours, peers): (&Contestant, &[Contestant]),
+        invocation: &Invocation,
+        (ours, peers): (&Program, &[Program]),
         set: usize,
         progress: &Progress,
     ) -> Result<()> {
@@ -88,50 +88,50 @@ impl<'a> Contest<'a> {
         let mut sessions: Vec<PeerSession<'_>> = everyone.map(PeerSession::new).collect();
         for at in 0..self.cases.len() {
             let case = self.cases[at].0;
-            progress.say(&format!("{} on {}, set {}", case.id, self.stage.threads, set + 1));
+            progress.say(&format!("{} on {}, set {}", case.id, self.verifier.threads, set + 1));
             if self.cases[at].2.is_empty() {
-                let takes_part = |place: usize| self.stage.matrix.peers[place].params(case).is_some();
-                let standing = |(place, peer): (usize, &Contestant)| PeerSamples {
+                let takes_part = |place: usize| self.verifier.suite.peers[place].params(case).is_some();
+                let samples = |(place, peer): (usize, &Program)| PeerSamples {
                     takes_part: takes_part(place),
                     ..PeerSamples::new(&peer.name, peer.unavailable.clone())
                 };
-                self.cases[at].2 = peers.iter().enumerate().map(standing).collect();
+                self.cases[at].2 = peers.iter().enumerate().map(samples).collect();
             }
             let loaded = self.load(&mut sessions, at)?;
-            self.rounds(context, &mut sessions, at, &loaded)?;
+            self.rounds(invocation, &mut sessions, at, &loaded)?;
             progress.step();
         }
         Ok(())
     }
 
     /// Rows of all cases.
-    pub(super) fn rows(self) -> Vec<Row> {
-        let threads = self.stage.threads.get();
-        let rows = self.cases.into_iter().flat_map(move |(case, ours, standings)| {
-            let standings = standings.into_iter().filter(|standing| standing.takes_part);
-            standings.map(move |standing| Row::new(&case.id, threads, &ours, standing))
+    pub(crate) fn rows(self) -> Vec<Row> {
+        let threads = self.verifier.threads.get();
+        let rows = self.cases.into_iter().flat_map(move |(case, ours, peers_samples)| {
+            let peers_samples = peers_samples.into_iter().filter(|samples| samples.takes_part);
+            peers_samples.map(move |samples| Row::new(&case.id, threads, &ours, samples))
         });
         rows.collect()
     }
 
     /// Everyone loads the case and shows its result. Gives the sessions that may be timed; ours is the first.
     fn load(&mut self, sessions: &mut [PeerSession<'_>], at: usize) -> Result<Vec<usize>> {
-        let (case, ours, standings) = &mut self.cases[at];
-        let stage = self.stage;
-        ours.set_about(&stage.ours(&mut sessions[0], case)?);
+        let (case, ours, peers_samples) = &mut self.cases[at];
+        let verifier = self.verifier;
+        ours.set_about(&verifier.ours(&mut sessions[0], case)?);
         let mut loaded = vec![0];
-        for (place, standing) in standings.iter_mut().enumerate() {
+        for (place, samples) in peers_samples.iter_mut().enumerate() {
             let session = &mut sessions[place + 1];
-            let peer = &stage.matrix.peers[place];
-            let (None, Some(params)) = (&standing.outcome, peer.params(case)) else { continue };
-            let shown = stage.peer(session, peer, case, &params)?;
-            standing.version.clone_from(&session.version);
+            let peer = &verifier.suite.peers[place];
+            let (None, Some(params)) = (&samples.outcome, peer.params(case)) else { continue };
+            let shown = verifier.peer(session, peer, case, &params)?;
+            samples.version.clone_from(&session.version);
             match shown {
                 Ok(about) => {
-                    standing.set_about(&about);
+                    samples.set_about(&about);
                     loaded.push(place + 1);
                 }
-                Err(outcome) => standing.outcome = Some(outcome),
+                Err(outcome) => samples.outcome = Some(outcome),
             }
         }
         Ok(loaded)
@@ -140,18 +140,18 @@ impl<'a> Contest<'a> {
     /// Bursts of those who loaded the case, after one that is not counted.
     fn rounds(
         &mut self,
-        context: &Invocation,
+        invocation: &Invocation,
         sessions: &mut [PeerSession<'_>],
         at: usize,
         loaded: &[usize],
     ) -> Result<()> {
-        let length = Duration::from_secs_f64(self.stage.matrix.burst_s);
+        let length = Duration::from_secs_f64(self.verifier.suite.burst_s);
         let mut turns: Vec<Turn> = loaded.iter().map(|&session| Turn::PeerSession(session)).collect();
-        let ceiling = self.stage.matrix.ceiling_of(self.cases[at].0);
+        let ceiling = self.verifier.suite.ceiling_of(self.cases[at].0);
         turns.extend(self.ceilings.iter().any(|(kind, _)| *kind == ceiling).then_some(Turn::Ceiling));
         let mut logs = vec![Vec::new(); sessions.len()];
         for round in 0..=ROUNDS {
-            context.interrupt.check()?;
+            invocation.interrupt.check()?;
             self.random.shuffle(&mut turns);
             let (mut times, mut limit) = (vec![None; sessions.len()], None);
             for turn in &turns {
@@ -160,18 +160,20 @@ impl<'a> Contest<'a> {
                         let looped = self.ceilings.iter_mut().find(|(kind, _)| *kind == ceiling);
                         limit = looped.map(|(_, looped)| looped.per_s(length));
                     }
-                    Turn::PeerSession(place) => times[place] = burst(&mut sessions[place], self.stage.matrix.burst_s)?,
+                    Turn::PeerSession(place) => {
+                        times[place] = burst(&mut sessions[place], self.verifier.suite.burst_s)?
+                    }
                 }
             }
             if round == 0 {
                 continue;
             }
-            let (_, ours, standings) = &mut self.cases[at];
+            let (_, ours, peers_samples) = &mut self.cases[at];
             let own = times[0].context("our side ended while it was timed")?;
             ours.round(own, ceiling, limit);
-            for (place, standing) in standings.iter_mut().enumerate() {
+            for (place, samples) in peers_samples.iter_mut().enumerate() {
                 if let Some(time) = times[place + 1] {
-                    standing.times_s.push(time);
+                    samples.times_s.push(time);
                     logs[place + 1].push((time / own).ln());
                 }
             }
@@ -186,13 +188,13 @@ impl<'a> Contest<'a> {
     }
 }
 
-/// Seconds per iteration; `None` if the contestant is lost.
+/// Seconds per iteration; `None` if the implementation is lost.
 fn burst(session: &mut PeerSession<'_>, seconds: f64) -> Result<Option<f64>> {
     let Ok(answer) = session.ask(&json!({"do": "time", "seconds": seconds})) else {
         return Ok(None);
     };
     let (iterations, elapsed) = (answer["ok"]["iterations"].as_f64(), answer["ok"]["elapsed_s"].as_f64());
     let time = elapsed.zip(iterations).map(|(elapsed, iterations)| elapsed / iterations);
-    ensure!(time.is_none_or(|time| time > 0.0), "{} took no time for a burst: {answer}", session.contestant.name);
+    ensure!(time.is_none_or(|time| time > 0.0), "{} took no time for a burst: {answer}", session.implementation.name);
     Ok(time)
 }

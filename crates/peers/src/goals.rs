@@ -3,8 +3,8 @@
 use anyhow::Result;
 use record::{Align, Table};
 
-use super::matrix::{Goal, Matrix, pattern};
-use super::row::{Outcome, Row};
+use crate::row::{Outcome, Row};
+use crate::suite::{Goal, Suite, pattern};
 
 /// A figure of one row: its value and what it may be as well.
 struct Figure {
@@ -16,13 +16,13 @@ struct Figure {
 }
 
 /// A line for each goal: in how many rows it is met, missed, or neither is proven, and the worst of them.
-pub(super) fn table(matrix: &Matrix, rows: &[Row]) -> Result<String> {
+pub(crate) fn table(suite: &Suite, rows: &[Row]) -> Result<String> {
     let columns = ["at least", "met", "open", "missed"];
     let head = [("goal", Align::Left)].into_iter().chain(columns.map(|name| (name, Align::Right)));
     let mut table = Table::new(head.chain([("worst", Align::Left)]));
-    for goal in &matrix.goals {
+    for goal in &suite.goals {
         let wanted = goal.ratio.or(goal.share).or(goal.scaling).unwrap_or_default();
-        let figures = figures(goal, matrix, rows)?;
+        let figures = figures(goal, suite, rows)?;
         let count = |is_so: &dyn Fn(&Figure) -> bool| figures.iter().filter(|figure| is_so(figure)).count().to_string();
         let worst = figures.iter().min_by(|a, b| a.value.total_cmp(&b.value));
         table.row([
@@ -37,12 +37,12 @@ pub(super) fn table(matrix: &Matrix, rows: &[Row]) -> Result<String> {
     Ok(table.to_string())
 }
 
-fn figures(goal: &Goal, matrix: &Matrix, rows: &[Row]) -> Result<Vec<Figure>> {
+fn figures(goal: &Goal, suite: &Suite, rows: &[Row]) -> Result<Vec<Figure>> {
     let cases = pattern(&goal.cases)?;
     let is_wanted = |row: &&Row| cases.is_match(&row.case) && goal.threads.is_none_or(|threads| row.threads == threads);
     let rows: Vec<&Row> = rows.iter().filter(is_wanted).collect();
     if goal.ratio.is_some() {
-        let is_own = |name: &str| matrix.peers.iter().any(|peer| peer.name == name && peer.own.is_some());
+        let is_own = |name: &str| suite.peers.iter().any(|peer| peer.name == name && peer.own.is_some());
         let is_rival = |row: &&&Row| match goal.peers.is_empty() {
             true => !is_own(&row.peer),
             false => goal.peers.contains(&row.peer),
@@ -90,10 +90,10 @@ fn place(row: &Row) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::matrix::{Ceiling, Matrix};
     use super::*;
+    use crate::suite::{Ceiling, Suite};
 
-    fn matrix() -> Matrix {
+    fn suite() -> Suite {
         toml::from_str(
             r#"
             title = "Sums"
@@ -137,7 +137,7 @@ mod tests {
             row("large", 1, "ours too", 1.2, Some(0.95)),
             Row { outcome: Outcome::Unavailable { why: String::new() }, ..row("large", 2, "other", 1.0, None) },
         ];
-        let text = table(&matrix(), &rows).unwrap();
+        let text = table(&suite(), &rows).unwrap();
         let cells = |line: usize| -> Vec<String> {
             text.lines().nth(line + 2).unwrap().split('|').map(|cell| cell.trim().to_owned()).collect()
         };

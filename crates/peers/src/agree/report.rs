@@ -9,17 +9,17 @@ use super::judge::Judged;
 const SHOWN: usize = 100;
 
 /// All that is known at the end.
-pub(super) struct Report<'a> {
-    pub(super) title: &'a str,
-    pub(super) op: &'a str,
-    pub(super) findings: &'a [Finding],
-    pub(super) judged: &'a Judged<'a>,
+pub(crate) struct Report<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) op: &'a str,
+    pub(crate) findings: &'a [Finding],
+    pub(crate) judged: &'a Judged<'a>,
     /// Revision and day.
-    pub(super) made: String,
+    pub(crate) made: String,
 }
 
 impl Report<'_> {
-    pub(super) fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let Self { title, op, made, .. } = self;
         let mut text = format!(
             "# {title}: agreement with independent programs\n\nMade by `cargo xtask agree {op}`: {made}. The counts belong to no \
@@ -42,7 +42,7 @@ impl Report<'_> {
     }
 
     /// A line for everybody: all topics together. What README shows.
-    pub(super) fn totals(&self) -> String {
+    pub(crate) fn totals(&self) -> String {
         let mut table = table([]);
         for finding in self.findings {
             let of_all = finding.topics.iter().map(|topic| self.numbers(topic));

@@ -1,4 +1,4 @@
-//! A library of BLAS as a contestant: f32.
+//! A library of BLAS as a peer: f32.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -9,19 +9,19 @@ use peer::{Case, Description, Loaded, Refusal};
 
 use crate::library::{Blas, Known};
 
-pub(crate) struct Contestant {
+pub(crate) struct Implementation {
     known: &'static Known,
     threads: NonZeroUsize,
     blas: Result<Blas, String>,
 }
 
-impl Contestant {
+impl Implementation {
     pub(crate) fn new(known: &'static Known, threads: NonZeroUsize) -> Self {
         Self { known, threads, blas: known.open(threads) }
     }
 }
 
-impl peer::Contestant for Contestant {
+impl peer::Implementation for Implementation {
     fn describe(&mut self) -> Result<Description, String> {
         let blas = self.blas.as_ref().map_err(Clone::clone)?;
         let mut settings = format!("{} threads of its own", self.threads);

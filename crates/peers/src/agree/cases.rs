@@ -6,41 +6,41 @@ use std::path::Path;
 use anyhow::Result;
 use compare::comparison::Invocation;
 
-use super::super::build::Contestant;
-use super::super::matrix::Matrix;
-use super::super::row::Outcome;
-use super::super::session::PeerSession;
-use super::super::stage::Stage;
 use super::finding::{Difference, Finding, LeftOut, Topic};
+use crate::build::Program;
+use crate::row::Outcome;
+use crate::session::PeerSession;
+use crate::suite::Suite;
+use crate::verify::Verifier;
 
 /// A finding for each peer: how many results are ours.
-pub(super) fn compared(
-    context: &Invocation,
-    matrix: &Matrix,
-    (ours, peers): (&Contestant, &[Contestant]),
+pub(crate) fn compared(
+    invocation: &Invocation,
+    suite: &Suite,
+    (ours, peers): (&Program, &[Program]),
     scratch: &Path,
 ) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> = peers.iter().map(absent).collect();
-    let progress = context.console.bar("case by case", matrix.cases.len() as u64, "cases");
-    for &threads in &matrix.threads {
+    let progress = invocation.console.bar("case by case", suite.cases.len() as u64, "cases");
+    for &threads in &suite.threads {
         let mut own = PeerSession::new(ours);
         let mut sessions: Vec<PeerSession<'_>> = peers.iter().map(PeerSession::new).collect();
         // Once is enough: results do not depend on the number of threads, or it shows where only the larger number is allowed.
-        for case in matrix.cases.iter().filter(|case| matrix.threads_of(case).first() == Some(&threads)) {
-            context.interrupt.check()?;
+        for case in suite.cases.iter().filter(|case| suite.threads_of(case).first() == Some(&threads)) {
+            invocation.interrupt.check()?;
             progress.say(&case.id);
             let directory = scratch.join("case");
             fs::create_dir_all(&directory)?;
-            let stage = Stage { matrix, threads, scratch: &directory };
-            stage.ours(&mut own, case)?;
-            for (place, peer) in matrix.peers.iter().enumerate() {
+            let verifier = Verifier { suite, threads, scratch: &directory };
+            verifier.ours(&mut own, case)?;
+            for (place, peer) in suite.peers.iter().enumerate() {
                 let finding = &mut findings[place];
                 let Some(params) = peer.params(case) else { continue };
                 // Our own program in another way is no witness.
                 if peer.own.is_some() || finding.failure.is_some() {
                     continue;
                 }
-                let shown = stage.peer(&mut sessions[place], peer, case, &params)?;
+                let shown = verifier.peer(&mut sessions[place], peer, case, &params)?;
                 finding.version.clone_from(&sessions[place].version);
                 finding.take(&case.id, shown.err());
                 sessions[place].unload();
@@ -56,10 +56,10 @@ pub(super) fn compared(
 }
 
 /// Nothing yet.
-fn absent(contestant: &Contestant) -> Finding {
+fn absent(implementation: &Program) -> Finding {
     let topic = Topic { what: "results of cases".to_owned(), agreed: 0, differed: Vec::new(), left_out: Vec::new() };
-    let failure = contestant.unavailable.clone();
-    Finding { with: contestant.name.clone(), version: String::new(), topics: vec![topic], failure }
+    let failure = implementation.unavailable.clone();
+    Finding { with: implementation.name.clone(), version: String::new(), topics: vec![topic], failure }
 }
 
 impl Finding {

@@ -9,33 +9,33 @@ use anyhow::{Context as _, Result, bail};
 use machine::fingerprint::Fingerprint;
 use record::{Align, Table, Unit};
 
-use super::goals;
-use super::matrix::{Ceiling, Matrix};
-use super::row::{Outcome, Row};
-use super::{ROUNDS, SETS};
+use crate::goals;
+use crate::row::{Outcome, Row};
+use crate::suite::{Ceiling, Suite};
+use crate::{ROUNDS, SETS};
 
 /// All that is known after the last set.
-pub(super) struct Report<'a> {
-    pub(super) matrix: &'a Matrix,
-    pub(super) rows: &'a [Row],
-    pub(super) op: &'a str,
+pub(crate) struct Report<'a> {
+    pub(crate) suite: &'a Suite,
+    pub(crate) rows: &'a [Row],
+    pub(crate) op: &'a str,
     /// Revision, day and machine.
-    pub(super) made: String,
+    pub(crate) made: String,
 }
 
 impl Report<'_> {
     /// The whole report: a table for each number of threads, what was aimed at, who was who, and a summary; and what people
     /// have written about it in `peers/OP.notes.md`.
-    pub(super) fn markdown(&self, root: &Path) -> Result<String> {
-        let Self { matrix, rows, op, made } = self;
+    pub(crate) fn markdown(&self, root: &Path) -> Result<String> {
+        let Self { suite, rows, op, made } = self;
         let mut text =
-            format!("# {}\n\nMade by `cargo xtask peers {op}`: {made}.\n\n{}", matrix.title, explanation(matrix));
-        for &threads in &matrix.threads {
+            format!("# {}\n\nMade by `cargo xtask peers {op}`: {made}.\n\n{}", suite.title, explanation(suite));
+        for &threads in &suite.threads {
             let of_threads: Vec<&Row> = rows.iter().filter(|row| row.threads == threads.get()).collect();
             text += &format!("\n## {}\n\n{}", counted(threads.get()), ratios(&of_threads));
         }
-        if !matrix.goals.is_empty() {
-            text += &format!("\n## Goals\n\n{}", goals::table(matrix, rows)?);
+        if !suite.goals.is_empty() {
+            text += &format!("\n## Goals\n\n{}", goals::table(suite, rows)?);
         }
         match fs::read_to_string(root.join(format!("peers/{op}.notes.md"))) {
             Ok(notes) => text += &format!("\n## Notes\n\n{}\n", notes.trim()),
@@ -48,8 +48,8 @@ impl Report<'_> {
     /// What README shows: the summary, the rows of cases that are marked for it, and what was aimed at.
     fn headline(&self) -> Result<String> {
         let mut text = summary(self.rows);
-        let is_shown = |id: &str| self.matrix.cases.iter().any(|case| case.headline && case.id == id);
-        for &threads in &self.matrix.threads {
+        let is_shown = |id: &str| self.suite.cases.iter().any(|case| case.headline && case.id == id);
+        for &threads in &self.suite.threads {
             let is_of = |row: &&Row| row.threads == threads.get() && is_shown(&row.case);
             let shown: Vec<&Row> = self.rows.iter().filter(is_of).collect();
             if !shown.is_empty() {
@@ -57,14 +57,14 @@ impl Report<'_> {
                     &format!("\nTime of the peer divided by ours, {}:\n\n{}", counted(threads.get()), ratios(&shown));
             }
         }
-        if !self.matrix.goals.is_empty() {
-            text += &format!("\n{}", goals::table(self.matrix, self.rows)?);
+        if !self.suite.goals.is_empty() {
+            text += &format!("\n{}", goals::table(self.suite, self.rows)?);
         }
         Ok(format!("{text}\nMade by `cargo xtask peers {}`: {}.\n", self.op, self.made))
     }
 
     /// The rows that were kept of this op on a machine of this class, and how they were made.
-    pub(super) fn kept(root: &Path, op: &str) -> Result<(Vec<Row>, String)> {
+    pub(crate) fn kept(root: &Path, op: &str) -> Result<(Vec<Row>, String)> {
         let path = file(root, op, "jsonl");
         let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         let rows: Result<Vec<Row>, _> = text.lines().map(serde_json::from_str).collect();
@@ -75,7 +75,7 @@ impl Report<'_> {
 
     /// Writes table and rows below `baselines/`, and the headline between the op's markers in README, if it has them. Gives
     /// the files.
-    pub(super) fn keep(&self, root: &Path) -> Result<Vec<PathBuf>> {
+    pub(crate) fn keep(&self, root: &Path) -> Result<Vec<PathBuf>> {
         let (op, rows) = (self.op, self.rows);
         let (table, data) = (file(root, op, "md"), file(root, op, "jsonl"));
         let directory = table.parent().context("a file has a directory")?;
@@ -105,8 +105,8 @@ fn counted(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
-fn explanation(matrix: &Matrix) -> String {
-    let has = |ceiling| matrix.cases.iter().any(|case| matrix.ceiling_of(case) == ceiling);
+fn explanation(suite: &Suite) -> String {
+    let has = |ceiling| suite.cases.iter().any(|case| suite.ceiling_of(case) == ceiling);
     let share = match (has(Ceiling::Fma), has(Ceiling::Memory)) {
         (false, false) => "",
         (true, false) => {
@@ -236,7 +236,7 @@ fn summary(rows: &[Row]) -> String {
 }
 
 /// README with a summary between the markers of `what`, `peers gemm` for instance; `None` if it has none.
-pub(super) fn with_summary(readme: &str, what: &str, summary: &str) -> Result<Option<String>> {
+pub(crate) fn with_summary(readme: &str, what: &str, summary: &str) -> Result<Option<String>> {
     let (begin, end) = (format!("<!-- BEGIN: {what} -->\n"), format!("<!-- END: {what} -->"));
     let Some((before, rest)) = readme.split_once(&begin) else {
         return Ok(None);
@@ -248,7 +248,7 @@ pub(super) fn with_summary(readme: &str, what: &str, summary: &str) -> Result<Op
 }
 
 /// Whole or not at all.
-pub(super) fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     let directory = path.parent().context("a file has a directory")?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(text.as_bytes())

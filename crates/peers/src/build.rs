@@ -1,4 +1,4 @@
-//! Programs of the contestants, built as their users would build them.
+//! Programs of the implementations, built as their users would build them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,37 +7,43 @@ use anyhow::{Context as _, Result};
 use compare::command;
 use compare::comparison::Invocation;
 
-use super::matrix::Matrix;
+use crate::suite::Suite;
 
 /// How a program below `peers/` is made.
-pub(super) struct Recipe<'a> {
+pub(crate) struct Recipe<'a> {
     /// Directory below `peers/`.
-    pub(super) dir: &'a str,
+    pub(crate) dir: &'a str,
     /// Command that builds it there; empty if it needs none.
-    pub(super) build: &'a [String],
+    pub(crate) build: &'a [String],
     /// File of Python requirements there, which go into its `.venv`.
-    pub(super) requirements: Option<&'a str>,
+    pub(crate) requirements: Option<&'a str>,
 }
 
 /// Recipes that were followed, each once, with what went wrong.
 #[derive(Default)]
-pub(super) struct Built<'a>(Vec<(Recipe<'a>, Option<String>)>);
+pub(crate) struct Built<'a>(Vec<(Recipe<'a>, Option<String>)>);
 
 impl<'a> Built<'a> {
     /// Follows a recipe unless that was done. What went wrong is told, and its first line is given: the rest is about this machine
     /// and its paths, and is no part of a table.
-    pub(super) fn make(&mut self, context: &Invocation, root: &Path, name: &str, recipe: Recipe<'a>) -> Option<String> {
+    pub(crate) fn make(
+        &mut self,
+        invocation: &Invocation,
+        root: &Path,
+        name: &str,
+        recipe: Recipe<'a>,
+    ) -> Option<String> {
         let is_same = |known: &Recipe<'_>| {
             known.dir == recipe.dir && known.build == recipe.build && known.requirements == recipe.requirements
         };
         if let Some((_, failure)) = self.0.iter().find(|(known, _)| is_same(known)) {
             return failure.clone();
         }
-        let progress = context.console.spinner(&format!("building {name}"));
+        let progress = invocation.console.spinner(&format!("building {name}"));
         let failure = build(&recipe, &root.join("peers").join(recipe.dir)).err().map(|error| format!("{error:#}"));
         progress.finish();
         if let Some(why) = &failure {
-            context.console.note(&format!("{name} cannot be had: {why}"));
+            invocation.console.note(&format!("{name} cannot be had: {why}"));
         }
         let failure = failure.map(|why| why.lines().next().unwrap_or_default().to_owned());
         self.0.push((recipe, failure.clone()));
@@ -47,23 +53,23 @@ impl<'a> Built<'a> {
 
 /// A program that can be started, or the reason why not.
 #[derive(Clone, Debug)]
-pub(super) struct Contestant {
-    pub(super) name: String,
+pub(crate) struct Program {
+    pub(crate) name: String,
     directory: PathBuf,
     command: Vec<String>,
     env: Vec<(String, String)>,
     /// Why it cannot be had.
-    pub(super) unavailable: Option<String>,
+    pub(crate) unavailable: Option<String>,
 }
 
-impl Contestant {
+impl Program {
     /// Path of the program.
-    pub(super) fn program(&self) -> &str {
+    pub(crate) fn program(&self) -> &str {
         &self.command[0]
     }
 
     /// The command that starts it with `threads` threads.
-    pub(super) fn command(&self, threads: usize) -> Command {
+    pub(crate) fn command(&self, threads: usize) -> Command {
         let mut command = command_in(&self.directory, &self.command);
         command.args(["--threads", &threads.to_string()]);
         command.envs(self.env.iter().map(|(key, value)| (key, value.replace("{threads}", &threads.to_string()))));
@@ -72,7 +78,7 @@ impl Contestant {
 }
 
 /// A command in `directory`. A relative path with a directory means a program below it, whatever the working directory is.
-pub(super) fn command_in(directory: &Path, words: &[String]) -> Command {
+pub(crate) fn command_in(directory: &Path, words: &[String]) -> Command {
     let program = Path::new(&words[0]);
     let program = if program.components().count() > 1 { directory.join(program) } else { program.to_owned() };
     let mut command = Command::new(program);
@@ -83,8 +89,8 @@ pub(super) fn command_in(directory: &Path, words: &[String]) -> Command {
 }
 
 /// Our side.
-pub(super) fn ours(context: &Invocation, root: &Path, op: &str) -> Result<Contestant> {
-    let progress = context.console.spinner("building assay");
+pub(crate) fn ours(invocation: &Invocation, root: &Path, op: &str) -> Result<Program> {
+    let progress = invocation.console.spinner("building assay");
     let mut cargo = command::in_directory("cargo", root);
     cargo.args(["build", "--release", "--package", "assay", "--message-format=json-render-diagnostics"]);
     let messages = command::stdout_of(cargo.stderr(Stdio::inherit()))?;
@@ -95,33 +101,33 @@ pub(super) fn ours(context: &Invocation, root: &Path, op: &str) -> Result<Contes
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .context("cargo built assay, but named no program")?;
     let command = vec![program, "peer".to_owned(), op.to_owned()];
-    Ok(Contestant { name: "assay".to_owned(), directory: root.to_owned(), command, env: Vec::new(), unavailable: None })
+    Ok(Program { name: "assay".to_owned(), directory: root.to_owned(), command, env: Vec::new(), unavailable: None })
 }
 
 /// All peers of the file; one that cannot be built stays, with the reason.
-pub(super) fn peers<'a>(
-    context: &Invocation,
+pub(crate) fn peers<'a>(
+    invocation: &Invocation,
     root: &Path,
-    matrix: &'a Matrix,
-    ours: &Contestant,
+    suite: &'a Suite,
+    ours: &Program,
     built: &mut Built<'a>,
-) -> Result<Vec<Contestant>> {
-    let mut contestants = Vec::new();
-    for peer in &matrix.peers {
-        context.interrupt.check()?;
+) -> Result<Vec<Program>> {
+    let mut implementations = Vec::new();
+    for peer in &suite.peers {
+        invocation.interrupt.check()?;
         if peer.own.is_some() {
-            contestants.push(Contestant { name: peer.name.clone(), ..ours.clone() });
+            implementations.push(Program { name: peer.name.clone(), ..ours.clone() });
             continue;
         }
         let requirements = peer.requirements.as_deref();
         let recipe = Recipe { dir: &peer.dir, build: &peer.build, requirements };
-        let unavailable = built.make(context, root, &peer.name, recipe);
+        let unavailable = built.make(invocation, root, &peer.name, recipe);
         let directory = root.join("peers").join(&peer.dir);
         let env = peer.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let command = peer.command.clone();
-        contestants.push(Contestant { name: peer.name.clone(), directory, command, env, unavailable });
+        implementations.push(Program { name: peer.name.clone(), directory, command, env, unavailable });
     }
-    Ok(contestants)
+    Ok(implementations)
 }
 
 fn build(recipe: &Recipe<'_>, directory: &Path) -> Result<()> {

@@ -21,7 +21,7 @@ use ::nifti_decode::{
     Decoder, Endian, Header, Index, Kind, Limits, NiftiError, Orientation, Pack, Phantom, Plan, Stats, VolumeFile,
     bytes_of, encode, write, zeroed,
 };
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Description, Implementation, Loaded, Refusal};
 
 use super::inflate::Floor;
 
@@ -40,7 +40,7 @@ const PATCH: usize = 64;
 const SLOPE: f64 = 0.5;
 const INTER: f64 = -24.0;
 
-impl Contestant for Reading {
+impl Implementation for Reading {
     fn describe(&mut self) -> Result<Description, String> {
         let settings = format!("{} threads, decoder and output kept", self.threads);
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), settings))

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use ::gemm::{Element, MatMut, MatRef, Parallelism, Shape, Stored, Type, Workspace, explain_stored, gemm_in};
 use half::{bf16, f16};
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Description, Implementation, Loaded, Refusal};
 
 /// Seeds of the operands.
 const SEED_A: u64 = 0xa55a_0001;
@@ -26,7 +26,7 @@ impl Gemm {
     }
 }
 
-impl Contestant for Gemm {
+impl Implementation for Gemm {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), format!("{:?}", self.parallelism)))
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ::gguf::{File, Options, Split, Value};
-use peer::{Case, Contestant, Description, Loaded, Refusal, found};
+use peer::{Case, Description, Implementation, Loaded, Refusal, found};
 
 use super::gguf_files;
 use crate::commands::gguf::map;
@@ -24,7 +24,7 @@ impl Opening {
     }
 }
 
-impl Contestant for Opening {
+impl Implementation for Opening {
     fn describe(&mut self) -> Result<Description, String> {
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), "mapped, strings left where they are"))
     }
@@ -66,7 +66,7 @@ fn loaded<'a, T: 'a, E: Error>(
     Ok(Loaded::new("open, mmap, parse", run, move || dump(&shown.borrow())))
 }
 
-/// The contents of files as lines that every contestant can make, whatever types its language has.
+/// The contents of files as lines that every implementation can make, whatever types its language has.
 fn dump(files: &[File]) -> Vec<u8> {
     let texts = files.iter().enumerate().map(|(number, file)| {
         let keys = file.metadata();

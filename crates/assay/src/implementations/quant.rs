@@ -9,7 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ::quant::{GgmlType, Kernel, QuantError};
-use peer::{Case, Contestant, Description, Loaded, Refusal};
+use peer::{Case, Description, Implementation, Loaded, Refusal};
 
 pub(super) struct Quant {
     threads: NonZeroUsize,
@@ -28,7 +28,7 @@ struct Row {
     is_dequantized: bool,
 }
 
-impl Contestant for Quant {
+impl Implementation for Quant {
     fn describe(&mut self) -> Result<Description, String> {
         let settings = format!("{} threads, {}", self.threads, Kernel::best().name());
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), settings))

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 ///
 /// With tolerance 0 both files hold the same bytes. Otherwise they are f32 values, and ‖peer - ours‖ ≤ tolerance · ‖ours‖ in
 /// the Euclidean norm, where a NaN agrees with a NaN alone.
-pub(super) fn difference(ours: &Path, peer: &Path, tolerance: f64) -> Result<Option<String>> {
+pub(crate) fn difference(ours: &Path, peer: &Path, tolerance: f64) -> Result<Option<String>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("no result at {}", path.display()));
     Ok(of_bytes(&read(ours)?, &read(peer)?, tolerance))
 }

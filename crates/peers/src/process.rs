@@ -1,4 +1,4 @@
-//! A contestant's process, as the parent sees it.
+//! An implementation's process, as the parent sees it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
@@ -11,9 +11,9 @@ use compare::child::{self, Group};
 use compare::command;
 use serde_json::Value;
 
-/// A running contestant. It is stopped between two requests, so that a pool that spins disturbs nobody.
+/// A running implementation. It is stopped between two requests, so that a pool that spins disturbs nobody.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     group: Group,
     requests: ChildStdin,
     answers: Receiver<String>,
@@ -23,7 +23,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts it. `processor` keeps it on one processor.
-    pub(super) fn start(mut command: Command, limit: Duration, processor: Option<usize>) -> Result<Self> {
+    pub(crate) fn start(mut command: Command, limit: Duration, processor: Option<usize>) -> Result<Self> {
         let stderr = tempfile::tempfile().context("failed to make a scratch file")?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
         child::die_with_parent(&mut command);
@@ -31,10 +31,10 @@ impl Process {
             child::pin(&mut command, processor);
         }
         let mut group = Group::spawn(&mut command)?;
-        let requests = group.child().stdin.take().context("no pipe to the contestant")?;
-        let answers = group.child().stdout.take().context("no pipe from the contestant")?;
+        let requests = group.child().stdin.take().context("no pipe to the implementation")?;
+        let answers = group.child().stdout.take().context("no pipe from the implementation")?;
         let (sender, receiver) = mpsc::channel();
-        // The thread sleeps in `read` while the contestant works, and ends with the contestant's output.
+        // The thread sleeps in `read` while the implementation works, and ends with the implementation's output.
         std::thread::spawn(move || {
             for line in BufReader::new(answers).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
@@ -45,8 +45,8 @@ impl Process {
         Ok(Self { group, requests, answers: receiver, stderr, limit })
     }
 
-    /// One request, one answer; the contestant runs only in between. An error means that it is lost.
-    pub(super) fn ask(&mut self, request: &Value) -> Result<Value> {
+    /// One request, one answer; the implementation runs only in between. An error means that it is lost.
+    pub(crate) fn ask(&mut self, request: &Value) -> Result<Value> {
         self.group.resume();
         let answer = self.converse(request);
         self.group.stop();

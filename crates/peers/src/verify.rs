@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value, json};
 
-use super::difference::difference;
-use super::matrix::{Case, Matrix, Peer};
-use super::row::Outcome;
-use super::session::PeerSession;
+use crate::difference::difference;
+use crate::row::Outcome;
+use crate::session::PeerSession;
+use crate::suite::{Case, Peer, Suite};
 
 /// Where cases are shown.
 #[derive(Clone, Copy)]
-pub(super) struct Stage<'a> {
-    pub(super) matrix: &'a Matrix,
-    pub(super) threads: NonZeroUsize,
+pub(crate) struct Verifier<'a> {
+    pub(crate) suite: &'a Suite,
+    pub(crate) threads: NonZeroUsize,
     /// For inputs and results.
-    pub(super) scratch: &'a Path,
+    pub(crate) scratch: &'a Path,
 }
 
-impl Stage<'_> {
+impl Verifier<'_> {
     /// Our side shows a case, and says what ran.
-    pub(super) fn ours(&self, session: &mut PeerSession<'_>, case: &Case) -> Result<Value> {
-        session.start(self.matrix, self.threads)?;
+    pub(crate) fn ours(&self, session: &mut PeerSession<'_>, case: &Case) -> Result<Value> {
+        session.start(self.suite, self.threads)?;
         let inputs = self.scratch.join(file_name(&case.id));
         write_inputs(session, &case.id, &case.params, &inputs)?;
         let shown = session.accepted(&load(case, &case.params, &inputs, &self.result("ours")));
@@ -32,14 +32,14 @@ impl Stage<'_> {
     }
 
     /// A peer shows a case after our side has. Gives what it says that ran, or why it is out.
-    pub(super) fn peer(
+    pub(crate) fn peer(
         &self,
         session: &mut PeerSession<'_>,
         peer: &Peer,
         case: &Case,
         params: &toml::Table,
     ) -> Result<Result<Value, Outcome>> {
-        if let Err(error) = session.start(self.matrix, self.threads) {
+        if let Err(error) = session.start(self.suite, self.threads) {
             return Ok(Err(Outcome::Unavailable { why: format!("{error:#}") }));
         }
         let mut inputs = self.scratch.join(file_name(&case.id));
@@ -75,7 +75,7 @@ fn load(case: &Case, params: &toml::Table, inputs: &Path, output: &Path) -> Valu
     json!({"do": "load", "case": case.id, "params": params, "inputs": inputs, "output": output})
 }
 
-/// Has a contestant of ours write the inputs of a case, unless they are there.
+/// Has an implementation of ours write the inputs of a case, unless they are there.
 fn write_inputs(session: &mut PeerSession<'_>, case: &str, params: &toml::Table, inputs: &Path) -> Result<()> {
     if inputs.exists() {
         return Ok(());

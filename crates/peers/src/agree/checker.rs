@@ -11,29 +11,29 @@ use compare::child::{self, Group};
 use compare::command;
 use compare::comparison::Invocation;
 
-use super::super::build::command_in;
 use super::declared::Agreement;
 use super::finding::{Answer, Finding};
+use crate::build::command_in;
 
 /// How often it is looked after.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs it; whatever goes wrong is in the finding. An error is an interrupt.
-pub(super) fn run(
-    context: &Invocation,
+pub(crate) fn run(
+    invocation: &Invocation,
     root: &Path,
     agreement: &Agreement,
     assay: &str,
     scratch: &Path,
 ) -> Result<Finding> {
     let directory = root.join("peers").join(&agreement.dir);
-    let answer = output(context, agreement, &directory, assay, scratch).and_then(|text| Answer::of_output(&text));
-    context.interrupt.check()?;
+    let answer = output(invocation, agreement, &directory, assay, scratch).and_then(|text| Answer::of_output(&text));
+    invocation.interrupt.check()?;
     let with = agreement.name.clone();
     Ok(match answer {
         Ok(Answer { versions, topics }) => Finding { with, version: versions, topics, failure: None },
         Err(error) => {
-            context.console.note(&format!("{with}: {error:#}"));
+            invocation.console.note(&format!("{with}: {error:#}"));
             // The rest is about this machine and its paths.
             let why = error.to_string().lines().next().unwrap_or_default().to_owned();
             Finding { with, version: String::new(), topics: Vec::new(), failure: Some(why) }
@@ -43,7 +43,7 @@ pub(super) fn run(
 
 /// Its standard output.
 fn output(
-    context: &Invocation,
+    invocation: &Invocation,
     agreement: &Agreement,
     directory: &Path,
     assay: &str,
@@ -59,7 +59,7 @@ fn output(
         if let Some(status) = group.status()? {
             break status;
         }
-        context.interrupt.check()?;
+        invocation.interrupt.check()?;
         if start.elapsed().as_secs_f64() > agreement.limit_s {
             bail!("it did not end within {} s (`limit_s`)", agreement.limit_s);
         }
