@@ -6,16 +6,17 @@ use super::Violation;
 use super::tree::{Manifest, Tree};
 
 /// The members, and the members that each builds on. A dependency on what those build on is allowed too.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("record", &[]),
     ("machine", &[]),
     ("peer", &[]),
     ("proof", &["record", "machine"]),
     ("compare", &["record", "machine"]),
-    ("gemm", &["machine"]),
-    ("quant", &["machine"]),
+    ("simd", &["machine"]),
+    ("gemm", &["machine", "simd"]),
+    ("quant", &["machine", "simd"]),
     ("gguf", &["quant"]),
-    ("nifti-decode", &["machine"]),
+    ("nifti-decode", &["machine", "simd"]),
     ("assay", &["gemm", "gguf", "nifti-decode", "peer"]),
     ("peers", &["compare"]),
     ("xtask", &["compare", "peers"]),

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod dispatch;
+mod element;
+pub mod math;
+mod portable;
+mod prefetch;
+mod vector;
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::F32x8;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::F32x16;
+pub use dispatch::{Dispatch, InstructionSet};
+pub use element::{Element, ElementType, MAX_LANES};
+#[doc(hidden)]
+pub use half::{bf16, f16};
+pub use machine::isa::{Avx2, Avx512, Isa};
+pub use portable::{F32x1, Portable};
+pub use prefetch::{prefetch_l1, prefetch_l2};
+pub use vector::{F32Vector, Simd, Vectorized};
