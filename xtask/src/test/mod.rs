@@ -2,8 +2,9 @@
 
 mod count;
 mod schema;
+mod targets;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -76,7 +77,7 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
         invocation.console.print(&line(name, &outcome, start.elapsed().as_secs_f64()))
     };
     for cargo in [FORMAT, CLIPPY] {
-        step(cargo.name, &mut || cargo.run(root, &[]))?;
+        step(cargo.name, &mut || cargo.run::<&str>(root, &[]))?;
     }
     step(TESTS.name, &mut || TESTS.run(root, &required))?;
     step(DOCUMENTATION.name, &mut || DOCUMENTATION.run(root, &[("RUSTDOCFLAGS", "-D warnings".into())]))?;
@@ -85,6 +86,15 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
         rows = tidy::take_rows(&rows_path)?;
         Ok(outcome)
     })?;
+    for target in targets::TARGETS {
+        if targets::is_installed(root, target) {
+            step(target, &mut || targets::step(target).run(root, &targets::variables(root, target)))?;
+        } else {
+            invocation
+                .console
+                .note(&format!("SKIPPED: no `cargo check` for {target}: `rustup target add {target}` installs it"));
+        }
+    }
     if !arguments.require.is_empty() {
         step("required kernels", &mut || Ok(of_list(missing(&arguments.require, &rows))))?;
     }
@@ -107,7 +117,7 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
 }
 
 impl Cargo {
-    fn run(&self, root: &Path, variables: &[(&str, OsString)]) -> Result<Outcome> {
+    fn run<K: AsRef<OsStr>>(&self, root: &Path, variables: &[(K, OsString)]) -> Result<Outcome> {
         let mut cargo: Command = command::in_directory("cargo", root);
         cargo.args(self.arguments).env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0");
         // What this process was told is not for the programs under test.
@@ -191,7 +201,7 @@ mod tests {
     #[test]
     fn a_failing_cargo_is_a_failing_step_with_its_last_lines() {
         let step = Cargo { name: "x", arguments: &["no-such-subcommand"], count: count::nothing };
-        let outcome = step.run(Path::new("."), &[]).unwrap();
+        let outcome = step.run::<&str>(Path::new("."), &[]).unwrap();
         assert_eq!(outcome.count, Count { passed: 0, failed: 1 });
         assert!(outcome.shown.contains("no-such-subcommand"), "{}", outcome.shown);
     }
