@@ -11,7 +11,8 @@ use std::{
 };
 
 use gguf::{File, Gguf, Options, Value, Writer};
-use machine::{ceiling::Level, kernel::Ran};
+use machine::ceiling::Level;
+use op::{Loaded, Ran};
 use proof::{
     bench::{Bench, Ceiling, Subject, Suite},
     input::Hash,
@@ -108,7 +109,7 @@ impl Header {
     }
 
     /// Reads the header; of what was found, a hash over names, places and tokens if `look` says so.
-    fn read(&self, look: bool) -> Option<String> {
+    fn contents(&self, look: bool) -> Option<String> {
         match self.who {
             Who::Slice => {
                 let file = Gguf::parse(&self.bytes[..]).expect("a good file");
@@ -145,22 +146,19 @@ impl Subject for Header {
         for i in 0..TOKENS {
             expected.bytes(format!("token {i:x}").as_bytes());
         }
-        let actual = self.read(true).unwrap_or_default();
+        let actual = self.contents(true).unwrap_or_default();
         proof::compare::same_hash(&actual, &expected.finish(), Hash::default().bytes(&self.bytes).finish())
     }
+}
 
-    fn time(&mut self, iters: u64) -> Duration {
-        let start = Instant::now();
-        for _ in 0..iters {
-            std::hint::black_box(self.read(false));
-        }
-        start.elapsed()
+impl Loaded for Header {
+    fn run(&mut self) {
+        std::hint::black_box(self.contents(false));
     }
 
     fn ran(&self) -> Ran {
         let path = if self.who == Who::Slice { "slice" } else { "open, mmap, parse" }.to_owned();
-        let (isa, bytes) = ("scalar".to_owned(), self.header_bytes);
-        Ran { kernel: "gguf", isa, path, tile: String::new(), threads: 1, flops: 0, bytes }
+        Ran { path, bytes: self.header_bytes, ..Ran::new("gguf", "scalar") }
     }
 }
 
@@ -254,6 +252,12 @@ impl Subject for Data {
         let expected = format!("all resident true, {DATA_BYTES} zeros");
         proof::compare::same_hash(&actual, &expected, Hash::default().bytes(&DATA_BYTES.to_le_bytes()).finish())
     }
+}
+
+impl Loaded for Data {
+    fn run(&mut self) {
+        self.stage();
+    }
 
     fn time(&mut self, iters: u64) -> Duration {
         (0..iters).map(|_| self.stage()).sum()
@@ -262,7 +266,6 @@ impl Subject for Data {
     fn ran(&self) -> Ran {
         let cached = self.cached.map_or("unknown".to_owned(), |share| format!("{:.0} %", 100.0 * share));
         let path = format!("{}, {cached} in the page cache before", self.by);
-        let (isa, threads) = ("scalar".to_owned(), self.threads.get());
-        Ran { kernel: "gguf", isa, path, tile: String::new(), threads, flops: 0, bytes: DATA_BYTES }
+        Ran { path, threads: self.threads.get(), bytes: DATA_BYTES, ..Ran::new("gguf", "scalar") }
     }
 }

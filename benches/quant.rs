@@ -1,8 +1,7 @@
 //! Rows of quantized types, to numbers and back: every kernel of this machine on the same random blocks.
 
-use std::time::{Duration, Instant};
-
-use machine::{ceiling::Level, isa::Isa, kernel::Ran};
+use machine::{ceiling::Level, isa::Isa};
+use op::{Loaded, Ran};
 use proof::{
     bench::{Bench, Ceiling, Subject, Suite},
     guarded::Guarded,
@@ -113,15 +112,6 @@ impl Row {
         Self { direction, ty, kernel, blocks, numbers }
     }
 
-    fn run(&mut self) {
-        let Self { ty, kernel, blocks, numbers, .. } = self;
-        match self.direction {
-            Direction::Dequantize => kernel.dequantize(*ty, blocks, numbers),
-            Direction::Quantize => kernel.quantize(*ty, numbers, blocks),
-        }
-        .expect("lengths were checked");
-    }
-
     /// Hash of the result, one NaN for all.
     fn result(&self) -> String {
         let mut hash = Hash::default();
@@ -167,14 +157,16 @@ impl Subject for Row {
         }
         proof
     }
+}
 
-    fn time(&mut self, iters: u64) -> Duration {
-        let start = Instant::now();
-        for _ in 0..iters {
-            self.run();
-            std::hint::black_box(&mut *self);
+impl Loaded for Row {
+    fn run(&mut self) {
+        let Self { ty, kernel, blocks, numbers, .. } = self;
+        match self.direction {
+            Direction::Dequantize => kernel.dequantize(*ty, blocks, numbers),
+            Direction::Quantize => kernel.quantize(*ty, numbers, blocks),
         }
-        start.elapsed()
+        .expect("lengths were checked");
     }
 
     fn ran(&self) -> Ran {
@@ -183,7 +175,6 @@ impl Subject for Row {
             Direction::Quantize => self.kernel.quantizes(self.ty),
         };
         let bytes = (self.blocks.len() + 4 * self.numbers.len()) as u64;
-        let isa = isa.map_or_else(String::new, |isa| isa.to_string());
-        Ran { kernel: self.kernel.name(), isa, path: String::new(), tile: String::new(), threads: 1, flops: 0, bytes }
+        Ran { bytes, ..Ran::new(self.kernel.name(), isa.map_or_else(String::new, |isa| isa.to_string())) }
     }
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use gemm::{Activation, Case, Element, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, Rhs, Shape, Type};
 use half::{bf16, f16};
-use machine::{cache::Caches, kernel::Ran};
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, linalg::general_mat_mul};
+use op::{Loaded, Ran, Regime};
 use proof::{
     Tolerance,
     bench::Subject,
@@ -99,9 +99,9 @@ impl Timed {
         let Shape { m, n, k } = case.shape;
         let by_columns = row.b == Weights::Columns;
         let (a, first) = (Stored::new(1, m * k, row.element), Stored::new(2, k * n, row.element));
-        let most = 4 * Caches::detect().last_level_total_bytes();
-        let copies = if row.streamed { most.div_ceil(k * n * row.element.bytes()) } else { 0 };
-        let mut b: Vec<_> = (0..copies).map(|_| first.again()).collect();
+        let regime = if row.streamed { Regime::Streamed } else { Regime::Resident };
+        let copies = regime.copies(k * n * row.element.bytes());
+        let mut b: Vec<_> = (1..copies).map(|_| first.again()).collect();
         b.push(first);
         let packed = match (&who, row.b) {
             (Who::Ours(kernel), Weights::Packed) => {
@@ -113,7 +113,7 @@ impl Timed {
         Self { who, case, by_columns, a, b, packed, next: 0, bias, c: Guarded::new(m * n), ran: None }
     }
 
-    fn run(&mut self, iters: u64) -> Duration {
+    fn run_each(&mut self, iters: u64) -> Duration {
         let count = self.b.len() as u64;
         if count == 1 {
             return self.run_on(0, iters);
@@ -167,7 +167,7 @@ impl Subject for Timed {
     fn prove(&mut self) -> record::Proof {
         let bias = self.bias.take();
         self.c.poison();
-        self.run(1);
+        self.run();
         let Shape { m, n, k } = self.case.shape;
         let (rs, cs) = if self.by_columns { (1, k) } else { (n, 1) };
         let (a, b) = (self.a.floats(m * k), self.b[0].floats(k * n));
@@ -186,28 +186,26 @@ impl Subject for Timed {
             let plain = self.c.to_vec();
             self.bias = Some(bias);
             self.c.poison();
-            self.run(1);
+            self.run();
             proof.failure = proof.failure.or_else(|| self.wrong_epilogue(&plain));
         }
         proof
     }
+}
+
+impl Loaded for Timed {
+    fn run(&mut self) {
+        self.run_each(1);
+    }
 
     fn time(&mut self, iters: u64) -> Duration {
-        self.run(iters)
+        self.run_each(iters)
     }
 
     fn ran(&self) -> Ran {
-        let foreign = |kernel, isa: &str| Ran {
-            kernel,
-            isa: isa.to_owned(),
-            path: String::new(),
-            tile: String::new(),
-            threads: 1,
-            flops: self.case.shape.flops().unwrap_or(u64::MAX),
-            bytes: 0,
-        };
         // `matrixmultiply` chooses by itself and does not say what.
-        self.ran.clone().unwrap_or_else(|| foreign("ndarray", "matrixmultiply"))
+        let flops = self.case.shape.flops().unwrap_or(u64::MAX);
+        self.ran.clone().unwrap_or_else(|| Ran { flops, ..Ran::new("ndarray", "matrixmultiply") })
     }
 }
 

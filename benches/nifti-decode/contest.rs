@@ -7,12 +7,12 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
-use machine::{isa::Isa, kernel::Ran};
+use machine::isa::Isa;
 use nifti::{IntoNdArray, NiftiObject};
 use nifti_decode::{Clip, Decoder, Kind, Orientation, Pack, Phantom, Plan, VolumeFile, Voxels, bf16, f16};
+use op::{Loaded, Ran};
 use proof::{bench::Subject, input::Hash};
 use record::Proof;
 
@@ -155,15 +155,6 @@ impl Contest {
             .then(|| rayon::ThreadPoolBuilder::new().num_threads(row.threads).build().expect("threads for a pool"));
         let phantom = files.phantom(kind, shape);
         Self { row, phantom, path, pool, work, output, ran: RefCell::default() }
-    }
-
-    fn run(&mut self) {
-        let work = &mut self.work;
-        let ran = match &self.pool {
-            Some(pool) => pool.install(work),
-            None => work(),
-        };
-        *self.ran.borrow_mut() = ran.expect("a sound file");
     }
 
     /// The voxels that should have been made, one by one.
@@ -348,26 +339,27 @@ impl Subject for Contest {
         };
         proof::compare::same_hash(&got, &want, input)
     }
+}
 
-    fn time(&mut self, iters: u64) -> Duration {
-        let start = Instant::now();
-        for _ in 0..iters {
-            self.run();
-        }
-        start.elapsed()
+impl Loaded for Contest {
+    fn run(&mut self) {
+        let work = &mut self.work;
+        let ran = match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        };
+        *self.ran.borrow_mut() = ran.expect("a sound file");
     }
 
     fn ran(&self) -> Ran {
         let (_, shape, _) = self.row.volume;
         let (stored, output) = self.row.run.bytes(shape.iter().product(), 2);
+        let isa = if self.row.kernel == "auto" { Isa::best().to_string() } else { String::new() };
         Ran {
-            kernel: self.row.kernel,
-            isa: if self.row.kernel == "auto" { Isa::best().to_string() } else { String::new() },
             path: format!("{} ({} bytes)", self.ran.borrow(), self.path.metadata().map_or(0, |m| m.len())),
-            tile: String::new(),
             threads: self.row.threads,
-            flops: 0,
             bytes: (stored + output) as u64,
+            ..Ran::new(self.row.kernel, isa)
         }
     }
 }

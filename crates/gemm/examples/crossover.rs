@@ -16,7 +16,8 @@ use std::{
 };
 
 use gemm::{Case, Kernel, MatMut, MatRef, Operands, Parallelism, Shape, kernels, paths};
-use machine::{Fingerprint, kernel::Loaded};
+use machine::Fingerprint;
+use op::Loaded;
 use proof::input::normal;
 
 /// A burst of one path in one round lasts at least this long.

@@ -91,7 +91,7 @@ pub struct Blocking {
 }
 
 impl Choice {
-    /// Kernel, instruction set, path, tiles and threads, as [`machine::kernel::Ran`] wants them.
+    /// Kernel, instruction set, path, tiles and threads, as [`op::Ran`] wants them.
     pub(crate) fn words(&self) -> (&'static str, String, String, String, usize) {
         let tile = self.tile.map_or_else(String::new, |tile| tile.to_string());
         let turned = if self.transposed { " transposed" } else { "" };

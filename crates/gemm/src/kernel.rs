@@ -1,6 +1,6 @@
 //! The kernels of this op, as tests and benches see them: one list, one trait.
 
-use machine::kernel::{Loaded, Ran};
+use op::{Loaded, Ran};
 
 use crate::{
     GemmError,

@@ -23,9 +23,9 @@ use std::{fmt, io, time::Duration};
 
 use crate::isa::Isa;
 
-mod buffer;
 mod canary;
 mod fma;
+mod lines;
 mod read;
 mod thread_team;
 

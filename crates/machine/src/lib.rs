@@ -1,7 +1,7 @@
-//! What the code runs on: instruction sets, caches, threads, fingerprint, ceilings.
+//! What the code runs on: instruction sets, caches, threads, memory, fingerprint, ceilings.
 //!
-//! The only CPU detection of the workspace stands in [`isa`]; everything else asks it. [`kernel`] holds the two types that
-//! a kernel of any op shows to tests and benches.
+//! The only CPU detection of the workspace stands in [`isa`]; everything else asks it. [`memory`] is the one place that
+//! allocates aligned memory and asks for huge pages.
 //!
 //! Linux on x86-64 is the verified platform. Elsewhere each function says what it falls back to, and what a platform hides
 //! is `None`, never 0.
@@ -10,7 +10,7 @@ pub mod cache;
 pub mod ceiling;
 pub mod fingerprint;
 pub mod isa;
-pub mod kernel;
+pub mod memory;
 pub mod noise;
 pub mod threads;
 

@@ -30,7 +30,7 @@
 //!    filter matches nothing therefore lists every id with its tier.
 //! 2. If criterion selects it, `setup` runs, once, and [`Subject::prove`] after it. A failed proof appends a `failed` row and panics:
 //!    wrong code is never timed.
-//! 3. Criterion warms up and measures through [`Subject::time`]. Bursts of the ceiling, each as long as one call of the kernel (0.1 to 20 ms), some
+//! 3. Criterion warms up and measures through [`Loaded::time`]. Bursts of the ceiling, each as long as one call of the kernel (0.1 to 20 ms), some
 //!    12 ms in all, run after the first warm-up call and once more when criterion is done, so that the kernel's share of the
 //!    ceiling is a pair of figures from one process.
 //! 4. A `proved` row is appended.
@@ -58,7 +58,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use machine::ceiling::Level;
 use machine::isa::Isa;
-use machine::kernel::Ran;
+use op::Loaded;
 use record::{BenchRow, Proof, SCHEMA, SourceLine, State, Unit, Work, jsonl};
 
 mod batches;
@@ -75,17 +75,11 @@ const WARM_UP: Duration = Duration::from_millis(500);
 const MEASUREMENT: Duration = Duration::from_secs(1);
 const SAMPLE_SIZE: usize = 20;
 
-/// A kernel on one case, with its inputs and output in memory: what a bench times.
-pub trait Subject {
+/// A loaded kernel that can prove its output: what a bench times. [`Loaded::ran`] is asked after the proof and after the timing.
+pub trait Subject: Loaded {
     /// Runs the kernel and checks its output against something of higher precision; costs no more than the timed work and 0.3 s.
     /// A wrong output is reported in [`Proof::failure`]; [`compare::proof`](crate::compare::proof) makes one from the outcome of a check.
     fn prove(&mut self) -> Proof;
-
-    /// Runs the kernel `iters` times and returns how long that took.
-    fn time(&mut self, iters: u64) -> Duration;
-
-    /// What ran, as reported by the code that ran. Asked after [`prove`](Self::prove) and after the timing.
-    fn ran(&self) -> Ran;
 }
 
 /// The limit that a bench is judged against.

@@ -6,15 +6,17 @@
 
 use std::ops::{Deref, DerefMut};
 
+use bytemuck::Pod;
+use op::Buffer;
+
 use crate::compare::Mismatch;
 
-/// Elements before and behind the output. A tile kernel that ignores its edge writes at most a tile beyond it, and starts right there.
+/// Elements before and behind the output. A tile kernel that ignores its edge writes at most a tile beyond it, and starts right
+/// there. Sixteen elements of 4 or 8 bytes are whole cache lines, so the output starts on one too.
 const GUARD_LEN: usize = 16;
-/// Outputs start on a cache line, as allocators of large buffers place them.
-const ALIGN_BYTES: usize = 64;
 
 /// An element type that has a NaN to spare.
-pub trait Poison: Copy {
+pub trait Poison: Pod {
     /// A quiet NaN with a payload that arithmetic does not produce by itself.
     const POISON: Self;
 
@@ -57,19 +59,19 @@ impl Poison for f64 {
 /// assert!(c.verify().is_ok());
 /// ```
 #[derive(Clone, Debug)]
-pub struct Guarded<T> {
-    memory: Vec<T>,
-    start: usize,
+pub struct Guarded<T: Poison> {
+    memory: Buffer<T>,
     len: usize,
 }
 
 impl<T: Poison> Guarded<T> {
     /// `len` poisoned elements, the first one on a 64-byte boundary.
+    ///
+    /// # Panics
+    /// Where memory is refused.
     pub fn new(len: usize) -> Self {
-        let slack = ALIGN_BYTES / size_of::<T>();
-        let memory = vec![T::POISON; len + 2 * GUARD_LEN + slack];
-        let start = GUARD_LEN + memory[GUARD_LEN..].as_ptr().align_offset(ALIGN_BYTES).min(slack);
-        let mut guarded = Self { memory, start, len };
+        let memory = Buffer::zeroed(len + 2 * GUARD_LEN).expect("memory for an output and its guards");
+        let mut guarded = Self { memory, len };
         guarded.poison();
         guarded
     }
@@ -113,31 +115,31 @@ impl<T: Poison> Guarded<T> {
     /// # Errors
     /// [`Mismatch::Guard`], naming the word nearest to the output.
     pub fn verify_guards(&self) -> Result<(), Mismatch> {
-        let end = self.start + self.len;
-        let distance = |&position: &usize| if position < end { self.start - position } else { position - end };
+        let end = GUARD_LEN + self.len;
+        let distance = |&position: &usize| if position < end { GUARD_LEN - position } else { position - end };
         let broken = |&position: &usize| self.memory[position].bits() != T::guard(position).bits();
         let Some(position) = self.guard_positions().filter(broken).min_by_key(distance) else { return Ok(()) };
-        let (edge, from) = if position < self.start { ("start", self.start) } else { ("end", end) };
+        let (edge, from) = if position < GUARD_LEN { ("start", GUARD_LEN) } else { ("end", end) };
         Err(Mismatch::Guard { edge, offset: position as isize - from as isize, bits: self.memory[position].bits() })
     }
 
     fn guard_positions(&self) -> impl Iterator<Item = usize> + use<T> {
-        let end = self.start + self.len;
-        (self.start - GUARD_LEN..self.start).chain(end..end + GUARD_LEN)
+        let end = GUARD_LEN + self.len;
+        (0..GUARD_LEN).chain(end..end + GUARD_LEN)
     }
 }
 
-impl<T> Deref for Guarded<T> {
+impl<T: Poison> Deref for Guarded<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.memory[self.start..self.start + self.len]
+        &self.memory[GUARD_LEN..GUARD_LEN + self.len]
     }
 }
 
-impl<T> DerefMut for Guarded<T> {
+impl<T: Poison> DerefMut for Guarded<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.memory[self.start..self.start + self.len]
+        &mut self.memory[GUARD_LEN..GUARD_LEN + self.len]
     }
 }
 
@@ -145,6 +147,6 @@ impl<T: Poison> Guarded<T> {
     /// The output and everything around it, for kernels that take pointers and for the tests of this type: the output starts at
     /// the returned index.
     pub fn with_guards(&mut self) -> (&mut [T], usize) {
-        (&mut self.memory, self.start)
+        (&mut self.memory, GUARD_LEN)
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use machine::isa::Isa;
-use machine::kernel::Ran;
+use op::{Loaded, Ran};
 use proof::bench::{Bench, Ceiling, Subject, Suite};
 use proof::compare::{check, proof};
 use record::{Allocations, BenchRow, Proof, SCHEMA, State, Unit, Work, jsonl};
@@ -44,6 +44,12 @@ impl Subject for Fake {
     fn prove(&mut self) -> Proof {
         proof(check(&[self.output], &[1.0], |_| 0.25), "0123456789abcdef".into())
     }
+}
+
+impl Loaded for Fake {
+    fn run(&mut self) {
+        self.time(1);
+    }
 
     fn time(&mut self, iters: u64) -> Duration {
         let time = TICK * iters as u32;
@@ -58,8 +64,7 @@ impl Subject for Fake {
     }
 
     fn ran(&self) -> Ran {
-        let (path, tile) = (String::new(), String::new());
-        Ran { kernel: self.kernel, isa: "scalar".into(), path, tile, threads: 1, flops: 1000, bytes: 0 }
+        Ran { flops: 1000, ..Ran::new(self.kernel, "scalar") }
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use gemm::{Case, Element, Kernel, MatMut, MatRef, Operands, PackedB, Parallelism, Path, Rhs, Shape, Type};
 use half::{bf16, f16};
-use machine::kernel::Ran;
+use op::Ran;
 use proof::{
     Checked, Mismatch, Tolerance,
     guarded::Guarded,

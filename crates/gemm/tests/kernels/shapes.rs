@@ -1,7 +1,7 @@
 //! Every kernel over a table of shapes, layouts and factors, and over random ones; and kernels that must not pass.
 
 use gemm::{Case, GemmError, Input, Kernel, Operands, Output, PackedB, Path, Type, kernels};
-use machine::kernel::{Loaded, Ran};
+use op::{Loaded, Ran};
 use proptest::prelude::*;
 
 use crate::check::{INPUT_LAYS, LAYS, Lay, Trial, on_path};

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Unavailable,
-    buffer::Buffer,
     fma::Fma,
+    lines,
     read::{Walk, available_bytes},
     thread_team::Task,
 };
@@ -58,7 +58,7 @@ impl Canary {
     pub fn with_length(length: Duration) -> Result<Self, Unavailable> {
         let caches = Caches::detect();
         let memory = caches.l3_bytes.saturating_mul(4).min(MAX_MEMORY_BYTES).min(available_bytes() / 16);
-        let walk = |bytes, cached| Ok(Walk::new(Arc::new(Buffer::new(bytes)?), 0.0, cached));
+        let walk = |bytes, cached| Ok(Walk::new(Arc::new(lines::numbered(bytes)?), 0.0, cached));
         Ok(Self {
             register: Fixed::new(Fma::Scalar, length),
             l2: Fixed::new(walk(caches.l2_bytes / 2, true)?, length),

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Burst, Unavailable, buffer::Buffer, thread_team::ThreadTeam};
+use super::{Burst, Unavailable, lines, thread_team::ThreadTeam};
 use crate::{cache::Caches, text};
 pub(super) use walk::Walk;
 
@@ -90,16 +90,16 @@ impl ReadLoop {
     /// As [`new`](Self::new), with a size of the caller's choice: `bytes` of each thread for L2, of all together else.
     pub(super) fn over(level: Level, threads: usize, bytes: usize) -> Result<Self, Unavailable> {
         let thread_team = match level {
-            Level::L2 => ThreadTeam::new(threads, move |_| Ok(Walk::new(Arc::new(Buffer::new(bytes)?), 0.0, true))),
+            Level::L2 => ThreadTeam::new(threads, move |_| Ok(Walk::new(Arc::new(lines::numbered(bytes)?), 0.0, true))),
             Level::L3 => {
-                let shared = Arc::new(Buffer::new(bytes)?);
+                let shared = Arc::new(lines::numbered(bytes)?);
                 ThreadTeam::new(threads, move |index| {
                     Ok(Walk::new(Arc::clone(&shared), index as f64 / threads as f64, true))
                 })
             }
             Level::Memory => {
                 let part = bytes / threads.max(1);
-                ThreadTeam::new(threads, move |_| Ok(Walk::new(Arc::new(Buffer::new(part)?), 0.0, false)))
+                ThreadTeam::new(threads, move |_| Ok(Walk::new(Arc::new(lines::numbered(part)?), 0.0, false)))
             }
         }?;
         Ok(Self { level, threads, thread_team })

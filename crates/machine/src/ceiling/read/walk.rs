@@ -6,12 +6,10 @@
 
 use std::{iter, slice, sync::Arc};
 
-use super::super::{
-    buffer::{Buffer, Line},
-    thread_team::Task,
-};
+use super::super::{lines::Line, thread_team::Task};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
+use crate::memory::Buffer;
 
 /// Bytes of one piece: 10 microseconds from the fastest level, so that reading the clock costs less than 0.5 %.
 const PIECE_BYTES: usize = 2 << 20;
@@ -20,7 +18,7 @@ const ROUND: usize = 2;
 
 /// One thread's place in its buffer.
 pub(in crate::ceiling) struct Walk {
-    buffer: Arc<Buffer>,
+    buffer: Arc<Buffer<Line>>,
     /// Line of both streams that comes next.
     next: usize,
     /// Whether the buffer is meant to lie in a cache when the clock starts.
@@ -30,7 +28,7 @@ pub(in crate::ceiling) struct Walk {
 
 impl Walk {
     /// A walk that begins at `start` of the buffer, a share of it below 1.
-    pub(in crate::ceiling) fn new(buffer: Arc<Buffer>, start: f64, cached: bool) -> Self {
+    pub(in crate::ceiling) fn new(buffer: Arc<Buffer<Line>>, start: f64, cached: bool) -> Self {
         let mut walk = Self { buffer, next: 0, cached, body: Body::widest() };
         walk.next = (walk.stream_lines() as f64 * start) as usize / ROUND * ROUND;
         walk
@@ -180,14 +178,15 @@ fn avx512(rounds: Rounds<'_>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ceiling::lines::numbered;
 
     fn walk(bytes: usize, start: f64) -> Walk {
-        Walk::new(Arc::new(Buffer::new(bytes).unwrap()), start, true)
+        Walk::new(Arc::new(numbered(bytes).unwrap()), start, true)
     }
 
     #[test]
     fn every_body_counts_the_words_it_reads() {
-        let buffer = Buffer::new(64 * 1000).unwrap();
+        let buffer = numbered(64 * 1000).unwrap();
         let (first, second) = buffer.split_at(500);
         for body in Body::all() {
             for lines in [0, 2, 4, 498, 500] {
@@ -199,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_word_that_is_not_there_is_missed() {
-        let mut wrong: Vec<Line> = Buffer::new(64 * 8).unwrap().to_vec();
+        let mut wrong: Vec<Line> = numbered(64 * 8).unwrap().to_vec();
         wrong[5].0[3] = wrong[5].0[3].wrapping_add(1);
         for body in Body::all() {
             assert_ne!(body.words(&wrong[..4], &wrong[4..]) as usize, 8 * Line::WORDS, "{body:?}");
