@@ -276,7 +276,7 @@ fn ours(
             }
         };
         let kernel = decoded.ran.map_or(String::new(), |ran| ran.to_string());
-        Ok(format!("{}; {kernel}", decoded.way))
+        Ok(format!("{}; {kernel}", decoded.access))
     })
 }
 

@@ -13,8 +13,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Decoder, Endian, Extension, Header, NiftiError, Pack, Packing, Stats, Version, VolumeFile, gzip::crc32, identity,
-    write,
+    Decoder, Endian, Extension, Header, NiftiError, Pack, Packing, Plan, Stats, Version, VolumeFile, gzip::crc32,
+    identity, stats, write,
 };
 
 /// Voxels begin at a multiple of this.
@@ -49,7 +49,11 @@ impl VolumeFile {
         fs::create_dir_all(directory).map_err(|error| NiftiError::Io { path: directory.to_owned(), source: error })?;
         let mut voxels = vec![0; self.data_bytes];
         self.copy_into(decoder, None, &mut voxels)?;
-        let stats = self.datatype.is_real().then(|| self.stats_of(&voxels, Endian::NATIVE));
+        let scaling = self.scaling(&Plan::scaled());
+        let stats = match self.datatype.is_real() {
+            true => Some(stats::of_stored(&voxels, self.datatype, Endian::NATIVE, &scaling)?),
+            false => None,
+        };
         let note = serde_json::to_vec(&Note { source, stats }).unwrap_or_default();
         let mut extensions: Vec<Extension> = self.extensions.clone();
         extensions.push(Extension { ecode: COMMENT, content: note });

@@ -7,7 +7,7 @@ use machine::isa::Isa;
 use crate::{
     NiftiError, VolumeFile, Watch,
     convert::Path,
-    gzip::{self, Inflater},
+    gzip::{self, Inflater, blocks::Block},
     source::{Packing, Scratch},
 };
 
@@ -106,9 +106,9 @@ impl VolumeFile {
         let need = self.unpacked_need() as usize;
         let Buffers { packed, stored, inflater, watch, .. } = buffers;
         let stored = stored.get(need)?;
-        let parts = self.parts(is_parallel)?;
+        let parts = if is_parallel { self.parts()? } else { None };
         Watch::fill(watch.as_deref(), stored, |stored| match parts {
-            Some(parts) => gzip::parallel(&parts, bytes, stored, self.limits.verify),
+            Some(parts) => gzip::unpack_parts(&parts, bytes, stored, self.limits.verify, true),
             None => {
                 let packed = match bytes.slice() {
                     Some(slice) => slice,
@@ -124,20 +124,23 @@ impl VolumeFile {
         Ok(&stored[offset as usize..])
     }
 
-    /// What can be unpacked side by side, if anything can and is to be.
-    fn parts(&self, is_parallel: bool) -> Result<Option<gzip::Parts<'_>>, NiftiError> {
-        if !is_parallel {
-            return Ok(None);
-        }
+    /// Parts that can be unpacked alone and contain all voxels; `None` where none are known.
+    pub(crate) fn parts(&self) -> Result<Option<gzip::Parts<'_>>, NiftiError> {
         let need = self.unpacked_need();
-        // What follows the voxels is verified too, as one thread does; opening bounded it.
-        let wanted = if self.limits.verify { u64::MAX } else { need };
-        if let Some(blocks) = self.blocks(0..wanted)?
-            && blocks.last().is_some_and(|block| block.end() >= need)
-        {
-            return Ok(Some(gzip::Parts::Blocks(blocks)));
+        if let Some(blocks) = self.all_blocks()? {
+            return Ok(Some(blocks));
         }
         let index = self.index.as_ref().filter(|index| index.unpacked_bytes() >= need);
         Ok(index.map(|index| gzip::Parts::Index(index.holding(0..need))))
+    }
+
+    /// The blocks of blocked gzip that contain all voxels. Where checksums are verified, they reach to the end of the file, as one
+    /// thread reads it; opening the file limited what follows the voxels.
+    pub(crate) fn all_blocks(&self) -> Result<Option<gzip::Parts<'_>>, NiftiError> {
+        let need = self.unpacked_need();
+        let wanted = if self.limits.verify { u64::MAX } else { need };
+        let blocks = self.blocks(0..wanted)?;
+        let is_complete = |blocks: &Vec<Block>| blocks.last().is_some_and(|block| block.end() >= need);
+        Ok(blocks.filter(is_complete).map(|blocks| gzip::Parts::Blocks(blocks.into())))
     }
 }

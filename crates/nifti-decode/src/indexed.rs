@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Decoded, Decoder, Index, NiftiError, Output, Packing, Plan, VolumeFile, Watch,
-    decode::{Job, check_length},
+    Access, Decoded, Decoder, Index, NiftiError, Output, Packing, Plan, VolumeFile, Watch,
+    conversion::Conversion,
+    decode::check_length,
     gzip::{self, Builder},
     identity,
 };
@@ -39,15 +40,16 @@ impl VolumeFile {
         if self.packing() != Packing::Gzip {
             return self.decode_into(decoder, plan, out).map(|decoded| (decoded, None));
         }
-        let walk = self.walk(self.turn(plan.orientation)?);
-        check_length(out, walk.voxels())?;
+        let reorientation = self.reorientation(plan.orientation)?;
+        let traversal = self.traversal(reorientation);
+        check_length(out, traversal.voxels())?;
         if !self.datatype.is_real() {
             return Err(NiftiError::NotReal { datatype: self.datatype, to: D::NAME });
         }
         let (path, is_parallel) = (decoder.path(), decoder.is_parallel);
         let (index, stored) = self.unpack_and_index(decoder)?;
-        let (stats, ran) = Job { file: self, plan, walk }.convert(path, is_parallel, stored, out)?;
-        let decoded = Decoded { stats, ran: Some(ran), way: "gzip, indexed", ..self.turned(walk.turn) };
+        let (stats, ran) = Conversion { file: self, plan, traversal }.run(path, is_parallel, stored, out)?;
+        let decoded = Decoded { stats, ran: Some(ran), access: Access::GzipAndIndex, ..self.geometry(reorientation) };
         Ok((decoded, Some(index)))
     }
 

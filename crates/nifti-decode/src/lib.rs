@@ -6,14 +6,14 @@
 //! let phantom = Phantom::new(Kind::Tiny, None, Orientation::LPS, 1)?;
 //! let bytes = encode(&phantom.header, &[], &phantom.voxels, Pack::Gzip { level: 1 })?;
 //!
-//! let file = VolumeFile::from_bytes(bytes, Limits::default())?; // reads the header, nothing of the voxels
+//! let file = VolumeFile::from_bytes(bytes, Limits::default())?; // reads the header only
 //! assert_eq!(file.shape(), [16, 16, 16]);
 //!
 //! let plan = Plan::scaled().oriented(Orientation::RAS).with_stats();
 //! assert_eq!(plan.describe(file.datatype()).to_string(), "1 pass: convert and count");
-//! let mut decoder = Decoder::new(); // memory that is kept for the next file
+//! let mut decoder = Decoder::new(); // keeps its memory for the next file
 //! let volume = file.decode::<f32>(&mut decoder, &plan)?;
-//! let stats = volume.decoded.stats.expect("the plan asks for them");
+//! let stats = volume.stats().expect("the plan asks for them");
 //! assert!(stats.min >= 0.0 && stats.p0_5 <= stats.median);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -29,11 +29,13 @@
 
 mod affine;
 mod cache;
+mod conversion;
 mod convert;
 mod copy;
 mod decode;
 mod decoder;
 mod error;
+mod file;
 mod gzip;
 mod header;
 mod identity;
@@ -43,6 +45,7 @@ mod pages;
 mod phantom;
 mod plan;
 mod region;
+mod scan;
 mod source;
 mod stats;
 mod view;
@@ -52,9 +55,10 @@ mod write;
 
 pub use affine::{Affine, AffineSource, AxisCode, Orientation, UnknownOrientation};
 pub use convert::{Choice, Output};
-pub use decode::{Decoded, Volume};
+pub use decode::{Access, Decoded};
 pub use decoder::Decoder;
 pub use error::{Got, NiftiError};
+pub use file::VolumeFile;
 pub use gzip::{GzipFault, Index};
 pub use half::{bf16, f16};
 pub use header::{Datatype, Endian, Extension, Header, Scale, Version, Warning};
@@ -65,7 +69,7 @@ pub use plan::{Clip, Description, Normalize, Pass, Plan};
 pub use source::Packing;
 pub use stats::{Stats, Voxels};
 pub use view::View;
-pub use volume::VolumeFile;
+pub use volume::{Volume, VolumeView};
 pub use watch::Watch;
 pub use write::{Pack, atomically, encode, write, write_watched};
 

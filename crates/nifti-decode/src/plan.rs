@@ -1,4 +1,4 @@
-//! What is wanted of a volume, as data.
+//! The description of a conversion, as data.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Datatype, Orientation, stats::Voxels};
 
-/// A conversion, said in full: can be stored, compared and printed, and picks the kernels that run.
+/// The complete description of a conversion. It can be stored, compared and printed, and selects the kernels that run.
 ///
-/// The order is fixed, whatever the order of the calls: scale, turn, clip, normalize. Statistics are of the scaled values before
+/// The order of the steps is fixed, whatever the order of the calls: scale, reorient, clip, normalize. Statistics are of the scaled values before
 /// clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,28 +103,28 @@ impl Plan {
         Self { normalize: Normalize::ZScore { over }, ..self }
     }
 
-    /// Whether the conversion needs figures of the whole volume before it can begin.
-    pub(crate) fn looks_ahead(&self) -> bool {
+    /// Whether the conversion depends on percentiles or moments of the whole volume.
+    pub(crate) fn needs_distribution(&self) -> bool {
         matches!(self.clip, Clip::Percentiles { .. }) || self.normalize != Normalize::None
     }
 
-    /// The passes over memory that this plan makes over voxels of `datatype`, in order.
+    /// The passes that this plan makes over the stored voxels of `datatype`, in order. Searches can take fewer passes than this: they end
+    /// as soon as few candidates are left.
     pub fn describe(&self, datatype: Datatype) -> Description {
         let is_countable = matches!(datatype, Datatype::Uint8 | Datatype::Int8 | Datatype::Uint16 | Datatype::Int16);
-        // One pass for each 16 bits of each search, and two for each mean with its deviation.
-        let search = if is_countable { 0 } else { datatype.bytes().div_ceil(2) };
+        // The first pass serves every search; each search takes one more for every further 16 bits.
+        let search = if is_countable { 0 } else { datatype.bytes().div_ceil(2) - 1 };
         let mut passes = Vec::new();
-        if self.looks_ahead() && is_countable {
+        if self.needs_distribution() && is_countable {
             passes.push(Pass { work: "count", times: 1 });
-        } else if self.looks_ahead() || self.has_stats && !is_countable {
+        } else if self.needs_distribution() || self.has_stats && !is_countable {
             let percentiles = usize::from(matches!(self.clip, Clip::Percentiles { .. }));
             let moments = usize::from(self.normalize != Normalize::None);
             let stats = usize::from(self.has_stats);
-            let is_float = usize::from(matches!(datatype, Datatype::Float32 | Datatype::Float64));
-            passes.push(Pass { work: "search", times: is_float + (percentiles + stats) * search });
-            passes.push(Pass { work: "moments", times: 2 * moments + 6 * stats });
+            passes.push(Pass { work: "search", times: 1 + (percentiles + stats) * search });
+            passes.push(Pass { work: "moments", times: 2 * moments + stats });
         }
-        let fused = self.has_stats && is_countable && !self.looks_ahead();
+        let fused = self.has_stats && is_countable && !self.needs_distribution();
         passes.push(Pass { work: if fused { "convert and count" } else { "convert" }, times: 1 });
         passes.retain(|pass| pass.times > 0);
         Description { passes }
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(Plan::scaled().describe(Datatype::Float64).to_string(), "1 pass: convert");
         let zscore = Plan::scaled().clipped(Clip::Percentiles { low: 0.5, high: 99.5 }).zscored(Voxels::NonZero);
         assert_eq!(zscore.describe(Datatype::Int16).to_string(), "2 passes: count, convert");
-        assert_eq!(zscore.describe(Datatype::Float32).total(), 1 + 2 + 2 + 1);
+        assert_eq!(zscore.describe(Datatype::Float32).total(), (1 + 1) + 2 + 1);
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Parts of a volume, by the way that touches least.
+//! Regions of a volume, read by the access that touches the fewest bytes.
 
 use std::ops::Range;
 
 use crate::{
-    Affine, Decoded, Decoder, NiftiError, Output, Packing, Plan, VolumeFile,
-    affine::Turn,
-    convert::turn::Walk,
-    decode::{Job, check_length},
+    Access, Affine, Decoded, Decoder, NiftiError, Orientation, Output, Packing, Plan, Volume, VolumeFile,
+    affine::Reorientation,
+    conversion::Conversion,
+    convert::reorient::Traversal,
+    copy::copy,
+    decode::{check_length, reoriented_shape},
     gzip::{self, Unpacker, index::splice::Splicer},
 };
 
@@ -47,37 +49,19 @@ impl VolumeFile {
         plan: &Plan,
         out: &mut [D],
     ) -> Result<Decoded, NiftiError> {
-        let ranges = self.check_ranges(ranges)?;
-        let turn = self.turn(plan.orientation)?;
-        let stored = [0, 1, 2].map(|axis| ranges.get(axis).map_or(1, ExactSizeIterator::len));
-        let volumes = ranges.iter().skip(3).map(ExactSizeIterator::len).product();
-        let walk = Walk::new(stored, volumes, turn, self.datatype.bytes());
-        check_length(out, walk.voxels())?;
+        let region = Region::new(self, ranges, plan.orientation)?;
+        check_length(out, region.traversal.voxels())?;
         if !self.datatype.is_real() {
             return Err(NiftiError::NotReal { datatype: self.datatype, to: D::NAME });
         }
-        let mut region = std::mem::take(&mut decoder.buffers.region);
-        let gathered = region
-            .get(walk.voxels() * walk.voxel_bytes)
-            .and_then(|voxels| Ok((self.gather(decoder, &ranges, voxels)?, voxels)))
-            .and_then(|(way, voxels)| {
-                let job = Job { file: self, plan, walk };
-                Ok((way, job.convert(decoder.path(), false, voxels, out)?))
-            });
-        decoder.buffers.region = region;
-        let (way, (stats, ran)) = gathered?;
-        let mut shape: Vec<usize> = ranges.iter().map(ExactSizeIterator::len).collect();
-        if turn != Turn::NONE {
-            shape.resize(shape.len().max(3), 1);
-            for (extent, from) in shape.iter_mut().zip(turn.from) {
-                *extent = stored[from];
-            }
-        }
-        let affine = self.affine().after(&shift(&ranges)).after(&turn.affine(stored));
-        Ok(Decoded { shape, affine, stats, ran: Some(ran), way })
+        let conversion = Conversion { file: self, plan, traversal: region.traversal };
+        let path = decoder.path();
+        let convert = |voxels: &[u8]| conversion.run(path, false, voxels, out);
+        let (access, (stats, ran)) = self.with_region(decoder, &region, convert)?;
+        Ok(Decoded { stats, ran: Some(ran), access, ..region.geometry(self) })
     }
 
-    /// As [`read_region_into`](Self::read_region_into), into memory of its own.
+    /// As [`read_region_into`](Self::read_region_into), with memory for the output.
     ///
     /// # Errors
     /// As [`read_region_into`](Self::read_region_into).
@@ -86,14 +70,52 @@ impl VolumeFile {
         decoder: &mut Decoder,
         ranges: &[Range<usize>],
         plan: &Plan,
-    ) -> Result<crate::Volume<D>, NiftiError> {
+    ) -> Result<Volume<D>, NiftiError> {
         let voxels = self.check_ranges(ranges)?.iter().map(ExactSizeIterator::len).product();
         let mut voxels = crate::zeroed(voxels);
         let decoded = self.read_region_into(decoder, ranges, plan, &mut voxels)?;
-        Ok(crate::Volume { voxels, decoded })
+        Ok(Volume::new(voxels, decoded))
     }
 
-    /// All ranges, those left out included.
+    /// Copies the voxels of a region as they are stored, in this machine's byte order and with the axes in the given order, to `out`:
+    /// every type, [`Datatype::bytes`](crate::Datatype::bytes) bytes each. Else as [`read_region_into`](Self::read_region_into).
+    ///
+    /// # Errors
+    /// As [`read_region_into`](Self::read_region_into), except [`NiftiError::NotReal`].
+    pub fn copy_region_into(
+        &self,
+        decoder: &mut Decoder,
+        ranges: &[Range<usize>],
+        orientation: Option<Orientation>,
+        out: &mut [u8],
+    ) -> Result<Decoded, NiftiError> {
+        let region = Region::new(self, ranges, orientation)?;
+        check_length(out, region.traversal.voxels() * self.datatype.bytes())?;
+        let (access, ()) = self.with_region(decoder, &region, |voxels| {
+            copy(&region.traversal, self.datatype, self.header.endian, voxels, out);
+            Ok(())
+        })?;
+        Ok(Decoded { access, ..region.geometry(self) })
+    }
+
+    /// Calls `f` with the stored voxels of a region, which lie in memory of the decoder.
+    fn with_region<T>(
+        &self,
+        decoder: &mut Decoder,
+        region: &Region,
+        f: impl FnOnce(&[u8]) -> Result<T, NiftiError>,
+    ) -> Result<(Access, T), NiftiError> {
+        // Taken out of the decoder, which `gather` needs as well.
+        let mut buffer = std::mem::take(&mut decoder.buffers.region);
+        let result = buffer.get(region.traversal.voxels() * self.datatype.bytes()).and_then(|voxels| {
+            let access = self.gather(decoder, &region.ranges, voxels)?;
+            Ok((access, f(voxels)?))
+        });
+        decoder.buffers.region = buffer;
+        result
+    }
+
+    /// The ranges of all axes, checked; axes that are left out are whole.
     fn check_ranges(&self, ranges: &[Range<usize>]) -> Result<Vec<Range<usize>>, NiftiError> {
         for (axis, range) in ranges.iter().enumerate() {
             let extent = self.shape.get(axis).copied().unwrap_or(0);
@@ -106,25 +128,20 @@ impl VolumeFile {
         Ok(ranges.iter().cloned().chain(rest).collect())
     }
 
-    /// Copies the stored voxels of the region to `voxels`, side by side; says how it reached them.
-    fn gather(
-        &self,
-        decoder: &mut Decoder,
-        ranges: &[Range<usize>],
-        voxels: &mut [u8],
-    ) -> Result<&'static str, NiftiError> {
+    /// Copies the stored voxels of the region to `voxels` without gaps, and returns how it reached them.
+    fn gather(&self, decoder: &mut Decoder, ranges: &[Range<usize>], voxels: &mut [u8]) -> Result<Access, NiftiError> {
         let rows = Rows::new(self, ranges);
         if let (Packing::Plain, Some(slice)) = (self.packing(), self.image.bytes.slice()) {
             for (start, row) in rows.starts().zip(voxels.chunks_exact_mut(rows.bytes)) {
                 row.copy_from_slice(&slice[start as usize..][..rows.bytes]);
             }
-            return Ok("rows in memory");
+            return Ok(Access::RowsInMemory);
         }
         if self.packing() == Packing::Plain && rows.is_sparse() {
             for (start, row) in rows.starts().zip(voxels.chunks_exact_mut(rows.bytes)) {
                 self.image.bytes.read_at(start, row)?;
             }
-            return Ok("rows read");
+            return Ok(Access::RowsRead);
         }
         if rows.is_contiguous() {
             let span = Span { start: rows.first, bytes: voxels.len(), at: 0 };
@@ -132,7 +149,7 @@ impl VolumeFile {
         }
         let spans = rows.spans();
         let mut runs = vec![0; spans.iter().map(|span| span.bytes).sum()];
-        let way = self.fetch(decoder, &spans, &mut runs)?;
+        let access = self.fetch(decoder, &spans, &mut runs)?;
         let mut out = voxels.chunks_exact_mut(rows.bytes);
         for span in &spans {
             let run = &runs[span.at..][..span.bytes];
@@ -140,19 +157,19 @@ impl VolumeFile {
                 out.copy_from_slice(&row[..rows.bytes]);
             }
         }
-        Ok(way)
+        Ok(access)
     }
 
-    /// Fills `out` with `spans`, which are in order and apart.
-    fn fetch(&self, decoder: &mut Decoder, spans: &[Span], out: &mut [u8]) -> Result<&'static str, NiftiError> {
+    /// Fills `out` with `spans`, which are in order and do not overlap.
+    fn fetch(&self, decoder: &mut Decoder, spans: &[Span], out: &mut [u8]) -> Result<Access, NiftiError> {
         let bytes = &self.image.bytes;
-        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Ok("nothing") };
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Ok(Access::Nothing) };
         let wanted = first.start..last.end();
         if self.packing() == Packing::Plain {
             for span in spans {
                 bytes.read_at(span.start, &mut out[span.at..][..span.bytes])?;
             }
-            return Ok("runs read");
+            return Ok(Access::RunsRead);
         }
         if let Some(blocks) = self.blocks(wanted.clone())?
             && blocks.last().is_some_and(|block| block.end() >= wanted.end)
@@ -166,22 +183,22 @@ impl VolumeFile {
                 gzip::blocks::unpack(inflater, block, &packed, &mut unpacked, self.limits.verify)?;
                 scatter(spans, block.start, &unpacked, out);
             }
-            return Ok("blocks");
+            return Ok(Access::Blocks);
         }
         if let Some(index) = self.index.as_ref().filter(|index| index.unpacked_bytes() >= wanted.end) {
             let mut splicer = Splicer::new();
             for part in index.holding(wanted).iter().filter(|part| touches(spans, part.start, part.end())) {
                 scatter(spans, part.start, splicer.unpack(part, bytes)?, out);
             }
-            return Ok("index");
+            return Ok(Access::Index);
         }
         if (wanted.end as f64) < STREAM_SHARE * self.unpacked_need() as f64 {
-            return self.stream(spans, out).map(|()| "stream");
+            return self.stream(spans, out).map(|()| Access::Stream);
         }
         let is_parallel = decoder.is_parallel;
         let stored = self.stored(&mut decoder.buffers, is_parallel)?;
         scatter(spans, self.data_offset, stored, out);
-        Ok("whole stream")
+        Ok(Access::WholeStream)
     }
 
     /// Unpacks from the beginning up to the last span.
@@ -196,6 +213,35 @@ impl VolumeFile {
             }
         }
         Ok(())
+    }
+}
+
+/// A region with the order in which its voxels are wanted.
+struct Region {
+    /// Of all axes.
+    ranges: Vec<Range<usize>>,
+    /// Extents of the three spatial axes, as stored.
+    stored: [usize; 3],
+    reorientation: Reorientation,
+    traversal: Traversal,
+}
+
+impl Region {
+    fn new(file: &VolumeFile, ranges: &[Range<usize>], orientation: Option<Orientation>) -> Result<Self, NiftiError> {
+        let ranges = file.check_ranges(ranges)?;
+        let reorientation = file.reorientation(orientation)?;
+        let stored = [0, 1, 2].map(|axis| ranges.get(axis).map_or(1, ExactSizeIterator::len));
+        let volumes = ranges.iter().skip(3).map(ExactSizeIterator::len).product();
+        let traversal = Traversal::new(stored, volumes, reorientation, file.datatype.bytes());
+        Ok(Self { ranges, stored, reorientation, traversal })
+    }
+
+    /// Shape and affine of the output.
+    fn geometry(&self, file: &VolumeFile) -> Decoded {
+        let extents = self.ranges.iter().map(ExactSizeIterator::len).collect();
+        let affine = file.affine().after(&shift(&self.ranges)).after(&self.reorientation.affine(self.stored));
+        let shape = reoriented_shape(extents, self.stored, self.reorientation);
+        Decoded { shape, affine, stats: None, ran: None, access: Access::Nothing }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytemuck::Pod;
 
-use crate::{Datatype, Decoder, NiftiError, VolumeFile, affine::Turn, copy};
+use crate::{Datatype, Decoder, NiftiError, VolumeFile, affine::Reorientation, copy};
 
 /// All voxels of a file in its order, x first, in this machine's byte order.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -112,7 +112,7 @@ impl VolumeFile {
         let mut own = std::mem::take(&mut decoder.buffers.region);
         let copied = self.stored(&mut decoder.buffers, is_parallel).and_then(|stored| {
             let out = own.get(stored.len())?;
-            copy::copy(&self.walk(Turn::NONE), self.datatype, self.header.endian, stored, out);
+            copy::copy(&self.traversal(Reorientation::IDENTITY), self.datatype, self.header.endian, stored, out);
             Ok(stored.len())
         });
         decoder.buffers.region = own;

@@ -1,299 +1,296 @@
-//! A file of voxels: opened, checked, not yet read.
+//! Converted voxels with the shape that they have: after a reorientation, not the file's.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::ops::{Index, Range};
 
-use crate::{
-    Affine, AffineSource, Datatype, Extension, Got, Header, Index, Limits, NiftiError, Packing, Scale, Version,
-    Warning,
-    gzip::{
-        self,
-        blocks::{Block, Table},
-    },
-    header::{SNIFF_BYTES, parse_extensions},
-    source::{Source, header_beside, image_beside},
-};
+use crate::{Affine, Decoded, NiftiError, Stats};
 
-/// A volume whose header is read and checked. Voxels are read by `decode` and its kin, with memory that a
-/// [`Decoder`](crate::Decoder) keeps.
-#[derive(Debug)]
-pub struct VolumeFile {
-    pub(crate) header: Header,
-    pub(crate) extensions: Vec<Extension>,
-    pub(crate) warnings: Vec<Warning>,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) datatype: Datatype,
-    pub(crate) scale: Option<Scale>,
-    pub(crate) limits: Limits,
-    /// Where the voxels are.
-    pub(crate) image: Source,
-    pub(crate) data_offset: u64,
-    pub(crate) data_bytes: usize,
-    /// The members of a blocked file, once they were looked for.
-    pub(crate) blocks: Mutex<Table>,
-    pub(crate) index: Option<Arc<Index>>,
-    affine: (Affine, AffineSource),
-    /// Of the header, then of the image if it lies in another file; none in memory.
-    pub(crate) paths: Vec<PathBuf>,
+/// Converted voxels and their shape, first axis fastest.
+///
+/// The shape is that of the output. After a reorientation it differs from [`VolumeFile::shape`](crate::VolumeFile::shape), so index
+/// through [`get`](Self::get), [`view`](Self::view) or `volume[[x, y, z]]`: they know the axes and check every index.
+///
+/// Arrays of other crates take over the memory without a copy. For ndarray:
+///
+/// ```
+/// use ndarray::{ArrayD, ShapeBuilder};
+/// # use nifti_decode::{Decoder, Kind, Limits, Orientation, Pack, Phantom, Plan, VolumeFile, encode};
+/// # let phantom = Phantom::new(Kind::Tiny, Some(&[16, 12, 9]), "PSR".parse()?, 1)?;
+/// # let file = VolumeFile::from_bytes(encode(&phantom.header, &[], &phantom.voxels, Pack::Plain)?, Limits::default())?;
+/// let volume = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled().oriented(Orientation::RAS))?;
+/// assert_eq!((file.shape(), volume.shape()), (&[16, 12, 9][..], &[9, 16, 12][..]));
+/// let expected = volume.get(&[4, 8, 6]).copied();
+///
+/// let shape = volume.shape().to_vec();
+/// let array = ArrayD::from_shape_vec(shape.f(), volume.into_voxels())?; // `f`: first axis fastest
+/// assert_eq!(array.get([4, 8, 6].as_slice()).copied(), expected);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Volume<D> {
+    voxels: Vec<D>,
+    decoded: Decoded,
 }
 
-impl VolumeFile {
-    /// Opens a `.nii`, `.nii.gz`, or either file of a `.hdr` and `.img` pair, each packed or not; what a file is, its content says.
-    /// Reads the header, and nothing of the voxels.
-    ///
-    /// # Errors
-    /// Whatever [`NiftiError`] says about files and headers.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, NiftiError> {
-        Self::open_with(path, Limits::default())
+impl<D> Volume<D> {
+    /// `voxels` has as many elements as the shape of `decoded`.
+    pub(crate) fn new(voxels: Vec<D>, decoded: Decoded) -> Self {
+        Self { voxels, decoded }
     }
 
-    /// [`open`](Self::open) with limits of the caller's.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self, NiftiError> {
-        Self::open_by(path.as_ref(), limits, &Source::open)
+    /// Extents of the output's axes, first axis fastest.
+    pub fn shape(&self) -> &[usize] {
+        &self.decoded.shape
     }
 
-    /// [`open`](Self::open) with the files mapped instead of read, so that voxels of unpacked files are converted or viewed where
-    /// the system's cache has them.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    ///
-    /// # Safety
-    /// Until the value is dropped, nobody may change or truncate the files: for trusted files only. A file that shrinks under a map
-    /// ends the process.
-    pub unsafe fn map(path: impl AsRef<Path>) -> Result<Self, NiftiError> {
-        Self::open_by(path.as_ref(), Limits::default(), &|path| {
-            // SAFETY: the caller promises it.
-            unsafe { Source::map(path) }
-        })
+    /// Maps indices of the output to millimeters.
+    pub fn affine(&self) -> Affine {
+        self.decoded.affine
     }
 
-    /// A single file in memory, plain or packed.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open); a header of a pair is an error here.
-    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>, limits: Limits) -> Result<Self, NiftiError> {
-        let source = Source::memory(bytes.into())?;
-        let (header, warnings, prefix) = read_header(&source)?;
-        if header.is_pair {
-            return Err(not_single(&header, &prefix));
+    /// Statistics of the scaled values, where the plan asked for them.
+    pub fn stats(&self) -> Option<&Stats> {
+        self.decoded.stats.as_ref()
+    }
+
+    /// What the conversion reports.
+    pub fn decoded(&self) -> &Decoded {
+        &self.decoded
+    }
+
+    /// The voxel at `index`, one index for each axis; `None` for another number of axes and beyond the shape.
+    pub fn get(&self, index: &[usize]) -> Option<&D> {
+        flat_index(&self.decoded.shape, index).and_then(|at| self.voxels.get(at))
+    }
+
+    /// All voxels with their shape, to index, slice and iterate without a copy.
+    pub fn view(&self) -> VolumeView<'_, D> {
+        VolumeView::contiguous(&self.voxels, &self.decoded.shape)
+    }
+
+    /// All voxels, first axis fastest: index `i` holds the voxel at `i % shape[0], i / shape[0] % shape[1], ..`.
+    pub fn voxels(&self) -> &[D] {
+        &self.voxels
+    }
+
+    /// The voxels, to be changed in place.
+    pub fn voxels_mut(&mut self) -> &mut [D] {
+        &mut self.voxels
+    }
+
+    /// The memory of the voxels, first axis fastest.
+    pub fn into_voxels(self) -> Vec<D> {
+        self.voxels
+    }
+
+    /// The memory of the voxels, and what the conversion reports.
+    pub fn into_parts(self) -> (Vec<D>, Decoded) {
+        (self.voxels, self.decoded)
+    }
+}
+
+impl<D, const N: usize> Index<[usize; N]> for Volume<D> {
+    type Output = D;
+
+    /// # Panics
+    /// For another number of axes and for an index beyond the shape; [`Volume::get`] returns `None` instead.
+    fn index(&self, index: [usize; N]) -> &D {
+        match self.get(&index) {
+            Some(voxel) => voxel,
+            None => panic!("index {index:?} is outside a volume of shape {:?}", self.shape()),
         }
-        Self::new(header, warnings, &prefix, source, None, limits)
+    }
+}
+
+/// Offset of `index` in an array of `shape`, first axis fastest.
+fn flat_index(shape: &[usize], index: &[usize]) -> Option<usize> {
+    if shape.len() != index.len() {
+        return None;
+    }
+    let mut stride = 1;
+    let mut at = 0;
+    for (&i, &extent) in index.iter().zip(shape) {
+        if i >= extent {
+            return None;
+        }
+        at += i * stride;
+        stride *= extent;
+    }
+    Some(at)
+}
+
+/// Borrowed voxels with a shape and strides: a whole volume, or a part of one.
+#[derive(Debug, PartialEq)]
+pub struct VolumeView<'a, D> {
+    voxels: &'a [D],
+    /// Of the first voxel, in `voxels`.
+    offset: usize,
+    shape: Vec<usize>,
+    /// In voxels.
+    strides: Vec<usize>,
+}
+
+// Derived, it would ask for voxels that can be cloned.
+impl<D> Clone for VolumeView<'_, D> {
+    fn clone(&self) -> Self {
+        let Self { voxels, offset, .. } = *self;
+        Self { voxels, offset, shape: self.shape.clone(), strides: self.strides.clone() }
+    }
+}
+
+impl<'a, D> VolumeView<'a, D> {
+    /// `voxels` as an array of `shape`, first axis fastest.
+    ///
+    /// # Errors
+    /// [`NiftiError::Buffer`] where `voxels` does not have the elements of `shape`.
+    pub fn new(voxels: &'a [D], shape: &[usize]) -> Result<Self, NiftiError> {
+        let need = shape.iter().fold(1_usize, |product, &extent| product.saturating_mul(extent));
+        if voxels.len() != need {
+            return Err(NiftiError::Buffer { got: voxels.len(), need });
+        }
+        Ok(Self::contiguous(voxels, shape))
     }
 
-    fn open_by(
-        path: &Path,
-        limits: Limits,
-        open: &dyn Fn(&Path) -> Result<Source, NiftiError>,
-    ) -> Result<Self, NiftiError> {
-        let path = header_beside(path).unwrap_or_else(|| path.to_owned());
-        let source = open(&path)?;
-        let (header, warnings, prefix) = read_header(&source)?;
-        let mut paths = vec![path.clone()];
-        let image = match header.is_pair {
-            false => None,
-            true => match image_beside(&path) {
-                Ok(image) => {
-                    let source = open(&image)?;
-                    paths.push(image);
-                    Some(source)
-                }
-                // A file of its own without any magic is no ANALYZE header, whatever else it is.
-                Err(_) if header.version == Version::Analyze => return Err(not_single(&header, &prefix)),
-                Err(error) => return Err(error),
-            },
+    fn contiguous(voxels: &'a [D], shape: &[usize]) -> Self {
+        let mut stride = 1;
+        let next = |&extent: &usize| {
+            let this = stride;
+            stride *= extent;
+            this
         };
-        let mut file = Self::new(header, warnings, &prefix, source, image, limits)?;
-        file.paths = paths;
-        Ok(file)
+        let strides = shape.iter().map(next).collect();
+        Self { voxels, offset: 0, shape: shape.to_vec(), strides }
     }
 
-    fn new(
-        header: Header,
-        mut warnings: Vec<Warning>,
-        prefix: &[u8],
-        source: Source,
-        image: Option<Source>,
-        limits: Limits,
-    ) -> Result<Self, NiftiError> {
-        let (shape, datatype, scale) = (header.shape()?, header.datatype()?, header.scale()?);
-        let (extensions, warning) = extensions(&header, prefix, &source, &limits)?;
-        warnings.extend(warning);
-        let image = image.unwrap_or(source);
-        let data_offset = header.vox_offset as u64;
-        let data_bytes = shape.iter().product::<usize>() * datatype.bytes();
-        check_room(&image, data_offset, data_bytes as u64, &limits)?;
-        let affine = Affine::of(&header);
-        Ok(Self {
-            header,
-            extensions,
-            warnings,
-            shape,
-            datatype,
-            scale,
-            limits,
-            image,
-            data_offset,
-            data_bytes,
-            blocks: Mutex::new(Table::new()),
-            index: None,
-            affine,
-            paths: Vec::new(),
-        })
-    }
-
-    /// The header, its harmless faults mended.
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// What was mended, in the order of the header.
-    pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
-    }
-
-    /// What stands between the header and the voxels.
-    pub fn extensions(&self) -> &[Extension] {
-        &self.extensions
-    }
-
-    /// Extents, x first.
+    /// Extents.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Extents of the three spatial axes; 1 for those that are not there.
-    pub fn spatial_shape(&self) -> [usize; 3] {
-        [0, 1, 2].map(|axis| self.shape.get(axis).copied().unwrap_or(1))
+    /// Distance in voxels between neighbors along each axis.
+    pub fn strides(&self) -> &[usize] {
+        &self.strides
     }
 
     /// Number of voxels.
-    pub fn voxels(&self) -> usize {
-        self.data_bytes / self.datatype.bytes()
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
     }
 
-    /// Type of the stored voxels.
-    pub fn datatype(&self) -> Datatype {
-        self.datatype
+    /// Whether there is no voxel.
+    pub fn is_empty(&self) -> bool {
+        self.shape.contains(&0)
     }
 
-    /// Factor and intercept, if the values are scaled.
-    pub fn scale(&self) -> Option<Scale> {
-        self.scale
-    }
-
-    /// From voxels to millimeters.
-    pub fn affine(&self) -> Affine {
-        self.affine.0
-    }
-
-    /// Which fields the affine comes from.
-    pub fn affine_source(&self) -> AffineSource {
-        self.affine.1
-    }
-
-    /// How the file with the voxels is packed.
-    pub fn packing(&self) -> Packing {
-        self.image.packing
-    }
-
-    /// Bytes of the file with the voxels, as it lies on disk.
-    pub fn packed_bytes(&self) -> u64 {
-        self.image.bytes.len()
-    }
-
-    /// Where the header was read from.
-    pub fn path(&self) -> Option<&Path> {
-        self.paths.first().map(PathBuf::as_path)
-    }
-
-    /// Bytes of the image file before the voxels end, unpacked.
-    pub(crate) fn unpacked_need(&self) -> u64 {
-        self.data_offset + self.data_bytes as u64
-    }
-
-    /// The members of blocked gzip that hold the unpacked bytes `wanted`; `None` where they are not known without unpacking.
-    pub(crate) fn blocks(&self, wanted: Range<u64>) -> Result<Option<Vec<Block>>, NiftiError> {
-        if !self.packing().is_blocked() {
-            return Ok(None);
+    /// The voxel at `index`, one index for each axis; `None` for another number of axes and beyond the shape.
+    pub fn get(&self, index: &[usize]) -> Option<&'a D> {
+        if index.len() != self.shape.len() || index.iter().zip(&self.shape).any(|(i, extent)| i >= extent) {
+            return None;
         }
-        let mut table = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        table.holding(&self.image.bytes, wanted, self.unpacked_need(), &self.limits)
+        let at: usize = index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum();
+        self.voxels.get(self.offset + at)
+    }
+
+    /// The voxels whose index along `axis` is `index`, with one axis less: a slice, or the volume of a time. `None` beyond the shape.
+    pub fn index_axis(&self, axis: usize, index: usize) -> Option<Self> {
+        if index >= *self.shape.get(axis)? {
+            return None;
+        }
+        let mut view = self.clone();
+        view.offset += index * self.strides[axis];
+        view.shape.remove(axis);
+        view.strides.remove(axis);
+        Some(view)
+    }
+
+    /// The voxels in `ranges`, one range for each axis; axes that are left out are taken whole.
+    ///
+    /// # Errors
+    /// [`NiftiError::Region`] for a range that is empty or reaches beyond the shape, and for more ranges than axes.
+    pub fn region(&self, ranges: &[Range<usize>]) -> Result<Self, NiftiError> {
+        let mut view = self.clone();
+        for (axis, range) in ranges.iter().enumerate() {
+            let extent = self.shape.get(axis).copied().unwrap_or(0);
+            if range.start >= range.end || range.end > extent {
+                let (start, end, extent) = (range.start as u64, range.end as u64, extent as u64);
+                return Err(NiftiError::Region { axis, start, end, extent });
+            }
+            view.offset += range.start * self.strides[axis];
+            view.shape[axis] = range.len();
+        }
+        Ok(view)
+    }
+
+    /// The voxels as a slice, where they are adjacent in memory in the order of the view.
+    pub fn as_slice(&self) -> Option<&'a [D]> {
+        let mut stride = 1;
+        for (&extent, &this) in self.shape.iter().zip(&self.strides) {
+            if extent > 1 && this != stride {
+                return None;
+            }
+            stride *= extent;
+        }
+        self.voxels.get(self.offset..self.offset + self.len())
+    }
+
+    /// All voxels, first axis fastest.
+    pub fn iter(&self) -> impl Iterator<Item = &'a D> + use<'a, D> {
+        let (shape, strides, voxels) = (self.shape.clone(), self.strides.clone(), self.voxels);
+        let (mut index, mut at) = (vec![0; shape.len()], self.offset);
+        (0..self.len()).filter_map(move |_| {
+            let voxel = voxels.get(at);
+            for axis in 0..shape.len() {
+                index[axis] += 1;
+                at += strides[axis];
+                if index[axis] < shape[axis] {
+                    break;
+                }
+                at -= strides[axis] * shape[axis];
+                index[axis] = 0;
+            }
+            voxel
+        })
     }
 }
 
-/// The header at the beginning of `source`, its warnings, and the bytes that were unpacked for it.
-fn read_header(source: &Source) -> Result<(Header, Vec<Warning>, Vec<u8>), NiftiError> {
-    let prefix = source.prefix(SNIFF_BYTES.max(gzip::FIRST_BYTES))?;
-    let (header, warnings) = Header::parse(&prefix)?;
-    Ok((header, warnings, prefix))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The error for a header that belongs to a pair, where a single file is wanted.
-fn not_single(header: &Header, prefix: &[u8]) -> NiftiError {
-    let offset = if header.version == Version::Nifti2 { 4 } else { 344 };
-    let got = prefix.get(offset..offset + 4).and_then(|magic| magic.first_chunk().copied()).unwrap_or_default();
-    NiftiError::Field {
-        field: "magic",
-        offset: offset as u64,
-        got: Got::Text(got),
-        need: "\"n+1\" or \"n+2\" in a single file",
+    #[test]
+    fn indices_are_checked_axis_by_axis() {
+        let voxels: Vec<usize> = (0..24).collect();
+        let view = VolumeView::new(&voxels, &[2, 3, 4]).unwrap();
+        assert_eq!((view.get(&[1, 2, 3]), view.get(&[0, 1, 0]), view.strides()), (Some(&23), Some(&2), &[1, 2, 6][..]));
+        // An index that is too large for its axis does not reach into the next row.
+        for outside in [&[2, 0, 0][..], &[0, 3, 0], &[0, 0, 4], &[0, 0], &[0, 0, 0, 0]] {
+            assert_eq!((view.get(outside), flat_index(&[2, 3, 4], outside)), (None, None), "{outside:?}");
+        }
+        assert!(matches!(VolumeView::new(&voxels, &[2, 3, 3]), Err(NiftiError::Buffer { got: 24, need: 18 })));
+        assert!(VolumeView::new(&voxels, &[usize::MAX, 2]).is_err());
     }
-}
 
-fn extensions(
-    header: &Header,
-    prefix: &[u8],
-    source: &Source,
-    limits: &Limits,
-) -> Result<(Vec<Extension>, Option<Warning>), NiftiError> {
-    let start = header.version.header_bytes();
-    if header.version == Version::Analyze || prefix.get(start).is_none_or(|&extender| extender == 0) {
-        return Ok((Vec::new(), None));
+    #[test]
+    fn parts_of_a_view_have_the_voxels_of_their_definition() {
+        let voxels: Vec<usize> = (0..120).collect();
+        let view = VolumeView::new(&voxels, &[2, 3, 4, 5]).unwrap();
+        let time = view.index_axis(3, 2).unwrap();
+        assert_eq!((time.shape(), time.as_slice()), (&[2, 3, 4][..], Some(&voxels[48..72])));
+        let across = view.index_axis(1, 1).unwrap();
+        assert_eq!(across.shape(), [2, 4, 5]);
+        assert_eq!(across.as_slice(), None);
+        assert!(across.iter().copied().eq((0..20).flat_map(|i| [6 * i + 2, 6 * i + 3])));
+        let part = view.region(&[1..2, 0..3, 2..4]).unwrap();
+        assert_eq!((part.shape(), part.len()), (&[1, 3, 2, 5][..], 30));
+        for (i, &voxel) in part.iter().enumerate() {
+            let index = [0, i % 3, i / 3 % 2, i / 6];
+            assert_eq!(
+                (part.get(&index), voxel),
+                (Some(&voxel), 1 + 2 * index[1] + 6 * (2 + index[2]) + 24 * index[3])
+            );
+        }
+        assert!(view.index_axis(4, 0).is_none() && view.index_axis(0, 2).is_none());
+        for outside in [&[0..3, 0..1][..], &[1..1, 0..1], &[0..2, 0..3, 0..4, 0..5, 0..1]] {
+            assert!(matches!(view.region(outside), Err(NiftiError::Region { .. })), "{outside:?}");
+        }
     }
-    let end = if header.is_pair { source.most_unpacked() } else { header.vox_offset as u64 };
-    let bytes = end.saturating_sub(start as u64);
-    let there = source.most_unpacked();
-    let what = "what lies before the voxels";
-    if !header.is_pair && bytes > limits.extension_bytes {
-        return Err(NiftiError::TooLarge { what, got: bytes, limit: limits.extension_bytes });
-    }
-    if !header.is_pair && end > there {
-        let limit = there.saturating_sub(start as u64);
-        return Err(match source.packing {
-            Packing::Plain => NiftiError::Truncated { what, offset: start as u64, got: limit, need: bytes },
-            _ => NiftiError::TooLarge { what, got: bytes, limit },
-        });
-    }
-    let end = start + bytes.min(limits.extension_bytes) as usize;
-    let all;
-    let region = if end <= prefix.len() {
-        &prefix[start..end]
-    } else {
-        all = source.prefix(end)?;
-        &all[start..]
-    };
-    Ok(parse_extensions(region, start as u64, header.endian))
-}
-
-/// Whether the image can hold the voxels: known before any memory is asked for.
-fn check_room(image: &Source, data_offset: u64, data_bytes: u64, limits: &Limits) -> Result<(), NiftiError> {
-    if data_bytes > limits.data_bytes {
-        return Err(NiftiError::TooLarge { what: "the voxels", got: data_bytes, limit: limits.data_bytes });
-    }
-    let (need, most) = (data_offset.saturating_add(data_bytes), image.most_unpacked());
-    if need <= most {
-        return Ok(());
-    }
-    if image.packing == Packing::Plain {
-        let got = most.saturating_sub(data_offset);
-        return Err(NiftiError::Truncated { what: "the voxels", offset: data_offset, got, need: data_bytes });
-    }
-    Err(NiftiError::TooLarge { what: "what the gzip stream unpacks to", got: need, limit: most })
 }

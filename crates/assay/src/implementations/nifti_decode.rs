@@ -112,7 +112,7 @@ impl Reading {
             let volume = VolumeFile::from_bytes(shown.borrow().unpacked(), Limits::default())
                 .and_then(|file| file.decode::<f32>(&mut Decoder::new(), &Plan::scaled()));
             volume
-                .map_or_else(|error| error.to_string().into_bytes(), |volume| bytes_of::<f32>(&volume.voxels).to_vec())
+                .map_or_else(|error| error.to_string().into_bytes(), |volume| bytes_of::<f32>(volume.voxels()).to_vec())
         };
         Ok(Loaded::new("libdeflate, memory to memory", run, output))
     }
@@ -245,7 +245,7 @@ fn once(
         }
     };
     let kernel = decoded.ran.map_or(String::new(), |ran| ran.to_string());
-    Ok((format!("{}, {kernel}", decoded.way), stored + size_of_val(&voxels[..])))
+    Ok((format!("{}, {kernel}", decoded.access), stored + size_of_val(&voxels[..])))
 }
 
 /// Memory for `n` voxels: new for the first volume only.

@@ -14,5 +14,5 @@ fuzz_target!(|bytes: &[u8]| {
     let by_blocks = file.decode::<f32>(&mut Decoder::new().parallel(true), &Plan::stored());
     let Ok(by_blocks) = by_blocks else { return };
     let by_stream = file.decode::<f32>(&mut Decoder::new(), &Plan::stored()).expect("what several threads read");
-    assert!(by_blocks.voxels.iter().map(|v| v.to_bits()).eq(by_stream.voxels.iter().map(|v| v.to_bits())));
+    assert!(by_blocks.voxels().iter().map(|v| v.to_bits()).eq(by_stream.voxels().iter().map(|v| v.to_bits())));
 });

@@ -12,5 +12,5 @@ fuzz_target!(|bytes: &[u8]| {
     let file = file.with_index(index.into()).expect("the index of this file");
     let through = file.decode::<f32>(&mut Decoder::new().parallel(true), &Plan::stored()).expect("what was verified");
     let straight = file.decode::<f32>(&mut Decoder::new(), &Plan::stored()).expect("a sound file");
-    assert!(through.voxels == straight.voxels);
+    assert!(through.voxels() == straight.voxels());
 });

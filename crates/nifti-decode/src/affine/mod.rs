@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{Header, Version};
 
-pub(crate) use orientation::Turn;
+pub(crate) use orientation::Reorientation;
 pub use orientation::{AxisCode, Orientation, UnknownOrientation};
 
 /// Maps voxel indices (x, y, z, 1) to millimeters to the right, front and top (RAS+). Row by row; the last row is 0, 0, 0, 1.

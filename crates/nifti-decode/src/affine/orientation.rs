@@ -1,4 +1,4 @@
-//! Which way the voxel axes run, and how to turn a volume into another order.
+//! Which way the voxel axes run, and how to reorient a volume.
 
 use std::{fmt, str::FromStr};
 
@@ -153,28 +153,28 @@ pub(super) fn of_affine(affine: &Affine) -> [Option<AxisCode>; 3] {
 
 /// How the three axes of a stored volume become those of another order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Turn {
+pub(crate) struct Reorientation {
     /// For each output axis, the stored axis that becomes it.
     pub(crate) from: [usize; 3],
     /// For each output axis, whether it runs the other way.
     pub(crate) flip: [bool; 3],
 }
 
-impl Turn {
-    pub(crate) const NONE: Turn = Turn { from: [0, 1, 2], flip: [false; 3] };
+impl Reorientation {
+    pub(crate) const IDENTITY: Reorientation = Reorientation { from: [0, 1, 2], flip: [false; 3] };
 
     /// From axes that run toward `stored` to those of `wanted`; `None` where a stored axis goes nowhere.
     pub(crate) fn between(stored: [Option<AxisCode>; 3], wanted: Orientation) -> Option<Self> {
-        let mut turn = Self::NONE;
+        let mut reorientation = Self::IDENTITY;
         for (out, wanted) in wanted.0.into_iter().enumerate() {
             let from = stored.iter().position(|code| code.is_some_and(|code| code.axis() == wanted.axis()))?;
-            turn.from[out] = from;
-            turn.flip[out] = stored[from] != Some(wanted);
+            reorientation.from[out] = from;
+            reorientation.flip[out] = stored[from] != Some(wanted);
         }
-        Some(turn)
+        Some(reorientation)
     }
 
-    /// Maps indices of the turned volume to those of the stored one, whose extents are `stored`.
+    /// Maps indices of the reoriented volume to those of the stored one, whose extents are `stored`.
     pub(crate) fn affine(&self, stored: [usize; 3]) -> Affine {
         let mut affine = Affine([[0.0; 4]; 4]);
         affine.0[3][3] = 1.0;
@@ -215,15 +215,15 @@ mod tests {
         assert_eq!(all.len(), 48);
         for orientation in all {
             assert_eq!(orientation.to_string().parse(), Ok(orientation));
-            let turn = Turn::between(orientation.codes().map(Some), Orientation::RAS).unwrap();
+            let reorientation = Reorientation::between(orientation.codes().map(Some), Orientation::RAS).unwrap();
             let mut affine = Affine([[0.0; 4]; 4]);
             affine.0[3][3] = 1.0;
             for (axis, code) in orientation.codes().into_iter().enumerate() {
                 affine.0[code.axis()][axis] = if code.is_positive() { 1.5 } else { -1.5 };
             }
             assert_eq!(of_affine(&affine), orientation.codes().map(Some));
-            let turned = affine.after(&turn.affine([4, 5, 6]));
-            assert_eq!(of_affine(&turned), Orientation::RAS.codes().map(Some), "{orientation}");
+            let reoriented = affine.after(&reorientation.affine([4, 5, 6]));
+            assert_eq!(of_affine(&reoriented), Orientation::RAS.codes().map(Some), "{orientation}");
         }
         for wrong in ["RRS", "RA", "RASS", "ras", ""] {
             assert_eq!(wrong.parse::<Orientation>(), Err(UnknownOrientation { got: wrong.to_owned() }));

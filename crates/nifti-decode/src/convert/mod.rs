@@ -3,7 +3,7 @@
 //! Voxels go through a block of f32 that lies in the first-level cache: [`fill`](Fill) reads a run of stored voxels, swaps their
 //! bytes, scales them and rounds once to f32; [`Output::pack`] stores the block as what was asked for. f32 is filled
 //! in place. So the kernels are a sum (types x arithmetic, plus outputs) and not a product, and every order of axes
-//! ([`turn`]) uses the same ones.
+//! ([`reorient`]) uses the same ones.
 //!
 //! **Arithmetic.** Unscaled values are rounded to f32 from what is stored. Scaled 8- and 16-bit integers take one fused
 //! multiply-add in f32, which is correctly rounded: their values and the slope are exact in f32. All others take a product and
@@ -17,11 +17,11 @@ mod avx2;
 mod fill;
 mod kernel;
 mod output;
+pub(crate) mod reorient;
 mod reverse;
 mod scalar;
 mod stored;
 mod transpose;
-pub(crate) mod turn;
 
 pub use kernel::Choice;
 pub(crate) use kernel::{Blocks, Kernel, Path};

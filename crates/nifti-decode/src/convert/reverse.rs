@@ -1,4 +1,4 @@
-//! Rows of stored voxels from their far end.
+//! Reversal of rows of stored voxels, for flipped axes.
 
 /// Copies voxels of `bytes` bytes, the last one first.
 ///
@@ -23,43 +23,44 @@ fn by_voxels<const N: usize>(src: &[u8], dst: &mut [u8]) {
     }
 }
 
-/// 16 bytes at a time: from the beginning of `src`, from the end of `dst`. The voxels that are left lie in the middle of neither.
+/// Moves 16 bytes at a time from the beginning of `src` to the end of `dst`. The voxels that are left are the last ones of `src` and
+/// the first ones of `dst`.
 fn by_vectors<const N: usize>(src: &[u8], dst: &mut [u8]) {
     let (vectors, rest) = src.as_chunks::<16>();
     let (dst_rest, dst_vectors) = dst.as_rchunks_mut::<16>();
     for (src, dst) in vectors.iter().zip(dst_vectors.iter_mut().rev()) {
-        *dst = turned::<N>(*src);
+        *dst = reversed::<N>(*src);
     }
     by_voxels::<N>(rest, dst_rest);
 }
 
-/// The voxels of a vector in the other order.
+/// The voxels of a vector in reverse order.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn turned<const N: usize>(voxels: [u8; 16]) -> [u8; 16] {
+fn reversed<const N: usize>(voxels: [u8; 16]) -> [u8; 16] {
     use std::arch::x86_64::*;
     const { assert!(matches!(N, 1 | 2 | 4 | 8)) }
     if N == 1 {
         return u128::from_ne_bytes(voxels).swap_bytes().to_ne_bytes();
     }
     let vector: __m128i = bytemuck::cast(voxels);
-    // SAFETY: SSE2 is part of every x86-64.
-    let turned = unsafe {
+    // SAFETY: SSE2, which has these shuffles, is part of every x86-64.
+    let reversed = unsafe {
         match N {
-            // Within each half, then the halves.
+            // Reverses each half, then swaps the halves.
             2 => _mm_shuffle_epi32::<0x4e>(_mm_shufflehi_epi16::<0x1b>(_mm_shufflelo_epi16::<0x1b>(vector))),
             4 => _mm_shuffle_epi32::<0x1b>(vector),
             _ => _mm_shuffle_epi32::<0x4e>(vector),
         }
     };
-    bytemuck::cast(turned)
+    bytemuck::cast(reversed)
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn turned<const N: usize>(voxels: [u8; 16]) -> [u8; 16] {
-    let mut turned = [0; 16];
-    by_voxels::<N>(&voxels, &mut turned);
-    turned
+fn reversed<const N: usize>(voxels: [u8; 16]) -> [u8; 16] {
+    let mut reversed = [0; 16];
+    by_voxels::<N>(&voxels, &mut reversed);
+    reversed
 }
 
 #[cfg(test)]

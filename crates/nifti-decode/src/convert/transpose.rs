@@ -1,15 +1,14 @@
-//! Tiles of stored voxels, transposed: rows become columns. Nothing is converted here, so that what moves is as small as what is
-//! stored, and every type takes the loops of its size.
+//! Transposition of tiles of stored voxels. Nothing is converted here, so the loops depend on the size of a voxel alone.
 //!
-//! Voxels of 1, 2, 4 and 8 bytes go through square blocks in vector registers, as many voxels wide as fill 8 or 16 bytes.
-//! A tile whose extents are no multiples of the block's side ends with blocks that overlap the ones before: what is written twice is
-//! written with the same voxels.
+//! Voxels of 1, 2, 4 and 8 bytes are transposed as square blocks in vector registers, as many voxels wide as fill 8 or 16 bytes.
+//! Where a tile's extents are not multiples of the block's side, the last blocks overlap the ones before them and write the same voxels
+//! again.
 
 /// A cache line.
 const LINE: usize = 64;
-/// Rows from those that are transposed to those that are fetched meanwhile: where rows lie far apart, no hardware prefetcher finds
-/// them.
-const AHEAD: isize = 16;
+/// Distance in rows from the block that is transposed to the rows that are prefetched. Hardware prefetchers do not follow rows that
+/// lie far apart.
+const PREFETCH_ROWS: isize = 16;
 
 /// Where the rows of a tile lie in the stored bytes.
 #[derive(Debug, Clone, Copy)]
@@ -23,13 +22,13 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    /// Bytes from one row of a transposed tile to the next: an odd number of cache lines. Rows that lay a power of two apart would
-    /// fall on each other in the first-level cache.
-    pub(super) fn turned_row(rows: usize, bytes: usize) -> usize {
+    /// Stride in bytes between the columns of a transposed tile: an odd number of cache lines. A power of two would map all columns to
+    /// the same sets of L1.
+    pub(super) fn column_bytes(rows: usize, bytes: usize) -> usize {
         ((rows * bytes).div_ceil(LINE) | 1) * LINE
     }
 
-    /// First byte of row `r`. An address that is not in the file wraps around.
+    /// First byte of row `r`. An offset outside the file wraps around and fails the bounds check.
     fn row(&self, r: usize) -> usize {
         self.first.wrapping_add_signed(self.step.wrapping_mul(r as isize))
     }
@@ -40,25 +39,25 @@ impl Tile {
     }
 }
 
-/// Transposes a tile of voxels of `bytes` bytes: column `c` becomes the voxels from `c` times [`Tile::turned_row`] on.
+/// Transposes a tile of voxels of `bytes` bytes: column `c` begins at `c` times [`Tile::column_bytes`].
 ///
 /// # Panics
-/// If a row lies outside `stored`, or `turned` is too small; neither can be with a tile of a walk.
-pub(super) fn transpose(bytes: usize, stored: &[u8], tile: &Tile, turned: &mut [u8]) {
+/// If a row lies outside `stored`, or `transposed` is too small. Neither happens for the tiles of a traversal.
+pub(super) fn transpose(bytes: usize, stored: &[u8], tile: &Tile, transposed: &mut [u8]) {
     match bytes {
-        1 => by_blocks::<1>(stored, tile, turned),
-        2 => by_blocks::<2>(stored, tile, turned),
-        3 => by_voxels::<3>(stored, tile, turned),
-        4 => by_blocks::<4>(stored, tile, turned),
-        8 => by_blocks::<8>(stored, tile, turned),
-        16 => by_voxels::<16>(stored, tile, turned),
-        _ => by_voxels::<32>(stored, tile, turned),
+        1 => by_blocks::<1>(stored, tile, transposed),
+        2 => by_blocks::<2>(stored, tile, transposed),
+        3 => by_voxels::<3>(stored, tile, transposed),
+        4 => by_blocks::<4>(stored, tile, transposed),
+        8 => by_blocks::<8>(stored, tile, transposed),
+        16 => by_voxels::<16>(stored, tile, transposed),
+        _ => by_voxels::<32>(stored, tile, transposed),
     }
 }
 
-fn by_voxels<const N: usize>(stored: &[u8], tile: &Tile, turned: &mut [u8]) {
+fn by_voxels<const N: usize>(stored: &[u8], tile: &Tile, transposed: &mut [u8]) {
     for r in 0..tile.rows {
-        let columns = turned.chunks_mut(Tile::turned_row(tile.rows, N));
+        let columns = transposed.chunks_mut(Tile::column_bytes(tile.rows, N));
         for (voxel, column) in tile.voxels::<N>(stored, r).iter().zip(columns) {
             column.as_chunks_mut::<N>().0[r] = *voxel;
         }
@@ -66,68 +65,68 @@ fn by_voxels<const N: usize>(stored: &[u8], tile: &Tile, turned: &mut [u8]) {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn by_blocks<const N: usize>(stored: &[u8], tile: &Tile, turned: &mut [u8]) {
-    by_voxels::<N>(stored, tile, turned);
+fn by_blocks<const N: usize>(stored: &[u8], tile: &Tile, transposed: &mut [u8]) {
+    by_voxels::<N>(stored, tile, transposed);
 }
 
 #[cfg(target_arch = "x86_64")]
-fn by_blocks<const N: usize>(stored: &[u8], tile: &Tile, turned: &mut [u8]) {
+fn by_blocks<const N: usize>(stored: &[u8], tile: &Tile, transposed: &mut [u8]) {
     let side = if N <= 2 { 8 } else { 16 / N };
     if tile.rows < side || tile.columns < side {
-        return by_voxels::<N>(stored, tile, turned);
+        return by_voxels::<N>(stored, tile, transposed);
     }
-    // The rows between these two lie between them.
+    // All other rows lie between the first and the last one.
     for r in [0, tile.rows - 1] {
         assert!(tile.voxels::<N>(stored, r).len() == tile.columns);
     }
-    let turned_row = Tile::turned_row(tile.rows, N);
-    assert!(tile.columns * turned_row <= turned.len());
+    let column_bytes = Tile::column_bytes(tile.rows, N);
+    assert!(tile.columns * column_bytes <= transposed.len());
     for r in (0..tile.rows).step_by(side).map(|r| r.min(tile.rows - side)) {
         for c in (0..tile.columns).step_by(side).map(|c| c.min(tile.columns - side)) {
             let from = stored.as_ptr().wrapping_add(tile.row(r).wrapping_add(c * N));
-            let to = turned.as_mut_ptr().wrapping_add(c * turned_row + r * N);
+            let to = transposed.as_mut_ptr().wrapping_add(c * column_bytes + r * N);
             if (c * N).is_multiple_of(LINE) {
                 for i in 0..side as isize {
-                    prefetch(from.wrapping_offset(tile.step.wrapping_mul(i + AHEAD)));
+                    prefetch(from.wrapping_offset(tile.step.wrapping_mul(i + PREFETCH_ROWS)));
                 }
             }
             // SAFETY: r + side <= rows and c + side <= columns, and all rows lie within `stored`, as asserted above; so
-            // does the block, and its transpose within `turned`.
-            unsafe { block::<N>(from, tile.step, to, turned_row) }
+            // does the block, and its transpose within `transposed`.
+            unsafe { block::<N>(from, tile.step, to, column_bytes) }
         }
     }
 }
 
-/// Has a cache line brought into the first-level cache.
+/// Prefetches a cache line into L1.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn prefetch(address: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch reads nothing that the program could see, and does not fault, whatever the address.
+    // SAFETY: a prefetch is a hint; it does not fault and changes nothing that the program can see, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
 }
 
-/// Transposes one square block: row `i` begins `i * step` bytes behind `from`, column `j` goes to `j * turned_row` bytes behind `to`.
+/// Transposes one square block: row `i` begins `i * step` bytes after `from`, column `j` is written `j * column_bytes` bytes after `to`.
 ///
 /// # Safety
 /// Eight rows of 8 bytes if `N` is 1, else 16 / N (at most 8) rows of 16 bytes can be read, and as many columns of the same size
 /// written.
 #[cfg(target_arch = "x86_64")]
-unsafe fn block<const N: usize>(from: *const u8, step: isize, to: *mut u8, turned_row: usize) {
+unsafe fn block<const N: usize>(from: *const u8, step: isize, to: *mut u8, column_bytes: usize) {
     use std::arch::x86_64::*;
     // SAFETY: the caller says that this row can be read.
     let row = |i: isize| unsafe { _mm_loadu_si128(from.wrapping_offset(i * step).cast()) };
     // SAFETY: the caller says that this row can be read.
     let half = |i: isize| unsafe { _mm_loadl_epi64(from.wrapping_offset(i * step).cast()) };
     // SAFETY: the caller says that this column can be written.
-    let store = |j: usize, column| unsafe { _mm_storeu_si128(to.wrapping_add(j * turned_row).cast(), column) };
+    let store = |j: usize, column| unsafe { _mm_storeu_si128(to.wrapping_add(j * column_bytes).cast(), column) };
     // SAFETY: the caller says that this column can be written.
-    let store_half = |j: usize, column| unsafe { _mm_storel_epi64(to.wrapping_add(j * turned_row).cast(), column) };
+    let store_half = |j: usize, column| unsafe { _mm_storel_epi64(to.wrapping_add(j * column_bytes).cast(), column) };
     // SAFETY: SSE2 is part of every x86-64.
     unsafe {
         match N {
             1 => {
-                // Bytes of two rows in turns, then pairs of four rows, then quads of eight: two columns in each register.
+                // Interleaves bytes of two rows, then pairs of four rows, then quads of eight: two columns per register.
                 let pair = |i| _mm_unpacklo_epi8(half(i), half(i + 1));
                 let (p0, p1, p2, p3) = (pair(0), pair(2), pair(4), pair(6));
                 let (q0, q1) = (_mm_unpacklo_epi16(p0, p1), _mm_unpackhi_epi16(p0, p1));
@@ -140,7 +139,7 @@ unsafe fn block<const N: usize>(from: *const u8, step: isize, to: *mut u8, turne
                 }
             }
             2 => {
-                // Pairs of two rows, quads of four, then whole columns.
+                // Interleaves two rows, then pairs of four rows, then quads of eight: one column per register.
                 let (r0, r1, r2, r3) = (row(0), row(1), row(2), row(3));
                 let (r4, r5, r6, r7) = (row(4), row(5), row(6), row(7));
                 let (p0, p1) = (_mm_unpacklo_epi16(r0, r1), _mm_unpackhi_epi16(r0, r1));
@@ -178,7 +177,7 @@ unsafe fn block<const N: usize>(from: *const u8, step: isize, to: *mut u8, turne
 mod tests {
     use super::*;
 
-    /// Every voxel of tiles of all small extents, with rows in both directions, against its place by definition.
+    /// Every voxel of tiles of all small extents, with positive and negative steps, is where the definition puts it.
     fn check<const N: usize>() {
         for (rows, columns) in (1..=20).flat_map(|rows| (1..=20).map(move |columns| (rows, columns))) {
             let row_bytes = (columns + 3) * N + 5;
@@ -186,18 +185,18 @@ mod tests {
             for is_flipped in [false, true] {
                 let first = if is_flipped { 7 + (rows - 1) * row_bytes } else { 7 };
                 let step = if is_flipped { -(row_bytes as isize) } else { row_bytes as isize };
-                let (tile, turned_row) = (Tile { first, step, rows, columns }, Tile::turned_row(rows, N));
-                let mut turned = vec![0xaa; columns * turned_row + 16];
-                transpose(N, &stored, &tile, &mut turned);
+                let (tile, column_bytes) = (Tile { first, step, rows, columns }, Tile::column_bytes(rows, N));
+                let mut transposed = vec![0xaa; columns * column_bytes + 16];
+                transpose(N, &stored, &tile, &mut transposed);
                 for (r, c) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
                     let at = first.wrapping_add_signed(step * r as isize) + c * N;
                     assert_eq!(
-                        turned[c * turned_row + r * N..][..N],
+                        transposed[c * column_bytes + r * N..][..N],
                         stored[at..][..N],
                         "{N}: {r} {c} of {rows} x {columns}"
                     );
                 }
-                assert!(turned[columns * turned_row..].iter().all(|&byte| byte == 0xaa));
+                assert!(transposed[columns * column_bytes..].iter().all(|&byte| byte == 0xaa));
             }
         }
     }

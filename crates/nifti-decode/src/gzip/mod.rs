@@ -27,9 +27,9 @@ pub(crate) use index::build::Builder;
 pub(crate) use member::bgzf_header;
 pub(crate) use member::mgzip_header;
 pub(crate) use member::plain_header;
-pub(crate) use parallel::{Parts, parallel};
+pub(crate) use parallel::{Parts, unpack_parts};
 pub(crate) use stream::Unpacker;
-pub(crate) use whole::whole;
+pub(crate) use whole::{streamed, whole};
 
 /// What a header needs to be read: the first bytes that are unpacked.
 pub(crate) const FIRST_BYTES: usize = 1 << 10;

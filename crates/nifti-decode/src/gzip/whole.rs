@@ -43,7 +43,7 @@ pub(crate) fn whole(
     stream(bytes, at, filled, out, limits)
 }
 
-/// Goes on at the member at `at` with a stream, `filled` bytes being there already.
+/// Continues with a stream at the member at `at`, after `filled` bytes.
 fn stream(bytes: &Bytes, at: usize, filled: usize, out: &mut [u8], limits: &Limits) -> Result<(), NiftiError> {
     let need = out.len() as u64;
     let mut unpacker = Unpacker::from(bytes, at as u64);
@@ -52,6 +52,33 @@ fn stream(bytes: &Bytes, at: usize, filled: usize, out: &mut [u8], limits: &Limi
     if there < need {
         return Err(NiftiError::Truncated { what: "gzip stream", offset: 0, got: there, need });
     }
+    finish(&mut unpacker, filled, need, limits)
+}
+
+/// Unpacks the first `need` bytes and passes them on in pieces of `step` bytes; then as [`whole`]. Takes constant memory.
+pub(crate) fn streamed(
+    bytes: &Bytes,
+    need: u64,
+    step: usize,
+    limits: &Limits,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<(), NiftiError> {
+    let mut unpacker = Unpacker::new(bytes);
+    let mut piece = vec![0; step];
+    while unpacker.unpacked() < need {
+        let want = (need - unpacker.unpacked()).min(step as u64) as usize;
+        let got = unpacker.read(&mut piece[..want]).map_err(|error| shortage(error, 0, need))?;
+        if got < want {
+            let got = unpacker.unpacked();
+            return Err(NiftiError::Truncated { what: "gzip stream", offset: 0, got, need });
+        }
+        each(&piece[..got]);
+    }
+    finish(&mut unpacker, 0, need, limits)
+}
+
+/// Unpacks and drops what follows the voxels, if checksums are to be verified.
+fn finish(unpacker: &mut Unpacker<'_>, filled: usize, need: u64, limits: &Limits) -> Result<(), NiftiError> {
     if !limits.verify {
         return Ok(());
     }

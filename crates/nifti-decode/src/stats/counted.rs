@@ -1,14 +1,14 @@
 //! Statistics of 8- and 16-bit integers, from the number of voxels of each value.
 
-use super::{Distribution, Moments, Voxels};
+use super::{Distribution, Moments, Summary, Voxels};
 use crate::{
-    Datatype, Endian,
+    Datatype, Endian, NiftiError,
     convert::{Map, Stored, with_stored},
 };
 
 /// Values of 16 bits.
 const BINS: usize = 1 << 16;
-/// Tables that take turns: neighboring voxels are often equal, and a count must not wait for the one before it.
+/// Tables that are used in rotation: neighboring voxels are often equal, and an increment must not wait for the one before it.
 const TABLES: usize = 4;
 
 /// Counts a run of stored voxels of one type.
@@ -93,7 +93,7 @@ impl Tally {
     }
 }
 
-/// Bytes that are looked at together: where they are all one value, as in the background of a head, they are counted at once.
+/// Bytes that are compared at once: where all voxels in them are equal, as in the background of a head, one addition counts them.
 const EQUALS: usize = 64;
 
 fn add<S: Stored, const SWAP: bool>(tables: &mut [[u32; BINS]], stored: &[u8]) {
@@ -112,7 +112,7 @@ fn add<S: Stored, const SWAP: bool>(tables: &mut [[u32; BINS]], stored: &[u8]) {
     add_each::<S, SWAP>(tables, rest);
 }
 
-/// Whether all values are the same: every byte is the one that stands a value before it.
+/// Whether all values are the same: every byte equals the one a value before it.
 fn are_equal<S: Stored>(group: &[u8; EQUALS]) -> bool {
     let words: [u64; EQUALS / 8] = bytemuck::cast(*group);
     let first = words[0];
@@ -141,12 +141,12 @@ pub(crate) struct Counted {
     n: u64,
 }
 
-impl Distribution for Counted {
-    fn count(&self) -> (u64, u64) {
-        (self.n, 0)
+impl Counted {
+    pub(super) fn n(&self) -> u64 {
+        self.n
     }
 
-    fn at(&self, ranks: &[u64]) -> Vec<f64> {
+    pub(super) fn values_at(&self, ranks: &[u64]) -> Vec<f64> {
         let mut below = 0;
         let ends: Vec<u64> = self
             .values
@@ -160,7 +160,7 @@ impl Distribution for Counted {
         ranks.iter().map(|&rank| at(rank)).collect()
     }
 
-    fn moments(&self, low: f64, high: f64, over: Voxels) -> Moments {
+    fn moments_of(&self, low: f64, high: f64, over: Voxels) -> Moments {
         let chosen = || {
             self.values.iter().filter(|(value, _)| over == Voxels::All || *value != 0.0).map(|&(value, count)| {
                 let clipped = if value < low { low } else { value };
@@ -171,6 +171,32 @@ impl Distribution for Counted {
         let mean = chosen().map(|(value, count)| value * count as f64).sum::<f64>() / n as f64;
         let square: f64 = chosen().map(|(value, count)| (value - mean).powi(2) * count as f64).sum();
         Moments { n, mean, std: (square / n as f64).sqrt() }
+    }
+
+    pub(super) fn summary_of(&self, low: f64, high: f64) -> Summary {
+        Summary {
+            n_nonzero: self.values.iter().filter(|(value, _)| *value != 0.0).map(|(_, count)| count).sum(),
+            plain: self.moments_of(f64::NEG_INFINITY, f64::INFINITY, Voxels::All),
+            robust: self.moments_of(low, high, Voxels::All),
+        }
+    }
+}
+
+impl Distribution for Counted {
+    fn count(&self) -> (u64, u64) {
+        (self.n, 0)
+    }
+
+    fn at(&mut self, ranks: &[u64]) -> Result<Vec<f64>, NiftiError> {
+        Ok(self.values_at(ranks))
+    }
+
+    fn moments(&mut self, low: f64, high: f64, over: Voxels) -> Result<Moments, NiftiError> {
+        Ok(self.moments_of(low, high, over))
+    }
+
+    fn summary(&mut self, low: f64, high: f64, _: f64) -> Result<Summary, NiftiError> {
+        Ok(self.summary_of(low, high))
     }
 }
 

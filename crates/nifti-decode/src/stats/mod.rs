@@ -1,7 +1,7 @@
 //! Exact statistics of voxels, by NumPy's definitions.
 //!
-//! Integers of 8 and 16 bits are counted while they are converted; everything follows from the counts ([`Counted`]). Wider
-//! types are searched by radix, 16 bits at a time, over the stored voxels ([`Searched`]): exact too, and no copy is sorted.
+//! Integers of 8 and 16 bits are counted, and everything follows from the counts ([`Counted`]). Wider types are searched by radix,
+//! 16 bits at a time, in several passes over the stored voxels ([`Searched`]): just as exact, and without a sorted copy.
 
 mod counted;
 mod order;
@@ -9,6 +9,9 @@ mod searched;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Datatype, Endian, NiftiError, convert::Map};
+
+use counted::Counted;
 pub(crate) use counted::Tally;
 pub(crate) use searched::Searched;
 
@@ -63,63 +66,149 @@ pub(crate) struct Moments {
     pub(crate) std: f64,
 }
 
-/// What statistics are made from: voxels in the order of their values.
+/// What [`Stats`] have beside ranks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) n_nonzero: u64,
+    /// Of all values.
+    pub(crate) plain: Moments,
+    /// Of the values clipped to the percentiles.
+    pub(crate) robust: Moments,
+}
+
+/// Stored voxels that can be passed over from first to last, as often as needed.
+pub(crate) trait Passes {
+    /// Calls `each` with all voxels, some whole voxels at a time.
+    fn pass(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<(), NiftiError>;
+}
+
+impl Passes for &[u8] {
+    fn pass(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<(), NiftiError> {
+        each(self);
+        Ok(())
+    }
+}
+
+/// The values of some voxels, sorted.
 pub(crate) trait Distribution {
-    /// Voxels that are numbers, and that are NaN.
+    /// Voxels that are numbers, and voxels that are NaN.
     fn count(&self) -> (u64, u64);
     /// The values at these ranks, counted from 0 in ascending order.
-    fn at(&self, ranks: &[u64]) -> Vec<f64>;
-    /// Of the values clipped to `low..high`; `NonZero` asks about the value before it is clipped.
-    fn moments(&self, low: f64, high: f64, over: Voxels) -> Moments;
+    fn at(&mut self, ranks: &[u64]) -> Result<Vec<f64>, NiftiError>;
+    /// Of the values clipped to `low..high`; `NonZero` applies to the value before it is clipped.
+    fn moments(&mut self, low: f64, high: f64, over: Voxels) -> Result<Moments, NiftiError>;
+    /// Of all values, and of those clipped to `low..high`, which contains their median.
+    fn summary(&mut self, low: f64, high: f64, median: f64) -> Result<Summary, NiftiError>;
 }
 
 /// The percentiles `q`, 0 to 100.
-pub(crate) fn percentiles(distribution: &dyn Distribution, q: &[f64]) -> Vec<f64> {
+pub(crate) fn percentiles(distribution: &mut dyn Distribution, q: &[f64]) -> Result<Vec<f64>, NiftiError> {
     let (n, _) = distribution.count();
     let positions: Vec<order::Position> = q.iter().map(|&q| order::Position::linear(q / 100.0, n)).collect();
     let ranks: Vec<u64> = positions.iter().flat_map(|position| position.ranks()).collect();
-    let values = distribution.at(&ranks);
-    positions.iter().zip(values.chunks(2)).map(|(position, pair)| position.between(pair[0], pair[1])).collect()
+    let values = distribution.at(&ranks)?;
+    Ok(positions.iter().zip(values.chunks(2)).map(|(position, pair)| position.between(pair[0], pair[1])).collect())
 }
 
 /// All of [`Stats`].
-pub(crate) fn stats(distribution: &dyn Distribution) -> Stats {
+pub(crate) fn stats(distribution: &mut dyn Distribution) -> Result<Stats, NiftiError> {
     let (n, n_nan) = distribution.count();
-    let (all, none) = ((f64::NEG_INFINITY, f64::INFINITY), f64::NAN);
-    if n == 0 {
-        return Stats {
-            n,
-            n_nan,
-            n_nonzero: 0,
-            min: none,
-            max: none,
-            mean: none,
-            std: none,
-            p0_5: none,
-            median: none,
-            p99_5: none,
-            robust_mean: none,
-            robust_std: none,
-        };
+    let Some(wanted) = Wanted::new(n) else { return Ok(Stats::of_nothing(n_nan)) };
+    let ranks = wanted.of(&distribution.at(&wanted.ranks())?);
+    let summary = distribution.summary(ranks.p0_5, ranks.p99_5, ranks.median)?;
+    Ok(ranks.with(n_nan, &summary))
+}
+
+/// All of [`Stats`] of voxels in memory.
+pub(crate) fn of_stored(
+    mut stored: &[u8],
+    datatype: Datatype,
+    endian: Endian,
+    scaling: &Map,
+) -> Result<Stats, NiftiError> {
+    match Tally::new(datatype, endian) {
+        Some(mut tally) => {
+            tally.add(stored);
+            Ok(of_counts(tally.finish(scaling)))
+        }
+        None => stats(&mut Searched::new(&mut stored, datatype, endian, *scaling)?),
     }
-    let (low, high) = (order::Position::linear(0.005, n), order::Position::linear(0.995, n));
-    let ([l0, l1], [h0, h1]) = (low.ranks(), high.ranks());
-    let values = distribution.at(&[0, n - 1, (n - 1) / 2, n / 2, l0, l1, h0, h1]);
-    let (p0_5, p99_5) = (low.between(values[4], values[5]), high.between(values[6], values[7]));
-    let plain = distribution.moments(all.0, all.1, Voxels::All);
-    let robust = distribution.moments(p0_5, p99_5, Voxels::All);
-    Stats {
-        n,
-        n_nan,
-        n_nonzero: distribution.moments(all.0, all.1, Voxels::NonZero).n,
-        min: values[0],
-        max: values[1],
-        mean: plain.mean,
-        std: plain.std,
-        p0_5,
-        median: if n % 2 == 1 { values[2] } else { (values[2] + values[3]) / 2.0 },
-        p99_5,
-        robust_mean: robust.mean,
-        robust_std: robust.std,
+}
+
+/// As [`stats`], of counts, which cannot fail.
+pub(crate) fn of_counts(counted: Counted) -> Stats {
+    let (n, n_nan) = (counted.n(), 0);
+    let Some(wanted) = Wanted::new(n) else { return Stats::of_nothing(n_nan) };
+    let ranks = wanted.of(&counted.values_at(&wanted.ranks()));
+    ranks.with(n_nan, &counted.summary_of(ranks.p0_5, ranks.p99_5))
+}
+
+/// The ranks that [`Stats`] are made from.
+struct Wanted {
+    n: u64,
+    low: order::Position,
+    high: order::Position,
+}
+
+/// The values at those ranks.
+struct Ranks {
+    n: u64,
+    min: f64,
+    max: f64,
+    p0_5: f64,
+    median: f64,
+    p99_5: f64,
+}
+
+impl Wanted {
+    /// `None` without any value.
+    fn new(n: u64) -> Option<Self> {
+        let position = |q| order::Position::linear(q, n);
+        (n > 0).then(|| Self { n, low: position(0.005), high: position(0.995) })
+    }
+
+    fn ranks(&self) -> [u64; 8] {
+        let ([l0, l1], [h0, h1]) = (self.low.ranks(), self.high.ranks());
+        [0, self.n - 1, (self.n - 1) / 2, self.n / 2, l0, l1, h0, h1]
+    }
+
+    fn of(&self, values: &[f64]) -> Ranks {
+        Ranks {
+            n: self.n,
+            min: values[0],
+            max: values[1],
+            median: if self.n % 2 == 1 { values[2] } else { (values[2] + values[3]) / 2.0 },
+            p0_5: self.low.between(values[4], values[5]),
+            p99_5: self.high.between(values[6], values[7]),
+        }
+    }
+}
+
+impl Ranks {
+    fn with(&self, n_nan: u64, summary: &Summary) -> Stats {
+        let Summary { n_nonzero, plain, robust } = summary;
+        Stats {
+            n: self.n,
+            n_nan,
+            n_nonzero: *n_nonzero,
+            min: self.min,
+            max: self.max,
+            mean: plain.mean,
+            std: plain.std,
+            p0_5: self.p0_5,
+            median: self.median,
+            p99_5: self.p99_5,
+            robust_mean: robust.mean,
+            robust_std: robust.std,
+        }
+    }
+}
+
+impl Stats {
+    /// Of voxels none of which is a number.
+    fn of_nothing(n_nan: u64) -> Self {
+        let none = f64::NAN;
+        let [min, max, mean, std, p0_5, median, p99_5, robust_mean, robust_std] = [none; 9];
+        Self { n: 0, n_nan, n_nonzero: 0, min, max, mean, std, p0_5, median, p99_5, robust_mean, robust_std }
     }
 }

@@ -27,7 +27,7 @@ fn a_copy_is_made_once_and_again_when_its_source_changes() {
     assert_eq!(file.cached_stats(), None);
     let plan = Plan::scaled().oriented(Orientation::RAS);
     let from_copy = opened.decode::<f32>(&mut decoder, &plan).unwrap();
-    assert_eq!(from_copy.voxels, file.decode::<f32>(&mut decoder, &plan).unwrap().voxels);
+    assert_eq!(from_copy.voxels(), file.decode::<f32>(&mut decoder, &plan).unwrap().into_voxels());
 
     let changed = save(2).cached(&mut decoder, &cache).unwrap();
     assert_ne!(changed, copy);

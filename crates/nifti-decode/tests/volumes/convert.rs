@@ -18,7 +18,7 @@ fn file(datatype: Datatype, endian: Endian, n: usize, scale: Option<(f64, f64)>)
 }
 
 fn run<D: Output>(file: &VolumeFile, plan: &Plan, isa: Isa) -> Vec<D> {
-    file.decode(&mut Decoder::new().with_isa(isa), plan).unwrap().voxels
+    file.decode(&mut Decoder::new().with_isa(isa), plan).unwrap().into_voxels()
 }
 
 const SCALES: [Option<(f64, f64)>; 4] = [None, Some((0.5, -3.25)), Some((0.1, 7.0)), Some((-1e-3, 1e6))];

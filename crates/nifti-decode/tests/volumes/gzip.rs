@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use nifti_decode::{
-    Datatype, Decoder, Endian, Index, Kind, Limits, NiftiError, Orientation, Pack, Packing, Phantom, Plan, Version,
-    VolumeFile, encode,
+    Access, Datatype, Decoder, Endian, Index, Kind, Limits, NiftiError, Orientation, Pack, Packing, Phantom, Plan,
+    Version, VolumeFile, encode,
 };
 
 use crate::made::{PACKS, Random, counting, decode, header, open, small, voxels};
@@ -68,7 +68,7 @@ fn the_suffix_of_a_file_is_not_asked() {
         std::fs::write(&path, bytes).unwrap();
         let file = VolumeFile::open(&path).unwrap();
         let volume = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled()).unwrap();
-        assert_eq!(volume.voxels, counting());
+        assert_eq!(volume.voxels(), counting());
     }
 }
 
@@ -126,7 +126,7 @@ fn an_index_covers_the_file_and_gives_the_same_voxels() {
         assert!(index.unpacked_bytes() >= 352 + phantom.voxels.len() as u64);
         let mut copy = vec![0; phantom.voxels.len()];
         let decoded = file.copy_into(&mut Decoder::new().parallel(true), None, &mut copy).unwrap();
-        assert_eq!(decoded.way, "gzip in parallel");
+        assert_eq!(decoded.access, Access::GzipInParallel);
         assert!(copy == phantom.voxels, "{pack:?}");
     }
 }
@@ -173,7 +173,7 @@ fn a_block_that_lies_about_its_size_is_refused() {
         bytes[at] ^= 5;
         for is_parallel in [false, true] {
             let decoded = open(&bytes).and_then(|file| {
-                file.decode::<f32>(&mut Decoder::new().parallel(is_parallel), &Plan::scaled()).map(|v| v.voxels)
+                file.decode::<f32>(&mut Decoder::new().parallel(is_parallel), &Plan::scaled()).map(|v| v.into_voxels())
             });
             // A member's own size is not looked at where members are unpacked one by one.
             assert!(decoded.is_err() || at == 16 && !is_parallel, "{what} {is_parallel}");
@@ -196,7 +196,7 @@ fn a_block_that_states_more_bytes_than_it_has_is_refused() {
         for verify in [false, true] {
             let file = VolumeFile::from_bytes(bytes.clone(), Limits::default().with_verify(verify)).unwrap();
             let decoded = file.decode::<f32>(&mut Decoder::new().parallel(is_parallel), &Plan::scaled());
-            let error = decoded.map(|volume| volume.decoded).unwrap_err();
+            let error = decoded.map(|volume| volume.into_parts().1).unwrap_err();
             assert!(matches!(error, NiftiError::Gzip { .. }), "{is_parallel} {verify}: {error}");
         }
     }

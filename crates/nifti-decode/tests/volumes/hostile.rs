@@ -278,7 +278,7 @@ fn a_wrong_checksum_or_size_is_an_error_unless_nobody_wants_to_know() {
         assert_eq!(matches!(fault, GzipFault::Crc { .. }), is_crc);
         assert_eq!(matches!(fault, GzipFault::Size { .. }), !is_crc);
         let lenient = VolumeFile::from_bytes(file, Limits::default().with_verify(false)).unwrap();
-        assert_eq!(lenient.decode::<f32>(&mut Decoder::new(), &Plan::scaled()).unwrap().voxels.len(), 60_000);
+        assert_eq!(lenient.decode::<f32>(&mut Decoder::new(), &Plan::scaled()).unwrap().into_voxels().len(), 60_000);
     }
 }
 
@@ -323,7 +323,7 @@ fn what_follows_the_voxels_is_limited_and_never_kept() {
     assert!(matches!(error, NiftiError::TooLarge { what: "what follows the voxels", .. }), "{error}");
     assert!(decoder.scratch_bytes() <= 1 << 20);
     let file = VolumeFile::from_bytes(packed, limits.with_verify(false)).unwrap();
-    assert_eq!(file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap().voxels, counting());
+    assert_eq!(file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap().into_voxels(), counting());
 }
 
 /// A file that becomes shorter after it was opened: an error that says how much is missing, whichever way it is read.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nifti_decode::{Decoder, GzipFault, Index, Limits, NiftiError, Pack, Plan, VolumeFile, encode};
+use nifti_decode::{Access, Decoder, GzipFault, Index, Limits, NiftiError, Pack, Plan, VolumeFile, encode};
 
 use crate::made::{decode, open};
 
@@ -45,12 +45,12 @@ fn check(index: Index) {
     let file = open(VOLUME).unwrap().with_index(Arc::new(index)).unwrap();
     let mut decoder = Decoder::new().parallel(true);
     let through = file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap();
-    assert_eq!(through.decoded.way, "gzip in parallel");
-    assert!(through.voxels == whole);
+    assert_eq!(through.decoded().access, Access::GzipInParallel);
+    assert!(through.voxels() == whole);
     for z in 0..40 {
         let slice = file.read_region::<f32>(&mut decoder, &[0..64, 0..48, z..z + 1], &Plan::scaled()).unwrap();
-        assert_eq!(slice.decoded.way, "index");
-        assert!(slice.voxels == whole[z * 64 * 48..(z + 1) * 64 * 48], "{z}");
+        assert_eq!(slice.decoded().access, Access::Index);
+        assert!(*slice.voxels() == whole[z * 64 * 48..(z + 1) * 64 * 48], "{z}");
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn open(bytes: &[u8]) -> Result<VolumeFile, NiftiError> {
 }
 
 pub(crate) fn decode<D: Output>(bytes: &[u8]) -> Result<Vec<D>, NiftiError> {
-    Ok(open(bytes)?.decode(&mut Decoder::new(), &Plan::scaled())?.voxels)
+    Ok(open(bytes)?.decode(&mut Decoder::new(), &Plan::scaled())?.into_voxels())
 }
 
 /// What [`small`] holds.

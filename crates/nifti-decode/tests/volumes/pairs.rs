@@ -13,7 +13,7 @@ fn voxels() -> Vec<u8> {
 }
 
 fn read(path: &Path) -> Vec<f32> {
-    VolumeFile::open(path).unwrap().decode(&mut Decoder::new(), &Plan::scaled()).unwrap().voxels
+    VolumeFile::open(path).unwrap().decode(&mut Decoder::new(), &Plan::scaled()).unwrap().into_voxels()
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Regions: the same voxels as those of the whole volume, by every way to reach them.
+//! Regions: the same voxels as those of the whole volume, by every access.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use nifti_decode::{Decoder, Index, Kind, NiftiError, Orientation, Pack, Phantom, Plan, VolumeFile, write};
+use nifti_decode::{Access, Decoder, Index, Kind, NiftiError, Orientation, Pack, Phantom, Plan, VolumeFile, write};
 
 use crate::made::Random;
 
@@ -37,26 +37,26 @@ fn random_region(random: &mut Random) -> Vec<Range<usize>> {
         .collect()
 }
 
-fn check(file: &VolumeFile, whole: &[f32], ways: &[&str]) {
+fn check(file: &VolumeFile, whole: &[f32], accesses: &[Access]) {
     let mut random = Random(77);
     let mut decoder = Decoder::new();
     let mut seen = Vec::new();
     for _ in 0..60 {
         let region = random_region(&mut random);
         let read = file.read_region::<f32>(&mut decoder, &region, &Plan::scaled()).unwrap();
-        assert!(read.voxels == cut(whole, &region), "{region:?} {}", read.decoded.way);
-        assert_eq!(read.decoded.shape, region.iter().map(ExactSizeIterator::len).collect::<Vec<_>>());
+        assert!(read.voxels() == cut(whole, &region), "{region:?} {}", read.decoded().access);
+        assert_eq!(read.shape(), region.iter().map(ExactSizeIterator::len).collect::<Vec<_>>());
         let first = file.affine().apply([0, 1, 2].map(|axis| region[axis].start as f64));
-        assert_eq!(read.decoded.affine.apply([0.0; 3]), first);
-        seen.push(read.decoded.way);
+        assert_eq!(read.affine().apply([0.0; 3]), first);
+        seen.push(read.decoded().access);
     }
-    seen.sort_unstable();
+    seen.sort_unstable_by_key(|access| access.name());
     seen.dedup();
-    assert_eq!(seen, ways);
+    assert_eq!(seen, accesses);
 }
 
 #[test]
-fn every_way_gives_the_same_voxels() {
+fn every_access_gives_the_same_voxels() {
     let phantom = phantom();
     let directory = tempfile::tempdir().unwrap();
     let place = |name: &str, pack| {
@@ -67,19 +67,19 @@ fn every_way_gives_the_same_voxels() {
     let plain = place("plain.nii", Pack::Plain);
     let file = VolumeFile::open(&plain).unwrap();
     let whole = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled()).unwrap();
-    assert_eq!(whole.decoded.way, "read by blocks");
-    check(&file, &whole.voxels, &["runs read"]);
+    assert_eq!(whole.decoded().access, Access::ReadByBlocks);
+    check(&file, whole.voxels(), &[Access::RunsRead]);
     // SAFETY: the file is this test's own, and nobody writes to it.
     let mapped = unsafe { VolumeFile::map(&plain) }.unwrap();
-    check(&mapped, &whole.voxels, &["rows in memory"]);
+    check(&mapped, whole.voxels(), &[Access::RowsInMemory]);
     let open = |path: &Path| VolumeFile::open(path).unwrap();
-    check(&open(&place("b.nii.gz", Pack::Bgzf { level: 6 })), &whole.voxels, &["blocks"]);
-    check(&open(&place("m.nii.gz", Pack::Mgzip { level: 6, bytes: 99_999 })), &whole.voxels, &["blocks"]);
+    check(&open(&place("b.nii.gz", Pack::Bgzf { level: 6 })), whole.voxels(), &[Access::Blocks]);
+    check(&open(&place("m.nii.gz", Pack::Mgzip { level: 6, bytes: 99_999 })), whole.voxels(), &[Access::Blocks]);
     let gzip = place("g.nii.gz", Pack::Gzip { level: 6 });
-    check(&open(&gzip), &whole.voxels, &["stream", "whole stream"]);
+    check(&open(&gzip), whole.voxels(), &[Access::Stream, Access::WholeStream]);
     let index = open(&gzip).index(&mut Decoder::new()).unwrap().unwrap();
     let index = Arc::new(Index::parse(&index.encode()).unwrap());
-    check(&open(&gzip).with_index(index).unwrap(), &whole.voxels, &["index"]);
+    check(&open(&gzip).with_index(index).unwrap(), whole.voxels(), &[Access::Index]);
 }
 
 #[test]
@@ -90,28 +90,28 @@ fn rows_of_a_wide_volume_are_read_one_by_one() {
     write(&path, &phantom.header, &[], &phantom.voxels, Pack::Plain).unwrap();
     let file = VolumeFile::open(&path).unwrap();
     let read = file.read_region::<f32>(&mut Decoder::new(), &[5..9, 10..300, 1..2], &Plan::stored()).unwrap();
-    assert_eq!(read.decoded.way, "rows read");
-    let whole = file.decode::<f32>(&mut Decoder::new(), &Plan::stored()).unwrap().voxels;
+    assert_eq!(read.decoded().access, Access::RowsRead);
+    let whole = file.decode::<f32>(&mut Decoder::new(), &Plan::stored()).unwrap().into_voxels();
     let expected: Vec<f32> = (10..300).flat_map(|y| whole[2000 * (300 + y) + 5..][..4].to_vec()).collect();
-    assert_eq!(read.voxels, expected);
+    assert_eq!(read.voxels(), expected);
 }
 
 #[test]
-fn a_region_is_turned_like_the_whole() {
+fn a_region_is_reoriented_like_the_whole() {
     let phantom = phantom();
     let bytes = nifti_decode::encode(&phantom.header, &[], &phantom.voxels, Pack::Plain).unwrap();
     let file = crate::made::open(&bytes).unwrap();
     let plan = Plan::scaled().oriented("SPR".parse().unwrap());
     let region = [3..20, 5..37, 1..9, 2..3];
     let straight = file.read_region::<f32>(&mut Decoder::new(), &region, &Plan::scaled()).unwrap();
-    let turned = file.read_region::<f32>(&mut Decoder::new(), &region, &plan).unwrap();
-    assert_eq!(turned.decoded.shape, [8, 32, 17, 1]);
+    let reoriented = file.read_region::<f32>(&mut Decoder::new(), &region, &plan).unwrap();
+    assert_eq!(reoriented.shape(), [8, 32, 17, 1]);
     // Out: z up, y backward, x backward in a volume that runs left, front, up.
     for (z, y, x) in [(0, 0, 0), (7, 31, 16), (3, 20, 9)] {
-        let there = turned.voxels[z + 8 * (y + 32 * x)];
-        assert_eq!(there, straight.voxels[(16 - x) + 17 * ((31 - y) + 32 * z)]);
-        let mm = turned.decoded.affine.apply([z as f64, y as f64, x as f64]);
-        assert_eq!(mm, straight.decoded.affine.apply([16.0 - x as f64, 31.0 - y as f64, z as f64]));
+        let there = reoriented.voxels()[z + 8 * (y + 32 * x)];
+        assert_eq!(there, straight.voxels()[(16 - x) + 17 * ((31 - y) + 32 * z)]);
+        let mm = reoriented.affine().apply([z as f64, y as f64, x as f64]);
+        assert_eq!(mm, straight.affine().apply([16.0 - x as f64, 31.0 - y as f64, z as f64]));
     }
 }
 

@@ -78,7 +78,7 @@ fn statistics_are_those_of_the_sorted_values() {
                     let mut decoder = Decoder::new();
                     assert_near(&file.stats(&mut decoder).unwrap(), &naive(&values), &place);
                     let fused = file.decode::<f32>(&mut decoder, &Plan::scaled().with_stats()).unwrap();
-                    assert_near(&fused.decoded.stats.unwrap(), &naive(&values), &place);
+                    assert_near(fused.stats().unwrap(), &naive(&values), &place);
                 }
             }
         }
@@ -99,7 +99,7 @@ fn nan_counts_for_itself_and_infinities_have_their_order() {
     assert!((stats.n, stats.n_nan) == (0, 5) && stats.mean.is_nan() && stats.p99_5.is_nan());
     // Nothing to clip or normalize by: the values stay.
     let plan = Plan::scaled().clipped(Clip::Percentiles { low: 1.0, high: 99.0 }).zscored(Voxels::All);
-    assert!(file.decode::<f32>(&mut Decoder::new(), &plan).unwrap().voxels.iter().all(|v| v.is_nan()));
+    assert!(file.decode::<f32>(&mut Decoder::new(), &plan).unwrap().into_voxels().iter().all(|v| v.is_nan()));
 }
 
 /// Many equal values: a radix search must not lose its place among them.
@@ -126,7 +126,7 @@ fn scores_over_voxels_that_are_not_zero() {
     stored[..4000].fill(0);
     let file = make(Datatype::Int16, Endian::Little, &stored, (1.0, 0.0), Pack::Plain);
     let plan = Plan::scaled().clipped(Clip::Percentiles { low: 0.5, high: 99.5 }).zscored(Voxels::NonZero);
-    let scores = file.decode::<f32>(&mut Decoder::new(), &plan).unwrap().voxels;
+    let scores = file.decode::<f32>(&mut Decoder::new(), &plan).unwrap().into_voxels();
     let values = as_f64(Datatype::Int16, &stored);
     let mut sorted = values.clone();
     sorted.sort_by(f64::total_cmp);

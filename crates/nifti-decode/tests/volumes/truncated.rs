@@ -49,8 +49,8 @@ fn read(open: impl Fn() -> Result<VolumeFile, NiftiError>, whole: &[u8]) -> Vec<
     for is_parallel in [false, true] {
         let mut decoder = Decoder::new().parallel(is_parallel);
         outcomes.push(("decode", file.decode_into(&mut decoder, &Plan::scaled(), &mut out).map(drop)));
-        let turned = Plan::scaled().oriented("PSR".parse().unwrap()).with_stats();
-        outcomes.push(("turned", file.decode_into(&mut decoder, &turned, &mut out).map(drop)));
+        let reoriented = Plan::scaled().oriented("PSR".parse().unwrap()).with_stats();
+        outcomes.push(("reoriented", file.decode_into(&mut decoder, &reoriented, &mut out).map(drop)));
         outcomes.push(("indexed", file.decode_and_index(&mut decoder, &Plan::scaled(), &mut out).map(drop)));
         outcomes.push(("view", file.view(&mut decoder).map(drop)));
         outcomes.push(("stats", file.stats(&mut decoder).map(drop)));
@@ -61,7 +61,7 @@ fn read(open: impl Fn() -> Result<VolumeFile, NiftiError>, whole: &[u8]) -> Vec<
             let slab = SHAPE[0] * SHAPE[1] * 2;
             let expected = whole[z.start * slab..z.end * slab].as_chunks::<2>().0;
             if let Ok(region) = file.read_region::<f32>(&mut decoder, &[0..40, 0..30, z], &Plan::stored()) {
-                assert!(region.voxels.iter().zip(expected).all(|(&v, &s)| v == f32::from(i16::from_ne_bytes(s))));
+                assert!(region.voxels().iter().zip(expected).all(|(&v, &s)| v == f32::from(i16::from_ne_bytes(s))));
             }
         }
     }

@@ -37,7 +37,7 @@ pub(super) fn run(files: &Files) -> Result<()> {
 
 fn check(path: &Path, decoder: &mut Decoder) -> Result<VolumeFile> {
     let file = open(path)?;
-    file.view(decoder).with_context(|| path.display().to_string())?;
+    file.verify(decoder).with_context(|| path.display().to_string())?;
     Ok(file)
 }
 

@@ -124,8 +124,8 @@ fn scaled<D: Output>(
 ) -> Result<Voxels> {
     let plan = Plan { orientation: arguments.orient, ..Plan::scaled() };
     let volume = file.decode::<D>(decoder, &plan)?;
-    let decoded = volume.decoded;
-    let bytes = nifti_decode::bytes_of(&volume.voxels).to_vec();
+    let bytes = nifti_decode::bytes_of(volume.voxels()).to_vec();
+    let (_, decoded) = volume.into_parts();
     let (descr, name) = (descr.to_owned(), D::NAME);
     Ok(Voxels { bytes, descr, name, datatype, shape: decoded.shape, affine: decoded.affine })
 }

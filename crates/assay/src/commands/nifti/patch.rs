@@ -41,8 +41,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let patch = file
         .read_region::<f32>(&mut decoder, &ranges, &Plan::scaled())
         .with_context(|| arguments.input.display().to_string())?;
-    let decoded = &patch.decoded;
-    npy::write(&arguments.out, "'<f4'", &decoded.shape, nifti_decode::bytes_of(&patch.voxels))?;
+    let decoded = patch.decoded();
+    npy::write(&arguments.out, "'<f4'", &decoded.shape, nifti_decode::bytes_of(patch.voxels()))?;
     if arguments.json {
         return print::json(&json!({
             "file": arguments.input.display().to_string(),
@@ -51,11 +51,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             "datatype": "float32",
             "shape": decoded.shape,
             "affine": decoded.affine,
-            "way": decoded.way,
+            "way": decoded.access.name(),
         }));
     }
     let shape = decoded.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
-    print::lines([format!("{}: {shape} voxels, reached by: {}", arguments.out.display(), decoded.way)])
+    print::lines([format!("{}: {shape} voxels, reached by: {}", arguments.out.display(), decoded.access.name())])
 }
 
 /// The volume, by the way that was asked for.

@@ -1,8 +1,8 @@
-//! Orientation: all 48, against indices computed one by one.
+//! Reorientation: all 48 orders of axes, against indices computed one by one.
 
 use nifti_decode::{
-    Datatype, Decoder, Endian, Header, Kind, NiftiError, Orientation, Pack, Phantom, Plan, Version, VolumeFile, encode,
-    f16, write,
+    Access, Datatype, Decoder, Endian, Header, Kind, NiftiError, Orientation, Pack, Phantom, Plan, Version, VolumeFile,
+    encode, f16, write,
 };
 
 use crate::made::{header, open, voxels};
@@ -19,7 +19,7 @@ fn volume(orientation: Orientation, datatype: Datatype, volumes: usize) -> (Volu
     (open(&encode(&oriented, &[], &stored, Pack::Plain).unwrap()).unwrap(), stored)
 }
 
-/// Turns voxels of `N` bytes by asking, for each of the output, where its millimeters lie in the stored volume.
+/// Reorients voxels by computing, for each voxel of the output, where it is in the stored volume.
 fn naive<T: Copy>(file: &VolumeFile, wanted: Orientation, stored: &[T]) -> (Vec<T>, [usize; 3]) {
     let codes = file.affine().orientation().map(Option::unwrap);
     let from = wanted.codes().map(|want| codes.iter().position(|code| code.axis() == want.axis()).unwrap());
@@ -51,13 +51,16 @@ fn every_orientation_of_stored_and_wanted_axes() {
         let numbers: Vec<i16> = stored.as_chunks::<2>().0.iter().map(|&v| i16::from_ne_bytes(v)).collect();
         for wanted in [Orientation::RAS, Orientation::LPS, "PSR".parse().unwrap(), "SAR".parse().unwrap()] {
             let (expected, extents) = naive(&file, wanted, &numbers);
-            let turned = file.decode::<f32>(&mut decoder, &Plan::stored().oriented(wanted)).unwrap();
-            assert_eq!(turned.decoded.shape, [&extents[..], &[2]].concat());
-            assert!(turned.voxels.iter().zip(&expected).all(|(&v, &e)| v == f32::from(e)), "{stored_order} {wanted}");
-            assert_eq!(turned.decoded.affine.orientation(), wanted.codes().map(Some));
+            let reoriented = file.decode::<f32>(&mut decoder, &Plan::stored().oriented(wanted)).unwrap();
+            assert_eq!(reoriented.shape(), [&extents[..], &[2]].concat());
+            assert!(
+                reoriented.voxels().iter().zip(&expected).all(|(&v, &e)| v == f32::from(e)),
+                "{stored_order} {wanted}"
+            );
+            assert_eq!(reoriented.affine().orientation(), wanted.codes().map(Some));
             // The same voxel lies at the same place.
             let far = extents.map(|extent| extent as f64 - 1.0);
-            let corner = turned.decoded.affine.apply(far);
+            let corner = reoriented.affine().apply(far);
             let stored_corner = [0, 1, 2].map(|axis| {
                 let out = wanted.codes().iter().position(|c| c.axis() == stored_order.codes()[axis].axis()).unwrap();
                 if wanted.codes()[out] == stored_order.codes()[axis] { SHAPE[axis] as f64 - 1.0 } else { 0.0 }
@@ -67,7 +70,7 @@ fn every_orientation_of_stored_and_wanted_axes() {
     }
 }
 
-/// A file that is read some slices at a time gives what the same bytes in memory give: all turns, both byte orders of volumes in time.
+/// A file that is read some slices at a time gives what the same bytes in memory give: all orders of axes, several volumes.
 #[test]
 fn slices_as_they_are_read_give_the_whole() {
     let directory = tempfile::tempdir().unwrap();
@@ -76,7 +79,7 @@ fn slices_as_they_are_read_give_the_whole() {
     let shape = [96, 128, 23, 2];
     let numbers = voxels(Datatype::Int16, shape.iter().product(), 3, false);
     let mut decoder = Decoder::new();
-    let mut ways = Vec::new();
+    let mut accesses = Vec::new();
     for stored_order in Orientation::all() {
         let phantom = Phantom::new(Kind::Tiny, Some(&shape[..3]), stored_order, 1).unwrap();
         let dim = header(Version::Nifti1, Endian::Little, Datatype::Int16, &shape).dim;
@@ -87,18 +90,18 @@ fn slices_as_they_are_read_give_the_whole() {
         {
             let expected = in_memory.decode::<f32>(&mut decoder, &plan).unwrap();
             let got = read.decode::<f32>(&mut decoder, &plan).unwrap();
-            assert!(got.voxels == expected.voxels, "{stored_order} {plan:?}");
-            assert_eq!((&got.decoded.stats, &got.decoded.shape), (&expected.decoded.stats, &expected.decoded.shape));
-            ways.push(got.decoded.way);
+            assert!(got.voxels() == expected.voxels(), "{stored_order} {plan:?}");
+            assert_eq!((&got.stats(), &got.shape()), (&expected.stats(), &expected.shape()));
+            accesses.push(got.decoded().access);
         }
     }
     // Where the third axis becomes the first, every run crosses all slices.
-    let by_blocks = ways.iter().filter(|way| **way == "read by blocks").count();
-    assert_eq!((by_blocks, ways.len()), (2 * 32, 2 * 48), "{ways:?}");
+    let by_blocks = accesses.iter().filter(|access| **access == Access::ReadByBlocks).count();
+    assert_eq!((by_blocks, accesses.len()), (2 * 32, 2 * 48), "{accesses:?}");
 }
 
 #[test]
-fn voxels_of_every_size_are_turned() {
+fn voxels_of_every_size_are_reoriented() {
     let mut decoder = Decoder::new();
     for datatype in Datatype::ALL {
         let (file, stored) = volume("ASL".parse().unwrap(), datatype, 1);
@@ -110,11 +113,11 @@ fn voxels_of_every_size_are_turned() {
 }
 
 #[test]
-fn halves_are_turned_as_singles_are() {
+fn halves_are_reoriented_as_singles_are() {
     let (file, _) = volume("IPL".parse().unwrap(), Datatype::Uint8, 1);
     let plan = Plan::scaled().oriented(Orientation::RAS);
-    let single = file.decode::<f32>(&mut Decoder::new(), &plan).unwrap().voxels;
-    let half = file.decode::<f16>(&mut Decoder::new(), &plan).unwrap().voxels;
+    let single = file.decode::<f32>(&mut Decoder::new(), &plan).unwrap().into_voxels();
+    let half = file.decode::<f16>(&mut Decoder::new(), &plan).unwrap().into_voxels();
     assert!(single.iter().zip(&half).all(|(&a, &b)| f16::from_f32(a) == b));
 }
 
@@ -131,18 +134,18 @@ fn an_affine_that_drops_an_axis_has_no_orientation() {
 }
 
 #[test]
-fn a_plane_gains_an_axis_where_it_is_turned() {
+fn a_plane_gains_an_axis_when_it_is_reoriented() {
     let h = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[3, 2]);
     let file = open(&encode(&h, &[], &[0, 1, 2, 3, 4, 5], Pack::Plain).unwrap()).unwrap();
-    let turned = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled().oriented(Orientation::RAS)).unwrap();
-    assert_eq!(turned.decoded.shape, [3, 2, 1]);
+    let reoriented = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled().oriented(Orientation::RAS)).unwrap();
+    assert_eq!(reoriented.shape(), [3, 2, 1]);
     // Without transforms x runs to the left.
-    assert_eq!(turned.voxels, [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
+    assert_eq!(reoriented.voxels(), [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
 }
 
-/// From a file, slices are read some at a time and turned one by one; from memory, all at once.
+/// A file is read and reoriented some slices at a time; a volume in memory, all at once.
 #[test]
-fn files_are_turned_slice_by_slice_as_whole_volumes_are() {
+fn files_are_reoriented_slice_by_slice_as_whole_volumes_are() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("volume.nii");
     let mut decoder = Decoder::new();
@@ -163,18 +166,15 @@ fn files_are_turned_slice_by_slice_as_whole_volumes_are() {
         for wanted in Orientation::all().step_by(3) {
             let plan = Plan::stored().oriented(wanted).with_stats();
             let expected = from_memory.decode::<f32>(&mut decoder, &plan).unwrap();
-            let turned = from_file.decode::<f32>(&mut decoder, &plan).unwrap();
-            assert!(turned.voxels == expected.voxels, "{shape:?} {stored_order} {wanted}");
-            assert_eq!(turned.decoded.stats, expected.decoded.stats);
-            assert_eq!(
-                (turned.decoded.affine, &turned.decoded.shape),
-                (expected.decoded.affine, &expected.decoded.shape)
-            );
+            let reoriented = from_file.decode::<f32>(&mut decoder, &plan).unwrap();
+            assert!(reoriented.voxels() == expected.voxels(), "{shape:?} {stored_order} {wanted}");
+            assert_eq!(reoriented.stats(), expected.stats());
+            assert_eq!((reoriented.affine(), &reoriented.shape()), (expected.affine(), &expected.shape()));
             // A second oracle: there and back is where it was.
             let mut copy = vec![0; stored.len()];
             from_file.copy_into(&mut decoder, Some(wanted), &mut copy).unwrap();
             let as_f32 = copy.as_chunks::<2>().0.iter().map(|&v| f32::from(i16::from_ne_bytes(v)));
-            assert!(turned.voxels.iter().copied().eq(as_f32), "{shape:?} {stored_order} {wanted}");
+            assert!(reoriented.voxels().iter().copied().eq(as_f32), "{shape:?} {stored_order} {wanted}");
         }
     }
 }
