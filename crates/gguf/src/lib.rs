@@ -18,30 +18,36 @@
 //!
 //! # What is checked, and when
 //!
-//! [`Gguf::parse`] walks the whole header once and refuses what `gguf_init_from_*` and the model loader of
-//! `ggml-org/llama.cpp` refuse; [`Error`] has a variant for each rule, with the offset, what stands there and what should. After
-//! that, every key, every string of every array and every tensor's range lies inside the bytes, so views cannot fail.
-//! Two things that llama.cpp refuses are accepted if [`Options`] say so: big-endian files and arrays of arrays. Of a big-endian file,
-//! metadata come out as numbers, [`Gguf::data`] are the bytes as they stand, and [`Gguf::read_data`] turns them.
+//! [`Gguf::parse`] walks the whole header once and checks the rules of the container: what `gguf_init_from_*` of
+//! `ggml-org/llama.cpp` refuses, and that the data of every tensor lie within the file. [`Rule`] has a variant for each rule, with
+//! the offset, the value found and the value needed; [`Error`] adds the key or the tensor. After that, every key, every string
+//! of every array and every tensor's range lies within the bytes, so views cannot fail.
 //!
-//! # What is kept
+//! The rules of a model are not checked: that the keys and tensors that its architecture needs are there, with the right types
+//! and shapes, or that the vocabulary is complete. Whoever loads a model checks those.
 //!
-//! 12 bytes for each key and 20 for each tensor: where its entry begins, where its data begins, and its place in the order of
-//! the names, which finds duplicates and answers look-ups. Everything else, strings of vocabularies included, is read from the
-//! bytes when asked for. Parsing therefore never allocates more than the file is long.
+//! Two things that llama.cpp refuses are accepted if [`Options`] say so: big-endian files and arrays of arrays. The metadata of a
+//! big-endian file are converted to native numbers, [`Gguf::data`] returns the bytes as stored, and [`Gguf::read_data`] swaps
+//! them.
 //!
-//! | module | what is in it |
+//! # Memory
+//!
+//! 12 bytes are kept for each key and 20 for each tensor: the offset of its entry, the offset of its data, and its position in the
+//! order of the names, which finds duplicates and answers look-ups. Everything else, strings of vocabularies included, is read
+//! from the file's bytes when asked for. Parsing never allocates more than the length of the file.
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`corpus`] | a file inside and a file outside every rule, for tests of any reader |
+//! | [`corpus`] | hostile files for tests of any reader: one inside and one outside every rule |
 //! | [`mod@file`] | files in memory or mapped, residency, paging in |
 //! | [`split`] | models in several files |
 //! | [`value`] | metadata values and array views |
-//! | [`writer`] | writing: whole, streamed, atomic, split |
+//! | [`writer`] | writing: in memory, to a stream, to a file as a whole, split |
 
 pub mod corpus;
 mod cursor;
 mod data;
-mod error;
+pub mod error;
 pub mod file;
 mod metadata;
 mod options;
@@ -52,7 +58,8 @@ mod tensor;
 pub mod value;
 pub mod writer;
 
-pub use error::{Error, Field};
+pub use data::DataError;
+pub use error::{Entry, Error, Field, Rule};
 pub use file::File;
 pub use metadata::Metadata;
 pub use options::Options;

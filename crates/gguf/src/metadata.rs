@@ -1,14 +1,16 @@
 //! The key-value pairs of a file.
 
-use crate::{Endian, Error, Field, Options, Value, ValueType, cursor::Cursor, order::Order};
+use crate::{
+    Endian, Entry, Error, Field, Options, Rule, Value, ValueType, cursor::Cursor, error::shown, order::Order,
+};
 
-/// The key that tells how tensor data are aligned.
+/// The key of the alignment of tensor data.
 pub(crate) const ALIGNMENT: &str = "general.alignment";
 
-/// Fewest bytes of a pair: 8 + 0 + 4 + 1. An empty key is refused, too, but by a rule of its own.
+/// Bytes of the smallest pair: 8 + 0 + 4 + 1. An empty key is refused by a rule of its own.
 pub(crate) const SMALLEST_PAIR: u64 = 13;
 
-/// Where the pairs begin.
+/// Where each pair begins, and the order of the keys.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pairs {
     starts: Vec<u64>,
@@ -16,24 +18,23 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
-    /// Reads `count` pairs, which the caller has checked to fit, and moves behind them.
+    /// Reads `count` pairs, which the caller has checked to fit, and moves the cursor to the end of the last one.
     pub(crate) fn read(cursor: &mut Cursor<'_>, count: usize, options: Options) -> Result<Self, Error> {
         let origin = *cursor;
+        let error_at = |i: usize, offset: u64, rule: Rule| Error { entry: Some(entry_at(origin.moved_to(offset), i)), rule };
         let mut starts = Vec::with_capacity(count);
-        for _ in 0..count {
+        for i in 0..count {
             let offset = cursor.offset();
-            let key = cursor.string(Field::Key)?;
-            if key.is_empty() {
-                return Err(Error::EmptyKey { offset });
-            }
-            let ty = ValueType::read(cursor)?;
-            Value::read(ty, cursor, options)?;
+            skip_pair(cursor, options).map_err(|rule| error_at(i, offset, rule))?;
             starts.push(offset);
         }
         let order = Order::of(count, |i| key_at(origin.moved_to(starts[i])));
         match order {
             Ok(order) => Ok(Self { starts, order }),
-            Err(twice) => Err(Error::DuplicateKey { offset: starts[twice.later], first: starts[twice.first] }),
+            Err(twice) => {
+                let (offset, first) = (starts[twice.later], starts[twice.first]);
+                Err(error_at(twice.later, offset, Rule::DuplicateKey { offset, first }))
+            }
         }
     }
 
@@ -42,12 +43,28 @@ impl Pairs {
     }
 }
 
-/// The key that begins here; empty if there is none, which a checked file does not have.
+/// Checks a key and its value, and moves the cursor to their end.
+fn skip_pair(cursor: &mut Cursor<'_>, options: Options) -> Result<(), Rule> {
+    let offset = cursor.offset();
+    if cursor.string(Field::Key)?.is_empty() {
+        return Err(Rule::EmptyKey { offset });
+    }
+    let ty = ValueType::read(cursor)?;
+    Value::read(ty, cursor, options).map(drop)
+}
+
+/// The pair that begins here, as the entry of an error; `i` counts from 0.
+#[cold]
+fn entry_at(mut cursor: Cursor<'_>, i: usize) -> Entry {
+    Entry::Key { name: cursor.string(Field::Key).ok().map(shown), number: i as u64 + 1 }
+}
+
+/// The key that begins here; empty if there is none, which cannot be in a checked file.
 fn key_at(mut cursor: Cursor<'_>) -> &[u8] {
     cursor.string(Field::Key).unwrap_or_default()
 }
 
-/// The key-value pairs of a file, read from its bytes when asked for.
+/// The key-value pairs of a file. They are read from its bytes when asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Metadata<'a> {
     pairs: &'a Pairs,
@@ -67,7 +84,7 @@ impl<'a> Metadata<'a> {
 
     /// The value of a key.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<Value<'a>> {
-        let start = self.start(key.as_ref())?;
+        let start = self.pairs.starts[self.find(key.as_ref())?];
         self.pair(start).map(|(_, value)| value)
     }
 
@@ -77,10 +94,9 @@ impl<'a> Metadata<'a> {
         this.pairs.starts.iter().filter_map(move |&start| this.pair(start))
     }
 
-    /// Where the pair of a key begins.
-    pub(crate) fn start(&self, key: &[u8]) -> Option<u64> {
-        let found = self.pairs.order.find(key, |i| key_at(self.cursor.moved_to(self.pairs.starts[i])))?;
-        Some(self.pairs.starts[found])
+    /// Index of a key, in the order of the file.
+    fn find(&self, key: &[u8]) -> Option<usize> {
+        self.pairs.order.find(key, |i| key_at(self.cursor.moved_to(self.pairs.starts[i])))
     }
 
     fn pair(&self, start: u64) -> Option<(&'a [u8], Value<'a>)> {
@@ -92,12 +108,14 @@ impl<'a> Metadata<'a> {
 
     /// The alignment of tensor data: 32 unless a key says otherwise.
     pub(crate) fn alignment(&self) -> Result<u32, Error> {
-        let Some(offset) = self.start(ALIGNMENT.as_bytes()) else { return Ok(32) };
-        match self.pair(offset) {
-            Some((_, Value::U32(got))) if got.is_power_of_two() => Ok(got),
-            Some((_, Value::U32(got))) => Err(Error::Alignment { offset, got }),
-            Some((_, other)) => Err(Error::AlignmentType { offset, got: other.ty() }),
-            None => Ok(32),
-        }
+        let Some(found) = self.find(ALIGNMENT.as_bytes()) else { return Ok(32) };
+        let offset = self.pairs.starts[found];
+        let rule = match self.pair(offset) {
+            Some((_, Value::U32(got))) if got.is_power_of_two() => return Ok(got),
+            Some((_, Value::U32(got))) => Rule::Alignment { offset, got },
+            Some((_, other)) => Rule::AlignmentType { offset, got: other.ty() },
+            None => return Ok(32),
+        };
+        Err(Error { entry: Some(entry_at(self.cursor.moved_to(offset), found)), rule })
     }
 }

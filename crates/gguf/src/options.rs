@@ -3,9 +3,9 @@
 /// What [`Gguf::parse_with`](crate::Gguf::parse_with) accepts beyond what llama.cpp does. The default is nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Files of the other byte order: all numbers but the magic are swapped, those of the tensor data too.
+    /// Big-endian files: all numbers but the magic are byte-swapped, those of the tensor data included.
     pub big_endian: bool,
-    /// Arrays whose elements are arrays, which the specification allows.
+    /// Arrays of arrays, which the specification allows.
     pub nested_arrays: bool,
 }
 

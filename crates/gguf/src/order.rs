@@ -1,10 +1,10 @@
-//! Entries in the order of their names: finds duplicates without comparing all pairs, and answers look-ups.
+//! Entries sorted by name: finds duplicates in O(n log n), and answers look-ups.
 
 /// Indices of entries, sorted by name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Order(Vec<u32>);
 
-/// Two entries of one name; `first` stands before `later`.
+/// Two entries with the same name; `first` is before `later` in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Duplicate {
     pub(crate) first: usize,
@@ -12,19 +12,19 @@ pub(crate) struct Duplicate {
 }
 
 impl Order {
-    /// Sorts `len` entries (at most `u32::MAX`) in place. Of n names with B bytes in total, comparisons read O(B log n) bytes.
+    /// Sorts `len` entries (at most `u32::MAX`). For n names of B bytes in total, comparisons read O(B log n) bytes.
     pub(crate) fn of<'a>(len: usize, name: impl Fn(usize) -> &'a [u8]) -> Result<Self, Duplicate> {
         let mut order: Vec<u32> = (0..len as u32).collect();
-        // Names of a file's tensors are often sorted already, up to numbers; the sort profits by itself.
+        // Tensor names are often nearly sorted in the file, which this sort detects.
         order.sort_unstable_by(|&a, &b| name(a as usize).cmp(name(b as usize)).then(a.cmp(&b)));
-        let is_twice = |pair: &[u32; 2]| name(pair[0] as usize) == name(pair[1] as usize);
-        match order.array_windows().find(|pair| is_twice(pair)) {
+        let is_duplicate = |pair: &[u32; 2]| name(pair[0] as usize) == name(pair[1] as usize);
+        match order.array_windows().find(|pair| is_duplicate(pair)) {
             Some(&[first, later]) => Err(Duplicate { first: first as usize, later: later as usize }),
             None => Ok(Self(order)),
         }
     }
 
-    /// The entry of this name.
+    /// The index of the entry with this name.
     pub(crate) fn find<'a>(&self, wanted: &[u8], name: impl Fn(usize) -> &'a [u8]) -> Option<usize> {
         let at = self.0.binary_search_by(|&i| name(i as usize).cmp(wanted)).ok()?;
         Some(self.0[at] as usize)

@@ -1,4 +1,6 @@
 //! Models in several files, `NAME-00001-of-00003.gguf` and so on. Each part has its own tensors; the first one has the metadata.
+//!
+//! Parts are counted from 1 everywhere but in [`NO`], which the format counts from 0.
 
 use std::{
     collections::HashMap,
@@ -9,7 +11,8 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    Error as GgufError, File, Metadata, Tensor, Value,
+    DataError, File, Metadata, Tensor, Value,
+    error::shown,
     file::{OpenError, as_text},
 };
 
@@ -24,18 +27,18 @@ pub const TENSORS_COUNT: &str = "split.tensors.count";
 #[derive(Debug)]
 pub struct Split {
     parts: Vec<File>,
-    /// Part of each tensor, by name; empty for a model in one file.
+    /// Index of the part of each tensor, by name; empty for a model in one file.
     part_of: HashMap<Box<[u8]>, u32>,
 }
 
-/// Why a set of parts is refused. Serialised, it is a map of its fields, with the variant's name as `rule`; where a part cannot be
+/// Why a set of parts is refused. Serialized, it is a map of its fields with the variant's name as `rule`; for a part that cannot be
 /// opened, that of the [`OpenError`].
 #[derive(Debug, Error, Serialize)]
 #[serde(tag = "rule")]
 #[non_exhaustive]
 pub enum SplitError {
-    /// A key of the set is of another type than it should be, or missing in a later part.
-    #[error("{}: {key} is missing or of the wrong type", path.display())]
+    /// A key of the set has the wrong type, or is missing.
+    #[error("{}: key {key:?} is missing or of the wrong type", path.display())]
     Key {
         /// The part.
         #[serde(rename = "file", serialize_with = "as_text")]
@@ -43,17 +46,22 @@ pub enum SplitError {
         /// The key.
         key: &'static str,
     },
-    /// The first file to be opened is not the first part.
-    #[error("{}: part {got} of a set (counted from 0); open the first one", path.display())]
+    /// The file to be opened is not the first part.
+    #[error("{}: this is part {got} of {count}; {}", path.display(), first_advice(first.as_deref()))]
     NotFirst {
         /// The file.
         #[serde(rename = "file", serialize_with = "as_text")]
         path: PathBuf,
-        /// Its number.
-        got: u16,
+        /// Its number, from 1.
+        got: u32,
+        /// Parts of the set.
+        count: u16,
+        /// The first part, if the name of this one follows the pattern; it is not looked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first: Option<PathBuf>,
     },
-    /// The name does not end as that of a first part.
-    #[error("{}: the name does not end with -00001-of-{count:05}.gguf", path.display())]
+    /// The file's name does not end like that of a first part.
+    #[error("{}: this is part 1 of {count}, but its name does not end with -00001-of-{count:05}.gguf; rename it", path.display())]
     Name {
         /// The file.
         #[serde(rename = "file", serialize_with = "as_text")]
@@ -61,51 +69,78 @@ pub enum SplitError {
         /// Parts of the set.
         count: u16,
     },
-    /// A part is not the one that its name says.
-    #[error("{}: part {got} (counted from 0) where {need} is needed", path.display())]
-    PartNumber {
+    /// Parts were joined to one file, of which only the first could be read.
+    #[error(
+        "{}: this is part 1 of {count}, with another GGUF file joined to it at byte {offset}; \
+         keep the parts as separate files, or merge them with llama.cpp's `llama-gguf-split --merge`",
+        path.display()
+    )]
+    Joined {
         /// The file.
         #[serde(rename = "file", serialize_with = "as_text")]
         path: PathBuf,
-        /// Its number.
-        got: u16,
-        /// The number by its name.
-        need: u16,
+        /// Parts of the set.
+        count: u16,
+        /// Where the next GGUF file begins, in bytes.
+        offset: u64,
     },
-    /// The parts together do not have as many tensors as the first one says.
-    #[error("the parts have {got} tensors, {need} are needed")]
+    /// A part has another number than its name says.
+    #[error("{}: this is part {got}, but its name says part {need}", path.display())]
+    PartNumber {
+        /// The part.
+        #[serde(rename = "file", serialize_with = "as_text")]
+        path: PathBuf,
+        /// Its number, from 1.
+        got: u32,
+        /// The number in its name.
+        need: u32,
+    },
+    /// The parts together do not have the number of tensors that the first one declares.
+    #[error("{}: the parts have {got} tensors, but \"split.tensors.count\" is {need}", path.display())]
     TensorCount {
+        /// The first part.
+        #[serde(rename = "file", serialize_with = "as_text")]
+        path: PathBuf,
         /// Tensors found.
         got: u64,
-        /// Tensors that the first part tells of.
+        /// Tensors that the first part declares.
         need: i64,
     },
     /// Two parts have a tensor of the same name.
-    #[error("tensor {name} is in parts {first} and {later} (counted from 0)")]
+    #[error("{}: tensor {tensor:?} is in part {first} and in part {later}", path.display())]
     DuplicateTensor {
-        /// Its name; what is not UTF-8 replaced.
-        name: String,
-        /// The first part.
+        /// The first part of the set.
+        #[serde(rename = "file", serialize_with = "as_text")]
+        path: PathBuf,
+        /// The tensor's name as text, see [`shown`].
+        tensor: String,
+        /// The first part that has it, from 1.
         first: u32,
-        /// The later part.
+        /// The later part, from 1.
         later: u32,
     },
-    /// A part cannot be opened; a missing one neither.
+    /// A part cannot be opened, or does not exist.
     #[error(transparent)]
     #[serde(untagged)]
     Open(#[from] OpenError),
 }
 
+fn first_advice(first: Option<&Path>) -> String {
+    first.map_or_else(|| "open the first one".to_owned(), |first| format!("open {}", first.display()))
+}
+
 impl SplitError {
-    /// Name of the rule that is broken: that of the variant, or of the [`Error`](GgufError) of a part; `Io` for a part that
-    /// cannot be read.
+    /// Name of the rule that is broken: that of the variant, or of the [`Rule`](crate::Rule) that a part breaks; `Io` or
+    /// `NotRegular` for a part that cannot be read.
     pub fn rule(&self) -> String {
         let rule = match self {
-            SplitError::Open(OpenError::Refused { source, .. }) => return source.rule(),
+            SplitError::Open(OpenError::Refused { source, .. }) => return source.rule.name(),
             SplitError::Open(OpenError::Io { .. }) => "Io",
+            SplitError::Open(OpenError::NotRegular { .. }) => "NotRegular",
             SplitError::Key { .. } => "Key",
             SplitError::NotFirst { .. } => "NotFirst",
             SplitError::Name { .. } => "Name",
+            SplitError::Joined { .. } => "Joined",
             SplitError::PartNumber { .. } => "PartNumber",
             SplitError::TensorCount { .. } => "TensorCount",
             SplitError::DuplicateTensor { .. } => "DuplicateTensor",
@@ -114,11 +149,15 @@ impl SplitError {
     }
 }
 
-/// The name of part `no` (from 0) of `count`.
-pub fn part_path(prefix: &Path, no: u16, count: u16) -> PathBuf {
+/// The name of part `number` (from 1) of `count`.
+pub fn part_path(prefix: &Path, number: u16, count: u16) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
-    name.push(format!("-{:05}-of-{count:05}.gguf", u32::from(no) + 1));
+    name.push(suffix(number, count));
     name.into()
+}
+
+fn suffix(number: u16, count: u16) -> String {
+    format!("-{number:05}-of-{count:05}.gguf")
 }
 
 impl Split {
@@ -137,30 +176,44 @@ impl Split {
             return Ok(Self { parts: vec![first], part_of: HashMap::new() });
         }
         let got = number(&first, path)?;
-        if got != 0 {
-            return Err(SplitError::NotFirst { path: path.to_owned(), got });
+        if got != 1 {
+            return Err(not_first(path, got, count));
         }
-        let suffix = format!("-00001-of-{count:05}.gguf");
-        let prefix = path.to_str().and_then(|name| name.strip_suffix(&suffix)).map(PathBuf::from);
+        let joined = first.next_file().map(|offset| SplitError::Joined { path: path.to_owned(), count, offset });
+        Self::open_parts(path, first, count, open).map_err(|error| match error {
+            // The other parts cannot be found because they are in this file.
+            SplitError::Name { .. } | SplitError::Open(OpenError::Io { .. }) => joined.unwrap_or(error),
+            other => other,
+        })
+    }
+
+    /// Opens the parts after the first one.
+    fn open_parts(
+        path: &Path,
+        first: File,
+        count: u16,
+        open: impl Fn(&Path) -> Result<File, OpenError>,
+    ) -> Result<Self, SplitError> {
+        let prefix = path.to_str().and_then(|name| name.strip_suffix(&suffix(1, count))).map(PathBuf::from);
         let prefix = prefix.ok_or_else(|| SplitError::Name { path: path.to_owned(), count })?;
         let mut parts = vec![first];
-        for need in 1..count {
+        for need in 2..=count {
             let path = part_path(&prefix, need, count);
             let part = open(&path)?;
             let got = number(&part, &path)?;
-            if got != need {
-                return Err(SplitError::PartNumber { path, got, need });
+            if got != u32::from(need) {
+                return Err(SplitError::PartNumber { path, got, need: need.into() });
             }
             parts.push(part);
         }
-        let part_of = parts_by_name(&parts)?;
+        let part_of = parts_by_name(&parts, path)?;
         let need = match parts[0].metadata().get(TENSORS_COUNT) {
             Some(Value::I32(need)) => i64::from(need),
             _ => return Err(SplitError::Key { path: path.to_owned(), key: TENSORS_COUNT }),
         };
         let got = part_of.len() as u64;
         if i64::try_from(got) != Ok(need) {
-            return Err(SplitError::TensorCount { got, need });
+            return Err(SplitError::TensorCount { path: path.to_owned(), got, need });
         }
         Ok(Self { parts, part_of })
     }
@@ -184,7 +237,7 @@ impl Split {
     ///
     /// # Errors
     /// As [`File::data`].
-    pub fn tensor(&self, name: &str) -> Option<Result<(Tensor<'_>, &[u8]), GgufError>> {
+    pub fn tensor(&self, name: &str) -> Option<Result<(Tensor<'_>, &[u8]), DataError>> {
         let part = if self.parts.len() == 1 { 0 } else { *self.part_of.get(name.as_bytes())? };
         let part = self.parts.get(part as usize)?;
         let tensor = part.tensor(name)?;
@@ -192,20 +245,32 @@ impl Split {
     }
 }
 
-fn number(part: &File, path: &Path) -> Result<u16, SplitError> {
+/// Number of a part, from 1.
+fn number(part: &File, path: &Path) -> Result<u32, SplitError> {
     match part.metadata().get(NO) {
-        Some(Value::U16(number)) => Ok(number),
+        Some(Value::U16(number)) => Ok(u32::from(number) + 1),
         _ => Err(SplitError::Key { path: path.to_owned(), key: NO }),
     }
 }
 
-fn parts_by_name(parts: &[File]) -> Result<HashMap<Box<[u8]>, u32>, SplitError> {
+/// The error for a part with a number other than 1. The name of the first part follows from the name of this one.
+fn not_first(path: &Path, got: u32, count: u16) -> SplitError {
+    let stem = |number: u16| path.to_str().and_then(|name| name.strip_suffix(&suffix(number, count)));
+    if stem(1).is_some() {
+        return SplitError::PartNumber { path: path.to_owned(), got, need: 1 };
+    }
+    let prefix = u16::try_from(got).ok().and_then(stem);
+    let first = prefix.map(|prefix| part_path(Path::new(prefix), 1, count));
+    SplitError::NotFirst { path: path.to_owned(), got, count, first }
+}
+
+fn parts_by_name(parts: &[File], path: &Path) -> Result<HashMap<Box<[u8]>, u32>, SplitError> {
     let mut part_of = HashMap::new();
-    for (later, part) in parts.iter().enumerate() {
+    for (later, part) in (0_u32..).zip(parts) {
         for tensor in part.tensors() {
-            if let Some(first) = part_of.insert(tensor.name.into(), later as u32) {
-                let name = tensor.name_lossy();
-                return Err(SplitError::DuplicateTensor { name, first, later: later as u32 });
+            if let Some(first) = part_of.insert(tensor.name.into(), later) {
+                let (path, tensor) = (path.to_owned(), shown(tensor.name));
+                return Err(SplitError::DuplicateTensor { path, tensor, first: first + 1, later: later + 1 });
             }
         }
     }

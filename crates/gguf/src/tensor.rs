@@ -2,19 +2,19 @@
 
 use quant::GgmlType;
 
-use crate::{Error, Field, cursor::Cursor};
+use crate::{Field, Rule, cursor::Cursor};
 
 /// Longest name, in bytes: one less than llama.cpp's buffer, which ends with a NUL.
-const MOST_NAME_BYTES: u64 = 63;
-const MOST_DIMENSIONS: u32 = 4;
+const MAX_NAME_BYTES: u64 = 63;
+const MAX_DIMENSIONS: u32 = 4;
 
-/// Fewest bytes of an entry: an empty name and no dimension, 8 + 4 + 4 + 8.
+/// Bytes of the smallest entry, which has an empty name and no dimensions: 8 + 4 + 4 + 8.
 pub(crate) const SMALLEST_ENTRY: u64 = 24;
 
-/// A tensor: what its entry says, and where its data lie.
+/// A tensor: its entry in the header, and where its data are in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tensor<'a> {
-    /// Its name, as bytes: files may hold what is not UTF-8.
+    /// Its name, as bytes: it may not be UTF-8.
     pub name: &'a [u8],
     /// Type of its elements.
     pub ty: GgmlType,
@@ -25,23 +25,23 @@ pub struct Tensor<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// The dimensions as the file gives them, none to four. The first one is contiguous: numbers of a row, the inputs of a
-    /// matrix. Those that are not given are 1.
+    /// The dimensions that the file gives, zero to four. The first one is contiguous in memory: the length of a row, which is the
+    /// number of inputs of a weight matrix.
     pub fn dims(&self) -> &[u64] {
         &self.dims[..self.n_dims as usize]
     }
 
-    /// All four dimensions.
+    /// Four dimensions; those that the file does not give are 1.
     pub fn ne(&self) -> [u64; 4] {
         self.dims
     }
 
-    /// Number of elements. It does not overflow: that was checked.
+    /// Number of elements, which was checked not to overflow.
     pub fn elements(&self) -> u64 {
         self.dims.iter().product()
     }
 
-    /// Where the data begin in the file, in bytes.
+    /// Where the data begin, in bytes from the beginning of the file.
     pub fn start(&self) -> u64 {
         self.start
     }
@@ -51,7 +51,7 @@ impl<'a> Tensor<'a> {
         self.bytes
     }
 
-    /// The name as text, what is not UTF-8 replaced.
+    /// The name as text; bytes that are not UTF-8 are replaced.
     pub fn name_lossy(&self) -> String {
         String::from_utf8_lossy(self.name).into_owned()
     }
@@ -60,44 +60,45 @@ impl<'a> Tensor<'a> {
         Self { start, ..self }
     }
 
-    /// Reads an entry, with the offset of its data in the data section, and moves behind it.
-    pub(crate) fn read(cursor: &mut Cursor<'a>) -> Result<(Self, u64), Error> {
+    /// Reads an entry and the offset of its data in the data section, and moves the cursor to the end of the entry.
+    pub(crate) fn read(cursor: &mut Cursor<'a>) -> Result<(Self, u64), Rule> {
         let entry = cursor.offset();
         let name = cursor.string(Field::TensorName)?;
-        if name.len() as u64 > MOST_NAME_BYTES {
-            return Err(Error::NameLength { offset: entry, got: name.len() as u64, most: MOST_NAME_BYTES });
+        if name.len() as u64 > MAX_NAME_BYTES {
+            return Err(Rule::NameLength { offset: entry, got: name.len() as u64, most: MAX_NAME_BYTES });
         }
         let (dims, n_dims) = dimensions(cursor)?;
-        let elements = elements(dims).ok_or(Error::Elements { offset: entry, dims })?;
+        let elements = elements(dims).ok_or(Rule::Elements { offset: entry, dims })?;
         let offset = cursor.offset();
         let id = cursor.u32(Field::TensorType)?;
-        let ty = GgmlType::from_id(id).map_err(|_| Error::TensorType { offset, got: id as i32 })?;
+        let ty = GgmlType::from_id(id).map_err(|_| Rule::TensorType { offset, got: id as i32 })?;
         let need = ty.block_len() as u64;
         if !dims[0].is_multiple_of(need) {
-            return Err(Error::RowLength { offset: entry, ty, got: dims[0], need });
+            return Err(Rule::RowLength { offset: entry, ty, got: dims[0], need });
         }
-        let bytes = (elements / need).checked_mul(ty.block_bytes() as u64).ok_or(Error::Size { offset: entry })?;
+        let bytes = (elements / need).checked_mul(ty.block_bytes() as u64).ok_or(Rule::Size { offset: entry })?;
         let data = cursor.u64(Field::TensorOffset)?;
         Ok((Self { name, ty, dims, n_dims, start: 0, bytes }, data))
     }
 }
 
-fn dimensions(cursor: &mut Cursor<'_>) -> Result<([u64; 4], u32), Error> {
+fn dimensions(cursor: &mut Cursor<'_>) -> Result<([u64; 4], u32), Rule> {
     let offset = cursor.offset();
     let got = cursor.u32(Field::DimensionCount)?;
-    if got > MOST_DIMENSIONS {
-        return Err(Error::Dimensions { offset, got, most: MOST_DIMENSIONS });
+    if got > MAX_DIMENSIONS {
+        return Err(Rule::Dimensions { offset, got, most: MAX_DIMENSIONS });
     }
     let mut dims = [1; 4];
     for dim in &mut dims[..got as usize] {
         let offset = cursor.offset();
         let got = cursor.u64(Field::Dimension)? as i64;
-        *dim = u64::try_from(got).map_err(|_| Error::NegativeDimension { offset, got })?;
+        *dim = u64::try_from(got).map_err(|_| Rule::NegativeDimension { offset, got })?;
     }
     Ok((dims, got))
 }
 
-/// The product, if it is below 2^63 at every step: as in llama.cpp, a dimension of 0 does not excuse what stands before it.
+/// The product of the dimensions, if it is below 2^63 at every step. As in llama.cpp, a dimension of 0 does not excuse an overflow
+/// of the dimensions before it.
 fn elements(dims: [u64; 4]) -> Option<u64> {
     let step = |product: u64, dim: u64| product.checked_mul(dim).filter(|&product| product <= i64::MAX as u64);
     dims.into_iter().try_fold(1, step)
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_are_counted_to_the_limit() {
+    fn element_counts_stop_below_2_to_the_63() {
         let most = i64::MAX as u64;
         assert_eq!(elements([2, 3, 5, 7]), Some(210));
         assert_eq!(elements([most, 1, 1, 1]), Some(most));

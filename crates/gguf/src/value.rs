@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::{Endian, Error, Field, Options, cursor::Cursor};
+use crate::{Endian, Field, Options, Rule, cursor::Cursor};
 
-/// Most elements of an array: llama.cpp's limit.
-const MOST_ELEMENTS: u64 = 1 << 30;
-/// Deepest nesting of arrays.
-const MOST_DEPTH: u32 = 16;
+/// Largest number of elements of an array: llama.cpp's limit.
+const MAX_ELEMENTS: u64 = 1 << 30;
+/// Deepest nesting of arrays that this reader accepts.
+const MAX_DEPTH: u32 = 16;
 
 /// The type of a metadata value; the discriminant is the number in files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub enum ValueType {
     I32 = 5,
     /// 32-bit floating-point number.
     F32 = 6,
-    /// A byte; all but 0 are true.
+    /// A byte; every value but 0 is true.
     Bool = 7,
     /// Bytes, usually UTF-8.
     String = 8,
@@ -88,11 +88,11 @@ impl ValueType {
         }
     }
 
-    pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Error> {
+    pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Rule> {
         let offset = cursor.offset();
         let got = cursor.u32(Field::ValueType)? as i32;
         let found = usize::try_from(got).ok().and_then(|got| Self::ALL.get(got));
-        found.copied().ok_or(Error::ValueType { offset, got })
+        found.copied().ok_or(Rule::ValueType { offset, got })
     }
 }
 
@@ -128,7 +128,7 @@ impl<'a> From<&'a str> for Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Its type.
+    /// The type of the value.
     pub fn ty(&self) -> ValueType {
         match self {
             Value::U8(_) => ValueType::U8,
@@ -181,8 +181,8 @@ impl<'a> Value<'a> {
         if let Value::Array(array) = self { Some(*array) } else { None }
     }
 
-    /// Reads a value of a known type and moves behind it.
-    pub(crate) fn read(ty: ValueType, cursor: &mut Cursor<'a>, options: Options) -> Result<Self, Error> {
+    /// Reads a value of a known type and moves the cursor to its end.
+    pub(crate) fn read(ty: ValueType, cursor: &mut Cursor<'a>, options: Options) -> Result<Self, Rule> {
         let field = Field::Value;
         Ok(match ty {
             ValueType::U8 => Value::U8(cursor.u8(field)?),
@@ -202,12 +202,12 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The elements of an array, where they lie in the file. Nothing is decoded before it is asked for.
+/// An array, as a view of its bytes in the file. Elements are decoded when they are asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Array<'a> {
     ty: ValueType,
     len: usize,
-    /// Exactly the elements.
+    /// The bytes of the elements, no more.
     bytes: &'a [u8],
     endian: Endian,
 }
@@ -228,7 +228,7 @@ impl<'a> Array<'a> {
         self.len == 0
     }
 
-    /// The elements as they stand in the file, in its byte order; of strings and arrays with their lengths.
+    /// The bytes of the elements in the file's byte order. Strings and arrays include their lengths.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -238,14 +238,14 @@ impl<'a> Array<'a> {
         Elements { cursor: Cursor::new(self.bytes, 0, self.endian), ty: self.ty, left: self.len }
     }
 
-    /// The strings in order; none if the elements are something else.
+    /// The strings in order; nothing if the elements are of another type.
     pub fn strings(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let left = if self.ty == ValueType::String { self.len } else { 0 };
         let elements = Elements { left, ..self.iter() };
         elements.filter_map(|value| if let Value::String(bytes) = value { Some(bytes) } else { None })
     }
 
-    /// Element `i`: at once for numbers, after a walk over those before it for strings and arrays.
+    /// Element `i`: O(1) for numbers, O(i) for strings and arrays.
     pub fn get(&self, i: usize) -> Option<Value<'a>> {
         if i >= self.len {
             return None;
@@ -256,26 +256,27 @@ impl<'a> Array<'a> {
         Value::read(self.ty, &mut cursor, Options::LENIENT).ok()
     }
 
-    /// Reads element type, length and extent, and moves behind the array.
-    fn read(cursor: &mut Cursor<'a>, options: Options, depth: u32) -> Result<Self, Error> {
+    /// Reads element type, length and extent, and moves the cursor to the end of the array.
+    fn read(cursor: &mut Cursor<'a>, options: Options, depth: u32) -> Result<Self, Rule> {
         let offset = cursor.offset();
         let ty = ValueType::read(cursor)?;
         if ty == ValueType::Array && !options.nested_arrays {
-            return Err(Error::NestedArray { offset });
+            return Err(Rule::NestedArray { offset });
         }
-        if depth > MOST_DEPTH {
-            return Err(Error::ArrayDepth { offset, most: MOST_DEPTH });
+        if depth > MAX_DEPTH {
+            return Err(Rule::ArrayDepth { offset, most: MAX_DEPTH });
         }
         let offset = cursor.offset();
         let got = cursor.u64(Field::ArrayLength)?;
-        if got > MOST_ELEMENTS {
-            return Err(Error::ArrayLength { offset, got, most: MOST_ELEMENTS });
+        if got > MAX_ELEMENTS {
+            return Err(Rule::ArrayLength { offset, got, most: MAX_ELEMENTS });
         }
-        // Before any element is looked at: so many smallest ones must fit. `got` is at most 2^30, so nothing overflows.
+        // Before any element is read: that many elements of the smallest size must fit. `got` is at most 2^30, so the product
+        // does not overflow.
         let smallest = ty.bytes().unwrap_or(if ty == ValueType::String { 8 } else { 12 });
         let (need, rest) = (got * smallest, cursor.remaining());
         if need > rest {
-            return Err(Error::Truncated { offset: cursor.offset(), field: Field::ArrayElements, got: rest, need });
+            return Err(Rule::Truncated { offset: cursor.offset(), field: Field::ArrayElements, got: rest, need });
         }
         let endian = cursor.endian();
         let len = got as usize;

@@ -1,4 +1,4 @@
-//! Writing: a header that the reader itself has checked, then the data, one tensor at a time.
+//! Writing: a header that the reader has checked, then the data, one tensor at a time.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -16,14 +16,16 @@ use crate::{
 };
 
 mod encode;
+mod whole;
 
 use encode::Encoder;
 pub use encode::Number;
+pub use whole::create_whole;
 
-/// A file to be written: keys and tensors are declared first, data follow when it is written.
+/// A file to be written: keys and tensors are declared first, the data are supplied while it is written.
 ///
-/// Nothing is checked while declaring. Before the first byte is written, the header is parsed by the reader, so that no file
-/// comes about that this crate would refuse; duplicates, bad names and bad shapes are reported there.
+/// Declaring checks nothing. Before the first byte is written, the reader parses the header and reports duplicates, bad names and
+/// bad shapes, so that no file is written that this crate would refuse.
 #[derive(Debug, Clone)]
 pub struct Writer {
     version: u32,
@@ -52,16 +54,16 @@ struct Declared {
 #[non_exhaustive]
 pub enum WriteError {
     /// What was declared breaks a rule of the format.
-    #[error("the declared file breaks a rule: {0}")]
+    #[error("the declared file breaks a rule")]
     Rule(#[from] GgufError),
-    /// The data of a tensor are not as long as its shape and type say.
-    #[error("tensor {name} was given {got} bytes, {need} are needed")]
+    /// The data of a tensor do not have the length that its shape and type need.
+    #[error("tensor {name:?} was given {got} bytes, {need} are needed")]
     DataLength {
-        /// Name of the tensor; what is not UTF-8 replaced.
+        /// Name of the tensor; bytes that are not UTF-8 are replaced.
         name: String,
         /// Bytes written.
         got: u64,
-        /// Bytes of the shape.
+        /// Bytes that the shape needs.
         need: u64,
     },
     /// A set has at most 65535 parts, with at least one tensor each.
@@ -69,10 +71,10 @@ pub enum WriteError {
     Parts {
         /// Tensors declared.
         tensors: usize,
-        /// Tensors asked for in each part.
+        /// Tensors requested for each part.
         per_part: usize,
     },
-    /// The operating system says no.
+    /// The operating system reports an error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -89,13 +91,13 @@ impl Writer {
         Self { version: 3, endian: Endian::Little, alignment: 32, keys: Vec::new(), tensors: Vec::new() }
     }
 
-    /// Another version: 2 is the only other one that is read.
+    /// Sets the version: 3, the default, or 2.
     #[must_use]
     pub fn with_version(self, version: u32) -> Self {
         Self { version, ..self }
     }
 
-    /// Another byte order, to be chosen before any key. Data have to be given in that order, too: [`quant::swap_bytes`].
+    /// Sets the byte order. Call it before declaring keys. The data must be supplied in that order too, see [`quant::swap_bytes`].
     #[must_use]
     pub fn with_endian(self, endian: Endian) -> Self {
         Self { endian, ..self }
@@ -146,8 +148,8 @@ impl Writer {
         self
     }
 
-    /// Writes the file to `sink`, and returns how many bytes it has. `data` is called for each tensor in order and writes exactly
-    /// its bytes; padding is added here, after the last tensor too.
+    /// Writes the file to `sink`, and returns its length in bytes. `data` is called for each tensor in order and must write exactly
+    /// the bytes of that tensor. Padding is added automatically, after the last tensor too.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -189,8 +191,7 @@ impl Writer {
         Ok(bytes)
     }
 
-    /// Writes the file to disk, whole or not at all: under another name in the same directory first, then renamed. Whoever has the
-    /// old file mapped keeps it.
+    /// Writes the file to disk as a whole or not at all, see [`create_whole`]. A process that has the old file mapped keeps it.
     ///
     /// # Errors
     /// As [`write_to`](Self::write_to).
@@ -199,26 +200,18 @@ impl Writer {
         path: &Path,
         data: impl FnMut(&Tensor<'_>, &mut dyn Write) -> io::Result<()>,
     ) -> Result<u64, WriteError> {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".gguf-");
-        // As any file that a program makes: the user's mask decides, not the caution due to temporary files.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = builder.tempfile_in(directory)?;
-        let mut sink = BufWriter::with_capacity(1 << 20, temporary.as_file());
-        let bytes = self.write_to(&mut sink, data)?;
-        drop(sink);
-        temporary.as_file().sync_all()?;
-        temporary.persist(path).map_err(|error| error.error)?;
-        Ok(bytes)
+        create_whole(path, |file| {
+            let bytes = self.write_to(&mut BufWriter::with_capacity(1 << 20, file), data)?;
+            file.sync_all()?;
+            Ok(bytes)
+        })
     }
 
-    /// Writes the tensors to several files of `per_part` each, named after `prefix` ([`part_path`]), and returns their paths. The
-    /// keys go to the first one; each part tells its number.
+    /// Writes the tensors to several files of `per_part` tensors each, named by [`part_path`], and returns their paths. The first
+    /// part has the keys; every part has the keys of the set.
     ///
     /// # Errors
-    /// As [`create`](Self::create); [`WriteError::Parts`] for more parts than can be numbered. Parts that were written stay.
+    /// As [`create`](Self::create); [`WriteError::Parts`] for more than 65535 parts. Parts that are already complete stay.
     pub fn create_split(
         &self,
         prefix: &Path,
@@ -229,8 +222,8 @@ impl Writer {
         let parts = self.declared_parts(per_part).ok_or(WriteError::Parts { tensors, per_part })?;
         let count = parts.len() as u16;
         let mut paths = Vec::with_capacity(parts.len());
-        for (no, part) in (0..count).zip(parts) {
-            let path = part_path(prefix, no, count);
+        for (number, part) in (1..=count).zip(parts) {
+            let path = part_path(prefix, number, count);
             part.create(&path, &mut data)?;
             paths.push(path);
         }
@@ -258,7 +251,7 @@ impl Writer {
         Some(parts.collect())
     }
 
-    /// The header's bytes, and what the reader makes of them.
+    /// The header's bytes, and the header as the reader parses them.
     fn header(&self) -> Result<(Vec<u8>, Header), WriteError> {
         let mut encoder = Encoder::new(self.endian);
         encoder.bytes(b"GGUF");
@@ -276,7 +269,7 @@ impl Writer {
             dims.iter().for_each(|&dim| encoder.value(Value::U64(dim)));
             encoder.value(Value::U32(ty.id()));
             encoder.value(Value::U64(offset));
-            // Where this wraps, the reader refuses the shape.
+            // If this wraps, the reader refuses the shape.
             let elements = dims.iter().fold(1_u64, |product, dim| product.wrapping_mul(*dim));
             let bytes = (elements / ty.block_len() as u64).wrapping_mul(ty.block_bytes() as u64);
             offset = offset.wrapping_add(bytes.checked_next_multiple_of(self.alignment.into()).unwrap_or(0));
@@ -287,12 +280,12 @@ impl Writer {
     }
 }
 
-/// Writes zeros from `at` to `to`, and returns how many.
+/// Writes zeros from byte `at` to byte `to`, and returns their number.
 fn pad(sink: &mut dyn Write, at: u64, to: u64) -> io::Result<u64> {
     io::copy(&mut io::Read::take(io::repeat(0), to - at), sink)
 }
 
-/// A sink that counts.
+/// A sink that counts bytes.
 struct Counted<'a> {
     sink: &'a mut dyn Write,
     bytes: u64,

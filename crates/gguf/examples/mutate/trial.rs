@@ -49,7 +49,7 @@ pub(crate) fn trial(mutator: &Mutator, seed: u64, bytes: &mut Vec<u8>) -> Outcom
         Ok(file) => again(file),
         Err(_) => assert!(Gguf::parse(&bytes[..]).is_err(), "what is refused with options is refused without"),
     }
-    Outcome { kind, rule: outcome.err().map(|error| error.rule()), heap }
+    Outcome { kind, rule: outcome.err().map(|error| error.rule.name()), heap }
 }
 
 /// Opens a model in several files from memory, by the first one.

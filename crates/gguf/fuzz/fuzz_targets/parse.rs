@@ -1,7 +1,7 @@
-//! Any bytes: parse, then look at everything. `cargo +nightly fuzz run parse` in `crates/gguf`; seeds from `assay gguf corpus`.
+//! Any bytes: parse, then read everything. `cargo +nightly fuzz run parse` in `crates/gguf`; seeds from `assay gguf corpus`.
 #![no_main]
 
-use gguf::{Endian, Error, Gguf, Options};
+use gguf::{DataError, Endian, Gguf, Options};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
         match file.read_data(&tensor, &mut little) {
             Ok(()) => assert!(file.endian() == Endian::Big || little == data),
             Err(error) => {
-                assert!(matches!(error, Error::Unswappable { .. }) && file.endian() == Endian::Big, "{error}")
+                assert!(matches!(error, DataError::Unswappable { .. }) && file.endian() == Endian::Big, "{error}")
             }
         }
     }

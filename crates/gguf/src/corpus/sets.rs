@@ -122,7 +122,7 @@ fn numbers() -> Vec<Set> {
         changed("split-no-u32", Verdict::Refused("Key"), |parts| {
             parts[1] = part(Keys { no: wide(), ..keys(1, 3, 5) }, &["t2", "t3"]);
         }),
-        changed("split-no-first-is-1", Verdict::Refused("NotFirst"), |parts| {
+        changed("split-no-first-is-1", Verdict::Refused("PartNumber"), |parts| {
             parts[0] = part(keys(1, 3, 5), &["t0", "t1"]);
         }),
         changed("split-no-last-is-3", Verdict::Refused("PartNumber"), |parts| {

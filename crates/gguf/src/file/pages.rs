@@ -1,4 +1,4 @@
-//! Pages of a mapped file: bringing them in, and letting go of them.
+//! Pages of a mapped file: paging in, and eviction from the page cache.
 
 #[cfg(target_os = "linux")]
 use std::mem::MaybeUninit;
@@ -8,11 +8,11 @@ use memmap2::Mmap;
 
 use super::residency;
 
-/// A page, wherever pages have at least this size. Offsets into a mapping are multiples of larger powers of two.
+/// The smallest page size of any supported system.
 pub(super) const PAGE_BYTES: usize = 4096;
-/// What one fault maps of a file that is in the page cache, as Linux is set by default.
+/// Bytes that one page fault maps of a cached file: the default of `fault_around_bytes` on Linux.
 const WINDOW_BYTES: usize = 64 << 10;
-/// What a thread asks for at a time: large enough to keep the disk busy, small enough to share the work evenly.
+/// Bytes of one request: large enough to keep the disk busy, small enough to balance the threads.
 const CHUNK_BYTES: usize = 8 << 20;
 
 /// What [`File::page_in`](crate::File::page_in) did.
@@ -20,21 +20,21 @@ const CHUNK_BYTES: usize = 8 << 20;
 pub struct PageIn {
     /// Bytes of the mapping.
     pub bytes: u64,
-    /// Threads that worked.
+    /// Threads that took part.
     pub threads: usize,
-    /// By which means.
+    /// The method.
     pub by: &'static str,
 }
 
 impl PageIn {
-    /// There was nothing to do.
+    /// Nothing to do.
     pub(super) const NONE: Self = Self { bytes: 0, threads: 0, by: "in memory" };
 }
 
-/// Thread i of n takes chunks i, i + n, ..: all threads stay near each other in the file, which is what disks read ahead for.
+/// Thread i of n takes chunks i, i + n, ..: all threads read near the same place in the file, which suits the disk's read-ahead.
 ///
-/// `MADV_POPULATE_READ` reads what is missing and maps all, page by page. Where nothing is missing, faults are faster: one
-/// maps a window of pages that are in the cache, so that a byte of each window is all that has to be touched.
+/// `MADV_POPULATE_READ` reads missing pages and maps every page one by one. For a file that is completely in the page cache,
+/// page faults are faster: one fault maps a whole window of cached pages, so touching one byte of each window is enough.
 pub(super) fn page_in(map: &Mmap, file: &fs::File, threads: NonZeroUsize) -> io::Result<PageIn> {
     let chunks = map.len().div_ceil(CHUNK_BYTES);
     let threads = threads.get().min(chunks.max(1));
@@ -48,24 +48,24 @@ pub(super) fn page_in(map: &Mmap, file: &fs::File, threads: NonZeroUsize) -> io:
         let others: Vec<_> = (1..threads).map(|i| scope.spawn(work(i))).collect();
         let mine = work(0)();
         let joined =
-            others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(io::Error::other("a thread died"))));
+            others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
         joined.fold(mine, |by, other| by.and_then(|by| other.map(|_| by)))
     })?;
     Ok(PageIn { bytes: map.len() as u64, threads, by })
 }
 
-/// One chunk; the means it was done by.
+/// Pages in one chunk. Returns the method.
 fn populate(map: &Mmap, range: Range<usize>) -> io::Result<&'static str> {
     #[cfg(target_os = "linux")]
     match map.advise_range(memmap2::Advice::PopulateRead, range.start, range.len()) {
-        // Linux before 5.14 does not know it.
+        // Linux before 5.14 does not have it.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
         outcome => return outcome.map(|()| "MADV_POPULATE_READ"),
     }
     touch(map, range, PAGE_BYTES, "touching")
 }
 
-/// Reads a byte of every stretch of `step` bytes of the address space: that is how the kernel cuts its windows.
+/// Reads one byte of every aligned `step` bytes of the address space: the kernel aligns its windows to addresses.
 fn touch(map: &Mmap, range: Range<usize>, step: usize, by: &'static str) -> io::Result<&'static str> {
     let mut at = range.start;
     while at < range.end {
@@ -75,20 +75,20 @@ fn touch(map: &Mmap, range: Range<usize>, step: usize, by: &'static str) -> io::
     Ok(by)
 }
 
-/// Whether a fault maps the pages around it, told by the faults of one window. (`fault_around_bytes`, which only an
-/// administrator can read.)
+/// Whether a fault maps the pages around it, measured by the faults of one window. (The setting, `fault_around_bytes`, can be
+/// read only by an administrator.)
 #[cfg(target_os = "linux")]
 fn maps_windows(map: &Mmap) -> bool {
     let faults = || {
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: a structure of integers, for which zeros are values, and which the call may write.
+        // SAFETY: `usage` is memory for one `rusage`, which the call writes.
         match unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } {
-            // SAFETY: as above.
+            // SAFETY: the call succeeded, so it has written `usage`; before that, it was zeroed, which is a valid `rusage`.
             0 => Some(unsafe { usage.assume_init() }.ru_minflt),
             _ => None,
         }
     };
-    // The last whole window: the header, at the other end, was read before.
+    // The last whole window: the first ones hold the header, which was read before.
     let (base, end) = (map.as_ptr().addr(), map.as_ptr().addr() + map.len());
     let Some(start) = (end / WINDOW_BYTES * WINDOW_BYTES).checked_sub(base + WINDOW_BYTES) else { return false };
     let before = faults();
@@ -101,11 +101,11 @@ fn maps_windows(_: &Mmap) -> bool {
     false
 }
 
-/// Asks the operating system to drop a file from its cache, so that it is read from the disk again. It need not obey: whoever
-/// measures asks for the [residency](crate::File::residency) afterward. Pages that some process has mapped stay.
+/// Asks the operating system to drop a file from the page cache, so that the next access reads the disk. The request is advisory:
+/// check the [residency](crate::File::residency) afterward. Pages that a process has mapped stay.
 ///
 /// # Errors
-/// What the operating system says; [`io::ErrorKind::Unsupported`] where it cannot be asked.
+/// What the operating system reports; [`io::ErrorKind::Unsupported`] where it has no such request.
 pub fn evict(path: impl AsRef<Path>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -113,7 +113,7 @@ pub fn evict(path: impl AsRef<Path>) -> io::Result<()> {
         let file = fs::File::open(path)?;
         // Dirty pages are not dropped.
         file.sync_all()?;
-        // SAFETY: takes a descriptor that is open.
+        // SAFETY: `file` is open for the length of the call, and the call takes no pointer.
         match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
             0 => Ok(()),
             error => Err(io::Error::from_raw_os_error(error)),

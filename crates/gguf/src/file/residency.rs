@@ -7,12 +7,12 @@ use memmap2::Mmap;
 #[cfg(target_os = "linux")]
 use super::pages::PAGE_BYTES;
 
-/// How much of a file lies in memory.
+/// How much of a file is in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Residency {
     /// Bytes of the file.
     pub bytes: u64,
-    /// Bytes of it on pages that are in memory, whether or not this process has touched them.
+    /// Bytes on pages that are in memory, whether or not this process has mapped those pages.
     pub resident_bytes: u64,
 }
 
@@ -23,17 +23,17 @@ impl Residency {
     }
 }
 
-/// Whether the page cache holds the whole file, by `cachestat` of Linux 6.5: one call, where `mincore` looks up page by page.
-/// `false` where the system does not tell.
+/// Whether the page cache holds the whole file, by `cachestat` of Linux 6.5: one call, whereas `mincore` looks up each page.
+/// `false` where the system does not have the call.
 #[cfg(target_os = "linux")]
 pub(super) fn is_cached(file: &fs::File, len: usize) -> bool {
     use std::os::fd::AsRawFd;
     const CACHESTAT: libc::c_long = 451;
     // Offset and length.
     let range = [0, len as u64];
-    // Pages that are cached, dirty, being written back, evicted, evicted recently.
+    // Pages that are cached, dirty, under writeback, evicted, recently evicted.
     let mut counts = [0_u64; 5];
-    // SAFETY: the call reads two numbers and writes five, which are there, and touches nothing else.
+    // SAFETY: the call reads two numbers from `range` and writes five to `counts`, both of which have that length and outlive it.
     let outcome = unsafe { libc::syscall(CACHESTAT, file.as_raw_fd(), range.as_ptr(), counts.as_mut_ptr(), 0) };
     outcome == 0 && counts[0] >= len.div_ceil(page_bytes()) as u64
 }
@@ -45,11 +45,11 @@ pub(super) fn is_cached(_: &fs::File, _: usize) -> bool {
 
 #[cfg(target_os = "linux")]
 fn page_bytes() -> usize {
-    // SAFETY: asks for a number.
+    // SAFETY: `sysconf` takes no pointer and has no precondition.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(PAGE_BYTES).max(1)
 }
 
-/// Asks the operating system about each page, a window at a time.
+/// Reads the state of each page, one window of the mapping at a time.
 #[cfg(target_os = "linux")]
 pub(super) fn residency(map: &Mmap) -> io::Result<Residency> {
     const WINDOW: usize = 64 << 20;
@@ -58,7 +58,7 @@ pub(super) fn residency(map: &Mmap) -> io::Result<Residency> {
     let mut resident_bytes = 0;
     for start in (0..map.len()).step_by(WINDOW) {
         let len = WINDOW.min(map.len() - start);
-        // SAFETY: the range lies in the mapping and begins on a page; there is a byte for each of its pages.
+        // SAFETY: the range lies within the mapping and begins on a page boundary, and `in_memory` has a byte for each of its pages.
         if unsafe { libc::mincore(map[start..].as_ptr().cast_mut().cast(), len, in_memory.as_mut_ptr()) } != 0 {
             return Err(io::Error::last_os_error());
         }

@@ -2,12 +2,12 @@
 
 use crate::{Endian, Value, ValueType};
 
-/// A number that arrays of metadata may hold.
+/// A number that metadata arrays may hold.
 pub trait Number: Copy {
-    /// Its type in files.
+    /// Its value type.
     const TYPE: ValueType;
 
-    /// It as a value.
+    /// The number as a value.
     fn value(self) -> Value<'static>;
 }
 
@@ -56,7 +56,7 @@ impl Encoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The bytes of a number, given little-endian.
+    /// Appends a number, given as little-endian bytes.
     fn number<const N: usize>(&mut self, mut bytes: [u8; N]) {
         if self.endian == Endian::Big {
             bytes.reverse();
@@ -73,7 +73,7 @@ impl Encoder {
         self.bytes(string);
     }
 
-    /// What comes before the elements of an array, its own type included.
+    /// The type of an array, the type of its elements and their number.
     pub(super) fn array(&mut self, elements: ValueType, len: usize) {
         self.ty(ValueType::Array);
         self.ty(elements);
@@ -95,7 +95,7 @@ impl Encoder {
             Value::U64(x) => self.number(x.to_le_bytes()),
             Value::I64(x) => self.number(x.to_le_bytes()),
             Value::F64(x) => self.number(x.to_le_bytes()),
-            // In the file's byte order, whatever that of the array.
+            // Elements are encoded again, because the array may have another byte order.
             Value::Array(array) => {
                 self.ty(array.ty());
                 self.number((array.len() as u64).to_le_bytes());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use gguf::{
-    Error, Field, Gguf, Options, Value,
+    Entry, Error, Field, Gguf, Options, Rule, Value,
     corpus::{Verdict, cases},
 };
 use quant::first_non_finite_in;
@@ -21,12 +21,12 @@ fn every_file_gets_its_verdict() {
             }
             Verdict::Refused(expected) => {
                 let error = strict.err().unwrap_or_else(|| panic!("{name} was accepted"));
-                assert_eq!(error.rule(), expected, "{name}: {error}");
+                assert_eq!(error.rule.name(), expected, "{name}: {error}");
                 assert!(lenient.is_err(), "{name} was accepted with options");
             }
             Verdict::OnRequest(expected) => {
                 let error = strict.err().unwrap_or_else(|| panic!("{name} was accepted"));
-                assert_eq!(error.rule(), expected, "{name}: {error}");
+                assert_eq!(error.rule.name(), expected, "{name}: {error}");
                 lenient.unwrap_or_else(|error| panic!("{name}: {error}"));
             }
         }
@@ -34,7 +34,7 @@ fn every_file_gets_its_verdict() {
 }
 
 #[test]
-fn names_are_unique_and_no_variant_is_without_a_file() {
+fn names_are_unique_and_every_rule_has_a_file() {
     let cases = cases();
     let names: HashSet<&str> = cases.iter().map(|case| &*case.name).collect();
     assert_eq!(names.len(), cases.len());
@@ -72,19 +72,19 @@ fn names_are_unique_and_no_variant_is_without_a_file() {
     }
 }
 
-/// Rule 15 of llama.cpp's loader, which it checks on request: the scales of blocks.
+/// The scales of blocks, which llama.cpp checks on request (`--check-tensors`).
 #[test]
 fn blocks_that_are_not_finite_are_found_and_no_others() {
-    let mut spoiled = HashSet::new();
+    let mut not_finite = HashSet::new();
     for case in cases() {
         let Ok(file) = Gguf::parse_with(&case.bytes[..], Options::LENIENT) else { continue };
         for tensor in file.tensors() {
             let found = first_non_finite_in(tensor.ty, file.data(&tensor).unwrap(), file.endian());
             assert_eq!(found, Ok(case.not_finite), "{}", case.name);
-            spoiled.extend(found.unwrap().map(|_| tensor.ty));
+            not_finite.extend(found.unwrap().map(|_| tensor.ty));
         }
     }
-    assert_eq!(spoiled.len(), 30, "{spoiled:?}");
+    assert_eq!(not_finite.len(), 30, "{not_finite:?}");
 }
 
 #[test]
@@ -102,25 +102,87 @@ fn nan_in_metadata_keeps_its_bits() {
     assert_eq!(value("f64-nan"), 0x7ff0_0000_0001_2345);
 }
 
-/// Values of a few errors: offsets, what stood there, what was needed.
+/// The values of a few errors: offset, value found, value needed.
 #[test]
-fn errors_carry_where_and_what() {
+fn errors_carry_offsets_and_values() {
     let find = |name: &str| {
         let case = cases().into_iter().find(|case| case.name == name).unwrap();
-        Gguf::parse(case.bytes).err().unwrap()
+        Gguf::parse(case.bytes).err().unwrap().rule
     };
-    assert_eq!(find("version-4"), Error::Version { got: 4 });
-    assert_eq!(find("three-bytes"), Error::Truncated { offset: 0, field: Field::Magic, got: 3, need: 4 });
-    assert_eq!(find("keys-duplicate-apart"), Error::DuplicateKey { offset: 24 + 3 * 14, first: 24 });
-    assert_eq!(find("tensor-name-64-bytes"), Error::NameLength { offset: 24, got: 64, most: 63 });
+    assert_eq!(find("version-4"), Rule::Version { got: 4 });
+    assert_eq!(find("three-bytes"), Rule::Truncated { offset: 0, field: Field::Magic, got: 3, need: 4 });
+    assert_eq!(find("keys-duplicate-apart"), Rule::DuplicateKey { offset: 24 + 3 * 14, first: 24 });
+    assert_eq!(find("tensor-name-64-bytes"), Rule::NameLength { offset: 24, got: 64, most: 63 });
     // Header of 24 bytes, one entry of 33: data from 64.
-    assert_eq!(find("cve-2026-7482-one-number-more"), Error::DataBounds { offset: 24, got: 128, need: 132 });
-    assert_eq!(find("offset-gap"), Error::DataOffset { offset: 57, got: 64, need: 32 });
+    assert_eq!(find("cve-2026-7482-one-number-more"), Rule::DataBounds { offset: 24, got: 128, need: 132 });
+    assert_eq!(find("offset-gap"), Rule::DataOffset { offset: 57, got: 64, need: 32 });
+}
+
+/// Every refusal of an entry names it, and every other one is about the file as a whole.
+#[test]
+fn every_refusal_of_an_entry_names_it() {
+    let entry = |bytes: &[u8]| Gguf::parse(bytes).err().and_then(|error| error.entry);
+    let mut named = 0;
+    for case in cases() {
+        let Err(Error { entry, rule }) = Gguf::parse(&case.bytes[..]) else { continue };
+        let is_preamble = matches!(
+            rule,
+            Rule::Magic { .. } | Rule::Version { .. } | Rule::BigEndian { .. } | Rule::Count { .. }
+        );
+        let is_file = is_preamble
+            || matches!(rule, Rule::Truncated { field, .. } if matches!(
+                field,
+                Field::Magic | Field::Version | Field::TensorCount | Field::KeyCount | Field::Padding
+            ));
+        assert_eq!(entry.is_none(), is_file, "{}: {rule}", case.name);
+        named += usize::from(entry.is_some_and(|entry| {
+            matches!(entry, Entry::Key { name: Some(_), .. } | Entry::Tensor { name: Some(_), .. })
+        }));
+    }
+    assert!(named > 80, "{named}");
+    let bytes = |name: &str| cases().into_iter().find(|case| case.name == name).unwrap().bytes;
+    let key = |name: &str, number| Some(Entry::Key { name: Some(name.to_owned()), number });
+    let tensor = |name: &str, number| Some(Entry::Tensor { name: Some(name.to_owned()), number });
+    assert_eq!(entry(&bytes("keys-duplicate-apart")), key("b", 4));
+    assert_eq!(entry(&bytes("array-of-arrays")), key("a", 1));
+    assert_eq!(entry(&bytes("alignment-3")), key("general.alignment", 1));
+    assert_eq!(entry(&bytes("offset-gap")), tensor("b", 2));
+    assert_eq!(entry(&bytes("tensor-names-duplicate-apart")), tensor("b", 4));
+    assert_eq!(entry(&bytes("tensor-name-64-bytes")), tensor(&"n".repeat(64), 1));
+    assert_eq!(entry(&bytes("data-cut-by-a-byte")), tensor("b", 2));
+    // The name itself is cut off.
+    assert_eq!(entry(&bytes("key-longer-than-the-file")), Some(Entry::Key { name: None, number: 1 }));
+}
+
+/// Whatever ends too early says that it is truncated.
+#[test]
+fn short_files_are_called_truncated() {
+    for case in cases().into_iter().filter(|case| case.name.starts_with("cut-")) {
+        if let Err(error) = Gguf::parse(&case.bytes[..]) {
+            assert!(error.to_string().contains("truncated"), "{}: {error}", case.name);
+        }
+    }
+}
+
+/// Bytes behind the last tensor are no fault, and are counted without the padding.
+#[test]
+fn trailing_bytes_are_counted() {
+    let trailing = |bytes: &[u8]| Gguf::parse(bytes).map(|file| (file.trailing().len(), file.next_file())).unwrap();
+    let bytes = |name: &str| cases().into_iter().find(|case| case.name == name).unwrap().bytes;
+    // Two tensors of 12 bytes each, the first one padded to 32.
+    assert_eq!(trailing(&bytes("bytes-behind-the-data")), (1000 - 64, None));
+    assert_eq!(trailing(&bytes("last-padding-missing")), (0, None));
+    assert_eq!(trailing(&bytes("offsets-in-a-row")), (0, None));
+    for name in ["small", "smallest", "last-padding-missing"] {
+        let (first, second) = (bytes(name), bytes("small"));
+        let joined = [&first[..], &second].concat();
+        assert_eq!(trailing(&joined).1, Some(first.len() as u64), "{name}");
+    }
 }
 
 /// Every prefix of a file with one of everything is refused, except where only padding is cut off.
 #[test]
-fn truncation_at_every_byte_is_noticed() {
+fn truncation_at_every_byte_is_an_error() {
     let mut writer = gguf::Writer::new();
     writer.key("text", Value::from("abc"));
     writer.strings("strings", &["", "x", "yz"]);

@@ -1,14 +1,14 @@
-//! Files on disk: read, mapped, shortened, written whole or not at all.
+//! Files on disk: read, mapped, truncated, replaced.
 
 use std::{fs, io, num::NonZeroUsize, path::Path};
 
 use gguf::{
-    Error, File, Options, Value, Writer,
+    DataError, File, Options, Value, Writer,
     file::{OpenError, evict},
 };
 use quant::GgmlType;
 
-/// 3 MiB of data: many pages, and no whole number of them.
+/// 3 MiB of data: with the header, not a multiple of the page size.
 const ELEMENTS: u64 = 3 << 20;
 
 fn written(path: &Path) {
@@ -19,12 +19,12 @@ fn written(path: &Path) {
 }
 
 fn mapped(path: &Path) -> File {
-    // SAFETY: the tests below change the file only where that is what they test, and touch no page behind its end.
+    // SAFETY: no test reads the data of a file that it has truncated: `File::data` returns an error first.
     unsafe { File::map(path, Options::default()) }.unwrap()
 }
 
 #[test]
-fn reading_and_mapping_show_the_same() {
+fn read_and_mapped_files_have_the_same_contents() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.gguf");
     written(&path);
@@ -42,20 +42,20 @@ fn reading_and_mapping_show_the_same() {
 }
 
 #[test]
-fn what_cannot_be_opened_says_why_and_which() {
+fn errors_of_opening_name_the_file_and_the_cause() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("none.gguf");
     for open in [
         |path: &Path| File::read(path, Options::default()),
         |path: &Path| {
-            // SAFETY: nobody writes to the file.
+            // SAFETY: the test writes to the file only while it is not open.
             unsafe { File::map(path, Options::default()) }
         },
     ] {
         fs::remove_file(&path).ok();
         let Err(OpenError::Io { path: named, source }) = open(&path) else { panic!("opened") };
         assert_eq!((named, source.kind()), (path.clone(), io::ErrorKind::NotFound));
-        for (bytes, text) in [(&b""[..], "magic at byte 0 needs 4 bytes"), (b"GGUFGGUF", "version 1179993927")] {
+        for (bytes, text) in [(&b""[..], "magic at byte 0 needs 4 bytes"), (b"GGUFGGUF", "version 1179993927 is not supported")] {
             fs::write(&path, bytes).unwrap();
             let Err(OpenError::Refused { source, .. }) = open(&path) else { panic!("opened") };
             assert!(source.to_string().contains(text), "{source}");
@@ -63,9 +63,9 @@ fn what_cannot_be_opened_says_why_and_which() {
     }
 }
 
-/// The end of a mapped file is cut off: no slice is handed out any more.
+/// After a mapped file is truncated, its data are an error instead of a slice.
 #[test]
-fn a_file_that_shrinks_is_an_error_before_it_is_a_signal() {
+fn a_truncated_file_is_an_error_and_not_a_signal() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.gguf");
     written(&path);
@@ -73,14 +73,14 @@ fn a_file_that_shrinks_is_an_error_before_it_is_a_signal() {
     let tensor = file.tensor("t").unwrap();
     let need = file.bytes().len() as u64;
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(8192).unwrap();
-    assert_eq!(file.data(&tensor), Err(Error::Shrunk { got: 8192, need }));
+    assert_eq!(file.data(&tensor), Err(DataError::Shrunk { got: 8192, need }));
     assert_eq!(file.page_in(NonZeroUsize::MIN).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    assert_eq!(file.tensor("t"), Some(tensor), "the header is still there");
+    assert_eq!(file.tensor("t"), Some(tensor), "the header is still mapped");
 }
 
-/// A new file under the same name leaves the mapped one alone.
+/// Replacing a file does not affect a mapping of the old one.
 #[test]
-fn a_file_is_replaced_whole() {
+fn a_mapped_file_can_be_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.gguf");
     written(&path);
@@ -90,20 +90,36 @@ fn a_file_is_replaced_whole() {
     writer.create(&path, |_, out| out.write_all(&[1])).unwrap();
     assert!(file.data(&file.tensor("t").unwrap()).unwrap().iter().all(|&byte| byte == 7));
     assert!(mapped(&path).tensor("other").is_some());
-    // One that fails half-way leaves the old one, and nothing beside it.
+    // A write that fails leaves the old file, and nothing beside it.
     let failed = writer.create(&path, |_, _| Err(io::Error::other("no more")));
     assert!(failed.is_err() && mapped(&path).tensor("other").is_some());
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn eviction_is_asked_for_and_residency_tells() {
+fn residency_is_within_the_file_after_eviction() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.gguf");
     written(&path);
-    // Whether it is followed depends on the file system; what is told afterward is a number of bytes within the file.
+    // Whether pages are dropped depends on the file system.
     if evict(&path).is_ok() {
         let residency = mapped(&path).residency().unwrap();
         assert!(residency.resident_bytes <= residency.bytes && (0.0..=1.0).contains(&residency.share()));
+    }
+}
+
+/// Opening a pipe would wait for a writer, and mapping a directory fails with a message that says little.
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_mapped() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let paths = [(directory.path(), "a directory"), (&socket, "a socket"), (Path::new("/dev/null"), "a device")];
+    for (path, name) in paths {
+        // SAFETY: a path that is not a regular file is not mapped.
+        let error = unsafe { File::map(path, Options::default()) }.unwrap_err();
+        assert!(matches!(error, OpenError::NotRegular { found, .. } if found == name), "{error}");
+        assert!(error.to_string().contains(&format!("{} is {name}", path.display())), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The corpus has a file inside and a file outside every rule of llama.cpp's loader, and every known attack.
+//! The corpus has a file inside and a file outside every rule that llama.cpp checks of the container, and every known attack.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,8 +10,8 @@ struct Rule {
     outside: &'static [&'static str],
 }
 
-/// In the order in which the loader checks them. A file inside may break a later rule: a shape that can just be counted needs more
-/// data than any file has.
+/// In the order in which llama.cpp checks them. A file inside a rule may break a later one: a shape whose elements can just be
+/// counted needs more data than any file has.
 const RULES: [Rule; 15] = [
     Rule {
         what: "magic, version, byte order",

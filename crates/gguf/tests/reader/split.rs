@@ -14,7 +14,7 @@ fn open(path: &Path) -> Result<Split, SplitError> {
     Split::open(path, |path| File::read(path, Options::default()))
 }
 
-/// Five tensors in parts of two; tensor i holds i.
+/// Five tensors; every byte of tensor i is i.
 fn writer() -> Writer {
     let mut writer = Writer::new();
     writer.key("general.name", Value::from("five")).key("general.alignment", Value::U32(64));
@@ -29,7 +29,7 @@ fn data(tensor: &gguf::Tensor<'_>, out: &mut dyn std::io::Write) -> std::io::Res
 }
 
 #[test]
-fn parts_are_one_model() {
+fn parts_form_one_model() {
     let directory = tempfile::tempdir().unwrap();
     let paths = writer().create_split(&directory.path().join("m"), 2, data).unwrap();
     assert_eq!(paths.len(), 3);
@@ -55,7 +55,7 @@ fn a_model_in_one_file_is_a_set_of_one() {
     assert_eq!(model.tensor("t4").unwrap().unwrap().1, [4; 3]);
 }
 
-/// The sets of the corpus, each in a directory of its own.
+/// The sets of the corpus, each in its own directory.
 #[test]
 fn every_set_gets_its_verdict() {
     let directory = tempfile::tempdir().unwrap();
@@ -86,15 +86,15 @@ fn every_set_gets_its_verdict() {
 }
 
 #[test]
-fn sets_with_a_fault_are_refused() {
+fn faulty_sets_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let prefix = directory.path().join("m");
     let fresh = || writer().create_split(&prefix, 2, data).unwrap();
     let paths = fresh();
-    assert!(matches!(open(&paths[1]), Err(SplitError::NotFirst { got: 1, .. })));
+    assert!(matches!(open(&paths[1]), Err(SplitError::NotFirst { got: 2, count: 3, first: Some(first), .. }) if first == paths[0]));
 
     fs::copy(&paths[2], &paths[1]).unwrap();
-    assert!(matches!(open(&paths[0]), Err(SplitError::PartNumber { got: 2, need: 1, .. })), "out of order");
+    assert!(matches!(open(&paths[0]), Err(SplitError::PartNumber { got: 3, need: 2, .. })), "out of order");
     fs::remove_file(&paths[1]).unwrap();
     assert!(matches!(open(&paths[0]), Err(SplitError::Open(_))), "missing");
 
@@ -103,19 +103,19 @@ fn sets_with_a_fault_are_refused() {
     fs::copy(&paths[0], &renamed).unwrap();
     assert!(matches!(open(&renamed), Err(SplitError::Name { count: 3, .. })));
 
-    // A last part with a tensor that is in the first one, and one with none at all.
+    // A last part with a tensor of the first one, and a last part without tensors.
     let part = |tensors: &[&str]| {
         let mut writer = Writer::new();
         writer.key("split.no", Value::U16(2)).key("split.count", Value::U16(3));
         for name in tensors {
             writer.tensor(name, &[3], GgmlType::I8);
         }
-        writer.create(&part_path(&prefix, 2, 3), data).unwrap();
+        writer.create(&part_path(&prefix, 3, 3), data).unwrap();
     };
     part(&["t0"]);
-    assert!(matches!(open(&paths[0]), Err(SplitError::DuplicateTensor { first: 0, later: 2, .. })));
+    assert!(matches!(open(&paths[0]), Err(SplitError::DuplicateTensor { first: 1, later: 3, .. })));
     part(&[]);
-    assert!(matches!(open(&paths[0]), Err(SplitError::TensorCount { got: 4, need: 5 })));
+    assert!(matches!(open(&paths[0]), Err(SplitError::TensorCount { got: 4, need: 5, .. })));
 
     let mut writer = Writer::new();
     writer.key("split.count", Value::U32(3)).create(&paths[0], data).unwrap();
@@ -132,4 +132,43 @@ fn parts_need_tensors() {
         let outcome = writer.create_split(&directory.path().join("m"), per_part, data);
         assert!(matches!(outcome, Err(WriteError::Parts { .. })), "{outcome:?}");
     }
+}
+
+/// Parts in one file: whether the first part's name is that of a set or not, the error says what the file is.
+#[test]
+fn joined_parts_are_recognized() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = writer().create_split(&directory.path().join("m"), 2, data).unwrap();
+    let bytes: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
+    let other = directory.path().join("other");
+    fs::create_dir(&other).unwrap();
+    for name in ["m.gguf", "m-00001-of-00003.gguf"] {
+        let path = other.join(name);
+        fs::write(&path, bytes.concat()).unwrap();
+        let error = open(&path).unwrap_err();
+        let expected = bytes[0].len() as u64;
+        assert!(matches!(error, SplitError::Joined { count: 3, offset, .. } if offset == expected), "{error}");
+        assert!(error.to_string().contains("joined"), "{error}");
+    }
+    // With the other parts beside it, the first one is read as llama.cpp reads it.
+    for (path, bytes) in paths.iter().zip(&bytes).skip(1) {
+        fs::write(other.join(path.file_name().unwrap()), bytes).unwrap();
+    }
+    assert_eq!(open(&other.join("m-00001-of-00003.gguf")).unwrap().tensors().count(), 5);
+}
+
+/// Parts are counted from 1 in every message.
+#[test]
+fn a_later_part_names_the_first_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = writer().create_split(&directory.path().join("m"), 2, data).unwrap();
+    let text = open(&paths[1]).unwrap_err().to_string();
+    assert!(text.ends_with(&format!("this is part 2 of 3; open {}", paths[0].display())), "{text}");
+    let renamed = directory.path().join("second.gguf");
+    fs::copy(&paths[1], &renamed).unwrap();
+    let text = open(&renamed).unwrap_err().to_string();
+    assert!(text.ends_with("this is part 2 of 3; open the first one"), "{text}");
+    fs::copy(&paths[1], &paths[0]).unwrap();
+    let text = open(&paths[0]).unwrap_err().to_string();
+    assert!(text.ends_with("this is part 2, but its name says part 1"), "{text}");
 }

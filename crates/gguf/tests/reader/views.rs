@@ -1,4 +1,4 @@
-//! What the views show.
+//! Metadata, arrays and tensors as views.
 
 use gguf::{Endian, Gguf, Options, Value, ValueType, Writer, corpus::cases};
 use quant::GgmlType;
@@ -8,8 +8,8 @@ fn of(writer: &Writer) -> Gguf<Vec<u8>> {
 }
 
 #[test]
-fn values_come_back_to_the_bit() {
-    let strange = f32::from_bits(0x7fc1_2345);
+fn values_are_read_back_bit_for_bit() {
+    let nan_bits = f32::from_bits(0x7fc1_2345);
     for endian in [Endian::Little, Endian::Big] {
         let mut writer = Writer::new().with_endian(endian);
         let values = [
@@ -28,14 +28,14 @@ fn values_come_back_to_the_bit() {
         for (i, value) in values.iter().enumerate() {
             writer.key(format!("k{i}"), *value);
         }
-        writer.key("nan", Value::F32(strange));
+        writer.key("nan", Value::F32(nan_bits));
         let file = of(&writer);
         assert_eq!((file.endian(), file.metadata().len()), (endian, values.len() + 1));
         for (i, value) in values.iter().enumerate() {
             assert_eq!(file.metadata().get(format!("k{i}")), Some(*value));
         }
         let Some(Value::F32(nan)) = file.metadata().get("nan") else { panic!("no f32") };
-        assert_eq!(nan.to_bits(), strange.to_bits());
+        assert_eq!(nan.to_bits(), nan_bits.to_bits());
         let keys: Vec<_> = (0..values.len()).map(|i| format!("k{i}")).chain(["nan".to_owned()]).collect();
         assert!(file.metadata().iter().map(|(key, _)| key).eq(keys.iter().map(|key| key.as_bytes())));
         assert_eq!(file.metadata().get("k99"), None);
@@ -43,7 +43,7 @@ fn values_come_back_to_the_bit() {
 }
 
 #[test]
-fn arrays_are_walked_and_indexed() {
+fn arrays_are_iterated_and_indexed() {
     for endian in [Endian::Little, Endian::Big] {
         let mut writer = Writer::new().with_endian(endian);
         writer.strings("s", &["one", "", "three"]);
@@ -75,7 +75,7 @@ fn nested_arrays_are_read_on_request() {
 }
 
 #[test]
-fn a_byte_of_2_is_true_and_integers_widen() {
+fn a_bool_of_2_is_true_and_integers_widen() {
     let case = cases().into_iter().find(|case| case.name == "bool-2").unwrap();
     assert_eq!(Gguf::parse(case.bytes).unwrap().metadata().get("k"), Some(Value::Bool(true)));
     assert_eq!((Value::I8(-1).as_u64(), Value::U16(7).as_u64(), Value::F32(0.5).as_f64()), (None, Some(7), Some(0.5)));
@@ -83,7 +83,7 @@ fn a_byte_of_2_is_true_and_integers_widen() {
 }
 
 #[test]
-fn tensors_tell_shape_type_and_place() {
+fn tensors_have_shape_type_and_offset() {
     let mut writer = Writer::new();
     writer.key("general.alignment", Value::U32(64));
     writer.tensor("b", &[], GgmlType::F64);
@@ -105,7 +105,7 @@ fn tensors_tell_shape_type_and_place() {
     assert_eq!(file.tensor("c"), None);
 }
 
-/// A tensor handed to another file cannot reach beyond it.
+/// A tensor of one file cannot reach beyond the end of another.
 #[test]
 fn foreign_tensors_are_refused() {
     let sized = |len: u64| {
@@ -115,5 +115,5 @@ fn foreign_tensors_are_refused() {
     };
     let (small, large) = (sized(10), sized(1000));
     let error = small.data(&large.tensor("t").unwrap()).unwrap_err();
-    assert!(matches!(error, gguf::Error::ForeignTensor { .. }), "{error}");
+    assert!(matches!(error, gguf::DataError::ForeignTensor { .. }), "{error}");
 }
