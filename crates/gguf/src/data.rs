@@ -24,7 +24,9 @@ pub enum DataError {
         need: u64,
     },
     /// A tensor of another file.
-    #[error("the data of tensor {tensor:?} end at byte {need}, but this file has {got} bytes: the tensor is of another file")]
+    #[error(
+        "the data of tensor {tensor:?} end at byte {need}, but this file has {got} bytes: the tensor is of another file"
+    )]
     ForeignTensor {
         /// The tensor.
         tensor: String,

@@ -318,7 +318,9 @@ pub enum Rule {
         got: i32,
     },
     /// Rows that are not whole blocks.
-    #[error("its rows have {got} elements, not a multiple of {need}, the length of a {ty} block (entry at byte {offset})")]
+    #[error(
+        "its rows have {got} elements, not a multiple of {need}, the length of a {ty} block (entry at byte {offset})"
+    )]
     RowLength {
         /// Where the tensor's entry begins.
         offset: u64,

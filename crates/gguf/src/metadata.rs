@@ -1,8 +1,6 @@
 //! The key-value pairs of a file.
 
-use crate::{
-    Endian, Entry, Error, Field, Options, Rule, Value, ValueType, cursor::Cursor, error::shown, order::Order,
-};
+use crate::{Endian, Entry, Error, Field, Options, Rule, Value, ValueType, cursor::Cursor, error::shown, order::Order};
 
 /// The key of the alignment of tensor data.
 pub(crate) const ALIGNMENT: &str = "general.alignment";
@@ -21,7 +19,8 @@ impl Pairs {
     /// Reads `count` pairs, which the caller has checked to fit, and moves the cursor to the end of the last one.
     pub(crate) fn read(cursor: &mut Cursor<'_>, count: usize, options: Options) -> Result<Self, Error> {
         let origin = *cursor;
-        let error_at = |i: usize, offset: u64, rule: Rule| Error { entry: Some(entry_at(origin.moved_to(offset), i)), rule };
+        let error_at =
+            |i: usize, offset: u64, rule: Rule| Error { entry: Some(entry_at(origin.moved_to(offset), i)), rule };
         let mut starts = Vec::with_capacity(count);
         for i in 0..count {
             let offset = cursor.offset();

@@ -170,7 +170,8 @@ impl Header {
             return Err(Rule::Count { offset, field, got: n_tensors as i64, most }.into());
         }
         let table = cursor;
-        let error_at = |i: usize, offset: u64, rule: Rule| Error { entry: Some(entry_at(table.moved_to(offset), i)), rule };
+        let error_at =
+            |i: usize, offset: u64, rule: Rule| Error { entry: Some(entry_at(table.moved_to(offset), i)), rule };
         let mut entries = Vec::with_capacity(n_tensors);
         let mut section_bytes = 0_u64;
         for i in 0..n_tensors {

@@ -165,7 +165,11 @@ mod tests {
             let before = state(directory.path()).1;
             let wrote = create_whole(&path, |mut file| {
                 file.write_all(text.as_bytes())?;
-                assert_eq!(fs::read(&path).unwrap_or_default(), before, "the old file is there until the new one is complete");
+                assert_eq!(
+                    fs::read(&path).unwrap_or_default(),
+                    before,
+                    "the old file is there until the new one is complete"
+                );
                 Ok::<_, io::Error>(7)
             });
             assert_eq!((wrote.unwrap(), state(directory.path())), (7, (1, text.as_bytes().to_vec())));

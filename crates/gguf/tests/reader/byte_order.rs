@@ -90,7 +90,10 @@ fn unsupported_types_are_refused_and_nothing_is_written() {
     };
     let (little, big) = (file(Endian::Little), file(Endian::Big));
     let mut out = [7; 66];
-    assert_eq!(big.read_data(&big.tensor("t").unwrap(), &mut out), Err(DataError::Unswappable { tensor: "t".to_owned(), ty }));
+    assert_eq!(
+        big.read_data(&big.tensor("t").unwrap(), &mut out),
+        Err(DataError::Unswappable { tensor: "t".to_owned(), ty })
+    );
     let tensor = little.tensor("t").unwrap();
     for got in [0, 65] {
         let error = DataError::OutputLength { tensor: "t".to_owned(), got, need: 66 };

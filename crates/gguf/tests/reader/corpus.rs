@@ -125,10 +125,8 @@ fn every_refusal_of_an_entry_names_it() {
     let mut named = 0;
     for case in cases() {
         let Err(Error { entry, rule }) = Gguf::parse(&case.bytes[..]) else { continue };
-        let is_preamble = matches!(
-            rule,
-            Rule::Magic { .. } | Rule::Version { .. } | Rule::BigEndian { .. } | Rule::Count { .. }
-        );
+        let is_preamble =
+            matches!(rule, Rule::Magic { .. } | Rule::Version { .. } | Rule::BigEndian { .. } | Rule::Count { .. });
         let is_file = is_preamble
             || matches!(rule, Rule::Truncated { field, .. } if matches!(
                 field,

@@ -55,7 +55,9 @@ fn errors_of_opening_name_the_file_and_the_cause() {
         fs::remove_file(&path).ok();
         let Err(OpenError::Io { path: named, source }) = open(&path) else { panic!("opened") };
         assert_eq!((named, source.kind()), (path.clone(), io::ErrorKind::NotFound));
-        for (bytes, text) in [(&b""[..], "magic at byte 0 needs 4 bytes"), (b"GGUFGGUF", "version 1179993927 is not supported")] {
+        for (bytes, text) in
+            [(&b""[..], "magic at byte 0 needs 4 bytes"), (b"GGUFGGUF", "version 1179993927 is not supported")]
+        {
             fs::write(&path, bytes).unwrap();
             let Err(OpenError::Refused { source, .. }) = open(&path) else { panic!("opened") };
             assert!(source.to_string().contains(text), "{source}");

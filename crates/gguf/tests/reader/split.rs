@@ -91,7 +91,9 @@ fn faulty_sets_are_refused() {
     let prefix = directory.path().join("m");
     let fresh = || writer().create_split(&prefix, 2, data).unwrap();
     let paths = fresh();
-    assert!(matches!(open(&paths[1]), Err(SplitError::NotFirst { got: 2, count: 3, first: Some(first), .. }) if first == paths[0]));
+    assert!(
+        matches!(open(&paths[1]), Err(SplitError::NotFirst { got: 2, count: 3, first: Some(first), .. }) if first == paths[0])
+    );
 
     fs::copy(&paths[2], &paths[1]).unwrap();
     assert!(matches!(open(&paths[0]), Err(SplitError::PartNumber { got: 3, need: 2, .. })), "out of order");

@@ -1,7 +1,9 @@
-//! `assay gguf`: what is in a file, whether it is sound, and files to test with.
+//! `assay gguf`: the contents of a file, its soundness, and files for tests.
 
+mod behind;
 mod check;
 mod corpus;
+mod file_type;
 mod info;
 mod model;
 mod synth;
@@ -16,17 +18,23 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use gguf::{Options, Split};
 
+use crate::print;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Keys, types of tensors and sizes of a file, or of a model in several files
+    /// Show keys, tensor types and sizes of a file, or of a model in several files
     Info(Reading),
-    /// Every tensor with type, shape, place and size
+    /// List every tensor with type, shape, offset and size
     Tensors(Reading),
-    /// Whether a file keeps the rules; exit code 1 and the rule if it does not
+    /// Check the rules of the GGUF container; exit code 1 and the broken rule if a file breaks one
+    ///
+    /// These are the rules that llama.cpp checks of any GGUF file: header, keys, arrays, tensor table, alignment, and that the data
+    /// of every tensor lie within the file. Not checked is the model in it: whether the keys and tensors that its architecture needs
+    /// are there with the right types and shapes, whether the vocabulary is complete, and whether the values are sensible.
     Check(check::Arguments),
-    /// A model of true names and shapes with random weights
+    /// Write a model with the names and shapes of a real one and random weights
     Synth(synth::Arguments),
-    /// Hostile files, one inside and one outside every rule, to test readers with
+    /// Write hostile files for tests of readers: one inside and one outside every rule
     Corpus(corpus::Arguments),
 }
 
@@ -35,10 +43,10 @@ pub(crate) enum Command {
 pub(crate) struct Reading {
     /// The file; of a model in several files the first one
     file: PathBuf,
-    /// JSON instead of text, of a refused file too: the rule, where, what stands there and what should
+    /// Print JSON: for a refused file the rule, the key or tensor, the offset, the value found and the value needed
     #[arg(long)]
     json: bool,
-    /// Refuse what llama.cpp refuses, big-endian files and arrays of arrays too
+    /// Also refuse what only llama.cpp refuses: big-endian files, arrays of arrays
     #[arg(long)]
     strict: bool,
 }
@@ -46,7 +54,12 @@ pub(crate) struct Reading {
 impl Reading {
     fn open(&self) -> Result<Split> {
         let options = if self.strict { Options::default() } else { Options::LENIENT };
-        model::open(&self.file, options, self.json)
+        model::open(&self.file, options).or_else(|refusal| {
+            if self.json {
+                print::json(&refusal.json())?;
+            }
+            Err(refusal.error())
+        })
     }
 }
 

@@ -1,34 +1,66 @@
 //! Opens models, mapped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use gguf::{File, Options, Split, file::OpenError};
-use serde_json::json;
+use gguf::{File, Options, Split, file::OpenError, split::SplitError};
+use serde_json::{Value, json};
 
-use crate::print;
-
-/// The model that begins with this file. A refusal is printed as JSON if that was asked for: the rule that is broken, where, what
-/// stands there and what should.
-pub(super) fn open(path: &Path, options: Options, as_json: bool) -> Result<Split> {
-    let error = match Split::open(path, |path| map(path, options)) {
-        Ok(model) => return Ok(model),
-        Err(error) => error,
-    };
-    let mut refusal = serde_json::to_value(&error)?;
-    let error = anyhow::Error::from(error);
-    if as_json {
-        refusal["ok"] = json!(false);
-        refusal["message"] = json!(format!("{error:#}"));
-        print::json(&refusal)?;
-    }
-    Err(error)
+/// Why a model was not opened: one message, and its values.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    message: String,
+    values: Value,
+    /// The first part of the set, if the file is a later one.
+    pub(super) first: Option<PathBuf>,
 }
 
-/// Maps a file: this program only reads it, and looks at its length before it looks at its data. A file that is cut while it is
+impl Refusal {
+    fn new(path: &Path, error: SplitError) -> Self {
+        let mut values = serde_json::to_value(&error).unwrap_or_else(|_| json!({}));
+        if values["file"].is_null() {
+            values["file"] = json!(path.display().to_string());
+        }
+        let first = if let SplitError::NotFirst { first, .. } = &error { first.clone() } else { None };
+        let mut refusal = Self { message: format!("{:#}", anyhow::Error::from(error)), values, first };
+        refusal.values["ok"] = json!(false);
+        refusal.values["message"] = json!(refusal.message);
+        refusal
+    }
+
+    /// The same refusal with advice at the end of its message.
+    pub(super) fn with_advice(mut self, rules: &[&str], advice: &str) -> Self {
+        if rules.iter().any(|rule| self.values["rule"] == **rule) {
+            self.message = format!("{}; {advice}", self.message);
+            self.values["message"] = json!(self.message);
+        }
+        self
+    }
+
+    /// The rule that is broken, where, the value found and the value needed, as JSON.
+    pub(super) fn json(&self) -> Value {
+        self.values.clone()
+    }
+
+    pub(super) fn error(&self) -> anyhow::Error {
+        anyhow::Error::msg(self.message.clone())
+    }
+}
+
+/// The model that begins with this file.
+pub(super) fn open(path: &Path, options: Options) -> Result<Split, Refusal> {
+    let opened = if path == Path::new("-") {
+        let found = "standard input";
+        Err(OpenError::NotRegular { path: path.to_owned(), found }.into())
+    } else {
+        Split::open(path, |path| map(path, options))
+    };
+    opened.map_err(|error| Refusal::new(path, error))
+}
+
+/// Maps a file. This program only reads it, and checks its length before it reads its data. A file that is truncated while it is
 /// being read ends the program with a signal.
-#[expect(unsafe_code, reason = "that nobody else changes the file is up to who starts the program")]
+#[expect(unsafe_code, reason = "a mapped file must not change, which only the user of this program can ensure")]
 pub(crate) fn map(path: &Path, options: Options) -> Result<File, OpenError> {
-    // SAFETY: this program does not change it; see above for others.
+    // SAFETY: this program does not write to the file; the user must not let another program do so.
     unsafe { File::map(path, options) }
 }

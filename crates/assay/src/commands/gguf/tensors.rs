@@ -9,7 +9,7 @@ use crate::print;
 pub(super) fn run(reading: &Reading) -> Result<()> {
     let model = reading.open()?;
     let tensors =
-        model.parts().iter().zip(0_u32..).flat_map(|(part, no)| part.tensors().map(move |tensor| (no, tensor)));
+        model.parts().iter().zip(1_u32..).flat_map(|(part, no)| part.tensors().map(move |tensor| (no, tensor)));
     if reading.json {
         let tensors: Vec<_> = tensors
             .map(|(part, tensor)| {

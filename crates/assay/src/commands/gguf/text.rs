@@ -1,4 +1,6 @@
-//! Numbers and values as people read them.
+//! Numbers and values as text and as JSON.
+
+use std::fmt;
 
 use gguf::{Value, ValueType};
 use serde_json::json;
@@ -47,19 +49,33 @@ pub(super) fn value(value: &Value<'_>) -> String {
         Value::I16(x) => x.to_string(),
         Value::U32(x) => x.to_string(),
         Value::I32(x) => x.to_string(),
-        Value::F32(x) => x.to_string(),
+        Value::F32(x) => float(x, f64::from(*x)),
         Value::Bool(x) => x.to_string(),
         Value::U64(x) => x.to_string(),
         Value::I64(x) => x.to_string(),
-        Value::F64(x) => x.to_string(),
+        Value::F64(x) => float(x, *x),
         Value::String(x) => string(x),
         Value::Array(array) => {
-            let mut shown: Vec<_> = array.iter().take(SHOWN).map(|element| self::value(&element)).collect();
+            let element = |element: Value<'_>| match element {
+                // Deep nesting would multiply what is shown.
+                Value::Array(inner) => format!("{} of {}", inner.len(), inner.ty()),
+                other => self::value(&other),
+            };
+            let mut shown: Vec<_> = array.iter().take(SHOWN).map(element).collect();
             if array.len() > SHOWN {
                 shown.push("..".to_owned());
             }
             format!("{} of {}: [{}]", array.len(), array.ty(), shown.join(", "))
         }
+    }
+}
+
+/// A number in as few digits as tell it from its neighbors, with an exponent where plain digits would be mostly zeros.
+fn float<T: fmt::Display + fmt::LowerExp>(x: &T, size: f64) -> String {
+    if size == 0.0 || !size.is_finite() || (1e-5..1e16).contains(&size.abs()) {
+        x.to_string()
+    } else {
+        format!("{x:e}")
     }
 }
 
@@ -74,7 +90,7 @@ pub(super) fn string(bytes: &[u8]) -> String {
     format!("{shown:?}")
 }
 
-/// A value as JSON. Numbers that JSON has no form for (NaN, infinities) become strings, bytes that are no UTF-8 an object.
+/// A value as JSON. Numbers that JSON cannot express (NaN, infinities) become strings, and bytes that are not UTF-8 an object.
 pub(super) fn json(value: &Value<'_>) -> serde_json::Value {
     match value {
         Value::U8(x) => json!(x),
@@ -125,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_escaped_and_cut() {
+    fn strings_are_escaped_and_shortened() {
         assert_eq!(string(b"a\x1b[2J\xff"), "\"a\\u{1b}[2J\u{fffd}\"");
         assert_eq!(string(&[b'x'; 61]), format!("\"{}..\"", "x".repeat(60)));
         assert_eq!(shape(&[]), "scalar");
@@ -133,7 +149,23 @@ mod tests {
     }
 
     #[test]
-    fn values_without_a_json_form_become_strings() {
+    fn numbers_have_few_digits() {
+        for (x, text) in [
+            (Value::F64(1e300), "1e300"),
+            (Value::F64(-2.5e-300), "-2.5e-300"),
+            (Value::F64(f64::MAX), "1.7976931348623157e308"),
+            (Value::F32(f32::MIN_POSITIVE), "1.1754944e-38"),
+            (Value::F32(1e-5), "0.00001"),
+            (Value::F64(500_000.0), "500000"),
+            (Value::F32(-0.0), "-0"),
+            (Value::F64(f64::NEG_INFINITY), "-inf"),
+        ] {
+            assert_eq!(value(&x), text);
+        }
+    }
+
+    #[test]
+    fn values_that_json_cannot_express_become_strings() {
         assert_eq!(json(&Value::F32(f32::NAN)), json!("NaN"));
         assert_eq!(json(&Value::String(&[0xff])), json!({ "bytes": [255] }));
         assert_eq!(json(&Value::U64(u64::MAX)), json!(u64::MAX));

@@ -1,4 +1,7 @@
-//! `assay gguf`, driven as a user does.
+//! `assay gguf`, run as a user runs it.
+
+mod files;
+mod refusals;
 
 use std::{
     fs,
@@ -8,8 +11,8 @@ use std::{
 
 use serde_json::Value;
 
-fn assay(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_assay")).arg("gguf").args(words).output().expect("the binary was built")
+fn assay(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_assay")).arg("gguf").args(arguments).output().expect("the binary was built")
 }
 
 fn stdout(output: &Output) -> String {
@@ -20,24 +23,24 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn json(words: &[&str]) -> Value {
-    let output = assay(words);
+fn json(arguments: &[&str]) -> Value {
+    let output = assay(arguments);
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}{}", stdout(&output), stderr(&output)))
 }
 
 /// A tiny model.
-fn synth(directory: &Path, words: &[&str]) -> (PathBuf, String) {
-    let path = directory.join(format!("{}.gguf", words.join("_").replace('-', "")));
+fn synth(directory: &Path, arguments: &[&str]) -> (PathBuf, String) {
+    let path = directory.join(format!("{}.gguf", arguments.join("_").replace('-', "")));
     let name = path.to_str().unwrap().to_owned();
     let fixed = ["synth", "rwkv7", "--size", "tiny", "--vocabulary", "bytes"];
-    let output = assay(&[&fixed[..], words, &[&name]].concat());
+    let output = assay(&[&fixed[..], arguments, &[&name]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     (path, name)
 }
 
 #[test]
-fn a_model_is_made_shown_and_sound() {
+fn a_synthesized_model_is_shown_and_sound() {
     let directory = tempfile::tempdir().unwrap();
     let (path, name) = synth(directory.path(), &["--type", "Q4_K_M"]);
     let info = stdout(&assay(&["info", &name]));
@@ -48,6 +51,7 @@ fn a_model_is_made_shown_and_sound() {
         "Q6_K",
         "general.architecture (str) = \"rwkv7\"",
         "257 of str",
+        "general.file_type (u32) = 15 (Q4_K_M)",
     ] {
         assert!(info.contains(part), "{part}: {info}");
     }
@@ -62,7 +66,7 @@ fn a_model_is_made_shown_and_sound() {
     assert!(stdout(&assay(&["tensors", &name])).lines().count() == 63);
     let check = assay(&["check", "--values", &name]);
     assert!(
-        check.status.success() && stdout(&check).contains("every rule kept, all values looked at"),
+        check.status.success() && stdout(&check).contains("the container keeps every rule, all values checked"),
         "{}",
         stderr(&check)
     );
@@ -71,7 +75,7 @@ fn a_model_is_made_shown_and_sound() {
 #[test]
 fn the_seed_decides_every_byte() {
     let directory = tempfile::tempdir().unwrap();
-    let bytes = |words: &[&str]| fs::read(synth(directory.path(), words).0).unwrap();
+    let bytes = |arguments: &[&str]| fs::read(synth(directory.path(), arguments).0).unwrap();
     let first = bytes(&["--seed", "1"]);
     assert_eq!(first, bytes(&["--seed", "1"]));
     assert_ne!(first, bytes(&["--seed", "2"]));
@@ -85,13 +89,21 @@ fn corpus(directory: &Path, index: &str) -> Vec<Value> {
     serde_json::from_slice(&fs::read(directory.join(index)).unwrap()).unwrap()
 }
 
-/// Exit code 1, the rule on stderr and in the JSON; for every refused file of the corpus.
+/// The files of a set of the corpus, the one to be opened first.
+fn set(directory: &Path, name: &str) -> Vec<PathBuf> {
+    let sets = corpus(directory, "sets.json");
+    let set = sets.iter().find(|set| set["name"] == name).unwrap();
+    let files = set["files"].as_array().unwrap();
+    files.iter().map(|file| directory.join(name).join(file.as_str().unwrap())).collect()
+}
+
+/// Exit code 1 and the rule in the JSON, for refused files of the corpus.
 #[test]
-fn refused_files_end_with_1_and_the_rule() {
+fn refused_files_exit_with_1_and_the_rule() {
     let directory = tempfile::tempdir().unwrap();
     let cases = corpus(directory.path(), "index.json");
     assert!(cases.len() > 350);
-    // Every eighth: a process each.
+    // Every eighth file, because each takes a process.
     for case in cases.iter().step_by(8) {
         let path = directory.path().join(format!("{}.gguf", case["name"].as_str().unwrap()));
         let output = assay(&["check", "--json", path.to_str().unwrap()]);
@@ -104,51 +116,15 @@ fn refused_files_end_with_1_and_the_rule() {
     let big_endian = directory.path().join("big-endian.gguf");
     let big_endian = big_endian.to_str().unwrap();
     assert!(stderr(&assay(&["check", big_endian])).contains("big-endian file"));
+    assert!(stderr(&assay(&["check", big_endian])).contains("--lenient accepts it"));
     assert!(assay(&["check", "--lenient", big_endian]).status.success());
     assert!(stdout(&assay(&["info", big_endian])).contains("big-endian"));
     assert_eq!(assay(&["info", "--strict", big_endian]).status.code(), Some(1));
 }
 
-/// A refusal as JSON has every value that the message has, on stdout; the message stays on stderr.
-#[test]
-fn refusals_are_values() {
-    let directory = tempfile::tempdir().unwrap();
-    corpus(directory.path(), "index.json");
-    for (name, expected) in [
-        (
-            "three-bytes.gguf",
-            serde_json::json!({ "rule": "Truncated", "field": "Magic", "offset": 0, "got": 3, "need": 4 }),
-        ),
-        ("magic-swapped.gguf", serde_json::json!({ "rule": "Magic", "got": [70, 85, 71, 71] })),
-        ("alignment-u64.gguf", serde_json::json!({ "rule": "AlignmentType", "offset": 24, "got": "u64" })),
-        ("row-of-half-a-block.gguf", serde_json::json!({ "rule": "RowLength", "ty": "Q4_0", "got": 16, "need": 32 })),
-        ("tensor-count-min.gguf", serde_json::json!({ "rule": "Count", "field": "TensorCount", "got": i64::MIN })),
-        ("split-parts-swapped/m-00001-of-00003.gguf", serde_json::json!({ "rule": "PartNumber", "got": 2, "need": 1 })),
-        ("split-part-missing/m-00001-of-00003.gguf", serde_json::json!({ "rule": "Io" })),
-        ("split-no-u32/m-00001-of-00003.gguf", serde_json::json!({ "rule": "Key", "key": "split.no" })),
-        ("split-part-empty/m-00001-of-00003.gguf", serde_json::json!({ "rule": "Truncated", "offset": 0 })),
-        ("no-such-file.gguf", serde_json::json!({ "rule": "Io" })),
-    ] {
-        let path = directory.path().join(name);
-        for command in ["info", "tensors", "check"] {
-            let output = assay(&[command, "--json", path.to_str().unwrap()]);
-            let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!((output.status.code(), &answer["ok"]), (Some(1), &Value::Bool(false)), "{command} {name}");
-            for (key, value) in expected.as_object().unwrap() {
-                assert_eq!(&answer[key], value, "{command} {name}: {answer}");
-            }
-            let message = answer["message"].as_str().unwrap();
-            assert_eq!(stderr(&output), format!("error: {message}\n"));
-            let file = answer["file"].as_str().unwrap();
-            let part = if name.starts_with("split-part") { "m-00002-of-00003.gguf" } else { name };
-            assert!(name.starts_with("split-no") || file.ends_with(part), "{file}");
-        }
-    }
-}
-
 /// Models in several files, opened by their first one.
 #[test]
-fn sets_end_as_their_index_says() {
+fn sets_get_their_verdicts() {
     let directory = tempfile::tempdir().unwrap();
     let sets = corpus(directory.path(), "sets.json");
     assert!(sets.len() > 30);
@@ -162,9 +138,9 @@ fn sets_end_as_their_index_says() {
     }
 }
 
-/// Every type with a scale: the block that is not finite is named, and a file of the largest scales is sound.
+/// For every type with a scale, a block that is not finite is named, and a file of the largest scales is sound.
 #[test]
-fn values_that_are_no_numbers_are_found_in_every_type() {
+fn values_that_are_not_finite_are_found_in_every_type() {
     let directory = tempfile::tempdir().unwrap();
     let cases = corpus(directory.path(), "index.json");
     let cases: Vec<_> = cases.iter().filter(|case| case["name"].as_str().unwrap().starts_with("values-")).collect();
@@ -179,9 +155,9 @@ fn values_that_are_no_numbers_are_found_in_every_type() {
     }
 }
 
-/// A big-endian file is looked at in its own order: an infinity of it would be a small number in the other one.
+/// Big-endian values are checked as such: read as little-endian, an infinity would be a small number.
 #[test]
-fn values_of_big_endian_files_are_looked_at() {
+fn values_of_big_endian_files_are_checked() {
     let directory = tempfile::tempdir().unwrap();
     corpus(directory.path(), "index.json");
     for (number, is_finite) in [(f32::MAX, true), (f32::INFINITY, false), (f32::from_bits(0x0000_807f), true)] {
@@ -196,7 +172,7 @@ fn values_of_big_endian_files_are_looked_at() {
 }
 
 #[test]
-fn a_spoiled_block_is_named() {
+fn a_block_that_is_not_finite_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let (path, name) = synth(directory.path(), &["--type", "Q8_0"]);
     let tensors = json(&["tensors", "--json", &name]);
@@ -206,7 +182,7 @@ fn a_spoiled_block_is_named() {
     let at = tensor["start"].as_u64().unwrap() as usize + 3 * 34;
     bytes[at..at + 2].copy_from_slice(&0x7e00_u16.to_le_bytes());
     fs::write(&path, bytes).unwrap();
-    assert!(assay(&["check", &name]).status.success(), "the rules are kept");
+    assert!(assay(&["check", &name]).status.success(), "the container keeps the rules");
     let output = assay(&["check", "--values", &name]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("output.weight: block 3 is not finite"), "{}", stdout(&output));
@@ -215,10 +191,70 @@ fn a_spoiled_block_is_named() {
 }
 
 #[test]
-fn usage_is_2_and_what_cannot_be_opened_1() {
+fn usage_errors_exit_with_2_and_missing_files_with_1() {
     assert_eq!(assay(&["info"]).status.code(), Some(2));
     assert_eq!(assay(&["synth", "rwkv7", "--size", "3b", "x"]).status.code(), Some(2));
     let missing = assay(&["info", "no-such-file.gguf"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(stderr(&missing).contains("no-such-file.gguf"), "{}", stderr(&missing));
+}
+
+/// Bytes behind the last tensor are counted by `check` and `info`, in text and in JSON.
+#[test]
+fn trailing_bytes_are_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, name) = synth(directory.path(), &[]);
+    let sound = fs::read(&path).unwrap();
+    for command in ["check", "info"] {
+        assert!(!stdout(&assay(&[command, &name])).contains("behind"), "{command}");
+        assert_eq!(json(&[command, "--json", &name])["trailing_bytes"], 0);
+    }
+    fs::write(&path, [&sound[..], &[b'x'; 1000]].concat()).unwrap();
+    for command in ["check", "info"] {
+        let output = assay(&[command, &name]);
+        assert!(output.status.success() && stdout(&output).contains("1000 bytes behind the data of the last tensor"));
+        assert_eq!(json(&[command, "--json", &name])["trailing_bytes"], 1000);
+    }
+    fs::write(&path, [&sound[..], &sound].concat()).unwrap();
+    for command in ["check", "info"] {
+        assert!(stdout(&assay(&[command, &name])).contains("another GGUF file is joined to this one"), "{command}");
+        assert_eq!(json(&[command, "--json", &name])["joined_at"], sound.len());
+    }
+}
+
+#[test]
+fn several_files_are_checked_in_one_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let set: Vec<_> =
+        set(directory.path(), "split-of-3").iter().map(|path| path.to_str().unwrap().to_owned()).collect();
+    let (_, sound) = synth(directory.path(), &[]);
+    let bad = directory.path().join("offset-gap.gguf").to_str().unwrap().to_owned();
+    // Later parts are checked with the first one.
+    let output = assay(&["check", &set[1], &set[0], &set[2], &sound]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output).lines().count(), 4, "{}", stdout(&output));
+    let output = assay(&["check", &bad, &sound]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("tensor \"b\"") && stdout(&output).contains(&format!("{sound}: 62 tensors")));
+    assert_eq!(stderr(&output), "error: 1 of 2 files are not sound\n");
+    let answers = json(&["check", "--json", &bad, &sound, &set[0], &set[1]]);
+    let oks: Vec<_> = answers.as_array().unwrap().iter().map(|answer| answer["ok"].as_bool().unwrap()).collect();
+    assert_eq!(oks, [false, true, true, true]);
+    assert_eq!(answers[3]["checked_with"], set[0]);
+}
+
+/// Everything that the text shows is in the JSON, arrays in full.
+#[test]
+fn info_is_complete_in_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, name) = synth(directory.path(), &["--type", "Q8_0"]);
+    let info = json(&["info", "--json", &name]);
+    let pair = |key: &str| info["metadata"].as_array().unwrap().iter().find(|pair| pair["key"] == key).unwrap().clone();
+    assert_eq!((&pair("general.file_type")["value"], &pair("general.file_type")["name"]), (&7.into(), &"Q8_0".into()));
+    assert_eq!(pair("tokenizer.ggml.tokens")["value"].as_array().unwrap().len(), 257);
+    assert_eq!((&info["file"], &info["tensors"]), (&name.as_str().into(), &62.into()));
+    let part = &info["parts"][0];
+    assert_eq!((&part["part"], &part["tensors"]), (&1.into(), &62.into()));
+    assert_eq!(part["bytes"], fs::metadata(&path).unwrap().len());
+    assert!(part["data_start"].as_u64() < part["data_end"].as_u64());
 }
