@@ -69,3 +69,8 @@ pub use split::Split;
 pub use tensor::Tensor;
 pub use value::{Array, Value, ValueType};
 pub use writer::Writer;
+
+/// The code of the README, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! What parsing costs in heap memory: next to nothing for a real file, never more than the file for a hostile one.
+//! Heap memory of parsing: little for a real file, never more than the file's size for a hostile one.
 
 #[path = "../examples/mutate/trial.rs"]
 mod trial;
@@ -18,7 +18,7 @@ fn allocated<T>(work: impl FnOnce() -> T) -> (u64, T) {
     (total().bytes - before, result)
 }
 
-/// One test, so that no other one allocates meanwhile.
+/// A single test, so that no other test allocates at the same time.
 #[test]
 fn memory_is_bounded() {
     a_header_of_902_tensors_and_65536_strings();
@@ -45,10 +45,10 @@ fn a_header_of_902_tensors_and_65536_strings() {
         let tokens = file.metadata().get("tokenizer.ggml.tokens").unwrap().as_array().unwrap();
         assert_eq!(tokens.strings().map(<[u8]>::len).sum::<usize>(), tokens.len() * 6 + 316_570);
     });
-    assert_eq!(heap, 0, "looking at strings allocates nothing");
+    assert_eq!(heap, 0, "reading strings allocates nothing");
 }
 
-/// The densest tensor table there can be: names of up to four bytes, no dimension, one byte of data each.
+/// The densest possible tensor table: names of three bytes, no dimensions, one byte of data each.
 fn many_tensors_of_nothing() {
     let mut writer = Writer::new();
     writer.key("general.alignment", Value::U32(1));
@@ -61,7 +61,7 @@ fn many_tensors_of_nothing() {
     assert!(file.is_ok() && heap <= bytes.len() as u64, "{heap} of {} bytes", bytes.len());
 }
 
-/// The beginning of what the example `mutate` runs by the million.
+/// The first seeds of the example `mutate`.
 fn mutated_files() {
     let mutator = Mutator::default();
     let (mut bytes, mut counts) = (Vec::new(), [[0; 2]; 3]);
@@ -70,7 +70,7 @@ fn mutated_files() {
         assert!(heap <= ALLOWED, "seed {seed}: {heap} bytes beyond the file's size");
         counts[kind as usize][usize::from(rule.is_some())] += 1;
     }
-    // Neither too small nor too large changes.
+    // The changes are neither too small nor too large to be useful.
     for (kind, [accepted, refused]) in [Kind::Little, Kind::Big, Kind::Set].iter().zip(counts) {
         assert!(accepted > 300 && refused > 2_000, "{kind:?}: {accepted} accepted, {refused} refused");
     }

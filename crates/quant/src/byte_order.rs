@@ -1,24 +1,24 @@
-//! Rows of the other byte order, as big-endian GGUF files hold them.
+//! Rows in big-endian byte order, from big-endian GGUF files.
 //!
-//! The numbers of this crate's kernels are little-endian on every host. [`swap_bytes`] turns a row from a big-endian file into
-//! such a row, and back: it reverses every number of more than one byte that a block has, and leaves codes and scales of single
-//! bytes where they are. Which those numbers are is what the blocks of `ggml-common.h` in ggml-org/llama.cpp declare, and what
-//! its functions on rows move as one word: the fifth bits of Q5_0 and Q5_1 are four bytes by declaration and one word by use.
-//! For the types that `gguf_convert_endian.py` of the same repository knows, the rows are the same as its own.
+//! Kernels of this crate read and write little-endian blocks on every host. [`swap_bytes`] converts a row between the two byte
+//! orders: it reverses the bytes of every multi-byte number of a block, and leaves single-byte codes and scales unchanged. The
+//! multi-byte numbers are those that `ggml-common.h` of ggml-org/llama.cpp declares, and those that its row functions access as one
+//! word: the fifth bits of Q5_0 and Q5_1 are declared as four bytes and used as one word. For the types that
+//! `gguf_convert_endian.py` of the same repository supports, the result is the same.
 
 use crate::{GgmlType, QuantError};
 
-/// The order of bytes in a number.
+/// The byte order of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Endian {
-    /// The low byte first, as nearly all files have it.
+    /// Least significant byte first, the order of nearly all files.
     #[default]
     Little,
-    /// The high byte first.
+    /// Most significant byte first.
     Big,
 }
 
-/// Numbers of a block that stand in a row: `count` of `width` bytes each from byte `at`.
+/// Consecutive numbers in a block: `count` numbers of `width` bytes each, from byte `at`.
 struct Numbers {
     at: usize,
     width: usize,
@@ -29,8 +29,8 @@ const fn one(at: usize, width: usize) -> Numbers {
     Numbers { at, width, count: 1 }
 }
 
-/// The numbers of more than one byte of a block; `None` for the types of blocks that this crate has no code for: some of ggml's
-/// functions read their codes as words that the block does not declare. NVFP4 is all bytes.
+/// The multi-byte numbers of a block. `None` for block types that this crate cannot convert: some of ggml's functions read their
+/// codes as words that the block does not declare. NVFP4 consists of single bytes.
 const fn numbers(ty: GgmlType) -> Option<&'static [Numbers]> {
     Some(match ty {
         GgmlType::I8 | GgmlType::MXFP4 | GgmlType::NVFP4 => &[],
@@ -49,11 +49,11 @@ const fn numbers(ty: GgmlType) -> Option<&'static [Numbers]> {
     })
 }
 
-/// Turns a row of blocks from one byte order into the other, in place.
+/// Converts a row of blocks from one byte order to the other, in place.
 ///
 /// # Errors
-/// [`QuantError::Unsupported`] for a type that this crate does not compute with, unless its elements are plain numbers or bytes;
-/// [`QuantError::Bytes`] if the bytes are no whole number of blocks. Nothing is changed then.
+/// [`QuantError::Unsupported`] for a block type that this crate cannot convert; [`QuantError::Bytes`] if the length of `bytes` is not
+/// a multiple of the block size. `bytes` is then unchanged.
 pub fn swap_bytes(ty: GgmlType, bytes: &mut [u8]) -> Result<(), QuantError> {
     let numbers = numbers(ty).ok_or(QuantError::Unsupported { ty })?;
     let size = ty.block_bytes();

@@ -1,45 +1,45 @@
-//! What the public functions refuse, as values.
+//! Errors of the public functions.
 
 use thiserror::Error;
 
 use crate::GgmlType;
 
-/// A conversion that cannot be done.
+/// Why a row cannot be converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum QuantError {
-    /// The type is known, and its size too, but there is no code for its numbers.
+    /// The type has no kernel. Its block length and size are known nevertheless.
     #[error("no kernel for type {ty}")]
     Unsupported {
-        /// The type asked for.
+        /// The requested type.
         ty: GgmlType,
     },
-    /// A row must hold whole blocks.
-    #[error("a row of {got} numbers is no whole number of {ty} blocks of {need}")]
+    /// The length of a row is not a multiple of the block length.
+    #[error("a row of {got} numbers is not a multiple of {need}, the length of a {ty} block")]
     RowLength {
-        /// The type asked for.
+        /// The requested type.
         ty: GgmlType,
-        /// Numbers of the row.
+        /// Length of the row, in numbers.
         got: usize,
-        /// Numbers of a block.
+        /// Length of a block, in numbers.
         need: usize,
     },
-    /// The bytes are not those of the blocks that the numbers make.
-    #[error("{got} bytes of {ty} where {need} are needed")]
+    /// The bytes do not have the length that the numbers need.
+    #[error("{got} bytes of {ty}, {need} are needed")]
     Bytes {
-        /// The type asked for.
+        /// The requested type.
         ty: GgmlType,
         /// Bytes given.
         got: usize,
-        /// Bytes of as many blocks as the numbers make.
+        /// Bytes that the numbers need.
         need: usize,
     },
     /// The size of a row exceeds the address space.
     #[error("a row of {got} numbers of {ty} overflows")]
     Overflow {
-        /// The type asked for.
+        /// The requested type.
         ty: GgmlType,
-        /// Numbers of the row.
+        /// Length of the row, in numbers.
         got: usize,
     },
 }

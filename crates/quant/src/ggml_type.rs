@@ -4,11 +4,11 @@ use std::{fmt, str::FromStr};
 
 use crate::QuantError;
 
-/// Declares the enum and its table from one list: name, id in files, numbers and bytes of a block.
+/// Declares the enum and its table from one list: name, id in files, block length in numbers, block size in bytes.
 macro_rules! ggml_types {
     ($($name:ident = $id:literal, $elements:literal, $bytes:literal;)+) => {
-        /// A type of tensor elements, spelled as ggml spells it; the discriminant is the id in files.
-        #[expect(non_camel_case_types, reason = "ggml's own spelling, which users know from file names")]
+        /// The type of a tensor's elements, spelled as in ggml. The discriminant is the id in files.
+        #[expect(non_camel_case_types, reason = "the spelling of ggml, which users know from file names")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         #[repr(u32)]
@@ -20,7 +20,7 @@ macro_rules! ggml_types {
             /// All types, in the order of their ids.
             pub const ALL: &'static [GgmlType] = &[$(GgmlType::$name),+];
 
-            /// The name, as ggml spells it: `Q4_K`.
+            /// The name, spelled as in ggml: `Q4_K`.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(GgmlType::$name => stringify!($name),)+
@@ -74,27 +74,27 @@ ggml_types! {
     Q2_0 = 42, 64, 18;
 }
 
-/// Ids that ggml once gave and took back: Q4_2, Q4_3, and six that were interleaved at load time instead.
+/// Ids of types that ggml has removed: Q4_2, Q4_3, and six interleaved formats that are now made at load time.
 const REMOVED: [u32; 8] = [4, 5, 31, 32, 33, 36, 37, 38];
 
-/// An id or a name that stands for no type.
+/// An id or a name without a type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownType {
-    /// The id of a type that ggml has removed: no file may use it any more.
+    /// The id of a type that ggml has removed.
     #[error("type id {id} has been removed from ggml")]
     Removed {
         /// The id.
         id: u32,
     },
-    /// An id that ggml has not given.
+    /// An id that ggml does not define.
     #[error("unknown type id {id}; known are 0 to 42")]
     Id {
         /// The id.
         id: u32,
     },
-    /// A name that ggml has not given.
-    #[error("unknown type {got:?}; names are such as F16, Q8_0 and Q4_K")]
+    /// A name that ggml does not define.
+    #[error("unknown type {got:?}; examples of names are F16, Q8_0 and Q4_K")]
     Name {
         /// The name.
         got: String,
@@ -119,21 +119,21 @@ impl GgmlType {
         self as u32
     }
 
-    /// Numbers of a block.
+    /// Length of a block, in numbers.
     pub const fn block_len(self) -> usize {
         self.block().0
     }
 
-    /// Bytes of a block.
+    /// Size of a block, in bytes.
     pub const fn block_bytes(self) -> usize {
         self.block().1
     }
 
-    /// Bytes of a row of `len` numbers.
+    /// Size of a row of `len` numbers, in bytes.
     ///
     /// # Errors
-    /// [`QuantError::RowLength`] if the row is no whole number of blocks, [`QuantError::Overflow`] if its size is beyond
-    /// the address space.
+    /// [`QuantError::RowLength`] if `len` is not a multiple of the block length, [`QuantError::Overflow`] if the size exceeds the
+    /// address space.
     pub fn row_bytes(self, len: usize) -> Result<usize, QuantError> {
         let (ty, need) = (self, self.block_len());
         if !len.is_multiple_of(need) {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_whole_blocks_and_their_size_is_checked() {
+    fn row_lengths_and_sizes_are_checked() {
         assert_eq!(GgmlType::Q4_K.row_bytes(2560), Ok(1440));
         assert_eq!(GgmlType::Q4_K.row_bytes(0), Ok(0));
         let (ty, need) = (GgmlType::Q4_K, 256);

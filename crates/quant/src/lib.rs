@@ -1,9 +1,8 @@
-//! GGML block formats: the bytes, and the scalar truth about them.
+//! GGML block formats: their layouts, a scalar reference of both directions, and kernels.
 //!
-//! A quantized row is a row of blocks: 32 or 256 numbers, stored as small integers and the scales that they share.
-//! [`GgmlType`] names every type that a GGUF file may hold, with its block's size; [`mod@format`] has a module for each type that
-//! this crate computes with; [`dequantize`] and [`quantize`] choose the fastest kernel of this machine, and [`kernels`]
-//! lists them all.
+//! A quantized row consists of blocks: 32 or 256 numbers, stored as small integers with shared scales. [`GgmlType`] lists every
+//! type of a GGUF file with the size of its block. [`mod@format`] has a module for each type that this crate can convert.
+//! [`dequantize`] and [`quantize`] use the fastest kernel of this machine; [`kernels`] lists all of them.
 //!
 //! ```
 //! use quant::{GgmlType, dequantize, quantize};
@@ -22,17 +21,18 @@
 //! The formats, and the arithmetic that fills and reads them, are those of `ggml-org/llama.cpp` (`ggml-common.h`,
 //! `ggml-quants.c`, the functions `dequantize_row_*` and `quantize_row_*_ref`):
 //!
-//! - Dequantizing gives the same bits for all block bytes, where a NaN equals a NaN: C and Rust leave a NaN's payload open.
-//! - Quantizing gives the same bytes for all finite numbers for which the C code is defined. Where it is not (a number so
-//!   small that the inverse of its scale overflows, converted to an integer), the integer here saturates.
-//! - A block with a NaN or an infinity among its numbers, garbage there, is **not finite** here as a whole: its scale is NaN
-//!   (in [`MXFP4`](mod@format::mxfp4), which has no NaN, the reserved exponent and codes that overflow), so that it dequantizes
-//!   to no finite number and [`first_non_finite`] finds it. F16, BF16 and F32 keep such a number where it stands.
+//! - Dequantizing yields the same bits for all block bytes. Any two NaNs count as equal, because neither C nor Rust defines a
+//!   NaN's payload.
+//! - Quantizing yields the same bytes for all finite numbers for which the C code has defined behavior. Where it does not (a
+//!   number so small that the inverse of its scale overflows, converted to an integer), the integer saturates here.
+//! - A block with a NaN or an infinity among its numbers, for which ggml stores garbage, is **not finite** as a whole here: its
+//!   scale is NaN, so it dequantizes to no finite number and [`first_non_finite`] finds it. [`MXFP4`](mod@format::mxfp4) has no
+//!   NaN; there it is the reserved exponent with codes that overflow. F16, BF16 and F32 keep such a number in its place.
 //!
 //! # Memory
 //!
-//! Blocks have alignment 1 and their fields are little-endian on every host, so any bytes of the right length are a row of
-//! blocks: a mapped file needs no copy whatever its alignment. Rows of big-endian files have to be turned by [`swap_bytes`] first.
+//! Blocks have alignment 1, and their fields are little-endian on every host. So any bytes of the right length are a row of blocks,
+//! and a mapped file needs no copy whatever its alignment. Rows of big-endian files must be converted by [`swap_bytes`] first.
 
 mod byte_order;
 mod error;
@@ -53,24 +53,29 @@ pub use ggml_type::{GgmlType, UnknownType};
 pub use kernel::{Kernel, kernels};
 pub use validate::{first_non_finite, first_non_finite_in};
 
-/// Numbers of a block of the K-quants.
+/// Length of a K-quant block, in numbers.
 pub const QK_K: usize = 256;
 
-/// Writes the numbers of a row of blocks to `out`, by the fastest kernel of this machine.
+/// Converts a row of blocks to f32 numbers with the fastest kernel of this machine.
 ///
-/// `bytes` holds whole blocks of type `ty`, `out` the same numbers as f32.
+/// `bytes` holds whole blocks of type `ty`; `out` receives as many numbers as the blocks hold.
 ///
 /// # Errors
-/// [`QuantError::Unsupported`] for a type without kernel, [`QuantError::RowLength`] if `out` is no whole number of blocks,
-/// [`QuantError::Bytes`] if `bytes` is not as long as that many blocks.
+/// [`QuantError::Unsupported`] for a type without a kernel, [`QuantError::RowLength`] if the length of `out` is not a multiple of
+/// the block length, [`QuantError::Bytes`] if `bytes` does not have the length of that many blocks.
 pub fn dequantize(ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
     Kernel::best().dequantize(ty, bytes, out)
 }
 
-/// Writes a row of numbers to `bytes` as blocks of type `ty`, by the fastest kernel of this machine.
+/// Converts a row of f32 numbers to blocks of type `ty` with the fastest kernel of this machine.
 ///
 /// # Errors
 /// As [`dequantize`], with `x` for `out`.
 pub fn quantize(ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> Result<(), QuantError> {
     Kernel::best().quantize(ty, x, bytes)
 }
+
+/// The code of the README, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! Rows by the portable code of each format.
+//! Rows converted by the portable code of each format.
 
 use crate::{
     GgmlType,
@@ -14,7 +14,7 @@ struct Rows {
     quantize: fn(&[f32], &mut [u8]),
 }
 
-/// The table of types with code. A row of another length than the checked one panics in `bytemuck`.
+/// The types that this crate can convert. The caller has checked the length of the row; a wrong one would panic in `bytemuck`.
 const fn rows(ty: GgmlType) -> Option<Rows> {
     Some(match ty {
         GgmlType::F32 => of::<F32>(),
@@ -57,17 +57,17 @@ fn quantize_row<B: Block>(x: &[f32], bytes: &mut [u8]) {
     }
 }
 
-/// Whether there is code for the type.
+/// Whether the type can be converted.
 pub(crate) fn has(ty: GgmlType) -> bool {
     rows(ty).is_some()
 }
 
-/// Dequantizes a row whose length was checked; `false` if there is no code for the type.
+/// Dequantizes a row whose length was checked; `false` if the type cannot be converted.
 pub(crate) fn dequantize(ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> bool {
     rows(ty).map(|rows| (rows.dequantize)(bytes, out)).is_some()
 }
 
-/// Quantizes a row whose length was checked; `false` if there is no code for the type.
+/// Quantizes a row whose length was checked; `false` if the type cannot be converted.
 pub(crate) fn quantize(ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bool {
     rows(ty).map(|rows| (rows.quantize)(x, bytes)).is_some()
 }

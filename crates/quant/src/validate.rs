@@ -1,39 +1,39 @@
-//! Looks for blocks whose scale is NaN or infinite: one of them spoils every number of a model's output.
+//! Finds blocks whose scale is NaN or infinite: a single one makes every output of a model NaN.
 //!
-//! The rule is that of `ggml_validate_row_data` in ggml-org/llama.cpp, and covers every type, also those without a kernel. It differs
-//! twice: Q8_1, which ggml does not know there, is looked at as well; and a number of F64 beyond the range of f32 is finite, whereas
-//! ggml rounds it to f32 first.
+//! The rule is that of `ggml_validate_row_data` in ggml-org/llama.cpp, for every type, including those without a kernel. There are
+//! two differences: Q8_1, which ggml does not support there, is checked too; and an F64 number beyond the range of f32 is finite,
+//! whereas ggml converts it to f32 first.
 
 use crate::{
     Endian, GgmlType, QuantError,
     format::{le::F16Le, mxfp4},
 };
 
-/// Where a block keeps what must be finite.
+/// Which parts of a block must be finite.
 enum Scale {
-    /// Nowhere: integers, and scales of which every byte is a number.
+    /// None: integers, and scales that have no code for NaN or infinity.
     None,
-    /// f16 at these offsets.
+    /// f16 numbers at these offsets.
     F16(&'static [usize]),
     BF16,
     F32,
     F64,
-    /// A byte of exponent, 255 of which is reserved.
+    /// An exponent byte, whose value 255 is reserved.
     Exponent,
-    /// Four bits in the upper half of each of four 16-bit words, from byte 48.
+    /// An f16 whose four nibbles are the top nibbles of four 16-bit words, from byte 48.
     Scattered,
 }
 
-/// Index of the first block of a row that is not finite; `None` if all are.
+/// Index of the first block of a row that is not finite; `None` if all are finite.
 ///
 /// # Errors
-/// [`QuantError::Bytes`] if the bytes are no whole number of blocks.
+/// [`QuantError::Bytes`] if the length of `bytes` is not a multiple of the block size.
 pub fn first_non_finite(ty: GgmlType, bytes: &[u8]) -> Result<Option<usize>, QuantError> {
     first_non_finite_in(ty, bytes, Endian::Little)
 }
 
-/// As [`first_non_finite`], of a row in the byte order of its file. Every type can be looked at, also those that
-/// [`swap_bytes`](crate::swap_bytes) cannot turn.
+/// Like [`first_non_finite`], for a row in either byte order. It supports every type, including those that
+/// [`swap_bytes`](crate::swap_bytes) does not.
 ///
 /// # Errors
 /// As [`first_non_finite`].

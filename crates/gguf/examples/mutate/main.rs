@@ -1,9 +1,9 @@
-//! Mutated files by the million: none may panic, hang or make the reader allocate more than the file's size and 1 MiB.
+//! Reads millions of mutated files. None may panic, hang, or make the reader allocate more than the file's size plus 1 MiB.
 //!
 //! `cargo run --release -p gguf --example mutate -- --files 1000000 [--seed 0] [--out FILE]`
 //!
-//! Every file is parsed with all options, its values and data are walked, and what is accepted is written again. One in eight is
-//! a model in several files. The seed of a file that fails is named, and the run ends with an error.
+//! Every file is parsed with all options and its values and data are read. An accepted file is written again. One in eight is a
+//! model in several files. If a file fails, the program prints its seed and ends with an error.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod summary;
@@ -27,19 +27,19 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// `None` if something is not understood.
-    fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
-        let mut arguments = Self { files: 1_000_000, seed: 0, out: None };
-        while let Some(name) = words.next() {
-            let value = words.next()?;
+    /// `None` for an unknown or incomplete argument.
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
+        let mut parsed = Self { files: 1_000_000, seed: 0, out: None };
+        while let Some(name) = arguments.next() {
+            let value = arguments.next()?;
             match &*name {
-                "--files" => arguments.files = value.parse().ok().filter(|&files| files > 0)?,
-                "--seed" => arguments.seed = value.parse().ok()?,
-                "--out" => arguments.out = Some(value.into()),
+                "--files" => parsed.files = value.parse().ok().filter(|&files| files > 0)?,
+                "--seed" => parsed.seed = value.parse().ok()?,
+                "--out" => parsed.out = Some(value.into()),
                 _ => return None,
             }
         }
-        Some(arguments)
+        Some(parsed)
     }
 }
 
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     let page = summary.to_string();
     print!("{page}");
     if let Some(error) = out.and_then(|path| fs::write(path, &page).err()) {
-        eprintln!("the summary was not kept: {error}");
+        eprintln!("the summary was not written: {error}");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

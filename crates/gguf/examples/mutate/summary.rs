@@ -1,17 +1,17 @@
-//! The run as a page that a person may keep.
+//! The result of a run as a Markdown page.
 
 use std::{collections::BTreeMap, fmt, process::Command, time::Duration};
 
 use crate::trial::{ALLOWED, Kind, Outcome};
 
-/// What a run has seen.
+/// Counts and extremes of a run.
 pub(crate) struct Summary {
-    /// The revision that the run began with.
+    /// The revision of the source.
     revision: String,
     first: u64,
     files: u64,
     elapsed: Duration,
-    /// Most memory beyond the size of the files, and the seed of it.
+    /// Most heap memory beyond the size of the files, with its seed.
     heap: (u64, u64),
     longest: (Duration, u64),
     /// Files by rule (none: accepted) and kind.
@@ -24,7 +24,7 @@ impl Summary {
         Self { revision: revision(), first, files: 0, elapsed, heap: (0, first), longest, verdicts: BTreeMap::new() }
     }
 
-    /// One more file is done, `now` after the beginning.
+    /// Adds a file that was done `now` after the beginning.
     pub(crate) fn add(&mut self, seed: u64, outcome: Outcome, now: Duration) {
         self.files += 1;
         self.heap = self.heap.max((outcome.heap, seed));
@@ -33,7 +33,7 @@ impl Summary {
         self.verdicts.entry(outcome.rule).or_default()[outcome.kind as usize] += 1;
     }
 
-    /// What is left if the rest takes as long as what was done.
+    /// The time left, if the remaining files take as long as those before.
     pub(crate) fn left(&self, of: u64) -> Duration {
         self.elapsed.mul_f64((of - self.files) as f64 / self.files.max(1) as f64)
     }
@@ -53,13 +53,21 @@ impl fmt::Display for Summary {
             "- Seeds {first} to {}: {files} files or sets of files. No panic; none took 5 seconds.",
             first + files - 1
         )?;
-        writeln!(f, "- Whatever was accepted was walked, and a single file written again and read as the same.")?;
+        writeln!(
+            f,
+            "- Every accepted file was read completely; single files were also written again and read back as the same."
+        )?;
         writeln!(
             f,
             "- Most heap memory beyond the size of the files: {} bytes of {ALLOWED} allowed (seed {}).",
             heap.0, heap.1
         )?;
-        writeln!(f, "- Longest: {:.1} ms, making it included (seed {}).\n", longest.0.as_secs_f64() * 1e3, longest.1)?;
+        writeln!(
+            f,
+            "- Longest: {:.1} ms, including its generation (seed {}).\n",
+            longest.0.as_secs_f64() * 1e3,
+            longest.1
+        )?;
         writeln!(f, "| verdict, all options given | from little-endian | from big-endian | from sets |")?;
         writeln!(f, "|:--|--:|--:|--:|")?;
         let mut totals = [0; 3];
@@ -76,7 +84,7 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, counts: &[u64; 3]) -> fmt::Result
     writeln!(f, "| {name} | {little} | {big} | {set} |")
 }
 
-/// The revision that the program is run from, as git tells it.
+/// The revision of the source, as git describes it.
 fn revision() -> String {
     let git = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]).output();
     let text = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);

@@ -1,14 +1,14 @@
-//! What is done with a file, and what it may cost. Whatever goes wrong panics.
+//! Reads one mutated file and measures the memory that this takes. Panics if anything is wrong.
 
 use std::{io, path::Path};
 
 use gguf::{Endian, File, Gguf, Options, Split, Tensor, Writer, corpus::Mutator, file::OpenError};
 use proof::alloc::total;
 
-/// Heap memory that a reader may take beyond the size of its files, in bytes. All allocations count, freed or not.
+/// Heap memory that a reader may allocate beyond the size of its files, in bytes. All allocations count, freed or not.
 pub(crate) const ALLOWED: u64 = 1 << 20;
 
-/// What a file was made from.
+/// The kind of the original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// One little-endian file.
@@ -19,18 +19,18 @@ pub(crate) enum Kind {
     Set,
 }
 
-/// What became of a file.
+/// The result for one file.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// What it was made from.
+    /// The kind of the original.
     pub(crate) kind: Kind,
-    /// The rule that it breaks; none if it is accepted, with options at least.
+    /// The rule that it breaks; `None` if it is accepted with all options.
     pub(crate) rule: Option<String>,
-    /// Heap memory taken beyond the size of the files, in bytes.
+    /// Heap memory allocated beyond the size of the files, in bytes.
     pub(crate) heap: u64,
 }
 
-/// Makes the file of a seed and reads it: one in eight is a set.
+/// Makes the file of a seed and reads it. One in eight is a set.
 pub(crate) fn trial(mutator: &Mutator, seed: u64, bytes: &mut Vec<u8>) -> Outcome {
     if seed % 8 == 7 {
         return set(&mutator.set(seed));
@@ -47,7 +47,9 @@ pub(crate) fn trial(mutator: &Mutator, seed: u64, bytes: &mut Vec<u8>) -> Outcom
     let heap = (total().bytes - before).saturating_sub(bytes.len() as u64);
     match &outcome {
         Ok(file) => again(file),
-        Err(_) => assert!(Gguf::parse(&bytes[..]).is_err(), "what is refused with options is refused without"),
+        Err(_) => {
+            assert!(Gguf::parse(&bytes[..]).is_err(), "a file that is refused with options is refused without them")
+        }
     }
     Outcome { kind, rule: outcome.err().map(|error| error.rule.name()), heap }
 }
@@ -64,7 +66,7 @@ fn set(files: &[(String, Vec<u8>)]) -> Outcome {
     if let Some(Ok(model)) = &outcome {
         model.parts().iter().for_each(|part| walk(part));
     }
-    // Each file is read into memory once, and looked at there.
+    // Each file is copied into memory once.
     let heap = (total().bytes - before).saturating_sub(2 * size as u64);
     if let Some(Ok(model)) = &outcome {
         for (_, tensor) in model.tensors() {
@@ -76,7 +78,7 @@ fn set(files: &[(String, Vec<u8>)]) -> Outcome {
     Outcome { kind: Kind::Set, rule, heap }
 }
 
-/// Looks at everything that the views show.
+/// Reads everything through the views.
 fn walk<B: AsRef<[u8]>>(file: &Gguf<B>) {
     for (key, value) in file.metadata().iter() {
         std::hint::black_box((key, value));
@@ -91,7 +93,7 @@ fn walk<B: AsRef<[u8]>>(file: &Gguf<B>) {
     }
 }
 
-/// Writes the file again, which must succeed, and must be read as the same.
+/// Writes the file again and reads the copy, which must be the same.
 fn again(file: &Gguf<&[u8]>) {
     let mut writer = Writer::new().with_version(file.version()).with_endian(file.endian());
     for (key, value) in file.metadata().iter() {

@@ -1,4 +1,4 @@
-//! Whatever is accepted can be written, and reads back the same. `cargo +nightly fuzz run round_trip` in `crates/gguf`.
+//! An accepted file can be written again and reads back the same. `cargo +nightly fuzz run round_trip` in `crates/gguf`.
 #![no_main]
 
 use gguf::{Gguf, Options, Writer};

@@ -1,5 +1,4 @@
-//! The shapes of known attacks on readers of GGUF: sizes that wrap, allocations that follow a declared length, data that are
-//! not there.
+//! The patterns of known attacks on GGUF readers: sizes that wrap, allocations of a declared length, missing data.
 
 use super::{
     Case, accepted,
@@ -23,49 +22,49 @@ pub(super) fn cases() -> Vec<Case> {
         refused("cve-2024-21802-product-wraps-to-0", "Elements", shaped(&[1 << 32, 1 << 32])),
         refused("cve-2024-21802-product-wraps-to-4", "Elements", shaped(&[(1 << 62) + 1, 4])),
         refused("cve-2024-21802-product-wraps-late", "Elements", shaped(&[1 << 21, 1 << 21, 1 << 21, 2])),
-        // Space for the elements of an array is taken before they are read.
+        // Memory for the elements of an array is allocated before they are read.
         refused("cve-2024-21825-strings-one-more-than-fit", "Truncated", strings(9)),
         refused("cve-2024-21825-strings-2-60", "ArrayLength", strings(1 << 60)),
         refused("cve-2024-21825-strings-2-30", "Truncated", strings(1 << 30)),
         refused("cve-2024-21825-strings-times-16-wraps", "ArrayLength", strings((1 << 60) + 1)),
-        // Space for the tensor table: the count times the size of an entry wraps.
+        // Memory for the tensor table: the count times the size of an entry wraps.
         refused("cve-2024-21836-one-tensor-more", "Count", smallest_tensor(2)),
         refused("cve-2024-21836-tensors-2-61", "Count", tensors(1 << 61)),
         refused("cve-2024-21836-tensors-2-40", "Count", tensors(1 << 40)),
         refused("cve-2024-21836-tensors-2-58-and-1", "Count", tensors((1 << 58) + 1)),
-        // Length plus one for a NUL is 0.
+        // The length plus one byte for a NUL wraps to 0.
         refused("cve-2024-23496-one-byte-more", "Truncated", text(65)),
         refused("cve-2024-23496-string-max", "StringLength", text(u64::MAX)),
         refused("cve-2024-23496-string-max-less-1", "StringLength", text(u64::MAX - 1)),
         refused("cve-2024-23496-string-2-40", "StringLength", text(1 << 40)),
-        // Space for the pairs.
+        // Memory for the key-value pairs.
         refused("cve-2024-23605-one-key-more", "Count", three_keys(4)),
         refused("cve-2024-23605-keys-2-60", "Count", keys(1 << 60)),
         refused("cve-2024-23605-keys-2-32", "Count", keys(1 << 32)),
-        // The sizes of all tensors together wrap to little more than the file.
+        // The sum of all tensor sizes wraps to little more than the file.
         refused("cve-2025-53630-sum-one-byte-more", "DataBounds", summing(&[32, 33])),
         refused("cve-2025-53630-sum-wraps", "Size", summing(&[1 << 62, 1 << 62, 1 << 62, 1 << 62, 64])),
         refused("cve-2025-53630-sum-wraps-by-padding", "Size", summing(&[i64::MAX - 1, i64::MAX - 1, 64])),
-        // The sum just fits 64 bits, and wraps when the size of the table is added.
+        // The sum just fits in 64 bits, and wraps when the size of the table is added.
         refused("cve-2026-27940-sum-just-fits", "DataBounds", summing(&[1 << 62, 1 << 62, 1 << 62, (1 << 62) - 4096])),
-        // A size in bytes of exabytes, with a file of almost none.
+        // A size of exabytes, in a file of a few bytes.
         refused("cve-2026-33298-exabytes", "DataBounds", shaped(&[1 << 20, 1 << 20, 1 << 20])),
         refused("cve-2026-33298-bytes-wrap", "Size", shaped(&[1 << 20, 1 << 20, 1 << 20, 4])),
-        // The numbers of a row times the bytes of a block wrap, before they are divided by the numbers of a block: 2^60 + 256 numbers
-        // of Q5_K come to the 176 bytes of 256.
+        // The length of a row times the size of a block wraps before it is divided by the length of a block: 2^60 + 256 numbers of
+        // Q5_K seem to take 176 bytes.
         refused(
             "cve-2026-33298-row-wraps",
             "DataBounds",
             Raw::of_infos(vec![info("t", &[(1 << 60) + 256], Q5_K, 0)], 192),
         ),
-        // A shape larger than the file: what lies behind it in memory would be read.
+        // A shape larger than the file: a reader would read beyond its end.
         refused("cve-2026-7482-shape-larger-than-the-file", "DataBounds", shaped(&[1 << 20])),
         refused("cve-2026-7482-one-number-more", "DataBounds", shaped(&[17])),
     ]);
     cases
 }
 
-/// The same places with what a file may just have there.
+/// Sound files with the largest allowed values in the same fields.
 fn within() -> Vec<Case> {
     let shaped = |dims: &[i64], ty: i32, bytes: usize| Raw::of_infos(vec![info("t", dims, ty, 0)], bytes);
     let text = [&64_u64.to_le_bytes()[..], &[b'x'; 64]].concat();
@@ -76,25 +75,25 @@ fn within() -> Vec<Case> {
         accepted("cve-2024-23496-within", Raw::of_pairs(vec![pair("k", 8, &text)])),
         accepted("cve-2024-23605-within", three_keys(3)),
         accepted("cve-2025-53630-within", summing(&[32, 32])),
-        // The most that such a sum can be, and the file has it.
+        // The largest such sum for which the file has the data.
         accepted("cve-2026-27940-within", summing(&[0, 0, 64])),
         accepted("cve-2026-33298-within", shaped(&[256], Q5_K, 176)),
         accepted("cve-2026-7482-within", shaped(&[16], F32, 64)),
     ]
 }
 
-/// A tensor whose entry is as small as can be, and the number that the file tells.
+/// One tensor with the smallest possible entry, and a declared number of tensors.
 fn smallest_tensor(count: i64) -> Vec<u8> {
     Raw { n_tensors: Some(count), infos: vec![info("", &[], I8, 0)], data_bytes: 1, ..Raw::default() }.bytes()
 }
 
-/// Three keys of 14 bytes each, and the number that the file tells.
+/// Three keys of 14 bytes each, and a declared number of keys.
 fn three_keys(count: i64) -> Vec<u8> {
     let pairs = ["a", "b", "c"].map(|key| pair(key, 0, &[1])).into();
     Raw { n_keys: Some(count), pairs, ..Raw::default() }.bytes()
 }
 
-/// Tensors of so many bytes, each declared at the padded end of the one before; 64 bytes of data.
+/// Tensors of these sizes, each declared at the padded end of the one before; 64 bytes of data.
 fn summing(sizes: &[i64]) -> Vec<u8> {
     let mut offset = 0_u64;
     let mut infos = Vec::new();

@@ -1,4 +1,4 @@
-//! A small file cut off behind every byte.
+//! A small file truncated after every byte.
 
 use super::{
     Case, accepted,
@@ -9,7 +9,7 @@ use super::{
 /// Header of 24 bytes, one entry of 33, padding to 64, eight numbers of data.
 const WHOLE: usize = 96;
 
-/// All its beginnings, `cut-0` to `cut-95`, and the whole file.
+/// Its prefixes, `cut-0` to `cut-95`, and the whole file.
 pub(super) fn cases() -> Vec<Case> {
     let whole = Raw::of_infos(vec![info("t", &[8], 0, 0)], 32);
     debug_assert_eq!(whole.len(), WHOLE);
@@ -19,14 +19,14 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// What is missed first if so many bytes are there.
+/// The first rule that a prefix of `len` bytes breaks.
 fn rule(len: usize) -> &'static str {
     match len {
-        // Magic, version or number of tensors are not whole.
+        // Magic, version or number of tensors is incomplete.
         0..16 => "Truncated",
-        // The smallest entry has 24 bytes, and so many are not left behind the counts.
+        // The smallest entry has 24 bytes, and fewer follow the counts.
         16..48 => "Count",
-        // The entry is not whole, or its padding.
+        // The entry or the padding is incomplete.
         48..64 => "Truncated",
         _ => "DataBounds",
     }

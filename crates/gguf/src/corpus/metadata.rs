@@ -70,7 +70,7 @@ fn values() -> Vec<Case> {
     ];
     let sizes = [1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8];
     for (ty, size) in (0..).zip(sizes) {
-        // A string and an array of nothing are all zeros, too.
+        // An empty string and an empty array are all zeros too.
         cases.push(accepted(format!("value-type-{ty}"), value(ty, &vec![0; size])));
     }
     cases

@@ -1,9 +1,10 @@
-//! Hostile files: for every rule of the format one file just inside and one just outside, and the shapes of known attacks.
+//! Hostile files: for every rule of the container one file just inside and one just outside, and the patterns of known attacks.
 //!
-//! They are for tests of any reader of GGUF, not of this one alone: `assay gguf corpus` writes them to a directory. The rules are
-//! those of llama.cpp's loader; the attacks are named by their CVE.
+//! They can test any GGUF reader: `assay gguf corpus` writes them to a directory. The rules are those that llama.cpp checks of the
+//! container; attacks are named by their CVE.
 //!
-//! [`cases`] are single files, [`sets`] are models in several. Each is made here, field by field where the reader would refuse it.
+//! [`cases`] are single files, [`sets`] are models in several files. They are built field by field, because the writer would refuse
+//! most of them.
 
 mod attacks;
 mod cuts;
@@ -19,29 +20,29 @@ mod values;
 pub use mutate::Mutator;
 pub use sets::{Set, sets};
 
-/// A file, and what a reader has to make of it.
+/// A file, and the verdict that a reader should reach.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What is special about it, as a file name: `tensor-name-64-bytes`.
+    /// What it tests, as a file name: `tensor-name-64-bytes`.
     pub name: String,
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// What a reader that follows llama.cpp says.
+    /// The verdict of a reader that follows llama.cpp.
     pub verdict: Verdict,
-    /// The first block of its only tensor whose scale is NaN or infinite. No rule of the format forbids one; who looks at values
-    /// has to find it.
+    /// The first block of its only tensor whose scale is NaN or infinite. No rule of the container forbids it; a check of the values
+    /// must find it.
     pub not_finite: Option<usize>,
 }
 
-/// What a reader has to make of a file.
+/// The verdict about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It breaks no rule.
     Accepted,
-    /// It breaks a rule; the name of the variant of [`Error`](crate::Error) that says so.
+    /// It breaks a rule: the name of the variant of [`Rule`](crate::Rule).
     Refused(&'static str),
-    /// llama.cpp refuses it, the specification does not: accepted with [`Options::LENIENT`](crate::Options::LENIENT), and otherwise
-    /// refused by this variant.
+    /// llama.cpp refuses it, but the specification allows it: accepted with [`Options::LENIENT`](crate::Options::LENIENT), otherwise
+    /// refused by this rule.
     OnRequest(&'static str),
 }
 
@@ -52,7 +53,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// The files that are not a part of another.
+/// The files that are not a prefix of another one.
 fn distinct() -> Vec<Case> {
     let mut cases = preamble::cases();
     cases.extend(metadata::cases());

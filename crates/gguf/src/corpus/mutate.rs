@@ -1,11 +1,11 @@
-//! Files that nobody would write: those of the corpus in both byte orders, and sets of files, changed at random places. The same
-//! seed gives the same file everywhere.
+//! Random mutations of the files of the corpus, in both byte orders, and of its sets. The same seed gives the same file on every
+//! machine.
 
 use super::{Set, distinct, sets, twin::big_endian};
 use crate::Endian;
 
-/// Values that lengths and counts break at.
-const TELLING: [u64; 16] = [
+/// Values at which lengths and counts commonly overflow.
+const BOUNDARIES: [u64; 16] = [
     0,
     1,
     0x7f,
@@ -24,17 +24,17 @@ const TELLING: [u64; 16] = [
     u64::MAX,
 ];
 
-/// Makes files.
+/// Makes mutated files.
 #[derive(Debug)]
 pub struct Mutator {
-    /// Those of the corpus, then what of them is accepted in the other byte order.
+    /// The files of the corpus, then big-endian copies of those that are accepted.
     files: Vec<(Endian, Vec<u8>)>,
     sets: Vec<Set>,
 }
 
 impl Default for Mutator {
     fn default() -> Self {
-        // Cut files are made here, too: one of each would be many of a kind.
+        // Without the truncated files of the corpus, which mutation makes too.
         let little: Vec<_> = distinct().into_iter().map(|case| case.bytes).collect();
         let big: Vec<_> = little.iter().filter_map(|bytes| big_endian(bytes)).collect();
         let of = |endian| move |bytes| (endian, bytes);
@@ -44,7 +44,7 @@ impl Default for Mutator {
 }
 
 impl Mutator {
-    /// The file of a seed, put into `bytes`: one of the corpus with one to eight changes. Returns the byte order of that one.
+    /// Writes the file of a seed to `bytes`: one of the corpus with one to eight changes. Returns the byte order of the original.
     pub fn fill(&self, seed: u64, bytes: &mut Vec<u8>) -> Endian {
         let mut random = Random(seed);
         bytes.clear();
@@ -56,8 +56,8 @@ impl Mutator {
         *endian
     }
 
-    /// The model of a seed in several files, the first one to be opened: one of the corpus with one to four changes inside a part
-    /// or to the order of the parts.
+    /// The set of a seed, its first file the one to open: one of the corpus with one to four changes to a part or to the order of
+    /// the parts.
     pub fn set(&self, seed: u64) -> Vec<(String, Vec<u8>)> {
         let mut random = Random(seed);
         let mut files = self.sets[random.below(self.sets.len())].files.clone();
@@ -83,7 +83,7 @@ impl Mutator {
             0 if rest > 0 => bytes[at] ^= 1 << random.below(8),
             1 if rest > 0 => bytes[at] = random.next() as u8,
             2 | 3 => {
-                let value = TELLING[random.below(TELLING.len())];
+                let value = BOUNDARIES[random.below(BOUNDARIES.len())];
                 let len = [1, 2, 4, 8][random.below(4)].min(rest);
                 if random.below(4) == 0 {
                     bytes[at..at + len].copy_from_slice(&value.to_be_bytes()[8 - len..]);
@@ -91,7 +91,7 @@ impl Mutator {
                     bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
                 }
             }
-            // A length that is wrong by little.
+            // A length that is off by up to 4.
             4 if rest >= 8 => {
                 let word: [u8; 8] = bytes[at..at + 8].try_into().unwrap_or_default();
                 let (by, is_big) = (random.below(9) as u64, random.below(4) == 0);

@@ -42,7 +42,7 @@ pub(super) fn cases() -> Vec<Case> {
         refused("key-count-one-more", "Truncated", {
             Raw { pairs: vec![pair("k", 8, &string(&[b'x'; 50]))], n_keys: Some(2), ..Raw::default() }.bytes()
         }),
-        // Fewer entries than there are is no fault that a reader could see: the rest is data.
+        // A reader cannot detect a count that is too small: the rest of the entries would be data.
         accepted("tensor-count-one-less", with(|raw| raw.n_tensors = Some(0))),
     ];
     cases.push(on_request("big-endian", "BigEndian", big_endian(3)));

@@ -1,18 +1,18 @@
-//! Files put together field by field, so that any field can be wrong.
+//! Files built field by field, so that any field can be wrong.
 
 use crate::ValueType;
 
-/// The parts of a little-endian file. Counts are those of the parts unless they are given.
+/// The fields of a little-endian file. Counts are the real ones unless they are given.
 #[derive(Debug, Clone)]
 pub(super) struct Raw {
     pub(super) version: u32,
     pub(super) n_tensors: Option<i64>,
     pub(super) n_keys: Option<i64>,
-    /// Keys with type and value.
+    /// Keys with types and values.
     pub(super) pairs: Vec<Vec<u8>>,
     /// Entries of the tensor table.
     pub(super) infos: Vec<Vec<u8>>,
-    /// To which the header is padded, if there are entries.
+    /// Alignment to which the header is padded if there are entries.
     pub(super) alignment: usize,
     /// Bytes of the data section.
     pub(super) data_bytes: usize,
@@ -35,7 +35,7 @@ impl Raw {
         if !self.infos.is_empty() {
             bytes.resize(bytes.len().next_multiple_of(self.alignment), 0);
         }
-        // Zeros are finite numbers of every type.
+        // Zeros are finite in every type.
         bytes.resize(bytes.len() + self.data_bytes, 0);
         bytes
     }
@@ -45,7 +45,7 @@ impl Raw {
         Self { pairs, ..Self::default() }.bytes()
     }
 
-    /// A file with these entries and so many bytes of data.
+    /// A file with these entries and `data_bytes` bytes of data.
     pub(super) fn of_infos(infos: Vec<Vec<u8>>, data_bytes: usize) -> Vec<u8> {
         Self { infos, data_bytes, ..Self::default() }.bytes()
     }
@@ -59,7 +59,7 @@ pub(super) fn pair(key: &str, ty: i32, value: &[u8]) -> Vec<u8> {
     [&string(key.as_bytes())[..], &ty.to_le_bytes(), value].concat()
 }
 
-/// What comes before the elements of an array.
+/// The element type and the length of an array.
 pub(super) fn array(elements: i32, len: u64) -> Vec<u8> {
     [&elements.to_le_bytes()[..], &len.to_le_bytes()].concat()
 }
@@ -68,7 +68,7 @@ pub(super) fn array_pair(elements: i32, len: u64, bytes: &[u8]) -> Vec<u8> {
     pair("a", ValueType::Array as i32, &[&array(elements, len)[..], bytes].concat())
 }
 
-/// An entry of the tensor table with as many dimensions as it says.
+/// An entry of the tensor table.
 pub(super) fn info(name: &str, dims: &[i64], ty: i32, offset: u64) -> Vec<u8> {
     let mut bytes = string(name.as_bytes());
     bytes.extend((dims.len() as u32).to_le_bytes());

@@ -1,4 +1,4 @@
-//! Models in several files, sound ones and ones with a fault that no part has by itself.
+//! Models in several files: sound ones, and ones with a fault that no single part has.
 
 use super::{
     Verdict,
@@ -13,19 +13,19 @@ const I32: i32 = 5;
 const U64: i32 = 10;
 const I8: i32 = 24;
 
-/// The files of a model, and what a reader has to make of them.
+/// The files of a model, and the verdict that a reader should reach.
 #[derive(Debug, Clone)]
 pub struct Set {
-    /// What is special about it, as the name of a directory.
+    /// What it tests, as the name of a directory.
     pub name: String,
-    /// Names and bytes of the files. The first one is to be opened.
+    /// Names and bytes of the files. The first one is the one to open.
     pub files: Vec<(String, Vec<u8>)>,
-    /// What a reader that follows llama.cpp says; a refusal names the variant of [`SplitError`](crate::split::SplitError), or of
-    /// [`Error`](crate::Error) where a part by itself breaks a rule, or is `Io` where a part is not there.
+    /// The verdict of a reader that follows llama.cpp. A refusal names the variant of [`SplitError`](crate::split::SplitError), or of
+    /// [`Rule`](crate::Rule) if a single part breaks a rule, or is `Io` if a part is missing.
     pub verdict: Verdict,
 }
 
-/// The keys of a part; each can be wrong.
+/// The keys of a part.
 struct Keys {
     no: Option<Vec<u8>>,
     count: Option<Vec<u8>>,
@@ -55,7 +55,7 @@ fn named(no: usize, count: usize) -> String {
     format!("m-{no:05}-of-{count:05}.gguf")
 }
 
-/// Parts under the names that belong to them.
+/// Parts with the right names.
 fn set(name: &str, verdict: Verdict, parts: Vec<Vec<u8>>) -> Set {
     let count = parts.len();
     let files = (1..).zip(parts).map(|(no, bytes)| (named(no, count), bytes)).collect();
@@ -97,11 +97,11 @@ fn accepted() -> Vec<Set> {
             parts[1] = part(keys(1, 3, 5), &["t2", "t3", "t4"]);
             parts[2] = part(keys(2, 3, 5), &[]);
         }),
-        // Only the first part is asked for it.
+        // Only the count in the first part is used.
         changed("split-count-of-a-later-part", Verdict::Accepted, |parts| {
             parts[1] = part(keys(1, 7, 9), &["t2", "t3"]);
         }),
-        // Without a number of parts, or with none or one, a file is a model.
+        // With no count, or a count of 0 or 1, a file is a whole model.
         set("split-count-missing", Verdict::Accepted, vec![part(Keys { count: None, ..keys(0, 1, 1) }, &["a"])]),
         set("split-count-0", Verdict::Accepted, vec![part(keys(0, 0, 1), &["a"])]),
         changed("split-big-endian", request, |parts| swapped(parts, &[0, 1, 2])),
@@ -153,7 +153,7 @@ fn counts() -> Vec<Set> {
     ]
 }
 
-/// Parts that are not where, or what, they should be.
+/// Parts that are missing, misplaced or faulty.
 fn places() -> Vec<Set> {
     let refused = Verdict::Refused;
     let mut missing = set("split-part-missing", refused("Io"), sound());

@@ -1,4 +1,4 @@
-//! Names, shapes, types and places of tensors.
+//! Names, shapes, types and offsets of tensors.
 
 use quant::GgmlType;
 
@@ -80,7 +80,7 @@ fn shapes() -> Vec<Case> {
     ]
 }
 
-/// One block of every type, and ids that stand for none.
+/// One block of every type, and ids without a type.
 fn types() -> Vec<Case> {
     let typed = |ty: i32, len: i64, bytes: usize| Raw::of_infos(vec![info("t", &[len], ty, 0)], bytes);
     let mut cases = Vec::new();

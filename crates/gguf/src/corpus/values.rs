@@ -1,8 +1,8 @@
-//! Values that are no numbers: of every type with a scale, one file whose scales are the largest numbers there are, and for each
-//! scale of a block one file with an infinity and one with a NaN in it.
+//! Scales that are not finite: for every type with a scale, one file with the largest finite scales, and for each scale of a block
+//! one file with an infinity and one with a NaN.
 //!
-//! Where the scales lie is told here a second time, by the blocks of `ggml-common.h` in ggml-org/llama.cpp, so that the files
-//! can prove a reader that has the same table.
+//! The offsets of the scales are repeated here from `ggml-common.h` of ggml-org/llama.cpp, independently of `quant`, so that the
+//! files can test its table.
 
 use quant::GgmlType;
 
@@ -11,19 +11,19 @@ use super::{
     raw::{Raw, info},
 };
 
-/// Blocks of a file's tensor.
+/// Blocks of the tensor in each file.
 const BLOCKS: usize = 3;
 
-/// A number of a block that has to be finite: where it begins, and bytes for it.
+/// A number of a block that must be finite: its offset, and special values of it.
 struct Scale {
     ty: GgmlType,
-    /// What the file is called after: `d`, `dmin`.
+    /// Its name in ggml, for the name of the file: `d`, `dmin`.
     name: &'static str,
     at: usize,
     forms: Forms,
 }
 
-/// The largest finite number, infinity and a NaN, as bytes from `Scale::at`.
+/// The largest finite number, an infinity and a NaN, as bytes from `Scale::at`.
 #[derive(Clone, Copy)]
 struct Forms {
     largest: &'static [u8],
@@ -40,9 +40,9 @@ const F64: Forms = Forms {
     infinite: &[0, 0, 0, 0, 0, 0, 0xf0, 0xff],
     nan: &[1, 0, 0, 0, 0, 0, 0xf0, 0x7f],
 };
-/// An exponent alone: 255 is reserved, and stands for neither of the two.
+/// An exponent byte: 255 is reserved for blocks that are not finite.
 const E8M0: Forms = Forms { largest: &[0xfe], infinite: &[0xff], nan: &[0xff] };
-/// Four bits in the upper half of each of four 16-bit words, the lowest ones first; the bits below are parts of other scales.
+/// The top nibbles of four 16-bit words, the lowest nibble first; the other bits belong to other scales.
 const SCATTERED: Forms = Forms {
     largest: &[0xff, 0xff, 0xff, 0xff, 0xff, 0xbf, 0xff, 0x7f],
     infinite: &[0xff, 0x0f, 0xff, 0x0f, 0xff, 0xcf, 0xff, 0x7f],
@@ -89,7 +89,7 @@ const SCALES: &[Scale] = &[
     Scale { ty: GgmlType::Q2_0, name: "d", at: 0, forms: F16 },
 ];
 
-/// Types all of whose bytes stand for numbers: no byte of theirs can spoil a model.
+/// Types in which every byte pattern is finite.
 const WITHOUT: [GgmlType; 5] = [GgmlType::I8, GgmlType::I16, GgmlType::I32, GgmlType::I64, GgmlType::NVFP4];
 
 pub(super) fn cases() -> Vec<Case> {
@@ -99,7 +99,7 @@ pub(super) fn cases() -> Vec<Case> {
         let finite = if WITHOUT.contains(&ty) { "all-ones" } else { "largest" };
         cases.push(accepted(format!("{name}-{finite}"), file(ty, &vec![block(ty); BLOCKS])));
         for scale in SCALES.iter().filter(|scale| scale.ty == ty) {
-            // One in the middle and one at the end; behind the first one all are finite again.
+            // One in the middle and one at the end; the other blocks are finite.
             for (form, spoiled, at) in [("infinite", scale.forms.infinite, 1), ("nan", scale.forms.nan, BLOCKS - 1)] {
                 let mut blocks = vec![block(ty); BLOCKS];
                 blocks[at][scale.at..scale.at + spoiled.len()].copy_from_slice(spoiled);
@@ -111,7 +111,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// A block all of whose bits are set, but for the scales, which are the largest there are.
+/// A block with all bits set, except for the scales, which are the largest finite ones.
 fn block(ty: GgmlType) -> Vec<u8> {
     let mut block = vec![0xff; ty.block_bytes()];
     for scale in SCALES.iter().filter(|scale| scale.ty == ty) {

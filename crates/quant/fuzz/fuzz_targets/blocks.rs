@@ -1,5 +1,5 @@
-//! Any bytes as blocks of any type: every kernel gives the same numbers, a row turned twice is itself, and a row that is not
-//! whole is refused. The first byte chooses the type.
+//! Any bytes as blocks of any type: every kernel gives the same numbers, swapping bytes twice restores the row, and a row that is
+//! not whole blocks is refused. The first byte selects the type.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,10 +20,10 @@ fuzz_target!(|bytes: &[u8]| {
         let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
         assert!(outcome.is_err() || out.iter().zip(&expected).all(same), "{ty} by {}", kernel.name());
     }
-    let mut turned = row.to_vec();
-    if swap_bytes(ty, &mut turned).is_ok() {
-        assert_eq!(first_non_finite_in(ty, &turned, Endian::Big), Ok(not_finite), "{ty}");
-        swap_bytes(ty, &mut turned).expect("it was done before");
-        assert!(turned == row, "{ty}");
+    let mut swapped = row.to_vec();
+    if swap_bytes(ty, &mut swapped).is_ok() {
+        assert_eq!(first_non_finite_in(ty, &swapped, Endian::Big), Ok(not_finite), "{ty}");
+        swap_bytes(ty, &mut swapped).expect("it succeeded before");
+        assert!(swapped == row, "{ty}");
     }
 });

@@ -1,5 +1,5 @@
 //! Any numbers as blocks of any type: every kernel gives the same bytes, and a block with a NaN or an infinity is found. The first
-//! byte chooses the type.
+//! byte selects the type.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -23,9 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
     if outcome.is_err() {
         return;
     }
-    let spoiled = x.chunks_exact(ty.block_len()).position(|block| block.iter().any(|x| !x.is_finite()));
+    let not_finite = x.chunks_exact(ty.block_len()).position(|block| block.iter().any(|x| !x.is_finite()));
     let found = first_non_finite(ty, &row).expect("whole blocks");
-    // A finite number may be too large for a scale, too.
-    assert!(spoiled.is_none() || found.is_some_and(|found| Some(found) <= spoiled), "{ty}: {spoiled:?}, {found:?}");
-    dequantize(ty, &row, &mut x).expect("what is written is read");
+    // A scale can also overflow for finite numbers.
+    assert!(not_finite.is_none() || found.is_some_and(|found| Some(found) <= not_finite), "{ty}: {not_finite:?}, {found:?}");
+    dequantize(ty, &row, &mut x).expect("a quantized row can be dequantized");
 });

@@ -36,7 +36,8 @@ pub(super) fn q5_k(blocks: &[BlockQ5_K], out: &mut [[f32; QK_K]]) {
         let (high, _) = block.qh.as_chunks::<16>();
         let (outs, _) = out.as_chunks_mut::<16>();
         for half in 0..2 {
-            // Bit j moves to bit 4: up by 4 - j, which for j > 4 is down. Shifted in 16 bits, what crosses is masked off.
+            // Moves bit j to bit 4: right by j, then left by 4. The shifts are on 16-bit lanes; the mask removes bits of the
+            // neighboring byte.
             let high = load(&high[half]);
             for pair in 0..4 {
                 let codes = nibbles(load(&bytes[2 * pair + half]));
@@ -62,7 +63,7 @@ pub(super) fn q6_k(blocks: &[BlockQ6_K], out: &mut [[f32; QK_K]]) {
         let (outs, _) = out.as_chunks_mut::<16>();
         for half in 0..2 {
             for sixteen in 0..2 {
-                // Two bits for each of four numbers: to bits 4 and 5 of their code.
+                // Each byte has two bits of four numbers; they move to bits 4 and 5 of the codes.
                 let high = load(&high[2 * half + sixteen]);
                 let high = [_mm_slli_epi16::<4>(high), _mm_slli_epi16::<2>(high), high, _mm_srli_epi16::<2>(high)];
                 let [first, third] = nibbles(load(&low[4 * half + sixteen]));
@@ -78,7 +79,7 @@ pub(super) fn q6_k(blocks: &[BlockQ6_K], out: &mut [[f32; QK_K]]) {
     }
 }
 
-/// d scale[j] and dmin min[j].
+/// `d scale[j]` and `dmin min[j]`.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
 fn factors(d: F16Le, dmin: F16Le, scales: Scales6) -> ([f32; 8], [f32; 8]) {

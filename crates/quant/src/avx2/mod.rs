@@ -1,8 +1,8 @@
-//! AVX2: rows of the types that models here run on.
+//! AVX2 code for the most common types.
 //!
-//! Eight numbers at a time: codes are widened to 32-bit integers, converted, and multiplied by their scale. The products with
-//! which a minimum is combined are exact (11 bits of d, 6 of the scale, at most 5 of the code), so that a fused multiply-add
-//! rounds as often as the scalar code: once. The quantizers fuse nothing.
+//! Dequantizers process eight numbers at a time: codes are widened to 32-bit integers, converted to f32, and multiplied by their
+//! scale. Where a minimum is subtracted, the product is exact (11 bits of d, 6 of the scale, at most 5 of the code), so a fused
+//! multiply-add rounds once, like the scalar code. Quantizers use no fused operations.
 
 use std::arch::x86_64::*;
 
@@ -50,10 +50,10 @@ pub(crate) const QUANTIZED: &[GgmlType] = &[
     GgmlType::MXFP4,
 ];
 
-/// Dequantizes a row whose length was checked; `false` if there is no code for the type.
+/// Dequantizes a row whose length was checked; `false` if the type has no AVX2 code.
 pub(crate) fn dequantize(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -> bool {
     use bytemuck::{cast_slice as blocks, cast_slice_mut as values};
-    // SAFETY: an `Avx2` exists only where avx2, fma and f16c were detected.
+    // SAFETY: an `Avx2` exists only where avx2, fma and f16c were detected, and the functions need no other features.
     unsafe {
         match ty {
             GgmlType::F16 => float::f16(blocks(bytes), out),
@@ -70,10 +70,10 @@ pub(crate) fn dequantize(_: Avx2, ty: GgmlType, bytes: &[u8], out: &mut [f32]) -
     true
 }
 
-/// Quantizes a row whose length was checked; `false` if there is no code for the type.
+/// Quantizes a row whose length was checked; `false` if the type has no AVX2 code.
 pub(crate) fn quantize(_: Avx2, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bool {
     use bytemuck::{cast_slice as values, cast_slice_mut as blocks};
-    // SAFETY: as above.
+    // SAFETY: an `Avx2` exists only where avx2, fma and f16c were detected, and the functions need no other features.
     unsafe {
         match ty {
             GgmlType::Q4_0 => quantize32::quantize::<BlockQ4_0>(values(x), blocks(bytes)),
@@ -97,18 +97,18 @@ pub(crate) fn quantize(_: Avx2, ty: GgmlType, x: &[f32], bytes: &mut [u8]) -> bo
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(bytes: &[u8; 16]) -> __m128i {
-    // SAFETY: 16 bytes can be read.
+    // SAFETY: `bytes` has 16 bytes, and the load needs no alignment.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load_f32(x: &[f32; 8]) -> __m256 {
-    // SAFETY: 8 numbers can be read.
+    // SAFETY: `x` has 8 numbers, and the load needs no alignment.
     unsafe { _mm256_loadu_ps(x.as_ptr()) }
 }
 
-/// The nearest half of a number that is no NaN.
+/// The nearest f16 of a number that is not NaN.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
 fn half(x: f32) -> F16Le {
@@ -119,7 +119,7 @@ fn half(x: f32) -> F16Le {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store(out: &mut [f32; 8], x: __m256) {
-    // SAFETY: 8 numbers can be written.
+    // SAFETY: `out` has 8 numbers, and the store needs no alignment.
     unsafe { _mm256_storeu_ps(out.as_mut_ptr(), x) }
 }
 
@@ -130,7 +130,7 @@ fn broadcast(d: F16Le) -> __m256 {
     _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(d.to_bits()))))
 }
 
-/// Sixteen signed bytes as numbers.
+/// Sixteen signed bytes as f32 numbers.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn widen(codes: __m128i) -> [__m256; 2] {
@@ -146,7 +146,7 @@ fn nibbles(bytes: __m128i) -> [__m128i; 2] {
     [_mm_and_si128(bytes, low), _mm_and_si128(_mm_srli_epi16::<4>(bytes), low)]
 }
 
-/// Codes times a factor, to sixteen places.
+/// Writes sixteen codes times `scale`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn scale_to(out: &mut [f32; 16], codes: __m128i, scale: __m256) {
@@ -156,7 +156,7 @@ fn scale_to(out: &mut [f32; 16], codes: __m128i, scale: __m256) {
     store(&mut out[1], _mm256_mul_ps(high, scale));
 }
 
-/// Codes times a factor less a minimum, to sixteen places.
+/// Writes sixteen codes times `scale`, minus `min`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn affine_to(out: &mut [f32; 16], codes: __m128i, scale: __m256, min: __m256) {

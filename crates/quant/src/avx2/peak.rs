@@ -1,17 +1,17 @@
-//! The number of largest magnitude, which most quantizers begin with.
+//! The number of largest magnitude, with which most quantizers begin.
 
 use std::arch::x86_64::*;
 
 const MAGNITUDE: i32 = 0x7fff_ffff;
-/// Bits of infinity; a NaN has more.
+/// The bits of infinity; those of a NaN are larger.
 const INFINITY: i32 = 0x7f80_0000;
 
-/// The number of largest magnitude, with its sign; the first of several; 0 if all are 0. `None` if one is not finite. `N` is a
+/// The number of largest magnitude, with its sign; the first of equals; 0 if all are 0. `None` if one is not finite. `N` is a
 /// multiple of 32.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn peak<const N: usize>(x: &[f32; N]) -> Option<f32> {
-    // As integers, magnitudes order as the numbers do, and NaN comes last.
+    // Magnitudes compare as integers in the order of the numbers, with NaN last.
     match largest_magnitude(x) {
         0 => Some(0.0),
         INFINITY.. => None,

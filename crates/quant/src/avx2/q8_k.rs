@@ -1,8 +1,8 @@
-//! Q8_K. Its quantizer runs over the activations before every product with K-quants.
+//! Q8_K, the format of activations in products with K-quants.
 //!
-//! The quantizer makes three passes over 256 numbers, 1 KiB that stays in the first-level cache: the largest magnitude, the
-//! first number that has it (its sign is the sign of the scale), the codes with their sums. Rounding by the conversion
-//! instruction and by the scalar code's addition agree: both take ties to even, and codes are far below 2^22.
+//! The quantizer makes three passes over 256 numbers, which are 1 KiB and stay in L1: the largest magnitude, the first number that
+//! has it (its sign is that of the scale), and the codes with their sums. The conversion instruction rounds like the addition of the
+//! scalar code: both round ties to even, and codes are far below 2^22.
 
 use std::arch::x86_64::*;
 
@@ -60,7 +60,7 @@ fn rounded(x: &[f32; 8], iscale: __m256) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn codes(x: &[f32; QK_K], iscale: f32, block: &mut BlockQ8_K) {
     let iscale = _mm256_set1_ps(iscale);
-    // The two packing steps work in 128-bit halves; this puts the eight groups of four back in order.
+    // The two packing steps work on 128-bit lanes; this permutation restores the order of the eight groups of four.
     let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     let (ones8, ones16) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
     let (x, _) = x.as_chunks::<32>();
@@ -72,9 +72,9 @@ fn codes(x: &[f32; QK_K], iscale: f32, block: &mut BlockQ8_K) {
         let high = _mm256_packs_epi32(rounded(&x[2], iscale), rounded(&x[3], iscale));
         let bytes = _mm256_packs_epi16(low, high);
         let bytes = _mm256_permutevar8x32_epi32(bytes, order);
-        // SAFETY: 32 bytes can be written.
+        // SAFETY: `qs` has 32 bytes, and the store needs no alignment.
         unsafe { _mm256_storeu_si256(qs.as_mut_ptr().cast(), bytes) };
-        // Sums of two, then of four; each half holds the four quarters of one sum.
+        // Sums of two, then of four; each 128-bit lane holds four partial sums of one result.
         let fours = _mm256_madd_epi16(_mm256_maddubs_epi16(ones8, bytes), ones16);
         let eights = _mm256_add_epi32(fours, _mm256_shuffle_epi32::<0b01_00_11_10>(fours));
         let sixteens = _mm256_add_epi32(eights, _mm256_shuffle_epi32::<0b10_11_00_01>(eights));

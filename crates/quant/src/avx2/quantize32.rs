@@ -1,8 +1,8 @@
-//! Quantizers of the formats with blocks of 32: one scale, perhaps a minimum, codes of four, five or eight bits.
+//! Quantizers of the formats with blocks of 32: one scale, in some a minimum, codes of four, five or eight bits.
 //!
-//! The arithmetic is that of the portable code, eight numbers at a time, without fused operations. Blocks on which conversion
-//! to integers might leave its range (one of NaN, of infinity, or so small that the inverse of the scale overflows) are handed
-//! to the portable code.
+//! The arithmetic is that of the portable code, eight numbers at a time, without fused operations. Blocks for which the conversion
+//! to integers could overflow (with a NaN, an infinity, or numbers so small that the inverse of the scale overflows) are left to the
+//! portable code.
 
 use std::arch::x86_64::*;
 
@@ -13,9 +13,9 @@ use crate::format::{
     q8_0::BELOW_HALF,
 };
 
-/// A format of this file: fast where the arithmetic stays in range.
+/// A format with a quantizer for blocks whose arithmetic stays in range.
 pub(super) trait Quantize: Block<Values = [f32; 32]> {
-    /// The block, or `None` where the portable code must do it.
+    /// The block; `None` if the portable code must quantize it.
     ///
     /// # Safety
     /// The machine has AVX2, FMA and F16C.
@@ -25,18 +25,18 @@ pub(super) trait Quantize: Block<Values = [f32; 32]> {
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn quantize<B: Quantize>(x: &[[f32; 32]], blocks: &mut [B]) {
     for (x, block) in x.iter().zip(blocks) {
-        // SAFETY: this function's own target features.
+        // SAFETY: this function has the target features that `try_quantize` requires, so its caller has proved them.
         *block = unsafe { B::try_quantize(x) }.unwrap_or_else(|| B::quantize(x));
     }
 }
 
-/// Implements [`Quantize`] by a function with the target features, which a method of a trait cannot have.
+/// Implements [`Quantize`] by a function with target features, which a trait method cannot have.
 macro_rules! quantize {
     ($($block:ident $function:ident),*) => {$(
         impl Quantize for $block {
             #[inline(always)]
             unsafe fn try_quantize(x: &[f32; 32]) -> Option<Self> {
-                // SAFETY: as the trait demands.
+                // SAFETY: the caller guarantees AVX2, FMA and F16C, by the contract of `Quantize::try_quantize`.
                 unsafe { $function(x) }
             }
         }
@@ -95,7 +95,7 @@ fn q8_1(x: &[f32; 32]) -> Option<BlockQ8_1> {
     Some(BlockQ8_1 { d: half(d), s: half(sum * d), qs: bytemuck::cast(codes) })
 }
 
-/// The nearest of the eight magnitudes, the first of several; the signs mirror each other.
+/// The nearest of the eight magnitudes, the first of equals, then the sign.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn mxfp4(x: &[f32; 32]) -> Option<BlockMXFP4> {
@@ -122,10 +122,10 @@ fn mxfp4(x: &[f32; 32]) -> Option<BlockMXFP4> {
     Some(BlockMXFP4 { e, qs: nibbles(bytes(codes)) })
 }
 
-/// Minimum and scale of a block whose codes go up to `most`; `None` if a number is not finite, or the range overflows.
+/// Minimum and scale of a block with codes up to `max_code`; `None` if a number is not finite, or the range overflows.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn range(x: &[f32; 32], most: f32) -> Option<(f32, f32)> {
+fn range(x: &[f32; 32], max_code: f32) -> Option<(f32, f32)> {
     let exponent = _mm256_set1_epi32(0x7f80_0000);
     let [a, b, c, d] = load(x);
     let mut is_special = _mm256_setzero_si256();
@@ -142,10 +142,10 @@ fn range(x: &[f32; 32], most: f32) -> Option<(f32, f32)> {
     let mut min = _mm_cvtss_f32(_mm_min_ss(low, _mm_movehdup_ps(low)));
     let mut max = _mm_cvtss_f32(_mm_max_ss(high, _mm_movehdup_ps(high)));
     if min == 0.0 || max == 0.0 {
-        // Zeros of both signs are equal here; the portable code takes the first.
+        // The vector code does not distinguish zeros of different sign; the portable code takes the first.
         (min, max) = extremes(x);
     }
-    let d = (max - min) / most;
+    let d = (max - min) / max_code;
     (_mm256_testz_si256(is_special, is_special) == 1 && d.is_finite()).then_some((min, d))
 }
 
@@ -156,33 +156,33 @@ fn load(x: &[f32; 32]) -> [__m256; 4] {
     [load_f32(&x[0]), load_f32(&x[1]), load_f32(&x[2]), load_f32(&x[3])]
 }
 
-/// `x / d + offset`, cut to a whole number within 0..=most.
+/// `x / d + offset`, truncated and clamped to 0..=max_code.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn scaled_codes(x: &[f32; 32], d: f32, offset: f32, most: i8) -> Option<__m256i> {
+fn scaled_codes(x: &[f32; 32], d: f32, offset: f32, max_code: i8) -> Option<__m256i> {
     let id = Some(inverse(d)).filter(|id| id.is_finite())?;
     let (id, offset) = (_mm256_set1_ps(id), _mm256_set1_ps(offset));
     let mut whole = [_mm256_setzero_si256(); 4];
     for (x, whole) in load(x).into_iter().zip(&mut whole) {
         *whole = _mm256_cvttps_epi32(_mm256_add_ps(_mm256_mul_ps(x, id), offset));
     }
-    Some(within(bytes(whole), most))
+    Some(clamped(bytes(whole), max_code))
 }
 
-/// `(x - min) / d + 0.5`, cut to a whole number within 0..=most.
+/// `(x - min) / d + 0.5`, truncated and clamped to 0..=max_code.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn affine_codes(x: &[f32; 32], d: f32, min: f32, most: i8) -> Option<__m256i> {
+fn affine_codes(x: &[f32; 32], d: f32, min: f32, max_code: i8) -> Option<__m256i> {
     let id = Some(inverse(d)).filter(|id| id.is_finite())?;
     let (id, min, half) = (_mm256_set1_ps(id), _mm256_set1_ps(min), _mm256_set1_ps(0.5));
     let mut whole = [_mm256_setzero_si256(); 4];
     for (x, whole) in load(x).into_iter().zip(&mut whole) {
         *whole = _mm256_cvttps_epi32(_mm256_add_ps(_mm256_mul_ps(_mm256_sub_ps(x, min), id), half));
     }
-    Some(within(bytes(whole), most))
+    Some(clamped(bytes(whole), max_code))
 }
 
-/// `x / d`, the nearest whole number, halves away from 0.
+/// `x / d`, rounded to the nearest integer, ties away from 0.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn signed_codes(x: &[f32; 32], d: f32) -> Option<__m256i> {
@@ -197,7 +197,7 @@ fn signed_codes(x: &[f32; 32], d: f32) -> Option<__m256i> {
     Some(bytes(whole))
 }
 
-/// 32 small integers as bytes, in order. Packing works in 128-bit halves; the permutation puts the groups of four back.
+/// 32 small integers as bytes, in order. Packing works on 128-bit lanes; the permutation restores the order of the groups of four.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn bytes([a, b, c, d]: [__m256i; 4]) -> __m256i {
@@ -208,11 +208,11 @@ fn bytes([a, b, c, d]: [__m256i; 4]) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn within(codes: __m256i, most: i8) -> __m256i {
-    _mm256_min_epi8(_mm256_max_epi8(codes, _mm256_setzero_si256()), _mm256_set1_epi8(most))
+fn clamped(codes: __m256i, max_code: i8) -> __m256i {
+    _mm256_min_epi8(_mm256_max_epi8(codes, _mm256_setzero_si256()), _mm256_set1_epi8(max_code))
 }
 
-/// The low four bits of each code: the first sixteen in the low halves of the bytes, the others in the high ones.
+/// The low four bits of each code: the first sixteen in the low nibbles of the bytes, the others in the high nibbles.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn nibbles(codes: __m256i) -> [u8; 16] {

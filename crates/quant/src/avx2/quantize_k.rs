@@ -1,6 +1,6 @@
-//! Quantizers of the K-quants: a search that runs in lanes, then the block's portable ending, compiled for this instruction set.
+//! Quantizers of the K-quants: the vectorized search, then the portable code that packs the block, compiled for AVX2.
 
-use super::search::{fit, lanes, lifted_magnitudes, magnitudes, sweep};
+use super::search::{fit, lanes, magnitudes, raised_magnitudes, sweep};
 use crate::{
     QK_K,
     format::{Block, BlockQ2_K, BlockQ4_K, BlockQ5_K, BlockQ6_K, all_finite, q2_k, q4_k, q5_k, q6_k},
@@ -14,7 +14,7 @@ pub(super) fn q4_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ4_K]) {
             continue;
         }
         let lanes = lanes(bytemuck::cast_ref::<_, [[f32; 32]; 8]>(x));
-        *block = BlockQ4_K::of_fits(x, &fit(&q4_k::SEARCH, &lanes, &lifted_magnitudes(&lanes)));
+        *block = BlockQ4_K::of_fits(x, &fit(&q4_k::SEARCH, &lanes, &raised_magnitudes(&lanes)));
     }
 }
 
@@ -26,7 +26,7 @@ pub(super) fn q5_k(x: &[[f32; QK_K]], blocks: &mut [BlockQ5_K]) {
             continue;
         }
         let lanes = lanes(bytemuck::cast_ref::<_, [[f32; 32]; 8]>(x));
-        *block = BlockQ5_K::of_fits(x, &fit(&q5_k::SEARCH, &lanes, &lifted_magnitudes(&lanes)));
+        *block = BlockQ5_K::of_fits(x, &fit(&q5_k::SEARCH, &lanes, &raised_magnitudes(&lanes)));
     }
 }
 

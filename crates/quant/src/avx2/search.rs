@@ -1,18 +1,18 @@
 //! The searches of the K-quants, eight sub-blocks at a time.
 //!
-//! A search must form its sums in the order of the numbers, or another scale may win. Such a sum is a chain of additions, each of
-//! which waits for the one before. So each lane of a vector is a sub-block of its own: eight chains run at once, each in the
-//! order of the portable code, with its very operations (no fused ones), and what comes out has the same bits.
+//! A search must compute its sums in the order of the numbers, or it may choose another scale. Such a sum is a chain of dependent
+//! additions. So each lane of a vector holds one sub-block: eight chains run in parallel, each with the operations of the portable
+//! code in the same order and without fused operations, and the result has the same bits.
 
 use std::arch::x86_64::*;
 
 use crate::search::{Affine, Error, Fit, HALF_MANTISSA, MANTISSA, NEGLIGIBLE, Rounding, SHIFT, Swept, steps};
 
-/// Number i of eight sub-blocks at place i.
+/// Eight sub-blocks, transposed: vector i holds number i of each.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes<const N: usize>([__m256; N]);
 
-/// Turns eight rows of N into N columns of eight.
+/// Transposes eight rows of N numbers into N vectors of eight.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn lanes<const N: usize>(x: &[[f32; N]; 8]) -> Lanes<N> {
@@ -23,7 +23,7 @@ pub(super) fn lanes<const N: usize>(x: &[[f32; N]; 8]) -> Lanes<N> {
     Lanes(lanes)
 }
 
-/// |x|, the weights of Q2_K.
+/// |x|: the weights of Q2_K.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn magnitudes<const N: usize>(x: &Lanes<N>) -> Lanes<N> {
@@ -34,10 +34,10 @@ pub(super) fn magnitudes<const N: usize>(x: &Lanes<N>) -> Lanes<N> {
     weights
 }
 
-/// |x| plus the root mean square of the sub-block, the weights of Q4_K and Q5_K.
+/// |x| plus the root mean square of the sub-block: the weights of Q4_K and Q5_K.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn lifted_magnitudes(x: &Lanes<32>) -> Lanes<32> {
+pub(super) fn raised_magnitudes(x: &Lanes<32>) -> Lanes<32> {
     let mut sum = _mm256_setzero_ps();
     for &x in &x.0 {
         sum = _mm256_add_ps(sum, _mm256_mul_ps(x, x));
@@ -59,7 +59,7 @@ pub(super) fn fit<const N: usize>(search: &Affine, x: &Lanes<N>, weights: &Lanes
     let (mut min, mut max) = (x[0], x[0]);
     let (mut sum_w, mut sum_x) = (weights[0], _mm256_mul_ps(weights[0], x[0]));
     for (&x, &w) in x.iter().zip(weights).skip(1) {
-        // Of equal ones, zeros of both signs, the second operand comes out: the one that was there.
+        // For equal operands, such as zeros of different sign, the result is the second one: the earlier number.
         min = _mm256_min_ps(x, min);
         max = _mm256_max_ps(x, max);
         sum_w = _mm256_add_ps(sum_w, w);
@@ -68,13 +68,13 @@ pub(super) fn fit<const N: usize>(search: &Affine, x: &Lanes<N>, weights: &Lanes
     min = _mm256_min_ps(zero, min);
     let is_flat = _mm256_cmp_ps::<_CMP_EQ_OQ>(max, min);
 
-    let most = _mm256_set1_epi32(i32::from(search.most));
-    let mut iscale = _mm256_div_ps(_mm256_cvtepi32_ps(most), _mm256_sub_ps(max, min));
+    let max_code = _mm256_set1_epi32(i32::from(search.max_code));
+    let mut iscale = _mm256_div_ps(_mm256_cvtepi32_ps(max_code), _mm256_sub_ps(max, min));
     let mut from = min;
     let mut best = Line { scale: _mm256_div_ps(_mm256_set1_ps(1.0), iscale), min };
     let mut codes = [zero; N];
     for (code, &x) in codes.iter_mut().zip(x) {
-        *code = rounded(_mm256_mul_ps(iscale, _mm256_sub_ps(x, from)), _mm256_setzero_si256(), most);
+        *code = rounded(_mm256_mul_ps(iscale, _mm256_sub_ps(x, from)), _mm256_setzero_si256(), max_code);
     }
     let mut least = error(search, x, weights, best, &codes);
     for step in 0..=search.steps {
@@ -83,7 +83,7 @@ pub(super) fn fit<const N: usize>(search: &Affine, x: &Lanes<N>, weights: &Lanes
         let (mut sum_l, mut sum_l2, mut sum_xl) = (zero, zero, zero);
         for i in 0..N {
             let scaled = _mm256_mul_ps(trial, _mm256_sub_ps(x[i], trial_from));
-            let l = rounded(scaled, _mm256_setzero_si256(), most);
+            let l = rounded(scaled, _mm256_setzero_si256(), max_code);
             let wl = _mm256_mul_ps(weights[i], l);
             codes[i] = l;
             sum_l = _mm256_add_ps(sum_l, wl);
@@ -100,7 +100,7 @@ pub(super) fn fit<const N: usize>(search: &Affine, x: &Lanes<N>, weights: &Lanes
         from = choose(from, trial_from);
     }
 
-    // A flat sub-block divided by zero; nothing of it is used.
+    // A flat sub-block divided by zero; its results are replaced.
     let or_zero = |x| to_array(_mm256_andnot_ps(is_flat, x));
     let (scale, iscale, from) = (or_zero(best.scale), or_zero(iscale), or_zero(from));
     let min = to_array(_mm256_blendv_ps(best.min, min, is_flat));
@@ -111,7 +111,7 @@ pub(super) fn fit<const N: usize>(search: &Affine, x: &Lanes<N>, weights: &Lanes
     fits
 }
 
-/// `sweep` of eight sub-blocks of finite numbers.
+/// [`sweep`](crate::search::sweep) of eight sub-blocks of finite numbers.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn sweep<const N: usize>(x: &Lanes<N>, levels: i8) -> [Swept; 8] {
@@ -123,13 +123,13 @@ pub(super) fn sweep<const N: usize>(x: &Lanes<N>, levels: i8) -> [Swept; 8] {
         peak = _mm256_blendv_ps(peak, x, is_larger);
     }
     let is_zero = _mm256_cmp_ps::<_CMP_LT_OQ>(magnitude(peak), _mm256_set1_ps(NEGLIGIBLE));
-    // x² and x³: what the codes are multiplied by in the sums.
+    // x² and x³, the factors of the codes in the sums.
     let (mut weights, mut weighted) = ([zero; N], [zero; N]);
     for i in 0..N {
         weights[i] = _mm256_mul_ps(x[i], x[i]);
         weighted[i] = _mm256_mul_ps(weights[i], x[i]);
     }
-    let most = f32::from(levels);
+    let max = f32::from(levels);
     let (lowest, highest) = (_mm256_set1_epi32(-i32::from(levels)), _mm256_set1_epi32(i32::from(levels) - 1));
     let sums = |iscale: __m256| {
         let (mut sum_lx, mut sum_l2) = (zero, zero);
@@ -140,13 +140,13 @@ pub(super) fn sweep<const N: usize>(x: &Lanes<N>, levels: i8) -> [Swept; 8] {
         }
         (sum_lx, sum_l2)
     };
-    let mut iscale = _mm256_div_ps(_mm256_set1_ps(-most), peak);
+    let mut iscale = _mm256_div_ps(_mm256_set1_ps(-max), peak);
     let (sum_lx, sum_l2) = sums(iscale);
     let is_not_empty = _mm256_cmp_ps::<_CMP_NEQ_UQ>(sum_l2, zero);
     let mut scale = _mm256_and_ps(is_not_empty, _mm256_div_ps(sum_lx, sum_l2));
     let mut best = _mm256_mul_ps(scale, sum_lx);
     for step in steps() {
-        let trial = _mm256_div_ps(_mm256_set1_ps(-(most + 0.1 * step)), peak);
+        let trial = _mm256_div_ps(_mm256_set1_ps(-(max + 0.1 * step)), peak);
         let (sum_lx, sum_l2) = sums(trial);
         let is_more = _mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_mul_ps(sum_lx, sum_lx), _mm256_mul_ps(best, sum_l2));
         let is_better = _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(sum_l2, zero), is_more);
@@ -163,14 +163,14 @@ pub(super) fn sweep<const N: usize>(x: &Lanes<N>, levels: i8) -> [Swept; 8] {
     swept
 }
 
-/// `scale q + min`, in each lane.
+/// `scale q + min` in each lane.
 #[derive(Clone, Copy)]
 struct Line {
     scale: __m256,
     min: __m256,
 }
 
-/// The line of least squares, and in which lanes there is one.
+/// The line of least squares, and a mask of the lanes that have one.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn solve(sum_w: __m256, sum_x: __m256, sum_l: __m256, sum_l2: __m256, sum_xl: __m256) -> (Line, __m256) {
@@ -215,7 +215,7 @@ fn magnitude(x: __m256) -> __m256 {
     _mm256_andnot_ps(_mm256_set1_ps(-0.0), x)
 }
 
-/// [`nearest`](crate::search::nearest), then within bounds, as a number again.
+/// [`nearest`](crate::search::nearest), clamped, and converted to f32.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rounded(x: __m256, lowest: __m256i, highest: __m256i) -> __m256 {

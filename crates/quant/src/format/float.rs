@@ -1,4 +1,4 @@
-//! F32, F16 and BF16: numbers without a common scale. Each is a block of one.
+//! F32, F16 and BF16: plain numbers, which are blocks of length 1.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -14,7 +14,7 @@ pub type F32 = F32Le;
 /// One number of type F16.
 pub type F16 = F16Le;
 
-/// One number of type BF16: the upper half of an f32.
+/// One number of type BF16: the upper 16 bits of an f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct BF16([u8; 2]);
@@ -26,13 +26,13 @@ impl BF16 {
         let upper = if x.is_nan() {
             (bits >> 16) | 0x40
         } else {
-            // Half a unit in the last place, less one bit where the number below is even.
+            // Round to nearest, ties to even: add half a unit in the last place, less 1 if the kept bits are even.
             (bits + 0x7fff + ((bits >> 16) & 1)) >> 16
         };
         Self((upper as u16).to_le_bytes())
     }
 
-    /// The number, exactly.
+    /// The number, converted exactly.
     pub const fn to_f32(self) -> f32 {
         f32::from_bits((u16::from_le_bytes(self.0) as u32) << 16)
     }

@@ -1,4 +1,4 @@
-//! IQ4_NL: 32 numbers of 4 bits that stand for 16 unevenly spaced levels, and one scale.
+//! IQ4_NL: 32 numbers of 4 bits, which are indices of 16 unevenly spaced levels, and one scale.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -11,13 +11,13 @@ use crate::{GgmlType, search::NEGLIGIBLE};
 pub struct BlockIQ4_NL {
     /// Scale.
     pub d: F16Le,
-    /// Numbers 0..16 in the low halves of the bytes, 16..32 in the high ones.
+    /// Numbers 0..16 in the low nibbles of the bytes, 16..32 in the high nibbles.
     pub qs: [u8; 16],
 }
 
 const _: () = assert!(size_of::<BlockIQ4_NL>() == GgmlType::IQ4_NL.block_bytes());
 
-/// The levels, denser around 0, where weights are.
+/// The levels, denser around 0, where most weights are.
 pub const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 impl Block for BlockIQ4_NL {
@@ -32,9 +32,9 @@ impl Block for BlockIQ4_NL {
         }
     }
 
-    /// The number of largest magnitude first becomes the lowest level; the scale is then the one that fits the chosen levels
-    /// best, errors weighted by the square of the number. ggml's search for a better first guess belongs to its
-    /// quantization with weights, not to this function.
+    /// The first scale maps the number of largest magnitude to the lowest level. The final scale is the best fit for the levels
+    /// chosen with it, with errors weighted by the square of the number. ggml searches for a better first scale only when it
+    /// quantizes with importance weights, which this function does not do.
     fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, qs: [0; 16] };
@@ -56,7 +56,8 @@ impl Block for BlockIQ4_NL {
     }
 }
 
-/// Index of the level nearest to `x`, of two the upper one. Twice `x` against the sum of two levels is exact.
+/// Index of the level nearest to `x`, the upper one if two are equally near. The comparison of 2 `x` with the sum of two levels is
+/// exact.
 fn nearest_level(x: f32) -> u8 {
     let above = |pair: &&[i8]| x + x >= f32::from(i16::from(pair[0]) + i16::from(pair[1]));
     LEVELS.windows(2).filter(above).count() as u8

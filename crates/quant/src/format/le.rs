@@ -1,4 +1,4 @@
-//! Numbers as files store them: little-endian bytes, at any address, on any host.
+//! Little-endian numbers with alignment 1, as files store them.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -8,15 +8,15 @@ use bytemuck::{Pod, Zeroable};
 pub struct F16Le([u8; 2]);
 
 impl F16Le {
-    /// A quiet NaN: the scale of a block that is not finite.
+    /// A quiet NaN, the scale of a block that is not finite.
     pub const NAN: Self = Self(0x7e00_u16.to_le_bytes());
 
-    /// The nearest half, ties to even, beyond 65504 infinite.
+    /// The nearest half, ties to even; infinite from 65520 on.
     pub fn from_f32(x: f32) -> Self {
         Self::from_bits(half::f16::from_f32_const(x).to_bits())
     }
 
-    /// The number, exactly.
+    /// The number, converted exactly.
     pub fn to_f32(self) -> f32 {
         half::f16::from_bits(self.to_bits()).to_f32_const()
     }
@@ -31,7 +31,7 @@ impl F16Le {
         u16::from_le_bytes(self.0)
     }
 
-    /// Whether it is neither NaN nor infinite.
+    /// Whether the number is neither NaN nor infinite.
     pub const fn is_finite(self) -> bool {
         self.to_bits() & 0x7c00 != 0x7c00
     }
@@ -75,7 +75,7 @@ impl I16Le {
 mod tests {
     use super::*;
 
-    /// All halves there are; among the finite ones the way back gives the same bits.
+    /// All 65536 bit patterns; the conversion back gives the same bits unless the number is NaN.
     #[test]
     fn every_half_round_trips() {
         for bits in 0..=u16::MAX {

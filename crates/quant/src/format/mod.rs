@@ -1,6 +1,6 @@
-//! One module for each type that this crate computes with: the block's bytes, and how numbers go in and out.
+//! One module for each type that this crate can convert: the layout of a block, and both directions of the conversion.
 //!
-//! The code here is the truth that every other kernel is held against: plain, portable, in the order of ggml's arithmetic.
+//! This code is the scalar reference that every kernel is tested against: portable, and in the order of ggml's arithmetic.
 
 pub mod float;
 pub mod iq4_nl;
@@ -41,28 +41,28 @@ use bytemuck::Pod;
 
 use crate::GgmlType;
 
-/// A block of one type: any bytes of its size are one, and its alignment is 1.
+/// A block of one type. Any bytes of its size are a valid block, and its alignment is 1.
 pub trait Block: Pod {
-    /// The type that rows of these blocks have in files.
+    /// The type of rows of these blocks in files.
     const TYPE: GgmlType;
 
-    /// The numbers of a block: `[f32; 32]` or `[f32; 256]`, `[f32; 1]` for the types that are no blocks.
+    /// The numbers of a block: `[f32; 32]` or `[f32; 256]`; `[f32; 1]` for plain numbers.
     type Values: Pod;
 
-    /// Writes the block's numbers to `out`.
+    /// Converts the block to numbers.
     fn dequantize(&self, out: &mut Self::Values);
 
-    /// The block that stands for `x`.
+    /// Converts numbers to a block.
     fn quantize(x: &Self::Values) -> Self;
 }
 
-/// Whether no number is NaN or infinite.
+/// Whether all numbers are finite.
 pub(crate) fn all_finite(x: &[f32]) -> bool {
     const EXPONENT: u32 = 0x7f80_0000;
     x.iter().fold(true, |all, x| all & (x.to_bits() & EXPONENT != EXPONENT))
 }
 
-/// The number of largest magnitude, with its sign; the first of several. 0 if all are 0.
+/// The number of largest magnitude, with its sign; the first of equals. 0 if all are 0.
 pub(crate) fn peak(x: &[f32]) -> f32 {
     let mut peak = 0.0_f32;
     for &x in x {

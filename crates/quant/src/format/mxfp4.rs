@@ -1,4 +1,4 @@
-//! MXFP4: 32 numbers of 4 bits, floating-point themselves, and one exponent. The format of the OCP microscaling specification.
+//! MXFP4: 32 floating-point numbers of 4 bits and one exponent, by the OCP microscaling specification.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -9,19 +9,18 @@ use crate::GgmlType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockMXFP4 {
-    /// Exponent with bias 127. 255 is reserved: no finite block has it.
+    /// Exponent with bias 127. 255 is reserved for blocks that are not finite.
     pub e: u8,
-    /// Numbers 0..16 in the low halves of the bytes, 16..32 in the high ones.
+    /// Numbers 0..16 in the low nibbles of the bytes, 16..32 in the high nibbles.
     pub qs: [u8; 16],
 }
 
 const _: () = assert!(size_of::<BlockMXFP4>() == GgmlType::MXFP4.block_bytes());
 
-/// Twice the number of each code (sign, two exponent bits, one mantissa bit): doubled, all are whole.
+/// Twice the value of each code (sign, two exponent bits, one mantissa bit), which makes all of them integers.
 pub const DOUBLED: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
-/// The exponent of a block that is not finite. ggml computes with it as if it were one more power of two; the code 7 (12)
-/// then overflows.
+/// The exponent of a block that is not finite. ggml treats it as one more power of two, with which the code 7 overflows.
 pub const RESERVED: u8 = 255;
 
 impl Block for BlockMXFP4 {
@@ -48,13 +47,13 @@ impl Block for BlockMXFP4 {
     }
 }
 
-/// The exponent of a block by its largest magnitude: that one's, less the 2 of the largest code. The logarithm is the C
-/// library's, as in ggml: just below a power of two it may round up to it.
+/// The exponent of a block: that of its largest magnitude, less 2, the exponent of the largest code. As in ggml, the logarithm is
+/// that of the C library, which may round up just below a power of two.
 pub(crate) fn exponent(largest: f32) -> u8 {
     if largest > 0.0 { (largest.log2().floor() + 125.0) as u8 } else { 0 }
 }
 
-/// 2^(e - 128): half of what the exponent stands for, since the codes are doubled.
+/// 2^(e - 128): half the block's scale, because the codes are doubled.
 pub(crate) fn half_of_power(e: u8) -> f32 {
     f32::from_bits(match e {
         0 => 0x0020_0000,
@@ -63,7 +62,7 @@ pub(crate) fn half_of_power(e: u8) -> f32 {
     })
 }
 
-/// The code whose number is nearest to `x`; the first of several.
+/// The code whose value is nearest to `x`; the first of equals.
 fn nearest_code(x: f32, numbers: &[f32; 16]) -> u8 {
     let (mut nearest, mut least) = (0, f32::INFINITY);
     for (code, number) in (0..).zip(numbers) {

@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ2_K {
-    /// Of each sub-block the scale in the low half, the minimum in the high one.
+    /// Of each sub-block the scale in the low nibble, the minimum in the high nibble.
     pub scales: [u8; QK_K / 16],
     /// 32 bytes for each 128 numbers: number l + 32 k of them has bits 2 k and 2 k + 1 of byte l.
     pub qs: [u8; QK_K / 4],
@@ -24,11 +24,11 @@ pub struct BlockQ2_K {
 
 const _: () = assert!(size_of::<BlockQ2_K>() == GgmlType::Q2_K.block_bytes());
 
-/// How the scale of a sub-block is searched.
-pub(crate) const SEARCH: Affine = Affine { most: 3, start: -0.5, steps: 15, error: Error::Absolute };
+/// The search for the scale and the minimum of a sub-block.
+pub(crate) const SEARCH: Affine = Affine { max_code: 3, start: -0.5, steps: 15, error: Error::Absolute };
 
 impl BlockQ2_K {
-    /// The block of finite numbers whose sub-blocks fit best as given.
+    /// The block for finite numbers, given the best fit of each sub-block.
     #[inline]
     pub(crate) fn of_fits(x: &[f32; QK_K], fits: &[Fit; 16]) -> Self {
         let (d, scale_codes) = four_bits(fits.map(|fit| fit.scale));
@@ -38,9 +38,9 @@ impl BlockQ2_K {
         for (j, (x, codes)) in x.as_chunks::<16>().0.iter().zip(codes.as_chunks_mut::<16>().0).enumerate() {
             let scale = d.to_f32() * f32::from(scales[j] & 15);
             let min = dmin.to_f32() * f32::from(scales[j] >> 4);
-            // A scale that was rounded to 0 leaves the codes of the search, which then mean nothing.
+            // Where the scale was rounded to 0, ggml keeps the codes of the search, although they are multiplied by 0.
             *codes = match scale {
-                0.0 => fits[j].rounding.codes(x, SEARCH.most),
+                0.0 => fits[j].rounding.codes(x, SEARCH.max_code),
                 _ => x.map(|x| nearest((x + min) / scale).clamp(0, 3) as u8),
             };
         }
@@ -72,7 +72,7 @@ impl Block for BlockQ2_K {
     }
 }
 
-/// Numbers in four bits of the largest.
+/// Quantizes nonnegative numbers to four bits, relative to the largest one.
 fn four_bits(wanted: [f32; 16]) -> (F16Le, [u8; 16]) {
     let largest = wanted.iter().fold(0.0, |largest, &x| if x > largest { x } else { largest });
     if largest == 0.0 {
@@ -82,13 +82,13 @@ fn four_bits(wanted: [f32; 16]) -> (F16Le, [u8; 16]) {
     (F16Le::from_f32(largest / 15.0), wanted.map(|x| nearest(per * x) as u8))
 }
 
-/// Two bits of each number of sub-block `j`, in the order of Q2_K and Q3_K: those of 16 bytes at one shift.
+/// Two bits of each number of sub-block `j`, in the order of Q2_K and Q3_K: 16 consecutive bytes, all at the same shift.
 pub(super) fn two_bits(qs: &[u8; QK_K / 4], j: usize) -> [u8; 16] {
     let (bytes, _) = qs.as_chunks::<16>();
     bytes[j / 8 * 2 + j % 2].map(|byte| (byte >> (j % 8 / 2 * 2)) & 3)
 }
 
-/// Codes below 4, four to a byte, in the order of Q2_K and Q3_K.
+/// Packs codes below 4, four to a byte, in the order of Q2_K and Q3_K.
 pub(super) fn pack_two_bits(codes: &[u8; QK_K]) -> [u8; QK_K / 4] {
     std::array::from_fn(|i| {
         let at = i / 32 * 128 + i % 32;

@@ -20,7 +20,7 @@ pub struct BlockQ3_K {
     pub hmask: [u8; QK_K / 8],
     /// Bits 0 and 1, in the order of Q2_K.
     pub qs: [u8; QK_K / 4],
-    /// Of scale j, the low four bits lie in byte j % 8 (low half for j < 8), the upper two in byte 8 + j % 4, at bit 2 (j / 4).
+    /// The low four bits of scale j are in byte j % 8 (low nibble for j < 8), the upper two in byte 8 + j % 4, at bit 2 (j / 4).
     pub scales: [u8; 12],
     /// Scale of the scales.
     pub d: F16Le,
@@ -71,14 +71,14 @@ impl Block for BlockQ3_K {
     }
 }
 
-/// Scale j, without its offset.
+/// Scale j, with its offset of 32 subtracted.
 fn scale(scales: &[u8; 12], j: usize) -> i8 {
     let low = (scales[j % 8] >> (j / 8 * 4)) & 15;
     let high = (scales[8 + j % 4] >> (j / 4 * 2)) & 3;
     (low | high << 4) as i8 - 32
 }
 
-/// Scales in six bits of the one of largest magnitude, which becomes -32.
+/// Quantizes scales to six bits. The one of largest magnitude gets -32.
 fn six_bits(wanted: [f32; 16]) -> (F16Le, [u8; 12]) {
     let peak = super::peak(&wanted);
     let mut scales = [0; 12];

@@ -11,7 +11,7 @@ use crate::GgmlType;
 pub struct BlockQ4_0 {
     /// Scale.
     pub d: F16Le,
-    /// Numbers 0..16 in the low halves of the bytes, 16..32 in the high ones.
+    /// Numbers 0..16 in the low nibbles of the bytes, 16..32 in the high nibbles.
     pub qs: [u8; 16],
 }
 
@@ -29,7 +29,7 @@ impl Block for BlockQ4_0 {
         }
     }
 
-    /// The number of largest magnitude becomes -8, so that its sign decides which end of the range has the extra step.
+    /// The number of largest magnitude gets the code for -8, so its sign decides which end of the range has the extra level.
     fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, qs: [0; 16] };

@@ -13,7 +13,7 @@ pub struct BlockQ4_1 {
     pub d: F16Le,
     /// Minimum.
     pub m: F16Le,
-    /// Numbers 0..16 in the low halves of the bytes, 16..32 in the high ones.
+    /// Numbers 0..16 in the low nibbles of the bytes, 16..32 in the high nibbles.
     pub qs: [u8; 16],
 }
 

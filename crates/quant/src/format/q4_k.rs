@@ -18,14 +18,14 @@ pub struct BlockQ4_K {
     pub dmin: F16Le,
     /// Scales and minima of the sub-blocks.
     pub scales: Scales6,
-    /// 32 bytes for each two sub-blocks: the even one in the low halves, the odd one in the high ones.
+    /// 32 bytes for each pair of sub-blocks: the even one in the low nibbles, the odd one in the high nibbles.
     pub qs: [u8; QK_K / 2],
 }
 
 const _: () = assert!(size_of::<BlockQ4_K>() == GgmlType::Q4_K.block_bytes());
 
-/// How the scale of a sub-block is searched.
-pub(crate) const SEARCH: Affine = Affine { most: 15, start: -1.0, steps: 20, error: Error::Squared };
+/// The search for the scale and the minimum of a sub-block.
+pub(crate) const SEARCH: Affine = Affine { max_code: 15, start: -1.0, steps: 20, error: Error::Squared };
 
 impl BlockQ4_K {
     /// `d scale[j]` and `dmin min[j]` of the eight sub-blocks.
@@ -33,10 +33,10 @@ impl BlockQ4_K {
         factors(self.d, self.dmin, self.scales)
     }
 
-    /// The block of finite numbers whose sub-blocks fit best as given.
+    /// The block for finite numbers, given the best fit of each sub-block.
     #[inline]
     pub(crate) fn of_fits(x: &[f32; QK_K], fits: &[Fit; 8]) -> Self {
-        let Codes { d, dmin, scales, codes } = codes(x, fits, SEARCH.most);
+        let Codes { d, dmin, scales, codes } = codes(x, fits, SEARCH.max_code);
         let qs = std::array::from_fn(|i| {
             let at = i / 32 * 64 + i % 32;
             codes[at] | codes[at + 32] << 4
@@ -69,7 +69,7 @@ impl Block for BlockQ4_K {
     }
 }
 
-/// What Q4_K and Q5_K have in common: eight affine sub-blocks.
+/// What Q4_K and Q5_K share: eight affine sub-blocks.
 pub(super) struct Codes {
     pub(super) d: F16Le,
     pub(super) dmin: F16Le,
@@ -77,24 +77,24 @@ pub(super) struct Codes {
     pub(super) codes: [u8; QK_K],
 }
 
-/// Searches each sub-block by itself.
+/// Fits each sub-block independently.
 pub(super) fn fits(x: &[f32; QK_K], search: &Affine) -> [Fit; 8] {
     let (blocks, _) = x.as_chunks::<32>();
     std::array::from_fn(|j| search.fit(&blocks[j], &weights(&blocks[j])))
 }
 
-/// Rounds each sub-block's scale and minimum to six bits, and then chooses the codes for the rounded ones.
+/// Rounds the scale and the minimum of each sub-block to six bits, then chooses the codes for the rounded values.
 #[inline]
-pub(super) fn codes(x: &[f32; QK_K], fits: &[Fit; 8], most: u8) -> Codes {
+pub(super) fn codes(x: &[f32; QK_K], fits: &[Fit; 8], max_code: u8) -> Codes {
     let (d, dmin, scales) = Scales6::quantize(fits.map(|fit| (fit.scale, fit.min)));
     let (d, dmin) = (F16Le::from_f32(d), F16Le::from_f32(dmin));
     let mut codes = [0; QK_K];
     let sub_blocks = x.as_chunks::<32>().0.iter().zip(codes.as_chunks_mut::<32>().0).zip(fits);
     for (((x, codes), fit), (scale, min)) in sub_blocks.zip(factors(d, dmin, scales)) {
-        // A scale that was rounded to 0 leaves the codes of the search, which then mean nothing.
+        // Where the scale was rounded to 0, ggml keeps the codes of the search, although they are multiplied by 0.
         *codes = match scale {
-            0.0 => fit.rounding.codes(x, most),
-            _ => x.map(|x| nearest((x + min) / scale).clamp(0, i32::from(most)) as u8),
+            0.0 => fit.rounding.codes(x, max_code),
+            _ => x.map(|x| nearest((x + min) / scale).clamp(0, i32::from(max_code)) as u8),
         };
     }
     Codes { d, dmin, scales, codes }
@@ -106,7 +106,7 @@ pub(super) fn factors(d: F16Le, dmin: F16Le, scales: Scales6) -> [(f32, f32); 8]
     std::array::from_fn(|j| (d * f32::from(scales[j]), dmin * f32::from(mins[j])))
 }
 
-/// Larger numbers count more, but even zeros count as much as the root mean square of the sub-block.
+/// |x| plus the root mean square of the sub-block: larger numbers weigh more, and no weight is 0.
 fn weights(x: &[f32; 32]) -> [f32; 32] {
     let mut sum = 0.0;
     for x in x {

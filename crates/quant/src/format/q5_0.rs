@@ -11,9 +11,9 @@ use crate::GgmlType;
 pub struct BlockQ5_0 {
     /// Scale.
     pub d: F16Le,
-    /// Bit i, counted from the lowest of the first byte, is bit 4 of number i.
+    /// Bit 4 of the codes: bit i, counted from the lowest bit of the first byte, belongs to number i.
     pub qh: [u8; 4],
-    /// Bits 0..4: numbers 0..16 in the low halves of the bytes, 16..32 in the high ones.
+    /// Bits 0..4 of the codes: numbers 0..16 in the low nibbles of the bytes, 16..32 in the high nibbles.
     pub qs: [u8; 16],
 }
 
@@ -51,7 +51,7 @@ pub(super) fn unpack(qh: &[u8; 4], qs: &[u8; 16]) -> [u8; 32] {
     })
 }
 
-/// Fifth bits and lower halves of 5-bit codes.
+/// Splits 5-bit codes into `qh` and `qs`.
 pub(super) fn pack(codes: &[u8; 32]) -> ([u8; 4], [u8; 16]) {
     let high = codes.iter().enumerate().fold(0, |high, (i, code)| high | u32::from(code >> 4) << i);
     (high.to_le_bytes(), std::array::from_fn(|i| (codes[i] & 15) | codes[i + 16] << 4))

@@ -13,9 +13,9 @@ pub struct BlockQ5_1 {
     pub d: F16Le,
     /// Minimum.
     pub m: F16Le,
-    /// Bit i, counted from the lowest of the first byte, is bit 4 of number i.
+    /// Bit 4 of the codes: bit i, counted from the lowest bit of the first byte, belongs to number i.
     pub qh: [u8; 4],
-    /// Bits 0..4: numbers 0..16 in the low halves of the bytes, 16..32 in the high ones.
+    /// Bits 0..4 of the codes: numbers 0..16 in the low nibbles of the bytes, 16..32 in the high nibbles.
     pub qs: [u8; 16],
 }
 

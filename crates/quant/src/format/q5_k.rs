@@ -20,14 +20,14 @@ pub struct BlockQ5_K {
     pub scales: Scales6,
     /// Bit j of byte l is bit 4 of number l of sub-block j.
     pub qh: [u8; QK_K / 8],
-    /// 32 bytes for each two sub-blocks: the even one in the low halves, the odd one in the high ones.
+    /// 32 bytes for each pair of sub-blocks: the even one in the low nibbles, the odd one in the high nibbles.
     pub qs: [u8; QK_K / 2],
 }
 
 const _: () = assert!(size_of::<BlockQ5_K>() == GgmlType::Q5_K.block_bytes());
 
-/// How the scale of a sub-block is searched.
-pub(crate) const SEARCH: Affine = Affine { most: 31, start: -0.5, steps: 15, error: Error::Squared };
+/// The search for the scale and the minimum of a sub-block.
+pub(crate) const SEARCH: Affine = Affine { max_code: 31, start: -0.5, steps: 15, error: Error::Squared };
 
 impl BlockQ5_K {
     /// `d scale[j]` and `dmin min[j]` of the eight sub-blocks.
@@ -35,10 +35,10 @@ impl BlockQ5_K {
         q4_k::factors(self.d, self.dmin, self.scales)
     }
 
-    /// The block of finite numbers whose sub-blocks fit best as given.
+    /// The block for finite numbers, given the best fit of each sub-block.
     #[inline]
     pub(crate) fn of_fits(x: &[f32; QK_K], fits: &[Fit; 8]) -> Self {
-        let q4_k::Codes { d, dmin, scales, codes } = q4_k::codes(x, fits, SEARCH.most);
+        let q4_k::Codes { d, dmin, scales, codes } = q4_k::codes(x, fits, SEARCH.max_code);
         let qh = std::array::from_fn(|l| (0..8).fold(0, |byte, j| byte | (codes[32 * j + l] >> 4) << j));
         let qs = std::array::from_fn(|i| {
             let at = i / 32 * 64 + i % 32;

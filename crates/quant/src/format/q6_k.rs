@@ -12,10 +12,10 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ6_K {
-    /// 64 bytes for each 128 numbers. Of these, numbers l < 64 have their low four bits in the low half of byte l, numbers
-    /// l + 64 in the high half.
+    /// Bits 0..4 of the codes, 64 bytes for each 128 numbers: numbers l < 64 of them in the low nibble of byte l, numbers l + 64 in
+    /// the high nibble.
     pub ql: [u8; QK_K / 2],
-    /// 32 bytes for each 128 numbers: number l + 32 k of them has its upper two bits at bit 2 k of byte l.
+    /// Bits 4 and 5 of the codes, 32 bytes for each 128 numbers: those of number l + 32 k are at bit 2 k of byte l.
     pub qh: [u8; QK_K / 4],
     /// Scales of the sub-blocks.
     pub scales: [i8; QK_K / 16],
@@ -25,14 +25,14 @@ pub struct BlockQ6_K {
 
 const _: () = assert!(size_of::<BlockQ6_K>() == GgmlType::Q6_K.block_bytes());
 
-/// Codes go from minus this.
+/// The codes are -32..32.
 pub(crate) const LEVELS: i8 = 32;
 
 impl BlockQ6_K {
     const ZERO: Self = Self { ql: [0; QK_K / 2], qh: [0; QK_K / 4], scales: [0; QK_K / 16], d: F16Le::from_bits(0) };
 
-    /// The block of finite numbers whose sub-blocks have these scales best. They are rounded to eight bits, and the codes then
-    /// chosen for the rounded ones.
+    /// The block for finite numbers, given the best scale of each sub-block. The scales are rounded to eight bits, then the codes are
+    /// chosen for the rounded scales.
     #[inline]
     pub(crate) fn of_swept(x: &[f32; QK_K], swept: &[Swept; 16]) -> Self {
         let wanted = swept.map(|swept| swept.scale);
@@ -45,7 +45,7 @@ impl BlockQ6_K {
         let scales = wanted.map(|wanted| nearest(iscale * wanted).min(127) as i8);
         let mut codes = [0; QK_K];
         for (j, (x, codes)) in x.as_chunks::<16>().0.iter().zip(codes.as_chunks_mut::<16>().0).enumerate() {
-            // A scale that was rounded to 0 leaves the codes of the search, which then mean nothing.
+            // Where the scale was rounded to 0, ggml keeps the codes of the search, although they are multiplied by 0.
             *codes = match d.to_f32() * f32::from(scales[j]) {
                 0.0 => swept[j].codes(x, LEVELS),
                 scale => x.map(|x| (nearest(x / scale).clamp(-32, 31) + 32) as u8),
@@ -87,7 +87,7 @@ impl Block for BlockQ6_K {
     }
 }
 
-/// The 6-bit codes of sub-block `j`. Each 128 numbers are four groups of 32, of two sub-blocks each.
+/// The 6-bit codes of sub-block `j`. Each 128 numbers form four groups of two sub-blocks.
 fn codes(ql: &[u8; QK_K / 2], qh: &[u8; QK_K / 4], j: usize) -> [u8; 16] {
     let (half, group) = (j / 8, j % 8 / 2);
     let low = ql.as_chunks::<16>().0[4 * half + group % 2 * 2 + j % 2];

@@ -37,27 +37,27 @@ impl Block for BlockQ8_0 {
     }
 }
 
-/// Scale and codes: the largest magnitude becomes 127, halves are rounded away from 0.
+/// Scale and codes: the largest magnitude gets 127 or -127; ties are rounded away from 0.
 pub(super) fn codes(x: &[f32; 32]) -> (f32, [i8; 32]) {
     let d = peak(x).abs() / 127.0;
     let id = inverse(d);
     (d, x.map(|x| round(x * id)))
 }
 
-/// The nearest whole number, halves away from 0, as C's `roundf` for numbers of this size. Adding the number below a half rounds
-/// up from a half on, since the sum is rounded to even.
+/// The nearest integer, ties away from 0, like C's `roundf` for numbers of this size. It adds the largest number below one half
+/// and truncates: from a fraction of one half on, the sum rounds up to the next integer.
 fn round(x: f32) -> i8 {
     ((x + BELOW_HALF.copysign(x)) as i32).clamp(-128, 127) as i8
 }
 
-/// The number below a half.
+/// The largest f32 below 0.5.
 pub(crate) const BELOW_HALF: f32 = 0.5_f32.next_down();
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// All numbers within 9 bits of mantissa around each whole number and each half.
+    /// All numbers near an integer or a half, within 9 bits of the mantissa.
     #[test]
     fn rounding_is_that_of_the_standard_library() {
         for halves in -253..=253_i16 {

@@ -1,4 +1,4 @@
-//! Q8_1: Q8_0 with the sum of its numbers. Activations that meet weights with a minimum take this form.
+//! Q8_1: Q8_0 with the sum of its numbers. The format of activations for products with Q4_1 and Q5_1, which have a minimum.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -30,7 +30,7 @@ impl Block for BlockQ8_1 {
         }
     }
 
-    /// The sum is scaled by the unrounded scale.
+    /// The sum is multiplied by the scale before it is rounded to f16.
     fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, s: F16Le::NAN, qs: [0; 32] };

@@ -1,4 +1,4 @@
-//! Q8_K: 256 numbers of 8 bits with an f32 scale and the sums of each 16. The form of activations that meet K-quants.
+//! Q8_K: 256 numbers of 8 bits with an f32 scale and the sums of each 16. The format of activations for products with K-quants.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -24,9 +24,9 @@ pub struct BlockQ8_K {
 const _: () = assert!(size_of::<BlockQ8_K>() == GgmlType::Q8_K.block_bytes());
 
 impl BlockQ8_K {
-    /// What stands for numbers of which one is NaN or infinite.
+    /// The block for numbers of which one is NaN or infinite.
     pub const NOT_FINITE: Self = Self::flat(f32::NAN);
-    /// What stands for zeros.
+    /// The block for zeros.
     pub const ZERO: Self = Self::flat(0.0);
 
     const fn flat(d: f32) -> Self {
@@ -45,8 +45,7 @@ impl Block for BlockQ8_K {
         }
     }
 
-    /// The number of largest magnitude becomes -127. Unlike ggml, which leaves the sums of an all-zero block unwritten,
-    /// this one zeroes them.
+    /// The number of largest magnitude gets -127. ggml leaves the sums of an all-zero block unwritten; here they are 0.
     fn quantize(x: &[f32; QK_K]) -> Self {
         if !all_finite(x) {
             return Self::NOT_FINITE;

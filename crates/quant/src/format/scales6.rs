@@ -1,12 +1,12 @@
-//! The 12 bytes that hold eight 6-bit scales and eight 6-bit minima in Q4_K and Q5_K.
+//! Eight 6-bit scales and eight 6-bit minima in 12 bytes, as in Q4_K and Q5_K.
 
 use bytemuck::{Pod, Zeroable};
 
 /// Packed scales and minima of eight sub-blocks.
 ///
-/// Of sub-block j < 4, the scale is the low six bits of byte j and the minimum those of byte j + 4. Of sub-block j >= 4, the low
-/// halves are those of byte j + 4 (scale low, minimum high), and the upper two bits lie in the upper two bits that bytes
-/// j - 4 (scale) and j (minimum) have left.
+/// For sub-block j < 4, the scale is in the low six bits of byte j and the minimum in those of byte j + 4. For sub-block j >= 4, the
+/// low four bits are in byte j + 4 (scale in the low nibble, minimum in the high nibble), and the upper two bits are in the top two
+/// bits of bytes j - 4 (scale) and j (minimum).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct Scales6([u8; 12]);
@@ -24,7 +24,7 @@ impl Scales6 {
         Self(bytes)
     }
 
-    /// The eight scales and the eight minima, each below 64. Four sub-blocks at a time: their bytes are those of a word.
+    /// The eight scales and the eight minima, each below 64. It unpacks four sub-blocks at a time, as the bytes of one word.
     pub fn unpack(self) -> ([u8; 8], [u8; 8]) {
         const LOW_2: u32 = 0x0303_0303;
         const LOW_4: u32 = 0x0f0f_0f0f;
@@ -38,8 +38,8 @@ impl Scales6 {
         (both(early_scales, late), both(early_mins, late >> 4))
     }
 
-    /// The scales and minima that each sub-block would like best, in six bits of the largest: (d, dmin, codes), unrounded d and
-    /// dmin.
+    /// Quantizes the best scale and minimum of each sub-block to six bits, relative to the largest ones. Returns d and dmin, not yet
+    /// rounded to f16, and the codes.
     pub(super) fn quantize(wanted: [(f32, f32); 8]) -> (f32, f32, Self) {
         let (mut largest_scale, mut largest_min) = (0.0_f32, 0.0_f32);
         for (scale, min) in wanted {
@@ -72,7 +72,7 @@ mod tests {
         }
     }
 
-    /// Bytes as ggml describes them.
+    /// The layout that ggml documents.
     #[test]
     fn the_layout_is_the_documented_one() {
         let mut pairs = [(0, 0); 8];

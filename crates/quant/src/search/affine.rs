@@ -1,21 +1,21 @@
-//! Scale and minimum of a sub-block: x = scale · q + min with q in 0..=most and min <= 0.
+//! Scale and minimum of a sub-block: x = scale · q + min with q in 0..=max_code and min <= 0.
 
 use super::nearest;
 
-/// What the search is asked for.
+/// Parameters of the search.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Affine {
     /// Largest code.
-    pub(crate) most: u8,
-    /// The first trial scales as if the largest code were `most + start`.
+    pub(crate) max_code: u8,
+    /// The first trial scales as if the largest code were `max_code + start`.
     pub(crate) start: f32,
-    /// Trials after the first, each 0.1 of a code further.
+    /// Number of trials after the first; each one adds 0.1 to the largest code.
     pub(crate) steps: u8,
-    /// How an error counts.
+    /// How errors are weighted.
     pub(crate) error: Error,
 }
 
-/// How the error of one number counts, before its weight.
+/// The error of one number, before its weight is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Error {
     Absolute,
@@ -26,13 +26,13 @@ pub(crate) enum Error {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fit {
     pub(crate) scale: f32,
-    /// Minus the minimum: never negative.
+    /// The negated minimum, which is not negative.
     pub(crate) min: f32,
-    /// How the codes that go with them come about.
+    /// The rounding that yields the codes of this fit.
     pub(crate) rounding: Rounding,
 }
 
-/// How numbers become codes: `iscale (x - from)`, rounded.
+/// Numbers to codes: `iscale (x - from)`, rounded to the nearest integer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rounding {
     pub(crate) iscale: f32,
@@ -40,19 +40,19 @@ pub(crate) struct Rounding {
 }
 
 impl Rounding {
-    /// All codes are 0.
+    /// Yields code 0 for every number.
     pub(crate) const ZERO: Self = Self { iscale: 0.0, from: 0.0 };
 
     /// The codes of a sub-block.
-    pub(crate) fn codes<const N: usize>(self, x: &[f32; N], most: u8) -> [u8; N] {
-        x.map(|x| nearest(self.iscale * (x - self.from)).clamp(0, i32::from(most)) as u8)
+    pub(crate) fn codes<const N: usize>(self, x: &[f32; N], max_code: u8) -> [u8; N] {
+        x.map(|x| nearest(self.iscale * (x - self.from)).clamp(0, i32::from(max_code)) as u8)
     }
 }
 
 impl Affine {
-    /// Begins with the scale that maps the range to the codes. Each trial then takes another scale, rounds to codes, and solves
-    /// the two normal equations of the weighted least squares for scale and minimum; a positive minimum is put to 0. What has
-    /// the smallest weighted error is kept.
+    /// Begins with the scale that maps the range of the numbers to that of the codes. Each trial takes another scale, rounds to
+    /// codes, and solves the normal equations of weighted least squares for scale and minimum; a positive minimum is replaced by 0.
+    /// The fit with the smallest weighted error is kept.
     pub(crate) fn fit<const N: usize>(&self, x: &[f32; N], weights: &[f32; N]) -> Fit {
         let (mut min, mut max) = (x[0], x[0]);
         let (mut sum_w, mut sum_x) = (weights[0], weights[0] * x[0]);
@@ -66,14 +66,14 @@ impl Affine {
         if max == min {
             return Fit { scale: 0.0, min: -min, rounding: Rounding::ZERO };
         }
-        let most = f32::from(self.most);
-        // As in ggml, a trial starts from the best minimum so far, which narrows or widens the range that its codes span.
-        let mut rounding = Rounding { iscale: most / (max - min), from: min };
+        let max_code = f32::from(self.max_code);
+        // As in ggml, a trial starts from the best minimum so far, which changes the range that its codes span.
+        let mut rounding = Rounding { iscale: max_code / (max - min), from: min };
         let mut best = Line { scale: 1.0 / rounding.iscale, min };
-        let mut least = self.weighted_error(x, weights, best, &rounding.codes(x, self.most));
+        let mut least = self.weighted_error(x, weights, best, &rounding.codes(x, self.max_code));
         for step in 0..=self.steps {
             let trial = Rounding { iscale: self.levels(step) / (max - best.min), from: best.min };
-            let codes = trial.codes(x, self.most);
+            let codes = trial.codes(x, self.max_code);
             let Some(line) = solve(x, weights, &codes, sum_w, sum_x) else { continue };
             let error = self.weighted_error(x, weights, line, &codes);
             if error < least {
@@ -83,9 +83,9 @@ impl Affine {
         Fit { scale: best.scale, min: -best.min, rounding }
     }
 
-    /// The largest code of a trial, were codes not whole numbers.
+    /// The largest code of a trial, as a real number.
     pub(crate) fn levels(&self, step: u8) -> f32 {
-        self.start + 0.1 * f32::from(step) + f32::from(self.most)
+        self.start + 0.1 * f32::from(step) + f32::from(self.max_code)
     }
 
     fn weighted_error<const N: usize>(&self, x: &[f32; N], weights: &[f32; N], line: Line, codes: &[u8; N]) -> f32 {
@@ -109,7 +109,7 @@ struct Line {
     min: f32,
 }
 
-/// Scale and minimum that fit the codes best; `None` where the codes do not tell them apart.
+/// The scale and the minimum that fit the codes best; `None` if the equations are singular.
 fn solve<const N: usize>(x: &[f32; N], weights: &[f32; N], codes: &[u8; N], sum_w: f32, sum_x: f32) -> Option<Line> {
     let (mut sum_l, mut sum_l2, mut sum_xl) = (0.0, 0.0, 0.0);
     for i in 0..N {

@@ -1,7 +1,7 @@
-//! How the K-quants find the scale of a sub-block: they try several and keep the one with the smallest weighted error.
+//! How the K-quants choose the scale of a sub-block: they try several and keep the one with the smallest weighted error.
 //!
-//! Three searches, learned from `make_qkx2_quants`, `make_qx_quants` and `make_q3_quants` of ggml-org/llama.cpp
-//! (`ggml-quants.c`). Each sum is formed in that order, in f32, so that the choice falls on the same scale.
+//! There are three searches, learned from `make_qkx2_quants`, `make_qx_quants` and `make_q3_quants` of ggml-org/llama.cpp
+//! (`ggml-quants.c`). Every sum is computed in the same order and in f32, so that the same scale is chosen.
 
 mod affine;
 mod symmetric;
@@ -13,16 +13,16 @@ pub(crate) use affine::{Affine, Error, Fit};
 pub(crate) use symmetric::steps;
 pub(crate) use symmetric::{Swept, descend, sweep};
 
-/// Below this a sub-block counts as zero.
+/// A sub-block whose largest magnitude is below this counts as zero.
 pub(crate) const NEGLIGIBLE: f32 = 1e-15;
 
-/// The nearest whole number, ties to even, for |x| below 2^22: adding 1.5 · 2^23 leaves it in the low bits of the mantissa.
-/// Beyond that, and for NaN, the bits are some number or other.
+/// The nearest integer, ties to even, for |x| below 2^22: adding 1.5 · 2^23 leaves it in the low bits of the mantissa. For larger
+/// numbers and for NaN, the result is an arbitrary integer.
 pub(crate) fn nearest(x: f32) -> i32 {
     ((x + SHIFT).to_bits() & MANTISSA) as i32 - HALF_MANTISSA
 }
 
-/// The numbers that [`nearest`] rounds with: 1.5 · 2^23, and what is left of it in the mantissa.
+/// The constants of [`nearest`]: 1.5 · 2^23, the mask of the mantissa, and the mantissa of 1.5 · 2^23.
 pub(crate) const SHIFT: f32 = 12_582_912.0;
 pub(crate) const MANTISSA: u32 = 0x007f_ffff;
 pub(crate) const HALF_MANTISSA: i32 = 0x0040_0000;

@@ -1,13 +1,13 @@
-//! Scale of a sub-block without a minimum: x = scale · q with q in -levels..levels, errors weighted by x².
+//! Scale of a sub-block without a minimum: x = scale · q with q in -levels..levels. Errors are weighted by x².
 
 use super::{NEGLIGIBLE, nearest};
 use crate::format::peak;
 
-/// What [`sweep`] found.
+/// Result of [`sweep`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Swept {
     pub(crate) scale: f32,
-    /// The codes that go with it are `iscale x`, rounded; 0 for a sub-block that counts as zero.
+    /// The codes are `iscale x`, rounded; 0 for a sub-block that counts as zero.
     pub(crate) iscale: f32,
 }
 
@@ -18,26 +18,26 @@ impl Swept {
     }
 }
 
-/// The steps of [`sweep`] around the scale that it begins with, in tenths of a code.
+/// The trials of [`sweep`] around its first scale, in tenths of a code.
 pub(crate) fn steps() -> impl Iterator<Item = f32> {
     (-9..=9_i8).filter(|&step| step != 0).map(f32::from)
 }
 
-/// Tries 19 scales around the one that maps the number of largest magnitude to -levels, each with the scale that fits its codes
-/// best.
+/// Tries 19 scales around the one that maps the number of largest magnitude to -levels. Each trial rounds to codes, then takes the
+/// scale that fits those codes best.
 pub(crate) fn sweep<const N: usize>(x: &[f32; N], levels: i8) -> Swept {
     let peak = peak(x);
     if peak.abs() < NEGLIGIBLE {
         return Swept { scale: 0.0, iscale: 0.0 };
     }
-    let most = f32::from(levels);
-    let mut iscale = -most / peak;
+    let max = f32::from(levels);
+    let mut iscale = -max / peak;
     let (sum_lx, sum_l2) = sums(x, &rounded(x, iscale, levels));
     let mut scale = if sum_l2 != 0.0 { sum_lx / sum_l2 } else { 0.0 };
-    // Of all codes with the best scale each, the error is smallest where sum_lx² / sum_l2 is largest.
+    // With the best scale for given codes, the error is smallest where sum_lx² / sum_l2 is largest.
     let mut best = scale * sum_lx;
     for step in steps() {
-        let trial = -(most + 0.1 * step) / peak;
+        let trial = -(max + 0.1 * step) / peak;
         let (sum_lx, sum_l2) = sums(x, &rounded(x, trial, levels));
         if sum_l2 > 0.0 && sum_lx * sum_lx > best * sum_l2 {
             iscale = trial;
@@ -48,8 +48,8 @@ pub(crate) fn sweep<const N: usize>(x: &[f32; N], levels: i8) -> Swept {
     Swept { scale, iscale }
 }
 
-/// Begins with the scale that maps the number of largest magnitude to -levels, then moves one code at a time while that makes the
-/// error smaller, at most five times round. Returns the scale and the codes plus `levels`.
+/// Begins with the scale that maps the number of largest magnitude to -levels, then changes one code at a time while that reduces
+/// the error, in at most five passes. Returns the scale and the codes plus `levels`.
 pub(crate) fn descend<const N: usize>(x: &[f32; N], levels: i8) -> (f32, [u8; N]) {
     let peak = peak(x);
     if peak.abs() < NEGLIGIBLE {
@@ -61,13 +61,13 @@ pub(crate) fn descend<const N: usize>(x: &[f32; N], levels: i8) -> (f32, [u8; N]
         let mut is_changed = false;
         for (&x, code) in x.iter().zip(&mut codes) {
             let (w, l) = (x * x, f32::from(*code));
-            // The sums without this number, and the code that would then be best for it.
+            // The sums without this number, and its best code given the other codes.
             let mut others_lx = sum_lx - w * x * l;
             if others_lx.is_nan() || others_lx <= 0.0 {
                 continue;
             }
             let mut others_l2 = sum_l2 - w * l * l;
-            let moved = within(nearest(x * others_l2 / others_lx), levels);
+            let moved = clamped(nearest(x * others_l2 / others_lx), levels);
             if moved == *code {
                 continue;
             }
@@ -87,10 +87,10 @@ pub(crate) fn descend<const N: usize>(x: &[f32; N], levels: i8) -> (f32, [u8; N]
 }
 
 fn rounded<const N: usize>(x: &[f32; N], iscale: f32, levels: i8) -> [i8; N] {
-    x.map(|x| within(nearest(iscale * x), levels))
+    x.map(|x| clamped(nearest(iscale * x), levels))
 }
 
-fn within(code: i32, levels: i8) -> i8 {
+fn clamped(code: i32, levels: i8) -> i8 {
     code.clamp(i32::from(-levels), i32::from(levels) - 1) as i8
 }
 

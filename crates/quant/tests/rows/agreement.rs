@@ -1,4 +1,4 @@
-//! Every kernel gives the bits of the portable one.
+//! Every kernel gives the same bits as the portable code.
 
 use machine::isa::Isa;
 use proof::{
@@ -9,7 +9,7 @@ use quant::{GgmlType, Kernel, kernels};
 
 use crate::{COMPUTED, bits};
 
-/// Blocks of a row: none, one, an odd number, a row of a model.
+/// Blocks of a row: none, one, an odd number, as many as in a row of a model.
 const BLOCKS: [usize; 4] = [0, 1, 7, 40];
 
 fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
@@ -17,7 +17,7 @@ fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| random.bits() as u8).collect()
 }
 
-/// Any bytes are a row of blocks; among random ones every sign, scale and code occurs, NaN and infinity too.
+/// Any bytes are a row of blocks; random bytes have every sign, scale and code, with NaN and infinity.
 #[test]
 fn dequantizing_random_bytes_gives_the_same_bits() {
     for ty in COMPUTED {
@@ -35,7 +35,7 @@ fn dequantizing_random_bytes_gives_the_same_bits() {
     }
 }
 
-/// The bytes may lie at any address.
+/// Blocks at every address modulo 8.
 #[test]
 fn blocks_need_no_alignment() {
     for ty in COMPUTED {
@@ -53,19 +53,19 @@ fn blocks_need_no_alignment() {
     }
 }
 
-/// Numbers of every size, and the special ones at every place.
+/// Numbers of many magnitudes, and special numbers at several positions.
 fn inputs(len: usize) -> Vec<Vec<f32>> {
     let scaled = |seed, scale: f32| normal(seed, len).into_iter().map(|x| x * scale).collect::<Vec<f32>>();
     let mut inputs: Vec<_> = [1.0, 1e-3, 1e4, 1e-30, 1e-38, 1e-42, 1e30].map(|scale| scaled(5, scale)).into();
     inputs.push(vec![0.0; len]);
     inputs.push(vec![-0.0; len]);
     inputs.push(vec![1.5; len]);
-    // Zeros of both signs where a minimum is looked for, and a range that overflows.
+    // Zeros of both signs, which matter for a minimum, and a range that overflows.
     inputs.push((0..len).map(|i| if i % 5 == 0 { -0.0 } else { 0.0 }).collect());
     inputs.push((0..len).map(|i| [0.0, -0.0, 1.0, 2.0][i * 7 % 4]).collect());
     inputs.push((0..len).map(|i| [-0.0, -1.0, 0.0][i * 5 % 3]).collect());
     inputs.push((0..len).map(|i| if i % 2 == 0 { f32::MAX } else { -f32::MAX }).collect());
-    // Any bits that are a finite number.
+    // Random bits, of finite numbers.
     for seed in 0..20 {
         let mut random = Random::new(seed);
         let mut finite = || loop {
@@ -76,7 +76,7 @@ fn inputs(len: usize) -> Vec<Vec<f32>> {
         };
         inputs.push((0..len).map(|_| finite()).collect());
     }
-    // Equal magnitudes of both signs: the first one decides the sign of the scale.
+    // Equal magnitudes of both signs: the first number determines the sign of the scale.
     inputs.push((0..len).map(|i| if i % 3 == 0 { -2.0 } else { 2.0 }).collect());
     inputs.push((0..len).map(|i| if i % 3 == 0 { 2.0 } else { -2.0 }).collect());
     for special in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-45] {
@@ -106,7 +106,7 @@ fn quantizing_gives_the_same_bytes() {
 }
 
 #[test]
-fn the_types_that_models_run_on_have_vector_code() {
+fn common_types_have_vector_code() {
     let Some(kernel) = kernels().into_iter().find(|kernel| kernel.name() == "cpu-avx2") else { return };
     let blocks = [GgmlType::Q4_0, GgmlType::Q8_0, GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_K];
     for ty in COMPUTED {
@@ -118,6 +118,6 @@ fn the_types_that_models_run_on_have_vector_code() {
             assert_eq!(dequantizes, Isa::Avx2, "{ty}");
         }
     }
-    assert_eq!(kernel.quantizes(GgmlType::Q3_K), Some(Isa::Scalar), "its search looks at one number at a time");
+    assert_eq!(kernel.quantizes(GgmlType::Q3_K), Some(Isa::Scalar), "its search changes one number at a time");
     assert_eq!(kernel.dequantizes(GgmlType::IQ2_XXS), None);
 }

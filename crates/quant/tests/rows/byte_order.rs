@@ -1,4 +1,4 @@
-//! Rows of the other byte order, against an oracle of its own: the fields of the blocks.
+//! Big-endian rows, against an independent oracle: the fields of the blocks.
 
 use proof::input::Random;
 use quant::{
@@ -15,7 +15,7 @@ use crate::{COMPUTED, bits};
 
 const BLOCKS: usize = 5;
 
-/// Types of plain numbers or bytes that no kernel computes with.
+/// Types of plain numbers or bytes without a kernel.
 const PLAIN: [GgmlType; 6] =
     [GgmlType::I8, GgmlType::I16, GgmlType::I32, GgmlType::I64, GgmlType::F64, GgmlType::NVFP4];
 
@@ -24,7 +24,7 @@ fn random_row(ty: GgmlType) -> Vec<u8> {
     (0..BLOCKS * ty.block_bytes()).map(|_| random.bits() as u8).collect()
 }
 
-/// The row with each block changed by its fields.
+/// The row after `change` of every block.
 fn of<B: bytemuck::Pod>(row: &[u8], change: impl Fn(&mut B)) -> Vec<u8> {
     let mut blocks: Vec<B> = bytemuck::pod_collect_to_vec(row);
     blocks.iter_mut().for_each(change);
@@ -39,7 +39,7 @@ fn reversed<const N: usize>(row: &[u8]) -> Vec<u8> {
     row.as_chunks::<N>().0.iter().flat_map(|number| number.iter().rev().copied()).collect()
 }
 
-/// What a big-endian machine would have written.
+/// The row that a big-endian machine would write.
 fn expected(ty: GgmlType, row: &[u8]) -> Vec<u8> {
     match ty {
         GgmlType::I8 | GgmlType::MXFP4 | GgmlType::NVFP4 => row.to_vec(),
@@ -68,30 +68,30 @@ fn expected(ty: GgmlType, row: &[u8]) -> Vec<u8> {
             b.bsums = b.bsums.map(|sum| I16Le::new(sum.get().swap_bytes()));
         }),
         GgmlType::IQ4_NL => of(row, |b: &mut BlockIQ4_NL| halves([&mut b.d])),
-        _ => panic!("{ty} cannot be turned"),
+        _ => panic!("{ty} has no big-endian form here"),
     }
 }
 
 #[test]
-fn every_number_of_a_block_is_turned_and_nothing_else() {
+fn every_multi_byte_number_is_swapped_and_nothing_else() {
     for ty in COMPUTED.into_iter().chain(PLAIN) {
         let row = random_row(ty);
-        let mut turned = row.clone();
-        swap_bytes(ty, &mut turned).unwrap();
-        assert!(turned == expected(ty, &row), "{ty}");
-        swap_bytes(ty, &mut turned).unwrap();
-        assert!(turned == row, "{ty}: twice is not at all");
+        let mut swapped = row.clone();
+        swap_bytes(ty, &mut swapped).unwrap();
+        assert!(swapped == expected(ty, &row), "{ty}");
+        swap_bytes(ty, &mut swapped).unwrap();
+        assert!(swapped == row, "{ty}: swapping twice restores the row");
     }
 }
 
-/// What is not finite in one order is not finite in the other, and the numbers are the same.
+/// Both byte orders have the same numbers and the same blocks that are not finite.
 #[test]
-fn a_row_says_the_same_in_both_orders() {
+fn both_byte_orders_have_the_same_numbers() {
     for ty in COMPUTED {
         let mut not_finite = 0;
         for seed in 0..200 {
             let mut random = Random::new(seed);
-            // Many bytes are those of an infinity, so that scales of both kinds occur.
+            // Many bytes are those of an infinity, so that both finite and other scales occur.
             let row: Vec<u8> = (0..BLOCKS * ty.block_bytes())
                 .map(|_| [0x7f, 0xff, 0x80, random.bits() as u8][random.below(4)])
                 .collect();
@@ -112,7 +112,7 @@ fn a_row_says_the_same_in_both_orders() {
 }
 
 #[test]
-fn rows_that_cannot_be_turned_are_left_alone() {
+fn rows_that_cannot_be_swapped_are_unchanged() {
     for &ty in GgmlType::ALL {
         let mut row = random_row(ty);
         let before = row.clone();

@@ -1,11 +1,11 @@
-//! What is refused, with its values.
+//! Errors and their values.
 
 use quant::{GgmlType, QuantError, dequantize, first_non_finite, quantize};
 
 use crate::COMPUTED;
 
 #[test]
-fn lengths_are_checked_before_anything_is_touched() {
+fn lengths_are_checked_before_anything_is_written() {
     for ty in COMPUTED {
         let (len, size) = (2 * ty.block_len(), 2 * ty.block_bytes());
         for got in [0, size - 1, size + 1] {
@@ -26,7 +26,7 @@ fn lengths_are_checked_before_anything_is_touched() {
 }
 
 #[test]
-fn types_without_code_are_unsupported_but_can_be_checked() {
+fn types_without_a_kernel_are_unsupported_but_can_be_validated() {
     let others: Vec<_> = GgmlType::ALL.iter().copied().filter(|ty| !COMPUTED.contains(ty)).collect();
     assert_eq!(others.len(), 18);
     for ty in others {

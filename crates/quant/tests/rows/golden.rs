@@ -1,5 +1,5 @@
-//! The bytes that the quantizers give and the numbers that come out of random blocks, as they were when `cargo xtask peers quant`
-//! last held them against ggml's. A change here needs that comparison again.
+//! Hashes of quantized rows and of dequantized random blocks, recorded when `cargo xtask peers quant` last compared them with ggml.
+//! A change here needs that comparison again.
 
 use proof::input::{Hash, Random, normal};
 use quant::{GgmlType, kernels, quantize};
@@ -7,7 +7,7 @@ use quant::{GgmlType, kernels, quantize};
 use crate::COMPUTED;
 
 #[test]
-fn quantized_bytes_are_those_that_agreed_with_ggml() {
+fn quantized_bytes_are_unchanged_since_they_agreed_with_ggml() {
     let mut found = Vec::new();
     for (ty, _) in GOLDEN {
         let mut hash = Hash::default();
@@ -23,10 +23,10 @@ fn quantized_bytes_are_those_that_agreed_with_ggml() {
     assert_eq!(found, GOLDEN);
 }
 
-/// Of random bytes of every type that is computed with: signs, codes and scales of every kind, NaN and infinity among them. One NaN
-/// stands for all. ggml has no `to_float` for F32, Q8_1 and Q8_K; the other hashes are also what its own functions give.
+/// Random bytes of every type with a kernel have signs, codes and scales of every kind, with NaN and infinity. All NaNs are replaced
+/// by one. ggml has no `to_float` for F32, Q8_1 and Q8_K; for the other types its functions give the same hashes.
 #[test]
-fn numbers_of_random_blocks_are_those_that_agreed_with_ggml() {
+fn dequantized_numbers_are_unchanged_since_they_agreed_with_ggml() {
     for kernel in kernels() {
         let found = COMPUTED.map(|ty| {
             let mut random = Random::new(41);
