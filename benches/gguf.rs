@@ -1,6 +1,6 @@
-//! From a path to a model in memory, stage by stage: open and parse, page in, first use.
+//! The stages of loading a model from a path: open and parse, page in, first use.
 //!
-//! `gguf-rs`, `candle`, llama.cpp and the package `gguf` stand beside it in `cargo xtask peers gguf`, not here: `gguf-rs` turns on
+//! `gguf-rs`, `candle`, llama.cpp and the Python package `gguf` are compared by `cargo xtask peers gguf`, not here: `gguf-rs` enables
 //! `serde_json/arbitrary_precision`, which would change the JSON of every crate that is built with it.
 
 use std::{
@@ -33,8 +33,8 @@ fn main() {
     let header = directory.path().join("header.gguf");
     let large = directory.path().join("large.gguf");
     proof::bench::main(|suite| {
-        for (op, who) in [("parse", Who::Slice), ("open", Who::Map)] {
-            declare_header(suite, op, who, &header);
+        for (op, source) in [("parse", Source::Slice), ("open", Source::Map)] {
+            declare_header(suite, op, source, &header);
         }
         for threads in [1, 2] {
             declare_data(suite, Stage::PageIn, threads, &large);
@@ -43,7 +43,7 @@ fn main() {
     });
 }
 
-/// A header as large as that of RWKV-7 2.9B: 902 tensors, 65536 tokens. Returns its bytes.
+/// Writes a file with a header as large as that of RWKV-7 2.9B: 902 tensors, 65536 tokens. Returns the header's size in bytes.
 fn write_header(path: &Path) -> u64 {
     let mut writer = Writer::new();
     writer.key("general.architecture", Value::from("rwkv7"));
@@ -57,7 +57,7 @@ fn write_header(path: &Path) -> u64 {
     }
     let data = |tensor: &gguf::Tensor<'_>, out: &mut dyn io::Write| zeros(tensor.bytes(), out);
     writer.create(path, data).expect("the file can be written");
-    let file = File::read(path, Options::default()).expect("what was written can be read");
+    let file = File::read(path, Options::default()).expect("the file was written");
     file.data_start()
 }
 
@@ -66,21 +66,21 @@ fn zeros(bytes: u64, out: &mut dyn io::Write) -> io::Result<()> {
 }
 
 fn map(path: &Path) -> File {
-    // SAFETY: nobody else knows the file.
-    unsafe { File::map(path, Options::default()) }.expect("what was written can be mapped")
+    // SAFETY: the file is in a temporary directory of this process, and nothing writes to it after it was created.
+    unsafe { File::map(path, Options::default()) }.expect("the file was written")
 }
 
 /// Where a header is read from.
 #[derive(Clone, Copy, PartialEq)]
-enum Who {
-    /// From bytes that are in memory.
+enum Source {
+    /// Bytes in memory.
     Slice,
-    /// From a path.
+    /// A path.
     Map,
 }
 
-fn declare_header(suite: &mut Suite, op: &str, who: Who, path: &Path) {
-    // What the header takes, near enough for a declaration; the row's own figure is that of the file.
+fn declare_header(suite: &mut Suite, op: &str, source: Source, path: &Path) {
+    // The approximate size of the header, for the declaration; `ran` reports the exact one.
     let bytes = 1.2e6;
     let bench = Bench {
         group: format!("gguf/{op}/header"),
@@ -91,31 +91,31 @@ fn declare_header(suite: &mut Suite, op: &str, who: Who, path: &Path) {
         throughput: None,
         ceiling: Ceiling::Read { level: Level::L3, threads: 1 },
     };
-    suite.bench(bench, || Box::new(Header::new(who, path.to_owned())));
+    suite.bench(bench, || Box::new(Header::new(source, path.to_owned())));
 }
 
 struct Header {
-    who: Who,
+    source: Source,
     path: PathBuf,
     bytes: Vec<u8>,
     header_bytes: u64,
 }
 
 impl Header {
-    fn new(who: Who, path: PathBuf) -> Self {
+    fn new(source: Source, path: PathBuf) -> Self {
         let header_bytes = write_header(&path);
-        let bytes = fs::read(&path).expect("what was written can be read");
-        Self { who, path, bytes, header_bytes }
+        let bytes = fs::read(&path).expect("the file was written");
+        Self { source, path, bytes, header_bytes }
     }
 
-    /// Reads the header; of what was found, a hash over names, places and tokens if `look` says so.
+    /// Reads the header. If `look` is set, returns a hash of names, offsets and tokens.
     fn contents(&self, look: bool) -> Option<String> {
-        match self.who {
-            Who::Slice => {
+        match self.source {
+            Source::Slice => {
                 let file = Gguf::parse(&self.bytes[..]).expect("a good file");
                 look.then(|| contents(&file))
             }
-            Who::Map => {
+            Source::Map => {
                 let file = map(&self.path);
                 look.then(|| contents(&file))
             }
@@ -136,7 +136,7 @@ fn contents<B: AsRef<[u8]>>(file: &Gguf<B>) -> String {
 }
 
 impl Subject for Header {
-    /// Against what the file was made of.
+    /// Compares with the names, offsets and tokens that were written.
     fn prove(&mut self) -> record::Proof {
         let mut expected = Hash::default();
         for i in 0..TENSORS {
@@ -157,16 +157,16 @@ impl Loaded for Header {
     }
 
     fn ran(&self) -> Ran {
-        let path = if self.who == Who::Slice { "slice" } else { "open, mmap, parse" }.to_owned();
+        let path = if self.source == Source::Slice { "slice" } else { "open, mmap, parse" }.to_owned();
         Ran { path, bytes: self.header_bytes, ..Ran::new("gguf", "scalar") }
     }
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
-    /// All pages of a file in the page cache into the page table.
+    /// Mapping all pages of a file in the page cache.
     PageIn,
-    /// Reading all data of a freshly mapped file that was paged in.
+    /// Reading all data of a new mapping after it was paged in.
     FirstUse,
 }
 
@@ -179,7 +179,7 @@ fn declare_data(suite: &mut Suite, stage: Stage, threads: usize, path: &Path) {
         tier: 2,
         work: Work { flops: None, bytes: Some(DATA_BYTES as f64), elements: None },
         throughput: None,
-        // Paging in moves no bytes: it may be faster than reading them.
+        // Paging in does not read the bytes, so it can be faster than reading.
         ceiling: match stage {
             Stage::PageIn => Ceiling::None,
             Stage::FirstUse => Ceiling::Read { level: Level::Memory, threads },
@@ -188,13 +188,13 @@ fn declare_data(suite: &mut Suite, stage: Stage, threads: usize, path: &Path) {
     suite.bench(bench, || Box::new(Data::new(stage, threads, path.to_owned())));
 }
 
-/// A file of 1 GiB, more than any cache, that lies in the page cache.
+/// A file of 1 GiB, larger than any CPU cache, in the page cache.
 struct Data {
     stage: Stage,
     threads: NonZeroUsize,
     path: PathBuf,
     by: &'static str,
-    /// Share of the file in the page cache before it was paged in, as the system says.
+    /// Share of the file in the page cache before it was paged in, as reported by the system.
     cached: Option<f64>,
 }
 
@@ -208,7 +208,7 @@ impl Data {
         Self { stage, threads: NonZeroUsize::new(threads).expect("at least one"), path, by: "", cached: None }
     }
 
-    /// The timed stage of one fresh mapping.
+    /// Runs the stages on a new mapping and returns the duration of the timed one.
     fn stage(&mut self) -> Duration {
         let file = map(&self.path);
         self.cached = file.residency().ok().map(|residency| residency.share());
@@ -224,7 +224,7 @@ impl Data {
         begin.elapsed()
     }
 
-    /// Reads every word of the data, each thread its share.
+    /// Reads every word of the data, split over the threads.
     fn sum(&self, file: &File) -> u64 {
         let tensor = file.tensor("data").expect("it was written");
         let data = file.data(&tensor).expect("it is of this file");
@@ -239,10 +239,10 @@ impl Data {
 }
 
 impl Subject for Data {
-    /// The pages are in memory, and the data are what was written.
+    /// All pages are resident, and the data are the written zeros.
     fn prove(&mut self) -> record::Proof {
         let file = map(&self.path);
-        // The system may take back a page between paging in and looking; it does not do so each time.
+        // The system may evict a page between paging in and the check, but not in every attempt.
         let residency = (0..3).find_map(|_| {
             self.stage();
             file.residency().ok().map(|residency| residency.share()).filter(|share| *share == 1.0)

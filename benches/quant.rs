@@ -1,4 +1,4 @@
-//! Rows of quantized types, to numbers and back: every kernel of this machine on the same random blocks.
+//! Rows of quantized types, in both directions: every kernel of this machine on the same random input.
 
 use machine::{ceiling::Level, isa::Isa};
 use op::{Loaded, Ran};
@@ -13,12 +13,12 @@ use record::Work;
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
-/// Numbers of a resident row: 128 KiB of f32 and its blocks stay in a second-level cache of 512 KiB.
+/// Length of a resident row: its 128 KiB of f32 and its blocks stay in an L2 cache of 512 KiB.
 const RESIDENT: usize = 32 << 10;
-/// Of a streamed one: 192 MiB of f32.
+/// Length of a streamed row: 192 MiB of f32.
 const STREAMED: usize = 48 << 20;
 
-/// The types that models run on come first.
+/// The most common types come first.
 const TYPES: [GgmlType; 16] = [
     GgmlType::F16,
     GgmlType::BF16,
@@ -43,7 +43,7 @@ fn main() {
         for ty in TYPES {
             for kernel in kernels() {
                 let is_vector = kernel.dequantizes(ty) == Some(Isa::Avx2);
-                // Portable code twice under two names would be one measurement.
+                // Where a kernel runs the portable code, it would be measured twice.
                 if is_vector || kernel.name() == "cpu-scalar" {
                     let tier = if is_vector { 1 } else { 2 };
                     declare(suite, Direction::Dequantize, ty, RESIDENT, kernel, tier);
@@ -87,7 +87,7 @@ fn declare(suite: &mut Suite, direction: Direction, ty: GgmlType, len: usize, ke
     suite.bench(bench, || Box::new(Row::new(direction, ty, len, kernel)));
 }
 
-/// A row with its blocks and its numbers.
+/// A row, as blocks and as numbers.
 struct Row {
     direction: Direction,
     ty: GgmlType,
@@ -112,7 +112,7 @@ impl Row {
         Self { direction, ty, kernel, blocks, numbers }
     }
 
-    /// Hash of the result, one NaN for all.
+    /// Hash of the result, with all NaNs replaced by one.
     fn result(&self) -> String {
         let mut hash = Hash::default();
         match self.direction {
@@ -130,8 +130,8 @@ impl Row {
 }
 
 impl Subject for Row {
-    /// The bits of the portable code; the bits of that are held against ggml by `cargo xtask peers quant`. Of a long row the
-    /// first part, which costs no more than the timed work.
+    /// Compares with the bits of the portable code, which `cargo xtask peers quant` compares with ggml. Of a long row, only the first
+    /// part is compared, so that the proof costs no more than the timed work.
     fn prove(&mut self) -> record::Proof {
         let checked = RESIDENT.min(self.numbers.len());
         let bytes = self.ty.row_bytes(checked).expect("whole blocks");

@@ -1,6 +1,6 @@
 //! Our side of opening a GGUF file: from the path to the views.
 //!
-//! The file of a case is made by [`files`](super::gguf_files). What is compared is everything that a reader finds in it.
+//! [`gguf_files`](super::gguf_files) makes the file of a case. Everything that a reader finds in it is compared.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -26,7 +26,7 @@ impl Opening {
 
 impl Implementation for Opening {
     fn describe(&mut self) -> Result<Description, String> {
-        Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), "mapped, strings left where they are"))
+        Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), "mapped, strings not copied"))
     }
 
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
@@ -39,7 +39,7 @@ impl Implementation for Opening {
         }
         let first = peer::files_ending(inputs, ".gguf")?.into_iter().next();
         let first = first.ok_or_else(|| Refusal::Error(format!("{}: no file", case.id)))?;
-        // Big-endian files are read by those who ask for it.
+        // Big-endian files are read only on request.
         let is_big = case.text("endian") == Ok("big");
         let options = if is_big { Options::LENIENT } else { Options::default() };
         if case.text("file") == Ok("split") {
@@ -50,7 +50,7 @@ impl Implementation for Opening {
     }
 }
 
-/// What is timed is `open`; what is shown is the last file that it opened.
+/// Times `open`; the result is the contents of the file that it opened last.
 fn loaded<'a, T: 'a, E: Error>(
     open: impl Fn() -> Result<T, E> + 'a,
     dump: impl Fn(&T) -> Vec<u8> + 'a,
@@ -58,7 +58,7 @@ fn loaded<'a, T: 'a, E: Error>(
     let opened = Rc::new(RefCell::new(open().map_err(|error| Refusal::Error(error.to_string()))?));
     let shown = opened.clone();
     let run = move || {
-        // It could be opened before.
+        // It was opened before, so this does not fail.
         if let Ok(file) = open() {
             *opened.borrow_mut() = file;
         }
@@ -66,7 +66,7 @@ fn loaded<'a, T: 'a, E: Error>(
     Ok(Loaded::new("open, mmap, parse", run, move || dump(&shown.borrow())))
 }
 
-/// The contents of files as lines that every implementation can make, whatever types its language has.
+/// The contents of files as lines that an implementation in any language can produce.
 fn dump(files: &[File]) -> Vec<u8> {
     let texts = files.iter().enumerate().map(|(number, file)| {
         let keys = file.metadata();

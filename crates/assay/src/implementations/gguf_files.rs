@@ -1,11 +1,11 @@
-//! Files of our GGUF writer for readers to open.
+//! Files written by our GGUF writer, for readers to open.
 //!
-//! Parameters of a case. Without `file`: a model with the declared numbers of `tensors` and `tokens`, as large as a real one. With it:
+//! The parameters of a case select the file. Without `file`, it is a model with `tensors` tensors and `tokens` tokens. With it:
 //!
-//! | `file` | what is in it | parameters |
+//! | `file` | contents | parameters |
 //! |---|---|---|
 //! | `type` | tensors of one to four dimensions, and one without elements | `type`, `version`, `endian` |
-//! | `metadata` | a key and an array of every type | `values`: `exact`, or `odd` for numbers that decimal text cannot hold; `version`, `endian` |
+//! | `metadata` | a key and an array of every type | `values`: `exact`, or `odd` for numbers that decimal text cannot express; `version`, `endian` |
 //! | `split` | a model in parts | `tensors`, `tokens`, `per_part` |
 //! | `alignment` | tensors of few bytes, far apart | `alignment` |
 
@@ -33,7 +33,7 @@ pub(super) fn write(case: &Case, dir: &Path) -> Result<(), Refusal> {
     writer.create(&dir.join("model.gguf"), data).map(drop).map_err(|error| refused(&error))
 }
 
-/// Random bytes of a seed that is the tensor's name.
+/// Random bytes, with the tensor's name as the seed.
 fn data(tensor: &Tensor<'_>, out: &mut dyn Write) -> std::io::Result<()> {
     let mut state = tensor.name.iter().fold(1_u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let mut next = || {
@@ -43,13 +43,13 @@ fn data(tensor: &Tensor<'_>, out: &mut dyn Write) -> std::io::Result<()> {
     out.write_all(&(0..tensor.bytes()).map(|_| next()).collect::<Vec<_>>())
 }
 
-/// A file of a version and an order, with nothing in it.
+/// An empty file with the version and the byte order of the case.
 fn empty(case: &Case) -> Result<Writer, Refusal> {
     let endian = if case.text("endian")? == "big" { Endian::Big } else { Endian::Little };
     Ok(Writer::new().with_version(case.number("version")? as u32).with_endian(endian))
 }
 
-/// A model with keys of every type that all readers have, and the declared numbers of tensors and tokens.
+/// A model with keys of every type that all readers support.
 fn model(tensors: usize, tokens: usize) -> Writer {
     let mut writer = Writer::new();
     writer.key("general.architecture", Value::from("rwkv7"));
@@ -57,7 +57,7 @@ fn model(tensors: usize, tokens: usize) -> Writer {
     for i in 0..24 {
         writer.key(format!("rwkv7.number.{i}"), Value::U32(1000 + i));
     }
-    // A power of two: gguf-rs keeps numbers as decimal text, which rounds others.
+    // A power of two, because gguf-rs keeps numbers as decimal text, which rounds other numbers.
     writer.key("rwkv7.attention.layer_norm_epsilon", Value::F32(0.000_976_562_5));
     writer.key("test.bool", Value::Bool(true)).key("test.i64", Value::I64(-5)).key("test.f64", Value::F64(0.1));
     writer.key("test.u8", Value::U8(200)).key("test.i8", Value::I8(-100)).key("test.u16", Value::U16(50_000));

@@ -1,7 +1,7 @@
-//! Our side of quantized rows: random blocks to numbers, numbers to blocks.
+//! Our side of quantized rows: random blocks to numbers, and numbers to blocks.
 //!
-//! Parameters of a case: `work` (`dequantize`, `quantize`), `type`, `n` numbers, and if not the usual ones `seed`, `values` (`bits`
-//! for random bit patterns of finite numbers) and `zeros` (`none`).
+//! Parameters of a case: `work` (`dequantize` or `quantize`), `type`, `n` (numbers of the row), and optionally `seed`, `values`
+//! (`bits`: random bit patterns of finite numbers) and `zeros` (`none`: no blocks of zeros).
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -21,7 +21,7 @@ impl Quant {
     }
 }
 
-/// What a case asks for: a type, how many numbers, and the direction.
+/// The row of a case: type, length in numbers, and direction.
 struct Row {
     ty: GgmlType,
     len: usize,
@@ -37,7 +37,7 @@ impl Implementation for Quant {
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
         let Row { ty, len, is_dequantized } = row(case)?;
         let seed = if case.params.contains_key("seed") { case.number("seed")? as u64 } else { 0 };
-        // The low bytes keep the two kinds of inputs apart.
+        // The low bits differ between blocks and numbers.
         let seeded = |kind: u64| words(kind ^ seed << 32);
         if is_dequantized {
             let bytes = ty.row_bytes(len).map_err(refused)?;
@@ -45,7 +45,7 @@ impl Implementation for Quant {
             peer::write(&dir.join("blocks"), &blocks)?;
             return Ok(());
         }
-        // Of blocks of zeros, a peer may leave some bytes to chance; then the case says `zeros = "none"`.
+        // A peer may leave bytes of an all-zero block unwritten; its cases have `zeros = "none"`.
         let has_zeros = case.text("zeros") != Ok("none");
         let x: Vec<f32> = match case.text("values") {
             Ok("bits") => seeded(0xf10a).map(finite).take(len).collect(),
@@ -57,7 +57,7 @@ impl Implementation for Quant {
 
     fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
         if self.threads.get() != 1 {
-            return Err(Refusal::Unsupported("rows are converted by their caller's threads".to_owned()));
+            return Err(Refusal::Unsupported("a row is converted by one thread".to_owned()));
         }
         let Row { ty, len, is_dequantized } = row(case)?;
         let kernel = Kernel::best();
@@ -69,7 +69,7 @@ impl Implementation for Quant {
             let out = Rc::new(RefCell::new(vec![0.0_f32; len]));
             let shown = out.clone();
             kernel.dequantize(ty, &blocks, &mut out.borrow_mut()).map_err(refused)?;
-            // The same call succeeded above.
+            // The same call succeeded above, so this does not fail.
             let run = move || {
                 let _ = kernel.dequantize(ty, &blocks, &mut out.borrow_mut());
             };
@@ -106,7 +106,7 @@ fn refused(error: QuantError) -> Refusal {
     }
 }
 
-/// Languages leave the payload of a NaN open; results are compared with this one.
+/// Replaces every NaN by the same one: languages do not define the payload of a NaN.
 fn one_nan(x: f32) -> f32 {
     if x.is_nan() { f32::from_bits(0x7fc0_0000) } else { x }
 }
@@ -126,11 +126,11 @@ fn words(seed: u64) -> impl Iterator<Item = u64> {
 /// A finite number of random sign, exponent and fraction.
 fn finite(bits: u64) -> f32 {
     let x = f32::from_bits(bits as u32);
-    // The exponent of infinity and NaN, without its highest bit, is that of 1.
+    // Clearing the highest bit of the exponent of infinity or NaN makes it that of 1.
     if x.is_finite() { x } else { f32::from_bits(bits as u32 & !(1 << 30)) }
 }
 
-/// Close to normal, each 256 of another size from 2^-12 to 2^3, some of them all zero, all equal, or with one large number.
+/// Nearly normal numbers. Each run of 256 has a scale between 2^-12 and 2^3; some runs are all zero, all equal, or have one outlier.
 fn numbers(mut random: impl Iterator<Item = u64>, len: usize, has_zeros: bool) -> impl Iterator<Item = f32> {
     let mut scale = 1.0;
     (0..len).map(move |i| {

@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use machine::isa::Avx2;
+use simd::Avx2;
 
 use crate::{
     GgmlType,

@@ -1,11 +1,11 @@
 //! Every kernel gives the same bits as the portable code.
 
-use machine::isa::Isa;
 use proof::{
     guarded::Guarded,
     input::{Random, normal},
 };
 use quant::{GgmlType, Kernel, kernels};
+use simd::Isa;
 
 use crate::{COMPUTED, bits};
 

@@ -72,7 +72,7 @@ pub(super) fn value(value: &Value<'_>) -> String {
 
 /// A number in as few digits as tell it from its neighbors, with an exponent where plain digits would be mostly zeros.
 fn float<T: fmt::Display + fmt::LowerExp>(x: &T, size: f64) -> String {
-    if size == 0.0 || !size.is_finite() || (1e-5..1e16).contains(&size.abs()) {
+    if size == 0.0 || !size.is_finite() || (1e-4..1e16).contains(&size.abs()) {
         x.to_string()
     } else {
         format!("{x:e}")
@@ -155,7 +155,8 @@ mod tests {
             (Value::F64(-2.5e-300), "-2.5e-300"),
             (Value::F64(f64::MAX), "1.7976931348623157e308"),
             (Value::F32(f32::MIN_POSITIVE), "1.1754944e-38"),
-            (Value::F32(1e-5), "0.00001"),
+            (Value::F32(1e-5), "1e-5"),
+            (Value::F32(0.001), "0.001"),
             (Value::F64(500_000.0), "500000"),
             (Value::F32(-0.0), "-0"),
             (Value::F64(f64::NEG_INFINITY), "-inf"),

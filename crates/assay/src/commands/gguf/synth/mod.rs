@@ -1,5 +1,5 @@
-//! `assay gguf synth`: a model with the names, shapes and types of a real one, and random weights in sane ranges. For speed, load
-//! time and memory; it says nothing sensible.
+//! `assay gguf synth`: a model with the names, shapes and types of a real one, and random weights in realistic ranges. It serves to
+//! measure speed, load time and memory; its output is meaningless.
 
 mod random;
 mod shape;
@@ -24,25 +24,25 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Model {
-    /// RWKV-7, as llama.cpp's architecture `rwkv7` has it
+    /// RWKV-7, with the keys and tensors of llama.cpp's architecture `rwkv7`
     Rwkv7(Rwkv7),
 }
 
 #[derive(Debug, Args)]
 struct Rwkv7 {
-    /// Size of a published model, or one for tests
+    /// Size of a published model, or `tiny` for tests
     #[arg(long, default_value = "0.19b")]
     size: Size,
-    /// Types of the tensors, as files are named after them
+    /// Quantization, as in the names of files
     #[arg(long = "type", default_value = "Q4_K_M")]
     recipe: Recipe,
-    /// Seed of the weights: the same one gives the same file
+    /// Seed of the weights; the same seed gives the same file
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Tokens: as many as the published models have, or the single bytes alone
+    /// Number of tokens: as in the published models, or one for each byte
     #[arg(long, default_value = "full")]
     vocabulary: Vocabulary,
-    /// The file to write. It appears whole or not at all
+    /// The file to write; it appears as a whole or not at all
     out: PathBuf,
 }
 
@@ -50,7 +50,7 @@ struct Rwkv7 {
 enum Vocabulary {
     /// 65536 tokens
     Full,
-    /// 257 tokens: the end of a text, and the 256 bytes
+    /// 257 tokens: the end of a text and the 256 bytes
     Bytes,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     print::lines([format!("{}: {} tensors, {}", rwkv7.out.display(), tensors.len(), text::bytes(bytes))])
 }
 
-/// The keys, as llama.cpp's converter writes them.
+/// The keys that llama.cpp's converter writes.
 fn declare(shape: &Shape, rwkv7: &Rwkv7, tokens: &[String]) -> Writer {
     let mut writer = Writer::new();
     let name = format!("RWKV-7 {}, random weights, seed {}", rwkv7.size, rwkv7.seed);
@@ -108,7 +108,7 @@ fn declare(shape: &Shape, rwkv7: &Rwkv7, tokens: &[String]) -> Writer {
     writer.key("rwkv7.attention.layer_norm_epsilon", Value::F32(1e-5));
     writer.key("tokenizer.ggml.model", Value::from("rwkv"));
     writer.strings("tokenizer.ggml.tokens", tokens);
-    // Control for the end of a text, normal for all others.
+    // Type 3 (control) for the end of a text, 1 (normal) for all others.
     let types: Vec<i32> = (0..tokens.len()).map(|i| if i == 0 { 3 } else { 1 }).collect();
     writer.numbers("tokenizer.ggml.token_type", &types);
     for key in ["bos", "eos"] {

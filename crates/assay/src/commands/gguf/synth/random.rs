@@ -1,4 +1,4 @@
-//! Random numbers that depend on the seed, the tensor and the row alone, so that rows can be made in any order.
+//! Random numbers that depend only on the seed, the tensor and the row, so that rows can be generated in any order.
 
 /// A stream of numbers, by splitmix64.
 #[derive(Clone, Debug)]
@@ -7,7 +7,7 @@ pub(super) struct Random(u64);
 impl Random {
     /// The stream of a row.
     pub(super) fn of_row(seed: u64, name: &str, row: u64) -> Self {
-        // FNV-1a over the name; the multiplications below spread the row over all bits.
+        // FNV-1a of the name; the multiplications spread seed and row over all bits.
         let hash = name
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
@@ -29,7 +29,7 @@ impl Random {
         (self.bits() >> 40) as f32 / (1_u32 << 24) as f32
     }
 
-    /// Close to normal, mean 0 and standard deviation 1: the sum of four uniform 16-bit numbers.
+    /// Nearly normal, with mean 0 and standard deviation 1: the scaled sum of four uniform 16-bit numbers.
     pub(super) fn normal(&mut self) -> f32 {
         const DEVIATION: f32 = 65_536.0 * 0.577_350_26;
         let bits = self.bits();
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_tensors_and_seeds_differ_and_repeat() {
+    fn streams_depend_on_seed_tensor_and_row() {
         let first = |seed, name, row| Random::of_row(seed, name, row).bits();
         let base = first(1, "a", 0);
         assert_eq!(base, first(1, "a", 0));

@@ -1,4 +1,4 @@
-//! Names, shapes and types of the tensors of RWKV-7, as llama.cpp's `rwkv7` has them (`src/llama-arch.cpp`, `src/models/rwkv7.cpp`
+//! Names, shapes and types of the tensors of RWKV-7 in llama.cpp's architecture `rwkv7` (`src/llama-arch.cpp`, `src/models/rwkv7.cpp`
 //! and the converter in ggml-org/llama.cpp).
 
 use std::{fmt, str::FromStr};
@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use anyhow::{Error, anyhow};
 use quant::GgmlType;
 
-/// A size for which a model has been published, and a tiny one.
+/// The size of a published model, or a tiny one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(usize);
 
@@ -55,21 +55,21 @@ pub(super) struct Shape {
     pub(super) gate_rank: u64,
 }
 
-/// What a tensor does, which decides its type and its values.
+/// The role of a tensor, which determines its type and its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Embedding,
-    /// The matrix behind the last layer.
+    /// The output matrix after the last layer.
     Head,
     NormWeight,
     NormBias,
-    /// Shares of the token before, between 0 and 1.
+    /// Interpolation weights of the previous token, between 0 and 1.
     Lerp,
-    /// w0: the decay's offset.
+    /// w0: offset of the decay.
     Decay,
     /// a0 and v0.
     Offset,
-    /// w1 and w2, which the converter keeps in f32.
+    /// w1 and w2, which the converter stores as f32.
     DecayLora(Side),
     /// a1, a2, v1, v2, g1, g2.
     Lora(Side),
@@ -79,24 +79,24 @@ pub(super) enum Role {
     KeyRate,
     /// r_k: small.
     Bonus,
-    /// Projection whose output enters the recurrence.
+    /// Projection whose output is an input of the recurrence.
     Projection,
-    /// Projection whose output is added to the stream.
+    /// Projection whose output is added to the residual stream.
     Residual,
 }
 
-/// Down to the rank, or up from it.
+/// Whether a low-rank matrix projects down to the rank or up from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Down,
     Up,
 }
 
-/// A tensor to be made.
+/// A tensor to be generated.
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub(super) name: String,
-    /// The name that its values are drawn for: its own, but for the unused copies in layer 0.
+    /// The name that seeds its values: its own, except for the unused copies in layer 0.
     pub(super) drawn_as: String,
     pub(super) dims: Vec<u64>,
     pub(super) role: Role,
@@ -108,7 +108,7 @@ impl Declared {
     }
 }
 
-/// Which types the tensors get.
+/// Types of the tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Recipe {
     #[value(name = "F32")]
@@ -122,8 +122,8 @@ pub(super) enum Recipe {
 }
 
 impl Recipe {
-    /// The type of a tensor. The head keeps more bits than the layers; low-rank matrices stay f16; the decay's, all vectors and
-    /// all shares f32. `use_more_bits` of llama.cpp goes by names that RWKV does not have.
+    /// The type of a tensor. The head has more bits than the layers. Low-rank matrices stay f16; those of the decay, vectors and
+    /// interpolation weights stay f32. llama.cpp's rule `use_more_bits` applies only to tensor names that RWKV does not have.
     pub(super) fn ty(self, role: Role) -> GgmlType {
         let matrix = matches!(role, Role::Embedding | Role::Head | Role::Projection | Role::Residual);
         match self {
@@ -152,7 +152,7 @@ impl Shape {
         4 * self.channels
     }
 
-    /// All tensors, in the order of the converter: 6, and 28 for each layer.
+    /// All tensors, in the order of the converter: 6, plus 28 for each layer.
     pub(super) fn tensors(&self) -> Vec<Declared> {
         let c = self.channels;
         let global = |name: &str, dims: &[u64], role| Declared {
@@ -178,7 +178,7 @@ impl Shape {
     fn layer(&self, layer: u64) -> Vec<Declared> {
         let (c, f) = (self.channels, self.feed_forward());
         let (w, a, g) = (self.decay_rank, self.iclr_rank, self.gate_rank);
-        // Layer 0 has no value of an earlier layer to mix in: its v0, v1 and v2 are copies of a0, a1 and a2, and unused.
+        // Layer 0 has no earlier layer whose value it could mix in: its v0, v1 and v2 are unused copies of a0, a1 and a2.
         let v = if layer == 0 { a } else { self.value_rank };
         let (down, up) = (Role::Lora(Side::Down), Role::Lora(Side::Up));
         let norm =
@@ -226,9 +226,12 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clap::ValueEnum;
 
-    /// Parameters and sizes of the published models, with 65536 tokens.
+    use super::*;
+    use crate::commands::gguf::file_type;
+
+    /// Parameters (10^9) and sizes (GB) of the published models, with 65536 tokens.
     #[test]
     fn sizes_are_those_of_the_published_models() {
         for (name, tensors, parameters, gigabytes) in [
@@ -245,6 +248,14 @@ mod tests {
             assert_eq!(all.len(), tensors, "{name}");
             assert!((elements as f64 / 1e9 / parameters - 1.0).abs() < 3e-3, "{name}: {elements}");
             assert!((bytes as f64 / 1e9 / gigabytes - 1.0).abs() < 0.01, "{name}: {bytes}");
+        }
+    }
+
+    #[test]
+    fn recipes_have_the_file_types_of_their_names() {
+        for &recipe in Recipe::value_variants() {
+            let name = recipe.to_possible_value().expect("no recipe is hidden").get_name().to_owned();
+            assert_eq!(file_type::name(recipe.file_type().into()), Some(name));
         }
     }
 

@@ -1,21 +1,21 @@
-//! Tokens as RWKV's vocabulary spells them: Python's `repr` of bytes, without the quotes.
+//! Tokens in the spelling of RWKV's vocabulary: Python's `repr` of bytes, without the quotes.
 //!
-//! The published vocabulary is not ours to copy. This one has as many tokens, all single bytes among them, and pairs of bytes for the
-//! rest, so that any text can be encoded.
+//! The published vocabulary is not copied. This one has the same number of tokens: all single bytes, so that any text can be encoded,
+//! and pairs of bytes for the rest.
 
 /// 65536 tokens.
 pub(super) fn full() -> Vec<String> {
-    let pairs = (0..=u16::MAX).map(|pair| spelled(&pair.to_be_bytes()));
+    let pairs = (0..=u16::MAX).map(|pair| spelling(&pair.to_be_bytes()));
     bytes().into_iter().chain(pairs).take(65_536).collect()
 }
 
 /// The end of a text, then the 256 bytes.
 pub(super) fn bytes() -> Vec<String> {
-    let bytes = (0..=u8::MAX).map(|byte| spelled(&[byte]));
+    let bytes = (0..=u8::MAX).map(|byte| spelling(&[byte]));
     std::iter::once("<s>".to_owned()).chain(bytes).collect()
 }
 
-fn spelled(bytes: &[u8]) -> String {
+fn spelling(bytes: &[u8]) -> String {
     let one = |byte: &u8| match byte {
         b'\t' => "\\t".to_owned(),
         b'\n' => "\\n".to_owned(),
@@ -41,6 +41,6 @@ mod tests {
         assert_eq!(tokens.iter().collect::<HashSet<_>>().len(), 65_536);
         assert_eq!([&*tokens[1], &*tokens[1 + 9], &*tokens[1 + 65], &*tokens[256]], ["\\x00", "\\t", "A", "\\xff"]);
         assert_eq!(tokens[257], "\\x00\\x00");
-        assert_eq!((spelled(b"'\\\n"), spelled(b"a b")), ("\\'\\\\\\n".to_owned(), "a b".to_owned()));
+        assert_eq!((spelling(b"'\\\n"), spelling(b"a b")), ("\\'\\\\\\n".to_owned(), "a b".to_owned()));
     }
 }

@@ -1,5 +1,5 @@
-//! Values in the ranges that trained models have, so that states neither explode nor vanish: the decay's offset from -6 to 1 over the
-//! channels, key normalization near 0.85, key rate near 1, matrices scaled by the root of their inputs.
+//! Values in the ranges of trained models, so that states neither explode nor vanish: the decay's offset from -6 to 1 over the
+//! channels, key normalization near 0.85, key rate near 1, matrices scaled by the inverse square root of their inputs.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::{
     shape::{Declared, Role, Shape, Side},
 };
 
-/// Numbers that are made and converted at a time, by all threads together.
+/// Numbers that all threads together generate and quantize at a time.
 const PIECE: usize = 4 << 20;
 
 pub(super) struct Weights<'a> {
@@ -20,7 +20,7 @@ pub(super) struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    /// Makes the rows of a tensor, several at a time, and hands their bytes to `sink` in order.
+    /// Generates the rows of a tensor, several at a time, and passes their bytes to `sink` in order.
     pub(super) fn write(
         &self,
         tensor: &Declared,
