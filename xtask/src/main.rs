@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use compare::cli;
 use compare::comparison::Invocation;
 use compare::exit::{self, Exit};
+use compare::{cli, commands};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 fn dispatch(invocation: &Invocation, command: &Command) -> Exit {
     let root = root(invocation);
     let result = match command {
-        Command::Compare(command) => return cli::execute(invocation, command),
+        Command::Compare(command) => return commands::execute(invocation, command),
         Command::Peers(arguments) => peers::peers(invocation, &root, arguments),
         Command::Agree(arguments) => peers::agree(invocation, &root, arguments),
         Command::Tidy(arguments) => tidy::tidy(invocation, &root, arguments),

@@ -22,7 +22,7 @@ use serde::Deserialize;
 struct Script {
     /// Version of criterion to pass for.
     version: (u8, u8, u8),
-    /// Decision instead of criterion's greeting.
+    /// Text to send instead of criterion's greeting.
     greeting: Option<String>,
     /// What it offers, in order.
     benches: Vec<Bench>,

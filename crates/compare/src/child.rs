@@ -57,7 +57,7 @@ impl Group {
     #[cfg(unix)]
     fn signal(&self, signal: libc::c_int) {
         // SAFETY: killpg takes two integers; the leader is reaped only by `status` or `drop`, and a group whose leader
-        // was just reaped by `status` is at worst gone, which killpg reports and nobody minds.
+        // was just reaped by `status` is at worst gone, which killpg reports and which is harmless.
         unsafe {
             libc::killpg(self.0.id() as libc::pid_t, signal);
         }

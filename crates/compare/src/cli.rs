@@ -1,13 +1,9 @@
-//! The command line, one for `cargo xtask` and `cargo assay`.
+//! The arguments of the command line, one for `cargo xtask` and `cargo assay`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-
-use crate::commands;
-use crate::comparison::Invocation;
-use crate::exit::{self, Exit};
 
 /// The commands that measure and compare.
 #[derive(Debug, Subcommand)]
@@ -246,21 +242,6 @@ fn time(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     Duration::try_from_secs_f64(number * factor).map_err(|_| wrong())
-}
-
-/// Runs a command and says what the process ends with. Errors are shown here.
-pub fn execute(invocation: &Invocation, command: &Command) -> Exit {
-    let result = match command {
-        Command::Compare(arguments) => commands::compare(invocation, arguments),
-        Command::Gate(arguments) => commands::gate(invocation, arguments),
-        Command::Log(arguments) => commands::log(invocation, arguments),
-        Command::Doctor(arguments) => commands::doctor(invocation, arguments),
-        Command::Selftest(arguments) => commands::selftest(invocation, arguments),
-    };
-    result.unwrap_or_else(|error| {
-        invocation.console.note(&format!("error: {error:#}"));
-        exit::of_error(&error)
-    })
 }
 
 #[cfg(test)]

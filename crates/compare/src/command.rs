@@ -1,4 +1,4 @@
-//! Running other programs: output captured, errors that show the command and its last lines, Ctrl-C honored.
+//! Runs other programs: captures output, shows the command and its last lines in errors, honors Ctrl-C.
 
 use std::ffi::OsStr;
 use std::io;

@@ -5,7 +5,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use compare::cli::{self, Command};
+use compare::cli::Command;
+use compare::commands;
 use compare::comparison::Invocation;
 
 /// Compare revisions of a Cargo workspace by its criterion benchmarks: proved, then timed, then compared
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     }
     let line = Line::try_parse_from(words).unwrap_or_else(|error| error.exit());
     match Invocation::of_process("cargo assay") {
-        Ok(invocation) => ExitCode::from(cli::execute(&invocation, &line.command).code()),
+        Ok(invocation) => ExitCode::from(commands::execute(&invocation, &line.command).code()),
         #[expect(clippy::print_stderr, reason = "a binary's last word, before its console exists")]
         Err(error) => {
             eprintln!("error: {error:#}");

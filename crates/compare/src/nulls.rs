@@ -1,4 +1,4 @@
-//! What the self-test found, kept per machine class: each benchmark's noise, and how often the gate lies.
+//! What the self-test found, kept per machine class: each benchmark's noise, and how often the gate is wrong.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ pub struct Null {
     pub n: usize,
     /// Layouts per side.
     pub links: usize,
-    /// What was said of it.
+    /// The verdict.
     pub verdict: Verdict,
     /// What criterion's own rule says of the first process of each side: slower or faster.
     pub criterion_fires: bool,

@@ -13,9 +13,18 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::build::Alignment;
 use crate::command;
 use crate::repo::{Git, Snapshot};
+
+/// Where functions begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alignment {
+    /// On 64-byte boundaries: what every comparison uses.
+    #[default]
+    Lines,
+    /// Where the compiler puts them: only the self-test of the layout asks for it.
+    Natural,
+}
 
 /// The two slots of one clone.
 #[derive(Debug)]
@@ -46,7 +55,7 @@ impl Slots {
         Ok(Self { root })
     }
 
-    /// Where everything of this clone lives.
+    /// The directory of this clone below the cache.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -161,7 +170,7 @@ impl Slot {
         found.is_ok_and(|found| same(found.common_dir(), git.common_dir()) && same(found.top(), &self.tree()))
     }
 
-    /// A killed git leaves its lock behind. Only one comparison runs at a time on a machine, so nobody holds it.
+    /// A killed git leaves its lock behind. Only one comparison runs at a time on a machine, so the lock is stale.
     fn remove_stale_lock(&self) -> Result<()> {
         let path = self.git(&["rev-parse", "--path-format=absolute", "--git-path", "index.lock"])?;
         let _ = fs::remove_file(path);

@@ -1,4 +1,4 @@
-//! Scenario cells by the same road as benchmarks: one process, one number.
+//! Scenario cells, run like benchmarks: one process, one number.
 //!
 //! `assay cells NAME` prints the cells, one a line; `assay cell NAME CELL --out FILE` runs one and writes its record by
 //! rename, also on failure. A process that ends without the file is a failure that tells its status and last lines.

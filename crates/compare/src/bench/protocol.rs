@@ -4,7 +4,7 @@
 //! and the raw iteration counts and times, with no files and no bootstrap. Messages are CBOR behind a 32-bit
 //! big-endian length, after a hello from each side. Protocol 1, format 1 is the same in criterion 0.3 to 0.8
 //! (source: `src/connection.rs` of those releases). Unknown messages and fields are passed over: the format is
-//! criterion's private one, and this reader must outlive it.
+//! private to criterion and may grow.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -44,7 +44,7 @@ pub enum Throughput {
 /// The raw samples of one benchmark.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
-    /// Whose they are.
+    /// The benchmark that was measured.
     pub id: RawId,
     /// Iterations of each sample.
     pub iters: Vec<f64>,
@@ -93,7 +93,7 @@ pub struct CriterionVersion(pub u8, pub u8, pub u8);
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
-    /// Who answered the hello.
+    /// Version in the answer to the hello.
     pub(super) version: CriterionVersion,
 }
 

@@ -1,4 +1,4 @@
-//! Which dependencies differ between two lock files: a change of theirs is easily taken for one's own.
+//! Which dependencies differ between two lock files: a changed dependency is easily mistaken for a change of the project's code.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -2,7 +2,7 @@
 //!
 //! Two builds of equal sources differ in their build id, in the path of their slot, and, after an edit that only moves
 //! lines, in the line and column words of panic locations. Everything else that is loaded into memory must be equal,
-//! byte for byte: then there is nothing to measure, and SAME is proven without a clock.
+//! byte for byte: then there is nothing to measure, and SAME is proven without timing.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -26,7 +26,7 @@ use crate::bench::{Program, Protocol};
 use crate::child::{Group, die_with_parent};
 use crate::command::{self, Interrupt};
 use crate::console::Console;
-use crate::slot::Slot;
+use crate::slot::{Alignment, Slot};
 
 /// What the user wants built.
 #[derive(Clone, Debug, Default)]
@@ -60,16 +60,6 @@ impl Wanted {
 
 /// What messages call the side after; the other one is "base".
 pub const HEAD: &str = "head";
-
-/// Where functions begin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Alignment {
-    /// On 64-byte boundaries: what every comparison uses.
-    #[default]
-    Lines,
-    /// Where the compiler puts them: only the self-test of the layout asks for it.
-    Natural,
-}
 
 /// One bench program of one side.
 #[derive(Clone, Debug)]

@@ -7,8 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Alignment;
-use crate::slot::Slot;
+use crate::slot::{Alignment, Slot};
 
 /// The names of linker drivers that the linker script can stand in for: rustc tells how to call a linker by its name.
 const DRIVERS: [&str; 3] = ["cc", "gcc", "clang"];

@@ -17,8 +17,24 @@ use anyhow::Result;
 use regex_lite::Regex;
 
 use crate::build::Wanted;
-use crate::cli::Scope;
-use crate::exit::usage;
+use crate::cli::{Command, Scope};
+use crate::comparison::Invocation;
+use crate::exit::{self, Exit, usage};
+
+/// Runs a command and says what the process ends with. Errors are shown here.
+pub fn execute(invocation: &Invocation, command: &Command) -> Exit {
+    let result = match command {
+        Command::Compare(arguments) => compare(invocation, arguments),
+        Command::Gate(arguments) => gate(invocation, arguments),
+        Command::Log(arguments) => log(invocation, arguments),
+        Command::Doctor(arguments) => doctor(invocation, arguments),
+        Command::Selftest(arguments) => selftest(invocation, arguments),
+    };
+    result.unwrap_or_else(|error| {
+        invocation.console.note(&format!("error: {error:#}"));
+        exit::of_error(&error)
+    })
+}
 
 /// What a scope asks to build.
 fn wanted(scope: &Scope) -> Wanted {

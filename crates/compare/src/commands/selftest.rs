@@ -11,7 +11,6 @@ use record::{Align, Table, jsonl};
 
 use super::{filter, wanted};
 use crate::bench::{ScratchDir, Settings};
-use crate::build::Alignment;
 use crate::cli::Selftest;
 use crate::comparison::{
     Invocation, Judged, MeasureContext, Plan, Project, Trial, draw_layouts, lock, pilot_one_side, trial,
@@ -23,7 +22,7 @@ use crate::measure::{BenchPair, Links, Random, Sampler, Side};
 use crate::nulls::{self, Null, SCHEMA};
 use crate::repo::Snapshot;
 use crate::report::{Figures, Rules, changes};
-use crate::slot::Slots;
+use crate::slot::{Alignment, Slots};
 
 /// Sizes of the slowdowns, in turns.
 const SLOWDOWNS: [f64; 3] = [0.05, 0.08, 0.10];

@@ -1,4 +1,4 @@
-//! Figures of benchmarks that have nobody to be compared with.
+//! Absolute figures of benchmarks without a counterpart to compare with.
 
 use anyhow::Result;
 
@@ -13,10 +13,10 @@ use crate::report::{Figures, Row};
 /// Processes per benchmark.
 pub(super) const PROCESSES: usize = 6;
 
-/// Absolute figures of benchmarks that have nobody to be compared with: processes in random order, round by round.
+/// Absolute figures of benchmarks without a counterpart: processes in random order, round by round.
 /// What the first round shows not to fit the budget is dropped, highest tier and slowest first, and named.
 pub(super) fn absolute(
-    means: &MeasureContext<'_>,
+    context: &MeasureContext<'_>,
     pairs: &[BenchPair],
     first: bool,
     budget_s: f64,
@@ -26,8 +26,8 @@ pub(super) fn absolute(
         return Ok(());
     }
     let processes = if first { 2 * PROCESSES } else { PROCESSES };
-    let progress = means.console.bar("measuring", (processes * pairs.len()) as u64, "processes");
-    let mut random = Random::new(means.seed);
+    let progress = context.console.bar("measuring", (processes * pairs.len()) as u64, "processes");
+    let mut random = Random::new(context.seed);
     let mut results: Vec<Result<Vec<Sample>, Trouble>> = pairs.iter().map(|_| Ok(Vec::new())).collect();
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     for round in 0..processes {
@@ -43,7 +43,7 @@ pub(super) fn absolute(
             let pair = &pairs[at];
             progress.say(&pair.key.id());
             if let Ok(samples) = &mut results[at] {
-                match means.sampler.sample(&pair.head.target.program, &pair.key, pair.head.version, None)? {
+                match context.sampler.sample(&pair.head.target.program, &pair.key, pair.head.version, None)? {
                     Ok(sample) => samples.push(sample),
                     Err(trouble) => results[at] = Err(trouble),
                 }

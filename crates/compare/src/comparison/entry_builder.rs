@@ -1,9 +1,9 @@
-//! An entry in the making.
+//! Collects what a comparison finds, and builds the entry.
 
 use machine::Fingerprint;
 use record::stats;
 
-use super::run::{Options, Revisions};
+use super::options::{Options, Revisions};
 use super::trial::Judged;
 use crate::judge::Verdict;
 use crate::measure::{BenchPair, Random};
@@ -52,7 +52,7 @@ impl EntryBuilder {
         }
     }
 
-    /// Takes in a control: a benchmark against itself, about which any verdict is a false alarm.
+    /// Adds a control: a benchmark compared with itself, for which any verdict is a false alarm.
     pub(super) fn control(&mut self, pair: &BenchPair, judged: &Judged) {
         if matches!(judged.finding.verdict, Verdict::Slower | Verdict::Faster) {
             let effect = judged.finding.estimate.map_or(0.0, |estimate| 100.0 * estimate.effect.exp_m1());

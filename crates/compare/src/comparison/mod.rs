@@ -1,8 +1,10 @@
-//! A comparison from two revisions to an entry: place, preparation, pilot, plan, trial, report.
+//! A comparison from two revisions to an entry: project, preparation, pilot, plan, trial, report.
 
 mod absolute;
+mod catalog;
 mod entry_builder;
 mod inputs;
+mod options;
 mod paired;
 mod pilot;
 mod plan;
@@ -12,10 +14,12 @@ mod project;
 mod run;
 mod trial;
 
+pub use catalog::{Catalog, Listed, Problem};
+pub use options::{Options, Purpose, Revisions};
 pub use paired::{PairedBenches, Pairing, draw_layouts};
 pub use pilot::{Pilot, pilot};
 pub use plan::Plan;
 pub use prepare::pilot_one_side;
 pub use project::{Invocation, Project, lock};
-pub use run::{Options, Purpose, Revisions, run};
+pub use run::run;
 pub use trial::{Judged, MeasureContext, Trial, trial};

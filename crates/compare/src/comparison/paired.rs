@@ -1,19 +1,20 @@
-//! The field: which benchmarks meet which, and which need no clock.
+//! Which benchmarks of the two sides are paired, and which need no timing.
 
 use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Result;
 
+use super::catalog::{Catalog, Listed, Problem};
 use super::inputs;
-use crate::bench::{Catalog, Key, Listed, Problem};
+use crate::bench::Key;
 use crate::build::{Built, Target, identical};
 use crate::judge::Verdict;
 use crate::measure::{BenchPair, Random, Variant};
 use crate::report::{Fault, Row};
 
-/// Base, head and each null control draw their links from a range of seeds of their own, so that nothing meets its own
-/// layout.
+/// Base, head and each null control draw their links from a range of seeds of their own, so that no benchmark is compared with
+/// its own layout.
 const RANGE: usize = 1000;
 
 /// What must be measured, and what is known already.
@@ -52,10 +53,10 @@ pub struct Pairing<'a> {
 }
 
 impl Pairing<'_> {
-    /// Meets the two sides. `wanted` says which benchmarks count.
-    pub fn meet(&self, wanted: &dyn Fn(&Listed) -> bool) -> Result<PairedBenches> {
-        let mut field = PairedBenches::default();
-        let same = self.identical_targets(&mut field.notes)?;
+    /// Pairs the two sides. `wanted` says which benchmarks count.
+    pub fn pair(&self, wanted: &dyn Fn(&Listed) -> bool) -> Result<PairedBenches> {
+        let mut paired = PairedBenches::default();
+        let same = self.identical_targets(&mut paired.notes)?;
         for listed in self.head.1.benches.iter().filter(|listed| wanted(listed)) {
             let Some(before) = self.base.1.find(&listed.key) else {
                 let why = if self.base.0.targets.is_empty() {
@@ -63,7 +64,7 @@ impl Pairing<'_> {
                 } else {
                     "the base does not have it"
                 };
-                field.rows.push(Row {
+                paired.rows.push(Row {
                     source: listed.source.clone(),
                     ..Row::new(&listed.key, listed.tier, Verdict::New, why)
                 });
@@ -79,7 +80,7 @@ impl Pairing<'_> {
                 process_s: 0.0,
             };
             let is_same = same.contains(&(listed.key.package.clone(), listed.key.target.clone()));
-            if is_same { field.identical.push(pair) } else { field.pairs.push(pair) }
+            if is_same { paired.identical.push(pair) } else { paired.pairs.push(pair) }
         }
         // A target that cannot be listed any more is one row of its own below, not a hundred missing benchmarks.
         let is_gone = |listed: &&Listed| {
@@ -88,7 +89,7 @@ impl Pairing<'_> {
             wanted(listed) && self.head.1.find(key).is_none() && !unlisted
         };
         for listed in self.base.1.benches.iter().filter(is_gone) {
-            field.rows.push(Row::new(
+            paired.rows.push(Row::new(
                 &listed.key,
                 listed.tier,
                 Verdict::Gone,
@@ -97,14 +98,14 @@ impl Pairing<'_> {
         }
         for problem in &self.head.1.problems {
             let lost = self.base.1.has(&problem.package, &problem.target);
-            field.rows.push(problem_row(problem, if lost { Fault::Head } else { Fault::Target }));
+            paired.rows.push(problem_row(problem, if lost { Fault::Head } else { Fault::Target }));
         }
         for problem in &self.base.1.problems {
             if self.head.1.has(&problem.package, &problem.target) {
-                field.rows.push(problem_row(problem, Fault::Base));
+                paired.rows.push(problem_row(problem, Fault::Base));
             }
         }
-        Ok(field)
+        Ok(paired)
     }
 
     fn variant(&self, (built, catalog): (&Built, &Catalog), listed: &Listed) -> Variant {

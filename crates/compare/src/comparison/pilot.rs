@@ -22,7 +22,7 @@ pub struct Pilot {
     pub samples: [Sample; 2],
 }
 
-/// Runs the pilot. Contests that fail become rows.
+/// Runs the pilot. Pairs that fail become rows.
 pub fn pilot(sampler: &Sampler<'_>, pairs: Vec<BenchPair>, console: &Console) -> Result<(Vec<Pilot>, Vec<Row>)> {
     let progress = console.bar("proving and piloting", 2 * pairs.len() as u64, "processes");
     let (mut passed, mut rows) = (Vec::new(), Vec::new());

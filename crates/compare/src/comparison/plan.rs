@@ -1,6 +1,6 @@
 //! The plan: how many blocks of what, how long it takes, and what does not fit.
 //!
-//! N is never lowered to save time: a run that cannot prove anything saves nothing. What does not fit the budget is
+//! N is never lowered to save time: with fewer blocks the run could not prove anything. What does not fit the budget is
 //! dropped, least important first, and named.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Before measuring: is the machine fit?
+//! Before measuring: is the machine quiet enough?
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use machine::noise::{self, Noise};
 
 use super::project::Invocation;
 
-/// How long each look takes.
+/// How long each observation takes.
 const LOOK: Duration = Duration::from_secs(1);
 /// Share of time stolen by other guests that is still fit.
 const MOST_STEAL: f64 = 0.05;
-/// Share of time in which somebody waited for a processor that is still fit.
+/// Share of time in which some thread waited for a processor that is still fit.
 const MOST_PRESSURE: f64 = 0.10;
 
 /// Waits for a quiet moment, up to `patience`. Returns a remark if there was none.
@@ -40,7 +40,7 @@ pub(super) fn wait_for_quiet(invocation: &Invocation, patience: Duration) -> Res
     }
 }
 
-/// Why the machine is not fit now. The load average is no witness: it remembers our own build for minutes.
+/// Why the machine is not fit now. The load average does not tell: it includes our own build of minutes ago.
 fn unfit(noise: &Noise) -> Option<String> {
     let over = |what: &str, share: Option<f64>, most: f64| {
         share.filter(|share| *share > most).map(|share| format!("{what} {:.0} %", 100.0 * share))

@@ -4,16 +4,17 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::catalog::{Catalog, Listed};
+use super::options::{Options, Revisions};
 use super::paired::{PairedBenches, Pairing, problem_row};
 use super::pilot::pilot;
 use super::project::{Invocation, Project};
-use super::run::{Options, Revisions};
-use crate::bench::{Catalog, Listed, ScratchDir};
-use crate::build::{self, Alignment, Built, Wanted};
+use crate::bench::ScratchDir;
+use crate::build::{self, Built, Wanted};
 use crate::measure::{BenchPair, Sampler, Variant};
 use crate::repo::Snapshot;
 use crate::report::Fault;
-use crate::slot::{Slot, Slots};
+use crate::slot::{Alignment, Slot, Slots};
 
 /// One side in its slot.
 pub(super) struct Prepared {
@@ -53,8 +54,8 @@ pub(super) fn prepare(
     }
 }
 
-/// Meets both sides, or lists the head alone.
-pub(super) fn field_of(
+/// Pairs the benchmarks of both sides, or lists those of the head alone.
+pub(super) fn pair_sides(
     project: &Project,
     revisions: &Revisions,
     base: Option<&Prepared>,
@@ -71,12 +72,12 @@ pub(super) fn field_of(
         changed: &changed,
         own: &project.own_paths(),
     };
-    let mut field = pairing.meet(wanted)?;
-    field.notes.extend(build::difference(&base.built.workspace, &head.built.workspace));
-    Ok(field)
+    let mut paired = pairing.pair(wanted)?;
+    paired.notes.extend(build::difference(&base.built.workspace, &head.built.workspace));
+    Ok(paired)
 }
 
-/// The field of a head without a base.
+/// The benchmarks of a head without a base.
 fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> PairedBenches {
     let pair = |listed: &Listed| {
         let variant = Variant {
@@ -128,8 +129,8 @@ pub fn pilot_one_side(
     )?;
     let catalog = Catalog::list(build::HEAD, &built, sampler.scratch, sampler.timeout, &invocation.console)?;
     let prepared = Prepared { slot, built, catalog };
-    let field = alone(&prepared, &|listed| is_wanted(&listed.key.id(), listed.tier));
-    let (passed, failed) = pilot(sampler, field.identical, &invocation.console)?;
+    let paired = alone(&prepared, &|listed| is_wanted(&listed.key.id(), listed.tier));
+    let (passed, failed) = pilot(sampler, paired.identical, &invocation.console)?;
     for row in failed {
         invocation.console.note(&format!("{}: {}: {}", row.id, row.verdict, row.why));
     }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::build::{self, Alignment, Surroundings, Workspace};
+use crate::build::{self, Surroundings, Workspace};
 use crate::command::Interrupt;
 use crate::console::Console;
 use crate::exit::usage;
 use crate::log::Log;
 use crate::repo::Git;
+use crate::slot::Alignment;
 
 /// What a command takes from its process: collected once, in `main`.
 #[derive(Debug)]

@@ -1,77 +1,30 @@
 //! A comparison from start to end.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
-use regex_lite::Regex;
 
 use super::absolute::{PROCESSES, absolute};
+use super::catalog::Listed;
 use super::entry_builder::EntryBuilder;
+use super::options::{Options, Purpose, Revisions};
 use super::paired::{bare_row, draw_layouts, identical_row, null_of};
 use super::pilot::{Pilot, pilot, trouble_row};
 use super::plan::Plan;
 use super::preflight::wait_for_quiet;
-use super::prepare::{field_of, prepare};
+use super::prepare::{pair_sides, prepare};
 use super::project::{Invocation, Project};
 use super::trial::{Judged, MeasureContext, Trial, trial};
-use crate::bench::{Listed, ScratchDir, Settings};
-use crate::build::{Wanted, identical};
+use crate::bench::{ScratchDir, Settings};
+use crate::build::identical;
 use crate::console::Console;
 use crate::exit::usage;
 use crate::instructions;
 use crate::judge::{Margins, Verdict};
 use crate::measure::{BenchPair, Links, Random, Sampler, Side, Trouble, TroubleKind, Variant};
 use crate::policy::Policy;
-use crate::repo::Snapshot;
 use crate::report::{Entry, Fault, Figures, Row, changes, text};
 use crate::slot::Slots;
-
-/// What is compared, and with what effort.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What the result is for.
-    pub purpose: Purpose,
-    /// What to build.
-    pub wanted: Wanted,
-    /// Full ids that count.
-    pub filter: Option<Regex>,
-    /// Highest tier that counts.
-    pub tier: u8,
-    /// Measurement time. Seconds.
-    pub budget_s: f64,
-    /// Limit of one process.
-    pub timeout: Duration,
-    /// Longest wait for a quiet machine.
-    pub wait: Duration,
-    /// Print the plan and stop.
-    pub dry_run: bool,
-    /// Print the plan of a dry run as JSON.
-    pub json: bool,
-    /// Seed of the schedule; drawn if absent.
-    pub seed: Option<u64>,
-    /// Time each side in a single layout even where it could be linked again.
-    pub one_link: bool,
-    /// Count instructions of every timed benchmark, not only of those that became slower.
-    pub all_instructions: bool,
-}
-
-/// Both revisions.
-#[derive(Clone, Debug)]
-pub struct Revisions {
-    /// Before; `None` measures the head alone.
-    pub base: Option<Snapshot>,
-    /// After.
-    pub head: Snapshot,
-}
-
-/// What the result is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A person looks: identical code is still given absolute figures.
-    Compare,
-    /// A pull request waits: identical code takes no time, and controls run beside.
-    Gate,
-}
 
 /// How many benchmarks a gate runs against themselves.
 const NULLS: usize = 3;
@@ -94,27 +47,27 @@ pub fn run(
     let wanted = |listed: &Listed| {
         options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&listed.key.id()))
     };
-    let mut field = field_of(project, revisions, base.as_ref(), &head, &wanted)?;
-    draw_layouts(&mut field.pairs, &mut Random::new(entry.seed));
+    let mut paired = pair_sides(project, revisions, base.as_ref(), &head, &wanted)?;
+    draw_layouts(&mut paired.pairs, &mut Random::new(entry.seed));
     let first = revisions.base.is_none();
-    if field.is_empty() {
+    if paired.is_empty() {
         return Err(nothing(options, &head.catalog.benches));
     }
-    entry.notes.extend(field.notes);
-    entry.rows.extend(field.rows);
-    if let Some(over) = overlapping(options, &field.pairs) {
+    entry.notes.extend(paired.notes);
+    entry.rows.extend(paired.rows);
+    if let Some(over) = overlapping(options, &paired.pairs) {
         entry.notes.push(over);
     }
     let (pilots, rows) =
-        if first { (Vec::new(), Vec::new()) } else { pilot(&sampler, field.pairs, &invocation.console)? };
+        if first { (Vec::new(), Vec::new()) } else { pilot(&sampler, paired.pairs, &invocation.console)? };
     entry.rows.extend(rows);
     let nulls = if options.purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
     let relinked = !options.one_link && can_relink(&links, &pilots, &invocation.console);
     let plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, options.budget_s);
-    announce(invocation, &plan, &field.identical, first, options.purpose);
+    announce(invocation, &plan, &paired.identical, first, options.purpose);
     if options.dry_run {
         if options.json {
-            invocation.console.print(&serde_json::to_string_pretty(&plan.json(&pilots, &field.identical))?)?;
+            invocation.console.print(&serde_json::to_string_pretty(&plan.json(&pilots, &paired.identical))?)?;
         }
         return Ok(None);
     }
@@ -125,17 +78,17 @@ pub fn run(
             "each side is one link (the linker cannot lay out again, or --one-link): the margin is 5 %".to_owned(),
         );
     }
-    let means =
+    let context =
         MeasureContext { sampler: &sampler, links: &links, relinked, seed: entry.seed, console: &invocation.console };
     if !plan.kept.is_empty() {
         entry.notes.extend(wait_for_quiet(invocation, options.wait)?);
         let margins = crate::nulls::margins(&crate::nulls::read(&project.root)?);
-        measure(&means, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
+        measure(&context, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
     }
     if first || options.purpose == Purpose::Compare {
-        absolute(&means, &field.identical, first, options.budget_s, &mut entry)?;
+        absolute(&context, &paired.identical, first, options.budget_s, &mut entry)?;
     } else {
-        entry.rows.extend(field.identical.iter().map(identical_row));
+        entry.rows.extend(paired.identical.iter().map(identical_row));
     }
     entry.measured_s =
         if plan.kept.is_empty() && (options.purpose == Purpose::Gate) { 0.0 } else { started.elapsed().as_secs_f64() };
@@ -216,7 +169,7 @@ fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> bool {
 /// Runs the trial and its controls, and turns findings into rows.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 fn measure(
-    means: &MeasureContext<'_>,
+    context: &MeasureContext<'_>,
     pilots: &[Pilot],
     plan: &Plan,
     nulls: usize,
@@ -227,14 +180,14 @@ fn measure(
 ) -> Result<()> {
     let kept: Vec<&Pilot> = plan.kept.iter().map(|&at| &pilots[at]).collect();
     let mut shuffled = kept.clone();
-    let mut random = Random::new(means.seed ^ 0x6e75_6c6c);
+    let mut random = Random::new(context.seed ^ 0x6e75_6c6c);
     random.shuffle(&mut shuffled);
     let chosen = shuffled.iter().take(nulls).enumerate();
     let controls: Vec<BenchPair> = chosen.map(|(at, pilot)| null_of(&pilot.pair, at, &mut random)).collect();
     let real = kept.iter().map(|pilot| &pilot.pair);
     let pairs: Vec<_> =
-        real.chain(&controls).map(|pair| (pair, margins.of(&pair.key.to_string(), means.relinked))).collect();
-    let Trial { judged, method, global } = trial(means, &pairs, plan)?;
+        real.chain(&controls).map(|pair| (pair, margins.of(&pair.key.to_string(), context.relinked))).collect();
+    let Trial { judged, method, global } = trial(context, &pairs, plan)?;
     entry.notes.extend(global);
     for ((pair, _), control) in pairs[kept.len()..].iter().zip(&judged[kept.len()..]) {
         entry.control(pair, control);
@@ -255,7 +208,7 @@ fn measure(
         let mut row = row(&pilot.pair, judged, policy);
         let slower = row.verdict == Verdict::Slower;
         if (slower || options.all_instructions) && judged.trouble().is_none() {
-            instructions::add(means.sampler, &pilot.pair, policy, &mut row, &mut entry.notes)?;
+            instructions::add(context.sampler, &pilot.pair, policy, &mut row, &mut entry.notes)?;
         }
         entry.rows.push(row);
     }

@@ -75,23 +75,23 @@ pub struct MeasureContext<'a> {
 }
 
 /// Measures and judges. `pairs` come with their margins; `plan` says whether a screen comes first.
-pub fn trial(means: &MeasureContext<'_>, pairs: &[(&BenchPair, Margin)], plan: &Plan) -> Result<Trial> {
-    let mut random = Random::new(means.seed);
+pub fn trial(context: &MeasureContext<'_>, pairs: &[(&BenchPair, Margin)], plan: &Plan) -> Result<Trial> {
+    let mut random = Random::new(context.seed);
     if plan.one_stage {
-        one_stage(means, pairs, plan.blocks, &mut random)
+        one_stage(context, pairs, plan.blocks, &mut random)
     } else {
-        two_stage(means, pairs, plan.budget_s, &mut random)
+        two_stage(context, pairs, plan.budget_s, &mut random)
     }
 }
 
 fn one_stage(
-    means: &MeasureContext<'_>,
+    context: &MeasureContext<'_>,
     pairs: &[(&BenchPair, Margin)],
     blocks: usize,
     random: &mut Random,
 ) -> Result<Trial> {
     let all: Vec<&BenchPair> = pairs.iter().map(|(pair, _)| *pair).collect();
-    let series = stage(means, "measuring", &all, blocks, 1, random)?;
+    let series = stage(context, "measuring", &all, blocks, 1, random)?;
     let findings = judge_family(&series, pairs.iter().map(|(_, margin)| *margin));
     let family = pairs.len();
     let judged = findings.into_iter().zip(series).zip(pairs).map(|((finding, series), (_, margin))| Judged {
@@ -102,19 +102,19 @@ fn one_stage(
         screen: None,
     });
     let judged: Vec<Judged> = judged.collect();
-    let method = method(means, &judged, blocks, None, family);
+    let method = method(context, &judged, blocks, None, family);
     Ok(Trial { judged, method, global: None })
 }
 
 fn two_stage(
-    means: &MeasureContext<'_>,
+    context: &MeasureContext<'_>,
     pairs: &[(&BenchPair, Margin)],
     budget_s: f64,
     random: &mut Random,
 ) -> Result<Trial> {
     let started = Instant::now();
     let all: Vec<&BenchPair> = pairs.iter().map(|(pair, _)| *pair).collect();
-    let screens = stage(means, "screening", &all, SCREEN_BLOCKS, 1, random)?;
+    let screens = stage(context, "screening", &all, SCREEN_BLOCKS, 1, random)?;
     let effects: Vec<Vec<f64>> = screens.iter().map(Series::effects).collect();
     let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], pairs[*at].1);
     let mut flagged: Vec<usize> = (0..pairs.len()).filter(is_flagged).collect();
@@ -126,10 +126,10 @@ fn two_stage(
     }
     let chosen: Vec<&BenchPair> = flagged.iter().map(|at| pairs[*at].0).collect();
     // Before the first block, and by what time is left: nothing that the blocks will say has a part in it.
-    let blocks = confirming_blocks_within(&chosen, means, budget_s - started.elapsed().as_secs_f64());
+    let blocks = confirming_blocks_within(&chosen, context, budget_s - started.elapsed().as_secs_f64());
     let first = 1 + SCREEN_BLOCKS as u64;
     let confirms =
-        if chosen.is_empty() { Vec::new() } else { stage(means, "confirming", &chosen, blocks, first, random)? };
+        if chosen.is_empty() { Vec::new() } else { stage(context, "confirming", &chosen, blocks, first, random)? };
     let findings = judge_family(&confirms, flagged.iter().map(|at| pairs[*at].1));
     let mut confirmed: Vec<Option<(Finding, Series)>> = pairs.iter().map(|_| None).collect();
     for ((at, finding), series) in flagged.iter().zip(findings).zip(confirms) {
@@ -146,7 +146,7 @@ fn two_stage(
             }
         });
     let judged: Vec<Judged> = judged.collect();
-    let method = method(means, &judged, blocks, Some(SCREEN_BLOCKS), flagged.len());
+    let method = method(context, &judged, blocks, Some(SCREEN_BLOCKS), flagged.len());
     Ok(Trial { judged, method, global })
 }
 
@@ -155,33 +155,33 @@ const PLANNED: f64 = 0.9;
 
 /// Blocks to confirm each of `chosen` with: as many as are worth it and fit into `left_s` seconds, but never fewer than can prove
 /// anything.
-fn confirming_blocks_within(chosen: &[&BenchPair], means: &MeasureContext<'_>, left_s: f64) -> usize {
+fn confirming_blocks_within(chosen: &[&BenchPair], context: &MeasureContext<'_>, left_s: f64) -> usize {
     let processes_s: f64 = chosen.iter().map(|pair| 4.0 * pair.process_s).sum();
     let variants: Vec<&Variant> = chosen.iter().flat_map(|pair| [&pair.base, &pair.head]).collect();
-    let links_s = if means.relinked { Links::programs(&variants) as f64 * means.links.mean_s() } else { 0.0 };
+    let links_s = if context.relinked { Links::programs(&variants) as f64 * context.links.mean_s() } else { 0.0 };
     let fitting = (PLANNED * left_s / (processes_s + links_s).max(f64::MIN_POSITIVE)) as usize;
     fitting.clamp(blocks_for(chosen.len()), confirming_blocks(chosen.len()))
 }
 
 fn stage(
-    means: &MeasureContext<'_>,
+    context: &MeasureContext<'_>,
     what: &str,
     pairs: &[&BenchPair],
     blocks: usize,
     first_link: u64,
     random: &mut Random,
 ) -> Result<Vec<Series>> {
-    let links = if means.relinked { blocks } else { 1 };
+    let links = if context.relinked { blocks } else { 1 };
     if links > 1 {
         let variants: Vec<&Variant> = pairs.iter().flat_map(|pair| [&pair.base, &pair.head]).collect();
         let seeds: Vec<u64> = (first_link..first_link + links as u64).collect();
-        means.links.make(&variants, &seeds, means.console)?;
+        context.links.make(&variants, &seeds, context.console)?;
     }
-    let progress = means.console.bar(what, (4 * blocks * pairs.len()) as u64, "processes");
+    let progress = context.console.bar(what, (4 * blocks * pairs.len()) as u64, "processes");
     // Without one the counters of the kernel still tell of disturbance.
     let mut canary = Canary::with_length(CANARY_PART).ok();
     let stage = Stage { blocks, links, first_link };
-    run_stage(means.sampler, means.links, pairs, stage, LIMITS, &mut canary, random, &progress)
+    run_stage(context.sampler, context.links, pairs, stage, LIMITS, &mut canary, random, &progress)
 }
 
 /// Findings of a family, where a member in trouble counts but is not judged.
@@ -222,7 +222,7 @@ fn describe_shift(effects: &[Vec<f64>], flagged: usize) -> String {
 }
 
 fn method(
-    means: &MeasureContext<'_>,
+    context: &MeasureContext<'_>,
     judged: &[Judged],
     blocks: usize,
     screen_blocks: Option<usize>,
@@ -232,11 +232,11 @@ fn method(
     Method {
         blocks,
         screen_blocks,
-        links: if means.relinked { blocks } else { 1 },
+        links: if context.relinked { blocks } else { 1 },
         family,
-        warm_up_s: means.sampler.settings.warm_up_s,
-        measurement_s: means.sampler.settings.measurement_s,
-        seed: means.seed,
+        warm_up_s: context.sampler.settings.warm_up_s,
+        measurement_s: context.sampler.settings.measurement_s,
+        seed: context.seed,
         discarded: series().map(|series| series.discarded).sum(),
         disturbed: series().map(|series| series.disturbed).sum(),
         smallest_p: stats::smallest_p(blocks),

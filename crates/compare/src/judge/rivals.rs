@@ -1,4 +1,4 @@
-//! What other rules would have said of the same processes, for the self-test's table. Nothing else uses them.
+//! The decisions of other rules on the same processes, for the self-test's table. Nothing else uses them.
 
 use record::stats;
 

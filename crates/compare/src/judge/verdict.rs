@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_and_missing_blocks_give_no_number_and_harm_nobody_else() {
+    fn nan_and_missing_blocks_are_invalid_and_leave_other_benchmarks_alone() {
         let mut broken = around(0.10, 0.02);
         broken[3] = f64::NAN;
         assert_eq!(

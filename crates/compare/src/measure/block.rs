@@ -1,4 +1,4 @@
-//! One block: four processes in turns, and whether the machine disturbed them.
+//! One block: four processes in alternating order, and whether the machine disturbed them.
 
 use anyhow::Result;
 use machine::ceiling::{Canary, CanaryTimes};
@@ -13,7 +13,7 @@ use super::sample::{Sample, Sampler, Trouble};
 const MOST_STEAL: f64 = 0.05;
 /// Forced context switches per second above twice the benchmark's own norm.
 const MOST_SWITCHES_PER_S: f64 = 20.0;
-/// Share of the time in which somebody waited for a processor, above twice the benchmark's own norm: one with as many
+/// Share of the time in which some thread waited for a processor, above twice the benchmark's own norm: one with as many
 /// threads as processors waits for its own.
 const MOST_PRESSURE: f64 = 0.25;
 /// The same as long as the norm is not known.
@@ -108,7 +108,7 @@ pub(super) fn run(
     } else {
         [Side::Head, Side::Base, Side::Base, Side::Head]
     };
-    let sung = canary.as_mut().map(Canary::run);
+    let canary_before = canary.as_mut().map(Canary::run);
     let before = noise::Sample::take();
     let (mut base, mut head) = (Vec::with_capacity(2), Vec::with_capacity(2));
     for side in order {
@@ -124,7 +124,7 @@ pub(super) fn run(
         stepped();
     }
     let noise = noise::Sample::take().since(&before);
-    let canary = sung.zip(canary.as_mut().map(Canary::run)).map(|(before, after)| change(&before, &after));
+    let canary = canary_before.zip(canary.as_mut().map(Canary::run)).map(|(before, after)| change(&before, &after));
     Ok(Ok(assemble(both(base), both(head), &noise, canary)))
 }
 

@@ -1,4 +1,4 @@
-//! The differently laid out links of each program, made when they are first needed.
+//! The links of each program with different layouts, made when they are first needed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};

@@ -1,8 +1,8 @@
-//! Measuring two sides in turns.
+//! Measures two sides alternately.
 //!
 //! The smallest unit that statistics may count is a **block**: four fresh processes of one benchmark in the order
 //! ABBA or BAAB, decided by a coin. A straight drift of the machine's speed cancels inside a block, and what does not
-//! cancel is as likely to help one side as the other. A hundred iterations inside one process are one sample of it.
+//! cancel is as likely to help one side as the other. A hundred iterations inside one process count as one sample.
 
 mod block;
 mod links;

@@ -1,4 +1,4 @@
-//! Who competes: one benchmark on two sides.
+//! One benchmark on two sides: the pair that is compared.
 
 use std::fmt;
 

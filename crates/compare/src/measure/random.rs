@@ -1,4 +1,4 @@
-//! The coin of the schedule: seeded, so that a logged comparison says in which order it ran.
+//! The random generator of the schedule. It is seeded and the seed is logged, so that an order can be repeated.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): tiny, and good enough to shuffle with.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! One process as one number, with all that makes it believable.
+//! One process as one number, with the facts that back it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct Sample {
     pub row: Option<BenchRow>,
     /// Peak resident memory of the process up to the end of the measurement.
     pub peak_rss_bytes: Option<u64>,
-    /// Invocation switches that the kernel forced, per second of the process.
+    /// Context switches that the kernel forced, per second of the process.
     pub involuntary_per_s: Option<f64>,
     /// Threads of the process at the end of the measurement.
     pub threads: Option<u64>,

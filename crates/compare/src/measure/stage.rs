@@ -49,7 +49,7 @@ impl Series {
 }
 
 /// Runs a stage; with a canary where the machine has room for one. Every round visits every pair once, in a fresh
-/// random order, so that no pair sits in one stretch of the machine's weather.
+/// random order, so that machine noise of one period is spread over all pairs.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 pub fn run_stage(
     sampler: &Sampler<'_>,

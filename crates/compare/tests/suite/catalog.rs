@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use compare::bench::{Catalog, End, RawId};
+use compare::bench::{End, RawId};
 use compare::build::{Built, Skipped, Target};
+use compare::comparison::Catalog;
 use compare::console::Console;
 use serde_json::{Value, json};
 
@@ -112,7 +113,7 @@ fn programs_that_cannot_be_listed_are_problems_and_the_others_are_listed() {
     for (at, (fake, reason)) in faulty.iter().enumerate() {
         let found = &problem(&format!("faulty{at}")).reason;
         assert!(found.contains(reason), "{found}, not {reason}");
-        fake.assert_nobody_is_left();
+        fake.assert_no_process_is_left();
     }
     assert!(problem("faulty3").reason.contains("panicked on purpose"), "the last lines are shown");
 }

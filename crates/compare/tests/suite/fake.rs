@@ -1,4 +1,4 @@
-//! Fake benchmarks, and what becomes of their processes.
+//! Fake benchmarks, and checks that none of their processes is left.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ impl Fake {
     pub(crate) fn run(&self, selection: &Selection<'_>, timeout: Duration) -> Run {
         let run = self.scratch.run(&self.program, selection, &[], timeout).unwrap();
         assert!(self.diary().iter().any(|line| line["pid"].is_u64()), "it never ran: {run:?}");
-        self.assert_nobody_is_left();
+        self.assert_no_process_is_left();
         run
     }
 
@@ -75,8 +75,8 @@ impl Fake {
         self.directory.path()
     }
 
-    pub(crate) fn assert_nobody_is_left(&self) {
-        assert_nobody_is_left(&self.diary());
+    pub(crate) fn assert_no_process_is_left(&self) {
+        assert_no_process_is_left(&self.diary());
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn read_diary(path: &Path) -> Vec<Value> {
 }
 
 /// Waits until every process that a diary names is dead.
-pub(crate) fn assert_nobody_is_left(diary: &[Value]) {
+pub(crate) fn assert_no_process_is_left(diary: &[Value]) {
     for line in diary {
         for pid in [&line["pid"], &line["grandchild"]].into_iter().filter_map(Value::as_u64) {
             wait_until(&format!("process {pid} is dead: {line}"), || !is_alive(pid));
@@ -107,7 +107,7 @@ pub(crate) fn is_alive(pid: u64) -> bool {
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(120), "it never came to pass that {what}");
+        assert!(start.elapsed() < Duration::from_secs(120), "timed out waiting until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::fake::{assert_nobody_is_left, read_diary, scripted, wait_until};
+use crate::fake::{assert_no_process_is_left, read_diary, scripted, wait_until};
 use crate::workspace::{Started, Workspace, turn};
 
 const COMPARE: [&str; 7] = ["compare", "--title", "T", "--change", "c", "--one-link", "--timeout"];
@@ -46,7 +46,7 @@ fn after_sigkill_no_benchmark_is_left_and_the_next_run_works() {
         started.signal("-KILL");
         assert_eq!(started.finish().code, None);
     }
-    assert_nobody_is_left(&workspace.diary());
+    assert_no_process_is_left(&workspace.diary());
     assert_nothing_is_written(&workspace);
     assert_the_next_run_works(&workspace);
     assert_eq!(workspace.scratch(), [] as [PathBuf; 0], "the killed run's scratch is swept up");
@@ -62,7 +62,7 @@ fn an_interrupt_ends_in_order_with_nothing_written() {
             started.signal(signal);
             started.finish().expect(1, &["interrupted: nothing was logged"]);
         }
-        assert_nobody_is_left(&workspace.diary());
+        assert_no_process_is_left(&workspace.diary());
         assert_nothing_is_written(&workspace);
         assert_eq!(workspace.scratch(), [] as [PathBuf; 0]);
         assert_the_next_run_works(&workspace);
@@ -86,7 +86,7 @@ fn an_interrupt_ends_a_build() {
         started.signal("-INT");
         started.finish().expect(1, &["interrupted: nothing was logged"]);
     }
-    assert_nobody_is_left(&read_diary(&diary));
+    assert_no_process_is_left(&read_diary(&diary));
     assert_nothing_is_written(&workspace);
     std::fs::remove_file(workspace.root().join("build.rs")).unwrap();
     assert_the_next_run_works(&workspace);
@@ -105,5 +105,5 @@ fn one_comparison_runs_at_a_time_and_the_second_says_that_it_waits() {
     // Its turn has come: the benchmark still hangs, and now there is a limit.
     second.finish().expect(5, &["TIMEOUT"]);
     assert!(workspace.diary().len() > processes);
-    assert_nobody_is_left(&workspace.diary());
+    assert_no_process_is_left(&workspace.diary());
 }

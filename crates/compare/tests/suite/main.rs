@@ -1,7 +1,7 @@
 //! What `compare` does with real processes, real repositories and the built `cargo-assay`.
 //!
 //! Most tests use fake benchmarks (`examples/fake_bench.rs`), whose times are scripted, so that nothing here depends
-//! on how fast the machine is; `criterion` drives the real thing once. Linux alone: the fate of processes is read in /proc.
+//! on how fast the machine is; `criterion` drives the real thing once. Linux alone: whether processes are left is read from /proc.
 #![cfg(target_os = "linux")]
 
 mod catalog;

@@ -1,4 +1,4 @@
-//! Every way in which a benchmark process can go wrong ends in the right [`End`], and leaves no process behind.
+//! Every failure of a benchmark process gives the right [`End`] and leaves no process behind.
 
 use compare::bench::{CriterionVersion, End, Selection, Settings};
 use serde_json::{Value, json};
@@ -101,7 +101,7 @@ fn a_broken_message_is_a_failure_at_once() {
 }
 
 #[test]
-fn megabytes_of_output_block_nobody_and_only_the_end_is_kept() {
+fn megabytes_of_output_do_not_block_and_only_the_end_is_kept() {
     let run = after("measuring", &json!("flood"), LONG);
     assert_eq!((run.end, run.samples.len()), (End::Success, 1));
     assert!(!run.tail.is_empty() && run.tail.len() <= 16 << 10, "{} bytes", run.tail.len());
@@ -158,7 +158,7 @@ fn a_program_sees_its_own_environment_and_directory_and_nothing_of_ours() {
 }
 
 #[test]
-fn a_yard_leaves_no_files() {
+fn a_scratch_directory_leaves_no_files() {
     let fake = Fake::new(&one(&json!([["start", "flood"]])));
     fake.measure("g/f", LONG);
     let (directory, scratch) = (fake.directory().to_owned(), fake.scratch);

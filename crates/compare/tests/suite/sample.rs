@@ -8,7 +8,7 @@ use crate::fake::{Fake, LONG, SHORT, key, scripted};
 fn sample(fake: &Fake, parts: &str, occurrence: u32, timeout: std::time::Duration) -> Result<Sample, Trouble> {
     let sampler = Sampler { scratch: &fake.scratch, timeout, settings: compare::bench::Settings::STANDARD };
     let result = sampler.sample(&fake.program, &key(parts, occurrence), None, None).unwrap();
-    fake.assert_nobody_is_left();
+    fake.assert_no_process_is_left();
     result
 }
 

@@ -74,8 +74,8 @@ impl Sides {
         let kept = (0..pairs.len()).collect();
         let plan = Plan { kept, dropped: Vec::new(), one_stage, blocks: 12, seconds: 1.0, budget_s };
         let trial = trial(&means, &family, &plan).unwrap();
-        self.base.assert_nobody_is_left();
-        self.head.assert_nobody_is_left();
+        self.base.assert_no_process_is_left();
+        self.head.assert_no_process_is_left();
         trial
     }
 }
@@ -139,7 +139,7 @@ fn a_confirmation_keeps_to_the_budget() {
     }
 }
 
-/// The pilot looks at each side once; what fails there never reaches a clock, and who is at fault decides the exit.
+/// The pilot looks at each side once; what fails there never reaches a clock, and the side at fault decides the exit code.
 #[test]
 fn the_pilot_turns_trouble_into_rows() {
     let panic = || json!({"mishap": "panic"});
@@ -168,7 +168,7 @@ fn the_pilot_turns_trouble_into_rows() {
     }
 }
 
-/// A ratio of times on other data would be believed.
+/// A ratio of times on different data would look like a result.
 #[test]
 fn sides_that_work_on_other_inputs_are_not_compared() {
     let fake = |input_hash: &str| {
@@ -188,7 +188,7 @@ fn sides_that_work_on_other_inputs_are_not_compared() {
 }
 
 #[test]
-fn trouble_in_a_trial_ends_one_contest_and_harms_no_other() {
+fn trouble_in_a_trial_ends_one_pair_and_harms_no_other() {
     let broken = json!({"mishap": "panic"});
     let sides = Sides::new(&[("broken", times(1e6), broken), ("slower", times(1e6), times(1.25e6))]);
     for one_stage in [true, false] {

@@ -120,7 +120,7 @@ impl Workspace {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    /// A command in the workspace that sees this machine's toolchain and nobody's configuration.
+    /// A command in the workspace with this machine's toolchain and without the user's git configuration.
     fn isolated(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.root()).stdin(Stdio::null());
@@ -133,7 +133,7 @@ impl Workspace {
     }
 
     /// `cargo assay` with these arguments. A shared target directory stands in the environment: the tool must not
-    /// follow it, or it would measure one side twice. Nobody waits for a quiet machine: the tests are what makes the noise.
+    /// follow it, or it would measure one side twice. It does not wait for a quiet machine: the tests themselves make the noise.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.isolated(env!("CARGO_BIN_EXE_cargo-assay"));
         let (what, others) = arguments.split_at(usize::from(!arguments.is_empty()));

@@ -2,49 +2,19 @@
 //! so the list comes from a run that matches nothing and reports every id over the wire.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
 use record::bench_row::SourceLine;
 
-use super::process::{End, ScratchDir};
-use super::protocol::{CriterionVersion, RawId};
-use super::request::Selection;
+use crate::bench::{CriterionVersion, End, Key, RawId, ScratchDir, Selection};
 use crate::build::Built;
 use crate::console::Console;
-
-/// Identity of a benchmark across revisions.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    /// Package.
-    pub package: String,
-    /// Bench target.
-    pub target: String,
-    /// Criterion's three parts.
-    pub raw: RawId,
-    /// 0 for the first benchmark of the target with these parts, 1 for the second …
-    pub occurrence: u32,
-}
-
-impl Key {
-    /// The id as criterion filters by it.
-    pub fn id(&self) -> String {
-        self.raw.full()
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id())?;
-        if self.occurrence > 0 { write!(f, " #{}", self.occurrence + 1) } else { Ok(()) }
-    }
-}
 
 /// One benchmark of one side.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Who it is.
+    /// Its identity.
     pub key: Key,
     /// Index of its program in [`Built::targets`].
     pub target: usize,

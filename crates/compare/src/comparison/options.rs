@@ -1,0 +1,55 @@
+//! What is compared, for what purpose and with what effort: plain types below the command line and the run.
+
+use std::time::Duration;
+
+use regex_lite::Regex;
+
+use crate::build::Wanted;
+use crate::repo::Snapshot;
+
+/// What is compared, and with what effort.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the result is for.
+    pub purpose: Purpose,
+    /// What to build.
+    pub wanted: Wanted,
+    /// Full ids that count.
+    pub filter: Option<Regex>,
+    /// Highest tier that counts.
+    pub tier: u8,
+    /// Measurement time. Seconds.
+    pub budget_s: f64,
+    /// Limit of one process.
+    pub timeout: Duration,
+    /// Longest wait for a quiet machine.
+    pub wait: Duration,
+    /// Print the plan and stop.
+    pub dry_run: bool,
+    /// Print the plan of a dry run as JSON.
+    pub json: bool,
+    /// Seed of the schedule; drawn if absent.
+    pub seed: Option<u64>,
+    /// Time each side in a single layout even where it could be linked again.
+    pub one_link: bool,
+    /// Count instructions of every timed benchmark, not only of those that became slower.
+    pub all_instructions: bool,
+}
+
+/// Both revisions.
+#[derive(Clone, Debug)]
+pub struct Revisions {
+    /// Before; `None` measures the head alone.
+    pub base: Option<Snapshot>,
+    /// After.
+    pub head: Snapshot,
+}
+
+/// What the result is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A person looks: identical code is still given absolute figures.
+    Compare,
+    /// A pull request waits: identical code takes no time, and controls run beside.
+    Gate,
+}
