@@ -38,6 +38,8 @@ struct Script {
     diary: Option<PathBuf>,
     /// Lines for the file named by `ASSAY_ROWS`, verbatim.
     rows: Vec<String>,
+    /// What goes wrong in test mode, as under valgrind.
+    in_test_mode: Vec<Mishap>,
 }
 
 impl Default for Script {
@@ -52,6 +54,7 @@ impl Default for Script {
             mishaps: Vec::new(),
             diary: None,
             rows: Vec::new(),
+            in_test_mode: Vec::new(),
         }
     }
 }
@@ -72,12 +75,28 @@ struct Bench {
     bytes: Option<u64>,
     /// What goes wrong while this one is measured.
     mishap: Option<Mishap>,
+    /// Which of the measuring processes, counted from 0 by the diary, were disturbed: their batches are too short to time.
+    disturbed: Vec<usize>,
+    /// Measurement time that its group sets. Seconds.
+    measurement_s: Option<u64>,
+    /// How long it takes to measure. Seconds.
+    takes_s: f64,
 }
 
 impl Default for Bench {
     fn default() -> Self {
         let times = vec![Some(1e6); 20];
-        Self { id: Default::default(), iters: None, times, unit: "ns".to_owned(), bytes: None, mishap: None }
+        Self {
+            id: Default::default(),
+            iters: None,
+            times,
+            unit: "ns".to_owned(),
+            bytes: None,
+            mishap: None,
+            disturbed: Vec::new(),
+            measurement_s: None,
+            takes_s: 0.0,
+        }
     }
 }
 
@@ -235,6 +254,12 @@ impl Script {
         }
     }
 
+    /// Processes before this one that measured, by the diary.
+    fn earlier_measuring_processes(&self) -> usize {
+        let text = self.diary.as_ref().map(|path| std::fs::read_to_string(path).unwrap()).unwrap_or_default();
+        text.lines().filter(|line| line.contains("--sample-size")).count().saturating_sub(1)
+    }
+
     /// Lets happen what the script has for this stage.
     fn reach(&self, stage: Stage, mut wire: Option<&mut Wire>) {
         for (_, mishap) in self.mishaps.iter().filter(|(at, _)| *at == stage) {
@@ -310,8 +335,11 @@ impl Script {
         if let Some(mishap) = bench.mishap {
             self.suffer(mishap, &mut Some(wire));
         }
+        std::thread::sleep(Duration::from_secs_f64(bench.takes_s));
         wire.send(&cbor!({"Warmup" => {"id" => id.clone(), "nanos" => 5e7}}).unwrap());
-        let times: Vec<f64> = bench.times.iter().map(|time| time.unwrap_or(f64::NAN)).collect();
+        let is_disturbed = bench.disturbed.contains(&self.earlier_measuring_processes());
+        let time = |time: &Option<f64>| if is_disturbed { 150.0 } else { time.unwrap_or(f64::NAN) };
+        let times: Vec<f64> = bench.times.iter().map(time).collect();
         let iters = bench.iters.clone().unwrap_or_else(|| vec![1.0; times.len()]);
         wire.send(
             &cbor!({"MeasurementStart" => {"id" => id.clone(), "sample_count" => times.len(), "estimate_ns" => 2e8,
@@ -319,7 +347,7 @@ impl Script {
             .unwrap(),
         );
         let configuration = cbor!({"confidence_level" => 0.95, "nresamples" => 100_000, "sample_size" => times.len(),
-            "measurement_time" => {"secs" => 0, "nanos" => 200_000_000}})
+            "measurement_time" => {"secs" => bench.measurement_s.unwrap_or(0), "nanos" => if bench.measurement_s.is_some() { 0 } else { 100_000_000 }}})
         .unwrap();
         wire.send(
             &cbor!({"MeasurementComplete" => {"id" => id, "iters" => iters, "times" => times,
@@ -370,5 +398,7 @@ fn main() {
     let arguments = Arguments::read(script.version);
     if arguments.is_bench {
         script.run(&arguments);
+    } else {
+        script.in_test_mode.iter().for_each(|mishap| script.suffer(*mishap, &mut None));
     }
 }

@@ -1,5 +1,6 @@
 //! Runs other programs: captures output, shows the command and its last lines in errors, honors Ctrl-C.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -81,7 +82,39 @@ pub fn unless_busy<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Result<T>
 pub fn tail(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    printable(&lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")).into_owned()
+}
+
+/// `text` without control characters other than line breaks and tabs, which a terminal would obey: they are written as
+/// escapes, except the colors that compilers print, which are left out.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_raw = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_raw) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        rest = match color_after(after).filter(|_| c == '\u{1b}') {
+            Some(after) => after,
+            None => {
+                if is_raw(c) {
+                    clean.extend(c.escape_default())
+                } else {
+                    clean.push(c)
+                }
+                after
+            }
+        };
+    }
+    Cow::Owned(clean)
+}
+
+/// What follows a color sequence, `[`, digits and semicolons, `m`.
+fn color_after(text: &str) -> Option<&str> {
+    let end = text.strip_prefix('[')?.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+    end.strip_prefix('m')
 }
 
 /// The command as a person would type it.
@@ -168,6 +201,14 @@ mod tests {
         assert!(status.unwrap().success() && starts >= 2, "{starts} starts");
         let missing = unless_busy(|| Command::new(directory.path().join("none")).status());
         assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn control_characters_are_written_out_and_colors_left_out() {
+        assert_eq!(printable("plain\n\ttext ä"), "plain\n\ttext ä");
+        assert_eq!(printable("\u{1b}[1;31merror\u{1b}[0m: no"), "error: no");
+        assert_eq!(printable("a\u{1b}]0;title\u{7}b\r"), "a\\u{1b}]0;title\\u{7}b\\r");
+        assert_eq!(printable("\u{1b}[2J"), "\\u{1b}[2J", "clearing the screen is no color");
     }
 
     #[test]

@@ -8,13 +8,14 @@
 //! another one here; README says so.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use record::Unit;
 
-use crate::bench::Program;
+use crate::bench::{End, Program};
 use crate::command;
+use crate::judge::Verdict;
 use crate::measure::{BenchPair, Sampler, Side};
 use crate::policy::Policy;
 use crate::report::Row;
@@ -22,10 +23,13 @@ use crate::report::Row;
 /// How often the glue repeats the iteration in the longer of the two runs.
 const REPEATS: u32 = 3;
 
-/// Counts that vary by more than this share of their difference say nothing.
-const MOST_VARIATION: f64 = 0.005;
+/// Valgrind slows a process down by 20 to 50 times: this many of the limits of a process are its limit.
+const SLOWDOWN: u32 = 4;
+/// Instructions that moved by less than this share did not change.
+const UNCHANGED: f64 = 0.001;
 
-/// Adds the row's instruction count, or a note that it could not be taken.
+/// Adds the row's instruction count, or a note that it could not be taken. The count is evidence beside the verdict, which
+/// stays one of time; it fails a gate only where both counts are exact.
 pub fn add(
     sampler: &Sampler<'_>,
     pair: &BenchPair,
@@ -41,7 +45,7 @@ pub fn add(
         return Ok(());
     }
     let ours = row.head.as_ref().is_some_and(|figures| !figures.ran.is_empty());
-    let count = |side: Side| count(&pair.variant(side).target.program, &pair.key.id(), ours, sampler.timeout);
+    let count = |side: Side| count(sampler, &pair.variant(side).target.program, &pair.key.id(), ours);
     let (base, head) = match (count(Side::Base)?, count(Side::Head)?) {
         (Ok(base), Ok(head)) => (base, head),
         (Err(why), _) | (_, Err(why)) => {
@@ -53,13 +57,28 @@ pub fn add(
         .into_iter()
         .flatten()
         .any(|figures| matches!(figures.rate, Some((_, Unit::BytesPerSecond))) && figures.ceiling.is_some());
-    let gates = base.exact && head.exact && !bandwidth_bound;
-    let (base, head) = (base.instructions, head.instructions);
-    row.metrics.push(policy.rules().instructions(Some(base), Some(head), gates));
-    if row.verdict == crate::judge::Verdict::Slower && (head / base - 1.0).abs() < 0.001 {
-        row.why.push_str("; its instructions did not change: look at layout, memory or the host first");
+    let gates = base.is_exact() && head.is_exact() && !bandwidth_bound;
+    let mut change = policy.rules().instructions(Some(base.instructions), Some(head.instructions), gates);
+    // Growth that the counts vary by themselves is no growth.
+    let least = policy.rules().instructions(Some(base.most()), Some(head.least()), gates);
+    change.worse &= least.worse;
+    row.metrics.push(change);
+    row.why.push_str(&evidence(&base, &head));
+    let ratio = head.instructions / base.instructions;
+    if row.verdict == Verdict::Slower && (ratio - 1.0).abs() < UNCHANGED {
+        row.why.push_str(", unchanged: look at layout, memory or the host first");
     }
     Ok(())
+}
+
+/// Both counts in words.
+fn evidence(base: &Count, head: &Count) -> String {
+    let show = |count: &Count| match count.variation {
+        0.0 => Unit::Instructions.show(count.instructions),
+        varies => format!("{} ± {}", Unit::Instructions.show(count.instructions), Unit::Instructions.show(varies)),
+    };
+    let percent = 100.0 * (head.instructions / base.instructions - 1.0);
+    format!("; instructions {} before, {} after ({percent:+.1} %)", show(base), show(head))
 }
 
 /// Whether callgrind can run here.
@@ -71,12 +90,26 @@ pub fn is_available() -> bool {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Count {
     instructions: f64,
-    /// Whether both takings of both runs agreed.
-    exact: bool,
+    /// By how much repeated counts differ, for one iteration; 0 if they agreed.
+    variation: f64,
+}
+
+impl Count {
+    fn is_exact(&self) -> bool {
+        self.variation == 0.0
+    }
+
+    fn least(&self) -> f64 {
+        self.instructions - self.variation
+    }
+
+    fn most(&self) -> f64 {
+        self.instructions + self.variation
+    }
 }
 
 /// The count, or why there is none.
-fn count(program: &Program, id: &str, ours: bool, timeout: Duration) -> Result<Result<Count, String>> {
+fn count(sampler: &Sampler<'_>, program: &Program, id: &str, ours: bool) -> Result<Result<Count, String>> {
     let filter = format!("^(?:{})$", regex_lite::escape(id));
     // The same filter but for one letter: compiling the regular expression is part of the count.
     let nothing = format!("^(?:{})$", regex_lite::escape(&unlike(id)));
@@ -84,7 +117,7 @@ fn count(program: &Program, id: &str, ours: bool, timeout: Duration) -> Result<R
     let mut counts = [[0; 2]; 2];
     for ((filter, repeats), taken) in runs.into_iter().zip(&mut counts) {
         for count in taken {
-            match collected(program, filter, repeats, timeout)? {
+            match collected(sampler, program, filter, repeats)? {
                 Ok(instructions) => *count = instructions,
                 Err(why) => return Ok(Err(why)),
             }
@@ -93,18 +126,22 @@ fn count(program: &Program, id: &str, ours: bool, timeout: Duration) -> Result<R
     let iterations = if ours { f64::from(REPEATS - 1) } else { 1.0 };
     let [long, short] = counts;
     Ok(difference(long, short, iterations).ok_or_else(|| {
-        let varies = long[0].abs_diff(long[1]).max(short[0].abs_diff(short[1]));
-        format!("one iteration is lost in what its process varies by ({varies} of {} instructions)", long[0])
+        let mean = |counts: [u64; 2]| (counts[0] + counts[1]) / 2;
+        format!(
+            "the process varies by {} instructions, one iteration takes about {}",
+            long[0].abs_diff(long[1]) + short[0].abs_diff(short[1]),
+            mean(long).saturating_sub(mean(short))
+        )
     }))
 }
 
-/// The difference of two runs that were each counted twice; `None` if it drowns in what the counts vary by.
+/// The difference of two runs that were each counted twice; `None` if it is no larger than what the counts vary by.
 fn difference(long: [u64; 2], short: [u64; 2], iterations: f64) -> Option<Count> {
     let mean = |counts: [u64; 2]| (counts[0] as f64 + counts[1] as f64) / 2.0;
     let varies = (long[0].abs_diff(long[1]) + short[0].abs_diff(short[1])) as f64;
     let total = mean(long) - mean(short);
-    let usable = total > 0.0 && varies <= MOST_VARIATION * total;
-    usable.then(|| Count { instructions: total / iterations, exact: varies == 0.0 })
+    let usable = total > 0.0 && varies < total;
+    usable.then(|| Count { instructions: total / iterations, variation: varies / iterations })
 }
 
 /// An equally long id that no benchmark has.
@@ -113,12 +150,20 @@ fn unlike(id: &str) -> String {
     last.map_or_else(|| format!("{id}~"), |(at, _)| format!("{}~{}", &id[..at], &id[at + 1..]))
 }
 
-/// Instructions of one run in test mode. `timeout` bounds it through the `timeout` program, since valgrind slows a
-/// process down by 20 to 50 times.
-fn collected(program: &Program, filter: &str, repeats: Option<u32>, timeout: Duration) -> Result<Result<u64, String>> {
-    let mut command = Command::new("timeout");
-    command.arg((timeout.as_secs().max(1) * 4).to_string());
-    command.args(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program.executable);
+/// Instructions of one run in test mode.
+fn collected(
+    sampler: &Sampler<'_>,
+    program: &Program,
+    filter: &str,
+    repeats: Option<u32>,
+) -> Result<Result<u64, String>> {
+    let limit = SLOWDOWN * sampler.timeout.max(Duration::from_secs(1));
+    let left = sampler.until.map_or(limit, |until| until.saturating_duration_since(Instant::now()).min(limit));
+    if left.is_zero() {
+        return Ok(Err("the budget had ended (--budget)".to_owned()));
+    }
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program.executable);
     command.args(["--test", "--", filter]).current_dir(&program.directory).env_clear();
     command.envs(program.environment.iter().map(|(key, value)| (key, value)));
     // Without it criterion asks cargo for the target directory, whose answer is parsed inside the count.
@@ -126,13 +171,15 @@ fn collected(program: &Program, filter: &str, repeats: Option<u32>, timeout: Dur
     if let Some(repeats) = repeats {
         command.env("ASSAY_REPEAT", repeats.to_string());
     }
-    let output = command::output_of(&mut command)?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        return Ok(Err(format!("it fails under valgrind ({}): {last}", output.status)));
+    let (end, said) = sampler.scratch.capture(&mut command, left)?;
+    match end {
+        End::Success => Ok(parse(&said).ok_or_else(|| "valgrind did not say how many it counted".to_owned())),
+        End::Failed(status) => {
+            let last = said.lines().next_back().unwrap_or_default();
+            Ok(Err(format!("it fails under valgrind ({status}): {last}")))
+        }
+        _ => Ok(Err(format!("it did not end under valgrind within {:.0} s (--timeout)", left.as_secs_f64()))),
     }
-    Ok(parse(&said).ok_or_else(|| "valgrind did not say how many it counted".to_owned()))
 }
 
 /// Reads "==123== Collected : 960364".
@@ -152,11 +199,25 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_vary_are_shown_but_inexact_and_dropped_when_they_drown() {
-        assert_eq!(difference([3000, 3000], [1000, 1000], 2.0), Some(Count { instructions: 1000.0, exact: true }));
-        assert!(!difference([2_772_010, 2_772_000], [2_000_000, 2_000_105], 1.0).unwrap().exact);
-        assert_eq!(difference([2_000_100, 2_000_000], [1_999_000, 1_999_000], 1.0), None);
+    fn counts_that_vary_are_shown_with_their_variation_and_dropped_when_it_is_larger() {
+        let count = |instructions, variation| Some(Count { instructions, variation });
+        assert_eq!(difference([3000, 3000], [1000, 1000], 2.0), count(1000.0, 0.0));
+        assert_eq!(difference([2_772_010, 2_772_000], [2_000_000, 2_000_010], 1.0), count(772_000.0, 20.0));
+        assert_eq!(
+            difference([1_000_120, 1_000_100], [1_000_000, 1_000_000], 1.0),
+            count(110.0, 20.0),
+            "a short bench"
+        );
+        assert_eq!(difference([2_000_900, 2_000_000], [2_000_000, 1_999_000], 1.0), None);
         assert_eq!(difference([1000, 1000], [1000, 1000], 1.0), None);
+    }
+
+    #[test]
+    fn evidence_names_both_sides_and_what_they_vary_by() {
+        let (base, head) =
+            (Count { instructions: 1000.0, variation: 0.0 }, Count { instructions: 1120.0, variation: 4.0 });
+        let text = evidence(&base, &head);
+        assert!(text.contains("before") && text.contains("±") && text.contains("(+12.0 %)"), "{text}");
     }
 
     #[test]

@@ -7,6 +7,9 @@
 //! [removed]                       # benchmarks that are meant to be gone
 //! "gemm/old" = { reason = "replaced by gemm/f32", until = "2027-01-31" }
 //!
+//! [excluded]                      # benchmarks, and targets as "(package/target)", that are not run
+//! "io/network" = { reason = "needs a server", until = "2027-01-31" }
+//!
 //! [metrics]                       # growth that the rules allow, as fractions
 //! peak_rss = 0.05
 //! ```
@@ -31,6 +34,7 @@ pub const FILE: &str = "assay.toml";
 pub struct Policy {
     accepted: BTreeMap<String, Decision>,
     removed: BTreeMap<String, Decision>,
+    excluded: BTreeMap<String, Decision>,
     metrics: Metrics,
 }
 
@@ -66,7 +70,7 @@ impl Policy {
 
     fn parse(text: &str) -> Result<Self> {
         let policy: Policy = toml::from_str(text).map_err(|error| usage(error.to_string()))?;
-        for (id, decision) in policy.accepted.iter().chain(&policy.removed) {
+        for (id, decision) in policy.accepted.iter().chain(&policy.removed).chain(&policy.excluded) {
             let date: Result<jiff::civil::Date, _> = decision.until.parse();
             if date.is_err() || decision.reason.trim().is_empty() {
                 return Err(usage(format!("\"{id}\" needs a reason and a date `until = \"YYYY-MM-DD\"`")));
@@ -86,6 +90,12 @@ impl Policy {
         Ok(())
     }
 
+    /// Why the benchmark or target `id` is not run on `today` (`YYYY-MM-DD`), if it is not.
+    pub fn exclusion(&self, id: &str, today: &str) -> Option<String> {
+        let decision = self.excluded.get(id).filter(|decision| decision.until.as_str() >= today)?;
+        Some(format!("{} (until {})", decision.reason, decision.until))
+    }
+
     /// Rules for the metrics beside time.
     pub fn rules(&self) -> Rules {
         let default = Rules::default();
@@ -102,7 +112,8 @@ impl Policy {
     /// or meet no benchmark. An id `*` covers every row.
     pub fn apply(&self, rows: &mut [Row], today: &str) -> Vec<String> {
         let mut remarks = Vec::new();
-        for (table, decisions) in [("accepted", &self.accepted), ("removed", &self.removed)] {
+        let tables = [("accepted", &self.accepted), ("removed", &self.removed), ("excluded", &self.excluded)];
+        for (table, decisions) in tables {
             for (id, decision) in decisions {
                 if decision.until.as_str() < today {
                     remarks.push(format!("the decision on {id} in [{table}] ran out on {}", decision.until));
@@ -113,6 +124,8 @@ impl Policy {
                     met = true;
                     let covers = match table {
                         "removed" => row.verdict == Verdict::Gone,
+                        // It has its row already, which says so.
+                        "excluded" => false,
                         // Wrong output cannot be accepted.
                         _ => row.exit() == crate::exit::Exit::Regression,
                     };

@@ -60,24 +60,28 @@ impl Slots {
         &self.root
     }
 
-    /// Removes both slots, and git's knowledge of their worktrees.
+    /// Removes both slots, and git's knowledge of their worktrees. Never by `git worktree prune`: that would also forget
+    /// every worktree of the user's whose directory is away at the moment, with what is staged there.
     pub fn clean(&self, git: &Git) -> Result<()> {
+        for slot in [self.slot("a"), self.slot("b")] {
+            let tree = slot.tree();
+            let path = tree.to_str().context("the cache directory's path is not UTF-8")?;
+            // A slot that git does not know of is no error: there is nothing to forget.
+            git.succeeds(&["worktree", "remove", "--force", "--force", path])?;
+        }
         if self.root.exists() {
             fs::remove_dir_all(&self.root).with_context(|| format!("failed to remove {}", self.root.display()))?;
         }
-        git.read(&["worktree", "prune"]).map(drop)
+        Ok(())
     }
 
-    /// Checks out both sides. The slot that holds a side's revision already, from an earlier comparison, is given to
-    /// that side, so that yesterday's head is not built again as today's base.
-    pub fn check_out(&self, git: &Git, base: &Snapshot, head: &Snapshot) -> Result<(Slot, Slot)> {
+    /// Which slot is for the base and which for the head. The slot that holds a side's revision already, from an earlier
+    /// comparison, is given to that side, so that yesterday's head is not built again as today's base.
+    pub fn assign(&self, base: &Snapshot, head: &Snapshot) -> (Slot, Slot) {
         let [a, b] = [self.slot("a"), self.slot("b")];
         let swap =
             b.commit().is_some_and(|held| held == base.commit) || a.commit().is_some_and(|held| held == head.commit);
-        let (for_base, for_head) = if swap && base != head { (b, a) } else { (a, b) };
-        for_base.check_out(git, &base.commit, &for_head)?;
-        for_head.check_out(git, &head.commit, &for_base)?;
-        Ok((for_base, for_head))
+        if swap && base != head { (b, a) } else { (a, b) }
     }
 
     /// Checks out one side alone, for the first entry under a title.
@@ -125,7 +129,9 @@ impl Slot {
         Some(fs::read_to_string(self.directory.join("commit")).ok()?.trim().to_owned())
     }
 
-    fn check_out(&self, git: &Git, commit: &str, other: &Slot) -> Result<()> {
+    /// Checks out `commit`. A slot that is new takes over what the `other` one has built so far, so check out a side
+    /// after the other is built where you can: dependencies are then compiled once.
+    pub fn check_out(&self, git: &Git, commit: &str, other: &Slot) -> Result<()> {
         let tree = self.tree();
         if !self.is_worktree(git) {
             let _ = fs::remove_dir_all(&tree);
@@ -137,7 +143,6 @@ impl Slot {
             if !ours.exists() && theirs.exists() {
                 copy_tree(&theirs, &ours);
             }
-            git.read(&["worktree", "prune"])?;
             let path = tree.to_str().context("the cache directory's path is not UTF-8")?;
             git.read(&[
                 "-c",
@@ -145,6 +150,8 @@ impl Slot {
                 "worktree",
                 "add",
                 "--detach",
+                // Twice: whatever git remembers of an earlier slot at this path is replaced.
+                "--force",
                 "--force",
                 "--no-checkout",
                 path,
@@ -154,7 +161,7 @@ impl Slot {
         }
         let _ = fs::remove_file(self.directory.join("commit"));
         self.remove_stale_lock()?;
-        self.git(&["checkout", "--quiet", "--detach", "--force", commit])?;
+        self.git(&["checkout", "--quiet", "--detach", "--force", commit]).map_err(explained)?;
         self.git(&["clean", "--quiet", "-ffdx"])?;
         if tree.join(".gitmodules").exists() {
             self.git(&["submodule", "--quiet", "update", "--init", "--recursive", "--force"])
@@ -184,6 +191,25 @@ impl Slot {
     }
 }
 
+/// What to do about a checkout that failed, where git's message tells.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    let text = format!("{error:#}");
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["No space left on device", "Disk quota exceeded"]) {
+        return error.context("the disk is full: free some of it, or set XDG_CACHE_HOME to a directory with room");
+    }
+    if has(&["smudge filter lfs", "git-lfs", "external filter 'git-lfs"]) {
+        let cure = "objects of Git LFS are missing: fetch them with `git lfs fetch --all`, or set GIT_LFS_SKIP_SMUDGE=1 if no \
+                    benchmark reads them";
+        return crate::exit::usage(format!("{cure}\n{text}"));
+    }
+    if has(&["unable to read tree", "unable to read sha1", "bad object", "missing blob"]) {
+        let cure = "this clone lacks objects of the revision: fetch them with `git fetch --unshallow` or `git fetch --refetch`";
+        return crate::exit::usage(format!("{cure}\n{text}"));
+    }
+    error
+}
+
 /// Copies a directory with its modification times; a failure only costs a longer build.
 fn copy_tree(from: &Path, to: &Path) {
     let copied = command::run(Command::new("cp").args(["-a", "--reflink=auto", "--"]).arg(from).arg(to));
@@ -196,6 +222,25 @@ fn copy_tree(from: &Path, to: &Path) {
 mod tests {
     use super::*;
     use crate::repo::fresh_repository;
+
+    fn check_out(slots: &Slots, git: &Git, base: &Snapshot, head: &Snapshot) -> Result<(Slot, Slot)> {
+        let (for_base, for_head) = slots.assign(base, head);
+        for_head.check_out(git, &head.commit, &for_base)?;
+        for_base.check_out(git, &base.commit, &for_head)?;
+        Ok((for_base, for_head))
+    }
+
+    #[test]
+    fn checkouts_that_fail_come_with_what_to_do() {
+        for (said, cure) in [
+            ("fatal: data.bin: smudge filter lfs failed", "git lfs fetch --all"),
+            ("fatal: unable to write new index file: No space left on device", "XDG_CACHE_HOME"),
+            ("fatal: unable to read tree (0123)", "--unshallow"),
+        ] {
+            let text = format!("{:#}", explained(anyhow::anyhow!("{said}")));
+            assert!(text.contains(cure) && text.contains(said), "{text}");
+        }
+    }
 
     fn two_commits() -> (tempfile::TempDir, Git, Snapshot, Snapshot) {
         let (directory, git) = fresh_repository();
@@ -215,7 +260,7 @@ mod tests {
         let (_directory, git, first, second) = two_commits();
         let cache = tempfile::tempdir().unwrap();
         let slots = Slots::open(cache.path(), &git).unwrap();
-        let (base, head) = slots.check_out(&git, &first, &second).unwrap();
+        let (base, head) = check_out(&slots, &git, &first, &second).unwrap();
         assert_eq!((text(&base).as_str(), text(&head).as_str()), ("one\n", "two\n"));
         assert_eq!(base.tree().as_os_str().len(), head.tree().as_os_str().len());
     }
@@ -225,8 +270,8 @@ mod tests {
         let (_directory, git, first, second) = two_commits();
         let cache = tempfile::tempdir().unwrap();
         let slots = Slots::open(cache.path(), &git).unwrap();
-        let (_, head) = slots.check_out(&git, &first, &second).unwrap();
-        let (base, other) = slots.check_out(&git, &second, &first).unwrap();
+        let (_, head) = check_out(&slots, &git, &first, &second).unwrap();
+        let (base, other) = check_out(&slots, &git, &second, &first).unwrap();
         assert_eq!(base.tree(), head.tree());
         assert_eq!(text(&other), "one\n");
     }
@@ -237,7 +282,7 @@ mod tests {
         let (directory, git, first, second) = two_commits();
         let cache = tempfile::tempdir().unwrap();
         let slots = Slots::open(cache.path(), &git).unwrap();
-        let (base, _) = slots.check_out(&git, &first, &second).unwrap();
+        let (base, _) = check_out(&slots, &git, &first, &second).unwrap();
         let mut command = command::git_in(&base.tree());
         command.args(["rev-parse", "--absolute-git-dir"]);
         for (name, value) in [("GIT_DIR", ".git"), ("GIT_INDEX_FILE", ".git/index")] {
@@ -250,21 +295,42 @@ mod tests {
         drop(directory);
     }
 
+    /// A worktree on a disk that is not attached now: git's administrative data of it hold what is staged there.
+    #[test]
+    fn worktrees_of_the_user_whose_directory_is_away_are_not_forgotten() {
+        let (_directory, git, first, second) = two_commits();
+        let (cache, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (users, away) = (disk.path().join("work"), disk.path().join("away"));
+        git.read(&["worktree", "add", "--quiet", "-b", "theirs", users.to_str().unwrap()]).unwrap();
+        fs::write(users.join("staged.txt"), "precious\n").unwrap();
+        command::run(command::git_in(&users).args(["add", "staged.txt"])).unwrap();
+        fs::rename(&users, &away).unwrap();
+        let slots = Slots::open(cache.path(), &git).unwrap();
+        let (base, _) = check_out(&slots, &git, &first, &second).unwrap();
+        fs::remove_dir_all(base.tree()).unwrap();
+        check_out(&slots, &git, &first, &second).unwrap();
+        slots.clean(&git).unwrap();
+        fs::rename(&away, &users).unwrap();
+        let status = command::stdout_of(command::git_in(&users).args(["status", "--porcelain"])).unwrap();
+        assert_eq!(status, "A  staged.txt\n");
+        assert_eq!(git.read(&["worktree", "list"]).unwrap().lines().count(), 2, "only our own are gone");
+    }
+
     #[test]
     fn leftovers_of_a_killed_run_do_not_matter() {
         let (_directory, git, first, second) = two_commits();
         let cache = tempfile::tempdir().unwrap();
         let slots = Slots::open(cache.path(), &git).unwrap();
-        let (base, _) = slots.check_out(&git, &first, &second).unwrap();
+        let (base, _) = check_out(&slots, &git, &first, &second).unwrap();
         fs::write(base.tree().join("a.txt"), "half written").unwrap();
         fs::write(base.tree().join("stray"), "").unwrap();
         let lock = base.git(&["rev-parse", "--path-format=absolute", "--git-path", "index.lock"]).unwrap();
         fs::write(lock, "").unwrap();
-        let (base, head) = slots.check_out(&git, &first, &second).unwrap();
+        let (base, head) = check_out(&slots, &git, &first, &second).unwrap();
         assert_eq!((text(&base).as_str(), text(&head).as_str()), ("one\n", "two\n"));
         assert!(!base.tree().join("stray").exists());
         fs::remove_dir_all(head.tree()).unwrap();
-        let (_, head) = slots.check_out(&git, &first, &second).unwrap();
+        let (_, head) = check_out(&slots, &git, &first, &second).unwrap();
         assert_eq!(text(&head), "two\n");
         slots.clean(&git).unwrap();
         assert_eq!(git.read(&["worktree", "list"]).unwrap().lines().count(), 1);

@@ -85,7 +85,14 @@ fn take_record(run: &mut Run, cell: &str, bytes: Option<Vec<u8>>) {
     let failed = record.proof.as_ref().is_some_and(|proof| proof.failure.is_some());
     if let Some(time_s) = record.time_s() {
         let (iters, times) = (vec![1.0], vec![1e9 * time_s]);
-        run.samples.push(Samples { id: id_of(cell), iters, times, throughput: None, unit: "ns".to_owned() });
+        run.samples.push(Samples {
+            id: id_of(cell),
+            iters,
+            times,
+            throughput: None,
+            measurement_s: None,
+            unit: "ns".to_owned(),
+        });
     }
     let peak = record.metrics.iter().find(|metric| metric.name == "peak_rss_bytes").and_then(|metric| metric.value);
     run.rows.push(BenchRow {

@@ -20,8 +20,10 @@ use super::request::{Selection, arguments};
 use crate::child::{Group, describe, die_with_parent, last_lines, pin, threads};
 use crate::command::Interrupt;
 
-/// A process that does not report within this time is not a criterion benchmark.
+/// A program without criterion in it gets this long to connect all the same: it may start one that has it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The variable that tells criterion to connect: a program that reads it holds its name.
+const PORT: &str = "CARGO_CRITERION_PORT";
 
 /// How a program lists and measures what it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub enum End {
     TimedOut,
     /// It never spoke criterion's protocol.
     NotCriterion,
+    /// It has criterion in it, and ended well without connecting.
+    NotConnected,
 }
 
 /// What one process reported.
@@ -157,7 +161,7 @@ impl ScratchDir {
         let mut command = Command::new(&program.executable);
         command.args(arguments(selection)).current_dir(&program.directory).env_clear();
         command.envs(program.environment.iter().map(|(key, value)| (key, value)));
-        command.env("CARGO_CRITERION_PORT", listener.local_addr()?.port().to_string());
+        command.env(PORT, listener.local_addr()?.port().to_string());
         command.env("CRITERION_HOME", self.scratch.path().join("criterion")).env("ASSAY_ROWS", &rows);
         command.envs(extra.iter().copied());
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
@@ -168,7 +172,9 @@ impl ScratchDir {
         let start = Instant::now();
         let mut child = Group::spawn(&mut command)?;
         let mut run = Run::empty();
-        run.end = self.converse(&mut child, &listener, start + timeout, &mut run)?;
+        // What was listed is criterion. Of the others the file tells, without waiting for a program of another kind to end.
+        let knows_criterion = matches!(selection, Selection::Measure { .. }) || mentions_criterion(&program.executable);
+        run.end = self.converse(&mut child, (&listener, knows_criterion), start + timeout, &mut run)?;
         run.seconds = start.elapsed().as_secs_f64();
         drop(child);
         run.tail = last_lines(&mut output)?;
@@ -176,11 +182,34 @@ impl ScratchDir {
         Ok(run)
     }
 
-    fn converse(&self, child: &mut Group, listener: &TcpListener, deadline: Instant, run: &mut Run) -> Result<End> {
-        let Some(stream) = self.accept(child, listener, deadline)? else {
+    /// Runs `command` in a group of its own with its output in a file, so that a process it leaves behind cannot hold
+    /// us up, and ends the whole group at the limit, on an interrupt and at the end. Returns how it ended and the last part
+    /// of what it printed.
+    pub fn capture(&self, command: &mut Command, timeout: Duration) -> Result<(End, String)> {
+        let mut output = tempfile::tempfile_in(self.scratch.path()).context("failed to make a scratch file")?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
+        die_with_parent(command);
+        let deadline = Instant::now() + timeout;
+        let mut child = Group::spawn(command)?;
+        let end = self.ended(&mut child, deadline, End::Success)?;
+        drop(child);
+        Ok((end, last_lines(&mut output)?))
+    }
+
+    fn converse(
+        &self,
+        child: &mut Group,
+        (listener, knows_criterion): (&TcpListener, bool),
+        deadline: Instant,
+        run: &mut Run,
+    ) -> Result<End> {
+        let limit = if knows_criterion { deadline } else { deadline.min(Instant::now() + CONNECT_TIMEOUT) };
+        let Some(stream) = self.accept(child, listener, limit)? else {
             return Ok(match child.status()? {
-                Some(status) if !status.success() => End::Failed(describe(status)),
-                _ => End::NotCriterion,
+                _ if !knows_criterion => End::NotCriterion,
+                None => End::TimedOut,
+                Some(status) if status.success() => End::NotConnected,
+                Some(status) => End::Failed(describe(status)),
             });
         };
         let mut watch = || -> io::Result<()> {
@@ -237,15 +266,9 @@ impl ScratchDir {
         }
     }
 
-    /// Waits for the benchmark to connect; `None` if it ended or let [`CONNECT_TIMEOUT`] pass instead.
-    fn accept(
-        &self,
-        child: &mut Group,
-        listener: &TcpListener,
-        deadline: Instant,
-    ) -> Result<Option<std::net::TcpStream>> {
+    /// Waits for the benchmark to connect; `None` if it ended or let `limit` pass instead.
+    fn accept(&self, child: &mut Group, listener: &TcpListener, limit: Instant) -> Result<Option<std::net::TcpStream>> {
         listener.set_nonblocking(true)?;
-        let limit = deadline.min(Instant::now() + CONNECT_TIMEOUT);
         while Instant::now() < limit {
             self.interrupt.check()?;
             match listener.accept() {
@@ -277,6 +300,22 @@ impl ScratchDir {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Whether a program holds the name of the variable by which criterion is told to connect.
+fn mentions_criterion(executable: &Path) -> bool {
+    std::fs::read(executable).is_ok_and(|bytes| memmem(&bytes, PORT.as_bytes()))
+}
+
+fn memmem(bytes: &[u8], word: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| *byte == word[0]) {
+        if rest[at..].starts_with(word) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
 }
 
 fn read_rows(path: &Path) -> Result<Vec<BenchRow>> {
@@ -327,8 +366,17 @@ mod tests {
 
     #[test]
     fn a_program_that_fails_shows_its_last_lines() {
-        let run = run("echo out of luck >&2; exit 7", Duration::from_secs(30));
+        let run = run("# CARGO_CRITERION_PORT\necho out of luck >&2; exit 7", Duration::from_secs(30));
         assert_eq!(run.end, End::Failed("exit status: 7".to_owned()));
         assert_eq!(run.tail, "out of luck");
+    }
+
+    #[test]
+    fn what_a_program_holds_tells_criterion_from_another_kind() {
+        let ended = |text| run(text, Duration::from_secs(30)).end;
+        assert_eq!(ended("exit 2"), End::NotCriterion, "a program that refuses our arguments");
+        assert_eq!(ended("# CARGO_CRITERION_PORT"), End::NotConnected);
+        assert_eq!(run("# CARGO_CRITERION_PORT\nsleep 60", Duration::from_millis(300)).end, End::TimedOut);
+        assert_eq!(run("sleep 60", Duration::from_millis(300)).end, End::NotCriterion);
     }
 }

@@ -52,6 +52,8 @@ pub struct Samples {
     pub times: Vec<f64>,
     /// Work per iteration, where declared.
     pub throughput: Option<Throughput>,
+    /// Measurement time in effect for this benchmark, where told. Seconds.
+    pub measurement_s: Option<f64>,
     /// Unit of `times`, as the measurement names it for machines.
     pub unit: String,
 }
@@ -88,6 +90,13 @@ pub(super) enum Request {
 /// Version of the criterion crate at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CriterionVersion(pub u8, pub u8, pub u8);
+
+impl CriterionVersion {
+    /// Whether it takes times in whole seconds only, as criterion 0.3 does.
+    pub fn counts_whole_seconds(self) -> bool {
+        self < Self(0, 4, 0)
+    }
+}
 
 /// A conversation with one benchmark process.
 #[derive(Debug)]
@@ -212,6 +221,7 @@ fn parse(value: &Value) -> Message {
         "MeasurementComplete" => match (id(), field("iters").and_then(floats), field("times").and_then(floats)) {
             (Some(raw), Some(iters), Some(times)) => Message::Complete(Samples {
                 throughput: field("id").and_then(|id| get(id, "throughput")).and_then(throughput),
+                measurement_s: field("benchmark_config").and_then(|c| get(c, "measurement_time")).and_then(seconds),
                 id: raw,
                 iters,
                 times,
@@ -238,6 +248,11 @@ fn number(value: &Value) -> Option<f64> {
 
 fn floats(value: &Value) -> Option<Vec<f64>> {
     value.as_array()?.iter().map(number).collect()
+}
+
+/// A `Duration` as serde writes it.
+fn seconds(value: &Value) -> Option<f64> {
+    Some(number(get(value, "secs")?)? + 1e-9 * number(get(value, "nanos")?)?)
 }
 
 /// A list in criterion 0.4 and later, a single optional value before; the first one counts.

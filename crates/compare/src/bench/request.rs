@@ -22,7 +22,7 @@ impl Settings {
 
     /// As arguments of a criterion binary. criterion 0.3 reads whole seconds only.
     fn arguments(self, version: Option<CriterionVersion>) -> Vec<OsString> {
-        let whole = version.is_some_and(|version| version < CriterionVersion(0, 4, 0));
+        let whole = version.is_some_and(CriterionVersion::counts_whole_seconds);
         let seconds = |s: f64| if whole { format!("{}", s.ceil().max(1.0)) } else { format!("{s}") };
         ["--warm-up-time", &seconds(self.warm_up_s), "--measurement-time", &seconds(self.measurement_s)]
             .into_iter()

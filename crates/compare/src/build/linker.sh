@@ -14,8 +14,7 @@ if [ -n "$output" ]; then
     if mkdir -p "$record" 2>/dev/null; then
         count=0
         {
-            pwd
-            printf '%s\n' "$real"
+            printf '%s\0' "$PWD" "$real"
             for argument in "$@"; do
                 case $argument in
                 *.o | @*)
@@ -23,9 +22,9 @@ if [ -n "$output" ]; then
                     file=${argument#@}
                     at=${argument%"$file"}
                     ln "$file" "$record/$count.o" 2>/dev/null || cp "$file" "$record/$count.o"
-                    printf '%s\n' "$at$record/$count.o"
+                    printf '%s\0' "$at$record/$count.o"
                     ;;
-                *) printf '%s\n' "$argument" ;;
+                *) printf '%s\0' "$argument" ;;
                 esac
             done
         } >"$record/command.partial" && mv "$record/command.partial" "$record/command"

@@ -140,8 +140,9 @@ pub fn build(
     if side == HEAD {
         read.check(wanted)?;
     }
-    let selected = read.select(wanted);
     let rustc = toolchain(&directory, surroundings.environment)?;
+    let bootstraps = surroundings.environment.iter().any(|(key, _)| key == "RUSTC_BOOTSTRAP");
+    let selected = read.select(wanted, bootstraps || rustc.contains("-nightly") || rustc.contains("-dev"));
     if selected.targets.is_empty() {
         return Ok(Built { targets: Vec::new(), skipped: selected.skipped, rustc, workspace: directory });
     }
@@ -207,11 +208,7 @@ fn run_cargo(
     spinner.finish();
     surroundings.interrupt.check()?;
     if !status.success() {
-        let advice = if log.contains("--locked") {
-            "\nIts Cargo.lock does not fit its Cargo.toml: run `cargo update --workspace` there and commit it."
-        } else {
-            ""
-        };
+        let advice = advice(&log);
         bail!(
             "{side} does not build ({status}); the last lines of `{}`:\n{}{advice}",
             command::shown(cargo),
@@ -219,6 +216,23 @@ fn run_cargo(
         );
     }
     Ok(messages)
+}
+
+/// What to do about a build that failed, where its last lines tell.
+fn advice(log: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| log.contains(word));
+    let broken = log.lines().find_map(|line| Some(line.split_once("(bench \"")?.1.split_once('"')?.0));
+    if has(&["No space left on device", "Disk quota exceeded", "ld terminated with signal 7", "Bus error"]) {
+        "\nThe disk is full: free some of it, or set XDG_CACHE_HOME to a directory with room for two builds.".to_owned()
+    } else if has(&["--locked"]) {
+        "\nIts Cargo.lock does not fit its Cargo.toml: run `cargo update --workspace` there and commit it.".to_owned()
+    } else if has(&["is not installed"]) {
+        "\nInstall the toolchain that this revision asks for: rustup toolchain install NAME.".to_owned()
+    } else if let Some(bench) = broken {
+        format!("\nTo leave the bench `{bench}` out, name the others: --bench NAME.")
+    } else {
+        String::new()
+    }
 }
 
 /// Copies the bench executables out of the target directory and joins them with what `cargo bench` would set.
@@ -290,4 +304,23 @@ fn library_path(
         path.push(Path::new(sysroot.trim()).join("lib"));
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advice;
+
+    #[test]
+    fn failed_builds_come_with_what_to_do() {
+        for (log, cure) in [
+            ("error: the lock file needs to be updated but --locked was passed", "cargo update --workspace"),
+            ("rust-lld: error: failed to write output: No space left on device", "XDG_CACHE_HOME"),
+            ("collect2: fatal error: ld terminated with signal 7 [Bus error]", "XDG_CACHE_HOME"),
+            ("error: toolchain 'nightly-2020-01-01' is not installed", "rustup toolchain install"),
+            ("error: could not compile `x` (bench \"old\") due to 1 previous error", "leave the bench `old` out"),
+        ] {
+            assert!(advice(log).contains(cure), "{log}: {}", advice(log));
+        }
+        assert_eq!(advice("error[E0308]: mismatched types"), "");
+    }
 }

@@ -21,14 +21,14 @@ pub struct Link {
 }
 
 impl Link {
-    /// The record that the linker script left beside `executable`, if it ran: the directory, then the command, one
-    /// word a line.
+    /// The record that the linker script left beside `executable`, if it ran: the directory, then the words of the
+    /// command, each ended by a zero byte: paths may hold every other one.
     pub fn recorded(executable: &Path) -> Option<Self> {
         let mut record = executable.as_os_str().to_owned();
         record.push(".link/command");
         let text = std::fs::read_to_string(Path::new(&record)).ok()?;
-        let (directory, words) = text.split_once('\n')?;
-        let words: Vec<String> = words.lines().map(str::to_owned).collect();
+        let (directory, words) = text.split_once('\0')?;
+        let words: Vec<String> = words.split_terminator('\0').map(str::to_owned).collect();
         let ours = words.iter().any(|word| Path::new(word) == executable);
         ours.then(|| Self { output: executable.to_owned(), words, directory: directory.into() })
     }

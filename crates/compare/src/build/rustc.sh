@@ -5,9 +5,9 @@
 # replaces the project's own flags and reaches build scripts too.
 # ASSAY_CHAIN names the wrapper that the project or the user had configured; it stays in force.
 case " $* " in
-*" --crate-name ___ "* | *" --crate-name build_script_"*) exec ${ASSAY_CHAIN:-} "$@" ;;
+*" --crate-name ___ "* | *" --crate-name build_script_"*) exec ${ASSAY_CHAIN:+"$ASSAY_CHAIN"} "$@" ;;
 *" --crate-name "*) ;;
-*) exec ${ASSAY_CHAIN:-} "$@" ;;
+*) exec ${ASSAY_CHAIN:+"$ASSAY_CHAIN"} "$@" ;;
 esac
 linker=
 previous=
@@ -25,6 +25,6 @@ name=$(basename "${linker:-cc}")
 if [ -n "${ASSAY_LINKERS:-}" ] && [ -x "$ASSAY_LINKERS/$name" ]; then
     ASSAY_LINKER=${linker:-cc}
     export ASSAY_LINKER
-    exec ${ASSAY_CHAIN:-} "$@" -Clinker="$ASSAY_LINKERS/$name"
+    exec ${ASSAY_CHAIN:+"$ASSAY_CHAIN"} "$@" -Clinker="$ASSAY_LINKERS/$name"
 fi
-exec ${ASSAY_CHAIN:-} "$@"
+exec ${ASSAY_CHAIN:+"$ASSAY_CHAIN"} "$@"

@@ -39,6 +39,18 @@ impl Workspace {
         self.0.workspace_root.as_std_path()
     }
 
+    /// A path dependency that lies outside of `top`, as "package needs dependency at path", if there is one: a slot would
+    /// not have it.
+    pub fn dependency_outside(&self, top: &Path) -> Option<String> {
+        let outside = |path: &Path| !path.canonicalize().unwrap_or_else(|_| path.to_owned()).starts_with(top);
+        self.0.workspace_packages().into_iter().find_map(|package| {
+            package.dependencies.iter().find_map(|dependency| {
+                let path = dependency.path.as_ref().filter(|path| outside(path.as_std_path()))?;
+                Some(format!("{} needs {} at {path}", package.name, dependency.name))
+            })
+        })
+    }
+
     /// Refuses names that this workspace does not have. Asked of the head alone: the base may lack what is new.
     pub fn check(&self, wanted: &Wanted) -> Result<()> {
         let members: Vec<&Package> = self.0.workspace_packages();
@@ -57,8 +69,9 @@ impl Workspace {
         Ok(())
     }
 
-    /// The bench targets that `wanted` names.
-    pub fn select(self, wanted: &Wanted) -> Selected {
+    /// The bench targets that `wanted` names and that this compiler can build: a stable one (not `nightly`) refuses targets
+    /// that ask for unstable features, and with them the whole build would fail.
+    pub fn select(self, wanted: &Wanted, nightly: bool) -> Selected {
         let members: Vec<&Package> = self.0.workspace_packages();
         let mut selected = Selected { targets: Vec::new(), skipped: Vec::new() };
         for package in members {
@@ -69,10 +82,15 @@ impl Workspace {
             for target in package.targets.iter().filter(|target| wanted.takes(target)) {
                 let missing: Vec<&str> =
                     target.required_features.iter().map(String::as_str).filter(|f| !enabled.contains(*f)).collect();
-                if missing.is_empty() {
+                let unstable = !nightly && asks_for_unstable_features(target.src_path.as_std_path());
+                if missing.is_empty() && !unstable {
                     selected.targets.push((package.clone(), target.clone()));
                 } else {
-                    let reason = format!("needs --features {}", missing.join(","));
+                    let reason = if unstable {
+                        "needs a nightly compiler: it asks for unstable features".to_owned()
+                    } else {
+                        format!("needs --features {}", missing.join(","))
+                    };
                     selected.skipped.push(Skipped {
                         package: package.name.to_string(),
                         name: target.name.clone(),
@@ -115,6 +133,12 @@ impl Selected {
         let found = self.targets.iter().find(|(p, t)| p.id == *package && t.name == target)?;
         Some((&found.0, &found.1))
     }
+}
+
+/// Whether a source file begins by `#![feature(…)]`, as `#[bench]` functions need it.
+fn asks_for_unstable_features(source: &Path) -> bool {
+    let text = std::fs::read_to_string(source).unwrap_or_default();
+    text.lines().any(|line| line.trim_start().starts_with("#![feature("))
 }
 
 /// The asked features that `package` has: `name`, or `package/name` for this package.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{filter, quoted, scope_words, wanted};
 use crate::build::Wanted;
 use crate::cli::Compare;
-use crate::comparison::{Invocation, Options, Project, Purpose, Revisions, lock, run};
+use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, run};
 use crate::exit::{Exit, usage};
 use crate::log::valid_title;
 use crate::policy::Policy;
@@ -56,8 +56,9 @@ pub fn compare(invocation: &Invocation, arguments: &Compare) -> Result<Exit> {
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
     };
-    let Some(mut entry) = run(invocation, &project, &revisions, &options, &policy)? else {
-        return Ok(Exit::Fine);
+    let mut entry = match run(invocation, &project, &revisions, &options, &policy)? {
+        Outcome::Measured(entry) => *entry,
+        Outcome::Planned(exit) => return Ok(exit),
     };
     entry.title = title;
     change.clone_into(&mut entry.change);

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::{filter, scope_words, wanted};
 use crate::cli::{Format, Gate};
-use crate::comparison::{Invocation, Options, Project, Purpose, Revisions, lock, run};
+use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, run};
 use crate::exit::{Exit, usage};
 use crate::policy::Policy;
 use crate::repo::{Git, Snapshot};
@@ -35,8 +35,9 @@ pub fn gate(invocation: &Invocation, arguments: &Gate) -> Result<Exit> {
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
     };
-    let Some(mut entry) = run(invocation, &project, &revisions, &options, &policy)? else {
-        return Ok(Exit::Fine);
+    let mut entry = match run(invocation, &project, &revisions, &options, &policy)? {
+        Outcome::Measured(entry) => *entry,
+        Outcome::Planned(exit) => return Ok(exit),
     };
     "gate".clone_into(&mut entry.title);
     entry.command = command(invocation, arguments, &entry);

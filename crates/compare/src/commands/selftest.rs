@@ -42,7 +42,7 @@ pub fn selftest(invocation: &Invocation, arguments: &Selftest) -> Result<Exit> {
             measurement_s,
             ..Settings::STANDARD
         });
-        let sampler = Sampler { scratch: &scratch, timeout: arguments.scope.timeout, settings };
+        let sampler = Sampler { scratch: &scratch, timeout: arguments.scope.timeout, settings, until: None };
         let tier = arguments.scope.tier.unwrap_or(u8::MAX);
         let is_wanted = |id: &str, of: u8| filter.as_ref().map_or(of <= tier, |filter| filter.is_match(id));
         let list = |alignment| {

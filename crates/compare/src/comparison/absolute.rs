@@ -3,12 +3,11 @@
 use anyhow::Result;
 
 use super::entry_builder::EntryBuilder;
-use super::paired::{bare_row, identical_row};
-use super::pilot::trouble_row;
+use super::paired::{bare_row, identical_row, trouble_row};
 use super::trial::MeasureContext;
 use crate::judge::Verdict;
-use crate::measure::{BenchPair, Random, Sample, Side, Trouble, TroubleKind};
-use crate::report::{Figures, Row};
+use crate::measure::{BenchPair, Random, Sample, Trouble, TroubleKind};
+use crate::report::{Fault, Figures, Row};
 
 /// Processes per benchmark.
 pub(super) const PROCESSES: usize = 6;
@@ -45,6 +44,9 @@ pub(super) fn absolute(
             if let Ok(samples) = &mut results[at] {
                 match context.sampler.sample(&pair.head.target.program, &pair.key, pair.head.version, None)? {
                     Ok(sample) => samples.push(sample),
+                    // A process that the machine disturbed, or that there is no time for, is one fewer.
+                    Err(trouble) if trouble.kind == TroubleKind::OutOfTime => {}
+                    Err(trouble) if trouble.kind == TroubleKind::TooFast && !samples.is_empty() => {}
                     Err(trouble) => results[at] = Err(trouble),
                 }
             }
@@ -56,13 +58,17 @@ pub(super) fn absolute(
         if dropped(at) {
             continue;
         }
+        if result.as_ref().is_ok_and(Vec::is_empty) {
+            entry.notes.push(format!("dropped for the budget: {} (tier {})", pair.key, pair.tier));
+            continue;
+        }
         let figures = result.and_then(|samples| {
             let figures = Figures::of(&samples.iter().collect::<Vec<_>>());
             let invalid = |reason| Trouble { kind: TroubleKind::Invalid, reason };
             figures.unwrap_or_else(|| Err("no process gave a number".to_owned())).map_err(invalid)
         });
         entry.rows.push(match figures {
-            Err(trouble) => trouble_row(pair, Side::Head, &trouble),
+            Err(trouble) => trouble_row(pair, Fault::Head, &trouble),
             Ok(figures) if first => {
                 let why = format!("first entry under this title; median of {} processes", figures.n);
                 Row { head: Some(figures), ..bare_row(pair, Verdict::New, why) }

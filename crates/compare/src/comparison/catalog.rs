@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use record::bench_row::SourceLine;
 
-use crate::bench::{CriterionVersion, End, Key, RawId, ScratchDir, Selection};
+use crate::bench::{CriterionVersion, End, Key, RawId, Run, ScratchDir, Selection};
 use crate::build::Built;
 use crate::console::Console;
 
@@ -31,8 +31,21 @@ pub struct Problem {
     pub package: String,
     /// Bench target.
     pub target: String,
+    /// Whether it should have offered some.
+    pub kind: ProblemKind,
     /// The reason.
     pub reason: String,
+}
+
+/// Why a program offers no benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// It has none for us: not criterion, a feature that is off, a nightly compiler.
+    Skipped,
+    /// It is a criterion program that failed.
+    Failed,
+    /// It is a criterion program that did not get to its benchmarks within the limit.
+    TimedOut,
 }
 
 /// All benchmarks of one side.
@@ -60,21 +73,15 @@ impl Catalog {
         let mut catalog = Catalog::default();
         for skipped in &built.skipped {
             let (package, target, reason) = (skipped.package.clone(), skipped.name.clone(), skipped.reason.clone());
-            catalog.problems.push(Problem { package, target, reason });
+            catalog.problems.push(Problem { package, target, kind: ProblemKind::Skipped, reason });
         }
         let progress = console.spinner(&format!("listing the benchmarks of {side}"));
         for (index, target) in built.targets.iter().enumerate() {
             progress.say(&target.name);
             let run = scratch.run(&target.program, &Selection::List, &[], timeout)?;
-            let problem = match &run.end {
-                End::NotCriterion => Some("not criterion: it does not speak cargo-criterion's protocol".to_owned()),
-                End::TimedOut => Some("listing its benchmarks did not end within the time limit".to_owned()),
-                End::Failed(status) => Some(format!("listing its benchmarks failed ({status}): {}", run.tail)),
-                End::Success if run.listed.is_empty() => Some("it has no benchmarks".to_owned()),
-                End::Success => None,
-            };
-            if let Some(reason) = problem {
-                catalog.problems.push(Problem { package: target.package.clone(), target: target.name.clone(), reason });
+            if let Some((kind, reason)) = problem(&run, timeout) {
+                let (package, target) = (target.package.clone(), target.name.clone());
+                catalog.problems.push(Problem { package, target, kind, reason });
                 continue;
             }
             catalog.versions.extend(run.version.map(|version| (index, version)));
@@ -108,4 +115,32 @@ impl Catalog {
     pub fn find(&self, key: &Key) -> Option<&Listed> {
         self.benches.iter().find(|listed| listed.key == *key)
     }
+}
+
+/// Why a program that was asked for its list gave none.
+fn problem(run: &Run, timeout: Duration) -> Option<(ProblemKind, String)> {
+    let limit = format!("{} s (--timeout)", timeout.as_secs_f64());
+    Some(match &run.end {
+        End::NotCriterion if run.tail.contains("running 0 tests") => {
+            let reason = "not criterion: it is a libtest harness (a criterion bench says `harness = false`)";
+            (ProblemKind::Skipped, reason.to_owned())
+        }
+        End::NotCriterion => {
+            let said = if run.tail.is_empty() { String::new() } else { format!("; it printed: {}", run.tail) };
+            (ProblemKind::Skipped, format!("not criterion: it does not speak cargo-criterion's protocol{said}"))
+        }
+        End::NotConnected => {
+            let reason = "it ended without connecting to 127.0.0.1: either it stops before criterion starts, or the loopback \
+                          interface is down or `localhost` leads elsewhere";
+            (ProblemKind::Failed, format!("{reason}. {}", run.tail))
+        }
+        End::TimedOut if run.version.is_none() => {
+            let reason = format!("its set-up before criterion starts did not end within {limit}");
+            (ProblemKind::TimedOut, reason)
+        }
+        End::TimedOut => (ProblemKind::TimedOut, format!("listing its benchmarks did not end within {limit}")),
+        End::Failed(status) => (ProblemKind::Failed, format!("listing its benchmarks failed ({status}): {}", run.tail)),
+        End::Success if run.listed.is_empty() => (ProblemKind::Skipped, "it has no benchmarks".to_owned()),
+        End::Success => return None,
+    })
 }

@@ -1,8 +1,5 @@
 //! Collects what a comparison finds, and builds the entry.
 
-use machine::Fingerprint;
-use record::stats;
-
 use super::options::{Options, Revisions};
 use super::trial::Judged;
 use crate::judge::Verdict;
@@ -10,6 +7,7 @@ use crate::measure::{BenchPair, Random};
 use crate::policy::Policy;
 use crate::repo::Snapshot;
 use crate::report::{Entry, Method, RENDER, Revision, Row, SCHEMA};
+use machine::Fingerprint;
 
 /// What becomes an entry once everything is measured.
 pub(super) struct EntryBuilder {
@@ -59,8 +57,16 @@ impl EntryBuilder {
             self.contaminated =
                 Some(format!("the null control fired: {} against itself reads {effect:+.1} %", pair.key));
         }
-        let effect = stats::hodges_lehmann(&judged.series.effects()).map_or(f64::NAN, |d| 100.0 * d.exp_m1());
-        self.notes.push(format!("null control {}: {effect:+.1} %, {}", pair.key, judged.finding.verdict));
+        let effect = judged
+            .finding
+            .estimate
+            .map_or_else(|| "no number".to_owned(), |estimate| format!("{:+.1} %", 100.0 * estimate.effect.exp_m1()));
+        self.notes.push(format!("null control {}: {effect}, {}", pair.key, judged.finding.verdict));
+    }
+
+    /// The day on which decisions must be valid, UTC.
+    pub(super) fn today(&self) -> String {
+        jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
     }
 
     pub(super) fn finish(mut self, revisions: &Revisions, policy: &Policy) -> Entry {

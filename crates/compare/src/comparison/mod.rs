@@ -1,6 +1,7 @@
 //! A comparison from two revisions to an entry: project, preparation, pilot, plan, trial, report.
 
 mod absolute;
+mod budget;
 mod catalog;
 mod entry_builder;
 mod inputs;
@@ -14,12 +15,12 @@ mod project;
 mod run;
 mod trial;
 
-pub use catalog::{Catalog, Listed, Problem};
+pub use catalog::{Catalog, Listed, Problem, ProblemKind};
 pub use options::{Options, Purpose, Revisions};
 pub use paired::{PairedBenches, Pairing, draw_layouts};
-pub use pilot::{Pilot, pilot};
+pub use pilot::{Pilot, Piloted, pilot};
 pub use plan::Plan;
 pub use prepare::pilot_one_side;
 pub use project::{Invocation, Project, lock};
-pub use run::run;
+pub use run::{Outcome, run};
 pub use trial::{Judged, MeasureContext, Trial, trial};

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::catalog::{Catalog, Listed, Problem};
+use super::catalog::{Catalog, Listed, Problem, ProblemKind};
 use super::inputs;
 use crate::bench::Key;
 use crate::build::{Built, Target, identical};
 use crate::judge::Verdict;
-use crate::measure::{BenchPair, Random, Variant};
+use crate::measure::{BenchPair, Random, Side, Trouble, TroubleKind, Variant};
 use crate::report::{Fault, Row};
 
 /// Base, head and each null control draw their links from a range of seeds of their own, so that no benchmark is compared with
@@ -31,9 +31,30 @@ pub struct PairedBenches {
 }
 
 impl PairedBenches {
-    /// Whether there is no benchmark on either side.
+    /// Whether no benchmark was found on either side, and no target that should have some.
     pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty() && self.identical.is_empty() && self.rows.is_empty()
+        let skipped = self.rows.iter().all(|row| row.verdict == Verdict::Skipped);
+        self.pairs.is_empty() && self.identical.is_empty() && skipped
+    }
+
+    /// Turns the benchmarks and targets that `reason` gives a reason for into rows: they are not run.
+    pub(super) fn exclude(&mut self, reason: &dyn Fn(&str) -> Option<String>) {
+        let excluded = |why: String| format!("excluded in assay.toml: {why}");
+        for pairs in [&mut self.pairs, &mut self.identical] {
+            let (out, kept): (Vec<BenchPair>, Vec<BenchPair>) =
+                pairs.drain(..).partition(|pair| reason(&pair.key.to_string()).is_some());
+            *pairs = kept;
+            let row = |pair: &BenchPair| {
+                let why = reason(&pair.key.to_string()).unwrap_or_default();
+                bare_row(pair, Verdict::Skipped, excluded(why))
+            };
+            self.rows.extend(out.iter().map(row));
+        }
+        for row in self.rows.iter_mut().filter(|row| row.verdict != Verdict::Skipped) {
+            if let Some(why) = reason(&row.id) {
+                *row = Row { verdict: Verdict::Skipped, fault: None, why: excluded(why), ..row.clone() };
+            }
+        }
     }
 }
 
@@ -76,6 +97,7 @@ impl Pairing<'_> {
                 source: listed.source.clone(),
                 base: self.variant(self.base, before),
                 head: self.variant(self.head, listed),
+                is_control: false,
                 single_threaded: false,
                 process_s: 0.0,
             };
@@ -97,15 +119,27 @@ impl Pairing<'_> {
             ));
         }
         for problem in &self.head.1.problems {
-            let lost = self.base.1.has(&problem.package, &problem.target);
-            paired.rows.push(problem_row(problem, if lost { Fault::Head } else { Fault::Target }));
+            paired.rows.push(problem_row(problem, self.fault_of(problem)));
         }
         for problem in &self.base.1.problems {
             if self.head.1.has(&problem.package, &problem.target) {
-                paired.rows.push(problem_row(problem, Fault::Base));
+                paired.rows.push(problem_row(problem, Some(Fault::Base)));
             }
         }
         Ok(paired)
+    }
+
+    /// The side at fault for a target that the head cannot list. A target that is skipped on purpose is nobody's fault,
+    /// unless the base still has benchmarks there, which are missing now.
+    fn fault_of(&self, problem: &Problem) -> Option<Fault> {
+        let before = self.base.1.problem(&problem.package, &problem.target);
+        let was_broken = before.is_some_and(|before| before.kind != ProblemKind::Skipped);
+        match problem.kind {
+            _ if self.base.1.has(&problem.package, &problem.target) => Some(Fault::Head),
+            ProblemKind::Skipped => None,
+            _ if was_broken => Some(Fault::Both),
+            _ => Some(Fault::Head),
+        }
     }
 
     fn variant(&self, (built, catalog): (&Built, &Catalog), listed: &Listed) -> Variant {
@@ -170,7 +204,7 @@ pub fn draw_layouts(pairs: &mut [BenchPair], random: &mut Random) {
 /// own, or one odd layout would speak for all controls.
 pub(super) fn null_of(pair: &BenchPair, number: usize, random: &mut Random) -> BenchPair {
     let base = Variant { seed_offset: first_seed(2 + number, random), ..pair.head.clone() };
-    BenchPair { base, ..pair.clone() }
+    BenchPair { base, is_control: true, ..pair.clone() }
 }
 
 fn first_seed(range: usize, random: &mut Random) -> u64 {
@@ -190,6 +224,46 @@ pub(super) fn identical_row(pair: &BenchPair) -> Row {
 }
 
 /// A row about a target that offers no benchmarks.
-pub(super) fn problem_row(problem: &Problem, fault: Fault) -> Row {
-    Row { fault: Some(fault), ..Row::new(&problem.key(), 1, Verdict::Invalid, problem.reason.clone()) }
+pub(super) fn problem_row(problem: &Problem, fault: Option<Fault>) -> Row {
+    let verdict = match (problem.kind, fault) {
+        // Its benchmarks are missing, whatever the reason is.
+        (ProblemKind::Skipped, Some(Fault::Head)) | (ProblemKind::Failed, _) => Verdict::Invalid,
+        (ProblemKind::Skipped, _) => Verdict::Skipped,
+        (ProblemKind::TimedOut, _) => Verdict::Timeout,
+    };
+    let why = match fault {
+        Some(Fault::Both) => format!("on both sides: {}", problem.reason),
+        Some(Fault::Base) => format!("on the base: {}", problem.reason),
+        _ => problem.reason.clone(),
+    };
+    Row { fault, ..Row::new(&problem.key(), 1, verdict, why) }
+}
+
+/// What a benchmark that gave no number is called.
+pub(super) fn verdict_of(kind: TroubleKind) -> Verdict {
+    match kind {
+        TroubleKind::Invalid | TroubleKind::WrongOutput | TroubleKind::TooFast => Verdict::Invalid,
+        TroubleKind::Timeout => Verdict::Timeout,
+        TroubleKind::OutOfTime => Verdict::Inconclusive,
+    }
+}
+
+/// The row of a benchmark that gave no number on `fault`'s side, or on both.
+pub(super) fn trouble_row(pair: &BenchPair, fault: Fault, trouble: &Trouble) -> Row {
+    let place = match fault {
+        Fault::Base => "on the base: ",
+        Fault::Head => "on the head: ",
+        Fault::Both => "on both sides: ",
+        Fault::Target => "",
+    };
+    let why = format!("{place}{}", trouble.reason);
+    Row { fault: Some(fault), ..bare_row(pair, verdict_of(trouble.kind), why) }
+}
+
+/// The side as the side at fault.
+pub(super) fn fault(side: Side) -> Fault {
+    match side {
+        Side::Base => Fault::Base,
+        Side::Head => Fault::Head,
+    }
 }

@@ -8,10 +8,10 @@ use anyhow::Result;
 
 use crate::console::Console;
 use crate::judge::Verdict;
-use crate::measure::{BenchPair, Sample, Sampler, Side, Trouble, TroubleKind};
+use crate::measure::{BenchPair, Sample, Sampler, Side, TroubleKind};
 use crate::report::{Fault, Row};
 
-use super::paired::bare_row;
+use super::paired::{bare_row, trouble_row};
 
 /// A pair that passed.
 #[derive(Debug)]
@@ -22,10 +22,22 @@ pub struct Pilot {
     pub samples: [Sample; 2],
 }
 
-/// Runs the pilot. Pairs that fail become rows.
-pub fn pilot(sampler: &Sampler<'_>, pairs: Vec<BenchPair>, console: &Console) -> Result<(Vec<Pilot>, Vec<Row>)> {
+/// What the pilot found.
+#[derive(Debug, Default)]
+pub struct Piloted {
+    /// Pairs that can be measured.
+    pub passed: Vec<Pilot>,
+    /// Rows of those that cannot.
+    pub failed: Vec<Row>,
+    /// Pairs that the budget ended before.
+    pub not_reached: Vec<BenchPair>,
+}
+
+/// Runs the pilot, the lowest tier first: where the budget ends it, the least important are not reached.
+pub fn pilot(sampler: &Sampler<'_>, mut pairs: Vec<BenchPair>, console: &Console) -> Result<Piloted> {
     let progress = console.bar("proving and piloting", 2 * pairs.len() as u64, "processes");
-    let (mut passed, mut rows) = (Vec::new(), Vec::new());
+    let mut piloted = Piloted::default();
+    pairs.sort_by_key(|pair| pair.tier);
     for mut pair in pairs {
         progress.say(&pair.key.id());
         let run = |side: Side| {
@@ -35,43 +47,37 @@ pub fn pilot(sampler: &Sampler<'_>, pairs: Vec<BenchPair>, console: &Console) ->
             sample
         };
         match (run(Side::Base)?, run(Side::Head)?) {
+            (Err(trouble), _) | (_, Err(trouble)) if trouble.kind == TroubleKind::OutOfTime => {
+                piloted.not_reached.push(pair);
+            }
             (Ok(base), Ok(head)) if base.unit != head.unit => {
                 let why = format!("the base measures in {} and the head in {}", base.unit, head.unit);
-                rows.push(bare_row(&pair, Verdict::Invalid, why));
+                piloted.failed.push(bare_row(&pair, Verdict::Invalid, why));
             }
             (Ok(base), Ok(head)) if other_inputs(&base, &head) => {
                 let why = "the sides work on different inputs, so their times say nothing about each other: give the benchmark \
                            another id, or compare with a revision that has the new inputs"
                     .to_owned();
-                rows.push(bare_row(&pair, Verdict::Invalid, why));
+                piloted.failed.push(bare_row(&pair, Verdict::Invalid, why));
             }
             (Ok(base), Ok(head)) => {
                 pair.single_threaded = base.threads == Some(1) && head.threads == Some(1);
                 pair.process_s = (base.process_s + head.process_s) / 2.0;
-                passed.push(Pilot { pair, samples: [base, head] });
+                piloted.passed.push(Pilot { pair, samples: [base, head] });
             }
-            (_, Err(trouble)) => rows.push(trouble_row(&pair, Side::Head, &trouble)),
-            (Err(trouble), Ok(_)) => rows.push(trouble_row(&pair, Side::Base, &trouble)),
+            // A wrong output is the head's own, whatever the base does.
+            (Err(_), Err(head)) if head.kind != TroubleKind::WrongOutput => {
+                piloted.failed.push(trouble_row(&pair, Fault::Both, &head));
+            }
+            (_, Err(trouble)) => piloted.failed.push(trouble_row(&pair, Fault::Head, &trouble)),
+            (Err(trouble), Ok(_)) => piloted.failed.push(trouble_row(&pair, Fault::Base, &trouble)),
         }
     }
-    Ok((passed, rows))
+    Ok(piloted)
 }
 
 /// Whether both sides say what they work on, and it is not the same.
 fn other_inputs(base: &Sample, head: &Sample) -> bool {
     let hash = |sample: &Sample| Some(sample.row.as_ref()?.proof.as_ref()?.input_hash.clone());
     hash(base).zip(hash(head)).is_some_and(|(base, head)| base != head)
-}
-
-/// The row of a benchmark that gave no number on a side.
-pub(super) fn trouble_row(pair: &BenchPair, side: Side, trouble: &Trouble) -> Row {
-    let verdict = match trouble.kind {
-        TroubleKind::Invalid => Verdict::Invalid,
-        TroubleKind::Timeout => Verdict::Timeout,
-    };
-    let fault = match side {
-        Side::Base => Fault::Base,
-        Side::Head => Fault::Head,
-    };
-    Row { fault: Some(fault), ..bare_row(pair, verdict, format!("on the {side}: {}", trouble.reason)) }
 }

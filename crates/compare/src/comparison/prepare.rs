@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::catalog::{Catalog, Listed};
+use super::catalog::{Catalog, Listed, ProblemKind};
 use super::options::{Options, Revisions};
 use super::paired::{PairedBenches, Pairing, problem_row};
 use super::pilot::pilot;
@@ -44,8 +44,11 @@ pub(super) fn prepare(
     match &revisions.base {
         None => Ok((None, build_side(build::HEAD, slots.check_out_one(&project.git, &revisions.head)?, own_lock)?)),
         Some(base) => {
-            let (base_slot, head_slot) = slots.check_out(&project.git, base, &revisions.head)?;
+            let (base_slot, head_slot) = slots.assign(base, &revisions.head);
+            head_slot.check_out(&project.git, &revisions.head.commit, &base_slot)?;
             let head = build_side(build::HEAD, head_slot, own_lock)?;
+            // Not before: a new slot takes over the dependencies that the head has built.
+            base_slot.check_out(&project.git, &base.commit, &head.slot)?;
             // Without a lock file of its own the base takes the head's resolution: the dependencies are not the question.
             let resolved = head.built.workspace.join("Cargo.lock");
             let base = build_side("base", base_slot, Some(&resolved))?;
@@ -92,11 +95,17 @@ fn alone(head: &Prepared, wanted: &dyn Fn(&Listed) -> bool) -> PairedBenches {
             source: listed.source.clone(),
             base: variant.clone(),
             head: variant,
+            is_control: false,
             single_threaded: false,
             process_s: 0.0,
         }
     };
-    let rows = head.catalog.problems.iter().map(|problem| problem_row(problem, Fault::Target)).collect();
+    let rows = head
+        .catalog
+        .problems
+        .iter()
+        .map(|problem| problem_row(problem, (problem.kind != ProblemKind::Skipped).then_some(Fault::Head)))
+        .collect();
     PairedBenches {
         identical: head.catalog.benches.iter().filter(|listed| wanted(listed)).map(pair).collect(),
         rows,
@@ -130,9 +139,9 @@ pub fn pilot_one_side(
     let catalog = Catalog::list(build::HEAD, &built, sampler.scratch, sampler.timeout, &invocation.console)?;
     let prepared = Prepared { slot, built, catalog };
     let paired = alone(&prepared, &|listed| is_wanted(&listed.key.id(), listed.tier));
-    let (passed, failed) = pilot(sampler, paired.identical, &invocation.console)?;
-    for row in failed {
+    let piloted = pilot(sampler, paired.identical, &invocation.console)?;
+    for row in piloted.failed {
         invocation.console.note(&format!("{}: {}: {}", row.id, row.verdict, row.why));
     }
-    Ok(passed.into_iter().map(|pilot| pilot.pair).collect())
+    Ok(piloted.passed.into_iter().map(|pilot| pilot.pair).collect())
 }

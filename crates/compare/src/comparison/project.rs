@@ -77,6 +77,8 @@ pub struct Project {
     pub relative: PathBuf,
     /// Environment for builds and benches.
     pub environment: Vec<(OsString, OsString)>,
+    /// What a report should say of the environment.
+    pub notes: Vec<String>,
     /// Its log.
     pub log: Log,
 }
@@ -85,9 +87,8 @@ impl Project {
     /// The workspace of `manifest` (a Cargo.toml or its directory), or of the working directory.
     pub fn open(invocation: &Invocation, manifest: Option<&Path>) -> Result<Self> {
         let environment = build::cleaned(invocation.variables.iter().cloned());
-        for note in build::notes(invocation.variables.iter().cloned()) {
-            invocation.console.note(&note);
-        }
+        let notes = build::notes(invocation.variables.iter().cloned());
+        notes.iter().for_each(|note| invocation.console.note(note));
         let start = match manifest {
             None => invocation.directory.clone(),
             Some(path) => {
@@ -105,9 +106,15 @@ impl Project {
         let root = workspace.root().canonicalize().context("the workspace's root is gone")?;
         let git = Git::discover(&root)?;
         let top = git.top().canonicalize().context("the work tree's top is gone")?;
+        if let Some(dependency) = workspace.dependency_outside(&top) {
+            return Err(usage(format!(
+                "{dependency}, which is outside the repository, so it is not in the slot that a revision is built in. Move it \
+                 into the repository, or depend on it by version or git"
+            )));
+        }
         let relative = root.strip_prefix(&top).map(Path::to_owned).unwrap_or_default();
         let log = Log::open(&root);
-        Ok(Self { git, root, relative, environment, log })
+        Ok(Self { git, root, relative, environment, notes, log })
     }
 
     /// Surroundings for a build.

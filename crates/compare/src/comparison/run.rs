@@ -5,83 +5,110 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::absolute::{PROCESSES, absolute};
+use super::budget::Budget;
 use super::catalog::Listed;
 use super::entry_builder::EntryBuilder;
 use super::options::{Options, Purpose, Revisions};
-use super::paired::{bare_row, draw_layouts, identical_row, null_of};
-use super::pilot::{Pilot, pilot, trouble_row};
+use super::paired::{bare_row, draw_layouts, fault, identical_row, null_of, trouble_row};
+use super::pilot::{Pilot, Piloted, pilot};
 use super::plan::Plan;
 use super::preflight::wait_for_quiet;
 use super::prepare::{pair_sides, prepare};
 use super::project::{Invocation, Project};
 use super::trial::{Judged, MeasureContext, Trial, trial};
-use crate::bench::{ScratchDir, Settings};
+use crate::bench::{CriterionVersion, ScratchDir, Settings};
 use crate::build::identical;
 use crate::console::Console;
-use crate::exit::usage;
+use crate::exit::{Exit, usage};
 use crate::instructions;
 use crate::judge::{Margins, Verdict};
 use crate::measure::{BenchPair, Links, Random, Sampler, Side, Trouble, TroubleKind, Variant};
 use crate::policy::Policy;
-use crate::report::{Entry, Fault, Figures, Row, changes, text};
+use crate::report::{Entry, Figures, Row, changes, text};
 use crate::slot::Slots;
 
 /// How many benchmarks a gate runs against themselves.
 const NULLS: usize = 3;
 
-/// Runs a comparison; `None` after a dry run.
+/// How a comparison ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Measured.
+    Measured(Box<Entry>),
+    /// A dry run: the plan was printed. What the command ends with by what is known before measuring.
+    Planned(Exit),
+}
+
+/// Runs a comparison.
 pub fn run(
     invocation: &Invocation,
     project: &Project,
     revisions: &Revisions,
     options: &Options,
     policy: &Policy,
-) -> Result<Option<Entry>> {
+) -> Result<Outcome> {
     let slots = Slots::open(&invocation.cache()?, &project.git)?;
     let scratch = ScratchDir::new(slots.root(), invocation.interrupt.clone())?;
-    let sampler = Sampler { scratch: &scratch, timeout: options.timeout, settings: Settings::STANDARD };
     let links = Links::new(&project.environment);
     let mut entry = EntryBuilder::new(revisions, options);
+    entry.notes.extend(project.notes.iter().cloned());
     let (base, head) = prepare(invocation, project, revisions, options, &slots, &scratch)?;
     entry.rustc(base.as_ref().map(|side| side.built.rustc.clone()), &head.built.rustc);
     let wanted = |listed: &Listed| {
         options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&listed.key.id()))
     };
     let mut paired = pair_sides(project, revisions, base.as_ref(), &head, &wanted)?;
+    let today = entry.today();
+    paired.exclude(&|id| policy.exclusion(id, &today));
     draw_layouts(&mut paired.pairs, &mut Random::new(entry.seed));
     let first = revisions.base.is_none();
     if paired.is_empty() {
-        return Err(nothing(options, &head.catalog.benches));
+        return Err(nothing(options, &head.catalog.benches, &paired.rows));
     }
     entry.notes.extend(paired.notes);
     entry.rows.extend(paired.rows);
     if let Some(over) = overlapping(options, &paired.pairs) {
         entry.notes.push(over);
     }
-    let (pilots, rows) =
-        if first { (Vec::new(), Vec::new()) } else { pilot(&sampler, paired.pairs, &invocation.console)? };
-    entry.rows.extend(rows);
+    let mut budget = Budget::new(options.budget_s);
+    let piloted = if first {
+        Piloted::default()
+    } else {
+        pilot(&sampler(&scratch, options, Some(budget.pilots_until())), paired.pairs, &invocation.console)?
+    };
+    entry.rows.extend(piloted.failed);
+    let pilots = piloted.passed;
+    let mut dropped: Vec<String> = piloted.not_reached.iter().map(not_reached).collect();
     let nulls = if options.purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
     let relinked = !options.one_link && can_relink(&links, &pilots, &invocation.console);
-    let plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, options.budget_s);
+    let plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, budget.left_s());
     announce(invocation, &plan, &paired.identical, first, options.purpose);
+    dropped.extend(plan.dropped.iter().map(|&at| too_long(&pilots[at])));
     if options.dry_run {
-        if options.json {
-            invocation.console.print(&serde_json::to_string_pretty(&plan.json(&pilots, &paired.identical))?)?;
-        }
-        return Ok(None);
+        show_plan(invocation, options, &plan, &pilots, &paired.identical, (&entry.rows, &dropped))?;
+        entry.rows.extend(paired.identical.iter().map(identical_row));
+        entry.rows.extend(plan.kept.iter().map(|&at| bare_row(&pilots[at].pair, Verdict::Inconclusive, "")));
+        return Ok(Outcome::Planned(entry.finish(revisions, policy).exit()));
     }
-    let started = Instant::now();
-    entry.notes.extend(plan.dropped.iter().map(|&at| dropped(&pilots[at])));
-    if !relinked && !plan.kept.is_empty() {
+    let proven = options.purpose == Purpose::Compare && !paired.identical.is_empty();
+    if plan.kept.is_empty() && !dropped.is_empty() && !proven && entry.rows.iter().all(is_silent) {
+        let all = dropped.join("\n  ");
+        return Err(usage(format!("no benchmark fits the budget of {} s:\n  {all}", options.budget_s)));
+    }
+    if !plan.kept.is_empty() && !relinked {
         entry.notes.push(
             "each side is one link (the linker cannot lay out again, or --one-link): the margin is 5 %".to_owned(),
         );
     }
+    entry.notes.extend(dropped);
+    if !plan.kept.is_empty() {
+        entry.notes.extend(budget.pause(|| wait_for_quiet(invocation, options.wait))?);
+    }
+    let started = Instant::now();
+    let sampler = sampler(&scratch, options, Some(budget.until()));
     let context =
         MeasureContext { sampler: &sampler, links: &links, relinked, seed: entry.seed, console: &invocation.console };
     if !plan.kept.is_empty() {
-        entry.notes.extend(wait_for_quiet(invocation, options.wait)?);
         let margins = crate::nulls::margins(&crate::nulls::read(&project.root)?);
         measure(&context, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
     }
@@ -92,11 +119,43 @@ pub fn run(
     }
     entry.measured_s =
         if plan.kept.is_empty() && (options.purpose == Purpose::Gate) { 0.0 } else { started.elapsed().as_secs_f64() };
-    Ok(Some(entry.finish(revisions, policy)))
+    invocation.interrupt.check()?;
+    Ok(Outcome::Measured(Box::new(entry.finish(revisions, policy))))
+}
+
+fn sampler<'a>(scratch: &'a ScratchDir, options: &Options, until: Option<Instant>) -> Sampler<'a> {
+    Sampler { scratch, timeout: options.timeout, settings: Settings::STANDARD, until }
+}
+
+/// Whether a row says nothing about a benchmark's speed or output.
+fn is_silent(row: &Row) -> bool {
+    matches!(row.verdict, Verdict::Skipped | Verdict::Inconclusive)
+}
+
+/// Prints the plan of a dry run for programs, or for people what of it goes wrong.
+fn show_plan(
+    invocation: &Invocation,
+    options: &Options,
+    plan: &Plan,
+    pilots: &[Pilot],
+    identical: &[BenchPair],
+    (rows, dropped): (&[Row], &[String]),
+) -> Result<()> {
+    if options.json {
+        let plan = plan.json(pilots, identical, rows, dropped);
+        return invocation.console.print(&serde_json::to_string_pretty(&plan)?);
+    }
+    if plan.kept.is_empty() && identical.is_empty() {
+        invocation.console.print("plan: nothing can be measured")?;
+    }
+    for row in rows {
+        invocation.console.print(&format!("{}: {}: {}", row.verdict, row.id, row.why))?;
+    }
+    dropped.iter().try_for_each(|text| invocation.console.print(text))
 }
 
 /// Why there is no benchmark at all, with some of the ids that there are.
-fn nothing(options: &Options, listed: &[Listed]) -> anyhow::Error {
+fn nothing(options: &Options, listed: &[Listed], rows: &[Row]) -> anyhow::Error {
     const SHOWN: usize = 5;
     let what = match &options.wanted.scenario {
         Some(_) if listed.is_empty() => {
@@ -108,10 +167,11 @@ fn nothing(options: &Options, listed: &[Listed]) -> anyhow::Error {
         }
         None => "no benchmark to measure: no id matches filter and tier",
     };
+    let skipped: String = rows.iter().map(|row| format!("\n  {}: {}: {}", row.verdict, row.id, row.why)).collect();
     if listed.is_empty() {
-        return usage(what);
+        return usage(format!("{what}{skipped}"));
     }
-    let mut text = format!("{what}; there are {} of them:", listed.len());
+    let mut text = format!("{what}{skipped}; there are {} of them:", listed.len());
     for listed in listed.iter().take(SHOWN) {
         text += &format!("\n  {} (tier {})", listed.key.id(), listed.tier);
     }
@@ -121,9 +181,32 @@ fn nothing(options: &Options, listed: &[Listed]) -> anyhow::Error {
     usage(text)
 }
 
-fn dropped(pilot: &Pilot) -> String {
-    let BenchPair { key, tier, process_s, .. } = &pilot.pair;
-    format!("dropped for the budget: {key} (tier {tier}, {process_s:.1} s per process)")
+/// Why a benchmark does not fit, and what would help.
+fn too_long(pilot: &Pilot) -> String {
+    let Pilot { pair, samples } = pilot;
+    let BenchPair { key, tier, process_s, .. } = pair;
+    let asked = Settings::STANDARD.measurement_s;
+    let own = samples.iter().filter_map(|sample| sample.measurement_s).fold(0.0, f64::max);
+    let old = [&pair.base, &pair.head]
+        .iter()
+        .any(|variant| variant.version.is_some_and(CriterionVersion::counts_whole_seconds));
+    let why = if old {
+        "; criterion 0.3 counts whole seconds: a newer criterion measures in a tenth of that"
+    } else if own > 2.0 * asked {
+        &format!(
+            "; its group sets {own} s of measurement itself: set it on `Criterion`, where the command line outweighs it"
+        )
+    } else {
+        ""
+    };
+    format!("dropped for the budget: {key} (tier {tier}, {process_s:.1} s per process){why}")
+}
+
+fn not_reached(pair: &BenchPair) -> String {
+    format!(
+        "dropped for the budget: {} (tier {}): a first look at the benchmarks before it took too long",
+        pair.key, pair.tier
+    )
 }
 
 /// Ids that contain another one's as a whole part are legal; ids that are equal in two targets deserve a word.
@@ -187,15 +270,21 @@ fn measure(
     let real = kept.iter().map(|pilot| &pilot.pair);
     let pairs: Vec<_> =
         real.chain(&controls).map(|pair| (pair, margins.of(&pair.key.to_string(), context.relinked))).collect();
-    let Trial { judged, method, global } = trial(context, &pairs, plan)?;
+    let Trial { judged, method, global, counted, missing } = trial(context, &pairs, plan)?;
     entry.notes.extend(global);
     for ((pair, _), control) in pairs[kept.len()..].iter().zip(&judged[kept.len()..]) {
         entry.control(pair, control);
     }
-    let bound = method.blocks * pairs.len();
-    if method.disturbed * 4 > bound.max(1) {
+    if missing > 0 {
+        entry.notes.push(format!(
+            "{missing} of {} planned blocks are missing: the budget ended, or processes were disturbed so much that their \
+             batches were too short to time",
+            counted + missing
+        ));
+    }
+    if method.disturbed * 4 > counted {
         let text = format!(
-            "{} of {bound} blocks ran on a disturbed machine (stolen time, forced switches, threads that waited, or the canary)",
+            "{} of {counted} blocks ran on a disturbed machine (stolen time, forced switches, threads that waited, or the canary)",
             method.disturbed
         );
         // Turns and exact tests bear it, at the price of wide intervals; only a gate must not decide on it.
@@ -206,8 +295,9 @@ fn measure(
     }
     for (pilot, judged) in kept.iter().zip(&judged) {
         let mut row = row(&pilot.pair, judged, policy);
-        let slower = row.verdict == Verdict::Slower;
-        if (slower || options.all_instructions) && judged.trouble().is_none() {
+        // Where the clock does not decide, instructions are evidence: shown beside the verdict, which stays one of time.
+        let wanted = matches!(row.verdict, Verdict::Slower | Verdict::Inconclusive) || options.all_instructions;
+        if wanted && judged.trouble().is_none() {
             instructions::add(context.sampler, &pilot.pair, policy, &mut row, &mut entry.notes)?;
         }
         entry.rows.push(row);
@@ -219,18 +309,18 @@ fn measure(
 /// The row of a judged pair.
 fn row(pair: &BenchPair, judged: &Judged, policy: &Policy) -> Row {
     if let Some((side, trouble)) = judged.trouble() {
-        return trouble_row(pair, *side, trouble);
+        return trouble_row(pair, fault(*side), trouble);
     }
     let mut row = bare_row(pair, Verdict::Inconclusive, "");
     row.set_finding(&judged.finding, judged.margin, judged.family);
     row.blocks = judged.series.effects();
-    for (side, fault) in [(Side::Base, Fault::Base), (Side::Head, Fault::Head)] {
+    for side in [Side::Base, Side::Head] {
         match Figures::of(&judged.samples(side)) {
             Some(Ok(figures)) if side == Side::Base => row.base = Some(figures),
             Some(Ok(figures)) => row.head = Some(figures),
             Some(Err(reason)) => {
                 let trouble = Trouble { kind: TroubleKind::Invalid, reason };
-                return Row { fault: Some(fault), ..trouble_row(pair, side, &trouble) };
+                return trouble_row(pair, fault(side), &trouble);
             }
             None => {}
         }

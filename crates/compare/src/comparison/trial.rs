@@ -13,6 +13,7 @@ use crate::measure::{
 };
 use crate::report::Method;
 
+use super::paired::verdict_of;
 use super::plan::Plan;
 
 /// Length of each part of the canary before and after a block.
@@ -41,9 +42,14 @@ impl Judged {
         self.series.trouble.as_ref().or_else(|| self.screen.as_ref()?.trouble.as_ref())
     }
 
+    /// The series of every stage, the screen first.
+    pub fn stages(&self) -> impl Iterator<Item = &Series> {
+        self.screen.iter().chain([&self.series])
+    }
+
     /// All samples of a side.
     pub fn samples(&self, side: Side) -> Vec<&Sample> {
-        let blocks = self.screen.iter().flat_map(|screen| &screen.blocks).chain(&self.series.blocks);
+        let blocks = self.stages().flat_map(|series| &series.blocks);
         blocks.flat_map(|block| if side == Side::Base { &block.base } else { &block.head }).collect()
     }
 }
@@ -57,6 +63,19 @@ pub struct Trial {
     pub method: Method,
     /// Set when so many moved that one cause is likelier than many.
     pub global: Option<String>,
+    /// Blocks that count, in all stages, those of the controls included.
+    pub counted: usize,
+    /// Blocks that were planned but are missing, because a process could not be timed or the budget ended.
+    pub missing: usize,
+}
+
+impl Trial {
+    fn of(judged: Vec<Judged>, method: Method, global: Option<String>) -> Self {
+        let series = || judged.iter().flat_map(Judged::stages);
+        let counted = series().map(|series| series.blocks.len()).sum();
+        let missing = series().map(|series| series.missing).sum();
+        Self { counted, missing, judged, method, global }
+    }
 }
 
 /// What a trial needs besides its pairs.
@@ -103,7 +122,7 @@ fn one_stage(
     });
     let judged: Vec<Judged> = judged.collect();
     let method = method(context, &judged, blocks, None, family);
-    Ok(Trial { judged, method, global: None })
+    Ok(Trial::of(judged, method, None))
 }
 
 fn two_stage(
@@ -118,11 +137,18 @@ fn two_stage(
     let effects: Vec<Vec<f64>> = screens.iter().map(Series::effects).collect();
     let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], pairs[*at].1);
     let mut flagged: Vec<usize> = (0..pairs.len()).filter(is_flagged).collect();
-    let global = judge::is_global(flagged.len(), pairs.len()).then(|| describe_shift(&effects, flagged.len()));
+    // A control is a benchmark against itself: it says nothing about how many moved.
+    let real = |at: &usize| !pairs[*at].0.is_control;
+    let moved = flagged.iter().copied().filter(|at| real(at)).count();
+    let timed: Vec<&[f64]> = (0..pairs.len()).filter(real).map(|at| effects[at].as_slice()).collect();
+    let global = judge::is_global(moved, timed.len()).then(|| describe_shift(&timed, moved));
     if global.is_some() {
         let moved = |at: &usize| stats::median(&effects[*at]).unwrap_or(0.0);
+        let controls: Vec<usize> = flagged.iter().copied().filter(|at| !real(at)).collect();
+        flagged.retain(real);
         flagged.sort_by(|a, b| moved(b).abs().total_cmp(&moved(a).abs()));
         flagged.truncate(GLOBAL_WORST);
+        flagged.extend(controls);
     }
     let chosen: Vec<&BenchPair> = flagged.iter().map(|at| pairs[*at].0).collect();
     // Before the first block, and by what time is left: nothing that the blocks will say has a part in it.
@@ -147,7 +173,7 @@ fn two_stage(
         });
     let judged: Vec<Judged> = judged.collect();
     let method = method(context, &judged, blocks, Some(SCREEN_BLOCKS), flagged.len());
-    Ok(Trial { judged, method, global })
+    Ok(Trial::of(judged, method, global))
 }
 
 /// Share of the time left that a confirmation plans with; the rest is for blocks that are measured again.
@@ -171,6 +197,9 @@ fn stage(
     first_link: u64,
     random: &mut Random,
 ) -> Result<Vec<Series>> {
+    if context.sampler.until.is_some_and(|until| Instant::now() >= until) {
+        return Ok(pairs.iter().map(|_| Series { missing: blocks, ..Series::default() }).collect());
+    }
     let links = if context.relinked { blocks } else { 1 };
     if links > 1 {
         let variants: Vec<&Variant> = pairs.iter().flat_map(|pair| [&pair.base, &pair.head]).collect();
@@ -195,19 +224,15 @@ fn judge_family(series: &[Series], margins: impl Iterator<Item = Margin>) -> Vec
 }
 
 fn with_trouble(finding: Finding, series: &Series) -> Finding {
+    let without_number = |verdict| Finding { verdict, estimate: None, p: None };
     match &series.trouble {
+        Some((_, trouble)) => without_number(verdict_of(trouble.kind)),
+        None if series.blocks.is_empty() => without_number(Verdict::Inconclusive),
         None => finding,
-        Some((_, trouble)) => {
-            let verdict = match trouble.kind {
-                crate::measure::TroubleKind::Invalid => Verdict::Invalid,
-                crate::measure::TroubleKind::Timeout => Verdict::Timeout,
-            };
-            Finding { verdict, estimate: None, p: None }
-        }
     }
 }
 
-fn describe_shift(effects: &[Vec<f64>], flagged: usize) -> String {
+fn describe_shift(effects: &[&[f64]], flagged: usize) -> String {
     let medians: Vec<f64> = effects.iter().filter_map(|effects| stats::median(effects)).collect();
     let middle = stats::hodges_lehmann(&medians).unwrap_or(0.0);
     let interval = stats::signed_rank_interval(&medians, 0.95);
@@ -228,7 +253,7 @@ fn method(
     screen_blocks: Option<usize>,
     family: usize,
 ) -> Method {
-    let series = || judged.iter().flat_map(|judged| judged.screen.iter().chain([&judged.series]));
+    let series = || judged.iter().flat_map(Judged::stages);
     Method {
         blocks,
         screen_blocks,

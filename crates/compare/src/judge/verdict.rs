@@ -30,6 +30,8 @@ pub enum Verdict {
     Gone,
     /// A process did not end within the limit.
     Timeout,
+    /// Not measured on purpose, with the reason: no criterion benchmark, a feature that is off, an exclusion.
+    Skipped,
 }
 
 impl fmt::Display for Verdict {
@@ -44,6 +46,7 @@ impl fmt::Display for Verdict {
             Verdict::New => "NEW",
             Verdict::Gone => "GONE",
             Verdict::Timeout => "TIMEOUT",
+            Verdict::Skipped => "SKIPPED",
         })
     }
 }
@@ -105,10 +108,13 @@ pub fn confirmed(family: &[(Vec<f64>, Margin)]) -> Vec<Finding> {
     family.iter().zip(slower.into_iter().zip(faster)).map(judge).collect()
 }
 
-/// What a screen alone says: its estimate, and no claim.
+/// What a screen alone says: the median, by which it decides what to confirm, and no claim.
 pub fn screened(effects: &[f64]) -> Finding {
-    match estimate(effects) {
-        Some(estimate) => Finding { verdict: Verdict::NotFlagged, estimate: Some(estimate), p: None },
+    let median = stats::median(effects).filter(|median| median.is_finite());
+    match median.zip(estimate(effects)) {
+        Some((effect, estimate)) => {
+            Finding { verdict: Verdict::NotFlagged, estimate: Some(Estimate { effect, ..estimate }), p: None }
+        }
         None => Finding { verdict: Verdict::Invalid, estimate: None, p: None },
     }
 }
@@ -172,6 +178,8 @@ mod tests {
     fn too_few_blocks_prove_nothing() {
         assert_eq!(verdicts(&[vec![0.5, 0.6, 0.7]]), [Verdict::Inconclusive]);
         assert_eq!(screened(&[0.5, 0.6, 0.7]).verdict, Verdict::NotFlagged);
+        let shown = screened(&[0.0, 0.03, 0.3]).estimate.unwrap().effect;
+        assert_eq!(shown, 0.03, "the figure that is shown is the median, which decided");
         assert_eq!(screened(&[]).verdict, Verdict::Invalid);
     }
 

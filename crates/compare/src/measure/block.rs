@@ -7,7 +7,7 @@ use record::stats;
 
 use super::links::Links;
 use super::pair::{BenchPair, Side};
-use super::sample::{Sample, Sampler, Trouble};
+use super::sample::{Sample, Sampler, Trouble, TroubleKind};
 
 /// Time stolen by the hypervisor's other guests above which a block does not count.
 const MOST_STEAL: f64 = 0.05;
@@ -87,6 +87,19 @@ impl Disturbance {
 /// Which side of a pair ran into what.
 pub(super) type SideTrouble = (Side, Trouble);
 
+/// How a block ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Four processes gave a number.
+    Finished(Box<Block>),
+    /// A process could not be timed although the pilot's could: the machine disturbed it, and the block may be repeated.
+    Spoiled,
+    /// The budget ended.
+    OutOfTime,
+    /// A side of the benchmark is broken.
+    Broken(SideTrouble),
+}
+
 /// Runs one block: ABBA when `base_first`, else BAAB, both sides in the layouts of their `seeds`, all on one `processor`
 /// if one is named.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
@@ -99,7 +112,7 @@ pub(super) fn run(
     processor: Option<usize>,
     canary: &mut Option<Canary>,
     stepped: &mut dyn FnMut(),
-) -> Result<Result<Block, SideTrouble>> {
+) -> Result<Outcome> {
     let mut programs = (links.program(&pair.base, seeds.0)?, links.program(&pair.head, seeds.1)?);
     programs.0.processor = processor;
     programs.1.processor = processor;
@@ -119,13 +132,21 @@ pub(super) fn run(
         let variant = pair.variant(side);
         match sampler.sample(program, &pair.key, variant.version, variant.inject.as_deref())? {
             Ok(sample) => into.push(sample),
-            Err(trouble) => return Ok(Err((side, trouble))),
+            Err(trouble) => {
+                return Ok(match trouble.kind {
+                    TroubleKind::TooFast => Outcome::Spoiled,
+                    TroubleKind::OutOfTime => Outcome::OutOfTime,
+                    TroubleKind::Invalid | TroubleKind::WrongOutput | TroubleKind::Timeout => {
+                        Outcome::Broken((side, trouble))
+                    }
+                });
+            }
         }
         stepped();
     }
     let noise = noise::Sample::take().since(&before);
     let canary = canary_before.zip(canary.as_mut().map(Canary::run)).map(|(before, after)| change(&before, &after));
-    Ok(Ok(assemble(both(base), both(head), &noise, canary)))
+    Ok(Outcome::Finished(Box::new(assemble(both(base), both(head), &noise, canary))))
 }
 
 /// Largest factor between two runs of the canary, without its memory part.
@@ -167,6 +188,7 @@ mod tests {
             peak_rss_bytes: None,
             involuntary_per_s: None,
             threads: None,
+            measurement_s: None,
             process_s: 0.3,
         }
     }

@@ -51,6 +51,8 @@ pub struct BenchPair {
     pub base: Variant,
     /// After.
     pub head: Variant,
+    /// Whether it is a null control: the head against itself, for which any verdict is a false alarm.
+    pub is_control: bool,
     /// Whether the pilot saw one thread on both sides: then a block's processes may share one processor.
     pub single_threaded: bool,
     /// Mean wall time of a process in the pilot; 0 before it. Seconds.

@@ -1,6 +1,6 @@
 //! One process as one number, with the facts that back it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use machine::noise::ProcessCounters;
@@ -31,6 +31,8 @@ pub struct Sample {
     pub involuntary_per_s: Option<f64>,
     /// Threads of the process at the end of the measurement.
     pub threads: Option<u64>,
+    /// Measurement time that the benchmark used, where criterion tells: a group may set its own. Seconds.
+    pub measurement_s: Option<f64>,
     /// Wall time of the process. Seconds.
     pub process_s: f64,
 }
@@ -45,10 +47,17 @@ impl Sample {
 /// Why a process gave no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TroubleKind {
-    /// Wrong output, a panic, no time, a benchmark that is not there.
+    /// A panic, no time, a benchmark that is not there.
     Invalid,
+    /// The benchmark's own check found a wrong output.
+    WrongOutput,
+    /// Batches too short for the clock in every attempt. In the pilot that is a property of the benchmark; later it is the
+    /// machine: a process that is preempted while it warms up lets criterion plan a few iterations a batch.
+    TooFast,
     /// Killed at the limit.
     Timeout,
+    /// Not run to its end, because the budget ended.
+    OutOfTime,
 }
 
 /// A process that gave no number.
@@ -64,6 +73,10 @@ impl Trouble {
     fn invalid(reason: impl Into<String>) -> Self {
         Self { kind: TroubleKind::Invalid, reason: reason.into() }
     }
+
+    fn out_of_time() -> Self {
+        Self { kind: TroubleKind::OutOfTime, reason: "the budget ended first (--budget)".to_owned() }
+    }
 }
 
 /// Runs processes.
@@ -75,7 +88,13 @@ pub struct Sampler<'a> {
     pub timeout: Duration,
     /// How long they measure.
     pub settings: Settings,
+    /// When the budget ends: no process runs longer. `None` is no limit.
+    pub until: Option<Instant>,
 }
+
+/// Processes that are run until one has batches long enough to time. What decides is the length of a batch alone, so that
+/// the choice does not depend on which side is faster.
+const ATTEMPTS: usize = 4;
 
 impl Sampler<'_> {
     /// One process of `key`. The outer error ends the comparison; the inner one is the benchmark's own.
@@ -89,8 +108,26 @@ impl Sampler<'_> {
         let id = key.id();
         let selection = Selection::Measure { id: &id, settings: self.settings, version };
         let extra: Vec<(&str, &str)> = inject.map(|text| ("ASSAY_INJECT", text)).into_iter().collect();
-        let run = self.scratch.run(program, &selection, &extra, self.timeout)?;
-        Ok(read(run, key, self.timeout))
+        let mut attempt = 1;
+        loop {
+            let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(Err(Trouble::out_of_time()));
+            }
+            let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
+            let run = self.scratch.run(program, &selection, &extra, limit)?;
+            if run.end == End::TimedOut && limit < self.timeout {
+                return Ok(Err(Trouble::out_of_time()));
+            }
+            match read(run, key, self.timeout) {
+                Err(trouble) if trouble.kind == TroubleKind::TooFast && attempt < ATTEMPTS => attempt += 1,
+                Err(trouble) if trouble.kind == TroubleKind::TooFast => {
+                    let reason = format!("{}, in each of {ATTEMPTS} processes", trouble.reason);
+                    return Ok(Err(Trouble { reason, ..trouble }));
+                }
+                result => return Ok(result),
+            }
+        }
     }
 }
 
@@ -102,7 +139,7 @@ fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
     let id = key.id();
     let row = run.rows.iter().rev().find(|row| row.id() == id && row.state != State::Declared).cloned();
     if let Some(failure) = row.as_ref().and_then(|row| row.proof.as_ref()).and_then(|proof| proof.failure.as_ref()) {
-        return Err(Trouble::invalid(format!("wrong output: {failure}")));
+        return Err(Trouble { kind: TroubleKind::WrongOutput, reason: format!("wrong output: {failure}") });
     }
     match &run.end {
         End::TimedOut => {
@@ -111,6 +148,7 @@ fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
         }
         End::Failed(status) => return Err(Trouble::invalid(format!("the process failed ({status}): {}", run.tail))),
         End::NotCriterion => return Err(Trouble::invalid("the process did not speak criterion's protocol this time")),
+        End::NotConnected => return Err(Trouble::invalid("the process ended without connecting to us this time")),
         End::Success => {}
     }
     let mut matching = run.samples.into_iter().filter(|samples| samples.id == key.raw);
@@ -136,6 +174,7 @@ fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
         involuntary_per_s: run.counters.as_ref().and_then(involuntary).map(|count| count / run.seconds.max(1e-3)),
         row,
         threads: run.threads,
+        measurement_s: samples.measurement_s,
         process_s: run.seconds,
     })
 }
@@ -154,9 +193,8 @@ fn times_per_iteration(samples: &Samples) -> Result<Vec<f64>, Trouble> {
     }
     let batch = stats::median(&samples.times).unwrap_or(0.0);
     if samples.unit == "ns" && batch < SHORTEST_BATCH_NS {
-        return Err(Trouble::invalid(format!(
-            "too fast to classify: a batch took {batch:.0} ns, below 1000 ticks of the clock"
-        )));
+        let reason = format!("too fast to classify: a batch took {batch:.0} ns, below 1000 ticks of the clock");
+        return Err(Trouble { kind: TroubleKind::TooFast, reason });
     }
     Ok(samples.times.iter().zip(&samples.iters).map(|(time, iters)| time / iters).collect())
 }
@@ -177,6 +215,7 @@ mod tests {
             iters: vec![1.0; times.len()],
             times: times.to_vec(),
             throughput: None,
+            measurement_s: None,
             unit: "ns".into(),
         };
         Run {

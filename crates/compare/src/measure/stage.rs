@@ -3,7 +3,7 @@
 use anyhow::Result;
 use machine::ceiling::Canary;
 
-use super::block::{self, Block, Norm, SideTrouble};
+use super::block::{self, Block, Norm, Outcome, SideTrouble};
 use super::links::Links;
 use super::pair::BenchPair;
 use super::random::Random;
@@ -37,6 +37,8 @@ pub struct Series {
     pub discarded: usize,
     /// How many count although the machine was disturbed, because the bound was reached.
     pub disturbed: usize,
+    /// How many of the planned blocks are missing, because a process could not be timed or the budget ended.
+    pub missing: usize,
     /// What ended the series early.
     pub trouble: Option<SideTrouble>,
 }
@@ -86,7 +88,7 @@ pub fn run_stage(
                 match block::run(sampler, links, pair, coin, seeds, processor.copied(), canary, &mut || {
                     progress.step()
                 })? {
-                    Ok(block) if block.disturbance.is_contaminated(Norm::of(&series[at].blocks)) => {
+                    Outcome::Finished(block) if block.disturbance.is_contaminated(Norm::of(&series[at].blocks)) => {
                         if spare > 0 {
                             spare -= 1;
                             series[at].discarded += 1;
@@ -94,10 +96,17 @@ pub fn run_stage(
                             continue;
                         }
                         series[at].disturbed += 1;
-                        series[at].blocks.push(block);
+                        series[at].blocks.push(*block);
                     }
-                    Ok(block) => series[at].blocks.push(block),
-                    Err(trouble) => series[at].trouble = Some(trouble),
+                    Outcome::Finished(block) => series[at].blocks.push(*block),
+                    Outcome::Spoiled if spare > 0 => {
+                        spare -= 1;
+                        series[at].discarded += 1;
+                        progress.extend(4);
+                        continue;
+                    }
+                    Outcome::Spoiled | Outcome::OutOfTime => series[at].missing += 1,
+                    Outcome::Broken(trouble) => series[at].trouble = Some(trouble),
                 }
                 break;
             }

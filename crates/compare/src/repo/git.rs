@@ -19,24 +19,19 @@ pub struct Git {
 impl Git {
     /// The work tree that contains `directory`.
     pub fn discover(directory: &Path) -> Result<Self> {
-        let mut probe = command::git_in(directory);
-        probe.args(["rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir"]);
-        let output = match command::output_of(&mut probe) {
-            Ok(output) => output,
-            Err(_) => return Err(usage("git is not installed; two revisions cannot be compared without it")),
+        // One question a call: a path may hold line breaks.
+        let ask = |what: &str| -> Result<PathBuf> {
+            let mut probe = command::git_in(directory);
+            probe.args(["rev-parse", "--path-format=absolute", what]);
+            let output = command::output_of(&mut probe)
+                .map_err(|_| usage("git is not installed; two revisions cannot be compared without it"))?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            match text.strip_suffix('\n').filter(|path| output.status.success() && !path.is_empty()) {
+                Some(path) => Ok(PathBuf::from(path)),
+                None => Err(usage(no_work_tree(directory, &command::tail(&output.stderr)))),
+            }
         };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut lines = text.lines();
-        match (output.status.success(), lines.next(), lines.next()) {
-            (true, Some(top), Some(common)) => Ok(Self { top: PathBuf::from(top), common_dir: PathBuf::from(common) }),
-            _ => Err(usage(format!(
-                "{} is not in a git work tree, so there are no two revisions to compare.\n\
-                 Make it one with: git init && git add -A && git commit -m start\n\
-                 (git says: {})",
-                directory.display(),
-                command::tail(&output.stderr)
-            ))),
-        }
+        Ok(Self { top: ask("--show-toplevel")?, common_dir: ask("--git-common-dir")? })
     }
 
     /// The root of the work tree.
@@ -85,7 +80,8 @@ impl Git {
             return Ok(commit);
         }
         let cure = if self.is_shallow()? {
-            "This clone is shallow; get the rest with: git fetch --unshallow".to_owned()
+            "This clone is shallow; get the rest with: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)"
+                .to_owned()
         } else {
             "Fetch it (git fetch --all --tags), or name another one".to_owned()
         };
@@ -149,6 +145,21 @@ impl Git {
     }
 }
 
+/// Why git finds no work tree in `directory`, and what to do.
+fn no_work_tree(directory: &Path, said: &str) -> String {
+    let directory = directory.display();
+    if said.contains("dubious ownership") {
+        return format!(
+            "git refuses to work in {directory}, because it belongs to another user. If you trust it:\n\
+             git config --global --add safe.directory {directory}\n(git says: {said})"
+        );
+    }
+    format!(
+        "{directory} is not in a git work tree, so there are no two revisions to compare.\n\
+         Make it one with: git init && git add -A && git commit -m start\n(git says: {said})"
+    )
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -174,6 +185,24 @@ pub(crate) mod tests {
         let error = Git::discover(directory.path()).unwrap_err();
         assert_eq!(crate::exit::of_error(&error), crate::exit::Exit::Usage);
         assert!(error.to_string().contains("git init"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_told_apart_from_none() {
+        let said = "fatal: detected dubious ownership in repository at '/x'";
+        assert!(no_work_tree(Path::new("/x"), said).contains("--add safe.directory /x"));
+        assert!(!no_work_tree(Path::new("/x"), said).contains("git init"));
+    }
+
+    #[test]
+    fn a_path_may_hold_line_breaks() {
+        let directory = tempfile::tempdir().unwrap();
+        let odd = directory.path().join("two\nlines");
+        std::fs::create_dir(&odd).unwrap();
+        command::run(command::git_in(&odd).args(["init", "--quiet"])).unwrap();
+        let git = Git::discover(&odd).unwrap();
+        assert_eq!(git.top().canonicalize().unwrap(), odd.canonicalize().unwrap());
+        assert_eq!(git.common_dir().canonicalize().unwrap(), odd.join(".git").canonicalize().unwrap());
     }
 
     #[test]
@@ -216,6 +245,6 @@ pub(crate) mod tests {
         command::run(command::git_in(clone.path()).args(["clone", "--quiet", "--depth=1", &url, "c"])).unwrap();
         let shallow = Git::discover(&clone.path().join("c")).unwrap();
         let error = shallow.require_commit(&first, "--base").unwrap_err().to_string();
-        assert!(error.contains("--unshallow"), "{error}");
+        assert!(error.contains("--unshallow") && error.contains("fetch-depth: 0"), "{error}");
     }
 }

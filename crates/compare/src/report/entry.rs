@@ -3,8 +3,9 @@
 use machine::Fingerprint;
 use serde::{Deserialize, Serialize};
 
-use super::row::Row;
+use super::row::{Fault, Row};
 use crate::exit::Exit;
+use crate::judge::Verdict;
 
 /// Version of the data.
 pub const SCHEMA: u32 = 1;
@@ -87,9 +88,20 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether something should have been measured and nothing was: every row is trouble that both sides have or that is
+    /// the target's own. Each alone is no reason to fail, but all together leave nothing that could pass.
+    pub fn is_all_trouble(&self) -> bool {
+        let is_trouble = |row: &Row| {
+            matches!(row.verdict, Verdict::Invalid | Verdict::Timeout) && !matches!(row.fault, Some(Fault::Base))
+        };
+        let has_nothing = |row: &Row| is_trouble(row) || row.verdict == Verdict::Skipped;
+        self.rows.iter().any(is_trouble) && self.rows.iter().all(has_nothing)
+    }
+
     /// What the command ends with. A contaminated run blocks nobody for being slow, but wrong output stays wrong.
     pub fn exit(&self) -> Exit {
         let rows = self.rows.iter().map(Row::exit).fold(Exit::Fine, Exit::max);
+        let rows = if self.is_all_trouble() { rows.max(Exit::Invalid) } else { rows };
         match (&self.contaminated, rows) {
             (Some(_), Exit::Fine | Exit::Regression) => Exit::NoVerdict,
             _ => rows,
@@ -101,7 +113,7 @@ impl Entry {
 pub(crate) mod tests {
     use super::*;
     use crate::bench::{Key, RawId};
-    use crate::judge::{Finding, Margin, Verdict, confirmed};
+    use crate::judge::{Finding, Margin, confirmed};
 
     /// A small entry with one row of each important kind, for tests.
     pub(crate) fn example() -> Entry {
@@ -183,6 +195,23 @@ pub(crate) mod tests {
         assert_eq!(entry.exit(), Exit::Regression);
         entry.contaminated = Some("the null fired".into());
         assert_eq!(entry.exit(), Exit::NoVerdict);
+    }
+
+    #[test]
+    fn trouble_everywhere_is_never_green() {
+        let mut entry = example();
+        let broken = |fault| Row { fault: Some(fault), ..example().rows[3].clone() };
+        let skipped = || Row { verdict: Verdict::Skipped, fault: None, ..example().rows[3].clone() };
+        for (rows, exit) in [
+            (vec![broken(Fault::Both)], Exit::Invalid),
+            (vec![broken(Fault::Both), skipped()], Exit::Invalid),
+            (vec![broken(Fault::Target)], Exit::Invalid),
+            (vec![broken(Fault::Base)], Exit::Fine),
+            (vec![broken(Fault::Both), example().rows[2].clone()], Exit::Fine),
+        ] {
+            entry.rows = rows;
+            assert_eq!(entry.exit(), exit, "{:?}", entry.rows);
+        }
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub enum Fault {
     Base,
     /// After.
     Head,
-    /// Nobody's: the target is no criterion benchmark, or its features are off.
+    /// Both alike: the change cannot be the cause.
+    Both,
+    /// Neither: only in entries of older versions, for targets that are no criterion benchmark.
     Target,
 }
 
@@ -111,7 +113,7 @@ impl Row {
         }
         let worse_metric = self.metrics.iter().any(|change| change.worse && change.gates);
         match (self.verdict, self.fault) {
-            (Verdict::Invalid | Verdict::Timeout, Some(Fault::Base | Fault::Target)) => Exit::Fine,
+            (Verdict::Invalid | Verdict::Timeout, Some(Fault::Base | Fault::Both | Fault::Target)) => Exit::Fine,
             (Verdict::Invalid | Verdict::Timeout, _) | (Verdict::Gone, _) => Exit::Invalid,
             (Verdict::Slower, _) if !self.advisory => Exit::Regression,
             _ if worse_metric => Exit::Regression,
@@ -171,6 +173,7 @@ mod tests {
             (Verdict::Timeout, Exit::Invalid),
             (Verdict::Gone, Exit::Invalid),
             (Verdict::New, Exit::Fine),
+            (Verdict::Skipped, Exit::Fine),
         ] {
             assert_eq!(row(verdict).exit(), exit, "{verdict}");
         }
@@ -181,6 +184,7 @@ mod tests {
         assert_eq!(Row { advisory: true, ..row(Verdict::Slower) }.exit(), Exit::Fine);
         assert_eq!(Row { accepted: Some("known".into()), ..row(Verdict::Slower) }.exit(), Exit::Fine);
         assert_eq!(Row { fault: Some(Fault::Base), ..row(Verdict::Invalid) }.exit(), Exit::Fine);
+        assert_eq!(Row { fault: Some(Fault::Both), ..row(Verdict::Timeout) }.exit(), Exit::Fine);
         assert_eq!(Row { fault: Some(Fault::Head), ..row(Verdict::Timeout) }.exit(), Exit::Invalid);
     }
 }

@@ -22,6 +22,7 @@ pub fn summary(rows: &[Row]) -> String {
         Verdict::Timeout,
         Verdict::Gone,
         Verdict::New,
+        Verdict::Skipped,
     ];
     let counts = order.iter().filter_map(|verdict| {
         let count = rows.iter().filter(|row| row.verdict == *verdict).count();
@@ -142,7 +143,10 @@ fn method(entry: &Entry) -> String {
     let Some(method) = &entry.method else {
         let processes = entry.rows.iter().filter_map(|row| row.head.as_ref()).map(|figures| figures.n).max();
         return processes.map_or_else(
-            || "nothing had to be measured".to_owned(),
+            || {
+                if entry.is_all_trouble() { "nothing could be measured" } else { "nothing had to be measured" }
+                    .to_owned()
+            },
             |n| format!("{n} fresh processes per benchmark, in random order; {took} of measurement"),
         );
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use compare::bench::{End, RawId};
 use compare::build::{Built, Skipped, Target};
-use compare::comparison::Catalog;
+use compare::comparison::{Catalog, ProblemKind};
 use compare::console::Console;
 use serde_json::{Value, json};
 
@@ -91,28 +91,32 @@ fn keys_are_unique_and_find_their_bench() {
 /// Programs that have nothing to offer stand between two that have; each is named with its reason.
 #[test]
 fn programs_that_cannot_be_listed_are_problems_and_the_others_are_listed() {
+    use ProblemKind::{Failed, Skipped, TimedOut};
     let good = Fake::new(&json!({"benches": [{"id": scripted("g|f")}]}));
     let faulty = [
-        (json!([["start", {"exit": 0}]]), "not criterion"),
-        (json!([["start", "hang"]]), "not criterion"),
-        (json!([["greeted", "hang"]]), "did not end within the time limit"),
-        (json!([["end", "panic"]]), "listing its benchmarks failed (exit status: 101)"),
-        (json!([["greeted", "garbage"]]), "not CBOR"),
-        (json!([["greeted", "close"]]), "it has no benchmarks"),
+        (json!([["start", {"exit": 0}]]), Failed, "ended without connecting"),
+        (json!([["start", "hang"]]), TimedOut, "its set-up before criterion starts did not end within 4 s (--timeout)"),
+        (json!([["greeted", "hang"]]), TimedOut, "listing its benchmarks did not end within 4 s"),
+        (json!([["end", "panic"]]), Failed, "listing its benchmarks failed (exit status: 101)"),
+        (json!([["greeted", "garbage"]]), Failed, "not CBOR"),
+        (json!([["greeted", "close"]]), Skipped, "it has no benchmarks"),
     ]
-    .map(|(mishaps, reason)| (Fake::new(&json!({"benches": [{"id": scripted("g|f")}], "mishaps": mishaps})), reason));
+    .map(|(mishaps, kind, reason)| {
+        (Fake::new(&json!({"benches": [{"id": scripted("g|f")}], "mishaps": mishaps})), kind, reason)
+    });
     let mut targets = vec![target("first", &good)];
-    targets.extend(faulty.iter().enumerate().map(|(at, (fake, _))| target(&format!("faulty{at}"), fake)));
+    targets.extend(faulty.iter().enumerate().map(|(at, (fake, ..))| target(&format!("faulty{at}"), fake)));
     targets.push(target("last", &good));
     let catalog = list(targets, SHORT, &good);
     let listed: Vec<&str> = catalog.benches.iter().map(|listed| listed.key.target.as_str()).collect();
     assert_eq!(listed, ["first", "last"]);
     assert_eq!(catalog.benches[1].target, 1 + faulty.len());
     let problem = |name: &str| catalog.problems.iter().find(|problem| problem.target == name).unwrap();
-    assert_eq!(problem("off").reason, "needs --features x");
-    for (at, (fake, reason)) in faulty.iter().enumerate() {
-        let found = &problem(&format!("faulty{at}")).reason;
-        assert!(found.contains(reason), "{found}, not {reason}");
+    assert_eq!((problem("off").kind, problem("off").reason.as_str()), (Skipped, "needs --features x"));
+    for (at, (fake, kind, reason)) in faulty.iter().enumerate() {
+        let found = problem(&format!("faulty{at}"));
+        assert_eq!(found.kind, *kind, "{found:?}");
+        assert!(found.reason.contains(reason), "{found:?}, not {reason}");
         fake.assert_no_process_is_left();
     }
     assert!(problem("faulty3").reason.contains("panicked on purpose"), "the last lines are shown");

@@ -12,6 +12,7 @@ mod log;
 mod process;
 mod sample;
 mod trial;
+mod trouble;
 mod usage;
 mod verdict;
 mod workspace;

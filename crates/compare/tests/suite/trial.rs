@@ -2,7 +2,7 @@
 
 use compare::bench::Settings;
 use compare::build::Target;
-use compare::comparison::{MeasureContext, Pilot, Plan, Trial, pilot, trial};
+use compare::comparison::{MeasureContext, Pilot, Piloted, Plan, Trial, pilot, trial};
 use compare::console::Console;
 use compare::exit::Exit;
 use compare::judge::{Margins, SCREEN_BLOCKS, Verdict, blocks_for, confirming_blocks};
@@ -48,6 +48,7 @@ impl Sides {
             inject: None,
         };
         let pair = |name: &String| BenchPair {
+            is_control: false,
             single_threaded: true,
             process_s: 0.0,
             key: key(&format!("g|{name}"), 0),
@@ -60,7 +61,7 @@ impl Sides {
     }
 
     fn sampler(&self) -> Sampler<'_> {
-        Sampler { scratch: &self.base.scratch, timeout: LONG, settings: Settings::STANDARD }
+        Sampler { scratch: &self.base.scratch, timeout: LONG, settings: Settings::STANDARD, until: None }
     }
 
     fn trial(&self, one_stage: bool) -> Trial {
@@ -151,13 +152,13 @@ fn the_pilot_turns_trouble_into_rows() {
         ("unit", times(1e6), json!({"unit": "cycles"})),
         ("zero", times(1e6), times(0.0)),
     ]);
-    let (passed, rows) = pilot(&sides.sampler(), sides.pairs(), &Console::silent()).unwrap();
+    let Piloted { passed, failed: rows, .. } = pilot(&sides.sampler(), sides.pairs(), &Console::silent()).unwrap();
     let passed: Vec<String> = passed.iter().map(|pilot: &Pilot| pilot.pair.key.id()).collect();
     assert_eq!(passed, ["g/fine"]);
     let expected = [
         ("g/head", Some(Fault::Head), Exit::Invalid, "panicked on purpose"),
         ("g/base", Some(Fault::Base), Exit::Fine, "on the base"),
-        ("g/both", Some(Fault::Head), Exit::Invalid, "on the head"),
+        ("g/both", Some(Fault::Both), Exit::Fine, "on both sides"),
         ("g/unit", None, Exit::Invalid, "the base measures in ns and the head in cycles"),
         ("g/zero", Some(Fault::Head), Exit::Invalid, "took no time"),
     ];
@@ -180,7 +181,7 @@ fn sides_that_work_on_other_inputs_are_not_compared() {
     };
     for (head, verdicts) in [("aa", vec![]), ("bb", vec![Verdict::Invalid])] {
         let sides = Sides { base: fake("aa"), head: fake(head), names: vec!["f".to_owned()] };
-        let (passed, rows) = pilot(&sides.sampler(), sides.pairs(), &Console::silent()).unwrap();
+        let Piloted { passed, failed: rows, .. } = pilot(&sides.sampler(), sides.pairs(), &Console::silent()).unwrap();
         assert_eq!(passed.len(), 1 - verdicts.len());
         assert_eq!(rows.iter().map(|row| row.verdict).collect::<Vec<_>>(), verdicts);
         assert!(rows.iter().all(|row| row.why.contains("different inputs") && row.exit() == Exit::Invalid));
