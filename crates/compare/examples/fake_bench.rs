@@ -3,7 +3,8 @@
 //!
 //! The script is JSON in the variable `FAKE_BENCH` (see [`Script`]). Times are given, not taken, so that verdicts do
 //! not depend on the machine; mishaps happen at named stages, so that every way in which a benchmark can go wrong can
-//! be had at will. The diary, where one is asked for, tells the test what the program was given and whom it started.
+//! be had at will. The diary, where one is asked for, tells the test what the program was given and which processes it started.
+// Long because one program holds the protocol and all that can go wrong in it.
 
 use std::fs::File;
 use std::io::{Read, Write};

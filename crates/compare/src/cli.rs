@@ -177,6 +177,11 @@ pub struct Log {
 pub enum LogAction {
     /// Fail if an entry's text and data disagree
     Check,
+    /// Log an entry that could not be written when it was measured
+    Import {
+        /// The file that the message named
+        file: PathBuf,
+    },
     /// Print the entries under a title
     Show {
         /// The title, exactly
@@ -262,6 +267,7 @@ mod tests {
             "x compare --title T --change C --scenario rwkv7 --set size=0.19b",
             "x gate --base main --format github",
             "x log check",
+            "x log import unsaved-1.json",
             "x log show T --manifest-path M",
             "x doctor",
             "x selftest --rounds 3",

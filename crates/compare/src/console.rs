@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
+use crate::command::printable;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -42,7 +43,7 @@ impl Console {
     /// A result. A reader that went away (`| head`) is no error.
     pub fn print(&self, text: &str) -> Result<()> {
         let mut out = self.out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        match writeln!(out, "{}", printable(text)).and_then(|()| out.flush()) {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             result => result.context("failed to write to standard output"),
         }
@@ -51,7 +52,7 @@ impl Console {
     /// Something worth knowing on the way. It is never worth failing for.
     pub fn note(&self, text: &str) {
         let mut err = self.err.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _ = writeln!(err, "{text}");
+        let _ = writeln!(err, "{}", printable(text));
     }
 
     /// Progress of unknown length.
@@ -98,7 +99,7 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// Shows what is being worked on.
     pub fn say(&self, what: &str) {
-        self.0.set_message(what.to_owned());
+        self.0.set_message(printable(what).replace(['\n', '\t'], " "));
         self.0.tick();
     }
 

@@ -24,9 +24,38 @@ impl Key {
     }
 }
 
+/// The longest id that a table shows whole; longer ones lose their middle.
+const LONGEST_SHOWN: usize = 100;
+
+/// An id for people: control characters written out, so that no terminal obeys them, and not wider than a table may be.
+/// Data hold it as it is.
+pub fn shown(id: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    let clean: Vec<char> = id.chars().map(escape).collect::<String>().chars().collect();
+    if clean.len() <= LONGEST_SHOWN {
+        return clean.into_iter().collect();
+    }
+    let half = LONGEST_SHOWN / 2;
+    let (first, last) = (&clean[..half], &clean[clean.len() - half + 1..]);
+    first.iter().chain(&['…']).chain(last).collect()
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.id())?;
         if self.occurrence > 0 { write!(f, " #{}", self.occurrence + 1) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn ids_are_shown_without_control_characters_and_not_too_wide() {
+        assert_eq!(shown("g/f/ä 🦀"), "g/f/ä 🦀");
+        assert_eq!(shown("a\u{1b}[2J\nb\tc"), "a\\u{1b}[2J\\nb\\tc");
+        let long = shown(&format!("first/{}/last", "x".repeat(300)));
+        assert!(long.chars().count() == 100 && long.starts_with("first/") && long.ends_with("/last"), "{long}");
     }
 }

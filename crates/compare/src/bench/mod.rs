@@ -6,7 +6,7 @@ mod process;
 mod protocol;
 mod request;
 
-pub use key::Key;
+pub use key::{Key, shown};
 pub use process::{End, Program, Protocol, Run, ScratchDir};
 pub use protocol::{CriterionVersion, RawId, Samples, Throughput};
 pub use request::{Selection, Settings};

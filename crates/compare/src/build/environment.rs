@@ -1,19 +1,21 @@
 //! The environment of builds and benches.
 //!
-//! Under `cargo xtask`, cargo and rustup put variables into the environment that belong to *this* workspace:
-//! `RUSTUP_TOOLCHAIN` would override the pin of the workspace under comparison, `RUSTFLAGS` deletes the flags of its
-//! own configuration, `LD_LIBRARY_PATH` points at our toolchain. They are taken out, on both sides alike. What says
-//! how to reach a registry (`CARGO_HOME`, `CARGO_HTTP_*`, `CARGO_NET_*`, `CARGO_REGISTRIES_*` …) stays.
+//! Under `cargo xtask` and `cargo assay`, cargo and rustup put variables into the environment that belong to *this*
+//! call: `RUSTUP_TOOLCHAIN` would override the pin of the workspace under comparison, `LD_LIBRARY_PATH` points at our
+//! toolchain, `RUSTFLAGS` deletes the flags of the workspace's own configuration. They are taken out, on both sides alike.
+//! What a user sets to change what is measured stays: profiles, library paths that are not the toolchain's, a toolchain
+//! that was asked for. The report says so, and it says what was left out. What tells how to reach a registry
+//! (`CARGO_HOME`, `CARGO_HTTP_*`, `CARGO_NET_*`, `CARGO_REGISTRIES_*` …) stays, too.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Message, Package};
 
 use crate::command;
 
 /// Variables that are taken out wherever they come from.
-const REMOVED: [&str; 18] = [
+const REMOVED: [&str; 17] = [
     "CARGO",
     "CARGO_TARGET_DIR",
     "CARGO_BUILD_TARGET_DIR",
@@ -31,13 +33,17 @@ const REMOVED: [&str; 18] = [
     "RUSTFLAGS",
     "RUSTC",
     "RUSTC_WORKSPACE_WRAPPER",
-    "LD_LIBRARY_PATH",
 ];
 /// Variables that are taken out by how they begin.
-const REMOVED_PREFIXES: [&str; 6] =
-    ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_PROFILE_", "CARGO_FEATURE_", "ASSAY_"];
-/// Variables that a user may have set on purpose, and must be told are not used.
-const WORTH_A_NOTE: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];
+const REMOVED_PREFIXES: [&str; 5] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_FEATURE_", "ASSAY_"];
+/// Flags that a user may have set on purpose, and must be told are not used.
+const FLAGS: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];
+/// Other variables of this kind.
+const UNUSED: [&str; 3] = ["CARGO_BUILD_TARGET", "RUSTC", "RUSTC_WORKSPACE_WRAPPER"];
+/// Where the loader looks for dynamic libraries.
+const LIBRARY_PATH: &str = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+/// How the variables of profiles begin.
+const PROFILE: &str = "CARGO_PROFILE_";
 
 fn is_removed(key: &str) -> bool {
     REMOVED.contains(&key)
@@ -47,18 +53,62 @@ fn is_removed(key: &str) -> bool {
 
 /// `variables` without those that belong to another workspace.
 pub fn cleaned(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
-    variables.into_iter().filter(|(key, _)| !is_removed(&key.to_string_lossy())).collect()
+    let kept = variables.into_iter().filter(|(key, _)| !is_removed(&key.to_string_lossy()));
+    let cut = |(key, value): (OsString, OsString)| {
+        let value = if key == LIBRARY_PATH { users_libraries(&value)? } else { value };
+        Some((key, value))
+    };
+    kept.filter_map(cut).collect()
 }
 
-/// What the user should know about the variables that were taken out.
-pub fn notes(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
-    let set = |(key, value): (OsString, OsString)| {
-        let key = key.into_string().ok()?;
-        (WORTH_A_NOTE.contains(&key.as_str()) && !value.is_empty()).then(|| {
-            format!("{key} in the environment is not used: put the flags into the workspace's .cargo/config.toml")
-        })
+/// The directories that are neither a toolchain's nor those of a cargo that started us; `None` if none is left.
+fn users_libraries(value: &OsStr) -> Option<OsString> {
+    let is_cargos = |path: &PathBuf| {
+        let has = |name: &str| path.iter().any(|part| part == name);
+        has("toolchains") || has("rustlib") || has("target") && (has("debug") || has("release"))
     };
-    variables.into_iter().filter_map(set).collect()
+    let own: Vec<PathBuf> =
+        std::env::split_paths(value).filter(|path| !path.as_os_str().is_empty() && !is_cargos(path)).collect();
+    if own.is_empty() { None } else { std::env::join_paths(own).ok() }
+}
+
+/// What the user should know about variables that change what is measured: those that were taken out, and those that
+/// are in force.
+pub fn notes(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let note = |(key, value): (OsString, OsString)| {
+        let (name, shown) = (key.to_string_lossy(), value.to_string_lossy());
+        if value.is_empty() {
+            return None;
+        }
+        if FLAGS.contains(&&*name) {
+            return Some(format!(
+                "{name} in the environment is not used: put the flags into the workspace's .cargo/config.toml"
+            ));
+        }
+        if UNUSED.contains(&&*name) {
+            return Some(format!("{name}={shown} in the environment is not used"));
+        }
+        if name.starts_with(PROFILE) {
+            return Some(format!("{name}={shown} of the environment is in force on both sides"));
+        }
+        let libraries = users_libraries(&value).filter(|_| key == LIBRARY_PATH)?;
+        Some(format!("{name}={} of the environment is in force on both sides", libraries.to_string_lossy()))
+    };
+    variables.into_iter().filter_map(note).collect()
+}
+
+/// Whether `asked` (a value of `RUSTUP_TOOLCHAIN`) is another toolchain than the one that the workspace in `root` has
+/// without it. If it is, somebody asked for it, by `cargo +NAME` or in the environment: rustup sets the variable itself, too,
+/// but to what the workspace has anyway.
+pub fn asked_toolchain(root: &Path, environment: &[(OsString, OsString)], asked: &Path) -> bool {
+    let version = |extra: Option<&Path>| {
+        let mut rustc = command::in_directory("rustc", root);
+        rustc.env_clear().envs(environment.iter().map(|(key, value)| (key, value))).arg("-vV");
+        rustc.envs(extra.map(|asked| ("RUSTUP_TOOLCHAIN", asked)));
+        command::stdout_of(&mut rustc).ok()
+    };
+    let with = version(Some(asked));
+    with.is_some() && with != version(None)
 }
 
 /// What `cargo bench` adds for a bench of `package`: the package's own variables, its build script's, and where to
@@ -110,8 +160,11 @@ pub(super) fn of_bench(
             }
         }
     }
-    if let Ok(joined) = std::env::join_paths(library_path) {
-        set(if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" }, &joined);
+    let users: Option<&OsString> = base.iter().find(|(key, _)| key == LIBRARY_PATH).map(|(_, value)| value);
+    let users = users.map(std::env::split_paths).into_iter().flatten();
+    if let Ok(joined) = std::env::join_paths(library_path.iter().cloned().chain(users)) {
+        environment.retain(|(key, _)| key != LIBRARY_PATH);
+        environment.push((LIBRARY_PATH.into(), joined));
     }
     environment
 }
@@ -145,12 +198,27 @@ mod tests {
             "GIT_INDEX_FILE",
         ]));
         let keys: Vec<_> = kept.iter().map(|(key, _)| key.to_str().unwrap()).collect();
-        assert_eq!(keys, ["PATH", "HOME", "CARGO_HOME", "CARGO_REGISTRIES_X_INDEX", "CARGO_HTTP_PROXY", "RUSTUP_HOME"]);
+        let expected = ["PATH", "HOME", "CARGO_HOME", "CARGO_REGISTRIES_X_INDEX", "CARGO_HTTP_PROXY", "RUSTUP_HOME"];
+        assert_eq!(keys[..6], expected);
+        assert_eq!(keys[6..], ["CARGO_PROFILE_RELEASE_LTO", "LD_LIBRARY_PATH"], "they change what is measured");
+    }
+
+    #[test]
+    fn library_paths_of_the_user_stay_and_those_of_cargo_go() {
+        let of = |value: &str| users_libraries(OsStr::new(value)).map(|value| value.into_string().unwrap());
+        let cargos = "/r/toolchains/stable/lib:/w/target/debug/deps:/w/target/debug";
+        assert_eq!(of(cargos), None);
+        assert_eq!(of(&format!("{cargos}:/opt/blas/lib::/opt/cuda")).unwrap(), "/opt/blas/lib:/opt/cuda");
     }
 
     #[test]
     fn flags_set_on_purpose_are_mentioned() {
-        assert_eq!(notes(pairs(&["PATH", "RUSTFLAGS"])).len(), 1);
+        assert_eq!(notes(pairs(&["PATH", "RUSTFLAGS", "RUSTC"])).len(), 2);
+        let in_force = notes(pairs(&["CARGO_PROFILE_BENCH_LTO", "LD_LIBRARY_PATH"]));
+        assert!(
+            in_force.len() == 2 && in_force.iter().all(|note| note.contains("in force on both sides")),
+            "{in_force:?}"
+        );
         assert!(notes(vec![("RUSTFLAGS".into(), OsString::new())]).is_empty());
     }
 }

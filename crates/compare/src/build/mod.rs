@@ -1,5 +1,6 @@
 //! Building one side: which bench programs a revision has, compiled as its own project says.
 
+mod config;
 mod dependencies;
 mod environment;
 pub mod identical;
@@ -8,7 +9,7 @@ mod workspace;
 mod wrapper;
 
 pub use dependencies::difference;
-pub use environment::{cleaned, notes};
+pub use environment::{asked_toolchain, cleaned, notes};
 pub use relink::Link;
 pub use workspace::{Selected, Workspace};
 
@@ -98,6 +99,8 @@ pub struct Built {
     pub rustc: String,
     /// Directory of the workspace in the slot.
     pub workspace: PathBuf,
+    /// What of cargo's configuration is not as in `cargo bench`.
+    pub notes: Vec<String>,
 }
 
 /// Everything a build needs to know about where it runs.
@@ -144,9 +147,11 @@ pub fn build(
     let bootstraps = surroundings.environment.iter().any(|(key, _)| key == "RUSTC_BOOTSTRAP");
     let selected = read.select(wanted, bootstraps || rustc.contains("-nightly") || rustc.contains("-dev"));
     if selected.targets.is_empty() {
-        return Ok(Built { targets: Vec::new(), skipped: selected.skipped, rustc, workspace: directory });
+        let (targets, notes) = (Vec::new(), Vec::new());
+        return Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory, notes });
     }
-    let wrapper = wrapper::Wrapper::install(slot, &directory, surroundings.environment)?;
+    let config = config::Config::read(&directory, surroundings.environment);
+    let wrapper = wrapper::Wrapper::install(slot, &config)?;
     let mut messages = Vec::new();
     for (package, arguments) in selected.calls(wanted) {
         let mut cargo = command::in_directory("cargo", &directory);
@@ -161,8 +166,20 @@ pub fn build(
         wrapper.apply(&mut cargo, surroundings.alignment);
         messages.extend(run_cargo((side, package), &mut cargo, surroundings)?);
     }
-    let targets = collect(slot, &directory, &selected, wanted, &messages, surroundings)?;
-    Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory })
+    let mut targets = collect(slot, &directory, &selected, wanted, &messages, surroundings)?;
+    let variables = config.variables();
+    for target in &mut targets {
+        // What cargo itself sets for a bench outweighs the configuration.
+        let own: Vec<OsString> = target.program.environment.iter().map(|(key, _)| key.clone()).collect();
+        let forced = |key: &OsString| surroundings.environment.iter().any(|(set, _)| set == key);
+        let added = variables.iter().filter(|(key, _)| !own.contains(key) || forced(key));
+        target.program.environment.extend(added.cloned());
+    }
+    let runner = config.started_through().map(|runner| {
+        format!("the runner `{runner}` of cargo's configuration is not used: benches are started directly")
+    });
+    let notes = runner.into_iter().collect();
+    Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory, notes })
 }
 
 /// Runs cargo, shows its progress, and returns its messages; its last lines are in the error if it fails.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{filter, quoted, scope_words, wanted};
 use crate::build::Wanted;
 use crate::cli::Compare;
-use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, run};
+use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, lock_log, run};
 use crate::exit::{Exit, usage};
 use crate::log::valid_title;
 use crate::policy::Policy;
@@ -32,6 +32,7 @@ pub fn compare(invocation: &Invocation, arguments: &Compare) -> Result<Exit> {
     }
     // Before the base is looked up: the run that is waited for may log under the same title.
     let _lock = lock(invocation)?;
+    let _log_lock = logs.then(|| lock_log(invocation, &project.git)).transpose()?;
     if logs && let Some(done) = project.log.recover()? {
         invocation.console.note(&done);
     }
@@ -150,7 +151,12 @@ fn write_log(invocation: &Invocation, project: &Project, entry: &Entry) -> Resul
             let path = invocation.cache()?.join(format!("unsaved-{}.json", entry.id));
             let kept = fs::write(&path, serde_json::to_vec(entry)?).is_ok();
             invocation.console.print(&text::markdown(entry))?;
-            let place = if kept { format!("it is kept in {}", path.display()) } else { "it stands above".to_owned() };
+            let place = if kept {
+                let path = quoted(&path.to_string_lossy());
+                format!("it is kept; once that is mended, log it with: {} log import {path}", invocation.called)
+            } else {
+                "it stands above".to_owned()
+            };
             Err(error.context(format!("the entry could not be logged; {place}")))
         }
     }

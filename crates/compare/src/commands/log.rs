@@ -1,11 +1,15 @@
 //! `log`: check and show.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::cli::{Log as Arguments, LogAction};
-use crate::comparison::{Invocation, Project};
+use crate::comparison::{Invocation, Project, lock_log};
 use crate::exit::{Exit, usage};
-use crate::log::{check, markdown};
+use crate::log::{check, markdown, valid_title};
+use crate::report::{Entry, SCHEMA};
 
 /// Runs the command.
 pub fn log(invocation: &Invocation, arguments: &Arguments) -> Result<Exit> {
@@ -23,6 +27,7 @@ pub fn log(invocation: &Invocation, arguments: &Arguments) -> Result<Exit> {
             ))?;
             Ok(if faults.is_empty() { Exit::Fine } else { Exit::Failure })
         }
+        LogAction::Import { file } => import(invocation, &project, &invocation.directory.join(file)),
         LogAction::Show { title } => {
             let text = project.log.text()?;
             let groups = markdown::groups(&text);
@@ -34,4 +39,28 @@ pub fn log(invocation: &Invocation, arguments: &Arguments) -> Result<Exit> {
             Ok(Exit::Fine)
         }
     }
+}
+
+/// Logs an entry that an earlier run kept because it could not write the log.
+fn import(invocation: &Invocation, project: &Project, path: &Path) -> Result<Exit> {
+    let wrong = |reason: String| usage(format!("{} is no entry to import: {reason}", path.display()));
+    let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let entry: Entry = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    if entry.schema > SCHEMA {
+        return Err(wrong(format!("its schema is {}, this build knows {SCHEMA}", entry.schema)));
+    }
+    valid_title(&entry.title)?;
+    let _lock = lock_log(invocation, &project.git)?;
+    if let Some(done) = project.log.recover()? {
+        invocation.console.note(&done);
+    }
+    if project.log.data()?.iter().flat_map(|(_, entries)| entries).any(|known| known.id == entry.id) {
+        invocation.console.print(&format!("entry {} is in the log already", entry.id))?;
+        return Ok(Exit::Fine);
+    }
+    project.log.check_writable(&entry.title)?;
+    project.git.keep(&entry.id, &entry.head.commit)?;
+    project.log.append(&entry)?;
+    invocation.console.print(&format!("logged under \"{}\" in {}", entry.title, project.log.text_path().display()))?;
+    Ok(Exit::Fine)
 }

@@ -21,6 +21,6 @@ pub use paired::{PairedBenches, Pairing, draw_layouts};
 pub use pilot::{Pilot, Piloted, pilot};
 pub use plan::Plan;
 pub use prepare::pilot_one_side;
-pub use project::{Invocation, Project, lock};
+pub use project::{Invocation, Project, lock, lock_log};
 pub use run::{Outcome, run};
 pub use trial::{Judged, MeasureContext, Trial, trial};

@@ -86,9 +86,8 @@ pub struct Project {
 impl Project {
     /// The workspace of `manifest` (a Cargo.toml or its directory), or of the working directory.
     pub fn open(invocation: &Invocation, manifest: Option<&Path>) -> Result<Self> {
-        let environment = build::cleaned(invocation.variables.iter().cloned());
-        let notes = build::notes(invocation.variables.iter().cloned());
-        notes.iter().for_each(|note| invocation.console.note(note));
+        let mut environment = build::cleaned(invocation.variables.iter().cloned());
+        let mut notes = build::notes(invocation.variables.iter().cloned());
         let start = match manifest {
             None => invocation.directory.clone(),
             Some(path) => {
@@ -113,6 +112,19 @@ impl Project {
             )));
         }
         let relative = root.strip_prefix(&top).map(Path::to_owned).unwrap_or_default();
+        if let Some(asked) = invocation.variable("RUSTUP_TOOLCHAIN").filter(|_| invocation.directory.starts_with(&root))
+            && build::asked_toolchain(&root, &environment, &asked)
+        {
+            // `cargo xtask` runs in a workspace of its own, whose toolchain is not the user's wish for another one.
+            if invocation.called == "cargo assay" {
+                environment.push(("RUSTUP_TOOLCHAIN".into(), asked.clone().into()));
+                notes.push(format!("both sides are built with the toolchain {}, as asked", asked.display()));
+            } else {
+                notes.push(format!("RUSTUP_TOOLCHAIN={} in the environment is not used", asked.display()));
+            }
+        }
+        notes.extend(configured_above(&top));
+        notes.iter().for_each(|note| invocation.console.note(note));
         let log = Log::open(&root);
         Ok(Self { git, root, relative, environment, notes, log })
     }
@@ -127,11 +139,21 @@ impl Project {
         }
     }
 
-    /// Paths that the log writes, relative to the top of the work tree.
+    /// Paths that the log writes, relative to the top of the work tree; the later ones are patterns with a `*`.
     pub fn own_paths(&self) -> Vec<String> {
         let join = |path: &str| self.relative.join(path).to_string_lossy().into_owned();
-        Log::own_paths().into_iter().map(join).collect()
+        Log::own_paths().into_iter().chain(Log::leftover_patterns()).map(join).collect()
     }
+}
+
+/// A remark on cargo's configuration above the repository, which a slot does not see: it lies in the cache directory.
+fn configured_above(top: &Path) -> Option<String> {
+    let above = top.ancestors().skip(1).map(|directory| directory.join(".cargo"));
+    // The one that holds cargo's own home is read wherever cargo runs.
+    let found = above.filter(|directory| !directory.join("registry").exists()).find_map(|directory| {
+        ["config.toml", "config"].into_iter().map(|name| directory.join(name)).find(|path| path.is_file())
+    })?;
+    Some(format!("{} lies above the repository and is not used: the sides are built elsewhere", found.display()))
 }
 
 /// Holds the machine: one comparison at a time. Released when dropped, or by the kernel when the process dies.
@@ -140,20 +162,28 @@ pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file
 
 /// Takes the machine's lock; says so if it has to wait.
 pub fn lock(invocation: &Invocation) -> Result<Lock> {
-    let path = invocation.cache()?.join("lock");
+    hold(invocation, &invocation.cache()?.join("lock"), "another comparison is running on this machine")
+}
+
+/// Takes the lock of the repository's log. Two runs with different cache directories do not share the machine's lock, and
+/// the later one would write a log that lacks what the earlier one added.
+pub fn lock_log(invocation: &Invocation, git: &Git) -> Result<Lock> {
+    let path = git.common_dir().join("assay.lock");
+    hold(invocation, &path, "another run is writing the log of this repository")
+}
+
+fn hold(invocation: &Invocation, path: &Path, what: &str) -> Result<Lock> {
     let mut file = File::options()
         .create(true)
         .truncate(false)
         .read(true)
         .write(true)
-        .open(&path)
-        .with_context(|| format!("failed to open {}", path.display()))?;
+        .open(path)
+        .map_err(|error| usage(format!("cannot open {} ({error}), by which runs keep apart", path.display())))?;
     if file.try_lock().is_err() {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
-        invocation
-            .console
-            .note(&format!("another comparison is running on this machine ({}); waiting for it", holder.trim()));
+        invocation.console.note(&format!("{what} ({}); waiting for it", holder.trim()));
         while file.try_lock().is_err() {
             invocation.interrupt.check()?;
             std::thread::sleep(std::time::Duration::from_millis(500));

@@ -9,7 +9,7 @@ use super::budget::Budget;
 use super::catalog::Listed;
 use super::entry_builder::EntryBuilder;
 use super::options::{Options, Purpose, Revisions};
-use super::paired::{bare_row, draw_layouts, fault, identical_row, null_of, trouble_row};
+use super::paired::{PairedBenches, bare_row, draw_layouts, fault, identical_row, null_of, trouble_row};
 use super::pilot::{Pilot, Piloted, pilot};
 use super::plan::Plan;
 use super::preflight::wait_for_quiet;
@@ -52,24 +52,8 @@ pub fn run(
     let links = Links::new(&project.environment);
     let mut entry = EntryBuilder::new(revisions, options);
     entry.notes.extend(project.notes.iter().cloned());
-    let (base, head) = prepare(invocation, project, revisions, options, &slots, &scratch)?;
-    entry.rustc(base.as_ref().map(|side| side.built.rustc.clone()), &head.built.rustc);
-    let wanted = |listed: &Listed| {
-        options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&listed.key.id()))
-    };
-    let mut paired = pair_sides(project, revisions, base.as_ref(), &head, &wanted)?;
-    let today = entry.today();
-    paired.exclude(&|id| policy.exclusion(id, &today));
-    draw_layouts(&mut paired.pairs, &mut Random::new(entry.seed));
+    let paired = find_pairs(invocation, project, revisions, options, policy, (&slots, &scratch), &mut entry)?;
     let first = revisions.base.is_none();
-    if paired.is_empty() {
-        return Err(nothing(options, &head.catalog.benches, &paired.rows));
-    }
-    entry.notes.extend(paired.notes);
-    entry.rows.extend(paired.rows);
-    if let Some(over) = overlapping(options, &paired.pairs) {
-        entry.notes.push(over);
-    }
     let mut budget = Budget::new(options.budget_s);
     let piloted = if first {
         Piloted::default()
@@ -121,6 +105,41 @@ pub fn run(
         if plan.kept.is_empty() && (options.purpose == Purpose::Gate) { 0.0 } else { started.elapsed().as_secs_f64() };
     invocation.interrupt.check()?;
     Ok(Outcome::Measured(Box::new(entry.finish(revisions, policy))))
+}
+
+/// Builds both sides and pairs their benchmarks. What is known without measuring goes into the entry.
+fn find_pairs(
+    invocation: &Invocation,
+    project: &Project,
+    revisions: &Revisions,
+    options: &Options,
+    policy: &Policy,
+    (slots, scratch): (&Slots, &ScratchDir),
+    entry: &mut EntryBuilder,
+) -> Result<PairedBenches> {
+    let (base, head) = prepare(invocation, project, revisions, options, slots, scratch)?;
+    for note in base.iter().chain([&head]).flat_map(|side| &side.built.notes) {
+        if !entry.notes.contains(note) {
+            entry.notes.push(note.clone());
+        }
+    }
+    entry.rustc(base.as_ref().map(|side| side.built.rustc.clone()), &head.built.rustc);
+    let wanted = |listed: &Listed| {
+        options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&listed.key.id()))
+    };
+    let mut paired = pair_sides(project, revisions, base.as_ref(), &head, &wanted)?;
+    let today = entry.today();
+    paired.exclude(&|id| policy.exclusion(id, &today));
+    draw_layouts(&mut paired.pairs, &mut Random::new(entry.seed));
+    if paired.is_empty() {
+        return Err(nothing(options, &head.catalog.benches, &paired.rows));
+    }
+    entry.notes.append(&mut paired.notes);
+    entry.rows.append(&mut paired.rows);
+    if let Some(over) = overlapping(options, &paired.pairs) {
+        entry.notes.push(over);
+    }
+    Ok(paired)
 }
 
 fn sampler<'a>(scratch: &'a ScratchDir, options: &Options, until: Option<Instant>) -> Sampler<'a> {

@@ -50,9 +50,17 @@ pub fn check(log: &Log) -> Result<(usize, usize, Vec<Fault>)> {
     }
     let mut lost: Vec<&str> = by_id.into_keys().collect();
     lost.sort_unstable();
-    faults.extend(lost.into_iter().map(|id| Fault {
+    let pending = log.pending_ids();
+    faults.extend(lost.into_iter().map(|id| {
+        Fault {
         id: id.to_owned(),
-        reason: "baselines/ has its data, but BENCHMARKS.md lacks the entry: restore it from git".to_owned(),
+        reason: if pending.iter().any(|known| known == id) {
+            "a run was interrupted between its data and its text: the next `compare` or `log import` finishes the entry"
+        } else {
+            "baselines/ has its data, but BENCHMARKS.md lacks the entry: restore it from git"
+        }
+        .to_owned(),
+    }
     }));
     Ok((checked, history, faults))
 }

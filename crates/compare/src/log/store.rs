@@ -16,6 +16,8 @@ const TEXT: &str = "BENCHMARKS.md";
 const DATA: &str = "baselines";
 /// A prepared text that waits for its data to be in place.
 const PENDING: &str = ".BENCHMARKS.md.pending";
+/// How the name of the file begins that tries whether the log can be written.
+const PROBE: &str = ".assay-";
 
 /// The log of one workspace.
 #[derive(Clone, Debug)]
@@ -57,6 +59,29 @@ impl Log {
     /// Paths that the log writes, relative to the workspace: they are not dirt of a work tree.
     pub fn own_paths() -> [&'static str; 3] {
         [TEXT, DATA, PENDING]
+    }
+
+    /// Patterns of temporary files that a killed run leaves beside the text: they are not dirt either.
+    pub fn leftover_patterns() -> [&'static str; 3] {
+        [".assay-*", ".BENCHMARKS.md.*.tmp", "..BENCHMARKS.md.pending.*.tmp"]
+    }
+
+    /// Removes such files, beside the text and the data. Whoever holds the repository's lock may: no other run writes.
+    fn sweep(&self) {
+        let classes = fs::read_dir(self.root.join(DATA)).into_iter().flatten().flatten().map(|class| class.path());
+        let beside_text = self.text_path().parent().map(Path::to_owned);
+        let directories = classes.chain(beside_text).chain([self.root.clone()]);
+        for entry in directories.filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten() {
+            if is_leftover(&entry.file_name().to_string_lossy()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Ids of the entries in a text that an interrupted run prepared and did not put into its place.
+    pub fn pending_ids(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.pending_path()).unwrap_or_default();
+        markdown::entries(&text).into_iter().filter_map(|found| found.id).collect()
     }
 
     /// Path of the text; where it is a symbolic link, the file that it leads to.
@@ -131,7 +156,7 @@ impl Log {
                 "BENCHMARKS.md has a code fence that is never closed, which would swallow the entry; close it",
             ));
         }
-        let probe = tempfile::Builder::new().prefix(".assay-").tempfile_in(&self.root);
+        let probe = tempfile::Builder::new().prefix(PROBE).tempfile_in(&self.root);
         let probe = probe.and_then(|mut file| std::io::Write::write_all(&mut file, &[0; 4096]));
         probe.map_err(|error| {
             usage(format!(
@@ -174,6 +199,7 @@ impl Log {
     /// Finishes or drops what a killed run left: a pending text whose newest entry has data takes its place, any other
     /// is removed. Returns what was done.
     pub fn recover(&self) -> Result<Option<String>> {
+        self.sweep();
         let pending = self.pending_path();
         let Ok(text) = fs::read_to_string(&pending) else { return Ok(None) };
         let known: Vec<String> = markdown::entries(&self.text()?).into_iter().filter_map(|found| found.id).collect();
@@ -192,6 +218,13 @@ impl Log {
         fs::remove_file(&pending).context("failed to remove what an interrupted run left")?;
         Ok(Some("removed an unfinished entry of an interrupted run".to_owned()))
     }
+}
+
+/// Whether a file of this name is a temporary one of ours.
+fn is_leftover(name: &str) -> bool {
+    let replaced = [".BENCHMARKS.md.", "..BENCHMARKS.md.pending.", ".log.jsonl."];
+    let is_probe = name.strip_prefix(PROBE).is_some_and(|rest| rest.len() == 6 && !rest.contains('.'));
+    is_probe || name.ends_with(".tmp") && replaced.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -234,6 +267,25 @@ mod tests {
         assert!(log.recover().unwrap().unwrap().contains("removed"));
         assert_eq!(log.text().unwrap(), whole);
         assert_eq!(log.recover().unwrap(), None);
+    }
+
+    #[test]
+    fn temporary_files_of_killed_runs_are_swept_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path());
+        log.append(&example_entry()).unwrap();
+        let data = log.data().unwrap()[0].0.clone();
+        let ours = [
+            directory.path().join(".assay-aB3xYz"),
+            directory.path().join(".BENCHMARKS.md.12-0.tmp"),
+            directory.path().join("..BENCHMARKS.md.pending.12-0.tmp"),
+            data.with_file_name(".log.jsonl.12-1.tmp"),
+        ];
+        let theirs = [directory.path().join(".assay-notes.md"), directory.path().join("x.tmp")];
+        ours.iter().chain(&theirs).for_each(|path| fs::write(path, "").unwrap());
+        log.recover().unwrap();
+        assert!(ours.iter().all(|path| !path.exists()) && theirs.iter().all(|path| path.exists()));
+        assert_eq!(log.data().unwrap()[0].1.len(), 1);
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl Snapshot {
         Ok(Self { commit, label, dirty: false, left_out: Vec::new() })
     }
 
-    /// The work tree as it is now. `own` are paths below the top of the work tree that the tool writes itself.
+    /// The work tree as it is now. `own` are paths below the top of the work tree that the tool writes itself; those with a
+    /// `*` are patterns of temporary files.
     pub fn of_work_tree(git: &Git, own: &[String]) -> Result<Self> {
         let head = git.commit("HEAD")?;
         let Some(head) = head else {
@@ -44,7 +45,7 @@ impl Snapshot {
                 "this repository has no commit yet; make one: git add -A && git commit -m start",
             ));
         };
-        let excludes: Vec<String> = own.iter().map(|path| format!(":(exclude,top,literal){path}")).collect();
+        let excludes: Vec<String> = own.iter().map(|path| exclude(path)).collect();
         let mut status =
             vec!["status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignore-submodules=none", "--", ":/"];
         status.extend(excludes.iter().map(String::as_str));
@@ -61,6 +62,12 @@ impl Snapshot {
         let label = format!("{} uncommitted work on {}", &commit[..10], git.subject(&head)?);
         Ok(Self { commit, label, dirty: true, left_out })
     }
+}
+
+/// The pathspec that leaves out one of our own paths.
+fn exclude(path: &str) -> String {
+    let kind = if path.contains('*') { "glob" } else { "literal" };
+    format!(":(exclude,top,{kind}){path}")
 }
 
 /// Untracked, not ignored files above [`LARGE_FILE_BYTES`].
@@ -80,13 +87,13 @@ fn write_tree(git: &Git, own: &[String], left_out: &[String]) -> Result<String> 
         command.env("GIT_INDEX_FILE", &index).args(args);
         Ok(command::stdout_of(&mut command)?.trim_end().to_owned())
     };
-    let excludes: Vec<String> =
-        own.iter().chain(left_out).map(|path| format!(":(exclude,top,literal){path}")).collect();
+    let left_out = left_out.iter().map(|path| format!(":(exclude,top,literal){path}"));
+    let excludes: Vec<String> = own.iter().map(|path| exclude(path)).chain(left_out).collect();
     let mut add = vec!["-c", "core.safecrlf=false", "add", "-A", "--", ":/"];
     add.extend(excludes.iter().map(String::as_str));
     with_index(&add)?;
     // Our own files may be staged or edited: take them from HEAD, so that writing the log does not make a new state.
-    for path in own {
+    for path in own.iter().filter(|path| !path.contains('*')) {
         with_index(&[
             "rm",
             "-r",
@@ -145,7 +152,7 @@ mod tests {
     use super::*;
 
     fn own() -> Vec<String> {
-        vec!["BENCHMARKS.md".to_owned(), "baselines".to_owned()]
+        ["BENCHMARKS.md", "baselines", ".assay-*", ".BENCHMARKS.md.*.tmp"].map(str::to_owned).to_vec()
     }
 
     #[test]
@@ -186,11 +193,16 @@ mod tests {
         fs::create_dir_all(directory.path().join("baselines/m")).unwrap();
         fs::write(directory.path().join("baselines/m/log.jsonl"), "{}\n").unwrap();
         fs::write(directory.path().join("BENCHMARKS.md"), "# Log\n").unwrap();
+        for leftover in [".assay-aB3xYz", ".BENCHMARKS.md.7-0.tmp"] {
+            fs::write(directory.path().join(leftover), "half").unwrap();
+        }
         assert_eq!(Snapshot::of_work_tree(&git, &own()).unwrap().commit, head);
         // Beside real dirt they are left at HEAD's state.
         fs::write(directory.path().join("a.txt"), "two\n").unwrap();
         let dirty = Snapshot::of_work_tree(&git, &own()).unwrap();
-        assert!(!git.succeeds(&["cat-file", "-e", &format!("{}:BENCHMARKS.md", dirty.commit)]).unwrap());
+        for own in ["BENCHMARKS.md", ".assay-aB3xYz", ".BENCHMARKS.md.7-0.tmp"] {
+            assert!(!git.succeeds(&["cat-file", "-e", &format!("{}:{own}", dirty.commit)]).unwrap(), "{own}");
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn annotations(entry: &Entry) -> Vec<String> {
             .map_or_else(String::new, |source| format!(" file={},line={}", property(&source.file), source.line));
         let separator = if place.is_empty() { " " } else { "," };
         let (kind_of, why) = reason(row);
-        let title = property(&format!("{kind_of}: {}", row.id));
+        let title = property(&format!("{kind_of}: {}", row.shown_id()));
         let accepted = row.accepted.as_ref().map_or_else(String::new, |reason| format!(" (accepted: {reason})"));
         Some(format!("::{kind}{place}{separator}title={title}::{}", data(&format!("{why}{accepted}"))))
     };
@@ -106,7 +106,7 @@ fn notable(rows: &[Row]) -> String {
     for row in shown {
         let accepted = row.accepted.as_ref().map_or_else(String::new, |reason| format!(" (accepted: {reason})"));
         table.row([
-            row.id.clone(),
+            row.shown_id(),
             format!("{}{accepted}", row.verdict),
             row.shown_effect(),
             row.shown_interval(),

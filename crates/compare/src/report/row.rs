@@ -121,6 +121,11 @@ impl Row {
         }
     }
 
+    /// The id for people; data hold it as it is.
+    pub fn shown_id(&self) -> String {
+        crate::bench::shown(&self.id)
+    }
+
     /// The effect in percent, with sign.
     pub fn shown_effect(&self) -> String {
         self.effect.map_or_else(|| "-".to_owned(), percent)

@@ -56,7 +56,7 @@ pub fn table(rows: &[Row]) -> String {
     let mut table = Table::new(columns);
     for row in rows {
         let mark = if row.accepted.is_some() { " (accepted)" } else { "" };
-        let mut cells = vec![row.id.clone(), format!("{}{mark}", row.verdict)];
+        let mut cells = vec![row.shown_id(), format!("{}{mark}", row.verdict)];
         if compared {
             let n = if row.n > 0 { row.n.to_string() } else { "-".to_owned() };
             cells.extend([row.shown_effect(), row.shown_interval(), n, time(row.base.as_ref())]);
@@ -95,7 +95,7 @@ fn proof(row: &Row) -> String {
 pub fn remarks(rows: &[Row]) -> Vec<String> {
     let mut remarks = Vec::new();
     for row in rows.iter().filter(|row| !matches!(row.verdict, Verdict::Same | Verdict::NotFlagged | Verdict::New)) {
-        remarks.push(format!("{}: {}: {}", row.verdict, row.id, row.why));
+        remarks.push(format!("{}: {}: {}", row.verdict, row.shown_id(), row.why));
         if let Some(reason) = &row.accepted {
             remarks.push(format!("  accepted: {reason}"));
         }
@@ -109,7 +109,7 @@ pub fn remarks(rows: &[Row]) -> Vec<String> {
     if let Some((row, effect)) =
         unproven.filter_map(|row| Some((row, row.effect?))).max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
     {
-        remarks.push(format!("largest change not proven: {} {}", row.id, percent(effect)));
+        remarks.push(format!("largest change not proven: {} {}", row.shown_id(), percent(effect)));
     }
     remarks
 }
@@ -119,7 +119,7 @@ pub(super) fn grown(row: &Row, change: &Change) -> String {
     let show = |value: Option<f64>| value.map_or_else(|| "not measured".to_owned(), |v| change.unit.show(v));
     let kind = if change.gates { "WORSE" } else { "larger" };
     let (base, head) = (show(change.base), show(change.head));
-    format!("{kind}: {}: {} {base} -> {head} ({})", row.id, change.name, change.rule)
+    format!("{kind}: {}: {} {base} -> {head} ({})", row.shown_id(), change.name, change.rule)
 }
 
 /// What the terminal shows.
@@ -197,14 +197,7 @@ pub fn markdown(entry: &Entry) -> String {
     }
     let _ = write!(text, "\n{}\n<details><summary>How each verdict came about</summary>\n\n", table(&entry.rows));
     for row in &entry.rows {
-        let _ = writeln!(
-            text,
-            "- `{}`: {}: {}{}",
-            row.id.replace('\n', " "),
-            row.verdict,
-            row.why.replace('\n', " / "),
-            ran(row)
-        );
+        let _ = writeln!(text, "- `{}`: {}: {}{}", row.shown_id(), row.verdict, row.why.replace('\n', " / "), ran(row));
     }
     for note in &entry.notes {
         let _ = writeln!(text, "- Note: {}", note.replace('\n', " / "));

@@ -70,7 +70,7 @@ fn target(name: &str, fake: &Fake) -> Target {
 
 fn list(targets: Vec<Target>, timeout: std::time::Duration, fake: &Fake) -> Catalog {
     let skipped = vec![Skipped { package: "p".into(), name: "off".into(), reason: "needs --features x".into() }];
-    let built = Built { targets, skipped, rustc: "rustc".into(), workspace: PathBuf::new() };
+    let built = Built { targets, skipped, rustc: "rustc".into(), workspace: PathBuf::new(), notes: Vec::new() };
     Catalog::list("head", &built, &fake.scratch, timeout, &Console::silent()).unwrap()
 }
 

@@ -6,8 +6,10 @@
 
 mod catalog;
 mod criterion;
+mod elsewhere;
 mod fake;
 mod interrupted;
+mod kill;
 mod log;
 mod process;
 mod sample;

@@ -45,6 +45,7 @@ fn main() {
 /// The workspace, the tool's cache and the benchmarks' diary, in one temporary directory.
 pub(crate) struct Workspace {
     directory: TempDir,
+    name: String,
 }
 
 impl Workspace {
@@ -58,7 +59,7 @@ impl Workspace {
 
     /// The same files in no repository.
     pub(crate) fn uncommitted(script: &Value) -> Self {
-        let workspace = Self { directory: tempfile::tempdir().unwrap() };
+        let workspace = Self { directory: tempfile::tempdir().unwrap(), name: "tiny".to_owned() };
         workspace.write("Cargo.toml", MANIFEST);
         workspace.write("Cargo.lock", "version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\n");
         workspace.write("benches/t.rs", &BENCH.replace("PROGRAM", &format!("{:?}", fake::program())));
@@ -67,7 +68,14 @@ impl Workspace {
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.directory.path().join("tiny")
+        self.directory.path().join(&self.name)
+    }
+
+    /// Gives the workspace's directory another name.
+    pub(crate) fn rename(&mut self, name: &str) {
+        let old = self.root();
+        name.clone_into(&mut self.name);
+        fs::rename(old, self.root()).unwrap();
     }
 
     /// Where the tool keeps its slots, its lock and its scratch directories.
