@@ -25,9 +25,9 @@ class Ours:
         return done.stdout
 
     def array(self, path, *options):
-        """The array that our reader makes of a file."""
+        """The array that our reader makes of a file: without options, of the stored values."""
         out = self.directory / "ours.npy"
-        self.run("convert", path, out, *options)
+        self.run("convert", path, out, *(options or ("--type", "stored")))
         return np.load(out)
 
     def info(self, path):

@@ -1,10 +1,13 @@
 //! `assay`: daily tools on the formats, and our side of `cargo xtask peers`.
 //!
-//! Exit codes: 0 all is well, 1 the input or the work is bad, 2 usage.
+//! Exit codes: see [`EXIT_CODES`].
 #![deny(unsafe_code)]
 
 mod commands;
+mod identify;
 mod implementations;
+#[cfg(unix)]
+mod interrupt;
 mod print;
 mod progress;
 
@@ -12,9 +15,18 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// What a script can rely on; shown by every `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all is well; warnings do not count
+  1  a file is bad, or the work failed; each error names its file
+  2  wrong usage
+Results go to stdout; errors, warnings and progress go to stderr. A signal ends a command as the shell expects (130 for Ctrl-C), and
+leaves no unfinished file.";
+
 /// Tools on the formats that Assay's kernels work on
 #[derive(Debug, Parser)]
-#[command(name = "assay", version, arg_required_else_help = true)]
+#[command(name = "assay", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -23,10 +35,10 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// GGUF files: what is in one, whether it is sound, and files to test with
-    #[command(subcommand)]
+    #[command(subcommand, after_help = EXIT_CODES)]
     Gguf(commands::gguf::Command),
-    /// NIfTI and ANALYZE files: what is in one, statistics, patches, conversion, indexes, and files to test with
-    #[command(subcommand)]
+    /// NIfTI and ANALYZE files: the header, checks, statistics, conversion, patches, indexes, and files to test with
+    #[command(subcommand, after_help = EXIT_CODES)]
     Nifti(commands::nifti::Command),
     /// Take part in `cargo xtask peers OP` as our side, on stdin and stdout
     #[command(hide = true)]
@@ -34,16 +46,23 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Line::parse().command {
+    let command = Line::parse().command;
+    #[cfg(unix)]
+    if !matches!(command, Command::Peer(_))
+        && let Err(error) = interrupt::watch()
+    {
+        print::error(&anyhow::Error::from(error).context("cannot watch for signals"));
+        return ExitCode::FAILURE;
+    }
+    let result = match command {
         Command::Gguf(command) => commands::gguf::run(&command),
         Command::Nifti(command) => commands::nifti::run(&command),
         Command::Peer(arguments) => implementations::serve(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        #[expect(clippy::print_stderr, reason = "a binary's last word")]
         Err(error) => {
-            eprintln!("error: {error:#}");
+            print::error(&error);
             ExitCode::FAILURE
         }
     }

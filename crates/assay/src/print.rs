@@ -1,6 +1,9 @@
 //! What goes to stdout. A reader that closes early (`| head`) is no error.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
 
 use anyhow::Result;
 
@@ -14,6 +17,27 @@ pub(crate) fn lines(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Result<
 /// A JSON value, indented.
 pub(crate) fn json(value: &serde_json::Value) -> Result<()> {
     lines([format!("{value:#}")])
+}
+
+/// An error, on stderr.
+#[expect(clippy::print_stderr, reason = "errors of a binary go to stderr")]
+pub(crate) fn error(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+/// Something that the user should know though the command succeeds, on stderr.
+#[expect(clippy::print_stderr, reason = "warnings of a binary go to stderr")]
+pub(crate) fn warning(text: impl Display) {
+    eprintln!("warning: {text}");
+}
+
+/// A number as short as it can be read back, with an exponent where it would fill the line with zeros.
+pub(crate) fn number(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() || (1e-5..1e15).contains(&value.abs()) {
+        format!("{value}")
+    } else {
+        format!("{value:e}")
+    }
 }
 
 fn closed_early(outcome: io::Result<()>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A file of voxels: opened, checked, not yet read.
 
 use std::{
+    fs::File,
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +15,7 @@ use crate::{
         blocks::{Block, Table},
     },
     header::{SNIFF_BYTES, parse_extensions},
-    source::{Source, header_beside, image_beside},
+    source::{Source, header_beside, image_beside, without_header},
 };
 
 /// A volume whose header is read and checked. Voxels are read by `decode` and its kin, with memory that a
@@ -74,12 +75,23 @@ impl VolumeFile {
         })
     }
 
+    /// A single file that is open already, plain or packed, read from its beginning. `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); a header of a pair is an error here.
+    pub fn from_file(file: File, name: &Path, limits: Limits) -> Result<Self, NiftiError> {
+        Self::single(Source::of_file(file, name)?, limits)
+    }
+
     /// A single file in memory, plain or packed.
     ///
     /// # Errors
     /// As [`open`](Self::open); a header of a pair is an error here.
     pub fn from_bytes(bytes: impl Into<Arc<[u8]>>, limits: Limits) -> Result<Self, NiftiError> {
-        let source = Source::memory(bytes.into())?;
+        Self::single(Source::memory(bytes.into())?, limits)
+    }
+
+    fn single(source: Source, limits: Limits) -> Result<Self, NiftiError> {
         let (header, warnings, prefix) = read_header(&source)?;
         if header.is_pair {
             return Err(not_single(&header, &prefix));
@@ -94,7 +106,7 @@ impl VolumeFile {
     ) -> Result<Self, NiftiError> {
         let path = header_beside(path).unwrap_or_else(|| path.to_owned());
         let source = open(&path)?;
-        let (header, warnings, prefix) = read_header(&source)?;
+        let (header, warnings, prefix) = read_header(&source).map_err(|error| without_header(&path, error))?;
         let mut paths = vec![path.clone()];
         let image = match header.is_pair {
             false => None,

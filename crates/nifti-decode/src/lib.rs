@@ -57,11 +57,13 @@ pub use affine::{Affine, AffineSource, AxisCode, Orientation, UnknownOrientation
 pub use convert::{Choice, Output};
 pub use decode::{Access, Decoded};
 pub use decoder::Decoder;
-pub use error::{Got, NiftiError};
+pub use error::{Got, Irregular, NiftiError};
 pub use file::VolumeFile;
 pub use gzip::{GzipFault, Index};
 pub use half::{bf16, f16};
-pub use header::{Datatype, Endian, Extension, Header, Scale, Version, Warning};
+pub use header::{
+    Datatype, Endian, Extension, Header, Scale, SpaceUnit, TimeUnit, Version, Warning, extension_name, form_name,
+};
 pub use limits::Limits;
 pub use pages::zeroed;
 pub use phantom::{Kind, Phantom};
@@ -71,7 +73,7 @@ pub use stats::{Stats, Voxels};
 pub use view::View;
 pub use volume::{Volume, VolumeView};
 pub use watch::Watch;
-pub use write::{Pack, atomically, encode, write, write_watched};
+pub use write::{Pack, abandon_unfinished, atomically, encode, write, write_watched};
 
 /// The bytes of converted voxels, in this machine's order.
 pub fn bytes_of<D: Output>(voxels: &[D]) -> &[u8] {

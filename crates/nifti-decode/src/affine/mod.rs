@@ -1,7 +1,12 @@
-//! From voxels to millimeters: sform, qform, or what the extents alone say.
+//! From voxel indices to space: sform, qform, or what the extents alone say.
+//!
+//! Lengths are in the header's unit, [`Header::space_unit`], as in nibabel: millimeters in nearly every file.
 
+mod moved;
 mod orientation;
 mod polar;
+
+use std::fmt;
 
 use serde::Serialize;
 
@@ -10,11 +15,12 @@ use crate::{Header, Version};
 pub(crate) use orientation::Reorientation;
 pub use orientation::{AxisCode, Orientation, UnknownOrientation};
 
-/// Maps voxel indices (x, y, z, 1) to millimeters to the right, front and top (RAS+). Row by row; the last row is 0, 0, 0, 1.
+/// Maps voxel indices (x, y, z, 1) to coordinates that grow to the right, front and top (RAS+), in the header's unit of length. Row by
+/// row; the last row is 0, 0, 0, 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Affine(pub [[f64; 4]; 4]);
 
-/// Where an affine comes from, in the order of precedence.
+/// The fields that an affine comes from, in the order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AffineSource {
@@ -28,19 +34,29 @@ pub enum AffineSource {
     Origin,
 }
 
+impl fmt::Display for AffineSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sform => "sform",
+            Self::Qform => "qform",
+            Self::Base => "pixdim and dim alone",
+            Self::Origin => "pixdim and origin",
+        })
+    }
+}
+
 impl Affine {
     /// The identity.
     pub const IDENTITY: Affine =
         Affine([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
 
-    /// The affine that a header asks for, and which of its fields it comes from: sform before qform before the extents, as
-    /// nibabel chooses.
+    /// The affine of a header, and the fields that it comes from: the sform before the qform before the extents, as nibabel chooses.
     pub fn of(header: &Header) -> (Self, AffineSource) {
         if header.version == Version::Analyze {
             return (origin(header), AffineSource::Origin);
         }
         if header.sform_code != 0 {
-            return (Self([header.srow_x, header.srow_y, header.srow_z, [0.0, 0.0, 0.0, 1.0]]), AffineSource::Sform);
+            return (header.sform(), AffineSource::Sform);
         }
         match qform(header) {
             Some(affine) if header.qform_code != 0 => (affine, AffineSource::Qform),
@@ -48,7 +64,7 @@ impl Affine {
         }
     }
 
-    /// `self` after `other`: maps what `other` takes.
+    /// `self` after `other`: the map that applies `other` first.
     #[must_use]
     pub fn after(&self, other: &Self) -> Self {
         let mut product = [[0.0; 4]; 4];
@@ -60,9 +76,18 @@ impl Affine {
         Self(product)
     }
 
-    /// Lengths of a step along each voxel axis, in millimeters.
-    pub fn spacing_mm(&self) -> [f64; 3] {
+    /// Length of a step along each voxel axis, in the affine's unit.
+    pub fn spacing(&self) -> [f64; 3] {
         [0, 1, 2].map(|axis| (0..3).map(|row| self.0[row][axis].powi(2)).sum::<f64>().sqrt())
+    }
+
+    /// Whether this maps voxels to a volume: every number is finite, and no axis is lost. Axes whose unit vectors span less than a
+    /// millionth of a cube count as lost: the rounding of stored numbers alone makes more of a plane.
+    pub fn is_invertible(&self) -> bool {
+        let spacing = self.spacing();
+        let unit = [0, 1, 2].map(|row| [0, 1, 2].map(|axis| self.0[row][axis] / spacing[axis]));
+        let has_volume = moved::determinant(&unit).abs() > 1e-6;
+        has_volume && self.0.as_flattened().iter().chain(&spacing).all(|value| value.is_finite())
     }
 
     /// Which way each voxel axis runs.
@@ -70,7 +95,7 @@ impl Affine {
         orientation::of_affine(self)
     }
 
-    /// Millimetres of a voxel.
+    /// Coordinates of a voxel.
     pub fn apply(&self, voxel: [f64; 3]) -> [f64; 3] {
         [0, 1, 2].map(|row| {
             let m = self.0[row];
@@ -81,7 +106,7 @@ impl Affine {
 
 /// The real part of the header's unit quaternion, or `None` where b, c and d alone are longer than 1.
 ///
-/// What is within three times the rounding of the stored type counts as 0: a rotation by half a turn.
+/// Up to three times the rounding of the stored type counts as 0: a rotation by 180 degrees.
 pub(crate) fn real_part(header: &Header) -> Option<f64> {
     let eps = if header.version == Version::Nifti2 { f64::EPSILON } else { f64::from(f32::EPSILON) };
     let rest = 1.0 - (header.quatern_b.powi(2) + header.quatern_c.powi(2) + header.quatern_d.powi(2));
@@ -94,24 +119,30 @@ pub(crate) fn real_part(header: &Header) -> Option<f64> {
     }
 }
 
-/// Rotation by the unit quaternion, times the distances; qfac mirrors the third axis.
-fn qform(header: &Header) -> Option<Affine> {
+/// The unit vectors that the voxel axes run along, as columns: the rotation by the header's quaternion, its third axis mirrored by qfac.
+fn rotation(header: &Header) -> Option<[[f64; 3]; 3]> {
     let (w, x, y, z) = (real_part(header)?, header.quatern_b, header.quatern_c, header.quatern_d);
-    // Not exactly a unit after rounding: dividing by the norm makes it one.
+    // Rounding leaves it not exactly of length 1: the norm corrects that.
     let norm = w * w + x * x + y * y + z * z;
     let s = 2.0 / norm;
+    let qfac = if header.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
     let rotation = [
         [1.0 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)],
         [s * (x * y + w * z), 1.0 - s * (x * x + z * z), s * (y * z - w * x)],
         [s * (x * z - w * y), s * (y * z + w * x), 1.0 - s * (x * x + y * y)],
     ];
-    let qfac = if header.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
+    Some(rotation.map(|[a, b, c]| [a, b, c * qfac]))
+}
+
+/// The rotation times the distances, and the offset.
+pub(crate) fn qform(header: &Header) -> Option<Affine> {
+    let rotation = rotation(header)?;
     let [_, dx, dy, dz, ..] = header.pixdim;
     let offset = [header.qoffset_x, header.qoffset_y, header.qoffset_z];
     let mut affine = Affine::IDENTITY;
     for row in 0..3 {
         let [a, b, c] = rotation[row];
-        affine.0[row] = [a * dx, b * dy, c * dz * qfac, offset[row]];
+        affine.0[row] = [a * dx, b * dy, c * dz, offset[row]];
     }
     Some(affine)
 }
@@ -139,7 +170,7 @@ fn base(header: &Header) -> Affine {
     diagonal(zooms, extents.map(|extent| (extent - 1.0) / 2.0))
 }
 
-/// SPM counts the origin from 1, and ignores one that lies far outside.
+/// SPM counts the origin from 1, and ignores one far outside the volume.
 fn origin(header: &Header) -> Affine {
     let (zooms, extents) = spatial(header);
     let origin = header.origin.map(|v| v as f64);
@@ -188,9 +219,9 @@ mod tests {
         assert_eq!(Affine::of(&h).0.0[2][2], -1.0);
     }
 
-    /// A half turn, stored in f32, has a real part that is 0 but for rounding; a longer quaternion is none.
+    /// A rotation by 180 degrees, stored in f32, has a real part that is 0 up to rounding. A longer quaternion is not a rotation.
     #[test]
-    fn the_real_part_of_a_half_turn_is_zero() {
+    fn the_real_part_of_half_a_rotation_is_zero() {
         let mut h = header();
         h.quatern_b = f64::from(0.6_f32);
         h.quatern_c = f64::from(0.8_f32);
@@ -200,6 +231,20 @@ mod tests {
         h.version = Version::Nifti2;
         (h.quatern_b, h.quatern_c, h.quatern_d) = (0.6, 0.0, 0.0);
         assert_eq!(real_part(&h), Some((1.0_f64 - 0.36).sqrt()));
+    }
+
+    #[test]
+    fn an_affine_without_volume_is_not_invertible() {
+        assert!(Affine::IDENTITY.is_invertible());
+        let with = |rows: [[f64; 4]; 3]| Affine([rows[0], rows[1], rows[2], [0.0, 0.0, 0.0, 1.0]]).is_invertible();
+        assert!(with([[1e-9, 0.0, 0.0, 0.0], [0.0, 1e9, 0.0, 0.0], [0.5e-9, 0.0, 1.0, 0.0]]));
+        assert!(!with([[0.0; 4]; 3]));
+        assert!(!with([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]));
+        // Three axes in one plane, up to the rounding of f32.
+        assert!(!with([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 2.000_000_2, 0.0]]));
+        assert!(!with([[f64::NAN, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]));
+        assert!(!with([[1.0, 0.0, 0.0, f64::INFINITY], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]));
+        assert!(!with([[1e300, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Affine, polar};
 
-/// The end that an axis runs toward.
+/// The direction that an axis runs in: toward one end of an axis of space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AxisCode {
     /// To the right of the subject.
@@ -47,12 +47,12 @@ impl AxisCode {
     }
 }
 
-/// The ends that the three axes of an array run toward, x first: `RAS`, `LPS`, ..
+/// The directions of the three axes of an array, x first: `RAS`, `LPS`, ..
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Orientation([AxisCode; 3]);
 
-/// Three letters that name no orientation.
+/// Text that is not an orientation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("orientation {got:?}; need one letter each of RL, AP and SI, such as RAS or LPS")]
 pub struct UnknownOrientation {
@@ -122,11 +122,11 @@ impl From<Orientation> for String {
     }
 }
 
-/// The end that each voxel axis runs toward, by nibabel's rule (5.x): divide each column by its length, take the nearest rotation,
-/// and give each voxel axis, the most decided one first, the axis of space where it is longest and that is still free. `None`
-/// for an axis that goes nowhere, as a column of zeros or of infinities does.
+/// The direction of each voxel axis, by nibabel's rule (5.x): divide each column by its length, take the nearest rotation, and
+/// assign to each voxel axis, the one with the largest component first, the axis of space where its component is largest among
+/// those not assigned yet. `None` for an axis without a direction: a column of zeros or of infinities.
 pub(super) fn of_affine(affine: &Affine) -> [Option<AxisCode>; 3] {
-    let zooms = affine.spacing_mm();
+    let zooms = affine.spacing();
     let unit = [0, 1, 2]
         .map(|row| [0, 1, 2].map(|axis| affine.0[row][axis] / if zooms[axis] == 0.0 { 1.0 } else { zooms[axis] }));
     let mut rotation = polar::orthogonal_factor(&unit);
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(codes([[-2.0, 0.0, 0.0, 0.0], [0.0, -2.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0]]), "LPS");
         assert_eq!(codes([[0.1, 0.0, 2.0, 0.0], [-3.0, 0.1, 0.0, 0.0], [0.0, 1.0, 0.2, 0.0]]), "PSR");
         assert_eq!(codes([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]), "R-S");
-        // y and z are decided, and x takes what they leave: nibabel 5.4.2 says RSP, earlier versions SLP.
+        // y and z are assigned first, and x gets the axis that is left: nibabel 5.4.2 gives RSP, earlier versions SLP.
         let oblique = [[0.5, -0.53, -0.69, 0.0], [-0.53, 0.44, -0.73, 0.0], [0.68, 0.73, -0.05, 0.0]];
         assert_eq!(codes(oblique), "RSP");
     }

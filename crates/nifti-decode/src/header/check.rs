@@ -1,7 +1,14 @@
-//! The rules: what is an error, what is mended with a warning.
+//! The rules of a header: what is an error, and what is corrected with a warning.
 
 use super::{Datatype, Endian, Header, Scale, Version, Warning, versions::magic};
-use crate::{Got, NiftiError};
+use crate::{Affine, Got, NiftiError, affine};
+
+/// Vertices of FreeSurfer's finest surface, and the extents that stand for them where 16 bits hold no more.
+pub(super) const SURFACE_VERTICES: i64 = 163_842;
+pub(super) const SURFACE: [i64; 3] = [27_307, 1, 6];
+
+/// Distances in `pixdim` and in the sform that differ by less than this share are the same, rounded or written in few digits.
+const SPACING_TOLERANCE: f64 = 1e-3;
 
 /// Version, byte order and whether it is a pair, from a file's first bytes.
 pub(super) fn sniff(bytes: &[u8]) -> Result<(Version, Endian, bool), NiftiError> {
@@ -10,7 +17,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<(Version, Endian, bool), NiftiError>
     };
     let orders = [(Endian::Little, i32::from_le_bytes(*first)), (Endian::Big, i32::from_be_bytes(*first))];
     let Some((endian, size)) = orders.into_iter().find(|(_, size)| matches!(size, 348 | 540)) else {
-        return Err(NiftiError::NotNifti { got: i32::from_le_bytes(*first) });
+        return Err(NiftiError::NotNifti { first: *first });
     };
     let need = size as u64;
     if (bytes.len() as u64) < need {
@@ -39,28 +46,28 @@ fn axis_at(header: &Header, axis: usize) -> u64 {
     start + bytes * axis as u64
 }
 
-/// Refuses what leaves the voxels in doubt; mends the rest and lists it.
-pub(super) fn mend(header: &mut Header, bytes: &[u8]) -> Result<Vec<Warning>, NiftiError> {
+/// Refuses faults that leave the voxels in doubt; corrects the others and lists them.
+pub(super) fn repair(header: &mut Header, bytes: &[u8]) -> Result<Vec<Warning>, NiftiError> {
     let mut warnings = Vec::new();
     line_endings(header, bytes, &mut warnings)?;
-    mend_extents(header, &mut warnings);
+    repair_extents(header, &mut warnings);
     shape(header)?;
     let need = datatype(header)?.bytes() as i32 * 8;
     if header.bitpix != need {
         warnings.push(Warning::Bitpix { got: header.bitpix, need });
     }
-    mend_offset(header, &mut warnings)?;
-    mend_pixdim(header, &mut warnings);
+    repair_offset(header, &mut warnings)?;
+    repair_pixdim(header, &mut warnings);
     scale(header)?;
     if header.version != Version::Analyze {
-        mend_scale(header, &mut warnings);
+        repair_scale(header, &mut warnings);
         for (field, code) in [("qform_code", &mut header.qform_code), ("sform_code", &mut header.sform_code)] {
             if !(0..=5).contains(code) {
                 warnings.push(Warning::XformCode { field, got: *code });
                 *code = 0;
             }
         }
-        mend_quaternion(header, &mut warnings);
+        check_transforms(header, &mut warnings);
     }
     Ok(warnings)
 }
@@ -81,7 +88,7 @@ fn line_endings(header: &Header, bytes: &[u8], warnings: &mut Vec<Warning>) -> R
     Ok(())
 }
 
-fn mend_extents(header: &mut Header, warnings: &mut Vec<Warning>) {
+fn repair_extents(header: &mut Header, warnings: &mut Vec<Warning>) {
     let n_axes = header.dim[0].clamp(0, 7) as usize;
     for axis in 4..=n_axes {
         if header.dim[axis] == 0 {
@@ -100,14 +107,23 @@ pub(super) fn shape(header: &Header) -> Result<Vec<usize>, NiftiError> {
         return Err(fault(0, "1 to 7"));
     }
     let n_axes = header.dim[0] as usize;
-    // FreeSurfer's vectors that are too long for 16 bits.
-    let is_long = header.version == Version::Nifti1 && header.dim[..4] == [3, -1, 1, 1];
-    if is_long && header.glmin > 0 {
-        return Ok(vec![header.glmin as usize, 1, 1]);
+    let mut dim = header.dim;
+    // FreeSurfer's extents that 16 bits do not hold, whatever axes follow: nibabel's rule.
+    if header.version == Version::Nifti1 && n_axes >= 3 {
+        if dim[1..4] == [-1, 1, 1] {
+            let Some(length) = Some(header.glmin).filter(|&length| length > 0) else {
+                let (got, need) =
+                    (Got::Int(header.glmin.into()), "a vector's length, at least 1, because dim[1] is -1");
+                return Err(NiftiError::Field { field: "glmin", offset: 144, got, need });
+            };
+            dim[1] = length.into();
+        } else if dim[1..4] == SURFACE {
+            dim[1..4].copy_from_slice(&[SURFACE_VERTICES, 1, 1]);
+        }
     }
     let mut voxels = 1_u64;
-    for axis in 1..=n_axes {
-        let extent = u64::try_from(header.dim[axis]).ok().filter(|&extent| extent > 0);
+    for (axis, &extent) in (1..).zip(&dim[1..=n_axes]) {
+        let extent = u64::try_from(extent).ok().filter(|&extent| extent > 0);
         let Some(extent) = extent else { return Err(fault(axis, "at least 1")) };
         voxels = voxels.saturating_mul(extent);
     }
@@ -116,7 +132,7 @@ pub(super) fn shape(header: &Header) -> Result<Vec<usize>, NiftiError> {
     if voxels > limit {
         return Err(NiftiError::TooLarge { what: "dim", got: voxels.saturating_mul(32), limit: isize::MAX as u64 });
     }
-    Ok(header.dim[1..=n_axes].iter().map(|&extent| extent as usize).collect())
+    Ok(dim[1..=n_axes].iter().map(|&extent| extent as usize).collect())
 }
 
 pub(super) fn datatype(header: &Header) -> Result<Datatype, NiftiError> {
@@ -128,11 +144,11 @@ pub(super) fn datatype(header: &Header) -> Result<Datatype, NiftiError> {
     })
 }
 
-fn mend_offset(header: &mut Header, warnings: &mut Vec<Warning>) -> Result<(), NiftiError> {
+fn repair_offset(header: &mut Header, warnings: &mut Vec<Warning>) -> Result<(), NiftiError> {
     let got = header.vox_offset;
     let fault =
         |need| NiftiError::Field { field: "vox_offset", offset: at(header, 108, 168), got: Got::Float(got), need };
-    // Above 2^53 neighbors of a whole number are missing, and no file is that long.
+    // Above 2^53 f64 skips whole numbers, and no file is that long.
     if !(got.fract() == 0.0 && (0.0..=9e15).contains(&got)) {
         return Err(fault("a whole number of at least 0"));
     }
@@ -151,7 +167,7 @@ fn mend_offset(header: &mut Header, warnings: &mut Vec<Warning>) -> Result<(), N
     Ok(())
 }
 
-fn mend_pixdim(header: &mut Header, warnings: &mut Vec<Warning>) {
+fn repair_pixdim(header: &mut Header, warnings: &mut Vec<Warning>) {
     let spatial = (header.dim[0] as usize).min(3);
     for axis in 1..=3 {
         let got = header.pixdim[axis];
@@ -188,7 +204,7 @@ pub(super) fn scale(header: &Header) -> Result<Option<Scale>, NiftiError> {
     Ok(None)
 }
 
-fn mend_scale(header: &Header, warnings: &mut Vec<Warning>) {
+fn repair_scale(header: &Header, warnings: &mut Vec<Warning>) {
     if !header.scl_slope.is_finite() {
         warnings.push(Warning::Slope { got: header.scl_slope });
     }
@@ -197,11 +213,32 @@ fn mend_scale(header: &Header, warnings: &mut Vec<Warning>) {
     }
 }
 
-/// A quaternion that is no rotation leaves the qform out, as no code does.
-fn mend_quaternion(header: &mut Header, warnings: &mut Vec<Warning>) {
-    if header.qform_code > 0 && crate::affine::real_part(header).is_none() {
-        let got = header.quatern_b.powi(2) + header.quatern_c.powi(2) + header.quatern_d.powi(2);
-        warnings.push(Warning::Quaternion { got });
-        header.qform_code = 0;
+/// Leaves out transforms that cannot be one, as ITK does: what remains is used. nibabel uses an sform as it stands.
+fn check_transforms(header: &mut Header, warnings: &mut Vec<Warning>) {
+    if header.qform_code > 0 {
+        let offset = [header.qoffset_x, header.qoffset_y, header.qoffset_z];
+        if affine::real_part(header).is_none() {
+            let got = header.quatern_b.powi(2) + header.quatern_c.powi(2) + header.quatern_d.powi(2);
+            warnings.push(Warning::Quaternion { got });
+            header.qform_code = 0;
+        } else if let Some(&got) = offset.iter().find(|offset| !offset.is_finite()) {
+            warnings.push(Warning::QformOffset { got });
+            header.qform_code = 0;
+        }
+    }
+    if header.sform_code > 0 && !header.sform().is_invertible() {
+        let is_finite = header.sform().0.as_flattened().iter().all(|value| value.is_finite());
+        let code = std::mem::take(&mut header.sform_code);
+        let (_, used) = Affine::of(header);
+        warnings.push(Warning::Sform { code, is_finite, used });
+    }
+    if header.sform_code > 0 {
+        let n_axes = header.dim[0].clamp(0, 3) as usize;
+        for (axis, sform) in (1..=n_axes).zip(header.sform().spacing()) {
+            let pixdim = header.pixdim[axis];
+            if (sform - pixdim).abs() > SPACING_TOLERANCE * sform.max(pixdim) {
+                warnings.push(Warning::Spacing { axis, pixdim, sform });
+            }
+        }
     }
 }

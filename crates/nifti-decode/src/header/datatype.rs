@@ -1,4 +1,4 @@
-//! What a voxel is: the codes of nifti1.h.
+//! Types of voxels: the codes of nifti1.h.
 
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,7 @@ impl Datatype {
         Self::Rgba32,
     ];
 
-    /// The type of a code, if there is one. Code 1 (one bit) has no agreed packing and is none.
+    /// The type of a code, if there is one. Code 1 (one bit) is not supported: programs disagree how the bits are packed.
     pub fn from_code(code: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|datatype| i64::from(datatype.code()) == code)
     }
@@ -76,7 +76,7 @@ impl Datatype {
         self.unit_bytes() * self.units()
     }
 
-    /// Bytes of the numbers that a voxel is made of: what byte order applies to.
+    /// Bytes of each number in a voxel: the unit that byte order applies to.
     pub fn unit_bytes(self) -> usize {
         match self {
             Self::Uint8 | Self::Int8 | Self::Rgb24 | Self::Rgba32 => 1,
@@ -87,7 +87,7 @@ impl Datatype {
         }
     }
 
-    /// Numbers that a voxel is made of.
+    /// Numbers in a voxel.
     pub fn units(self) -> usize {
         match self {
             Self::Complex64 | Self::Complex128 | Self::Complex256 => 2,
@@ -97,7 +97,7 @@ impl Datatype {
         }
     }
 
-    /// Whether a voxel is one number that fits f64: what can be scaled and converted.
+    /// Whether a voxel is one number that fits f64, so that it can be scaled and converted.
     pub fn is_real(self) -> bool {
         self.units() == 1 && self != Self::Float128
     }

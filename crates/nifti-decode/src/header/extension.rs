@@ -5,7 +5,7 @@ use crate::{Endian, NiftiError, Warning};
 /// One extension. `content` is what follows `esize` and `ecode`, padding included, as nibabel gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extension {
-    /// What the content is: 2 DICOM, 4 AFNI, 6 text, 32 CIFTI, ..
+    /// Type of the content: 2 DICOM, 4 AFNI, 6 text, 32 CIFTI, ..
     pub ecode: i32,
     /// The content.
     pub content: Vec<u8>,
@@ -17,7 +17,7 @@ const PREFIX: usize = 8;
 /// Reads the extensions in `bytes`, which begin with the four extender bytes at `offset` of their file and end where the
 /// voxels begin (or the file does).
 ///
-/// An `esize` below 16, not a multiple of 16, or beyond the end leaves the place of the next extension open: a warning, and the
+/// Where an `esize` is below 16, not a multiple of 16, or beyond the end, the next extension cannot be found: a warning, and the
 /// rest is skipped.
 pub(crate) fn parse(bytes: &[u8], offset: u64, endian: Endian) -> (Vec<Extension>, Option<Warning>) {
     let mut found = Vec::new();
@@ -25,7 +25,7 @@ pub(crate) fn parse(bytes: &[u8], offset: u64, endian: Endian) -> (Vec<Extension
         return (found, None);
     }
     let mut at = 4;
-    // Fewer bytes than a prefix cannot hold an extension: alignment of the voxels.
+    // What is shorter than a prefix is padding before the voxels.
     while let Some(prefix) = bytes.get(at..at + PREFIX) {
         let number = |at: usize| {
             let number = [prefix[at], prefix[at + 1], prefix[at + 2], prefix[at + 3]];

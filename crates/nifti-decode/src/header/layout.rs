@@ -1,6 +1,6 @@
-//! One description of a layout, read in both directions.
+//! One description of each layout, for reading and for writing.
 //!
-//! A version of the header is a function that names its fields in order, each with its place and width, to a [`Codec`].
+//! Each version of the header has a function that passes its fields, with offset and width, to a [`Codec`].
 //! [`Read`] fills the header from bytes, [`Write`] fills bytes from the header.
 
 use crate::NiftiError;
@@ -44,7 +44,7 @@ pub(super) enum Width {
     F64,
 }
 
-/// What a layout is told to.
+/// Receives the fields of a layout.
 pub(super) trait Codec {
     fn int(&mut self, field: &'static str, at: usize, width: Width, value: &mut i64);
     fn float(&mut self, at: usize, width: Width, value: &mut f64);

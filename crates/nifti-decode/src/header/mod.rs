@@ -4,6 +4,7 @@
 //! read as SPM does. What a field means where files disagree with the standard is decided as nibabel decides it.
 
 mod check;
+mod codes;
 mod datatype;
 mod extension;
 mod layout;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use crate::NiftiError;
 
+pub use codes::{SpaceUnit, TimeUnit, extension_name, form_name};
 pub use datatype::Datatype;
 pub use extension::Extension;
 pub(crate) use extension::{encode as encode_extensions, parse as parse_extensions};
@@ -22,7 +24,7 @@ pub use warning::Warning;
 
 use layout::{Read, Write};
 
-/// Bytes that decide what a file is: the longest header and its four extender bytes.
+/// Bytes that are read to recognize a file: the longest header and its four extender bytes.
 pub(crate) const SNIFF_BYTES: usize = 544;
 
 /// Which header a file has.
@@ -49,7 +51,7 @@ impl Version {
     }
 }
 
-/// A header, in this machine's byte order. Fields that only one version has are zero in the others.
+/// A header, in this machine's byte order. Fields that a version lacks are zero. Lengths have the unit of `xyzt_units`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// Which layout it was read from, or is to be written in.
@@ -72,7 +74,7 @@ pub struct Header {
     pub intent_code: i32,
     /// Code of the voxel's type; [`Header::datatype`] is the type.
     pub datatype: i32,
-    /// Bits of a voxel, as stored. The type decides; a file that lies here is read with a warning.
+    /// Bits of a voxel, as stored. The datatype is what counts; a value that contradicts it is a warning.
     pub bitpix: i32,
     /// First slice with timing.
     pub slice_start: i64,
@@ -100,7 +102,7 @@ pub struct Header {
     pub xyzt_units: i32,
     /// Largest stored value (ANALYZE).
     pub glmax: i32,
-    /// Smallest stored value (ANALYZE); in NIfTI-1 the extent of a vector that is too long for `dim`, as FreeSurfer has it.
+    /// Smallest stored value (ANALYZE); in NIfTI-1 the length of a vector that is too long for `dim`, as FreeSurfer writes it.
     pub glmin: i32,
     /// Free text.
     pub descrip: [u8; 80],
@@ -108,9 +110,9 @@ pub struct Header {
     pub aux_file: [u8; 24],
     /// Name of the intent.
     pub intent_name: [u8; 16],
-    /// What space the quaternion maps to; 0 for none.
+    /// Space that the quaternion maps to; 0 for none.
     pub qform_code: i32,
-    /// What space the matrix maps to; 0 for none.
+    /// Space that the matrix maps to; 0 for none.
     pub sform_code: i32,
     /// i part of the rotation's unit quaternion; the real part follows from the others.
     pub quatern_b: f64,
@@ -118,13 +120,13 @@ pub struct Header {
     pub quatern_c: f64,
     /// k part.
     pub quatern_d: f64,
-    /// Where voxel 0, 0, 0 lies, in millimeters to the right.
+    /// Position of voxel 0, 0, 0 to the right.
     pub qoffset_x: f64,
-    /// The same to the front.
+    /// Its position to the front.
     pub qoffset_y: f64,
-    /// The same to the top.
+    /// Its position to the top.
     pub qoffset_z: f64,
-    /// First row of the matrix from voxels to millimeters.
+    /// First row of the matrix that maps voxel indices to positions.
     pub srow_x: [f64; 4],
     /// Second row.
     pub srow_y: [f64; 4],
@@ -141,26 +143,51 @@ impl Header {
     /// # Errors
     /// [`NiftiError::Unstorable`] where the shape has no or more than 7 axes, or an extent that the version cannot hold.
     pub fn new(version: Version, datatype: Datatype, shape: &[usize]) -> Result<Self, NiftiError> {
-        let n_axes = shape.len() as i64;
-        if !(1..=7).contains(&n_axes) {
-            return Err(NiftiError::Unstorable { field: "dim[0]", got: n_axes, need: "1 to 7" });
-        }
-        let most = if version == Version::Nifti2 { i64::MAX } else { i64::from(i16::MAX) };
         let mut header = Self { version, is_pair: version == Version::Analyze, ..Self::empty() };
-        header.dim = [1; 8];
-        header.dim[0] = n_axes;
-        for (dim, &extent) in header.dim[1..].iter_mut().zip(shape) {
-            let got = i64::try_from(extent).unwrap_or(i64::MAX);
-            if got > most {
-                let need = if version == Version::Nifti2 { "at most 2^63 - 1" } else { "at most 32767" };
-                return Err(NiftiError::Unstorable { field: "dim", got, need });
-            }
-            *dim = got;
-        }
+        header.set_shape(shape)?;
         header.datatype = i32::from(datatype.code());
         header.bitpix = datatype.bytes() as i32 * 8;
         header.vox_offset = if header.is_pair { 0.0 } else { version.least_vox_offset() as f64 };
         Ok(header)
+    }
+
+    /// This header with other extents, x first.
+    ///
+    /// NIfTI-1 holds extents of 32767 at most. As FreeSurfer and nibabel do, a vector that is longer is stored as -1 with its length in
+    /// `glmin`, and FreeSurfer's surface of 163842 vertices as 27307 x 1 x 6.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_shape(mut self, shape: &[usize]) -> Result<Self, NiftiError> {
+        self.set_shape(shape)?;
+        Ok(self)
+    }
+
+    pub(crate) fn set_shape(&mut self, shape: &[usize]) -> Result<(), NiftiError> {
+        let n_axes = shape.len() as i64;
+        if !(1..=7).contains(&n_axes) {
+            return Err(NiftiError::Unstorable { field: "dim[0]", got: n_axes, need: "1 to 7" });
+        }
+        let is_long = self.version == Version::Nifti2;
+        let mut dim = [1; 8];
+        dim[0] = n_axes;
+        for (dim, &extent) in dim[1..].iter_mut().zip(shape) {
+            *dim = i64::try_from(extent).unwrap_or(i64::MAX);
+        }
+        // Left by a vector that was there before.
+        let mut glmin = if self.dim[1] == -1 { 0 } else { self.glmin };
+        if self.version == Version::Nifti1 && n_axes >= 3 && dim[2..4] == [1, 1] {
+            if dim[1] == check::SURFACE_VERTICES {
+                dim[1..4].copy_from_slice(&check::SURFACE);
+            } else if let Some(length) = i32::try_from(dim[1]).ok().filter(|&length| length > i32::from(i16::MAX)) {
+                (dim[1], glmin) = (-1, length);
+            }
+        }
+        if let Some(&got) = dim[1..].iter().find(|&&extent| !is_long && extent > i64::from(i16::MAX)) {
+            return Err(NiftiError::Unstorable { field: "dim", got, need: "at most 32767; NIfTI-2 holds more" });
+        }
+        (self.dim, self.glmin) = (dim, glmin);
+        Ok(())
     }
 
     fn empty() -> Self {
@@ -208,17 +235,17 @@ impl Header {
         }
     }
 
-    /// Reads a header from the beginning of a file: version and byte order by content. Returns it as stored, with what is
-    /// wrong but harmless; see [`Warning`].
+    /// Reads a header from the beginning of a file; version and byte order are detected. Returns it with its harmless faults
+    /// corrected, and lists them; see [`Warning`].
     ///
     /// # Errors
     /// [`NiftiError::NotNifti`], [`NiftiError::Truncated`], [`NiftiError::BadScale`], or [`NiftiError::Field`] for a field that
-    /// leaves the voxels' place, number or type open.
+    /// leaves position, number or type of the voxels in doubt.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<Warning>), NiftiError> {
         let (version, endian, is_pair) = check::sniff(bytes)?;
         let mut header = Self { version, endian, is_pair, ..Self::empty() };
         versions::layout(version, &mut header, &mut Read { bytes, endian });
-        let warnings = check::mend(&mut header, bytes)?;
+        let warnings = check::repair(&mut header, bytes)?;
         Ok((header, warnings))
     }
 
@@ -244,10 +271,10 @@ impl Header {
         check::datatype(self)
     }
 
-    /// Extents, x first, `dim[0]` of them.
+    /// Extents, x first, `dim[0]` of them; FreeSurfer's vectors have their true length.
     ///
     /// # Errors
-    /// [`NiftiError::Field`] for extents that are none, [`NiftiError::TooLarge`] for more voxels than an address space has.
+    /// [`NiftiError::Field`] for extents below 1, [`NiftiError::TooLarge`] for more voxels than an address space has.
     pub fn shape(&self) -> Result<Vec<usize>, NiftiError> {
         check::shape(self)
     }
@@ -268,7 +295,7 @@ impl Header {
     }
 }
 
-/// The text of a field that zeros fill up.
+/// The text of a field that is padded with zeros.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()

@@ -1,11 +1,11 @@
-//! Where each version keeps its fields.
+//! The layout of each version.
 
 use super::{
     Header, Version,
     layout::{Codec, Width, Width::*},
 };
 
-/// Tells `codec` every field of `header` in the layout of `version`.
+/// Passes every field of `header`, in the layout of `version`, to `codec`.
 pub(super) fn layout(version: Version, header: &mut Header, codec: &mut impl Codec) {
     let mut sizeof_hdr = version.header_bytes() as i64;
     codec.int("sizeof_hdr", 0, I32, &mut sizeof_hdr);
@@ -34,7 +34,7 @@ fn ints(codec: &mut impl Codec, field: &'static str, at: usize, width: Width, va
     }
 }
 
-/// What NIfTI-1 took over from ANALYZE.
+/// The fields that NIfTI-1 shares with ANALYZE.
 fn shared(h: &mut Header, codec: &mut impl Codec) {
     ints(codec, "dim", 40, I16, &mut h.dim);
     codec.code("datatype", 70, I16, &mut h.datatype);

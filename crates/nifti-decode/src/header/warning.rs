@@ -1,12 +1,14 @@
-//! What is wrong with a header but leaves no doubt about the voxels.
+//! Faults of a header that leave no doubt about the voxels.
 
 use std::fmt;
 
-/// A fault that was read around. Each says what the field held; what was made of it stands with the variant.
+use crate::{AffineSource, error::Short};
+
+/// A fault that was corrected. Each names the field and its value; the variant says what is used instead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// `bitpix` contradicts `datatype`, which wins.
+    /// `bitpix` contradicts `datatype`, which is used.
     Bitpix {
         /// Stored bits per voxel.
         got: i32,
@@ -18,7 +20,7 @@ pub enum Warning {
         /// Where they are taken from.
         used: u64,
     },
-    /// `vox_offset` is no multiple of 16, as SPM wants it.
+    /// `vox_offset` is not a multiple of 16, which SPM asks for.
     UnalignedVoxOffset {
         /// Stored offset.
         got: u64,
@@ -50,7 +52,7 @@ pub enum Warning {
         /// Stored intercept.
         got: f64,
     },
-    /// A transform code that nobody defined; it counts as 0, no transform.
+    /// A transform code that is not defined; it counts as 0, no transform.
     XformCode {
         /// `qform_code` or `sform_code`.
         field: &'static str,
@@ -62,7 +64,31 @@ pub enum Warning {
         /// Sum of the squares of b, c and d.
         got: f64,
     },
-    /// The four bytes behind NIfTI-2's magic, which show damage by text-mode transfers, are all 0.
+    /// An offset of the qform that is not finite: the qform is not used.
+    QformOffset {
+        /// The first such offset.
+        got: f64,
+    },
+    /// An sform that maps no volume, because its numbers are not finite or an axis is lost: it is not used. ITK falls back as we do;
+    /// nibabel uses it as it stands.
+    Sform {
+        /// Stored `sform_code`.
+        code: i32,
+        /// Whether its numbers are finite.
+        is_finite: bool,
+        /// What the affine comes from instead.
+        used: AffineSource,
+    },
+    /// The sform has another distance of voxels than `pixdim`; the sform is used.
+    Spacing {
+        /// Axis, 1 for x as in `pixdim`.
+        axis: usize,
+        /// Distance in `pixdim`.
+        pixdim: f64,
+        /// Length of the sform's column.
+        sform: f64,
+    },
+    /// The four bytes after NIfTI-2's magic, which reveal damage by text-mode transfers, are all 0.
     NoLineEndings,
     /// An extension with an impossible size: it and what follows are not listed.
     Extension {
@@ -75,24 +101,38 @@ pub enum Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        match *self {
             Self::Bitpix { got, need } => {
-                write!(f, "bitpix is {got}, but the datatype has {need} bits; the datatype wins")
+                write!(f, "bitpix is {got}, but the datatype has {need} bits; the datatype is used")
             }
             Self::ZeroVoxOffset { used } => write!(f, "vox_offset is 0; voxels are read from byte {used}"),
             Self::UnalignedVoxOffset { got } => {
-                write!(f, "vox_offset {got} is no multiple of 16; SPM refuses such files")
+                write!(f, "vox_offset {got} is not a multiple of 16; SPM refuses such files")
             }
             Self::ZeroExtent { axis } => write!(f, "dim[{axis}] is 0; read as 1"),
             Self::Pixdim { axis, got } => {
-                write!(f, "pixdim[{axis}] is {got}; read as its magnitude, or as 1 if there is none")
+                let used = if got.is_finite() && got != 0.0 { got.abs() } else { 1.0 };
+                write!(f, "pixdim[{axis}] is {}; read as {}", Short(got), Short(used))
             }
-            Self::Qfac { got } => write!(f, "pixdim[0] (qfac) is {got}; read as 1"),
-            Self::Slope { got } => write!(f, "scl_slope is {got}; values are not scaled"),
-            Self::UnusedInter { got } => write!(f, "scl_inter is {got} without a usable scl_slope; ignored"),
+            Self::Qfac { got } => write!(f, "pixdim[0] (qfac) is {}; read as 1", Short(got)),
+            Self::Slope { got } => write!(f, "scl_slope is {}; values are not scaled", Short(got)),
+            Self::UnusedInter { got } => {
+                write!(f, "scl_inter is {} without a usable scl_slope; ignored", Short(got))
+            }
             Self::XformCode { field, got } => write!(f, "{field} {got} is not defined; read as 0"),
             Self::Quaternion { got } => {
-                write!(f, "quatern_b, c, d have squares that add up to {got} > 1; qform is not used")
+                write!(f, "the squares of quatern_b, c, d add up to {} > 1; the qform is not used", Short(got))
+            }
+            Self::QformOffset { got } => {
+                write!(f, "the offset of the qform (qoffset_x, y, z) has {}; the qform is not used", Short(got))
+            }
+            Self::Sform { code, is_finite, used } => {
+                let fault = if is_finite { "map an axis to nothing" } else { "hold numbers that are not finite" };
+                write!(f, "sform_code is {code}, but srow_x, y, z {fault}; used instead: {used}")
+            }
+            Self::Spacing { axis, pixdim, sform } => {
+                let (pixdim, sform) = (Short(pixdim), Short(sform));
+                write!(f, "pixdim[{axis}] is {pixdim}, but a step of the sform has length {sform}; the sform is used")
             }
             Self::NoLineEndings => f.write_str("magic lacks the line endings that NIfTI-2 asks for"),
             Self::Extension { offset, got } => {

@@ -14,11 +14,11 @@ use crate::NiftiError;
 /// Read-only bytes of known length.
 #[derive(Debug)]
 pub(crate) enum Bytes {
-    /// Read by offset; never mapped, so a file that shrinks is an error and no signal.
+    /// Read by offset, never mapped: a file that shrinks is an error instead of a signal.
     File { file: File, len: u64, path: PathBuf },
     /// In memory already.
     Memory(Arc<[u8]>),
-    /// Mapped, by a caller who vouches for the file.
+    /// Mapped, by a caller who promises that the file does not change.
     Map(Mmap),
 }
 
@@ -31,7 +31,7 @@ impl Bytes {
     /// Until this value is dropped, nobody may change or truncate the file.
     pub(crate) unsafe fn map(path: &Path) -> Result<Self, NiftiError> {
         let io = |source| NiftiError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
+        let file = super::open_regular(path)?;
         // SAFETY: the caller promises that the file stays as it is.
         unsafe { Mmap::map(&file) }.map(Self::Map).map_err(io)
     }
@@ -44,7 +44,7 @@ impl Bytes {
         }
     }
 
-    /// The bytes themselves, where they are in memory.
+    /// All bytes, where they are in memory.
     pub(crate) fn slice(&self) -> Option<&[u8]> {
         match self {
             Self::File { .. } => None,
@@ -70,7 +70,7 @@ impl Bytes {
         })
     }
 
-    /// Fills as much of `out` as there is from `offset` on, and says how much that is.
+    /// Fills `out` with the bytes from `offset` on, as many as there are; returns their number.
     pub(crate) fn read_some(&self, offset: u64, out: &mut [u8]) -> Result<usize, NiftiError> {
         let there = self.len().saturating_sub(offset);
         let n = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());

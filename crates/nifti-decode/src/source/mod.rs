@@ -1,22 +1,26 @@
-//! Where bytes come from: a file, memory, or a map; plain or packed by gzip, as their content says.
+//! Sources of bytes: a file, memory, or a map; plain or packed by gzip, which their content shows.
 
 mod bytes;
 mod pair;
 mod scratch;
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+};
 
-use crate::{NiftiError, gzip};
+use crate::{Irregular, NiftiError, gzip};
 
 pub(crate) use bytes::Bytes;
-pub(crate) use pair::{header_beside, image_beside};
+pub(crate) use pair::{header_beside, image_beside, without_header};
 pub(crate) use scratch::Scratch;
 
-/// How a file is packed. Found out by content, never by name.
+/// How a file is packed; detected by content, never by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Packing {
-    /// Not at all.
+    /// Not packed.
     Plain,
     /// One gzip member, or several without their sizes.
     Gzip,
@@ -43,6 +47,16 @@ impl Packing {
     }
 }
 
+/// Opens a regular file. Anything else is refused before it is opened: opening a named pipe waits for a writer, and opening a device
+/// can act on it.
+pub(crate) fn open_regular(path: &Path) -> Result<File, NiftiError> {
+    let io = |source| NiftiError::Io { path: path.to_owned(), source };
+    if let Some(kind) = Irregular::of(fs::metadata(path).map_err(io)?.file_type()) {
+        return Err(NiftiError::NotRegular { path: path.to_owned(), kind });
+    }
+    File::open(path).map_err(io)
+}
+
 /// Bytes and how they are packed.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -52,11 +66,14 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self, NiftiError> {
-        let io = |source| NiftiError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        if metadata.is_dir() {
-            return Err(io(std::io::ErrorKind::IsADirectory.into()));
+        Self::of_file(open_regular(path)?, path)
+    }
+
+    /// The bytes of an open regular file, from its beginning; `path` names it in errors.
+    pub(crate) fn of_file(file: File, path: &Path) -> Result<Self, NiftiError> {
+        let metadata = file.metadata().map_err(|source| NiftiError::Io { path: path.to_owned(), source })?;
+        if let Some(kind) = Irregular::of(metadata.file_type()) {
+            return Err(NiftiError::NotRegular { path: path.to_owned(), kind });
         }
         Self::new(Bytes::file(file, metadata.len(), path))
     }
@@ -64,7 +81,7 @@ impl Source {
     /// # Safety
     /// As [`Bytes::map`].
     pub(crate) unsafe fn map(path: &Path) -> Result<Self, NiftiError> {
-        // SAFETY: the caller promises it.
+        // SAFETY: the caller promises that nobody changes or truncates the file while the map is alive.
         Self::new(unsafe { Bytes::map(path) }?)
     }
 
@@ -85,7 +102,7 @@ impl Source {
             self.bytes.read_at(0, &mut prefix)?;
             return Ok(prefix);
         }
-        // Grows with what is really there, not with what a header says is.
+        // The buffer grows with the bytes that are there, not with what a header claims.
         let mut unpacker = gzip::Unpacker::new(&self.bytes);
         let mut prefix = Vec::new();
         while prefix.len() < want {
@@ -101,7 +118,7 @@ impl Source {
         Ok(prefix)
     }
 
-    /// Most bytes that this can unpack to.
+    /// Upper bound of the unpacked bytes.
     pub(crate) fn most_unpacked(&self) -> u64 {
         match self.packing {
             Packing::Plain => self.bytes.len(),

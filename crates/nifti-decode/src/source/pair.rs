@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::NiftiError;
 
-/// `path` without `.gz`, and whether it had it.
+/// `path` without `.gz`, and whether it ended in `.gz`.
 fn without_gz(path: &Path) -> (PathBuf, bool) {
     let is_gz = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     if is_gz { (path.with_extension(""), true) } else { (path.to_owned(), false) }
@@ -15,7 +15,7 @@ fn has_extension(path: &Path, extension: &str) -> bool {
     without_gz(path).0.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
-/// Files that `path` becomes with another extension, packed as `path` is first. Upper case stays upper case.
+/// Names that `path` becomes with another extension: first the one that is packed as `path` is. Upper case stays upper case.
 fn with_other(path: &Path, extension: &str) -> [PathBuf; 2] {
     let (bare, is_gz) = without_gz(path);
     let is_upper = bare.extension().is_some_and(|found| found.to_string_lossy().chars().all(char::is_uppercase));
@@ -25,7 +25,7 @@ fn with_other(path: &Path, extension: &str) -> [PathBuf; 2] {
     if is_gz { [packed.into(), plain] } else { [plain, packed.into()] }
 }
 
-/// The header's file, if `path` is named as an image's and there is one.
+/// The header's file, if `path` has an image's name and the header exists.
 pub(crate) fn header_beside(path: &Path) -> Option<PathBuf> {
     has_extension(path, "img").then(|| with_other(path, "hdr").into_iter().find(|path| path.exists()))?
 }
@@ -39,6 +39,17 @@ pub(crate) fn image_beside(header: &Path) -> Result<PathBuf, NiftiError> {
             let [tried, _] = tried;
             Err(NiftiError::NoImage { header: header.to_owned(), tried })
         }
+    }
+}
+
+/// The error for a file at `path` that is no volume by itself: of an image, that its header is missing.
+pub(crate) fn without_header(path: &Path, error: NiftiError) -> NiftiError {
+    match error {
+        NiftiError::NotNifti { .. } | NiftiError::Truncated { what: "header", .. } if has_extension(path, "img") => {
+            let [tried, _] = with_other(path, "hdr");
+            NiftiError::NoHeader { image: path.to_owned(), tried }
+        }
+        other => other,
     }
 }
 

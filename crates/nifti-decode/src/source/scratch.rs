@@ -16,17 +16,17 @@ const SMALLEST: usize = 64 << 10;
 pub(crate) struct Scratch(Option<MmapMut>);
 
 impl Scratch {
-    /// `len` bytes of any content.
+    /// `len` bytes of unspecified content.
     pub(crate) fn get(&mut self, len: usize) -> Result<&mut [u8], NiftiError> {
         if self.bytes() < len {
-            // The old one goes first: growing needs no copy, so both need not be there at once.
+            // The old buffer is freed first: its content is not kept, so the two never exist together.
             self.0 = None;
             let refused = NiftiError::TooLarge { what: "scratch memory", got: len as u64, limit: isize::MAX as u64 };
             let Some(size) = len.max(SMALLEST).checked_next_power_of_two() else { return Err(refused) };
             let Ok(map) = MmapMut::map_anon(size) else { return Err(refused) };
             #[cfg(target_os = "linux")]
             if size >= HUGE {
-                // Only advice: without huge pages the buffer is as good, and slower to touch.
+                // Only advice: without huge pages the buffer works as well, and is slower to touch.
                 let _ = map.advise(memmap2::Advice::HugePage);
             }
             self.0 = Some(map);
@@ -40,7 +40,7 @@ impl Scratch {
         self.0.as_ref().map_or(0, |map| map.len())
     }
 
-    /// Gives the memory back if it is more than `most`.
+    /// Frees the memory if it is more than `most`.
     pub(crate) fn shrink(&mut self, most: usize) {
         if self.bytes() > most {
             self.0 = None;

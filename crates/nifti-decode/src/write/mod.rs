@@ -1,5 +1,5 @@
-//! Volumes as files: every type, both byte orders, both versions, single or in pairs, plain or packed in every way that this
-//! crate reads. A file appears whole or not at all.
+//! Writes volumes: every type, both byte orders, both versions, single files or pairs, plain or packed in every way that this crate
+//! reads. A file appears whole or not at all.
 
 mod atomic;
 mod pack;
@@ -9,13 +9,13 @@ use std::path::Path;
 use crate::{Extension, Header, NiftiError, Version, Watch, copy::swap_copy, header::encode_extensions};
 
 use atomic::Complete;
-pub use atomic::atomically;
+pub use atomic::{abandon_unfinished, atomically};
 pub use pack::Pack;
 
 /// Writes a volume to `path`: `header` in its own version and byte order, `extensions`, and `voxels` as they are stored, in this
 /// machine's byte order, x first.
 ///
-/// `bitpix` follows from the datatype, and `vox_offset` from the extensions unless it lies further back. Where the header is of a
+/// `bitpix` follows from the datatype, and `vox_offset` from the extensions unless the header's is larger. Where the header is of a
 /// pair, `path` names its file and the image lies beside it, packed alike.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ pub fn write(
     write_parts(path, header, assemble(header, extensions, voxels)?, pack)
 }
 
-/// [`write()`], and shows `watch` how many unpacked bytes are packed and written.
+/// As [`write()`]; `watch` counts the unpacked bytes that are packed and written.
 ///
 /// # Errors
 /// As [`write()`].
@@ -54,8 +54,8 @@ fn write_parts(path: &Path, header: &Header, parts: [Unpacked<'_>; 2], pack: Pac
     }
     let [head, image] = parts;
     let image_path = image_path(path);
-    // Both are complete before either takes the place of what was there. The image first: a header without an image is found to be
-    // incomplete, an image alone is nothing.
+    // Both are complete before either replaces what was there. The image is renamed first: an image without a header is refused by
+    // every reader.
     let image = Complete::new(&image_path, |file| pack.write(&image, file))?;
     let head = Complete::new(path, |file| pack.write(&head, file))?;
     image.appear()?;
@@ -89,7 +89,7 @@ fn image_path(header: &Path) -> std::path::PathBuf {
     }
 }
 
-/// The unpacked files: one and an empty one, or header and image.
+/// The unpacked files: a single file and an empty one, or header and image.
 fn assemble<'a>(header: &Header, extensions: &[Extension], voxels: &'a [u8]) -> Result<[Unpacked<'a>; 2], NiftiError> {
     if header.version == Version::Analyze {
         return Err(NiftiError::Unstorable { field: "magic", got: 0, need: "NIfTI-1 or NIfTI-2" });
@@ -101,7 +101,7 @@ fn assemble<'a>(header: &Header, extensions: &[Extension], voxels: &'a [u8]) -> 
     }
     let extra = encode_extensions(extensions, header.endian)?;
     let least = if header.is_pair { 0 } else { (header.version.header_bytes() + extra.len()) as u64 };
-    // Compared this way round, NaN gives way too.
+    // Written so that NaN is replaced too.
     let vox_offset = if header.vox_offset > least as f64 { header.vox_offset } else { least as f64 };
     let header = Header { bitpix: datatype.bytes() as i32 * 8, vox_offset, ..header.clone() };
     let mut prefix = header.encode()?;
@@ -115,13 +115,13 @@ fn assemble<'a>(header: &Header, extensions: &[Extension], voxels: &'a [u8]) -> 
     Ok([Unpacked::new(prefix, voxels, unit), Unpacked::new(Vec::new(), &[], 1)])
 }
 
-/// A file before it is packed, without a copy of its voxels.
+/// The unpacked bytes of a file; the voxels are not copied.
 pub(crate) struct Unpacked<'a> {
     prefix: Vec<u8>,
     voxels: &'a [u8],
-    /// Bytes of the numbers that are to be swapped; 1 for none.
+    /// Bytes of the numbers whose byte order is swapped; 1 for none.
     unit: usize,
-    /// Who sees each piece go.
+    /// Counts the bytes of each piece.
     watch: Option<&'a Watch>,
 }
 
@@ -134,7 +134,7 @@ impl<'a> Unpacked<'a> {
         self.prefix.len() + self.voxels.len()
     }
 
-    /// Up to `most` bytes from `start` on.
+    /// At most `most` bytes from `start` on.
     pub(crate) fn piece(&self, start: usize, most: usize) -> Vec<u8> {
         let end = start.saturating_add(most).min(self.len());
         if let Some(watch) = self.watch {
@@ -148,7 +148,7 @@ impl<'a> Unpacked<'a> {
             piece.extend_from_slice(&self.voxels[from..to]);
             return piece;
         }
-        // Whole numbers are swapped; those that the piece cuts are trimmed after.
+        // Numbers are swapped whole; what lies outside the piece is cut off afterward.
         let (first, last) = (from / self.unit * self.unit, to.next_multiple_of(self.unit).min(self.voxels.len()));
         let mut swapped = vec![0; last - first];
         swap_copy(self.unit, &self.voxels[first..last], &mut swapped);
@@ -163,7 +163,7 @@ impl Header {
     pub fn with_affine(mut self, affine: &crate::Affine) -> Self {
         [self.srow_x, self.srow_y, self.srow_z] = [affine.0[0], affine.0[1], affine.0[2]];
         self.sform_code = 1;
-        self.pixdim[1..4].copy_from_slice(&affine.spacing_mm());
+        self.pixdim[1..4].copy_from_slice(&affine.spacing());
         self
     }
 
@@ -180,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    /// Remembers what a watch shows whenever something is written.
+    /// Records what a watch shows at each write.
     struct Seen<'a>(&'a Watch, Vec<u64>);
 
     impl Write for Seen<'_> {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_sees_long_writing_move() {
+    fn a_watch_follows_long_writes() {
         let voxels: Vec<u8> = (0..20_u32 << 20).map(|i| (i.wrapping_mul(i) >> 13) as u8).collect();
         for pack in
             [Pack::Plain, Pack::Gzip { level: 1 }, Pack::Bgzf { level: 1 }, Pack::Mgzip { level: 1, bytes: 99_999 }]

@@ -1,4 +1,4 @@
-//! The ways to pack a file.
+//! Formats that the writer packs a file in.
 
 use std::io::{self, Write};
 
@@ -13,16 +13,16 @@ const BGZF_BYTES: usize = 0xff00;
 /// The empty member that ends a BGZF file, byte for byte as the SAM specification (section 4.1.2) has it: readers compare the last
 /// bytes of a file with these to find out whether it was cut.
 const BGZF_END: [u8; 28] = *b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0\x1b\0\x03\0\0\0\0\0\0\0\0\0";
-/// Pieces that are packed side by side before they are written.
+/// Pieces that are packed in parallel before they are written.
 const BATCH: usize = 64;
-/// Unpacked bytes that go through zlib at a time.
+/// Unpacked bytes that are passed to zlib at a time.
 const STREAM_BYTES: usize = 1 << 20;
 
 /// How a file is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pack {
-    /// Not at all.
+    /// Not packed.
     Plain,
     /// One gzip member by zlib, as nibabel (level 1), FSL and dcm2niix (level 6) write it. Level 0 stores.
     Gzip {
@@ -36,7 +36,7 @@ pub enum Pack {
         /// Unpacked bytes between flushes.
         bytes: usize,
     },
-    /// Gzip members by libdeflate, one behind the other, without their sizes. With more bytes than the file has: one.
+    /// Consecutive gzip members by libdeflate, without their sizes. A single one where `bytes` exceeds the file.
     Members {
         /// 0 to 12.
         level: u8,
@@ -77,7 +77,7 @@ impl Pack {
     }
 }
 
-/// Packs pieces side by side, each a member, and writes them in order.
+/// Packs pieces in parallel, each as a member, and writes them in order.
 fn members(
     file: &Unpacked<'_>,
     level: u8,
@@ -111,8 +111,8 @@ fn member(deflater: &mut Deflater, bytes: &[u8], header: &impl Fn(usize) -> Opti
     Ok(member)
 }
 
-/// The level of zlib-rs that packs as `level` of zlib does. Its level 1 is another thing (fixed codes in blocks of megabytes, a third
-/// larger on a CT); its level 2 searches as zlib's level 1.
+/// The level of zlib-rs that matches `level` of zlib. Level 1 of zlib-rs differs (fixed codes in blocks of megabytes, a third larger on
+/// a CT); its level 2 searches as zlib's level 1 does.
 fn zlib_level(level: u8) -> i32 {
     if level == 1 { 2 } else { i32::from(level.min(9)) }
 }
@@ -140,7 +140,7 @@ fn stream(file: &Unpacked<'_>, level: u8, step: usize, flush: DeflateFlush, out:
                 is_open = false;
                 break;
             }
-            // Room that is left means that nothing more is pending.
+            // Output space that is left over means that nothing is pending.
             if flush != DeflateFlush::Finish && used == piece.len() && given < room.len() {
                 break;
             }

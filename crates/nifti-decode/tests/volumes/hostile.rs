@@ -216,7 +216,7 @@ fn colors_complex_and_extended_numbers_are_views_but_no_f32() {
 #[test]
 fn what_is_no_volume_is_said_to_be_none() {
     assert!(matches!(open(b"").unwrap_err(), NiftiError::Truncated { what: "header", got: 0, .. }));
-    assert!(matches!(open(&[0; 400]).unwrap_err(), NiftiError::NotNifti { got: 0 }));
+    assert!(matches!(open(&[0; 400]).unwrap_err(), NiftiError::NotNifti { first: [0, 0, 0, 0] }));
     assert!(matches!(open(&small()[..300]).unwrap_err(), NiftiError::Truncated { got: 300, need: 348, .. }));
     // Without magic it could be ANALYZE, which has no single files; so could the header of a pair.
     for magic in [*b"n+9\0", *b"ni1\0", [0; 4]] {

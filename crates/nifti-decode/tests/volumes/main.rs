@@ -3,6 +3,7 @@
 mod cached;
 mod convert;
 mod gzip;
+mod headers;
 mod hostile;
 mod imported;
 mod made;

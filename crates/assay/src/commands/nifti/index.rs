@@ -1,18 +1,18 @@
 //! `assay nifti index`: access points of a .nii.gz.
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{io::Write, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use clap::Args;
 use nifti_decode::{Decoder, Index, VolumeFile, Watch, atomically};
 use serde_json::json;
 
-use super::{open, voxel_bytes};
+use super::{input, named, open, voxel_bytes};
 use crate::{print, progress::Progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The volume
+    /// The volume; `-` for stdin, with --out
     input: PathBuf,
     /// The index; the volume's name with .gzx behind it if left out
     #[arg(long)]
@@ -35,6 +35,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
         return print::lines([format!("{name}: {packing} needs no index")]);
     };
+    if input::is_stdin(&arguments.input) && arguments.out.is_none() {
+        bail!("an index of stdin has no name: give --out");
+    }
     let out = arguments.out.clone().unwrap_or_else(|| {
         let mut beside = arguments.input.clone().into_os_string();
         beside.push(".gzx");
@@ -61,10 +64,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 /// The index, by unpacking the volume or out of another index.
 fn made(arguments: &Arguments, file: &VolumeFile) -> Result<Option<Index>> {
     if let Some(path) = &arguments.import {
-        let gzidx = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        return file.import_gzidx(&gzidx).with_context(|| path.display().to_string());
+        let gzidx = input::read(path)?;
+        return file.import_gzidx(&gzidx).map_err(|error| named(path, error));
     }
     let watch = Watch::new();
     let _progress = Progress::watching("index", voxel_bytes(file), watch.clone());
-    file.index(&mut Decoder::new().watched(watch)).with_context(|| arguments.input.display().to_string())
+    file.index(&mut Decoder::new().watched(watch)).map_err(|error| named(&arguments.input, error))
 }

@@ -1,51 +1,74 @@
-//! `assay nifti`: what is in a volume, whether it is sound, its statistics, parts of it, and volumes to test with.
+//! `assay nifti`: the header of a volume, whether it is sound, its statistics, conversion, parts of it, and volumes to test with.
 
 mod check;
 mod convert;
 mod corpus;
 mod index;
 mod info;
+mod input;
 mod npy;
 mod options;
+mod output;
 mod patch;
 mod phantom;
 mod stats;
+mod values;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
 use nifti_decode::VolumeFile;
 
+use crate::{print, progress::Progress};
+use input::{is_stdin, name, named, open};
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Header, type, extents, orientation and packing; reads no voxel
+    /// The whole header with names and units, orientation, packing, warnings; reads no voxel
+    #[command(after_help = crate::EXIT_CODES)]
     Info(Files),
     /// Exact statistics of the scaled values
+    #[command(after_help = crate::EXIT_CODES)]
     Stats(Files),
     /// Whether files are sound: header, extensions, every byte of the voxels, checksums; exit code 1 if one is not
+    #[command(after_help = crate::EXIT_CODES)]
     Check(Files),
     /// A volume as another file: .nii, .nii.gz, .hdr with .img, .npy
+    #[command(after_help = crate::EXIT_CODES)]
     Convert(convert::Arguments),
-    /// A part of a volume as .npy
+    /// A part of a volume as another file
+    #[command(after_help = crate::EXIT_CODES)]
     Patch(patch::Arguments),
     /// An index of access points, so that parts of a .nii.gz are read without what lies before them
+    #[command(after_help = crate::EXIT_CODES)]
     Index(index::Arguments),
     /// A volume to test with: seeded, as large and as compressible as a real one
+    #[command(after_help = crate::EXIT_CODES)]
     Phantom(phantom::Arguments),
     /// A small file of every type, order, version and packing, each with its voxels as .npy, to test readers with
+    #[command(after_help = crate::EXIT_CODES)]
     Corpus(corpus::Arguments),
 }
 
 /// Files to read.
 #[derive(Debug, Args)]
 pub(crate) struct Files {
-    /// .nii, .nii.gz, or either file of a .hdr and .img pair
+    /// .nii, .nii.gz, or either file of a .hdr and .img pair; `-` for stdin, of which a copy is kept in a temporary file without a
+    /// name (at most 64 GiB)
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// JSON instead of text
     #[arg(long)]
     json: bool,
+}
+
+impl Files {
+    /// Bytes of all voxels, for progress. Of files that cannot be opened, nothing is read; stdin can be opened once only.
+    fn voxel_bytes(&self) -> u64 {
+        let files = self.files.iter().filter(|path| !is_stdin(path));
+        files.filter_map(|path| open(path).ok()).map(|file| voxel_bytes(&file)).sum()
+    }
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
@@ -64,59 +87,35 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 /// Buffers of this size are made anew for the next file: the system then says how far they are filled, so that progress moves.
 const LARGE: usize = 256 << 20;
 
-/// Opens a file; an error says which.
-fn open(path: &Path) -> Result<VolumeFile> {
-    VolumeFile::open(path).with_context(|| format!("{} cannot be read", path.display()))
-}
-
 /// Bytes of a volume's voxels as they are stored.
 fn voxel_bytes(file: &VolumeFile) -> u64 {
     (file.voxels() * file.datatype().bytes()) as u64
 }
 
-/// Runs `each` on every file, whatever becomes of the others, and fails if one did.
-fn for_all<T>(files: &[PathBuf], mut each: impl FnMut(&Path) -> Result<T>) -> Result<Vec<T>> {
-    let mut done = Vec::new();
-    let mut failed = Vec::new();
+/// Runs `each` on every file, whatever becomes of the others. Where there are several, an error is printed when it occurs, and the
+/// last one counts them.
+fn for_all(files: &[PathBuf], progress: Option<&Progress>, mut each: impl FnMut(&Path) -> Result<()>) -> Result<()> {
+    let mut n_failed = 0;
     for path in files {
         match each(path) {
-            Ok(value) => done.push(value),
-            Err(error) => failed.push(error),
+            Ok(()) => {}
+            Err(error) if files.len() == 1 => return Err(error),
+            Err(error) => {
+                n_failed += 1;
+                match progress {
+                    Some(progress) => progress.aside(|| print::error(&error)),
+                    None => print::error(&error),
+                }
+            }
         }
     }
-    let n_failed = failed.len();
-    match failed.into_iter().next() {
-        None => Ok(done),
-        Some(first) if n_failed == 1 => Err(first),
-        Some(first) => Err(first.context(format!("{n_failed} of {} files failed; the first:", files.len()))),
+    match n_failed {
+        0 => Ok(()),
+        n => Err(anyhow!("{n} of {} files failed", files.len())),
     }
 }
 
 /// Bytes of a file that was just written.
 fn file_bytes(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
-}
-
-/// The kind of file that a name asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    /// A single NIfTI file; packed or not.
-    Single { is_packed: bool },
-    /// Header and image; packed or not.
-    Pair { is_packed: bool },
-    /// NumPy's array file.
-    Npy,
-}
-
-impl Target {
-    fn of(path: &Path) -> Result<Self> {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let (bare, is_packed) = name.strip_suffix(".gz").map_or((&*name, false), |bare| (bare, true));
-        match bare.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("nii") => Ok(Self::Single { is_packed }),
-            Some("hdr") => Ok(Self::Pair { is_packed }),
-            Some("npy") if !is_packed => Ok(Self::Npy),
-            _ => bail!("{}: the name has to end in .nii, .nii.gz, .hdr, .hdr.gz or .npy", path.display()),
-        }
-    }
 }

@@ -1,23 +1,28 @@
 //! `assay nifti patch`: a part of a volume.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
-use nifti_decode::{Decoder, Index, Plan, VolumeFile};
+use nifti_decode::{Decoder, Index, VolumeFile, Watch};
 use serde_json::json;
 
-use super::{Target, file_bytes, npy, open, options::region};
-use crate::print;
+use super::{
+    input, named, open,
+    options::region,
+    output::{ContentOptions, Target},
+    voxel_bytes,
+};
+use crate::{print, progress::Progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The volume
+    /// The volume; `-` for stdin
     input: PathBuf,
     /// Voxels, in the file's order of axes: x0:x1,y0:y1,z0:z1 (`:` for a whole axis)
     #[arg(long)]
     region: String,
-    /// The new file, .npy: scaled values as float32
+    /// The new file: .npy, .nii, .nii.gz, .hdr (with .img). A NIfTI file lies where the region lies in the volume
     #[arg(long)]
     out: PathBuf,
     /// An index made by `assay nifti index`
@@ -26,47 +31,52 @@ pub(crate) struct Arguments {
     /// A directory with unpacked copies: the volume's is made there the first time, and read from then on
     #[arg(long, conflicts_with = "index")]
     cache: Option<PathBuf>,
+    #[command(flatten)]
+    content: ContentOptions,
     /// JSON instead of text
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    if Target::of(&arguments.out)? != Target::Npy {
-        bail!("{}: a patch is written as .npy", arguments.out.display());
-    }
-    let mut decoder = Decoder::new();
-    let file = reached(arguments, &mut decoder)?;
+    let Arguments { input, out, content, .. } = arguments;
+    let target = Target::of(out)?;
+    let watch = Watch::new();
+    let mut decoder = Decoder::new().watched(watch.clone());
+    let volume = open(input)?;
+    let progress = Progress::watching("patch", voxel_bytes(&volume), watch.clone());
+    let file = accessed(arguments, volume, &mut decoder)?;
     let ranges = region(&arguments.region, file.shape())?;
-    let patch = file
-        .read_region::<f32>(&mut decoder, &ranges, &Plan::scaled())
-        .with_context(|| arguments.input.display().to_string())?;
-    let decoded = patch.decoded();
-    npy::write(&arguments.out, "'<f4'", &decoded.shape, nifti_decode::bytes_of(patch.voxels()))?;
-    if arguments.json {
-        return print::json(&json!({
-            "file": arguments.input.display().to_string(),
-            "out": arguments.out.display().to_string(),
-            "bytes": file_bytes(&arguments.out),
-            "datatype": "float32",
-            "shape": decoded.shape,
-            "affine": decoded.affine,
-            "way": decoded.access.name(),
-        }));
+    let mut header = content.header(&file)?.cropped(&ranges).map_err(|error| named(input, error))?;
+    if let Some(orientation) = content.orient {
+        header = header.reoriented(orientation).map_err(|error| named(input, error))?;
     }
-    let shape = decoded.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
-    print::lines([format!("{}: {shape} voxels, reached by: {}", arguments.out.display(), decoded.access.name())])
+    let voxels: usize = header.shape()?.iter().product();
+    let mut stored = vec![0; voxels * file.datatype().bytes()];
+    let copied = file.copy_region_into(&mut decoder, &ranges, content.orient, &mut stored);
+    let copied = copied.map_err(|error| named(input, error))?;
+    let access = copied.access.name();
+    let voxels = content.voxels(&file, target, stored, (copied.shape, copied.affine))?;
+    // Extensions may speak of the whole volume; a part of one has none.
+    let bytes = content.write(out, target, &voxels, (&header, &[]), &watch)?;
+    drop(progress);
+    voxels.warn(out);
+    if arguments.json {
+        let mut value = voxels.json(input, out, bytes);
+        value["way"] = json!(access);
+        return print::json(&value);
+    }
+    let (extents, name) = (voxels.extents(), voxels.type_name());
+    print::lines([format!("{}: {extents} {name}, reached by: {access}", out.display())])
 }
 
-/// The volume, by the way that was asked for.
-fn reached(arguments: &Arguments, decoder: &mut Decoder) -> Result<VolumeFile> {
-    let file = open(&arguments.input)?;
+/// The volume, by the access that was asked for.
+fn accessed(arguments: &Arguments, file: VolumeFile, decoder: &mut Decoder) -> Result<VolumeFile> {
     if let Some(directory) = &arguments.cache {
-        let copy = file.cached(decoder, directory).with_context(|| arguments.input.display().to_string())?;
+        let copy = file.cached(decoder, directory).map_err(|error| named(&arguments.input, error))?;
         return open(&copy);
     }
     let Some(path) = &arguments.index else { return Ok(file) };
-    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let index = Index::parse(&bytes).with_context(|| path.display().to_string())?;
-    file.with_index(Arc::new(index)).with_context(|| path.display().to_string())
+    let index = Index::parse(&input::read(path)?).map_err(|error| named(path, error))?;
+    file.with_index(Arc::new(index)).map_err(|error| named(path, error))
 }

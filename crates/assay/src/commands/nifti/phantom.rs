@@ -7,8 +7,8 @@ use clap::Args;
 use nifti_decode::{Endian, Header, Kind, Orientation, Phantom, Version, Watch, write_watched};
 
 use super::{
-    Target,
     options::{PackOptions, numbers, orientation},
+    output::Target,
 };
 use crate::{print, progress::Progress};
 

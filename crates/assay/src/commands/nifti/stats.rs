@@ -1,46 +1,44 @@
 //! `assay nifti stats`: exact statistics of the scaled values.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nifti_decode::{Decoder, Stats, Watch};
 use serde_json::{Value, json};
 
-use super::{Files, LARGE, for_all, open, voxel_bytes};
+use super::{Files, LARGE, for_all, input::name, named, open};
 use crate::{print, progress::Progress};
 
 pub(super) fn run(files: &Files) -> Result<()> {
     let watch = Watch::new();
     let mut decoder = Decoder::new().parallel(true).watched(watch.clone());
-    // Of files that cannot be opened, nothing is read.
-    let total = files.files.iter().filter_map(|path| open(path).ok()).map(|file| voxel_bytes(&file)).sum();
-    let progress = Progress::watching("statistics", total, watch);
+    let progress = Progress::watching("statistics", files.voxel_bytes(), watch);
     let mut values = Vec::new();
-    let outcome = for_all(&files.files, |path| {
-        let file = open(path)?;
+    let outcome = for_all(&files.files, Some(&progress), |path| {
         decoder.shrink(LARGE);
-        let stats = file.stats(&mut decoder).with_context(|| path.display().to_string())?;
-        let name = path.display().to_string();
+        let stats = open(path).and_then(|file| file.stats(&mut decoder).map_err(|error| named(path, error)));
         if files.json {
-            values.push(json!({ "file": name, "stats": stats }));
-            Ok(())
-        } else {
-            progress.aside(|| print::lines(lines(&name, &stats)))
+            let error = stats.as_ref().err().map(|error| format!("{error:#}"));
+            values.push(json!({ "file": name(path), "stats": stats.as_ref().ok(), "error": error }));
+        } else if let Ok(stats) = &stats {
+            progress.aside(|| print::lines(lines(&name(path), stats)))?;
         }
+        stats.map(drop)
     });
     if files.json {
         print::json(&Value::Array(values))?;
     }
-    outcome.map(drop)
+    outcome
 }
 
 fn lines(name: &str, s: &Stats) -> Vec<String> {
+    let number = print::number;
     vec![
         name.to_owned(),
         format!("  voxels   {} ({} NaN, {} other than 0)", s.n, s.n_nan, s.n_nonzero),
-        format!("  range    {} to {}", s.min, s.max),
-        format!("  mean     {} (std {})", s.mean, s.std),
-        format!("  0.5 %    {}", s.p0_5),
-        format!("  median   {}", s.median),
-        format!("  99.5 %   {}", s.p99_5),
-        format!("  clipped  mean {} (std {})", s.robust_mean, s.robust_std),
+        format!("  range    {} to {}", number(s.min), number(s.max)),
+        format!("  mean     {} (std {})", number(s.mean), number(s.std)),
+        format!("  0.5 %    {}", number(s.p0_5)),
+        format!("  median   {}", number(s.median)),
+        format!("  99.5 %   {}", number(s.p99_5)),
+        format!("  clipped  mean {} (std {})", number(s.robust_mean), number(s.robust_std)),
     ]
 }
