@@ -5,14 +5,13 @@
 
 use std::{
     fs, io,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use gguf::{File, Gguf, Options, Value, Writer};
 use machine::ceiling::Level;
-use op::{Loaded, Ran};
+use op::{Loaded, Ran, Threads};
 use proof::{
     bench::{Bench, Ceiling, Subject, Suite},
     input::Hash,
@@ -191,7 +190,7 @@ fn declare_data(suite: &mut Suite, stage: Stage, threads: usize, path: &Path) {
 /// A file of 1 GiB, larger than any CPU cache, in the page cache.
 struct Data {
     stage: Stage,
-    threads: NonZeroUsize,
+    threads: Threads,
     path: PathBuf,
     by: &'static str,
     /// Share of the file in the page cache before it was paged in, as reported by the system.
@@ -205,7 +204,7 @@ impl Data {
         if !path.exists() {
             writer.create(&path, |tensor, out| zeros(tensor.bytes(), out)).expect("the file can be written");
         }
-        Self { stage, threads: NonZeroUsize::new(threads).expect("at least one"), path, by: "", cached: None }
+        Self { stage, threads: Threads::new(threads).expect("at least one"), path, by: "", cached: None }
     }
 
     /// Runs the stages on a new mapping and returns the duration of the timed one.

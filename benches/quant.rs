@@ -1,90 +1,55 @@
 //! Rows of quantized types, in both directions: every kernel of this machine on the same random input.
 
 use machine::{ceiling::Level, isa::Isa};
-use op::{Loaded, Ran};
+use op::{Loaded, NamedCase, Ran, Regime};
 use proof::{
     bench::{Bench, Ceiling, Subject, Suite},
     guarded::Guarded,
     input::{Hash, Random, normal},
 };
-use quant::{GgmlType, Kernel, kernels};
+use quant::{
+    GgmlType, Kernel,
+    cases::{self, Direction, RESIDENT},
+    kernels,
+};
 use record::Work;
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
-/// Length of a resident row: its 128 KiB of f32 and its blocks stay in an L2 cache of 512 KiB.
-const RESIDENT: usize = 32 << 10;
-/// Length of a streamed row: 192 MiB of f32.
-const STREAMED: usize = 48 << 20;
-
-/// The most common types come first.
-const TYPES: [GgmlType; 16] = [
-    GgmlType::F16,
-    GgmlType::BF16,
-    GgmlType::Q4_0,
-    GgmlType::Q8_0,
-    GgmlType::Q4_K,
-    GgmlType::Q5_K,
-    GgmlType::Q6_K,
-    GgmlType::Q4_1,
-    GgmlType::Q5_0,
-    GgmlType::Q5_1,
-    GgmlType::Q2_K,
-    GgmlType::Q3_K,
-    GgmlType::Q8_K,
-    GgmlType::Q8_1,
-    GgmlType::IQ4_NL,
-    GgmlType::MXFP4,
-];
-
 fn main() {
     proof::bench::main(|suite| {
-        for ty in TYPES {
+        for case in cases::cases().iter().filter(|case| case.tier > 0) {
             for kernel in kernels() {
-                let is_vector = kernel.dequantizes(ty) == Some(Isa::Avx2);
-                // Where a kernel runs the portable code, it would be measured twice.
-                if is_vector || kernel.name() == "cpu-scalar" {
-                    let tier = if is_vector { 1 } else { 2 };
-                    declare(suite, Direction::Dequantize, ty, RESIDENT, kernel, tier);
-                }
-                if is_vector && matches!(ty, GgmlType::F16 | GgmlType::Q4_K | GgmlType::Q6_K) {
-                    declare(suite, Direction::Dequantize, ty, STREAMED, kernel, 3);
-                }
-                let is_vector = kernel.quantizes(ty) == Some(Isa::Avx2);
-                if is_vector || kernel.name() == "cpu-scalar" {
-                    let is_common = matches!(ty, GgmlType::Q4_0 | GgmlType::Q4_K | GgmlType::Q6_K | GgmlType::Q8_K);
-                    let tier = if is_vector && is_common { 1 } else { 2 };
-                    declare(suite, Direction::Quantize, ty, RESIDENT, kernel, tier);
+                let isa = match case.params.direction {
+                    Direction::Dequantize => kernel.dequantizes(case.params.ty),
+                    Direction::Quantize => kernel.quantizes(case.params.ty),
+                };
+                if isa == Some(Isa::Avx2) {
+                    declare(suite, case, kernel, case.tier);
+                } else if kernel.name() == "cpu-scalar" && case.regime == Regime::Resident {
+                    // Where another kernel runs the portable code, it would be measured twice.
+                    declare(suite, case, kernel, 2);
                 }
             }
         }
     });
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Direction {
-    Dequantize,
-    Quantize,
-}
-
-fn declare(suite: &mut Suite, direction: Direction, ty: GgmlType, len: usize, kernel: Kernel, tier: u8) {
-    let op = match direction {
-        Direction::Dequantize => "dequantize",
-        Direction::Quantize => "quantize",
-    };
-    let (regime, level) = if len == RESIDENT { ("resident", Level::L2) } else { ("streamed", Level::Memory) };
+fn declare(suite: &mut Suite, case: &NamedCase<cases::Row>, kernel: Kernel, tier: u8) {
+    let cases::Row { direction, ty, len, .. } = case.params;
+    let level = if case.regime == Regime::Resident { Level::L2 } else { Level::Memory };
     let bytes = ty.row_bytes(len).expect("whole blocks") + 4 * len;
     let bench = Bench {
-        group: format!("quant/{op}/{}", ty.name().to_lowercase()),
-        function: format!("n{len}/{regime}/t1"),
+        group: format!("quant/{direction}/{}", ty.name().to_lowercase()),
+        function: format!("n{len}/{}/t1", case.regime),
         value: kernel.name().to_owned(),
         tier,
         work: Work { flops: None, bytes: Some(bytes as f64), elements: Some(len as f64) },
         throughput: None,
         ceiling: Ceiling::Read { level, threads: 1 },
     };
-    suite.bench(bench, || Box::new(Row::new(direction, ty, len, kernel)));
+    suite.bench(bench, move || Box::new(Row::new(direction, ty, len, kernel)));
 }
 
 /// A row, as blocks and as numbers.

@@ -18,12 +18,12 @@
 
 use std::{
     fs, io,
-    num::NonZeroUsize,
     ops::Deref,
     path::{Path, PathBuf},
 };
 
 use memmap2::Mmap;
+use op::Threads;
 use serde::{Serialize, Serializer};
 use thiserror::Error as ThisError;
 
@@ -205,12 +205,13 @@ impl File {
         matches!(self.gguf.as_bytes().0, Memory::Mapped { .. })
     }
 
-    /// Brings all pages of a mapped file into memory and into this process's page table, on `threads` threads. For a file that was
+    /// Brings all pages of a mapped file into memory and into this process's page table, on at most `threads` threads: scoped
+    /// threads that end before the call returns. For a file that was
     /// read into memory there is nothing to do.
     ///
     /// # Errors
     /// What the operating system reports; [`io::ErrorKind::UnexpectedEof`] for a file that has become shorter.
-    pub fn page_in(&self, threads: NonZeroUsize) -> io::Result<PageIn> {
+    pub fn page_in(&self, threads: Threads) -> io::Result<PageIn> {
         match &self.gguf.as_bytes().0 {
             Memory::Owned(_) => Ok(PageIn::NONE),
             Memory::Mapped { map, file } => {

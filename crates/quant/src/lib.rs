@@ -35,6 +35,7 @@
 //! and a mapped file needs no copy whatever its alignment. Rows of big-endian files must be converted by [`swap_bytes`] first.
 
 mod byte_order;
+pub mod cases;
 mod error;
 pub mod format;
 mod ggml_type;

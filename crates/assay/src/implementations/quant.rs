@@ -9,6 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ::quant::{GgmlType, Kernel, QuantError};
+use op::random::SplitMix64;
 use peer::{Case, Description, Implementation, Loaded, Refusal};
 
 pub(super) struct Quant {
@@ -38,7 +39,7 @@ impl Implementation for Quant {
         let Row { ty, len, is_dequantized } = row(case)?;
         let seed = if case.params.contains_key("seed") { case.number("seed")? as u64 } else { 0 };
         // The low bits differ between blocks and numbers.
-        let seeded = |kind: u64| words(kind ^ seed << 32);
+        let seeded = |kind: u64| SplitMix64::new(kind ^ seed << 32);
         if is_dequantized {
             let bytes = ty.row_bytes(len).map_err(refused)?;
             let blocks: Vec<u8> = seeded(0xb10c).flat_map(u64::to_le_bytes).take(bytes).collect();
@@ -109,18 +110,6 @@ fn refused(error: QuantError) -> Refusal {
 /// Replaces every NaN by the same one: languages do not define the payload of a NaN.
 fn one_nan(x: f32) -> f32 {
     if x.is_nan() { f32::from_bits(0x7fc0_0000) } else { x }
-}
-
-/// Random words, by splitmix64.
-fn words(seed: u64) -> impl Iterator<Item = u64> {
-    let mut state = seed;
-    std::iter::repeat_with(move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    })
 }
 
 /// A finite number of random sign, exponent and fraction.

@@ -1,6 +1,8 @@
 //! Random mutations of the files of the corpus, in both byte orders, and of its sets. The same seed gives the same file on every
 //! machine.
 
+use op::random::SplitMix64;
+
 use super::{Set, distinct, sets, twin::big_endian};
 use crate::Endian;
 
@@ -46,7 +48,7 @@ impl Default for Mutator {
 impl Mutator {
     /// Writes the file of a seed to `bytes`: one of the corpus with one to eight changes. Returns the byte order of the original.
     pub fn fill(&self, seed: u64, bytes: &mut Vec<u8>) -> Endian {
-        let mut random = Random(seed);
+        let mut random = SplitMix64::new(seed);
         bytes.clear();
         let (endian, original) = &self.files[random.below(self.files.len())];
         bytes.extend(original);
@@ -59,7 +61,7 @@ impl Mutator {
     /// The set of a seed, its first file the one to open: one of the corpus with one to four changes to a part or to the order of
     /// the parts.
     pub fn set(&self, seed: u64) -> Vec<(String, Vec<u8>)> {
-        let mut random = Random(seed);
+        let mut random = SplitMix64::new(seed);
         let mut files = self.sets[random.below(self.sets.len())].files.clone();
         for _ in 0..=random.below(4) {
             let (at, other) = (random.below(files.len()), random.below(files.len()));
@@ -76,12 +78,12 @@ impl Mutator {
         files
     }
 
-    fn change(&self, random: &mut Random, bytes: &mut Vec<u8>) {
+    fn change(&self, random: &mut SplitMix64, bytes: &mut Vec<u8>) {
         let at = random.below(bytes.len() + 1);
         let rest = bytes.len() - at;
         match random.below(8) {
             0 if rest > 0 => bytes[at] ^= 1 << random.below(8),
-            1 if rest > 0 => bytes[at] = random.next() as u8,
+            1 if rest > 0 => bytes[at] = random.bits() as u8,
             2 | 3 => {
                 let value = BOUNDARIES[random.below(BOUNDARIES.len())];
                 let len = [1, 2, 4, 8][random.below(4)].min(rest);
@@ -116,23 +118,5 @@ impl Mutator {
                 bytes.splice(at..at + len.min(rest), other[from..from + len].iter().copied());
             }
         }
-    }
-}
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A whole number below `n`; 0 for n = 0.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 }

@@ -2,9 +2,10 @@
 
 #[cfg(target_os = "linux")]
 use std::mem::MaybeUninit;
-use std::{fs, io, num::NonZeroUsize, ops::Range, path::Path, thread};
+use std::{fs, io, ops::Range, path::Path, thread};
 
 use memmap2::Mmap;
+use op::Threads;
 
 use super::residency;
 
@@ -35,9 +36,9 @@ impl PageIn {
 ///
 /// `MADV_POPULATE_READ` reads missing pages and maps every page one by one. For a file that is completely in the page cache,
 /// page faults are faster: one fault maps a whole window of cached pages, so touching one byte of each window is enough.
-pub(super) fn page_in(map: &Mmap, file: &fs::File, threads: NonZeroUsize) -> io::Result<PageIn> {
+pub(super) fn page_in(map: &Mmap, file: &fs::File, threads: Threads) -> io::Result<PageIn> {
     let chunks = map.len().div_ceil(CHUNK_BYTES);
-    let threads = threads.get().min(chunks.max(1));
+    let threads = threads.min(chunks).get();
     let is_window_mapped = residency::is_cached(file, map.len()) && maps_windows(map);
     let chunk = |at: usize| {
         let range = at * CHUNK_BYTES..map.len().min((at + 1) * CHUNK_BYTES);

@@ -1,11 +1,12 @@
 //! Files on disk: read, mapped, truncated, replaced.
 
-use std::{fs, io, num::NonZeroUsize, path::Path};
+use std::{fs, io, path::Path};
 
 use gguf::{
     DataError, File, Options, Value, Writer,
     file::{OpenError, evict},
 };
+use op::Threads;
 use quant::GgmlType;
 
 /// 3 MiB of data: with the header, not a multiple of the page size.
@@ -34,7 +35,7 @@ fn read_and_mapped_files_have_the_same_contents() {
         let tensor = file.tensor("t").unwrap();
         assert_eq!(file.metadata().get("general.architecture").unwrap().as_str(), Some("test"));
         assert!(file.data(&tensor).unwrap().iter().all(|&byte| byte == 7));
-        let paged = file.page_in(NonZeroUsize::new(2).unwrap()).unwrap();
+        let paged = file.page_in(Threads::new(2).unwrap()).unwrap();
         assert_eq!(paged.bytes, if file.is_mapped() { file.bytes().len() as u64 } else { 0 });
         let residency = file.residency().unwrap();
         assert_eq!((residency.bytes, residency.share()), (file.bytes().len() as u64, 1.0));
@@ -76,7 +77,7 @@ fn a_truncated_file_is_an_error_and_not_a_signal() {
     let need = file.bytes().len() as u64;
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(8192).unwrap();
     assert_eq!(file.data(&tensor), Err(DataError::Shrunk { got: 8192, need }));
-    assert_eq!(file.page_in(NonZeroUsize::MIN).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(file.page_in(Threads::SERIAL).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(file.tensor("t"), Some(tensor), "the header is still mapped");
 }
 

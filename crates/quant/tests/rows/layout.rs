@@ -1,4 +1,4 @@
-//! Where each code of a block lies, told by an oracle of its own: one number is given a code, all others another.
+//! The position of each code in a block, tested with an independent oracle: one number gets one code, all others another.
 
 use quant::{GgmlType, dequantize};
 
@@ -11,7 +11,7 @@ fn put(bytes: &mut [u8], at: usize, shift: usize, width: usize, code: u8) {
 const ONE: [u8; 2] = 0x3c00_u16.to_le_bytes();
 
 /// Sets code `code` of number `i`, by the layouts of `ggml-common.h` in ggml-org/llama.cpp.
-type Place = fn(bytes: &mut [u8], i: usize, code: u8);
+type SetCode = fn(bytes: &mut [u8], i: usize, code: u8);
 
 struct Layout {
     ty: GgmlType,
@@ -19,7 +19,7 @@ struct Layout {
     block: fn() -> Vec<u8>,
     offset: i32,
     codes: [u8; 2],
-    place: Place,
+    place: SetCode,
 }
 
 fn with(ty: GgmlType, parts: &[(usize, &[u8])]) -> Vec<u8> {
@@ -134,7 +134,7 @@ const LAYOUTS: [Layout; 11] = [
 ];
 
 #[test]
-fn every_code_lies_where_ggml_puts_it() {
+fn every_code_is_at_the_position_of_ggml() {
     for Layout { ty, block, offset, codes, place } in LAYOUTS {
         let len = ty.block_len();
         let mut common = block();
@@ -152,7 +152,7 @@ fn every_code_lies_where_ggml_puts_it() {
     }
 }
 
-/// Levels of the two types that look their numbers up.
+/// The levels of the two types with a table of levels.
 #[test]
 fn levels_are_those_of_the_specifications() {
     let codes: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();

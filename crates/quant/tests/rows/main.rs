@@ -1,4 +1,4 @@
-//! Rows of every type through every kernel: bits, errors, numbers that are not finite.
+//! Rows of every type with every kernel: bits, errors, numbers that are not finite.
 
 mod agreement;
 mod byte_order;
@@ -10,7 +10,7 @@ mod precision;
 
 use quant::GgmlType;
 
-/// Types that this crate computes with.
+/// Types that this crate can convert, in the order of their ids but for BF16.
 const COMPUTED: [GgmlType; 17] = [
     GgmlType::F32,
     GgmlType::F16,
@@ -31,7 +31,17 @@ const COMPUTED: [GgmlType; 17] = [
     GgmlType::MXFP4,
 ];
 
-/// The bits of numbers, with one NaN for all.
+/// The types of the named cases are those with a kernel, without F32, which needs no conversion.
+#[test]
+fn every_type_with_a_kernel_has_cases() {
+    for &ty in GgmlType::ALL {
+        let has_kernel = quant::Kernel::SCALAR.dequantizes(ty).is_some();
+        assert_eq!(COMPUTED.contains(&ty), has_kernel, "{ty}");
+        assert_eq!(quant::cases::TYPES.contains(&ty), has_kernel && ty != GgmlType::F32, "{ty}");
+    }
+}
+
+/// The bits of numbers, with all NaNs replaced by one.
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
 }
@@ -41,7 +51,7 @@ fn bits(x: &[f32]) -> Vec<u32> {
 fn required_kernels_are_present() {
     let required = std::env::var("ASSAY_REQUIRE").unwrap_or_default();
     let present: Vec<_> = quant::kernels().iter().map(|kernel| kernel.name()).collect();
-    // AVX-512 has no code of its own here: the AVX2 code runs.
+    // There is no AVX-512 code here: the AVX2 code runs.
     for name in required.split(',').map(str::trim).filter(|name| name.starts_with("cpu-") && *name != "cpu-avx512") {
         assert!(present.contains(&name), "{name} is required, but this machine has {present:?}");
     }

@@ -1,4 +1,4 @@
-//! NaN and infinity: never hidden, never more than their block.
+//! NaN and infinity make their block not finite, and no other block.
 
 use proof::input::normal;
 use quant::{GgmlType, dequantize, first_non_finite, quantize};
@@ -6,7 +6,7 @@ use quant::{GgmlType, dequantize, first_non_finite, quantize};
 use crate::COMPUTED;
 
 #[test]
-fn a_block_with_such_a_number_is_not_finite_and_its_neighbors_are() {
+fn only_the_block_with_the_special_number_is_not_finite() {
     for ty in COMPUTED {
         let len = ty.block_len();
         for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -25,7 +25,7 @@ fn a_block_with_such_a_number_is_not_finite_and_its_neighbors_are() {
     }
 }
 
-/// A number of these types keeps what it is.
+/// Plain numbers keep their infinities.
 #[test]
 fn floats_keep_infinities() {
     for ty in [GgmlType::F32, GgmlType::F16, GgmlType::BF16] {

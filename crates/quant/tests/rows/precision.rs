@@ -1,4 +1,4 @@
-//! How near the numbers come back, and that what came back stays.
+//! The error of quantization, and numbers that are represented exactly.
 
 use proof::input::normal;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use quant::{GgmlType, dequantize, quantize};
 
 use crate::COMPUTED;
 
-fn there_and_back(ty: GgmlType, x: &[f32]) -> Vec<f32> {
+fn round_trip(ty: GgmlType, x: &[f32]) -> Vec<f32> {
     let mut bytes = vec![0; ty.row_bytes(x.len()).unwrap()];
     quantize(ty, x, &mut bytes).unwrap();
     let mut y = vec![0.0; x.len()];
@@ -21,10 +21,10 @@ fn relative_rms(x: &[f32], y: &[f32]) -> f64 {
     (error / size).sqrt()
 }
 
-/// On normal numbers, the root mean square of the error relative to that of the numbers. The bounds are what rounding to so many
-/// levels costs: of the 32 numbers of a block, sigma 1 and range about ±2, one step is 4 / 2^bits and its error 1/√12 of that.
+/// On normal numbers, the root mean square of the error relative to that of the numbers. The bounds follow from the number of levels:
+/// the 32 numbers of a block have standard deviation 1 and a range of about ±2, so a step is 4 / 2^bits, with an error of 1/√12 step.
 #[test]
-fn errors_are_those_of_the_number_of_bits() {
+fn errors_match_the_number_of_bits() {
     for (ty, low, high) in [
         (GgmlType::F32, 0.0, 0.0),
         (GgmlType::F16, 1e-5, 3e-4),
@@ -45,7 +45,7 @@ fn errors_are_those_of_the_number_of_bits() {
         (GgmlType::MXFP4, 0.07, 0.16),
     ] {
         let x = normal(21, 8192);
-        let error = relative_rms(&x, &there_and_back(ty, &x));
+        let error = relative_rms(&x, &round_trip(ty, &x));
         assert!((low..=high).contains(&error), "{ty}: {error}");
     }
 }
@@ -58,21 +58,21 @@ proptest! {
         for ty in COMPUTED.into_iter().filter(|&ty| ty != GgmlType::F16) {
             let x = normal(seed, 256);
             let scaled: Vec<f32> = x.iter().map(|x| x * factor).collect();
-            let (y, z) = (there_and_back(ty, &x), there_and_back(ty, &scaled));
+            let (y, z) = (round_trip(ty, &x), round_trip(ty, &scaled));
             prop_assert!(y.iter().zip(&z).all(|(y, z)| y * factor == *z), "{}", ty);
         }
     }
 
-    /// What a type can represent exactly comes back unchanged: multiples of a scale with the largest code present.
+    /// Numbers that a type represents exactly are unchanged: multiples of a scale, with the largest code present.
     #[test]
-    fn numbers_on_the_grid_come_back(seed in any::<u64>()) {
+    fn exact_numbers_are_unchanged(seed in any::<u64>()) {
         let mut random = proof::input::Random::new(seed);
         for (ty, levels) in [(GgmlType::Q8_0, 127_i32), (GgmlType::Q4_0, 7), (GgmlType::Q5_0, 15), (GgmlType::Q8_1, 127)] {
             let mut x: Vec<f32> =
                 (0..32).map(|_| (random.below(2 * levels as usize + 1) as i32 - levels) as f32 * 0.25).collect();
-            let most = if levels == 127 { 127.0 } else { -(levels as f32) - 1.0 };
-            x[random.below(32)] = most * 0.25;
-            prop_assert_eq!(there_and_back(ty, &x), x, "{}", ty);
+            let largest = if levels == 127 { 127.0 } else { -(levels as f32) - 1.0 };
+            x[random.below(32)] = largest * 0.25;
+            prop_assert_eq!(round_trip(ty, &x), x, "{}", ty);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Random numbers that depend only on the seed, the tensor and the row, so that rows can be generated in any order.
 
-/// A stream of numbers, by splitmix64.
+use op::random::SplitMix64;
+
+/// A stream of numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(super) struct Random(SplitMix64);
 
 impl Random {
     /// The stream of a row.
@@ -11,28 +13,19 @@ impl Random {
         let hash = name
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        let mut random = Self(hash ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        random.0 = random.bits() ^ row.wrapping_mul(0x2545_f491_4f6c_dd1d);
-        random
-    }
-
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        let mut of_tensor = SplitMix64::new(hash ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        Self(SplitMix64::new(of_tensor.bits() ^ row.wrapping_mul(0x2545_f491_4f6c_dd1d)))
     }
 
     /// Uniform in [0, 1), in steps of 2^-24.
     pub(super) fn uniform(&mut self) -> f32 {
-        (self.bits() >> 40) as f32 / (1_u32 << 24) as f32
+        (self.0.bits() >> 40) as f32 / (1_u32 << 24) as f32
     }
 
     /// Nearly normal, with mean 0 and standard deviation 1: the scaled sum of four uniform 16-bit numbers.
     pub(super) fn normal(&mut self) -> f32 {
         const DEVIATION: f32 = 65_536.0 * 0.577_350_26;
-        let bits = self.bits();
+        let bits = self.0.bits();
         let sum: u32 = (0..4).map(|i| (bits >> (16 * i)) as u32 & 0xffff).sum();
         (sum as f32 - 131_070.0) / DEVIATION
     }
@@ -44,7 +37,7 @@ mod tests {
 
     #[test]
     fn streams_depend_on_seed_tensor_and_row() {
-        let first = |seed, name, row| Random::of_row(seed, name, row).bits();
+        let first = |seed, name, row| Random::of_row(seed, name, row).0.bits();
         let base = first(1, "a", 0);
         assert_eq!(base, first(1, "a", 0));
         assert!([first(2, "a", 0), first(1, "b", 0), first(1, "a", 1)].iter().all(|other| *other != base));
