@@ -1,11 +1,14 @@
-//! A contestant with its operands: proved, then timed.
+//! An implementation with its operands: proved, then timed.
 
 use std::time::{Duration, Instant};
 
-use gemm::{Activation, Case, Element, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, Rhs, Shape, Type};
+use gemm::{
+    Activation, Case, Element, ElementType, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, Rhs, Shape,
+    cases::{self, Order},
+};
 use half::{bf16, f16};
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, linalg::general_mat_mul};
-use op::{Loaded, Ran, Regime};
+use op::{Loaded, NamedCase, Ran};
 use proof::{
     Tolerance,
     bench::Subject,
@@ -14,29 +17,27 @@ use proof::{
     product::{Product, View, row_major},
 };
 
-use super::{Row, Weights};
-
-/// A contestant.
-pub(super) enum Who {
+/// What is timed.
+pub(super) enum Implementation {
     Ours(Box<dyn Kernel>),
     /// `ndarray`, which calls `matrixmultiply`.
     Ndarray,
 }
 
 /// Elements of A or B.
-enum Stored {
+enum Elements {
     F32(Guarded<f32>),
     F16(Vec<f16>),
     Bf16(Vec<bf16>),
 }
 
-impl Stored {
-    /// Floats begin on a cache line: where the allocator happens to put a small operand would else be part of its time.
-    fn new(seed: u64, len: usize, element: Type) -> Self {
+impl Elements {
+    /// Floats begin on a cache line: otherwise the time of a small product would depend on where the allocator puts it.
+    fn new(seed: u64, len: usize, element: ElementType) -> Self {
         let values = normal(seed, len);
         match element {
-            Type::F16 => Self::F16(values.into_iter().map(f16::from_f32).collect()),
-            Type::Bf16 => Self::Bf16(values.into_iter().map(bf16::from_f32).collect()),
+            ElementType::F16 => Self::F16(values.into_iter().map(f16::from_f32).collect()),
+            ElementType::Bf16 => Self::Bf16(values.into_iter().map(bf16::from_f32).collect()),
             _ => {
                 let mut aligned = Guarded::new(len);
                 aligned.copy_from_slice(&values);
@@ -45,7 +46,7 @@ impl Stored {
         }
     }
 
-    fn again(&self) -> Self {
+    fn duplicate(&self) -> Self {
         match self {
             Self::F32(x) => Self::F32(x.clone()),
             Self::F16(x) => Self::F16(x.clone()),
@@ -79,14 +80,14 @@ impl Stored {
     }
 }
 
-/// A contestant with its operands.
+/// An implementation with its operands.
 pub(super) struct Timed {
-    who: Who,
+    by: Implementation,
     case: Case,
     by_columns: bool,
-    a: Stored,
-    /// One, or copies for which no cache has room; the last one was used last.
-    b: Vec<Stored>,
+    a: Elements,
+    /// One, or several copies that no cache holds together.
+    b: Vec<Elements>,
     packed: Vec<PackedB>,
     next: usize,
     bias: Option<Vec<f32>>,
@@ -95,22 +96,22 @@ pub(super) struct Timed {
 }
 
 impl Timed {
-    pub(super) fn new(who: Who, case: Case, row: &Row) -> Self {
+    pub(super) fn new(by: Implementation, case: Case, named: &NamedCase<cases::Product>) -> Self {
         let Shape { m, n, k } = case.shape;
-        let by_columns = row.b == Weights::Columns;
-        let (a, first) = (Stored::new(1, m * k, row.element), Stored::new(2, k * n, row.element));
-        let regime = if row.streamed { Regime::Streamed } else { Regime::Resident };
-        let copies = regime.copies(k * n * row.element.bytes());
-        let mut b: Vec<_> = (1..copies).map(|_| first.again()).collect();
+        let cases::Product { element, b: order, activation, .. } = named.params;
+        let by_columns = order == Order::Columns;
+        let (a, first) = (Elements::new(1, m * k, element), Elements::new(2, k * n, element));
+        let copies = named.regime.copies(k * n * element.bytes());
+        let mut b: Vec<_> = (1..copies).map(|_| first.duplicate()).collect();
         b.push(first);
-        let packed = match (&who, row.b) {
-            (Who::Ours(kernel), Weights::Packed) => {
+        let packed = match (&by, order) {
+            (Implementation::Ours(kernel), Order::Packed) => {
                 b.iter().map(|b| kernel.pack(b.view(k, n, false)).expect("memory for the weights")).collect()
             }
             _ => Vec::new(),
         };
-        let bias = row.fused.then(|| normal(3, n));
-        Self { who, case, by_columns, a, b, packed, next: 0, bias, c: Guarded::new(m * n), ran: None }
+        let bias = (activation != Activation::Identity).then(|| normal(3, n));
+        Self { by, case, by_columns, a, b, packed, next: 0, bias, c: Guarded::new(m * n), ran: None }
     }
 
     fn run_each(&mut self, iters: u64) -> Duration {
@@ -118,7 +119,7 @@ impl Timed {
         if count == 1 {
             return self.run_on(0, iters);
         }
-        // Each copy in its turn.
+        // One copy after the other.
         let mut elapsed = Duration::ZERO;
         for _ in 0..iters {
             elapsed += self.run_on(self.next, 1);
@@ -128,10 +129,10 @@ impl Timed {
     }
 
     fn run_on(&mut self, copy: usize, iters: u64) -> Duration {
-        let Self { who, case, by_columns, a, b, packed, bias, c, ran, .. } = self;
+        let Self { by, case, by_columns, a, b, packed, bias, c, ran, .. } = self;
         let Shape { m, n, k } = case.shape;
-        match who {
-            Who::Ours(kernel) => {
+        match by {
+            Implementation::Ours(kernel) => {
                 let b: Rhs<'_> = match packed.get(copy) {
                     Some(packed) => packed.into(),
                     None => b[copy].view(k, n, *by_columns).into(),
@@ -146,8 +147,10 @@ impl Timed {
                 *ran = Some(loaded.ran());
                 elapsed
             }
-            Who::Ndarray => {
-                let (Stored::F32(a), Stored::F32(b)) = (a, &b[copy]) else { panic!("ndarray has no 16-bit products") };
+            Implementation::Ndarray => {
+                let (Elements::F32(a), Elements::F32(b)) = (a, &b[copy]) else {
+                    panic!("ndarray has no 16-bit products")
+                };
                 let a = ArrayView2::from_shape((m, k), &a[..]).expect("m x k");
                 let b = ArrayView2::from_shape((k, n).set_f(*by_columns), &b[..]).expect("k x n");
                 let mut c = ArrayViewMut2::from_shape((m, n), c).expect("m x n");

@@ -1,11 +1,11 @@
-//! Where one path becomes faster than another, and whether the choice among them is right.
+//! Finds where one path becomes faster than another, and whether the kernels choose right.
 //!
 //! `cargo run --release -p gemm --example crossover [ROUNDS]`
 //!
-//! Every path of every kernel is timed on shapes on both sides of each threshold of `src/route.rs`, in rounds, the paths
-//! of a shape in turns within a round. A ratio is the median over rounds of time ÷ time of the chosen path in the same
+//! Every path of every kernel is timed on shapes on both sides of each threshold of `src/plan/route.rs`, in rounds, the paths
+//! of a shape in alternation within a round. A ratio is the median over rounds of time ÷ time of the chosen path in the same
 //! round; the interval is that of the median at 95 %, by order statistics. `!` marks a shape whose chosen path is slower
-//! than another by more than 3 % with all of its interval. Then rows are added one by one: time drops where the ratio to the time
+//! than another by more than 3 %, with the whole interval. Then rows are added one by one: time drops where the ratio to the time
 //! without the row, taken within each round, lies below 0.97 with all of its interval. Exit code 1 if there is either.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gemm::{Case, Kernel, MatMut, MatRef, Operands, Parallelism, Shape, kernels, paths};
+use gemm::{Case, Kernel, MatMut, MatRef, Operands, Shape, kernels, paths};
 use machine::Fingerprint;
 use op::Loaded;
 use proof::input::normal;
@@ -84,7 +84,7 @@ impl Memory {
     /// The product for the first `m` rows.
     fn rows<'a>(&'a self, m: usize, kernel: &'a dyn Kernel, c: &'a mut [f32]) -> Box<dyn Loaded + 'a> {
         let Shape { n, k, .. } = self.shape;
-        let case = Case { shape: Shape { m, n, k }, alpha: 1.0, beta: 0.0, parallelism: Parallelism::Serial };
+        let case = Case::from(Shape { m, n, k });
         let b = match self.b_by_columns {
             true => MatRef::from_col_major(&self.b, k, n),
             false => MatRef::from_row_major(&self.b, k, n),
@@ -118,9 +118,9 @@ fn compare(kernel: &dyn Kernel, shape: Shape, b_by_columns: bool, rounds: usize)
     let chosen = path_of(kernel, &mut c);
     let rivals = paths();
     for (path, rival) in rivals.iter().filter(|(_, rival)| rival.name() == kernel.name()) {
-        let gone = path_of(rival.as_ref(), &mut c);
-        if gone != chosen && gone.starts_with(path.name()) {
-            others.push((gone, rival.as_ref(), Vec::new()));
+        let taken = path_of(rival.as_ref(), &mut c);
+        if taken != chosen && taken.starts_with(path.name()) {
+            others.push((taken, rival.as_ref(), Vec::new()));
         }
     }
     let mut seconds = Vec::new();
@@ -128,10 +128,10 @@ fn compare(kernel: &dyn Kernel, shape: Shape, b_by_columns: bool, rounds: usize)
         let mut own = 0.0;
         let count = others.len() + 1;
         let mut took = vec![0.0; count];
-        for turn in 0..count {
-            let who = (turn + round) % count;
-            let kernel = if who == 0 { kernel } else { others[who - 1].1 };
-            took[who] = time(memory.load(kernel, &mut c).as_mut());
+        for position in 0..count {
+            let index = (position + round) % count;
+            let kernel = if index == 0 { kernel } else { others[index - 1].1 };
+            took[index] = time(memory.load(kernel, &mut c).as_mut());
             own = took[0];
         }
         seconds.push(own);

@@ -1,17 +1,9 @@
-//! What runs: which instruction set, which path, which tiles, how many threads.
+//! What runs: the kernel, its path, its block sizes and its threads.
 
-use std::{fmt, sync::OnceLock};
+use std::fmt;
 
-use machine::isa::Isa;
-#[cfg(target_arch = "x86_64")]
-use machine::isa::{Avx2, Avx512};
-
-use crate::{
-    GemmError, Shape, Type, Workspace, parallel::Parallelism, plan::Plan, prepack::Source, problem::Problem,
-    route::Facts, scalar, scale, vector::Portable,
-};
-#[cfg(target_arch = "x86_64")]
-use crate::{direct, plan};
+use op::Ran;
+use simd::Isa;
 
 /// What a product runs, or ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,42 +13,42 @@ pub struct Choice {
     pub kernel: &'static str,
     /// Its instruction set.
     pub isa: Isa,
-    /// Way through the kernel.
+    /// Its algorithm.
     pub path: Path,
-    /// Whether the transposed product was computed, C^T = B^T A^T: then extents and tiles are those of that one.
+    /// Whether the transposed product was computed, C^T = B^T A^T. Extents and block sizes are those of that product then.
     pub transposed: bool,
-    /// Its tiles, where it has them.
+    /// Its block sizes, where the path works in blocks.
     pub tile: Option<Blocking>,
-    /// Threads that work, the caller's included; at most those allowed, fewer where the product is small.
+    /// Threads that work, the caller's included: at most those allowed, fewer for a small product.
     pub threads: usize,
 }
 
-/// Way through a kernel.
+/// The algorithm of a product. [`crate`] has the list of what is promised; `plan/route.rs` says when each is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Path {
-    /// One sum after the other.
+    /// The definition, one element of C after the other, in f64.
     Definition,
-    /// alpha = 0, k = 0 or an empty C: A and B are not read.
+    /// A and B are not read, because alpha = 0, k = 0 or C is empty: C <- beta C.
     Scale,
-    /// Loops in blocks, operands read where they lie but for one strip of B.
+    /// The portable kernel: 8 columns of B at a time are copied next to each other, and A is not packed.
     Strips,
-    /// A and B are copied into panels.
+    /// A and B are packed into panels.
     Packed,
-    /// A is copied into panels, B is read where it lies.
+    /// A is packed into panels; B is read in place.
     PackedA,
-    /// A is copied into panels, B was before: a [`PackedB`](crate::PackedB).
+    /// A is packed into panels; B was packed before, see [`PackedB`](crate::PackedB).
     PackedWeights,
-    /// A is read where it lies, and B, too, if its rows are contiguous.
+    /// A is read in place, and so is B if its rows are contiguous.
     Direct,
-    /// Dot products of rows of A and columns of B, which are contiguous.
+    /// Dot products of rows of A and contiguous columns of B.
     Dot,
-    /// Rows of B are added up, each times an element of a row of A.
+    /// Multiples of contiguous rows of B are added up: y <- y + a x, the axpy of BLAS.
     Axpy,
 }
 
 impl Path {
-    /// Those that a kernel chooses among for matrices as they lie.
+    /// Those that a kernel chooses among for unpacked matrices.
     pub(crate) const CHOICES: [Path; 5] = [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA, Path::Packed];
 
     /// The name, as bench ids spell it.
@@ -75,7 +67,8 @@ impl Path {
     }
 }
 
-/// Tile sizes. `mr` x `nr` elements of C are held in registers; A is packed in blocks of `mc` x `kc`, B of `kc` x `nc`.
+/// Block sizes. A tile of `mr` x `nr` elements of C is held in registers; A is packed in blocks of `mc` x `kc`, B in blocks of
+/// `kc` x `nc`. The names are those of BLIS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocking {
     /// Rows of a register tile.
@@ -86,16 +79,17 @@ pub struct Blocking {
     pub mc: usize,
     /// Columns of a block of B.
     pub nc: usize,
-    /// Terms of the sums that are added up before C is visited.
+    /// Terms of the sums that are added up before C is updated.
     pub kc: usize,
 }
 
 impl Choice {
-    /// Kernel, instruction set, path, tiles and threads, as [`op::Ran`] wants them.
-    pub(crate) fn words(&self) -> (&'static str, String, String, String, usize) {
+    /// As a report of what ran, without work counted.
+    pub(crate) fn ran(&self) -> Ran {
         let tile = self.tile.map_or_else(String::new, |tile| tile.to_string());
-        let turned = if self.transposed { " transposed" } else { "" };
-        (self.kernel, self.isa.to_string(), format!("{}{turned}", self.path), tile, self.threads)
+        let transposed = if self.transposed { " transposed" } else { "" };
+        let path = format!("{}{transposed}", self.path);
+        Ran { path, tile, threads: self.threads, ..Ran::new(self.kernel, self.isa.to_string()) }
     }
 }
 
@@ -109,150 +103,5 @@ impl fmt::Display for Blocking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { mr, nr, mc, nc, kc } = self;
         write!(f, "mr{mr} nr{nr} mc{mc} nc{nc} kc{kc}")
-    }
-}
-
-/// A kernel that this machine runs, with the proof of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Token {
-    Scalar,
-    #[cfg(target_arch = "x86_64")]
-    Avx2(Avx2),
-    #[cfg(target_arch = "x86_64")]
-    Avx512(Avx512),
-}
-
-impl Token {
-    /// All kernels of this machine, slowest first.
-    pub(crate) fn all() -> Vec<Token> {
-        let mut all = vec![Token::Scalar];
-        #[cfg(target_arch = "x86_64")]
-        {
-            all.extend(Avx2::new().map(Token::Avx2));
-            all.extend(Avx512::new().map(Token::Avx512));
-        }
-        all
-    }
-
-    /// The fastest kernel of this machine.
-    pub(crate) fn best() -> Token {
-        static BEST: OnceLock<Token> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            #[cfg(target_arch = "x86_64")]
-            if let Some(token) = Avx512::new().map(Token::Avx512).or_else(|| Avx2::new().map(Token::Avx2)) {
-                return token;
-            }
-            Token::Scalar
-        })
-    }
-
-    /// Name of the kernel.
-    pub(crate) fn kernel(self) -> &'static str {
-        match self {
-            Token::Scalar => "cpu-scalar",
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => "cpu-avx2",
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => "cpu-avx512",
-        }
-    }
-
-    pub(crate) fn isa(self) -> Isa {
-        match self {
-            Token::Scalar => Isa::Scalar,
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => Isa::Avx2,
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => Isa::Avx512,
-        }
-    }
-
-    /// Steps of a stretch of k and columns of a panel, for a B with `k` rows.
-    pub(crate) fn panels_of_b(self, k: usize) -> (usize, usize) {
-        match self {
-            Token::Scalar => (k.max(1), scalar::NR),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => plan::panels_of_b::<Avx2>(k),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => plan::panels_of_b::<Avx512>(k),
-        }
-    }
-
-    /// What this kernel runs for a product with these operands; `forced` is the path if it is possible.
-    pub(crate) fn choose(self, facts: Facts, parallelism: Parallelism, forced: Option<Path>) -> Choice {
-        self.choice(match self {
-            _ if !facts.shape.is_work() => Plan::SCALE,
-            Token::Scalar => scalar::plan(facts.shape, parallelism),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => plan::plan::<Avx2>(facts, parallelism, forced),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => plan::plan::<Avx512>(facts, parallelism, forced),
-        })
-    }
-
-    /// What this kernel runs for a product with weights that were packed for it.
-    pub(crate) fn choose_packed(self, shape: Shape, c: Type, parallelism: Parallelism) -> Choice {
-        self.choice(match self {
-            _ if !shape.is_work() => Plan::SCALE,
-            Token::Scalar => scalar::plan(shape, parallelism),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => plan::of_packed_weights::<Avx2>(shape, c, parallelism),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => plan::of_packed_weights::<Avx512>(shape, c, parallelism),
-        })
-    }
-
-    /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel decide for it.
-    pub(crate) fn product(
-        self,
-        problem: &mut Problem<'_>,
-        parallelism: Parallelism,
-        workspace: &mut Workspace,
-        forced: Option<Path>,
-    ) -> Result<Choice, GemmError> {
-        let is_done = match self {
-            _ if forced.is_some() => false,
-            Token::Scalar => false,
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(kernel) => direct::small(kernel, problem),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(kernel) => direct::small(kernel, problem),
-        };
-        if is_done {
-            return Ok(self.choice(Plan::SMALL));
-        }
-        if let Source::Packed { packed, .. } = problem.b.0
-            && packed.token().isa() != self.isa()
-        {
-            return packed.token().product(problem, parallelism, workspace, forced);
-        }
-        if problem.is_scaling() || problem.is_empty() {
-            // An empty C may have any number of rows, or columns: none is to be walked along.
-            if !problem.is_empty() {
-                self.scale(problem.reborrow());
-            }
-            return Ok(self.choice(Plan::SCALE));
-        }
-        Ok(self.choice(match self {
-            Token::Scalar => scalar::product(problem.reborrow(), parallelism, workspace)?,
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(kernel) => plan::product(kernel, problem, parallelism, workspace, forced)?,
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(kernel) => plan::product(kernel, problem, parallelism, workspace, forced)?,
-        }))
-    }
-
-    fn scale(self, problem: Problem<'_>) {
-        match self {
-            Token::Scalar => scale::product(Portable, problem),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx2(simd) => scale::product(simd, problem),
-            #[cfg(target_arch = "x86_64")]
-            Token::Avx512(simd) => scale::product(simd, problem),
-        }
-    }
-
-    fn choice(self, Plan { path, transposed, tile, grid }: Plan) -> Choice {
-        Choice { kernel: self.kernel(), isa: self.isa(), path, transposed, tile, threads: grid.parts() }
     }
 }

@@ -1,10 +1,15 @@
-//! What is done to an element of C before it is stored, while it is still in the nearest cache: no second pass over C.
+//! The epilogue: what happens to each element of C before it is stored, while it is in the level-1 cache. It costs no second
+//! pass over C.
 
 use std::ops::Range;
 
-use crate::{error::GemmError, operand::Input};
+use crate::{
+    error::GemmError,
+    matrix::{Batch, Input},
+};
 
-/// C <- act(alpha A B + beta C + bias) + residual. Every part may be absent.
+/// C <- act(alpha A B + beta C + bias) + residual. Every part is optional. In a batch, bias and activation are the same for
+/// every product, and the residual is one matrix for all or a batch of its own.
 ///
 /// ```
 /// use gemm::{Activation, Epilogue, MatRef};
@@ -19,7 +24,7 @@ use crate::{error::GemmError, operand::Input};
 pub struct Epilogue<'a> {
     pub(crate) bias: Option<Bias<'a>>,
     pub(crate) activation: Activation,
-    pub(crate) residual: Option<Input<'a>>,
+    residual: Option<Batch<'a>>,
 }
 
 /// A function of one number.
@@ -37,7 +42,23 @@ pub enum Activation {
     Tanh,
 }
 
-/// Numbers to add, repeated along the other axis.
+impl Activation {
+    /// All of them.
+    pub const ALL: [Activation; 4] =
+        [Activation::Identity, Activation::Gelu, Activation::SquaredRelu, Activation::Tanh];
+
+    /// The name: `identity`, `gelu`, `squared-relu`, `tanh`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Activation::Identity => "identity",
+            Activation::Gelu => "gelu",
+            Activation::SquaredRelu => "squared-relu",
+            Activation::Tanh => "tanh",
+        }
+    }
+}
+
+/// Numbers to add, the same along the other axis.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bias<'a> {
     PerRow(&'a [f32]),
@@ -45,21 +66,21 @@ pub(crate) enum Bias<'a> {
 }
 
 impl<'a> Epilogue<'a> {
-    /// Nothing is done.
+    /// No epilogue.
     pub const NONE: Epilogue<'static> = Epilogue { bias: None, activation: Activation::Identity, residual: None };
 
-    /// Nothing is done.
+    /// No epilogue, to start from.
     pub const fn new() -> Self {
         Self::NONE
     }
 
-    /// Adds `bias[j]` to element (i, j); `bias` has n numbers. It replaces a bias given before.
+    /// Adds `bias[j]` to element (i, j); `bias` has n numbers. Replaces any earlier bias.
     #[must_use]
     pub const fn bias_per_column(self, bias: &'a [f32]) -> Self {
         Self { bias: Some(Bias::PerColumn(bias)), ..self }
     }
 
-    /// Adds `bias[i]` to element (i, j); `bias` has m numbers. It replaces a bias given before.
+    /// Adds `bias[i]` to element (i, j); `bias` has m numbers. Replaces any earlier bias.
     #[must_use]
     pub const fn bias_per_row(self, bias: &'a [f32]) -> Self {
         Self { bias: Some(Bias::PerRow(bias)), ..self }
@@ -71,9 +92,9 @@ impl<'a> Epilogue<'a> {
         Self { activation, ..self }
     }
 
-    /// Adds an m x n matrix, after the activation.
+    /// Adds an m x n matrix, or one of a batch to each product, after the activation.
     #[must_use]
-    pub fn residual(self, residual: impl Into<Input<'a>>) -> Self {
+    pub fn residual(self, residual: impl Into<Batch<'a>>) -> Self {
         Self { residual: Some(residual.into()), ..self }
     }
 
@@ -81,7 +102,22 @@ impl<'a> Epilogue<'a> {
         self.bias.is_none() && self.activation == Activation::Identity && self.residual.is_none()
     }
 
-    /// Whether bias and residual have the extents of an m x n output.
+    /// The residual of the product that this is the epilogue of; of the first, in a batch.
+    pub(crate) fn residual_matrix(&self) -> Option<Input<'a>> {
+        self.residual.map(|residual| residual.first)
+    }
+
+    /// How many residuals; `None` for no residual, or one for all.
+    pub(crate) fn residual_count(&self) -> Option<usize> {
+        self.residual.and_then(|residual| residual.count())
+    }
+
+    /// The epilogue of product `index` of a batch.
+    pub(crate) fn get(&self, index: usize) -> Self {
+        Self { residual: self.residual.map(|residual| residual.get(index).into()), ..*self }
+    }
+
+    /// Checks that bias and residual have the extents of an m x n output.
     pub(crate) fn check(&self, m: usize, n: usize) -> Result<(), GemmError> {
         let (got, need) = match self.bias {
             None => (0, 0),
@@ -91,7 +127,7 @@ impl<'a> Epilogue<'a> {
         if got != need {
             return Err(GemmError::BiasLength { got, need });
         }
-        match self.residual {
+        match self.residual_matrix() {
             Some(residual) if (residual.rows(), residual.cols()) != (m, n) => {
                 Err(GemmError::ResidualShape { got: (residual.rows(), residual.cols()), need: (m, n) })
             }
@@ -99,21 +135,22 @@ impl<'a> Epilogue<'a> {
         }
     }
 
-    /// What belongs to the transposed output.
+    /// The epilogue of the transposed output.
     pub(crate) fn t(self) -> Self {
         let bias = self.bias.map(|bias| match bias {
             Bias::PerRow(bias) => Bias::PerColumn(bias),
             Bias::PerColumn(bias) => Bias::PerRow(bias),
         });
-        Self { bias, residual: self.residual.map(Input::t), ..self }
+        Self { bias, residual: self.residual.map(|residual| residual.map(Input::t)), ..self }
     }
 
-    /// What belongs to a part of the output.
+    /// The epilogue of a part of the output.
     pub(crate) fn part(self, rows: Range<usize>, cols: Range<usize>) -> Self {
         let bias = self.bias.map(|bias| match bias {
             Bias::PerRow(bias) => Bias::PerRow(&bias[rows.clone()]),
             Bias::PerColumn(bias) => Bias::PerColumn(&bias[cols.clone()]),
         });
-        Self { bias, residual: self.residual.map(|residual| residual.part(rows, cols)), ..self }
+        let residual = self.residual.map(|residual| residual.map(|matrix| matrix.part(rows, cols)));
+        Self { bias, residual, ..self }
     }
 }

@@ -1,12 +1,12 @@
-//! What the public functions refuse, as values.
+//! Errors of the public functions.
 
 use thiserror::Error;
 
-/// A matrix that cannot lie in the slice it was given.
+/// A matrix that does not fit its slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// The last element lies behind the end of the slice.
+    /// The last element is beyond the end of the slice.
     #[error("matrix needs {need} elements, slice has {len}")]
     OutOfBounds {
         /// Elements from the lowest to the highest address of the matrix.
@@ -46,8 +46,7 @@ pub enum LayoutError {
         /// Elements from one matrix to the next.
         stride: isize,
     },
-    /// Two elements of a batch of outputs would share an address, or their layouts interleave in a way that is not
-    /// recognized as free of that.
+    /// Elements of a batch of outputs may share an address.
     #[error("{count} outputs, {stride} elements apart, may share addresses")]
     BatchOverlap {
         /// Matrices asked for.
@@ -55,7 +54,7 @@ pub enum LayoutError {
         /// Elements from one matrix to the next.
         stride: isize,
     },
-    /// A part that reaches beyond the matrix it is a part of.
+    /// A part reaches beyond its matrix.
     #[error("part ends at row {row_end}, column {col_end} of a {rows} x {cols} matrix")]
     OutOfMatrix {
         /// One past the last row asked for, saturated.
@@ -67,6 +66,27 @@ pub enum LayoutError {
         /// Columns of the matrix.
         cols: usize,
     },
+}
+
+/// An operand of a product that may be a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    /// The left factor.
+    A,
+    /// The right factor.
+    B,
+    /// The residual of the epilogue.
+    Residual,
+}
+
+impl std::fmt::Display for Operand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::Residual => "residuals",
+        })
+    }
 }
 
 /// A product that cannot be computed.
@@ -93,34 +113,34 @@ pub enum GemmError {
         /// Terms of each sum.
         k: usize,
     },
-    /// A bias is not as long as the axis that it belongs to.
-    #[error("a bias of {got} numbers, but C has {need}")]
+    /// The bias is not as long as its axis of C.
+    #[error("the bias has {got} numbers, C needs {need}")]
     BiasLength {
         /// Numbers given.
         got: usize,
         /// Rows or columns of C.
         need: usize,
     },
-    /// A residual does not have the extents of C.
-    #[error("a residual of {} x {}, but C is {} x {}", got.0, got.1, need.0, need.1)]
+    /// The residual does not have the extents of C.
+    #[error("the residual is {} x {}, C is {} x {}", got.0, got.1, need.0, need.1)]
     ResidualShape {
         /// Rows and columns of the residual.
         got: (usize, usize),
         /// Rows and columns of C.
         need: (usize, usize),
     },
-    /// Batches of A, B and C hold different numbers of matrices.
-    #[error("batches of {a} matrices A, {b} B and {c} C")]
+    /// A batch to read has another number of matrices than the batch of C. A single matrix fits any number.
+    #[error("the batch of {operand} has {got} matrices, the batch of C has {need}")]
     BatchMismatch {
-        /// Matrices of the batch of A.
-        a: usize,
-        /// Matrices of the batch of B.
-        b: usize,
+        /// Which one.
+        operand: Operand,
+        /// Matrices of that batch.
+        got: usize,
         /// Matrices of the batch of C.
-        c: usize,
+        need: usize,
     },
-    /// The workspace could not grow.
-    #[error("no memory for a workspace of {bytes} bytes")]
+    /// There is no memory to pack an operand into.
+    #[error("no memory for {bytes} bytes of packed operands")]
     OutOfMemory {
         /// Bytes asked for.
         bytes: usize,

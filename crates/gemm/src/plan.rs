@@ -1,100 +1,169 @@
-//! From the way of a product to its parts: tiles, threads, and the call that computes them.
+//! From a problem to what computes it: the path, the block sizes and the parts.
 
+mod layout;
+mod route;
+
+pub use layout::{ProblemLayout, Storage};
+
+use op::Threads;
+use simd::ElementType;
+
+use self::route::{Route, is_small, route};
 use crate::{
-    axpy,
+    algorithm::{
+        axpy, direct, dot,
+        packed::{self, Reading},
+        scale,
+    },
     choice::{Blocking, Path},
-    direct, dot,
-    element::Type,
     error::GemmError,
-    kernel::Shape,
-    micro::MicroKernel,
-    packed,
-    parallel::{Grid, Parallelism},
-    prepack::Source,
+    grid::Grid,
+    matrix::Input,
     problem::Problem,
-    route::{Facts, Route, Stored, route},
+    shape::Shape,
+    tile::MicroKernel,
+    weights::Source,
     workspace::Workspace,
 };
 
-/// How a kernel cuts a product.
+/// What a kernel does with a product: a report.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) path: Path,
-    /// Whether extents and tiles are those of the transposed product.
+    /// Whether it computes the transposed product. Extents and block sizes are those of that one.
     pub(crate) transposed: bool,
+    /// Block sizes, where the path works in blocks.
     pub(crate) tile: Option<Blocking>,
     pub(crate) grid: Grid,
 }
 
 impl Plan {
-    /// C <- beta C, by the caller's thread.
+    /// C <- beta C, on the caller's thread.
     pub(crate) const SCALE: Plan = Plan { path: Path::Scale, transposed: false, tile: None, grid: Grid::ONE };
 
-    /// As it stands, by the caller's thread.
-    pub(crate) const SMALL: Plan = Plan { path: Path::Direct, ..Plan::SCALE };
+    /// A small product, on the caller's thread.
+    const SMALL: Plan = Plan { path: Path::Direct, ..Plan::SCALE };
+
+    /// The portable kernel's.
+    pub(crate) const fn strips(grid: Grid) -> Self {
+        Plan { path: Path::Strips, grid, ..Plan::SCALE }
+    }
 }
 
-/// Steps of a stretch of k and columns of a panel, for a B with `k` rows.
-pub(crate) fn panels_of_b<K: MicroKernel>(k: usize) -> (usize, usize) {
-    (packed::stretch_of_k::<K>(k), K::NR)
+/// How the product of two matrices is computed.
+#[derive(Debug, Clone, Copy)]
+struct Decision {
+    method: Method,
+    transposed: bool,
+    grid: Grid,
 }
 
-/// How a product with unpacked operands is cut.
-pub(crate) fn plan<K: MicroKernel>(facts: Facts, parallelism: Parallelism, forced: Option<Path>) -> Plan {
-    let Route { path, transposed } = route::<K>(&facts, forced);
-    let facts = if transposed { facts.t() } else { facts };
-    let (shape, threads) = (facts.shape, parallelism.threads());
-    let (tile, grid) = match path {
-        Path::Direct => (None, Grid::of_rows(shape, threads, K::MR)),
-        Path::Dot | Path::Axpy => (None, Grid::of_columns(shape, facts.b.element, threads)),
-        _ => {
-            let grid = Grid::new(shape, threads, K::MR, K::NR);
-            (Some(packed::blocking::<K>(shape, facts.c.element, grid)), grid)
-        }
+/// An algorithm, with its block sizes.
+#[derive(Debug, Clone, Copy)]
+enum Method {
+    Direct,
+    Dot,
+    Axpy,
+    Blocks(Reading, Blocking),
+}
+
+impl From<Decision> for Plan {
+    fn from(Decision { method, transposed, grid }: Decision) -> Self {
+        let (path, tile) = match method {
+            Method::Direct => (Path::Direct, None),
+            Method::Dot => (Path::Dot, None),
+            Method::Axpy => (Path::Axpy, None),
+            Method::Blocks(Reading::Packed, tile) => (Path::Packed, Some(tile)),
+            Method::Blocks(Reading::InPlace, tile) => (Path::PackedA, Some(tile)),
+            Method::Blocks(Reading::PackedBefore, tile) => (Path::PackedWeights, Some(tile)),
+        };
+        Self { path, transposed, tile, grid }
+    }
+}
+
+/// Decides for two matrices; `forced` is the path if it is possible.
+fn decide<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Decision {
+    let Route { path, transposed } = route::<K>(&layout, forced);
+    let layout = if transposed { layout.t() } else { layout };
+    let shape = layout.shape;
+    let blocks = |reading| {
+        let grid = Grid::new(shape, threads, K::MR, K::NR);
+        (Method::Blocks(reading, packed::blocking::<K>(shape, layout.c.element, grid)), grid)
     };
-    Plan { path, transposed, tile, grid }
+    let columns = || Grid::of_columns(shape, layout.b.element.bytes(), threads);
+    let (method, grid) = match path {
+        Path::Direct => (Method::Direct, Grid::of_rows(shape, threads, K::MR)),
+        Path::Dot => (Method::Dot, columns()),
+        Path::Axpy => (Method::Axpy, columns()),
+        Path::PackedA => blocks(Reading::InPlace),
+        _ => blocks(Reading::Packed),
+    };
+    Decision { method, transposed, grid }
 }
 
-/// How a product with weights that were packed before is cut.
-pub(crate) fn of_packed_weights<K: MicroKernel>(shape: Shape, c: Type, parallelism: Parallelism) -> Plan {
-    let grid = Grid::new(shape, parallelism.threads(), K::MR, K::NR);
-    let tile = Some(packed::blocking::<K>(shape, c, grid));
-    Plan { path: Path::PackedWeights, transposed: false, tile, grid }
+/// The plan for two matrices; `forced` is the path if it is possible.
+pub(crate) fn for_matrices<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
+    decide::<K>(layout, threads, forced).into()
 }
 
-/// C <- act(alpha A B + beta C + bias) + residual. alpha and k are not 0, and C is not empty.
+/// The plan for weights that were packed before, and a C of type `c`.
+pub(crate) fn for_packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, threads: Threads) -> Plan {
+    packed_weights::<K>(shape, c, threads).0
+}
+
+fn packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, threads: Threads) -> (Plan, Blocking) {
+    let grid = Grid::new(shape, threads, K::MR, K::NR);
+    let tile = packed::blocking::<K>(shape, c, grid);
+    let method = Method::Blocks(Reading::PackedBefore, tile);
+    (Decision { method, transposed: false, grid }.into(), tile)
+}
+
+/// C <- act(alpha A B + beta C + bias) + residual.
+#[inline]
 pub(crate) fn product<K: MicroKernel>(
     kernel: K,
     problem: &mut Problem<'_>,
-    parallelism: Parallelism,
+    threads: Threads,
     workspace: &mut Workspace,
     forced: Option<Path>,
 ) -> Result<Plan, GemmError> {
-    let plan = match &problem.b.0 {
-        Source::Packed { .. } => of_packed_weights::<K>(problem.shape(), problem.c.element_type(), parallelism),
-        Source::Matrix(b) => {
-            let (a, b, c) = (Stored::from(&problem.a), Stored::from(b), Stored::from(&problem.c));
-            plan::<K>(Facts::new(problem.shape(), [a, b, c]), parallelism, forced)
+    match problem.b.0 {
+        Source::Matrix(b) if forced.is_none() && is_small::<K>(problem, &b) => {
+            direct::small(kernel, problem, &b);
+            Ok(Plan::SMALL)
         }
-    };
-    match plan.transposed {
-        true => compute(kernel, &mut problem.reborrow().t(), &plan, workspace)?,
-        false => compute(kernel, problem, &plan, workspace)?,
+        // An empty C may have any number of rows or columns: no loop may follow them.
+        _ if problem.is_empty() => Ok(Plan::SCALE),
+        _ if problem.is_scaling() => {
+            scale::product(kernel, problem.beta, problem.c.reborrow(), problem.epilogue);
+            Ok(Plan::SCALE)
+        }
+        Source::Matrix(b) => of_matrices(kernel, problem.with_matrix(b), threads, workspace, forced),
+        Source::Packed(_) => {
+            let (plan, tile) = packed_weights::<K>(problem.shape(), problem.c.element_type(), threads);
+            packed::product(kernel, problem.reborrow(), (Reading::PackedBefore, tile), plan.grid, workspace)?;
+            Ok(plan)
+        }
     }
-    Ok(plan)
 }
 
-fn compute<K: MicroKernel>(
+fn of_matrices<K: MicroKernel>(
     kernel: K,
-    problem: &mut Problem<'_>,
-    plan: &Plan,
+    problem: Problem<'_, Input<'_>>,
+    threads: Threads,
     workspace: &mut Workspace,
-) -> Result<(), GemmError> {
-    match (plan.path, plan.tile) {
-        (Path::Direct, _) => direct::product(kernel, problem, plan.grid, workspace),
-        (Path::Dot, _) => dot::product(kernel, problem.reborrow(), plan.grid, workspace),
-        (Path::Axpy, _) => axpy::product(kernel, problem.reborrow(), plan.grid, workspace),
-        (path, Some(tile)) => packed::product(kernel, problem.reborrow(), (path, tile, plan.grid), workspace),
-        (path, None) => unreachable!("{path} has tiles"),
+    forced: Option<Path>,
+) -> Result<Plan, GemmError> {
+    let decision = decide::<K>(ProblemLayout::of(&problem), threads, forced);
+    let Decision { method, transposed, grid } = decision;
+    let problem = if transposed { problem.t() } else { problem };
+    match method {
+        Method::Direct => direct::product(kernel, problem, grid, workspace)?,
+        Method::Dot => dot::product(kernel, problem, grid, workspace)?,
+        Method::Axpy => axpy::product(kernel, problem, grid, workspace)?,
+        Method::Blocks(reading, tile) => {
+            packed::product(kernel, problem.into_general(), (reading, tile), grid, workspace)?;
+        }
     }
+    Ok(decision.into())
 }

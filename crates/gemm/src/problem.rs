@@ -1,27 +1,31 @@
-//! A product whose shapes agree: checked once, then split, transposed and handed to kernels without further checks.
+//! A product whose shapes agree: checked once, then cut into parts, transposed and computed without further checks.
+
+use std::ops::Range;
 
 use crate::{
     epilogue::Epilogue,
     error::GemmError,
-    kernel::Shape,
-    operand::{Input, Output},
-    prepack::{Rhs, Source},
+    matrix::{Input, Output},
+    shape::Shape,
+    weights::{Rhs, RightOperand},
 };
 
-/// C <- act(alpha A B + beta C + bias) + residual with A m x k, B k x n, C m x n. Existing is the proof that the extents
-/// agree.
+/// C <- act(alpha A B + beta C + bias) + residual with A m x k, B k x n, C m x n. Only [`new`](Self::new) makes one, so the
+/// extents agree.
+///
+/// B is of any form here, [`Rhs`], or already known to be a matrix, [`Input`], which can be transposed and read in place.
 #[derive(Debug)]
-pub(crate) struct Problem<'a> {
+pub(crate) struct Problem<'a, B = Rhs<'a>> {
     pub(crate) alpha: f32,
     pub(crate) a: Input<'a>,
-    pub(crate) b: Rhs<'a>,
+    pub(crate) b: B,
     pub(crate) beta: f32,
     pub(crate) c: Output<'a>,
     pub(crate) epilogue: Epilogue<'a>,
 }
 
 impl<'a> Problem<'a> {
-    /// Inlined, so that the problem is made where it is used: a copy costs as much as a small product.
+    /// Always inlined, so that the problem is built where it is used: copying one takes as long as a small product.
     #[inline(always)]
     pub(crate) fn new(
         alpha: f32,
@@ -43,11 +47,32 @@ impl<'a> Problem<'a> {
         Ok(Self { alpha, a, b, beta, c, epilogue })
     }
 
+    /// The same product, given that `b`, its B, is a matrix.
+    pub(crate) fn with_matrix<'s>(&'s mut self, b: Input<'s>) -> Problem<'s, Input<'s>> {
+        let &mut Self { alpha, a, beta, ref mut c, epilogue, .. } = self;
+        Problem { alpha, a, b, beta, c: c.reborrow(), epilogue }
+    }
+}
+
+impl<'a> Problem<'a, Input<'a>> {
+    /// The same product, transposed: Ct <- alpha Bt At + beta Ct.
+    pub(crate) fn t(self) -> Self {
+        Self { a: self.b.t(), b: self.a.t(), c: self.c.t(), epilogue: self.epilogue.t(), ..self }
+    }
+
+    /// The same product with a B of any form.
+    pub(crate) fn into_general(self) -> Problem<'a> {
+        let Self { alpha, a, b, beta, c, epilogue } = self;
+        Problem { alpha, a, b: b.into(), beta, c, epilogue }
+    }
+}
+
+impl<'a, B: RightOperand> Problem<'a, B> {
     pub(crate) fn shape(&self) -> Shape {
         Shape { m: self.a.rows(), n: self.b.cols(), k: self.a.cols() }
     }
 
-    /// Whether A and B have no say: C <- act(beta C + bias) + residual.
+    /// Whether A and B are not read: C <- act(beta C + bias) + residual.
     pub(crate) fn is_scaling(&self) -> bool {
         self.alpha == 0.0 || self.a.cols() == 0
     }
@@ -56,42 +81,31 @@ impl<'a> Problem<'a> {
         self.c.rows() == 0 || self.c.cols() == 0
     }
 
-    /// The same product for a shorter time.
-    pub(crate) fn reborrow(&mut self) -> Problem<'_> {
+    /// The same product, borrowed for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> Problem<'_, B> {
         let &mut Self { alpha, a, b, beta, ref mut c, epilogue } = self;
         Problem { alpha, a, b, beta, c: c.reborrow(), epilogue }
     }
 
-    /// The same product, transposed: Ct <- alpha Bt At + beta Ct. Packed weights cannot change places with A; with them
-    /// the product stays as it is.
-    pub(crate) fn t(self) -> Self {
-        match self.b.0 {
-            Source::Matrix(b) => {
-                Self { a: b.t(), b: self.a.t().into(), c: self.c.t(), epilogue: self.epilogue.t(), ..self }
-            }
-            Source::Packed { .. } => self,
-        }
-    }
-
-    /// The product for the rows of C before `row`, at most all, and the one for the rest.
+    /// The product for the rows of C before `row`, which is at most their number, and the one for the other rows.
     pub(crate) fn split_rows(self, row: usize) -> (Self, Self) {
         let Self { alpha, a, b, beta, c, epilogue } = self;
         let (rows, cols) = (c.rows(), c.cols());
         let (upper, lower) = c.split_rows(row);
-        let part = |rows: std::ops::Range<usize>, c| {
+        let part = |rows: Range<usize>, c| {
             let a = a.part(rows.clone(), 0..a.cols());
             Self { alpha, a, b, beta, c, epilogue: epilogue.part(rows, 0..cols) }
         };
         (part(0..row, upper), part(row..rows, lower))
     }
 
-    /// The product for the columns of C before `col`, at most all, and the one for the rest.
+    /// The product for the columns of C before `col`, which is at most their number, and the one for the other columns.
     pub(crate) fn split_cols(self, col: usize) -> (Self, Self) {
         let Self { alpha, a, b, beta, c, epilogue } = self;
         let (rows, cols) = (c.rows(), c.cols());
         let (left, right) = c.t().split_rows(col);
         let (b_left, b_right) = b.split_cols(col);
-        let part = |cols: std::ops::Range<usize>, b, c: Output<'a>| Self {
+        let part = |cols: Range<usize>, b, c: Output<'a>| Self {
             alpha,
             a,
             b,

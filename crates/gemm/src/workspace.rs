@@ -4,15 +4,15 @@ use std::cell::Cell;
 
 use crate::error::GemmError;
 
-/// Memory that a product packs its operands into. Keep one and pass it to [`gemm_in`](crate::gemm_in), and products no
-/// larger than the first allocate nothing. It grows as needed, never shrinks, and stays below a part of the level-2 and
-/// level-3 caches.
+/// Memory that products pack their operands into. With one that is kept and passed to [`Gemm::workspace`](crate::Gemm::workspace),
+/// products no larger than the first allocate nothing. It grows as needed, never shrinks, and stays smaller than the level-2
+/// and level-3 caches.
 #[derive(Debug, Default)]
 pub struct Workspace {
     lines: Vec<Line>,
 }
 
-/// A cache line: vectors loaded from a buffer of these never straddle two.
+/// A cache line. A vector that is loaded from a buffer of these never crosses two lines.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
@@ -31,12 +31,12 @@ impl Workspace {
         size_of_val(self.lines.as_slice())
     }
 
-    /// Address of what is held; dangling if that is nothing.
+    /// Address of the memory; dangling if there is none.
     pub(crate) fn as_ptr(&self) -> *const u8 {
         self.lines.as_ptr().cast()
     }
 
-    /// `floats` floats that begin on a cache line and hold anything.
+    /// `floats` floats that begin on a cache line. Their values are arbitrary.
     pub(crate) fn floats(&mut self, floats: usize) -> Result<&mut [f32], GemmError> {
         let lines = floats.div_ceil(LINE);
         if let Some(more) = lines.checked_sub(self.lines.len()) {
@@ -44,7 +44,7 @@ impl Workspace {
             self.lines.try_reserve_exact(more).map_err(|_| full)?;
             self.lines.resize(lines, Line([0.0; LINE]));
         }
-        // SAFETY: a `Line` is 16 floats without padding, and `lines` of them are in the vector.
+        // SAFETY: a `Line` is 16 floats without padding, and the vector has `lines` of them.
         Ok(unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), lines * LINE) })
     }
 }
@@ -54,7 +54,7 @@ pub(crate) fn with_workspace<R>(f: impl FnOnce(&mut Workspace) -> R) -> R {
     thread_local! {
         static KEPT: Cell<Workspace> = const { Cell::new(Workspace::new()) };
     }
-    // Taken, not borrowed: while this thread waits for others, rayon may have it start another product.
+    // Taken, not borrowed: while this thread waits for others, rayon may run another product on it.
     let mut workspace = KEPT.take();
     let result = f(&mut workspace);
     KEPT.set(workspace);

@@ -1,15 +1,14 @@
-//! Nothing is allocated by a product like one before, on the caller's thread alone.
+//! On the caller's thread alone, a product like one before allocates nothing.
 
 use gemm::{
-    Activation, Batch, BatchMut, Element, Epilogue, MatMut, MatRef, PackedB, Parallelism, Workspace, gemm,
-    gemm_batched, gemm_fused, gemm_in, gemv,
+    Activation, Batch, BatchMut, Element, Epilogue, Gemm, MatMut, MatRef, PackedB, Threads, Workspace, gemm, gemv,
 };
 use half::{bf16, f16};
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
-const SERIAL: Parallelism = Parallelism::Serial;
+const SERIAL: Threads = Threads::SERIAL;
 
 /// Allocations of the second and third call of `f`.
 fn in_steady_state(mut f: impl FnMut()) -> u64 {
@@ -35,7 +34,7 @@ fn of_types<A: Element, B: Element, C: Element>((m, n, k): (usize, usize, usize)
             }),
             in_steady_state(|| {
                 let c = MatMut::from_row_major(&mut c, m, n).unwrap();
-                gemm_in(&mut workspace, SERIAL, 1.0, a, b, 0.5, c).unwrap();
+                Gemm::new(a, b).beta(0.5).workspace(&mut workspace).run(c).unwrap();
             }),
             in_steady_state(|| {
                 let c = MatMut::from_row_major(&mut c, m, n).unwrap();
@@ -43,7 +42,7 @@ fn of_types<A: Element, B: Element, C: Element>((m, n, k): (usize, usize, usize)
             }),
             in_steady_state(|| {
                 let c = MatMut::from_row_major(&mut c, m, n).unwrap();
-                gemm_fused(SERIAL, 1.0, a, b, 0.0, c, &epilogue).unwrap();
+                Gemm::new(a, b).epilogue(epilogue).run(c).unwrap();
             }),
         ];
         assert_eq!(counts, [0; 4], "{m} x {n} x {k}, {} {} {}", A::TYPE, B::TYPE, C::TYPE);
@@ -66,16 +65,25 @@ fn a_product_like_one_before_allocates_nothing() {
     assert_eq!(allocated, 0);
     let mut c = vec![0.0_f32; 4 * 256];
     let batch = Batch::from_row_major(&a, 4, 16, 16).unwrap();
-    let mut run = || gemm_batched(SERIAL, 1.0, batch, batch, 0.0, BatchMut::from_row_major(&mut c, 4, 16, 16).unwrap());
-    assert_eq!(in_steady_state(|| run().unwrap()), 0);
-    // Last: what is counted is one number for the whole process, and a pool's threads end when they like.
+    let bias = [0.5; 16];
+    let (packed, mut workspace) =
+        (PackedB::new(MatRef::from_row_major(&a, 16, 16).unwrap()).unwrap(), Workspace::new());
+    let allocated = in_steady_state(|| {
+        Gemm::new(batch, batch).run(BatchMut::from_row_major(&mut c, 4, 16, 16).unwrap()).unwrap();
+        // Everything together.
+        let epilogue = Epilogue::new().bias_per_row(&bias).residual(batch);
+        let out = BatchMut::from_row_major(&mut c, 4, 16, 16).unwrap();
+        Gemm::new(batch, &packed).beta(0.5).epilogue(epilogue).workspace(&mut workspace).run(out).unwrap();
+    });
+    assert_eq!(allocated, 0);
+    // Last: the count is of the whole process, and a pool's threads may end at any time.
     with_threads_nothing_of_ours_is_allocated();
 }
 
-/// With threads, only rayon allocates: what it does for a job does not grow with the product.
+/// With threads, only rayon allocates, and that does not grow with the product.
 fn with_threads_nothing_of_ours_is_allocated() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let two = Parallelism::Rayon(2.try_into().unwrap());
+    let two = Threads::new(2).unwrap();
     let mut bytes = Vec::new();
     for (m, n, k) in [(200, 300, 100), (400, 600, 500)] {
         let (a, b, mut c) = (vec![0.5_f32; m * k], vec![0.25_f32; k * n], vec![0.0_f32; m * n]);
@@ -84,7 +92,8 @@ fn with_threads_nothing_of_ours_is_allocated() {
             let mut product = || {
                 let (a, b) = (MatRef::from_row_major(&a, m, k).unwrap(), MatRef::from_row_major(&b, k, n).unwrap());
                 let c = MatMut::from_row_major(&mut c, m, n).unwrap();
-                assert_eq!(gemm_in(&mut workspace, two, 1.0, a, b, 0.0, c).unwrap().threads, 2);
+                let ran = Gemm::new(a, b).threads(two).workspace(&mut workspace).run(c).unwrap();
+                assert_eq!(ran.threads, 2);
             };
             (0..8).for_each(|_| product());
             let before = proof::alloc::total();

@@ -6,8 +6,12 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::rc::Rc;
 
-use ::gemm::{Element, MatMut, MatRef, Parallelism, Shape, Stored, Type, Workspace, explain_stored, gemm_in};
+use ::gemm::cases::{Order, Product};
+use ::gemm::{
+    Activation, Element, ElementType, MatMut, MatRef, ProblemLayout, Shape, Storage, Threads, Workspace, explain,
+};
 use half::{bf16, f16};
+use op::{ParamError, Parameters, random::SplitMix64};
 use peer::{Case, Description, Implementation, Loaded, Refusal};
 
 /// Seeds of the operands.
@@ -15,29 +19,28 @@ const SEED_A: u64 = 0xa55a_0001;
 const SEED_B: u64 = 0xa55a_0002;
 
 pub(super) struct Gemm {
-    parallelism: Parallelism,
+    threads: Threads,
     workspace: Workspace,
 }
 
 impl Gemm {
     pub(super) fn new(threads: NonZeroUsize) -> Self {
-        let parallelism = if threads.get() == 1 { Parallelism::Serial } else { Parallelism::Rayon(threads) };
-        Self { parallelism, workspace: Workspace::default() }
+        Self { threads: threads.into(), workspace: Workspace::default() }
     }
 }
 
 impl Implementation for Gemm {
     fn describe(&mut self) -> Result<Description, String> {
-        Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), format!("{:?}", self.parallelism)))
+        Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), format!("threads: {}", self.threads)))
     }
 
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
-        let Product { m, n, k, element, .. } = Product::of(case)?;
+        let Product { shape: Shape { m, n, k }, element, .. } = product(case)?;
         for (name, seed, len) in [("a", SEED_A, m * k), ("b", SEED_B, k * n)] {
             let values = normal_like(seed, len);
             let bytes: Vec<u8> = match element {
-                Type::F16 => values.flat_map(|x| f16::from_f32(x).to_le_bytes()).collect(),
-                Type::Bf16 => values.flat_map(|x| bf16::from_f32(x).to_le_bytes()).collect(),
+                ElementType::F16 => values.flat_map(|x| f16::from_f32(x).to_le_bytes()).collect(),
+                ElementType::Bf16 => values.flat_map(|x| bf16::from_f32(x).to_le_bytes()).collect(),
                 _ => values.flat_map(f32::to_le_bytes).collect(),
             };
             peer::write(&dir.join(name), &bytes)?;
@@ -46,10 +49,10 @@ impl Implementation for Gemm {
     }
 
     fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
-        let product = Product::of(case)?;
+        let product = product(case)?;
         match product.element {
-            Type::F16 => self.load_as(product, inputs, |bytes| f16::from_le_bytes([bytes[0], bytes[1]])),
-            Type::Bf16 => self.load_as(product, inputs, |bytes| bf16::from_le_bytes([bytes[0], bytes[1]])),
+            ElementType::F16 => self.load_as(product, inputs, |bytes| f16::from_le_bytes([bytes[0], bytes[1]])),
+            ElementType::Bf16 => self.load_as(product, inputs, |bytes| bf16::from_le_bytes([bytes[0], bytes[1]])),
             _ => self.load_as(product, inputs, |bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])),
         }
     }
@@ -62,25 +65,26 @@ impl Gemm {
         inputs: &Path,
         number: fn(&[u8]) -> T,
     ) -> Result<Loaded<'_>, Refusal> {
-        let Product { m, n, k, element, by_columns } = product;
+        let Product { shape: shape @ Shape { m, n, k }, element, b: order, .. } = product;
         let read = |name: &str| -> Result<Vec<T>, Refusal> {
             Ok(std::fs::read(inputs.join(name))?.chunks_exact(element.bytes()).map(number).collect())
         };
         let (a, b) = (read("a")?, read("b")?);
-        let b_stored = if by_columns { Stored::columns(element) } else { Stored::rows(element) };
-        let stored = [Stored::rows(element), b_stored, Stored::rows(element)];
-        let ran = format!("{:?}", explain_stored(Shape { m, n, k }, stored, self.parallelism));
+        let is_by_columns = order == Order::Columns;
+        let b_storage = if is_by_columns { Storage::col_major(element) } else { Storage::row_major(element) };
+        let layout = ProblemLayout::new(shape, Storage::row_major(element), b_storage, Storage::row_major(element));
+        let ran = format!("{:?}", explain(layout, self.threads));
         let c = Rc::new(RefCell::new(vec![T::from_f32(f32::NAN); m * n]));
-        let (workspace, parallelism) = (&mut self.workspace, self.parallelism);
+        let (workspace, threads) = (&mut self.workspace, self.threads);
         let result = c.clone();
         let mut product = move || -> Result<(), Box<dyn std::error::Error>> {
             let mut c = c.borrow_mut();
-            let b = match by_columns {
+            let b = match is_by_columns {
                 true => MatRef::from_col_major(&b, k, n)?,
                 false => MatRef::from_row_major(&b, k, n)?,
             };
             let (a, c) = (MatRef::from_row_major(&a, m, k)?, MatMut::from_row_major(&mut c, m, n)?);
-            gemm_in(workspace, parallelism, 1.0, a, b, 0.0, c)?;
+            ::gemm::Gemm::new(a, b).threads(threads).workspace(workspace).run(c)?;
             Ok(())
         };
         product().map_err(|error| Refusal::Error(error.to_string()))?;
@@ -96,39 +100,28 @@ impl Gemm {
     }
 }
 
-/// What a case says.
-struct Product {
-    m: usize,
-    n: usize,
-    k: usize,
-    element: Type,
-    /// Whether B is stored column by column.
-    by_columns: bool,
-}
-
-impl Product {
-    fn of(case: &Case) -> Result<Self, Refusal> {
-        let (m, n, k) = (case.number("m")?, case.number("n")?, case.number("k")?);
-        let (name, order) = (case.text("type")?, case.text("b")?);
-        let element = Type::ALL.into_iter().find(|element| element.name() == name);
-        let element = element.ok_or_else(|| Refusal::Unsupported(format!("no type is called {name}")))?;
-        match order {
-            "rows" | "columns" => Ok(Self { m, n, k, element, by_columns: order == "columns" }),
-            other => Err(Refusal::Error(format!("case {}: B is stored by {other}", case.id))),
-        }
+/// The product that a case describes. Peers take plain matrices, so weights that are packed before, and epilogues, are no
+/// cases of theirs.
+fn product(case: &Case) -> Result<Product, Refusal> {
+    let error = |error: &dyn std::fmt::Display| Refusal::Error(format!("case {}: {error}", case.id));
+    let params = serde_json::from_value(case.params.clone().into()).map_err(|e: serde_json::Error| error(&e))?;
+    let product = Product::from_params(&params).map_err(|e| match e {
+        ParamError::Unknown { .. } => Refusal::Unsupported(format!("case {}: {e}", case.id)),
+        e => error(&e),
+    })?;
+    if product.b == Order::Packed || product.activation != Activation::Identity {
+        return Err(Refusal::Unsupported(format!(
+            "case {}: no peer packs weights before or fuses an epilogue",
+            case.id
+        )));
     }
+    Ok(product)
 }
 
-/// `len` values of mean 0 and variance 1: sums of four uniform ones, by splitmix64.
+/// `len` values of mean 0 and variance 1: sums of four uniform ones.
 fn normal_like(seed: u64, len: usize) -> impl Iterator<Item = f32> {
-    let mut state = seed;
-    let mut uniform = move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1_u32 << 24) as f32
-    };
+    let mut bits = SplitMix64::new(seed);
+    let mut uniform = move || (bits.bits() >> 40) as f32 / (1_u32 << 24) as f32;
     let scale = 3.0_f32.sqrt();
     (0..len).map(move |_| scale * ((0..4).map(|_| uniform()).sum::<f32>() - 2.0))
 }

@@ -1,13 +1,10 @@
-//! Batches: each product has the bits that it has alone.
+//! Batches: each product has the bits that it has as a single product.
 
-use std::num::NonZeroUsize;
-
-use gemm::{Batch, BatchMut, GemmError, LayoutError, MatMut, MatRef, Parallelism, gemm, gemm_batched};
+use gemm::{
+    Activation, Batch, BatchMut, Epilogue, Gemm, GemmError, LayoutError, MatMut, MatRef, Operand, PackedB, Path,
+    Threads, Workspace, gemm,
+};
 use proof::input::normal;
-
-fn parallelism(threads: usize) -> Parallelism {
-    NonZeroUsize::new(threads).filter(|_| threads > 1).map_or(Parallelism::Serial, Parallelism::Rayon)
-}
 
 #[test]
 fn a_batch_is_many_products() {
@@ -20,14 +17,16 @@ fn a_batch_is_many_products() {
         for (i, c) in single.chunks_mut(m * n).enumerate() {
             let a = MatRef::from_row_major(&a[i * m * k..], m, k).unwrap();
             let b = MatRef::from_col_major(&b, k, n).unwrap();
-            gemm(Parallelism::Serial, 0.5, a, b, 2.0, MatMut::from_row_major(c, m, n).unwrap()).unwrap();
+            gemm(Threads::SERIAL, 0.5, a, b, 2.0, MatMut::from_row_major(c, m, n).unwrap()).unwrap();
         }
         for threads in [1, 2, 4] {
             let mut c = c0.clone();
             let batch_a = Batch::from_row_major(&a, count, m, k).unwrap();
-            let batch_b = Batch::repeat(MatRef::from_col_major(&b, k, n).unwrap(), count);
+            let b = MatRef::from_col_major(&b, k, n).unwrap();
             let batch_c = BatchMut::from_row_major(&mut c, count, m, n).unwrap();
-            gemm_batched(parallelism(threads), 0.5, batch_a, batch_b, 2.0, batch_c).unwrap();
+            let threads = Threads::new(threads).unwrap();
+            let ran = Gemm::new(batch_a, b).alpha(0.5).beta(2.0).threads(threads).run(batch_c).unwrap();
+            assert!(ran.threads <= threads.get() && (count == 0) == (ran.path == Path::Scale), "{ran:?}");
             assert!(c == single, "{count} of {m} x {n} x {k} with {threads} threads");
         }
     }
@@ -41,9 +40,9 @@ fn matrices_may_interleave() {
     let mut c = vec![f32::NAN; rows * heads * width];
     let (w, stride) = (normal(5, width * width), (heads * width) as isize);
     let a = Batch::with_strides(&x, heads, rows, width, width as isize, stride, 1).unwrap();
-    let b = Batch::repeat(MatRef::from_row_major(&w, width, width).unwrap(), heads);
+    let b = MatRef::from_row_major(&w, width, width).unwrap();
     let out = BatchMut::with_strides(&mut c, heads, rows, width, width as isize, stride, 1).unwrap();
-    gemm_batched(Parallelism::Serial, 1.0, a, b, 0.0, out).unwrap();
+    Gemm::new(a, b).run(out).unwrap();
     for (h, i, j) in (0..heads).flat_map(|h| (0..rows).flat_map(move |i| (0..width).map(move |j| (h, i, j)))) {
         let row = &x[i * heads * width + h * width..][..width];
         let expected: f64 = (0..width).map(|p| f64::from(row[p]) * f64::from(w[p * width + j])).sum();
@@ -69,7 +68,52 @@ fn batches_must_fit() {
     let (one, mut out) = ([1.0_f32; 4], [7.0_f32; 4]);
     let batch = |count| Batch::from_row_major(&one, count, 1, 1).unwrap();
     let c = BatchMut::from_row_major(&mut out, 4, 1, 1).unwrap();
-    let refused = gemm_batched(Parallelism::Serial, 1.0, batch(4), batch(3), 0.0, c);
-    assert_eq!(refused, Err(GemmError::BatchMismatch { a: 4, b: 3, c: 4 }));
+    let refused = Gemm::new(batch(4), batch(3)).run(c);
+    assert_eq!(refused, Err(GemmError::BatchMismatch { operand: Operand::B, got: 3, need: 4 }));
+    let c = MatMut::from_row_major(&mut out, 1, 1).unwrap();
+    let refused = Gemm::new(batch(4), batch(1)).run(c);
+    assert_eq!(refused, Err(GemmError::BatchMismatch { operand: Operand::A, got: 4, need: 1 }));
+    let c = BatchMut::from_row_major(&mut out, 4, 1, 1).unwrap();
+    let refused = Gemm::new(batch(4), batch(4)).epilogue(Epilogue::new().residual(batch(2))).run(c);
+    assert_eq!(refused, Err(GemmError::BatchMismatch { operand: Operand::Residual, got: 2, need: 4 }));
     assert_eq!(out, [7.0; 4]);
+}
+
+/// Everything at once: a batch of activations, weights that were packed before, bias, activation, a residual of each product
+/// or one for all, threads and a workspace.
+#[test]
+fn everything_composes() {
+    let (count, (m, n, k)) = (5, (9, 40, 33));
+    let (x, w, bias) = (normal(1, count * m * k), normal(2, k * n), normal(3, n));
+    let (residuals, c0) = (normal(4, count * m * n), normal(5, count * m * n));
+    let weights = PackedB::new(MatRef::from_row_major(&w, k, n).unwrap()).unwrap();
+    let layer = Epilogue::new().bias_per_column(&bias).activation(Activation::Gelu);
+    for is_shared in [false, true] {
+        let residual_of = |i: usize| {
+            let first = if is_shared { 0 } else { i * m * n };
+            MatRef::from_row_major(&residuals[first..], m, n).unwrap()
+        };
+        let mut single = c0.clone();
+        for (i, c) in single.chunks_mut(m * n).enumerate() {
+            let a = MatRef::from_row_major(&x[i * m * k..], m, k).unwrap();
+            let c = MatMut::from_row_major(c, m, n).unwrap();
+            Gemm::new(a, &weights).alpha(0.5).beta(-1.0).epilogue(layer.residual(residual_of(i))).run(c).unwrap();
+        }
+        for threads in [1, 2, 4] {
+            let (mut c, mut workspace) = (c0.clone(), Workspace::new());
+            let epilogue = match is_shared {
+                true => layer.residual(residual_of(0)),
+                false => layer.residual(Batch::from_row_major(&residuals, count, m, n).unwrap()),
+            };
+            Gemm::new(Batch::from_row_major(&x, count, m, k).unwrap(), &weights)
+                .alpha(0.5)
+                .beta(-1.0)
+                .epilogue(epilogue)
+                .threads(Threads::new(threads).unwrap())
+                .workspace(&mut workspace)
+                .run(BatchMut::from_row_major(&mut c, count, m, n).unwrap())
+                .unwrap();
+            assert!(c == single, "{threads} threads, shared residual: {is_shared}");
+        }
+    }
 }

@@ -1,8 +1,6 @@
 //! The check: any kernel, any case, any layout, against the f64 product.
 
-use std::num::NonZeroUsize;
-
-use gemm::{Case, Element, Kernel, MatMut, MatRef, Operands, PackedB, Parallelism, Path, Rhs, Shape, Type};
+use gemm::{Case, Element, ElementType, Kernel, MatMut, MatRef, Operands, PackedB, Path, Rhs, Shape, Threads};
 use half::{bf16, f16};
 use op::Ran;
 use proof::{
@@ -12,7 +10,7 @@ use proof::{
     product::{Product, View},
 };
 
-/// How a matrix lies in memory.
+/// Storage order of a matrix.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Lay {
     /// Row after row, with this many unused elements between them.
@@ -25,14 +23,14 @@ pub(crate) enum Lay {
     RowsUp,
     /// Rows, each from right to left.
     RowsBack,
-    /// One row, again and again: for matrices that are only read.
+    /// One row, repeated: for matrices that are only read.
     Repeated,
 }
 
 pub(crate) const LAYS: [Lay; 7] =
     [Lay::Rows(0), Lay::Cols(0), Lay::Rows(3), Lay::Cols(5), Lay::Apart, Lay::RowsUp, Lay::RowsBack];
 
-/// Those of [`LAYS`], and those that only a matrix to read can have.
+/// [`LAYS`], and the orders that only a matrix to read can have.
 pub(crate) const INPUT_LAYS: [Lay; 8] =
     [Lay::Rows(0), Lay::Cols(0), Lay::Rows(3), Lay::Cols(5), Lay::Apart, Lay::RowsUp, Lay::RowsBack, Lay::Repeated];
 
@@ -52,7 +50,7 @@ impl Lay {
         (rs, cs, span as usize)
     }
 
-    /// Where element (i, j) lies, counted from the lowest address.
+    /// Index of element (i, j), counted from the lowest address.
     pub(crate) fn index(self, rows: usize, cols: usize, i: usize, j: usize) -> usize {
         let (rs, cs, _) = self.strides(rows, cols);
         let place = |at: usize, extent: usize, stride: isize| match stride < 0 {
@@ -68,7 +66,7 @@ pub(crate) struct Input {
     pub(crate) rows: usize,
     pub(crate) cols: usize,
     pub(crate) lay: Lay,
-    pub(crate) element: Type,
+    pub(crate) element: ElementType,
     pub(crate) elements: Vec<f32>,
 }
 
@@ -79,14 +77,14 @@ impl Input {
             let row = elements[..cols.min(elements.len())].to_vec();
             elements.chunks_exact_mut(cols).for_each(|other| other.copy_from_slice(&row));
         }
-        Self { rows, cols, lay, element: Type::F32, elements }
+        Self { rows, cols, lay, element: ElementType::F32, elements }
     }
 
-    /// The memory: NaN wherever no element lies, so that a kernel which reads between the rows gives itself away.
+    /// The memory: NaN wherever there is no element, so that a kernel which reads between the rows is found.
     pub(crate) fn memory(&self) -> Memory {
         match self.element {
-            Type::F16 => Memory::F16(self.stored()),
-            Type::Bf16 => Memory::Bf16(self.stored()),
+            ElementType::F16 => Memory::F16(self.stored()),
+            ElementType::Bf16 => Memory::Bf16(self.stored()),
             _ => Memory::F32(self.stored()),
         }
     }
@@ -115,8 +113,8 @@ impl Input {
     pub(crate) fn at(&self, i: usize, j: usize) -> f32 {
         let x = self.elements[i * self.cols + j];
         match self.element {
-            Type::F16 => f16::from_f32(x).to_f32(),
-            Type::Bf16 => bf16::from_f32(x).to_f32(),
+            ElementType::F16 => f16::from_f32(x).to_f32(),
+            ElementType::Bf16 => bf16::from_f32(x).to_f32(),
             _ => x,
         }
     }
@@ -156,7 +154,7 @@ pub(crate) struct Trial {
 impl Trial {
     /// alpha = 1, beta = 0, one thread.
     pub(crate) fn new((m, n, k): (usize, usize, usize), lays: [Lay; 3]) -> Self {
-        let case = Case { shape: Shape { m, n, k }, alpha: 1.0, beta: 0.0, parallelism: Parallelism::Serial };
+        let case = Case { shape: Shape { m, n, k }, alpha: 1.0, beta: 0.0, threads: Threads::SERIAL };
         let [a, b, c] = lays;
         let (a, b) = (Input::new(1, m, k, a), Input::new(2, k, n, b));
         Self { case, a, b, c0: Input::new(3, m, n, c), packs: false }
@@ -168,11 +166,11 @@ impl Trial {
     }
 
     pub(crate) fn threads(mut self, threads: usize) -> Self {
-        self.case.parallelism = NonZeroUsize::new(threads).map_or(Parallelism::Serial, Parallelism::Rayon);
+        self.case.threads = Threads::new(threads).unwrap_or_default();
         self
     }
 
-    pub(crate) fn types(mut self, a: Type, b: Type) -> Self {
+    pub(crate) fn types(mut self, a: ElementType, b: ElementType) -> Self {
         (self.a.element, self.b.element) = (a, b);
         self
     }
@@ -232,7 +230,8 @@ impl Trial {
         }
     }
 
-    /// [`check`](Self::check) over all kernels and all their paths. Paths that this product cannot go cost nothing.
+    /// [`check`](Self::check) over all kernels and all their paths. A path that this product cannot take is replaced by the
+    /// kernel's own choice.
     pub(crate) fn check_all_paths(&self) {
         self.check_all_kernels();
         for (path, kernel) in gemm::paths() {
@@ -247,13 +246,13 @@ impl Trial {
         }
     }
 
-    /// The way that a kernel goes.
+    /// The path that a kernel takes.
     pub(crate) fn path(&self, kernel: &dyn Kernel) -> String {
         self.run(kernel).1.path
     }
 }
 
-/// The kernels that go this path where it is possible.
+/// The kernels that take this path where it is possible.
 pub(crate) fn on_path(path: Path) -> Vec<Box<dyn Kernel>> {
     gemm::paths().into_iter().filter(|(other, _)| *other == path).map(|(_, kernel)| kernel).collect()
 }

@@ -1,8 +1,6 @@
-//! Bias, activation and residual: fused, they give what they give one after the other.
+//! Bias, activation and residual: fused, they give the same as one after the other.
 
-use gemm::{
-    Activation, Case, Epilogue, GemmError, MatMut, MatRef, Operands, Parallelism, Shape, gemm_fused, kernels, paths,
-};
+use gemm::{Activation, Case, Epilogue, Gemm, GemmError, MatMut, MatRef, Operands, Shape, kernels, paths};
 use proof::input::normal;
 
 use crate::check::{Lay, Trial, mat_mut};
@@ -70,11 +68,11 @@ fn every_kernel_fuses_as_the_definition_says() {
     }
 }
 
-/// The elements of a product are those of A here, so the function is all there is to see.
+/// The activation alone: the elements of this product are those of A.
 fn function(kernel: &dyn gemm::Kernel, activation: Activation, x: &[f32]) -> Vec<f32> {
     let mut out = vec![f32::NAN; x.len()];
     let shape = Shape { m: x.len(), n: 1, k: 1 };
-    let case = Case { shape, alpha: 1.0, beta: 0.0, parallelism: Parallelism::Serial };
+    let case = Case::from(shape);
     let operands = Operands::new(MatRef::column(x), MatRef::column(&[1.0_f32]), MatMut::column(&mut out));
     let operands = Operands { epilogue: Epilogue::new().activation(activation), ..operands };
     kernel.load(&case, operands).unwrap().run();
@@ -128,7 +126,7 @@ fn epilogues_must_fit() {
     let (a, b) = (MatRef::from_row_major(&x, 2, 1).unwrap(), MatRef::from_row_major(&x, 1, 3).unwrap());
     let mut refused = |epilogue| {
         let c = MatMut::from_row_major(&mut out, 2, 3).unwrap();
-        gemm_fused(Parallelism::Serial, 1.0, a, b, 0.0, c, &epilogue).unwrap_err()
+        Gemm::new(a, b).epilogue(epilogue).run(c).unwrap_err()
     };
     let residual = MatRef::from_row_major(&x, 3, 2).unwrap();
     assert_eq!(refused(Epilogue::new().bias_per_column(&x[..2])), GemmError::BiasLength { got: 2, need: 3 });

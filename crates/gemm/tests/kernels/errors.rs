@@ -1,11 +1,11 @@
-//! What is refused, and that refusing leaves C alone.
+//! Errors: what is refused, and that C is unchanged then.
 
 use gemm::{
-    Batch, BatchMut, Case, GemmError, LayoutError, MatMut, MatRef, Operands, PackedB, Parallelism, Shape, Stored, Type,
-    Workspace, explain, explain_stored, gemm, gemm_batched, gemm_in, kernels,
+    BatchMut, Case, ElementType, Gemm, GemmError, LayoutError, MatMut, MatRef, Operands, PackedB, ProblemLayout, Shape,
+    Storage, Threads, Workspace, explain, gemm, kernels,
 };
 
-const SERIAL: Parallelism = Parallelism::Serial;
+const SERIAL: Threads = Threads::SERIAL;
 
 #[test]
 fn extents_must_fit() {
@@ -75,7 +75,7 @@ fn empty_matrices_of_any_extent_cost_nothing() {
         let none = MatRef::with_strides(&x, 0, 0, 1, 1).unwrap();
         let c = MatMut::with_strides(&mut out, huge, 0, 1, 1).unwrap();
         for kernel in kernels() {
-            let case = Case { shape: Shape { m: huge, n: 0, k: 0 }, alpha: 1.0, beta: 0.5, parallelism: SERIAL };
+            let case = Case { shape: Shape { m: huge, n: 0, k: 0 }, alpha: 1.0, beta: 0.5, threads: SERIAL };
             let mut other = [0.0_f32; 1];
             let c = MatMut::with_strides(&mut other, huge, 0, 1, 1).unwrap();
             kernel.load(&case, Operands::new(tall, none, c)).unwrap().run();
@@ -85,23 +85,22 @@ fn empty_matrices_of_any_extent_cost_nothing() {
         assert_eq!((weights.rows(), weights.cols(), weights.bytes()), (huge, 0, 0));
         let wide = PackedB::new(MatRef::with_strides(&x, 0, huge, 1, 1).unwrap());
         assert!(wide.is_ok() || huge == usize::MAX, "{wide:?}");
-        let batch = Batch::repeat(none, huge);
         let c = BatchMut::with_strides(&mut out, huge, 0, 0, 0, 1, 1).unwrap();
-        assert_eq!(gemm_batched(SERIAL, 1.0, batch, batch, 0.0, c), Ok(()));
+        assert_eq!(Gemm::new(none, none).run(c).unwrap().path, gemm::Path::Scale);
     }
     assert_eq!(out, [7.0; 4]);
 }
 
-/// What cannot be computed can still be asked about.
+/// `explain` takes shapes that cannot be computed.
 #[test]
 fn explaining_never_overflows() {
     let sizes = [0, 1, 1 << 20, 1 << 31, 1 << 62, usize::MAX];
     for (m, n, k) in sizes.iter().flat_map(|&m| sizes.iter().flat_map(move |&n| sizes.map(|k| (m, n, k)))) {
-        for parallelism in [SERIAL, Parallelism::Rayon(64.try_into().unwrap())] {
-            for element in [Type::F32, Type::Bf16] {
-                for b in [Stored::rows(element), Stored::columns(element)] {
-                    let stored = [Stored::rows(Type::F32), b, Stored::rows(element)];
-                    let choice = explain_stored(Shape { m, n, k }, stored, parallelism);
+        for threads in [SERIAL, Threads::new(64).unwrap()] {
+            for element in [ElementType::F32, ElementType::Bf16] {
+                for b in [Storage::row_major(element), Storage::col_major(element)] {
+                    let (a, c) = (Storage::row_major(ElementType::F32), Storage::row_major(element));
+                    let choice = explain(ProblemLayout::new(Shape { m, n, k }, a, b, c), threads);
                     assert!((1..=64).contains(&choice.threads), "{choice:?}");
                 }
             }
@@ -117,7 +116,7 @@ fn memory_that_cannot_be_had_is_an_error() {
     let (a, b) = (MatRef::with_strides(&x, 1, k, 0, 0).unwrap(), MatRef::with_strides(&x, k, 1, 0, 0).unwrap());
     assert!(matches!(PackedB::new(b), Err(GemmError::OutOfMemory { .. })));
     let scalar = kernels().into_iter().find(|kernel| kernel.name() == "cpu-scalar").unwrap();
-    let case = Case { shape: Shape { m: 1, n: 1, k }, alpha: 1.0, beta: 0.0, parallelism: SERIAL };
+    let case = Case { shape: Shape { m: 1, n: 1, k }, alpha: 1.0, beta: 0.0, threads: SERIAL };
     let c = MatMut::from_row_major(&mut out, 1, 1).unwrap();
     let mut loaded = scalar.load(&case, Operands::new(a, b, c)).unwrap();
     loaded.run();
@@ -139,7 +138,7 @@ fn inputs_may_repeat() {
 fn operands_must_be_of_the_cases_shape() {
     let (x, mut out) = ([1.0_f32; 4], [0.0_f32; 4]);
     let view = MatRef::from_row_major(&x, 2, 2).unwrap();
-    let case = Case { shape: Shape { m: 2, n: 2, k: 3 }, alpha: 1.0, beta: 0.0, parallelism: SERIAL };
+    let case = Case { shape: Shape { m: 2, n: 2, k: 3 }, alpha: 1.0, beta: 0.0, threads: SERIAL };
     let operands = Operands::new(view, view, MatMut::from_row_major(&mut out, 2, 2).unwrap());
     assert!(matches!(kernels()[0].load(&case, operands), Err(GemmError::ShapeMismatch { .. })));
 }
@@ -150,16 +149,16 @@ fn explain_says_what_runs() {
         let (a, b, mut c) = (vec![1.0_f32; m * k], vec![1.0_f32; k * n], vec![0.0_f32; m * n]);
         let (a, b) = (MatRef::from_row_major(&a, m, k).unwrap(), MatRef::from_row_major(&b, k, n).unwrap());
         let c = MatMut::from_row_major(&mut c, m, n).unwrap();
-        let parallelism = Parallelism::Rayon(2.try_into().unwrap());
-        let ran = gemm(parallelism, 1.0, a, b, 0.0, c).unwrap();
-        assert_eq!(ran, explain(Shape { m, n, k }, parallelism));
+        let threads = Threads::new(2).unwrap();
+        let ran = gemm(threads, 1.0, a, b, 0.0, c).unwrap();
+        assert_eq!(ran, explain(Shape { m, n, k }, threads));
     }
 }
 
-/// In words, for every type and layout, and for packed weights.
+/// For every type and layout, and for packed weights.
 #[test]
 fn explain_knows_types_layouts_and_packed_weights() {
-    let parallelism = Parallelism::Rayon(2.try_into().unwrap());
+    let threads = Threads::new(2).unwrap();
     for (m, n, k) in [(1, 700, 300), (4, 300, 300), (40, 90, 30), (120, 300, 600)] {
         for b_by_rows in [true, false] {
             let (a, b) = (vec![half::bf16::ONE; m * k], vec![half::f16::ONE; k * n]);
@@ -169,13 +168,17 @@ fn explain_knows_types_layouts_and_packed_weights() {
                 true => MatRef::from_row_major(&b, k, n).unwrap(),
                 false => MatRef::from_col_major(&b, k, n).unwrap(),
             };
-            let stored_b = if b_by_rows { Stored::rows(Type::F16) } else { Stored::columns(Type::F16) };
-            let ran = gemm(parallelism, 1.0, a, b, 0.0, MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
-            let stored = [Stored::rows(Type::Bf16), stored_b, Stored::rows(Type::F32)];
-            assert_eq!(ran, explain_stored(Shape { m, n, k }, stored, parallelism));
+            let stored_b = match b_by_rows {
+                true => Storage::row_major(ElementType::F16),
+                false => Storage::col_major(ElementType::F16),
+            };
+            let ran = gemm(threads, 1.0, a, b, 0.0, MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
+            let (a_storage, c_storage) = (Storage::row_major(ElementType::Bf16), Storage::row_major(ElementType::F32));
+            let layout = ProblemLayout::new(Shape { m, n, k }, a_storage, stored_b, c_storage);
+            assert_eq!(ran, explain(layout, threads));
             let weights = PackedB::new(b).unwrap();
-            let ran = gemm(parallelism, 1.0, a, &weights, 0.0, MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
-            assert_eq!(ran, gemm::explain_packed(m, &weights, Type::F32, parallelism));
+            let ran = gemm(threads, 1.0, a, &weights, 0.0, MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
+            assert_eq!(ran, weights.explain(m, ElementType::F32, threads));
         }
     }
 }
@@ -188,7 +191,7 @@ fn a_workspace_stops_growing() {
     for extent in [200, 200, 100, 7] {
         let view = MatRef::from_row_major(&x, extent, extent).unwrap();
         let c = MatMut::from_row_major(&mut out, extent, extent).unwrap();
-        gemm_in(&mut workspace, SERIAL, 1.0, view, view, 0.0, c).unwrap();
+        Gemm::new(view, view).workspace(&mut workspace).run(c).unwrap();
         sizes.push(workspace.bytes());
     }
     assert!(sizes.iter().all(|&bytes| bytes == sizes[0] && bytes < 4 << 20), "{sizes:?}");
@@ -199,7 +202,7 @@ fn a_workspace_stops_growing() {
 fn reset_restores_c() {
     let (x, mut out) = ([1.0_f32; 4], [10.0_f32; 4]);
     let view = MatRef::from_row_major(&x, 2, 2).unwrap();
-    let case = Case { shape: Shape { m: 2, n: 2, k: 2 }, alpha: 1.0, beta: 1.0, parallelism: SERIAL };
+    let case = Case { shape: Shape { m: 2, n: 2, k: 2 }, alpha: 1.0, beta: 1.0, threads: SERIAL };
     for kernel in kernels() {
         let operands = Operands::new(view, view, MatMut::from_row_major(&mut out, 2, 2).unwrap());
         let mut loaded = kernel.load(&case, operands).unwrap();

@@ -1,6 +1,6 @@
-//! NaN and infinity: they go where mathematics sends them, and nowhere else.
+//! NaN and infinity reach the elements that depend on them, and no others.
 
-use gemm::{Kernel, Type, kernels, paths};
+use gemm::{ElementType, Kernel, kernels, paths};
 
 use crate::check::{Lay, Trial};
 
@@ -20,9 +20,9 @@ const SHAPES: [(usize, usize, usize); 8] =
 fn finite_after(spoil: impl Fn(&mut Trial), expected: impl Fn(usize, usize, usize) -> bool) {
     for shape in SHAPES {
         for lays in LAYS {
-            for element in [Type::F32, Type::Bf16] {
+            for element in [ElementType::F32, ElementType::Bf16] {
                 let trial = || {
-                    let mut trial = Trial::new(shape, lays).factors(0.5, 1.0).types(Type::F32, element);
+                    let mut trial = Trial::new(shape, lays).factors(0.5, 1.0).types(ElementType::F32, element);
                     spoil(&mut trial);
                     trial
                 };
@@ -39,7 +39,7 @@ fn finite_after(spoil: impl Fn(&mut Trial), expected: impl Fn(usize, usize, usiz
     }
 }
 
-/// All kernels, and all that go a path of their own.
+/// All kernels, and all kernels with a forced path.
 fn named() -> Vec<(String, Box<dyn Kernel>)> {
     let plain = kernels().into_iter().map(|kernel| (kernel.name().to_owned(), kernel));
     plain.chain(paths().into_iter().map(|(path, kernel)| (format!("{} {path}", kernel.name()), kernel))).collect()
@@ -127,7 +127,7 @@ fn zeros_do_not_hide_infinity() {
     finite_after(spoil, |_, j, _| j != 0);
 }
 
-/// As in BLAS: a factor of 0 means that A and B are not looked at.
+/// As in BLAS: with alpha = 0, A and B are not read.
 #[test]
 fn alpha_0_does_not_read_a_and_b() {
     let spoil = |trial: &mut Trial| {

@@ -1,6 +1,6 @@
 //! `ndarray` views as operands, and back.
 
-use gemm::{Batch, BatchMut, MatMut, MatRef, PackedB, Parallelism, gemm, gemm_batched, gemv};
+use gemm::{Gemm, MatMut, MatRef, PackedB, Threads, gemm, gemv};
 use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, Axis, s};
 use proof::input::normal;
 
@@ -16,22 +16,22 @@ fn close(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> bool {
 fn views_are_operands_whatever_their_strides() {
     let (a, b) = (array(1, 20, 30), array(2, 30, 40));
     let mut c = Array2::zeros((20, 40));
-    gemm(Parallelism::Serial, 1.0, a.view(), b.view(), 0.0, c.view_mut()).unwrap();
+    gemm(Threads::SERIAL, 1.0, a.view(), b.view(), 0.0, c.view_mut()).unwrap();
     assert!(close(c.view(), a.dot(&b).view()));
     // Every second row backward, the transpose, and a row repeated.
     let mut wide = Array2::zeros((40, 10));
     let rows = a.slice(s![..;-2, ..]);
-    gemm(Parallelism::Serial, 1.0, b.t(), rows.t(), 0.0, wide.view_mut()).unwrap();
+    gemm(Threads::SERIAL, 1.0, b.t(), rows.t(), 0.0, wide.view_mut()).unwrap();
     assert!(close(wide.view(), b.t().dot(&rows.t()).view()));
     let row = a.row(3);
     let repeated = row.broadcast((5, 30)).unwrap();
     let mut c = Array2::from_elem((5, 80), 7.0);
     let packed = PackedB::new(b.view()).unwrap();
-    gemm(Parallelism::Serial, 1.0, repeated, &packed, 0.0, c.slice_mut(s![.., ..;2])).unwrap();
+    gemm(Threads::SERIAL, 1.0, repeated, &packed, 0.0, c.slice_mut(s![.., ..;2])).unwrap();
     assert!(close(c.slice(s![.., ..;2]), repeated.dot(&b).view()));
     assert!(c.slice(s![.., 1..;2]).iter().all(|&c| c == 7.0));
     let mut y = vec![0.0_f32; 20];
-    gemv(Parallelism::Serial, 1.0, a.view(), &normal(3, 30), 0.0, &mut y).unwrap();
+    gemv(Threads::SERIAL, 1.0, a.view(), &normal(3, 30), 0.0, &mut y).unwrap();
 }
 
 #[test]
@@ -39,11 +39,10 @@ fn arrays_of_three_axes_are_batches() {
     let a = Array3::from_shape_vec((4, 6, 5), normal(1, 120)).unwrap();
     let b = Array3::from_shape_vec((4, 7, 5), normal(2, 140)).unwrap();
     let mut c = Array3::zeros((6, 4, 7));
-    // Matrices of the output lie along its second axis.
+    // The second axis of the output counts its matrices.
     let out = c.view_mut().permuted_axes([1, 0, 2]);
     let weights = b.view().permuted_axes([0, 2, 1]);
-    let (batch_a, batch_b): (Batch<'_>, Batch<'_>) = (a.view().into(), weights.into());
-    gemm_batched(Parallelism::Serial, 1.0, batch_a, batch_b, 0.0, BatchMut::from(out)).unwrap();
+    Gemm::new(a.view(), weights).run(out).unwrap();
     for i in 0..4 {
         let expected = a.index_axis(Axis(0), i).dot(&b.index_axis(Axis(0), i).t());
         assert!(close(c.index_axis(Axis(1), i), expected.view()), "{i}");
@@ -51,7 +50,7 @@ fn arrays_of_three_axes_are_batches() {
 }
 
 #[test]
-fn views_go_there_and_back() {
+fn views_convert_both_ways() {
     let mut x: Vec<f32> = (0..40).map(|x| x as f32).collect();
     for (rs, cs) in [(5, 1), (1, 4), (-5, 1), (5, -1), (-5, -2), (0, 1), (9, 2)] {
         let matrix = MatRef::with_strides(&x, 4, 3, rs, cs).unwrap();

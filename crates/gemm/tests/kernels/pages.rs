@@ -1,4 +1,4 @@
-//! Operands between pages that cannot be accessed: a kernel that reads or writes one element too many dies of it.
+//! Operands between inaccessible pages: a kernel that reads or writes one element too many crashes.
 
 use std::ptr;
 
@@ -16,7 +16,7 @@ struct Fenced {
 
 impl Fenced {
     fn new(floats: usize) -> Self {
-        // SAFETY: asks for a number.
+        // SAFETY: sysconf only returns a number.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let bytes = (floats * size_of::<f32>()).next_multiple_of(page) + 2 * page;
         let (access, kind) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -29,13 +29,13 @@ impl Fenced {
         Self { base, bytes, page }
     }
 
-    /// `len` elements, whose bits are 0, that end (or begin) where the accessible pages do.
+    /// `len` elements, whose bits are 0, at the end (or the beginning) of the accessible pages.
     fn elements<T: Element>(&mut self, len: usize, at_end: bool) -> &mut [T] {
         let inner = self.bytes - 2 * self.page;
         let bytes = len * size_of::<T>();
         let skip = if at_end { inner - bytes } else { 0 };
         assert!(bytes <= inner);
-        // SAFETY: the range lies in the accessible pages, is aligned, and borrowed from self; any bits are a number.
+        // SAFETY: the range is inside the accessible pages, aligned, and borrowed from self; any bits are a valid number.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(self.page + skip).cast(), len) }
     }
 }
@@ -87,7 +87,7 @@ fn no_kernel_leaves_its_operands() {
     }
 }
 
-/// Halves are loaded by vectors of their own.
+/// 16-bit types have loads and stores of their own.
 #[test]
 fn no_kernel_leaves_its_halves() {
     for shape @ (m, n, k) in [(1, 37, 19), (37, 1, 130), (3, 40, 133), (13, 37, 19), (12, 64, 256), (8, 40, 257)] {

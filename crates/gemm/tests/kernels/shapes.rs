@@ -1,12 +1,12 @@
 //! Every kernel over a table of shapes, layouts and factors, and over random ones; and kernels that must not pass.
 
-use gemm::{Case, GemmError, Input, Kernel, Operands, Output, PackedB, Path, Type, kernels};
+use gemm::{Case, ElementType, GemmError, GemmOp, Input, Kernel, Operands, Output, PackedB, Path, kernels};
 use op::{Loaded, Ran};
 use proptest::prelude::*;
 
 use crate::check::{INPUT_LAYS, LAYS, Lay, Trial, on_path};
 
-/// 0, 1, around the vectors (8, 16), the tiles (6, 12 rows; 16, 32 columns) and one stretch of k (256).
+/// 0, 1, around the vectors (8, 16), the tiles (6, 12 rows; 16, 32 columns) and one block of k (256).
 const SHAPES: [(usize, usize, usize); 27] = [
     (0, 3, 4),
     (3, 0, 4),
@@ -54,8 +54,8 @@ fn every_path_is_right_on_every_shape() {
 #[test]
 fn every_path_is_right_with_every_type() {
     for shape in SHAPES.into_iter().step_by(2) {
-        for a in Type::ALL {
-            for b in Type::ALL {
+        for a in ElementType::ALL {
+            for b in ElementType::ALL {
                 let trial = Trial::new(shape, [Lay::Rows(1), Lay::Rows(0), Lay::Rows(0)]).types(a, b);
                 trial.check_all_paths();
                 trial.packed().check_all_kernels();
@@ -65,7 +65,7 @@ fn every_path_is_right_with_every_type() {
     }
 }
 
-/// Each path is gone by some product of the table, so that no test of it is empty.
+/// Some product of the table takes each path, so that no test of a path is empty.
 #[test]
 fn every_path_is_tested() {
     for path in [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA, Path::Packed] {
@@ -107,7 +107,7 @@ fn every_kernel_is_right_with_every_factor() {
     }
 }
 
-/// Small products skip the choice of a path; the bits are those of the path that they would go.
+/// Small products skip the choice of a path. They have the bits of the path that would be chosen.
 #[test]
 fn small_products_have_the_bits_of_their_path() {
     for shape in [(3, 3, 1), (8, 8, 8), (16, 16, 16), (12, 33, 5), (13, 48, 64), (48, 48, 48), (64, 40, 7), (5, 64, 64)]
@@ -128,21 +128,22 @@ fn small_products_have_the_bits_of_their_path() {
     }
 }
 
-/// Several stretches of k, blocks of columns and panels of rows.
+/// Several blocks of k and of columns, and several panels of rows.
 #[test]
 fn every_kernel_is_right_on_a_large_product() {
     Trial::new((277, 1100, 531), [Lay::Rows(1), Lay::Rows(0), Lay::Rows(0)]).factors(1.0, 0.5).check_all_kernels();
     Trial::new((150, 530, 300), [Lay::Cols(0); 3]).check_all_kernels();
 }
 
-/// Few rows, with several stretches of columns, and of k in dot products.
+/// Few rows, with several chunks of columns, and several blocks of k in dot products.
 #[test]
 fn every_path_is_right_on_few_rows() {
     for (m, n, k) in [(16, 1100, 531), (9, 600, 1030), (3, 1060, 333), (16, 37, 2500), (5, 40, 1500)] {
         for b in [Lay::Rows(0), Lay::Cols(0)] {
             Trial::new((m, n, k), [Lay::Rows(0), b, Lay::Rows(0)]).factors(0.5, 1.0).check_all_paths();
         }
-        let trial = Trial::new((n, m, k), [Lay::Rows(3), Lay::Cols(0), Lay::Rows(0)]).types(Type::Bf16, Type::F16);
+        let trial = Trial::new((n, m, k), [Lay::Rows(3), Lay::Cols(0), Lay::Rows(0)])
+            .types(ElementType::Bf16, ElementType::F16);
         trial.check_all_paths();
     }
 }
@@ -160,22 +161,22 @@ proptest! {
         shape in (extent(), extent(), extent()),
         inputs in proptest::array::uniform2(0..INPUT_LAYS.len()),
         output in 0..LAYS.len(),
-        types in (0..Type::ALL.len(), 0..Type::ALL.len()),
+        types in (0..ElementType::ALL.len(), 0..ElementType::ALL.len()),
         factors in (0..FACTORS.len(), 0..FACTORS.len()),
         threads in 1..5usize,
     ) {
         let lays = [INPUT_LAYS[inputs[0]], INPUT_LAYS[inputs[1]], LAYS[output]];
         let trial = Trial::new(shape, lays).factors(FACTORS[factors.0], FACTORS[factors.1]);
-        let trial = trial.types(Type::ALL[types.0], Type::ALL[types.1]).threads(threads);
+        let trial = trial.types(ElementType::ALL[types.0], ElementType::ALL[types.1]).threads(threads);
         trial.check_all_paths();
         trial.packed().check_all_kernels();
     }
 }
 
-/// Right, and then tampered with.
+/// The right result, tampered with.
 struct Wrong(fn(&mut Output<'_>));
 
-impl Kernel for Wrong {
+impl op::Kernel<GemmOp> for Wrong {
     fn name(&self) -> &'static str {
         "wrong"
     }
@@ -187,7 +188,9 @@ impl Kernel for Wrong {
     fn load<'a>(&'a self, case: &Case, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, GemmError> {
         Ok(Box::new(LoadedWrong { tamper: self.0, case: *case, operands }))
     }
+}
 
+impl Kernel for Wrong {
     fn pack(&self, b: Input<'_>) -> Result<PackedB, GemmError> {
         PackedB::new(b)
     }
@@ -208,11 +211,8 @@ impl Loaded for LoadedWrong<'_> {
         (self.tamper)(c);
     }
 
-    fn read(&mut self, _: &mut [f32]) {}
-
     fn ran(&self) -> Ran {
-        let word = String::new;
-        Ran { kernel: "wrong", isa: word(), path: word(), tile: word(), threads: 1, flops: 0, bytes: 0 }
+        Ran::new("wrong", "")
     }
 }
 

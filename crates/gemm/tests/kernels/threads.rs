@@ -1,8 +1,6 @@
 //! The same bits for any number of threads, any strides, any repetition.
 
-use std::num::NonZeroUsize;
-
-use gemm::{Activation, Epilogue, MatMut, MatRef, Parallelism, Type, gemm_fused, kernels};
+use gemm::{Activation, ElementType, Epilogue, Gemm, MatMut, MatRef, Threads, kernels};
 use half::bf16;
 use rayon::ThreadPoolBuilder;
 
@@ -10,7 +8,7 @@ use crate::check::{Lay, Trial};
 
 fn bits(trial: &Trial, kernel: &dyn gemm::Kernel) -> Vec<u32> {
     let (c, ran) = trial.run(kernel);
-    assert!(ran.threads <= trial.case.parallelism.threads(), "{ran:?}");
+    assert!(ran.threads <= trial.case.threads.get(), "{ran:?}");
     let (m, n) = (trial.case.shape.m, trial.case.shape.n);
     (0..m * n).map(|at| c[trial.c0.lay.index(m, n, at / n, at % n)].to_bits()).collect()
 }
@@ -57,18 +55,19 @@ fn strides_do_not_change_a_bit() {
     }
 }
 
-/// Paths that the choice would not take for these shapes, too.
+/// Including paths that would not be chosen for these shapes.
 #[test]
 fn threads_do_not_change_a_bit_on_any_path() {
     let pool = ThreadPoolBuilder::new().num_threads(4).build().unwrap();
     for shape in [(1, 3000, 500), (7, 1400, 500), (3000, 40, 200)] {
         for lay in [Lay::Rows(0), Lay::Cols(0)] {
-            for element in [Type::F32, Type::Bf16] {
+            for element in [ElementType::F32, ElementType::Bf16] {
                 for (path, kernel) in gemm::paths() {
-                    let trial = Trial::new(shape, [Lay::Rows(0), lay, Lay::Rows(0)]).types(Type::F32, element);
+                    let trial = Trial::new(shape, [Lay::Rows(0), lay, Lay::Rows(0)]).types(ElementType::F32, element);
                     let serial = bits(&trial, kernel.as_ref());
                     for threads in [2, 4] {
-                        let trial = Trial::new(shape, [Lay::Rows(0), lay, Lay::Rows(0)]).types(Type::F32, element);
+                        let trial =
+                            Trial::new(shape, [Lay::Rows(0), lay, Lay::Rows(0)]).types(ElementType::F32, element);
                         let trial = trial.threads(threads);
                         let parallel = pool.install(|| bits(&trial, kernel.as_ref()));
                         assert!(parallel == serial, "{} {path} {shape:?} with {threads} threads", kernel.name());
@@ -79,7 +78,7 @@ fn threads_do_not_change_a_bit_on_any_path() {
     }
 }
 
-/// Weights that were packed before, and a C of 16 bits, whose sums stand in floats between two stretches of k.
+/// Weights that were packed before, and a C of 16 bits, whose sums are kept in floats between two blocks of k.
 #[test]
 fn threads_do_not_change_a_bit_of_packed_weights_and_halves() {
     let pool = ThreadPoolBuilder::new().num_threads(4).build().unwrap();
@@ -95,16 +94,18 @@ fn threads_do_not_change_a_bit_of_packed_weights_and_halves() {
         let (a, b) = (vec![bf16::from_f32(0.37); m * k], vec![bf16::from_f32(-0.11); k * n]);
         let (bias, c0) = (vec![0.3_f32; n], vec![bf16::from_f32(1.7); m * n]);
         let epilogue = Epilogue::new().bias_per_column(&bias).activation(Activation::Gelu);
-        let product = |parallelism| {
+        let product = |threads: usize| {
             let mut c = c0.clone();
             let a = MatRef::from_row_major(&a, m, k).unwrap();
             let b = MatRef::from_row_major(&b, k, n).unwrap();
-            gemm_fused(parallelism, 0.5, a, b, 1.0, MatMut::from_row_major(&mut c, m, n).unwrap(), &epilogue).unwrap();
+            let product =
+                Gemm::new(a, b).alpha(0.5).beta(1.0).epilogue(epilogue).threads(Threads::new(threads).unwrap());
+            product.run(MatMut::from_row_major(&mut c, m, n).unwrap()).unwrap();
             c
         };
-        let serial = product(Parallelism::Serial);
+        let serial = product(1);
         for threads in [2, 4] {
-            let parallel = pool.install(|| product(Parallelism::Rayon(NonZeroUsize::new(threads).unwrap())));
+            let parallel = pool.install(|| product(threads));
             assert!(parallel == serial, "{shape:?} of bf16 with {threads} threads");
         }
     }
@@ -129,5 +130,4 @@ fn large_products_use_the_threads_they_are_given() {
         assert_eq!(ran.threads, 2, "{}", kernel.name());
         assert_eq!(ran.kernel == kernel.name(), kernel.name() != "auto", "{ran:?}");
     }
-    assert_eq!(Parallelism::Serial.threads(), 1);
 }

@@ -1,4 +1,4 @@
-//! C of 16-bit numbers: what f32 would hold, rounded once at the end.
+//! A C of 16-bit numbers: the result in f32, rounded once at the end.
 
 use gemm::{Activation, Element, Epilogue, Kernel, Operands, kernels, paths};
 use half::{bf16, f16};

@@ -1,0 +1,266 @@
+//! A few rows against a matrix with contiguous columns: y = x Wt with the weights as models store them, n rows of k.
+//!
+//! Each element of C is a dot product of two contiguous vectors, so nothing is packed, and the weights are read once, at the
+//! bandwidth of the memory that they are in. X rows of activations are multiplied with W rows of weights at a time:
+//!
+//! ```text
+//!   for every W weight rows:
+//!     for every block of k, at most KC:          so that the rows of activations stay in the level-1 cache
+//!       for every X rows of activations:
+//!         sums[x][w][lane] += x[p + lane] * w[p + lane]      X + W loads for X * W multiply-adds
+//! ```
+//!
+//! With few rows of activations, memory is the bound, and W = 8 streams keep it busy. With more, W = 4, and X is up to 4
+//! with AVX-512 and 2 with AVX2, as many as the registers hold.
+//!
+//! The sum of an element is formed lane by lane, and the lanes are added up at the end of each block. So the order depends
+//! on k and the vector's width alone, however rows are grouped and wherever C is cut.
+
+use simd::{Element, F32Vector, Simd, Vectorized, prefetch_l1, with_element_type};
+
+use super::rows::{self, contiguous_rows};
+use crate::{
+    chunks::chunks,
+    error::GemmError,
+    grid::{Grid, for_each_part},
+    matrix::{Input, MatRef, Output},
+    problem::Problem,
+    shape::Shape,
+    tile::{LoadTile, StoreTile},
+    workspace::Workspace,
+};
+
+/// Most rows of activations.
+pub(crate) const MAX_ROWS: usize = 16;
+
+/// Longest block of k, if there are more than [`rows::FEW`] rows: 16 rows of it are 64 KiB.
+const KC: usize = 1024;
+
+/// Columns of C that are formed before they are stored.
+const STRIP: usize = 32;
+
+/// C <- act(alpha A B + beta C + bias) + residual for an A of at most [`MAX_ROWS`] rows and a B with contiguous
+/// columns.
+pub(crate) fn product<S: Simd>(
+    simd: S,
+    problem: Problem<'_, Input<'_>>,
+    grid: Grid,
+    workspace: &mut Workspace,
+) -> Result<(), GemmError> {
+    let Shape { m, k, .. } = problem.shape();
+    let x = contiguous_rows(simd, problem.a, workspace)?;
+    debug_assert!(m <= MAX_ROWS && x.cols() == k);
+    for_each_part(problem, grid, (MAX_ROWS, STRIP), &mut [], &|part, _| {
+        let Problem { alpha, b, beta, mut c, epilogue, .. } = part;
+        for cols in chunks(0..b.cols(), STRIP) {
+            let weights = b.part(0..k, cols.clone()).t();
+            let out = c.reborrow().part(0..m, cols.clone());
+            let mut sums = [[0.0; STRIP]; MAX_ROWS];
+            simd.run(DotProducts { x, weights, sums: &mut sums });
+            let tile = scaled(simd, alpha, sums.as_flattened_mut(), beta, &out);
+            simd.run(StoreTile { tile, stride: STRIP, epilogue: epilogue.part(0..m, cols), out });
+        }
+    });
+    Ok(())
+}
+
+/// alpha sums + beta C, in place; rows are [`STRIP`] apart.
+fn scaled<'s, S: Simd>(simd: S, alpha: f32, sums: &'s mut [f32], beta: f32, c: &Output<'_>) -> &'s mut [f32] {
+    let mut before = [[0.0; STRIP]; MAX_ROWS];
+    if beta != 0.0 {
+        simd.run(LoadTile { from: c.as_input(), to: before.as_flattened_mut(), stride: STRIP });
+    }
+    let before = before.as_flattened();
+    for (sum, before) in sums.iter_mut().zip(before).take(c.rows() * STRIP) {
+        *sum = if beta == 0.0 { alpha * *sum } else { alpha * *sum + beta * before };
+    }
+    sums
+}
+
+/// sums[i][j] += x[i] . weights[j] for rows of x and rows of weights, at most [`STRIP`].
+struct DotProducts<'a, 's> {
+    x: MatRef<'a, f32>,
+    weights: Input<'a>,
+    sums: &'s mut [[f32; STRIP]; MAX_ROWS],
+}
+
+impl Vectorized for DotProducts<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { x, weights, sums } = self;
+        assert!(x.rows() <= MAX_ROWS && weights.rows() <= STRIP && x.cols() == weights.cols());
+        let is_contiguous = x.cols() <= 1 || (x.col_stride() == 1 && weights.col_stride() == 1);
+        assert!(is_contiguous, "rows of activations and weights are contiguous");
+        with_element_type!(weights.element_type(), E => if let Some(w) = weights.typed::<E>() {
+            // SAFETY: the extents agree and all rows are contiguous, as asserted above.
+            unsafe {
+                match (x.rows(), S::LANES) {
+                    (1, _) => all_at_once::<S, E, 1>(simd, x, w, sums),
+                    (2, 16) => all_at_once::<S, E, 2>(simd, x, w, sums),
+                    (3, 16) => all_at_once::<S, E, 3>(simd, x, w, sums),
+                    _ => in_groups::<S, E>(simd, x, w, sums),
+                }
+            }
+        });
+    }
+}
+
+/// All rows of activations at once, and eight rows of weights: that many streams keep memory busy.
+///
+/// # Safety
+/// As [`in_groups`]; there are X rows of activations.
+#[inline(always)]
+unsafe fn all_at_once<S: Simd, E: Element, const X: usize>(
+    simd: S,
+    x: MatRef<'_, f32>,
+    weights: MatRef<'_, E>,
+    sums: &mut [[f32; STRIP]; MAX_ROWS],
+) {
+    const W: usize = 8;
+    let (n, depth) = (weights.rows(), x.cols());
+    let mut j = 0;
+    while j < n {
+        let w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride());
+        let next = w.cast::<u8>().wrapping_add(PREFETCH_BYTES / W).cast();
+        let (x, x_row, w_row) = (x.as_ptr(), x.row_stride(), weights.row_stride());
+        let rows = Rows { x, x_row, w, w_row, depth, next, group: 0, groups: 1 };
+        // SAFETY: rows j..j + W of the weights exist, or row j, and all X rows of activations.
+        unsafe {
+            if j + W <= n {
+                dots::<S, E, X, W>(simd, rows, 0, j, sums);
+                j += W;
+            } else {
+                dots::<S, E, X, 1>(simd, rows, 0, j, sums);
+                j += 1;
+            }
+        }
+    }
+}
+
+/// In groups of four rows of weights and of rows of activations: as few groups as the registers allow, whose sizes differ by at
+/// most one. The groups share the prefetching of the weights that are read next: otherwise the first group would wait for
+/// memory, and memory for the other groups.
+///
+/// # Safety
+/// Rows of both matrices are contiguous, equally long, and no more than `sums` has room for.
+#[inline(always)]
+unsafe fn in_groups<S: Simd, E: Element>(
+    simd: S,
+    x: MatRef<'_, f32>,
+    weights: MatRef<'_, E>,
+    sums: &mut [[f32; STRIP]; MAX_ROWS],
+) {
+    const W: usize = 4;
+    let (m, n, k) = (x.rows(), weights.rows(), x.cols());
+    let kc = if m <= rows::FEW { k } else { KC };
+    // Sums in 16 of 32 registers, or 8 of 16: with more, the rows do not fit beside them.
+    let most = if S::LANES == 16 { 4 } else { 2 };
+    let groups = m.div_ceil(most);
+    let weights_at =
+        |j: usize, p: usize| weights.as_ptr().wrapping_offset(j as isize * weights.row_stride()).wrapping_add(p);
+    let mut j = 0;
+    while j < n {
+        let width = if j + W <= n { W } else { 1 };
+        let mut step = 0;
+        while step < k {
+            let depth = kc.min(k - step);
+            let w = weights_at(j, step);
+            let next = match (groups, step + depth < k) {
+                (1, _) => w.cast::<u8>().wrapping_add(PREFETCH_BYTES / W).cast(),
+                (_, true) => weights_at(j, step + depth),
+                (_, false) => weights_at(j + width, 0),
+            };
+            let (mut i, mut group) = (0, 0);
+            while i < m {
+                let height = (m - i).div_ceil(groups - group);
+                let at_x = x.as_ptr().wrapping_offset(i as isize * x.row_stride()).wrapping_add(step);
+                let (x_row, w_row) = (x.row_stride(), weights.row_stride());
+                let rows = Rows { x: at_x, x_row, w, w_row, depth, next, group, groups };
+                // SAFETY: `height` rows of activations from i on and `width` rows of weights from j on exist, with `depth`
+                // columns from `step` on.
+                unsafe {
+                    match (height, width == W) {
+                        (1, true) => dots::<S, E, 1, W>(simd, rows, i, j, sums),
+                        (2, true) => dots::<S, E, 2, W>(simd, rows, i, j, sums),
+                        (3, true) => dots::<S, E, 3, W>(simd, rows, i, j, sums),
+                        (_, true) => dots::<S, E, 4, W>(simd, rows, i, j, sums),
+                        (1, false) => dots::<S, E, 1, 1>(simd, rows, i, j, sums),
+                        (2, false) => dots::<S, E, 2, 1>(simd, rows, i, j, sums),
+                        (3, false) => dots::<S, E, 3, 1>(simd, rows, i, j, sums),
+                        (_, false) => dots::<S, E, 4, 1>(simd, rows, i, j, sums),
+                    }
+                }
+                i += height;
+                group += 1;
+            }
+            step += depth;
+        }
+        j += width;
+    }
+}
+
+/// A group of rows of activations and a group of rows of weights, all contiguous.
+struct Rows<E> {
+    x: *const f32,
+    x_row: isize,
+    w: *const E,
+    w_row: isize,
+    depth: usize,
+    /// The weights to prefetch meanwhile, with the same distance between rows; and which group of activations this is, of how
+    /// many: each prefetches some of the rows.
+    next: *const E,
+    group: usize,
+    groups: usize,
+}
+
+/// How far ahead weights are prefetched, all rows together, if there is one group of activations: the processor's own
+/// prefetchers stop at the end of each page.
+const PREFETCH_BYTES: usize = 8192;
+
+/// Adds the dot products of X rows of activations and W rows of weights to the sums from (i, j) on.
+///
+/// # Safety
+/// X rows of activations and W rows of weights, `depth` elements each, can be read.
+#[inline(always)]
+unsafe fn dots<S: Simd, E: Element, const X: usize, const W: usize>(
+    simd: S,
+    Rows { x, x_row, w, w_row, depth, next, group, groups }: Rows<E>,
+    i: usize,
+    j: usize,
+    sums: &mut [[f32; STRIP]; MAX_ROWS],
+) {
+    // The rows that other groups prefetch are prefetched where they are read, which has no effect and costs less than a branch.
+    let mut ahead = [0; W];
+    for b in (group..W).step_by(groups) {
+        ahead[b] = next.addr().wrapping_sub(w.addr());
+    }
+    let mut lanes = [[simd.splat(0.0); W]; X];
+    let mut p = 0;
+    while p < depth {
+        let is_whole = p + S::LANES <= depth;
+        // SAFETY: vectors end where the rows do.
+        unsafe {
+            let mut rows = [simd.splat(0.0); X];
+            for a in 0..X {
+                let at = x.offset(a as isize * x_row).add(p);
+                rows[a] = if is_whole { simd.load(at) } else { simd.load_partial(at, depth - p) };
+            }
+            for b in 0..W {
+                let at = w.offset(b as isize * w_row).add(p);
+                prefetch_l1(at.cast::<u8>().wrapping_add(ahead[b]));
+                let weights = if is_whole { E::load(simd, at) } else { E::load_partial(simd, at, depth - p) };
+                for a in 0..X {
+                    lanes[a][b] = rows[a].mul_add(weights, lanes[a][b]);
+                }
+            }
+        }
+        p += S::LANES;
+    }
+    for a in 0..X {
+        for b in 0..W {
+            sums[i + a][j + b] += lanes[a][b].reduce_sum();
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! One kernel for each instruction set, behind one trait: the only place in this crate that tells them apart.
+
+use std::fmt::Debug;
+
+use op::Threads;
+#[cfg(target_arch = "x86_64")]
+use simd::{Avx2, Avx512};
+use simd::{Dispatch, ElementType, InstructionSet, Portable};
+
+use crate::{
+    algorithm::{scale, strips},
+    choice::{Choice, Path},
+    error::GemmError,
+    grid::Grid,
+    matrix::Input,
+    plan::{self, Plan, ProblemLayout},
+    problem::Problem,
+    shape::Shape,
+    tile::MicroKernel,
+    weights::{PackedB, PanelShape, Source},
+    workspace::Workspace,
+};
+
+/// A kernel of this machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CpuKernel {
+    set: InstructionSet,
+    code: &'static dyn Code,
+}
+
+/// What the code of an instruction set can do. `forced` is the path if it is possible.
+trait Code: Debug + Send + Sync {
+    /// The panels of a B with `k` rows.
+    fn panel_shape(&self, k: usize) -> PanelShape;
+
+    /// What it runs for matrices, if there is work.
+    fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan;
+
+    /// What it runs for packed weights and a C of type `c`, if there is work.
+    fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan;
+
+    /// C <- act(alpha A B + beta C + bias) + residual.
+    fn product(
+        &self,
+        problem: &mut Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+        forced: Option<Path>,
+    ) -> Result<Plan, GemmError>;
+}
+
+impl<K: MicroKernel> Code for K {
+    fn panel_shape(&self, k: usize) -> PanelShape {
+        K::panel_shape(k)
+    }
+
+    fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
+        plan::for_matrices::<K>(layout, threads, forced)
+    }
+
+    fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan {
+        plan::for_packed_weights::<K>(shape, c, threads)
+    }
+
+    fn product(
+        &self,
+        problem: &mut Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+        forced: Option<Path>,
+    ) -> Result<Plan, GemmError> {
+        plan::product(*self, problem, threads, workspace, forced)
+    }
+}
+
+/// The portable kernel has one path.
+impl Code for Portable {
+    fn panel_shape(&self, k: usize) -> PanelShape {
+        PanelShape { kc: k.max(1), nr: strips::NR }
+    }
+
+    fn plan(&self, layout: ProblemLayout, threads: Threads, _: Option<Path>) -> Plan {
+        Plan::strips(Grid::new(layout.shape, threads, strips::MR, strips::NR))
+    }
+
+    fn plan_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> Plan {
+        Plan::strips(Grid::new(shape, threads, strips::MR, strips::NR))
+    }
+
+    fn product(
+        &self,
+        problem: &mut Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+        _: Option<Path>,
+    ) -> Result<Plan, GemmError> {
+        // An empty C may have any number of rows or columns: no loop may follow them.
+        if problem.is_empty() {
+            return Ok(Plan::SCALE);
+        }
+        if problem.is_scaling() {
+            scale::product(*self, problem.beta, problem.c.reborrow(), problem.epilogue);
+            return Ok(Plan::SCALE);
+        }
+        let grid = Grid::new(problem.shape(), threads, strips::MR, strips::NR);
+        strips::product(problem.reborrow(), grid, workspace)?;
+        Ok(Plan::strips(grid))
+    }
+}
+
+/// The code for an instruction set.
+struct CodeFor;
+
+impl Dispatch for CodeFor {
+    type Output = &'static dyn Code;
+
+    fn portable(self, simd: Portable) -> &'static dyn Code {
+        forever(simd)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(self, simd: Avx2) -> &'static dyn Code {
+        forever(simd)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx512(self, simd: Avx512) -> &'static dyn Code {
+        forever(simd)
+    }
+}
+
+/// A token for the life of the program. A box of a type without size is no memory, so nothing leaks.
+fn forever<T: Code + 'static>(token: T) -> &'static dyn Code {
+    const { assert!(size_of::<T>() == 0) };
+    Box::leak(Box::new(token))
+}
+
+impl CpuKernel {
+    /// The kernel for an instruction set.
+    pub(crate) fn new(set: InstructionSet) -> Self {
+        Self { set, code: set.dispatch(CodeFor) }
+    }
+
+    /// All kernels of this machine, the portable one first, the fastest last.
+    pub(crate) fn all() -> Vec<Self> {
+        InstructionSet::supported().into_iter().map(Self::new).collect()
+    }
+
+    /// The fastest kernel of this machine.
+    pub(crate) fn best() -> Self {
+        Self::new(InstructionSet::best())
+    }
+
+    /// Its name, as bench ids spell it.
+    pub(crate) fn name(self) -> &'static str {
+        self.set.kernel_name()
+    }
+
+    /// Whether it chooses among several paths.
+    pub(crate) fn has_paths(self) -> bool {
+        !matches!(self.set, InstructionSet::Portable(_))
+    }
+
+    /// What it runs for matrices.
+    pub(crate) fn choose(self, layout: ProblemLayout, threads: Threads) -> Choice {
+        self.choice(match layout.shape.has_work() {
+            true => self.code.plan(layout, threads, None),
+            false => Plan::SCALE,
+        })
+    }
+
+    /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel are left to that one.
+    /// `forced` is the path if it is possible.
+    #[inline]
+    pub(crate) fn product(
+        self,
+        problem: &mut Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+        forced: Option<Path>,
+    ) -> Result<Choice, GemmError> {
+        let kernel = match problem.b.0 {
+            Source::Matrix(_) => self,
+            Source::Packed(b) => Self::new(b.packed.instruction_set()),
+        };
+        let plan = kernel.code.product(problem, threads, workspace, forced)?;
+        Ok(kernel.choice(plan))
+    }
+
+    /// Packs weights for this kernel.
+    pub(crate) fn pack(self, b: Input<'_>) -> Result<PackedB, GemmError> {
+        PackedB::pack(self.set, self.code.panel_shape(b.rows()), b)
+    }
+
+    /// What it reports for a plan.
+    pub(crate) fn choice(self, Plan { path, transposed, tile, grid }: Plan) -> Choice {
+        Choice { kernel: self.name(), isa: self.set.isa(), path, transposed, tile, threads: grid.parts() }
+    }
+}
+
+impl PackedB {
+    /// Packs a matrix for the fastest kernel of this machine.
+    ///
+    /// # Errors
+    /// [`GemmError::OutOfMemory`] if there is no memory for the panels.
+    pub fn new<'a>(b: impl Into<Input<'a>>) -> Result<Self, GemmError> {
+        CpuKernel::best().pack(b.into())
+    }
+
+    /// What a product with these weights runs for an A of `m` rows and a C of type `c`, if alpha is not 0.
+    pub fn explain(&self, m: usize, c: ElementType, threads: Threads) -> Choice {
+        let (kernel, shape) = (CpuKernel::new(self.instruction_set()), Shape { m, n: self.cols(), k: self.rows() });
+        kernel.choice(match shape.has_work() {
+            true => kernel.code.plan_packed(shape, c, threads),
+            false => Plan::SCALE,
+        })
+    }
+}
