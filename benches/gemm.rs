@@ -146,7 +146,6 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Product>, threads: Thread
         value: name.to_owned(),
         tier,
         work: Work { flops: shape.flops().map(|flops| flops as f64), bytes: Some(bytes as f64), elements: None },
-        throughput: None,
         // An element of streamed weights takes part in 2 m operations: up to 8 rows memory is the bound.
         ceiling: match regime == Regime::Streamed && m <= 8 {
             true => Ceiling::Read { level: Level::Memory, threads: count },

@@ -87,7 +87,6 @@ fn declare_header(suite: &mut Suite, op: &str, source: Source, path: &Path) {
         value: "gguf".to_owned(),
         tier: 1,
         work: Work { flops: None, bytes: Some(bytes), elements: Some((TENSORS + TOKENS) as f64) },
-        throughput: None,
         ceiling: Ceiling::Read { level: Level::L3, threads: 1 },
     };
     suite.bench(bench, || Box::new(Header::new(source, path.to_owned())));
@@ -177,7 +176,6 @@ fn declare_data(suite: &mut Suite, stage: Stage, threads: usize, path: &Path) {
         value: "gguf".to_owned(),
         tier: 2,
         work: Work { flops: None, bytes: Some(DATA_BYTES as f64), elements: None },
-        throughput: None,
         // Paging in does not read the bytes, so it can be faster than reading.
         ceiling: match stage {
             Stage::PageIn => Ceiling::None,

@@ -90,7 +90,6 @@ fn declare(suite: &mut Suite, files: &Files, row: Row) {
         value: row.kernel.to_owned(),
         tier: row.tier,
         work: Work { flops: None, bytes: Some((stored + output) as f64), elements: Some(voxels as f64) },
-        throughput: None,
         // What memory gives is none: a volume may lie in the last cache while its output goes to memory.
         ceiling: Ceiling::None,
     };

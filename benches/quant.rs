@@ -46,7 +46,6 @@ fn declare(suite: &mut Suite, case: &NamedCase<cases::Row>, kernel: Kernel, tier
         value: kernel.name().to_owned(),
         tier,
         work: Work { flops: None, bytes: Some(bytes as f64), elements: Some(len as f64) },
-        throughput: None,
         ceiling: Ceiling::Read { level, threads: 1 },
     };
     suite.bench(bench, move || Box::new(Row::new(direction, ty, len, kernel)));

@@ -16,7 +16,6 @@
 //!             value: "cpu-avx2".into(),
 //!             tier: 1,
 //!             work: Work { flops: Some(2.0 * 512.0_f64.powi(3)), ..Work::default() },
-//!             throughput: None,
 //!             ceiling: Ceiling::Fma { isa: machine::isa::Isa::Avx2, threads: 1 },
 //!         };
 //!         suite.bench(bench, || subject());
@@ -43,33 +42,38 @@
 //!
 //! Three environment variables, read here because this is the `main` of every bench binary:
 //!
-//! - `ASSAY_ROWS=FILE`: append rows to this file. Without it nothing is written and no ceiling is measured.
+//! - `ASSAY_ROWS=FILE`: append rows to this file. Without it nothing is written, and a person who measures gets a table instead.
 //! - `ASSAY_INJECT=ID=+5%` (several separated by `;`, `*` for every id): spin for that share of each batch's time and count the spin as
 //!   part of it. A calibrated slowdown, to test that a comparison finds it.
 //! - `ASSAY_REPEAT=N`: run every batch N times as long as criterion asked. Under `--test` the difference between two such runs is
 //!   made of iterations alone, without start-up and proof: that is how instructions are counted. Times mean nothing then.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkId, Criterion};
 use machine::ceiling::Level;
 use machine::isa::Isa;
 use op::Loaded;
 use record::{BenchRow, Proof, SCHEMA, SourceLine, State, Unit, Work, jsonl};
 
+mod audience;
 mod batches;
 mod ceilings;
 mod ids;
 mod inject;
+mod rates;
+mod summary;
 
+use audience::{Audience, Catalog};
 use batches::{Batches, Recorder};
 use ceilings::Ceilings;
 use ids::Ids;
 use inject::Injection;
+use summary::Line;
 
 const WARM_UP: Duration = Duration::from_millis(500);
 const MEASUREMENT: Duration = Duration::from_secs(1);
@@ -126,10 +130,8 @@ pub struct Bench {
     pub value: String,
     /// 1 for the dozen that a comparison measures by default; 2 and 3 for breadth.
     pub tier: u8,
-    /// Work of one iteration.
+    /// Work of one iteration. Criterion shows its rate: in the ceiling's unit, else FLOP/s, B/s or elements/s.
     pub work: Work,
-    /// What criterion's own output shows per second.
-    pub throughput: Option<Throughput>,
     /// The limit to measure beside it.
     pub ceiling: Ceiling,
 }
@@ -143,31 +145,73 @@ pub struct Suite {
     injection: Injection,
     repeat: u64,
     rows: Option<PathBuf>,
+    /// What criterion's elements are in the bench at hand.
+    unit: Rc<Cell<Unit>>,
+    audience: Audience,
+    /// What is declared; only where a person gave no filter.
+    catalog: Catalog,
+    /// Whether benches are only entered into the catalog.
+    is_listing: bool,
+    /// What was measured, for the table; only for a person.
+    lines: Vec<Line>,
 }
 
 /// Runs the benches that `register` declares: the whole `main` of a bench binary. Takes criterion's command line.
 ///
 /// Defaults: 0.5 s of warm-up, 1 s of measurement, 20 samples; the command line overrides them.
 ///
+/// A person who gives no filter gets the cases that have a kernel of tier 1, with all their kernels: a minute or two. A filter gets
+/// every bench that it matches, so `cargo bench -p OP -- .` runs all. After the last bench a person sees a table of all of them.
+/// Tools see every id: nothing is left out where `ASSAY_ROWS` or `CARGO_CRITERION_PORT` is set, nor under `--test` and `--list`.
+/// `register` is called once more, beforehand, where cases are left out; it declares the same benches each time.
+///
 /// # Panics
 /// When a proof fails, when rows cannot be written, when `ASSAY_INJECT` or `ASSAY_REPEAT` cannot be read, and as [`Suite::bench`] does.
-pub fn main(register: impl FnOnce(&mut Suite)) {
+/// After the table, when a rate exceeds the best burst of its ceiling by more than 3 %: such a figure is an error. (A tool applies
+/// the same rule to all its processes together.)
+#[expect(clippy::print_stdout, reason = "it is the main function of programs that report to a person")]
+pub fn main(mut register: impl FnMut(&mut Suite)) {
     let rows = std::env::var_os("ASSAY_ROWS").filter(|path| !path.is_empty()).map(PathBuf::from);
     let wanted = std::env::var("ASSAY_INJECT").unwrap_or_default();
     let injection = wanted.parse().unwrap_or_else(|e| panic!("ASSAY_INJECT={wanted}: {e}"));
     let repeat =
         std::env::var("ASSAY_REPEAT").map_or(1, |n| n.parse().unwrap_or_else(|e| panic!("ASSAY_REPEAT={n}: {e}")));
     let batches = Rc::<RefCell<Batches>>::default();
+    let unit = Rc::new(Cell::new(Unit::ElementsPerSecond));
     let criterion = Criterion::default()
         .warm_up_time(WARM_UP)
         .measurement_time(MEASUREMENT)
         .sample_size(SAMPLE_SIZE)
-        .with_measurement(Recorder::new(Rc::clone(&batches)))
+        .with_measurement(Recorder::new(Rc::clone(&batches), Rc::clone(&unit)))
         .configure_from_args();
-    let (ids, ceilings) = (Ids::default(), Ceilings::default());
-    let mut suite = Suite { criterion, batches, ids, ceilings, injection, repeat, rows };
+    let is_recorded = rows.is_some() || std::env::var_os("CARGO_CRITERION_PORT").is_some();
+    let mut suite = Suite {
+        criterion,
+        batches,
+        ids: Ids::default(),
+        ceilings: Ceilings::default(),
+        injection,
+        repeat,
+        rows,
+        unit,
+        audience: Audience::of(std::env::args().skip(1), is_recorded),
+        catalog: Catalog::default(),
+        is_listing: false,
+        lines: Vec::new(),
+    };
+    if suite.audience == Audience::Default {
+        suite.is_listing = true;
+        register(&mut suite);
+        suite.is_listing = false;
+    }
     register(&mut suite);
     suite.criterion.final_summary();
+    if !suite.lines.is_empty() {
+        println!("{}", summary::text(&suite.lines, suite.catalog.left_out()));
+    }
+    if let Some(impossible) = summary::impossible(&suite.lines) {
+        panic!("{impossible}");
+    }
 }
 
 impl Suite {
@@ -178,6 +222,12 @@ impl Suite {
     /// fails; when a row cannot be written.
     #[track_caller]
     pub fn bench<'a>(&mut self, bench: Bench, setup: impl FnOnce() -> Box<dyn Subject + 'a>) {
+        if self.is_listing {
+            return self.catalog.declare(&bench.group, &bench.function, bench.tier);
+        }
+        if self.audience == Audience::Default && !self.catalog.has(&bench.group, &bench.function) {
+            return;
+        }
         if let Err(refused) = self.ids.declare(&bench.group, &bench.function, &bench.value) {
             panic!("{refused}");
         }
@@ -188,17 +238,19 @@ impl Suite {
         self.batches.borrow_mut().clear();
         self.ceilings.clear();
 
+        let needs_ceiling = self.rows.is_some() || self.audience.is_person();
         let Self { criterion, batches, ceilings, rows, .. } = self;
         let (mut setup, mut subject) = (Some(setup), None);
         let mut group = criterion.benchmark_group(&bench.group);
-        if let Some(throughput) = bench.throughput {
-            group.throughput(throughput);
+        if let Some(amount) = rates::amount(&bench.work, bench.ceiling.unit()) {
+            self.unit.set(amount.1);
+            group.throughput(rates::throughput(amount));
         }
         // Called once per batch: doubling batches of warm-up, then the samples.
         group.bench_function(BenchmarkId::new(&bench.function, &bench.value), |bencher| {
             if let Some(setup) = setup.take() {
                 subject = Some(proved(setup(), &id, &mut row, rows.as_ref()));
-            } else if rows.is_some() {
+            } else if needs_ceiling {
                 // After one call, so that a run of one call (`--test`) does not pay for a ceiling, and its length is known.
                 ceilings.before(bench.ceiling, batches.borrow().first_call());
             }
@@ -212,11 +264,16 @@ impl Suite {
             if batches.is_measured() {
                 row.allocations = batches.allocations();
                 row.ceiling = ceilings.after();
-                row.rate_per_s = bench.ceiling.unit().and_then(|unit| batches.rate_per_s(&row.work, unit));
+                let (amount, seconds) = (rates::amount(&row.work, bench.ceiling.unit()), batches.seconds());
+                let of_ceiling = amount.filter(|(_, unit)| bench.ceiling.unit() == Some(*unit));
+                row.rate_per_s = of_ceiling.zip(seconds).map(|((amount, _), seconds)| amount / seconds);
             }
             row.peak_rss_bytes = ceilings.peak_rss_bytes();
             group.finish();
             append(rows.as_ref(), &row);
+            if let Some(seconds) = batches.seconds().filter(|_| self.audience.is_person() && batches.is_measured()) {
+                self.lines.push(Line { row, seconds });
+            }
         }
     }
 

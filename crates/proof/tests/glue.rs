@@ -31,6 +31,9 @@ fn main() {
     an_injected_slowdown_is_in_the_times();
     an_unknown_ceiling_stays_unmeasured();
     mistakes_are_named();
+    a_person_sees_a_table_of_the_first_tier_and_its_rivals();
+    a_filter_of_a_person_reaches_every_tier();
+    a_rate_above_its_ceiling_is_an_error();
 }
 
 /// Takes exactly one tick per iteration by its own account, and at least as long by any other.
@@ -68,7 +71,28 @@ impl Loaded for Fake {
     }
 }
 
+/// For a run that nobody filters: one case with rivals, one that is breadth alone.
+fn declare_cases(suite: &mut Suite) {
+    let flops = if std::env::var_os("GLUE_IMPOSSIBLE").is_some() { 1e12 } else { 1000.0 };
+    for (function, value, tier) in
+        [("n1/resident/t1", "first", 1), ("n1/resident/t1", "rival", 2), ("n2/resident/t1", "breadth", 2)]
+    {
+        let bench = Bench {
+            group: GROUP.into(),
+            function: function.into(),
+            value: value.into(),
+            tier,
+            work: Work { flops: Some(flops), ..Work::default() },
+            ceiling: Ceiling::Fma { isa: Isa::Scalar, threads: 1 },
+        };
+        suite.bench(bench, || Box::new(Fake { kernel: value, output: 1.125, bytes_per_iteration: 0 }));
+    }
+}
+
 fn declare(suite: &mut Suite) {
+    if std::env::var_os("GLUE_CASES").is_some() {
+        return declare_cases(suite);
+    }
     let work = Work { flops: Some(1000.0), ..Work::default() };
     let bench = |value: &str, tier, ceiling| Bench {
         group: GROUP.into(),
@@ -76,7 +100,6 @@ fn declare(suite: &mut Suite) {
         value: value.into(),
         tier,
         work,
-        throughput: Some(criterion::Throughput::Elements(1000)),
         ceiling,
     };
     let fma = Ceiling::Fma { isa: Isa::Scalar, threads: 1 };
@@ -260,6 +283,65 @@ fn an_unknown_ceiling_stays_unmeasured() {
     let row = &run.rows_of("unlimited")[1];
     assert_eq!(row.ceiling, None);
     assert!(row.rate_per_s.is_some());
+}
+
+/// A run that nobody records.
+fn run_by_a_person(filter: &[&str], environment: &[(&str, &str)]) -> Run {
+    let environment = [&[("ASSAY_ROWS", ""), ("GLUE_CASES", "1")], environment].concat();
+    Run::new(&[&["--bench"], filter].concat(), &environment)
+}
+
+fn a_person_sees_a_table_of_the_first_tier_and_its_rivals() {
+    let run = run_by_a_person(&[], &[]).succeeded();
+    let shown = String::from_utf8_lossy(&run.output.stdout).into_owned();
+    // Criterion's own lines: 1000 operations in a tick of 1 µs.
+    assert_eq!(shown.matches("thrpt:  [1.0000 GFLOP/s 1.0000 GFLOP/s 1.0000 GFLOP/s]").count(), 2, "{shown}");
+    let table: Vec<&str> = shown.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(table.len(), 4, "{shown}");
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(cells(table[0])[1..9], ["case", "kernel", "time", "vs best", "rate", "of ceiling", "proof", "what ran"]);
+    let lines = [cells(table[2]), cells(table[3])];
+    // Both take a tick by their own account; whichever stands first names the case.
+    assert_eq!((&*lines[0][1], &*lines[1][1]), ("n1/resident/t1", ""));
+    let mut kernels = lines.each_ref().map(|line| line[2].clone());
+    kernels.sort();
+    assert_eq!(kernels, ["first", "rival"]);
+    for line in &lines {
+        assert_eq!((&*line[3], &*line[4], &*line[5]), ("1.000 µs", "1.00", "1.000 GFLOP/s"));
+        assert!(line[6].ends_with(" %"), "{shown}");
+        assert_eq!((&*line[7], &*line[8]), ("50.0 % of tolerance", "scalar, t1"));
+    }
+    assert!(shown.contains("\nceiling fma f32 scalar t1: "), "{shown}");
+    assert!(
+        shown.contains("\nNot run: 1 benches of cases beyond tier 1. A filter selects them; `-- .` runs all.\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("breadth"), "{shown}");
+    // A tool that lists, tests or records sees everything, and no table.
+    let listed = run_by_a_person(&["--list"], &[]).succeeded();
+    assert_eq!(String::from_utf8_lossy(&listed.output.stdout).matches(": benchmark").count(), 3);
+    let tested = run_by_a_person(&["--test"], &[]).succeeded();
+    let tested = String::from_utf8_lossy(&tested.output.stdout).into_owned();
+    assert!(tested.contains("breadth") && !tested.contains("| case"), "{tested}");
+    let recorded = Run::new(&["--bench"], &[("GLUE_CASES", "1")]).succeeded();
+    assert_eq!(recorded.rows().iter().filter(|row| row.state == State::Proved).count(), 3);
+    assert!(!String::from_utf8_lossy(&recorded.output.stdout).contains("| case"));
+}
+
+fn a_filter_of_a_person_reaches_every_tier() {
+    let run = run_by_a_person(&["n2"], &[]).succeeded();
+    let shown = String::from_utf8_lossy(&run.output.stdout).into_owned();
+    assert!(shown.contains("| n2/resident/t1 | breadth |") && !shown.contains("first"), "{shown}");
+    assert!(!shown.contains("Not run"), "{shown}");
+}
+
+fn a_rate_above_its_ceiling_is_an_error() {
+    let run = run_by_a_person(&[], &[("GLUE_IMPOSSIBLE", "1")]);
+    assert_eq!(run.output.status.code(), Some(101));
+    let shown = String::from_utf8_lossy(&run.output.stdout).into_owned();
+    assert_eq!(shown.matches(" % impossible |").count(), 2, "{shown}");
+    assert!(run.errors().contains("more than 103 % of the ceiling's best burst: "), "{}", run.errors());
+    assert!(run.errors().contains(&id("first")), "{}", run.errors());
 }
 
 fn mistakes_are_named() {

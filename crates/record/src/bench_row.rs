@@ -60,6 +60,22 @@ impl BenchRow {
         let bursts = self.ceiling.as_ref()?.bursts_per_s;
         (bursts > 0.0).then_some(self.rate_per_s? / bursts)
     }
+
+    /// `rate_per_s` over the ceiling's best burst, where that exceeds [`IMPOSSIBLE_SHARE`]: an error of the bench or of the ceiling,
+    /// not a triumph.
+    pub fn impossible_share(&self) -> Option<f64> {
+        impossible_share(self.rate_per_s?, self.ceiling.as_ref()?.best_per_s)
+    }
+}
+
+/// A rate above this share of the best that its ceiling showed cannot be true: the work is not done, or the ceiling is wrong. The
+/// 3 % are for a kernel that runs while the machine is at its best.
+pub const IMPOSSIBLE_SHARE: f64 = 1.03;
+
+/// `rate_per_s` over `best_per_s` where that exceeds [`IMPOSSIBLE_SHARE`]; `None` also where no ceiling was measured.
+pub fn impossible_share(rate_per_s: f64, best_per_s: f64) -> Option<f64> {
+    let share = rate_per_s / best_per_s;
+    (best_per_s > 0.0 && share > IMPOSSIBLE_SHARE).then_some(share)
 }
 
 /// How far a bench id came in this process.

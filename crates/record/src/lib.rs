@@ -14,7 +14,9 @@ pub mod metric;
 pub mod stats;
 pub mod table;
 
-pub use bench_row::{Allocations, BenchRow, CeilingSample, Proof, SCHEMA, SourceLine, State, Work};
+pub use bench_row::{
+    Allocations, BenchRow, CeilingSample, IMPOSSIBLE_SHARE, Proof, SCHEMA, SourceLine, State, Work, impossible_share,
+};
 pub use cell::CellRecord;
 pub use metric::{Direction, Metric, Unit};
 pub use stats::Interval;

@@ -54,6 +54,11 @@ fn id_and_share() {
     let mut row = row();
     assert_eq!(row.id(), "gemm/gemm/f32/m512-n512-k512/resident/t1/cpu-avx2");
     assert_eq!(row.share_of_ceiling(), Some(0.8));
+    assert_eq!(row.impossible_share(), None);
+    row.rate_per_s = Some(1.03 * 104e9);
+    assert_eq!(row.impossible_share(), None, "at the limit");
+    row.rate_per_s = Some(1.5 * 104e9);
+    assert_eq!(row.impossible_share(), Some(1.5));
     row.value = None;
     row.rate_per_s = None;
     assert_eq!(row.id(), "gemm/gemm/f32/m512-n512-k512/resident/t1");

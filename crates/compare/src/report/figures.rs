@@ -9,9 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::bench::Throughput;
 use crate::measure::Sample;
 
-/// A share above 1 by more than this is an error of the bench or of the ceiling, not a triumph.
-const IMPOSSIBLE_SHARE: f64 = 1.03;
-
 /// Figures over the processes of one side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
@@ -84,12 +81,9 @@ fn impossible(rows: &[&record::BenchRow]) -> Option<String> {
     let rates: Vec<f64> = rows.iter().filter_map(|row| row.rate_per_s).collect();
     let best = rows.iter().filter_map(|row| row.ceiling.as_ref()).map(|ceiling| ceiling.best_per_s).fold(0.0, f64::max);
     let rate = stats::median(&rates)?;
-    (best > 0.0 && rate > IMPOSSIBLE_SHARE * best).then(|| {
-        format!(
-            "impossible: {:.1} % of the best ceiling of this run; the work is not done, or the ceiling is wrong",
-            100.0 * rate / best
-        )
-    })
+    let share = record::impossible_share(rate, best)?;
+    let cause = "the work is not done, or the ceiling is wrong";
+    Some(format!("impossible: {:.1} % of the best ceiling of this run; {cause}", 100.0 * share))
 }
 
 fn quartiles(times: &[f64]) -> Option<[f64; 2]> {

@@ -1,14 +1,15 @@
 //! The batches that criterion runs, and which of them it records.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use record::{Allocations, Unit, Work, stats};
+use record::{Allocations, Unit, stats};
 
 use super::Subject;
 use super::inject::spin;
+use super::rates::Formatter;
 use crate::alloc;
 
 #[derive(Clone, Copy, Debug)]
@@ -58,17 +59,10 @@ impl Batches {
         self.recorded.len() >= 2
     }
 
-    /// The work's rate at the median time per iteration, in `unit`; `None` where the bench does not declare such work.
-    pub(super) fn rate_per_s(&self, work: &Work, unit: Unit) -> Option<f64> {
-        let amount = match unit {
-            Unit::FlopPerSecond => work.flops,
-            Unit::BytesPerSecond => work.bytes,
-            Unit::ElementsPerSecond => work.elements,
-            _ => None,
-        }?;
+    /// Median time of an iteration, in seconds; `None` where nothing was recorded or the median is 0.
+    pub(super) fn seconds(&self) -> Option<f64> {
         let times: Vec<f64> = self.recorded.iter().map(|b| b.time.as_secs_f64() / b.iters as f64).collect();
-        let seconds = stats::median(&times)?;
-        (seconds > 0.0).then_some(amount / seconds)
+        stats::median(&times).filter(|seconds| *seconds > 0.0)
     }
 
     /// Allocations per iteration of the batch that made the fewest; `None` where nobody counts.
@@ -94,11 +88,13 @@ fn per_iteration(total: Allocations, iters: u64) -> Allocations {
 pub(super) struct Recorder {
     wall: WallTime,
     batches: Rc<RefCell<Batches>>,
+    formatter: Formatter,
 }
 
 impl Recorder {
-    pub(super) fn new(batches: Rc<RefCell<Batches>>) -> Self {
-        Self { wall: WallTime, batches }
+    /// `unit` is what criterion's elements are in the bench at hand.
+    pub(super) fn new(batches: Rc<RefCell<Batches>>, unit: Rc<Cell<Unit>>) -> Self {
+        Self { wall: WallTime, batches, formatter: Formatter::new(unit) }
     }
 }
 
@@ -128,7 +124,7 @@ impl Measurement for Recorder {
     }
 
     fn formatter(&self) -> &dyn ValueFormatter {
-        self.wall.formatter()
+        &self.formatter
     }
 }
 
