@@ -11,7 +11,7 @@ use std::{
 
 use machine::isa::Isa;
 use nifti::{IntoNdArray, NiftiObject};
-use nifti_decode::{Clip, Decoder, Kind, Orientation, Pack, Phantom, Plan, VolumeFile, Voxels, bf16, f16};
+use nifti_decode::{Clip, Decoder, Kind, Orientation, Pack, Phantom, Plan, Threads, VolumeFile, Voxels, bf16, f16};
 use op::{Loaded, Ran};
 use proof::{bench::Subject, input::Hash};
 use record::Proof;
@@ -213,7 +213,7 @@ fn work(
             })
         }
         kernel => {
-            let mut decoder = Decoder::new().parallel(row.threads > 1);
+            let mut decoder = Decoder::new().with_threads(Threads::new(row.threads).unwrap_or_default());
             if kernel == "cpu-scalar" {
                 decoder = decoder.with_isa(Isa::Scalar);
             }

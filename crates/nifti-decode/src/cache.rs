@@ -22,7 +22,7 @@ const PAGE: u64 = 4096;
 /// Code of an extension that is text.
 const COMMENT: i32 = 6;
 
-/// What the extension of a copy says.
+/// The content of a copy's extension.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Note {
     /// Of the source, 16 hexadecimal digits in the file's name.
@@ -31,12 +31,12 @@ struct Note {
 }
 
 impl VolumeFile {
-    /// The unpacked copy of this volume in `directory`, made now if it is not there or damaged. Statistics come with it.
+    /// The unpacked copy of this volume in `directory`, made now if it is missing or damaged. It carries the statistics.
     ///
-    /// Opened by [`open`](Self::open), or mapped by [`map`](Self::map) where nobody else writes to the directory.
+    /// Opened by [`open`](Self::open), or mapped by [`map`](Self::map) where no other program writes to the directory.
     ///
     /// # Errors
-    /// Whatever the file has hidden so far, and [`NiftiError::Io`].
+    /// Faults in the voxels' part of the file, and [`NiftiError::Io`].
     pub fn cached(&self, decoder: &mut Decoder, directory: &Path) -> Result<PathBuf, NiftiError> {
         let source = self.version()?;
         let path = directory.join(format!("{source:016x}.nii"));
@@ -63,7 +63,7 @@ impl VolumeFile {
         Ok(path)
     }
 
-    /// The statistics that a copy carries; `None` for files that are none.
+    /// The statistics that a copy carries; `None` for files that are not copies.
     pub fn cached_stats(&self) -> Option<Stats> {
         self.note().and_then(|note| note.stats)
     }
@@ -86,7 +86,7 @@ impl VolumeFile {
         Header { endian: Endian::NATIVE, is_pair: false, vox_offset: least.next_multiple_of(PAGE) as f64, ..header }
     }
 
-    /// Which version of which files this is, by their content's ends, lengths and times of change.
+    /// Identifies this version of the files: by the ends of their content, their lengths and their times of change.
     fn version(&self) -> Result<u64, NiftiError> {
         let modified_ns = |path: &PathBuf| {
             let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::{
-    Affine, Choice, Decoder, NiftiError, Orientation, Output, Plan, Scale, Stats, Volume, VolumeFile, VolumeView,
+    Affine, Choice, Decoder, Losses, NiftiError, Orientation, Output, Plan, Scale, Stats, Threads, Volume, VolumeFile,
+    VolumeView,
     affine::Reorientation,
-    conversion::Conversion,
+    conversion::{Conversion, Report},
     convert::{Map, reorient::Traversal},
     source::Packing,
     stats::Tally,
@@ -20,6 +21,8 @@ pub struct Decoded {
     pub affine: Affine,
     /// Statistics of the scaled values, where the plan asks for them.
     pub stats: Option<Stats>,
+    /// Voxels whose value the output type does not have. Empty for integers, which are exact, and for copies.
+    pub losses: Losses,
     /// The kernel that ran; `None` where voxels were only copied.
     pub ran: Option<Choice>,
     /// How the stored voxels were reached.
@@ -33,6 +36,12 @@ impl Decoded {
     /// [`NiftiError::Buffer`] for voxels that cannot be those of this conversion, because their number differs.
     pub fn view<'a, D>(&self, voxels: &'a [D]) -> Result<VolumeView<'a, D>, NiftiError> {
         VolumeView::new(voxels, &self.shape)
+    }
+
+    /// With what a conversion reports.
+    pub(crate) fn with(self, report: Report) -> Self {
+        let Report { stats, ran, losses } = report;
+        Self { stats, losses, ran: Some(ran), ..self }
     }
 }
 
@@ -115,7 +124,7 @@ impl VolumeFile {
     ///
     /// # Errors
     /// [`NiftiError::Buffer`] for an output of another length, [`NiftiError::NotReal`] for colors and complex numbers,
-    /// [`NiftiError::NoOrientation`], and faults in the voxels' part of the file. The content of `out` is then unspecified.
+    /// [`NiftiError::NoOrientation`], [`NiftiError::Inexact`] for an integer type that lacks a value, and faults in the voxels' part of the file. The content of `out` is then unspecified.
     pub fn decode_into<D: Output>(
         &self,
         decoder: &mut Decoder,
@@ -133,15 +142,15 @@ impl VolumeFile {
             && traversal.is_slicewise()
             && !plan.needs_distribution()
             && (Tally::counts(self.datatype) || !plan.has_stats);
-        let (stats, ran) = if is_blockwise {
+        let report = if is_blockwise {
             conversion.run_by_blocks(decoder, out)?
         } else {
-            let (path, is_parallel) = (decoder.path(), decoder.is_parallel);
-            let stored = self.stored(&mut decoder.buffers, is_parallel)?;
-            conversion.run(path, is_parallel, stored, out)?
+            let (path, threads) = (decoder.path(), decoder.threads);
+            let stored = self.stored(&mut decoder.buffers, threads)?;
+            conversion.run(path, threads, stored, out)?
         };
-        let access = self.access(is_blockwise, decoder.is_parallel);
-        Ok(Decoded { stats, ran: Some(ran), access, ..self.geometry(reorientation) })
+        let access = self.access(is_blockwise, decoder.threads);
+        Ok(Decoded { access, ..self.geometry(reorientation) }.with(report))
     }
 
     /// Copies all voxels as they are stored, in this machine's byte order and with the axes in the given order, to `out`. Every type
@@ -157,10 +166,10 @@ impl VolumeFile {
     ) -> Result<Decoded, NiftiError> {
         let reorientation = self.reorientation(orientation)?;
         check_length(out, self.data_bytes)?;
-        let is_parallel = decoder.is_parallel;
-        let stored = self.stored(&mut decoder.buffers, is_parallel)?;
+        let threads = decoder.threads;
+        let stored = self.stored(&mut decoder.buffers, threads)?;
         crate::copy::copy(&self.traversal(reorientation), self.datatype, self.header.endian, stored, out);
-        Ok(Decoded { access: self.access(false, is_parallel), ..self.geometry(reorientation) })
+        Ok(Decoded { access: self.access(false, threads), ..self.geometry(reorientation) })
     }
 
     /// How the stored axes become those of `orientation`.
@@ -186,7 +195,7 @@ impl VolumeFile {
             Reorientation::IDENTITY => self.affine(),
             _ => self.affine().after(&reorientation.affine(stored)),
         };
-        Decoded { shape, affine, stats: None, ran: None, access: Access::Nothing }
+        Decoded { shape, affine, stats: None, losses: Losses::default(), ran: None, access: Access::Nothing }
     }
 
     pub(crate) fn scaling(&self, plan: &Plan) -> Map {
@@ -194,8 +203,8 @@ impl VolumeFile {
         Map { slope, inter, ..Map::IDENTITY }
     }
 
-    fn access(&self, is_blockwise: bool, is_parallel: bool) -> Access {
-        let has_parts = is_parallel && (self.packing().is_blocked() || self.index.is_some());
+    fn access(&self, is_blockwise: bool, threads: Threads) -> Access {
+        let has_parts = !threads.is_serial() && (self.packing().is_blocked() || self.index.is_some());
         match self.packing() {
             Packing::Plain if is_blockwise => Access::ReadByBlocks,
             Packing::Plain if self.image.bytes.slice().is_some() => Access::InMemory,

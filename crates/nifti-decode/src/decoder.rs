@@ -1,8 +1,9 @@
-//! Memory and settings that outlive a file.
+//! Memory and settings that are shared by many files.
 
 use std::sync::Arc;
 
 use machine::isa::Isa;
+use op::Threads;
 
 use crate::{
     NiftiError, VolumeFile, Watch,
@@ -11,15 +12,15 @@ use crate::{
     source::{Packing, Scratch},
 };
 
-/// Scratch memory that is kept from one volume to the next, and how to use the machine. One per thread that decodes.
+/// Scratch memory that is kept from one volume to the next, and settings. Use one per thread that decodes.
 ///
-/// Packed bytes and stored voxels lie on huge pages where the system gives them. A gzip file needs both, a plain file none of
-/// size, a mapped file none.
+/// Packed bytes and stored voxels are held on huge pages where the system provides them. A gzip file needs both buffers, a plain file a
+/// small one, a mapped file none.
 #[derive(Debug)]
 pub struct Decoder {
     pub(crate) buffers: Buffers,
     isa: Option<Isa>,
-    pub(crate) is_parallel: bool,
+    pub(crate) threads: Threads,
 }
 
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// One thread, the widest instruction set, no memory yet.
+    /// One thread, the widest instruction set, and no memory yet.
     pub fn new() -> Self {
         let buffers = Buffers {
             packed: Scratch::default(),
@@ -47,23 +48,23 @@ impl Decoder {
             inflater: Inflater::new(),
             watch: None,
         };
-        Self { buffers, isa: None, is_parallel: false }
+        Self { buffers, isa: None, threads: Threads::SERIAL }
     }
 
-    /// With kernels of this instruction set, or the widest below it: for tests and comparisons.
+    /// With kernels of this instruction set, or the widest one below it. For tests and comparisons.
     #[must_use]
     pub fn with_isa(self, isa: Isa) -> Self {
         Self { isa: Some(isa), ..self }
     }
 
-    /// With the threads of the current rayon pool for what can be divided: blocked gzip, gzip with an index, conversion.
-    /// Results do not depend on their number.
+    /// With up to this many threads of the rayon pool that the caller is in, for work that can be divided: blocked gzip, gzip with an
+    /// index, and conversion in stored order. Results do not depend on their number.
     #[must_use]
-    pub fn parallel(self, is_parallel: bool) -> Self {
-        Self { is_parallel, ..self }
+    pub fn with_threads(self, threads: Threads) -> Self {
+        Self { threads, ..self }
     }
 
-    /// Shows `watch` how many bytes of voxels are unpacked or read, where a whole volume is.
+    /// Counts the bytes of voxels that are unpacked or read in `watch`, for whole volumes.
     #[must_use]
     pub fn watched(mut self, watch: Arc<Watch>) -> Self {
         self.buffers.watch = Some(watch);
@@ -76,7 +77,7 @@ impl Decoder {
         packed.bytes() + stored.bytes() + region.bytes()
     }
 
-    /// Gives back every buffer that is larger than `most_bytes`.
+    /// Frees every buffer that is larger than `most_bytes`.
     pub fn shrink(&mut self, most_bytes: usize) {
         let Buffers { packed, stored, region, .. } = &mut self.buffers;
         packed.shrink(most_bytes);
@@ -90,8 +91,8 @@ impl Decoder {
 }
 
 impl VolumeFile {
-    /// The voxels as they are stored, in memory of the file or of `buffers`.
-    pub(crate) fn stored<'a>(&'a self, buffers: &'a mut Buffers, is_parallel: bool) -> Result<&'a [u8], NiftiError> {
+    /// The stored voxels, in memory of the file or of `buffers`.
+    pub(crate) fn stored<'a>(&'a self, buffers: &'a mut Buffers, threads: Threads) -> Result<&'a [u8], NiftiError> {
         let (bytes, offset) = (&self.image.bytes, self.data_offset);
         if self.packing() == Packing::Plain {
             if let Some(slice) = bytes.slice() {
@@ -106,9 +107,9 @@ impl VolumeFile {
         let need = self.unpacked_need() as usize;
         let Buffers { packed, stored, inflater, watch, .. } = buffers;
         let stored = stored.get(need)?;
-        let parts = if is_parallel { self.parts()? } else { None };
+        let parts = if threads.is_serial() { None } else { self.parts()? };
         Watch::fill(watch.as_deref(), stored, |stored| match parts {
-            Some(parts) => gzip::unpack_parts(&parts, bytes, stored, self.limits.verify, true),
+            Some(parts) => gzip::unpack_parts(&parts, bytes, stored, self.limits.verify, threads),
             None => {
                 let packed = match bytes.slice() {
                     Some(slice) => slice,

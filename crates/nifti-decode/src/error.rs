@@ -4,7 +4,7 @@ use std::{fmt, fs, io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::{Datatype, gzip::GzipFault};
+use crate::{Datatype, Value, gzip::GzipFault};
 
 /// A file that cannot be read, or a request that cannot be met.
 ///
@@ -155,6 +155,18 @@ pub enum NiftiError {
         got: u64,
         /// The value that is needed, or the largest that is allowed.
         need: u64,
+    },
+    /// A value that an integer type does not have.
+    #[error("{value} at index {index} is not exact in {to}; {count} such values: choose a wider type, or a float type")]
+    Inexact {
+        /// The type that was asked for.
+        to: &'static str,
+        /// The first of the values.
+        value: Value,
+        /// Its index in the output, first axis fastest.
+        index: usize,
+        /// How many there are.
+        count: u64,
     },
     /// A header that its own version cannot hold.
     #[error("{field} = {got} cannot be stored: need {need}")]

@@ -1,13 +1,13 @@
-//! Which file something was made from.
+//! The identity of the file that an index or a copy was made from.
 
 use crate::{NiftiError, gzip::crc32, source::Bytes};
 
-/// Bytes at the beginning and at the end that count.
+/// Bytes at the beginning and at the end that are hashed.
 const ENDS: u64 = 4096;
 
 /// 64 bits that change with a file's length, its first 4 KiB and its last 4 KiB. The last bytes of a gzip file hold the checksum of
-/// all it unpacks to, so this tells versions apart that a clock would not. Not for plain files whose voxels alone may change:
-/// those add the time of the last change.
+/// all it unpacks to, so this tells versions apart even where times do not. In plain files only the voxels may
+/// change: for those the caller adds the time of the last change.
 pub(crate) fn of(bytes: &Bytes, modified_ns: u64) -> Result<u64, NiftiError> {
     let len = bytes.len();
     let mut block = vec![0; ENDS.min(len) as usize];

@@ -1,4 +1,4 @@
-//! Access-point indexes: made while a file is read for the first time, used whenever a part of it is.
+//! Access-point indexes: made while a file is read for the first time, used whenever a part of it is read.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ impl VolumeFile {
         Ok(self)
     }
 
-    /// As [`decode_into`](Self::decode_into), and makes an index on the way; `None` for files that need none: plain ones, and
-    /// blocked ones, which find their parts by themselves.
+    /// As [`decode_into`](Self::decode_into), and makes an index at the same time; `None` for files that need none: plain ones, and
+    /// blocked ones, whose parts can be found without an index.
     ///
-    /// Costs what zlib-rs takes longer than libdeflate, and about 30 KiB of windows for each MiB of voxels.
+    /// Takes as much longer as zlib-rs is slower than libdeflate, and about 30 KiB of windows for each MiB of voxels.
     ///
     /// # Errors
     /// As [`decode_into`](Self::decode_into).
@@ -46,17 +46,17 @@ impl VolumeFile {
         if !self.datatype.is_real() {
             return Err(NiftiError::NotReal { datatype: self.datatype, to: D::NAME });
         }
-        let (path, is_parallel) = (decoder.path(), decoder.is_parallel);
+        let (path, threads) = (decoder.path(), decoder.threads);
         let (index, stored) = self.unpack_and_index(decoder)?;
-        let (stats, ran) = Conversion { file: self, plan, traversal }.run(path, is_parallel, stored, out)?;
-        let decoded = Decoded { stats, ran: Some(ran), access: Access::GzipAndIndex, ..self.geometry(reorientation) };
+        let report = Conversion { file: self, plan, traversal }.run(path, threads, stored, out)?;
+        let decoded = Decoded { access: Access::GzipAndIndex, ..self.geometry(reorientation) }.with(report);
         Ok((decoded, Some(index)))
     }
 
     /// Makes an index; `None` as [`decode_and_index`](Self::decode_and_index).
     ///
     /// # Errors
-    /// Whatever the file has hidden so far.
+    /// Faults in the voxels' part of the file.
     pub fn index(&self, decoder: &mut Decoder) -> Result<Option<Index>, NiftiError> {
         if self.packing() != Packing::Gzip {
             return Ok(None);
@@ -68,7 +68,7 @@ impl VolumeFile {
     /// [`decode_and_index`](Self::decode_and_index).
     ///
     /// Its points carry no checksums, so the file is unpacked once, part by part, and its members' checksums have to be right: an
-    /// index of another file is found out, and so is one whose windows were tampered with.
+    /// index of another file is detected, and so is one whose windows were tampered with.
     ///
     /// # Errors
     /// [`NiftiError::Index`] for bytes that are no such index, for the index of a file of another length, and for one that was not
@@ -98,7 +98,7 @@ impl VolumeFile {
         Ok((index, &stored[self.data_offset as usize..]))
     }
 
-    /// Which version of which file this is, for indexes.
+    /// Identifies this version of the file, for indexes.
     fn identity(&self) -> Result<u64, NiftiError> {
         identity::of(&self.image.bytes, 0)
     }

@@ -18,14 +18,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Order.** Arrays have x first, as files do: voxel (x, y, z) of a volume nx x ny x nz stands at x + nx (y + ny z).
+//! **Order.** The first axis is the fastest, as in files: voxel (x, y, z) of a volume nx x ny x nz has the index x + nx (y + ny z). A
+//! [`Volume`] has the shape of the result, which differs from the file's after a reorientation.
 //!
-//! **What a file may do.** Nothing that is in a file makes these functions panic. Memory is asked for only after the header agrees with
-//! the file's length (a gzip file cannot unpack to more than 1032 times its length) and with [`Limits`]. A file that ends too
-//! early is an error, never a part of a volume.
+//! **Exactness.** What an output type cannot hold is counted in [`Decoded::losses`], or refused where the type is an integer.
 //!
-//! **Semantics** are those of nibabel where files leave a choice: scaling, affines, orientation. Where they differ, the variant
-//! of [`Warning`] or [`NiftiError`] says so.
+//! **Hostile files.** No content of a file makes these functions panic. Memory is allocated only after the header was checked against
+//! the file's length (a gzip file cannot unpack to more than 1032 times its length) and against [`Limits`]. A file that ends too early is
+//! an error, never a part of a volume.
+//!
+//! **Semantics** are those of nibabel where the format leaves a choice: scaling, affines, orientation. Where they differ, the variant of
+//! [`Warning`] or [`NiftiError`] says so.
 
 mod affine;
 mod cache;
@@ -48,13 +51,14 @@ mod region;
 mod scan;
 mod source;
 mod stats;
+mod threads;
 mod view;
 mod volume;
 mod watch;
 mod write;
 
 pub use affine::{Affine, AffineSource, AxisCode, Orientation, UnknownOrientation};
-pub use convert::{Choice, Output};
+pub use convert::{Choice, Loss, Losses, Output, Value};
 pub use decode::{Access, Decoded};
 pub use decoder::Decoder;
 pub use error::{Got, Irregular, NiftiError};
@@ -65,6 +69,7 @@ pub use header::{
     Datatype, Endian, Extension, Header, Scale, SpaceUnit, TimeUnit, Version, Warning, extension_name, form_name,
 };
 pub use limits::Limits;
+pub use op::Threads;
 pub use pages::zeroed;
 pub use phantom::{Kind, Phantom};
 pub use plan::{Clip, Description, Normalize, Pass, Plan};
@@ -79,3 +84,8 @@ pub use write::{Pack, abandon_unfinished, atomically, encode, write, write_watch
 pub fn bytes_of<D: Output>(voxels: &[D]) -> &[u8] {
     bytemuck::cast_slice(voxels)
 }
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

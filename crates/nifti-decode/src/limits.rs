@@ -1,8 +1,8 @@
-//! How much a file may ask for.
+//! Limits of what a file may make this crate allocate.
 
 /// DEFLATE's hard bound: one bit can stand for at most 129 bytes (a match of 258 bytes costs two bits).
 pub(crate) const MOST_EXPANSION: u64 = 1032;
-/// Beside the bound, for what is too short to reach it.
+/// Added to the bound, for streams that are too short to reach it.
 const EXPANSION_SLACK: u64 = 64 << 10;
 
 /// What a header may make this crate allocate. Checked before anything is allocated.

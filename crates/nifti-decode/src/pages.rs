@@ -2,8 +2,8 @@
 
 use crate::Output;
 
-/// `n` zeros for an output, on huge pages where the system gives them (Linux with transparent huge pages at `madvise` or
-/// `always`), and not touched yet. A volume that is written to fresh pages of 4 KiB spends more time in the system than in its
+/// `n` zeros for an output, on huge pages where the system provides them (Linux with transparent huge pages at `madvise` or
+/// `always`), and not touched yet. Writing a volume to fresh pages of 4 KiB takes more time in page faults than in the
 /// conversion.
 pub fn zeroed<D: Output>(n: usize) -> Vec<D> {
     let mut voxels = bytemuck::allocation::zeroed_vec(n);

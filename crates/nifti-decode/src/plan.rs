@@ -55,9 +55,9 @@ pub enum Normalize {
     /// Nothing.
     #[default]
     None,
-    /// (value - mean) / std, both of the clipped values; a volume without spread becomes 0.
+    /// (value - mean) / std, both of the clipped values; a volume of equal values becomes 0.
     ZScore {
-        /// Voxels that mean and std are taken over. All are normalized.
+        /// Voxels that mean and std are computed over. All voxels are normalized.
         over: Voxels,
     },
 }
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_says_how_often_it_reads_the_voxels() {
+    fn a_plan_tells_its_passes_over_the_voxels() {
         let plan = Plan::scaled().oriented(Orientation::RAS).with_stats();
         assert_eq!(plan.describe(Datatype::Int16).to_string(), "1 pass: convert and count");
         assert_eq!(Plan::scaled().describe(Datatype::Float64).to_string(), "1 pass: convert");

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::{
-    Access, Affine, Decoded, Decoder, NiftiError, Orientation, Output, Packing, Plan, Volume, VolumeFile,
+    Access, Affine, Decoded, Decoder, Losses, NiftiError, Orientation, Output, Packing, Plan, Threads, Volume,
+    VolumeFile,
     affine::Reorientation,
     conversion::Conversion,
     convert::reorient::Traversal,
@@ -56,9 +57,9 @@ impl VolumeFile {
         }
         let conversion = Conversion { file: self, plan, traversal: region.traversal };
         let path = decoder.path();
-        let convert = |voxels: &[u8]| conversion.run(path, false, voxels, out);
-        let (access, (stats, ran)) = self.with_region(decoder, &region, convert)?;
-        Ok(Decoded { stats, ran: Some(ran), access, ..region.geometry(self) })
+        let convert = |voxels: &[u8]| conversion.run(path, Threads::SERIAL, voxels, out);
+        let (access, report) = self.with_region(decoder, &region, convert)?;
+        Ok(Decoded { access, ..region.geometry(self) }.with(report))
     }
 
     /// As [`read_region_into`](Self::read_region_into), with memory for the output.
@@ -195,8 +196,8 @@ impl VolumeFile {
         if (wanted.end as f64) < STREAM_SHARE * self.unpacked_need() as f64 {
             return self.stream(spans, out).map(|()| Access::Stream);
         }
-        let is_parallel = decoder.is_parallel;
-        let stored = self.stored(&mut decoder.buffers, is_parallel)?;
+        let threads = decoder.threads;
+        let stored = self.stored(&mut decoder.buffers, threads)?;
         scatter(spans, self.data_offset, stored, out);
         Ok(Access::WholeStream)
     }
@@ -241,7 +242,7 @@ impl Region {
         let extents = self.ranges.iter().map(ExactSizeIterator::len).collect();
         let affine = file.affine().after(&shift(&self.ranges)).after(&self.reorientation.affine(self.stored));
         let shape = reoriented_shape(extents, self.stored, self.reorientation);
-        Decoded { shape, affine, stats: None, ran: None, access: Access::Nothing }
+        Decoded { shape, affine, stats: None, losses: Losses::default(), ran: None, access: Access::Nothing }
     }
 }
 

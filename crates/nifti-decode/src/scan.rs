@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::{
-    Decoder, NiftiError, Packing, Plan, Stats, VolumeFile,
+    Decoder, NiftiError, Packing, Plan, Stats, Threads, VolumeFile,
     decoder::Buffers,
     gzip::{self, Parts},
     stats::{self, Passes, Searched, Tally},
@@ -85,7 +85,7 @@ impl VolumeFile {
             return self.pass_over_parts(&parts, decoder, each);
         }
         if need + self.packed_bytes() <= ONE_SHOT_BYTES {
-            self.stored(&mut decoder.buffers, false)?.chunks(step).for_each(each);
+            self.stored(&mut decoder.buffers, Threads::SERIAL)?.chunks(step).for_each(each);
             return Ok(());
         }
         let mut voxels = WholeVoxels::new(self, each);
@@ -99,11 +99,11 @@ impl VolumeFile {
         decoder: &mut Decoder,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<(), NiftiError> {
-        let is_parallel = decoder.is_parallel;
+        let threads = decoder.threads;
         let mut voxels = WholeVoxels::new(self, each);
-        for batch in parts.batches(if is_parallel { PARALLEL_BATCH_BYTES } else { BATCH_BYTES }) {
+        for batch in parts.batches(if threads.is_serial() { BATCH_BYTES } else { PARALLEL_BATCH_BYTES }) {
             let unpacked = decoder.buffers.stored.get(batch.unpacked_bytes() as usize)?;
-            gzip::unpack_parts(&batch, &self.image.bytes, unpacked, self.limits.verify, is_parallel)?;
+            gzip::unpack_parts(&batch, &self.image.bytes, unpacked, self.limits.verify, threads)?;
             voxels.add(unpacked);
         }
         Ok(())

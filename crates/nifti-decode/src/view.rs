@@ -43,7 +43,7 @@ pub enum View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// `bytes` as voxels of `datatype`; `None` where their address or length does not suit it.
+    /// `bytes` as voxels of `datatype`; `None` where they are not aligned for it, or their length is not a multiple of its size.
     pub fn new(datatype: Datatype, bytes: &'a [u8]) -> Option<Self> {
         fn cast<T: Pod>(bytes: &[u8]) -> Option<&[T]> {
             bytemuck::try_cast_slice(bytes).ok()
@@ -98,19 +98,19 @@ impl<'a> View<'a> {
 
 impl VolumeFile {
     /// All voxels as they are stored. Nothing is copied where the file is mapped or in memory, unpacked, in this machine's byte
-    /// order and at an address that suits its type; else they lie in the decoder's memory.
+    /// order and aligned for its type; otherwise they are copied to the decoder's memory.
     ///
     /// # Errors
-    /// Whatever the file has hidden so far.
+    /// Faults in the voxels' part of the file.
     pub fn view<'a>(&'a self, decoder: &'a mut Decoder) -> Result<View<'a>, NiftiError> {
         let is_swapped = self.header.endian.is_swapped() && self.datatype.unit_bytes() > 1;
         if let (false, Some(view)) = (is_swapped, self.image_view()) {
             return Ok(view);
         }
-        let is_parallel = decoder.is_parallel;
-        // Taken out, so that voxels can be read with the others and copied into it.
+        let threads = decoder.threads;
+        // Taken out of the decoder, so that voxels can be read with the other buffers and copied into it.
         let mut own = std::mem::take(&mut decoder.buffers.region);
-        let copied = self.stored(&mut decoder.buffers, is_parallel).and_then(|stored| {
+        let copied = self.stored(&mut decoder.buffers, threads).and_then(|stored| {
             let out = own.get(stored.len())?;
             copy::copy(&self.traversal(Reorientation::IDENTITY), self.datatype, self.header.endian, stored, out);
             Ok(stored.len())
@@ -121,7 +121,7 @@ impl VolumeFile {
         View::new(self.datatype, bytes).ok_or(NiftiError::Buffer { got, need })
     }
 
-    /// The voxels where they lie, if they lie in memory as they should.
+    /// The voxels in the memory of the file, if they can be viewed there.
     fn image_view(&self) -> Option<View<'_>> {
         if self.packing() != crate::Packing::Plain {
             return None;

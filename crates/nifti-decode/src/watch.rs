@@ -1,16 +1,16 @@
-//! How far long work is, for whoever shows it.
+//! Progress of long work.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Unpacked bytes that a [`Decoder`](crate::Decoder) or a writer has gone through so far. Looked at from another thread while one of them
-/// works; what it shows is for the eye, and only grows.
+/// Unpacked bytes that a [`Decoder`](crate::Decoder) or a writer has processed so far. Another thread reads it to show progress; the number
+/// never decreases.
 ///
-/// libdeflate says nothing before a whole gzip member is unpacked. But it fills fresh memory from the front, and on Linux the system
-/// says which pages of a buffer were touched; so what is unpacked is known to some megabytes at no cost. Elsewhere, and where memory
-/// is used again, a member counts when it is done.
+/// libdeflate reports nothing before a whole gzip member is unpacked. But it fills fresh memory from the front, and Linux reports which
+/// pages of a buffer were touched, so progress is known to a few megabytes at no cost. Elsewhere, and where memory is reused, a member
+/// counts when it is done.
 #[derive(Debug, Default)]
 pub struct Watch {
     done: AtomicU64,
@@ -28,13 +28,13 @@ impl Watch {
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         let filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock, the buffer is there.
+        // The lock keeps the buffer alive.
         let filled = filling.map_or(0, |(start, len)| touched(start, len));
         let now = self.done.load(Relaxed) + filled as u64;
         self.shown.fetch_max(now, Relaxed).max(now)
     }
 
-    /// So many more are done.
+    /// Adds `bytes` to the number.
     pub(crate) fn add(&self, bytes: u64) {
         self.done.fetch_add(bytes, Relaxed);
     }
@@ -44,7 +44,7 @@ impl Watch {
         let Some(watch) = watch else { return fill(buffer) };
         let (start, len) = (buffer.as_ptr() as usize, buffer.len());
         let set = |filling| *watch.filling.lock().unwrap_or_else(PoisonError::into_inner) = filling;
-        // Memory that was used before tells nothing.
+        // The pages of memory that is reused were touched before.
         set((touched(start, len) < len / 2).then_some((start, len)));
         let filled = fill(buffer);
         set(None);
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_buffer_that_is_being_filled_counts_as_far_as_it_is() {
+    fn a_buffer_counts_as_far_as_it_is_filled() {
         const MIB: usize = 1 << 20;
         let (watch, mut scratch) = (Watch::default(), Scratch::default());
         let buffer = scratch.get(64 * MIB).unwrap();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use nifti_decode::{
-    Datatype, Decoder, Endian, Header, Limits, NiftiError, Pack, Stats, Version, VolumeFile, encode, write,
+    Datatype, Decoder, Endian, Header, Limits, NiftiError, Pack, Stats, Threads, Version, VolumeFile, encode, write,
 };
 
 /// The system's allocator, which counts the bytes that are in use and remembers their peak.
@@ -49,6 +49,9 @@ unsafe impl GlobalAlloc for Peak {
         unsafe { System.realloc(block, layout, new_size) }
     }
 }
+
+/// The fewest threads that share work.
+const TWO: Threads = Threads::new(2).unwrap();
 
 #[global_allocator]
 static ALLOCATOR: Peak = Peak;
@@ -109,13 +112,13 @@ fn check(datatype: Datatype, most: u64, packs: &[Pack], directory: &Path) {
         let path = directory.join(format!("{i}.nii"));
         write(&path, &header(datatype), &[], &stored, pack).unwrap();
         let file = VolumeFile::open(&path).unwrap();
-        for is_parallel in [false, true] {
-            let place = format!("{datatype:?} {pack:?} parallel: {is_parallel}");
-            let mut decoder = Decoder::new().parallel(is_parallel);
+        for threads in [Threads::SERIAL, TWO] {
+            let place = format!("{datatype:?} {pack:?} {threads} threads");
+            let mut decoder = Decoder::new().with_threads(threads);
             let (verified, bytes) = peak(&mut decoder, |decoder| file.verify(decoder));
             verified.unwrap();
             // Threads unpack 4 MiB at a time, and hold as many packed bytes if they must.
-            let of_threads = if is_parallel { 4 * MIB } else { 0 };
+            let of_threads = if threads.is_serial() { 0 } else { 4 * MIB };
             assert!(bytes < 4 * MIB + of_threads, "{place}: a check took {bytes} bytes");
             let (stats, bytes) = peak(&mut decoder, |decoder| file.stats(decoder));
             let stats = stats.unwrap();
@@ -155,8 +158,8 @@ fn damage_is_found(directory: &Path) {
         for cut in [1, 5, 29, sound.len() / 2] {
             std::fs::write(&path, &sound[..sound.len() - cut]).unwrap();
             let Ok(file) = VolumeFile::open(&path) else { continue };
-            for is_parallel in [false, true] {
-                let error = file.verify(&mut Decoder::new().parallel(is_parallel)).unwrap_err();
+            for threads in [Threads::SERIAL, TWO] {
+                let error = file.verify(&mut Decoder::new().with_threads(threads)).unwrap_err();
                 assert!(
                     matches!(error, NiftiError::Truncated { .. } | NiftiError::Gzip { .. }),
                     "{pack:?} cut by {cut}: {error}"

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nifti_decode::{
-    Datatype, Decoder, Endian, Extension, Header, Index, Limits, NiftiError, Orientation, Pack, Plan, Version,
+    Datatype, Decoder, Endian, Extension, Header, Index, Limits, NiftiError, Orientation, Pack, Plan, Threads, Version,
     VolumeFile, encode,
 };
 
@@ -45,6 +45,9 @@ unsafe impl GlobalAlloc for Largest {
         unsafe { System.realloc(block, layout, new_size) }
     }
 }
+
+/// The fewest threads that share work.
+const TWO: Threads = Threads::new(2).unwrap();
 
 #[global_allocator]
 static ALLOCATOR: Largest = Largest;
@@ -161,7 +164,7 @@ fn damaged_files_are_refused_in_peace() {
     (limits.extension_bytes, limits.trailing_bytes) = (1 << 16, 1 << 20);
     let mut random = Random(20_261_122);
     // One thread, and several.
-    let mut decoders = [Decoder::new(), Decoder::new().parallel(true)];
+    let mut decoders = [Decoder::new(), Decoder::new().with_threads(TWO)];
     for seed in &seeds {
         VolumeFile::from_bytes(seed.clone(), limits).expect("a sound file");
     }
@@ -190,18 +193,18 @@ fn a_member_that_claims_gigabytes_is_given_none() {
     let size = bytes.len() - 4;
     bytes[size..].copy_from_slice(&0xf000_0000_u32.to_le_bytes());
     let bytes: std::sync::Arc<[u8]> = bytes.into();
-    for is_parallel in [false, true] {
+    for threads in [Threads::SERIAL, TWO] {
         for verify in [true, false] {
             let limits = Limits::default().with_verify(verify);
             let file = VolumeFile::from_bytes(bytes.clone(), limits).unwrap();
-            let mut decoder = Decoder::new().parallel(is_parallel);
+            let mut decoder = Decoder::new().with_threads(threads);
             LARGEST.store(0, Relaxed);
             let region = file.read_region::<f32>(&mut decoder, &[0..8, 0..8, 40..44], &Plan::stored());
-            assert!(matches!(region, Err(NiftiError::TooLarge { .. })), "{is_parallel} {verify}: {region:?}");
+            assert!(matches!(region, Err(NiftiError::TooLarge { .. })), "{threads} {verify}: {region:?}");
             let mut out = vec![0.0_f32; file.voxels()];
             let whole = file.decode_into(&mut decoder, &Plan::stored(), &mut out);
-            assert!(!verify || whole.is_err(), "{is_parallel}: {whole:?}");
-            assert!(LARGEST.load(Relaxed) <= 64 << 20, "{is_parallel} {verify}: {}", LARGEST.load(Relaxed));
+            assert!(!verify || whole.is_err(), "{threads}: {whole:?}");
+            assert!(LARGEST.load(Relaxed) <= 64 << 20, "{threads} {verify}: {}", LARGEST.load(Relaxed));
         }
     }
 }
@@ -313,7 +316,7 @@ fn damaged_imports_are_refused_in_peace() {
         read += 1;
         let file = open().with_index(index.expect("ordinary gzip").into()).unwrap();
         let mut out = vec![0.0_f32; whole.len()];
-        file.decode_into(&mut Decoder::new().parallel(true), &Plan::stored(), &mut out).unwrap();
+        file.decode_into(&mut Decoder::new().with_threads(TWO), &Plan::stored(), &mut out).unwrap();
         assert!(out == whole, "{serial}");
     }
     assert!(refused > 500 && read > 100, "{refused} {read}");

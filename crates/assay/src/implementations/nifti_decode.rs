@@ -66,7 +66,7 @@ impl Implementation for Reading {
         if case.text("make")? == "inflate" {
             return self.inflate(&path);
         }
-        let mut decoder = Decoder::new().parallel(self.threads.get() > 1);
+        let mut decoder = Decoder::new().with_threads(self.threads.into());
         let (make, path) = Make::prepared(case.text("make")?, case.text("by").ok(), path, &mut decoder)?;
         let out = Rc::new(RefCell::new((Vec::new(), None)));
         let shown = out.clone();

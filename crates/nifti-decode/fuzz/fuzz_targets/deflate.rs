@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nifti_decode::{Datatype, Decoder, Header, Limits, Plan, Version, VolumeFile};
+use nifti_decode::{Datatype, Decoder, Header, Limits, Plan, Version, Threads, VolumeFile};
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 const MOST: usize = 1 << 20;
@@ -43,6 +43,6 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!((shot.is_ok(), blocks.is_ok()), (is_sound, is_sound));
     let (Ok(shot), Ok((blocks, index))) = (shot, blocks) else { return };
     let file = file.with_index(index.into()).expect("the index of this file");
-    file.decode_into(&mut Decoder::new().parallel(true), &Plan::stored(), &mut out).expect("what was read before");
+    file.decode_into(&mut Decoder::new().with_threads(Threads::available()), &Plan::stored(), &mut out).expect("what was read before");
     assert!(shot == blocks && shot == bits(&out));
 });

@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use nifti_decode::{Decoder, Index, Kind, Limits, Orientation, Pack, Phantom, Plan, VolumeFile, encode};
+use nifti_decode::{Decoder, Index, Kind, Limits, Orientation, Pack, Phantom, Plan, Threads, VolumeFile, encode};
 
 /// A sound file and its identity.
 fn sound() -> &'static (Vec<u8>, [u8; 8]) {
@@ -38,5 +38,5 @@ fuzz_target!(|bytes: &[u8]| {
     let file = VolumeFile::from_bytes(volume.clone(), Limits::default()).expect("a sound file");
     let file = file.with_index(index.into()).expect("its identity");
     let _ = file.read_region::<f32>(&mut Decoder::new(), &[0..16, 0..16, 7..9], &Plan::stored());
-    let _ = file.decode::<f32>(&mut Decoder::new().parallel(true), &Plan::stored());
+    let _ = file.decode::<f32>(&mut Decoder::new().with_threads(Threads::available()), &Plan::stored());
 });

@@ -1,26 +1,49 @@
-//! The loops, compiled for AVX2, FMA and F16C; and stores that go around the caches.
+//! The loops, compiled for AVX2, FMA and F16C; and non-temporal stores.
 //!
-//! A store to a line that is not in the cache reads the line first. Outputs that are larger than the caches are therefore
-//! written with non-temporal stores, from a block that was filled in the first-level cache: that saves a third of the
-//! memory traffic of 16-bit voxels to f32.
+//! A store to a line that is not in a cache reads the line first. Outputs that are larger than the caches are therefore written with
+//! non-temporal stores, from a block that was filled in L1. That saves a third of the memory traffic of 16-bit voxels to f32.
 
 use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 use machine::isa::Avx2;
 
-use super::{BLOCK, Map, Stored, fill, scalar};
+use super::{BLOCK, Map, Stored, fill, losses, scalar};
 
 #[target_feature(enable = "avx2,fma,f16c")]
-fn fill_body<S: Stored, A: fill::Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [f32]) {
-    fill::fill::<S, A, SWAP>(map, src, dst);
+fn fill_body<S: Stored, T: fill::Filled, A: fill::Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [T]) {
+    fill::fill::<S, T, A, SWAP>(map, src, dst);
 }
 
 /// As [`fill::fill`]. Obtained from [`Kernel`](super::Kernel) only, which holds the token.
-pub(super) fn fill<S: Stored, A: fill::Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [f32]) {
+pub(super) fn fill<S: Stored, T: fill::Filled, A: fill::Arithmetic, const SWAP: bool>(
+    map: &Map,
+    src: &[u8],
+    dst: &mut [T],
+) {
     debug_assert!(Avx2::new().is_some());
-    // SAFETY: `Kernel` hands this function out only with an `Avx2` in hand.
-    unsafe { fill_body::<S, A, SWAP>(map, src, dst) }
+    // SAFETY: `Kernel` selects this function only where it holds an `Avx2`, which proves that avx2, fma and f16c were detected.
+    unsafe { fill_body::<S, T, A, SWAP>(map, src, dst) }
+}
+
+/// As [`losses::is_outside_f32`].
+pub(super) fn is_outside_f32(_: Avx2, block: &[f32], most: f32, least: f32) -> bool {
+    #[target_feature(enable = "avx2")]
+    fn body(block: &[f32], most: f32, least: f32) -> bool {
+        losses::is_outside_f32(block, most, least)
+    }
+    // SAFETY: an `Avx2` exists only where avx2 was detected.
+    unsafe { body(block, most, least) }
+}
+
+/// As [`losses::is_outside_f64`].
+pub(super) fn is_outside_f64(_: Avx2, block: &[f64], most: f64, least: f64) -> bool {
+    #[target_feature(enable = "avx2")]
+    fn body(block: &[f64], most: f64, least: f64) -> bool {
+        losses::is_outside_f64(block, most, least)
+    }
+    // SAFETY: an `Avx2` exists only where avx2 was detected.
+    unsafe { body(block, most, least) }
 }
 
 pub(super) fn pack_f16(_: Avx2, block: &[f32], dst: &mut [f16]) {
@@ -31,7 +54,7 @@ pub(super) fn pack_f16(_: Avx2, block: &[f32], dst: &mut [f16]) {
             // SAFETY: 8 values from `at` on lie within `block`, which has at least `n`.
             let values = unsafe { _mm256_loadu_ps(block.as_ptr().add(at)) };
             let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(values);
-            // SAFETY: as above for `dst`; an f16 is two bytes of any value.
+            // SAFETY: 8 values from `at` on lie within `dst`, which has at least `n`; an f16 is two bytes of any value.
             unsafe { _mm_storeu_si128(dst.as_mut_ptr().add(at).cast(), halves) };
         }
         scalar::pack_f16(&block[n..], &mut dst[n..]);
@@ -49,11 +72,11 @@ pub(super) fn pack_bf16(_: Avx2, block: &[f32], dst: &mut [bf16]) {
     unsafe { body(block, dst) }
 }
 
-/// Copies `src` to `dst` around the caches. Complete for other threads after [`fence`].
+/// Copies `src` to `dst` with non-temporal stores. Visible to other threads after [`fence`].
 pub(super) fn stream(_: Avx2, src: &[u8], dst: &mut [u8]) {
     #[target_feature(enable = "avx2")]
     fn body(src: &[u8], dst: &mut [u8]) {
-        // Whole lines only: a partial one would be read after all.
+        // Whole lines only: a partial line would be read first.
         let (head, lines) = (dst.as_ptr().align_offset(64).min(dst.len()), 64);
         let n = (src.len() - head) / lines * lines;
         dst[..head].copy_from_slice(&src[..head]);
@@ -61,7 +84,8 @@ pub(super) fn stream(_: Avx2, src: &[u8], dst: &mut [u8]) {
             for part in [0, 32] {
                 // SAFETY: 64 bytes from `at` on lie within `src` and `dst`, which have the same length.
                 let value = unsafe { _mm256_loadu_si256(src.as_ptr().add(at + part).cast()) };
-                // SAFETY: as above; `head` makes the address a multiple of 64.
+                // SAFETY: 64 bytes from `at` on lie within `dst`; `at` - `head` is a multiple of 64 and `head` ends at a line, so the
+                // address is aligned.
                 unsafe { _mm256_stream_si256(dst.as_mut_ptr().add(at + part).cast(), value) };
             }
         }
@@ -72,9 +96,9 @@ pub(super) fn stream(_: Avx2, src: &[u8], dst: &mut [u8]) {
     unsafe { body(src, dst) }
 }
 
-/// Orders streamed stores before whatever follows.
+/// Orders non-temporal stores before the stores that follow.
 pub(super) fn fence(_: Avx2) {
-    // SAFETY: SSE is part of every x86-64.
+    // SAFETY: SSE, which has this fence, is part of every x86-64.
     unsafe { _mm_sfence() }
 }
 

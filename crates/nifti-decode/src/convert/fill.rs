@@ -1,13 +1,81 @@
-//! The loops from stored voxels to f32, once for all types and instruction sets.
+//! The loops from stored voxels to blocks of numbers, once for all types and instruction sets.
 
 use super::{Map, Stored};
 
-/// What happens to a stored number.
-pub(super) trait Arithmetic {
-    fn apply<S: Stored>(map: &Map, value: S) -> f32;
+/// What a block is filled with: `f32` or `f64`, rounded once; or `i64`, for stored integers that are not scaled.
+pub(super) trait Filled: Copy + 'static {
+    /// Whether scaled 8- and 16-bit integers take the arithmetic of f32.
+    const IS_SINGLE: bool;
+
+    fn unscaled<S: Stored>(value: S) -> Self;
+    fn of_f32(value: f32) -> Self;
+    fn of_f64(value: f64) -> Self;
 }
 
-/// Rounds to f32.
+impl Filled for f32 {
+    const IS_SINGLE: bool = true;
+
+    #[inline(always)]
+    fn unscaled<S: Stored>(value: S) -> Self {
+        value.to_f32()
+    }
+
+    #[inline(always)]
+    fn of_f32(value: f32) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn of_f64(value: f64) -> Self {
+        value as f32
+    }
+}
+
+impl Filled for f64 {
+    const IS_SINGLE: bool = false;
+
+    #[inline(always)]
+    fn unscaled<S: Stored>(value: S) -> Self {
+        value.to_f64()
+    }
+
+    #[inline(always)]
+    fn of_f32(value: f32) -> Self {
+        value.into()
+    }
+
+    #[inline(always)]
+    fn of_f64(value: f64) -> Self {
+        value
+    }
+}
+
+impl Filled for i64 {
+    const IS_SINGLE: bool = false;
+
+    /// The bits of `u64` above `i64::MAX`.
+    #[inline(always)]
+    fn unscaled<S: Stored>(value: S) -> Self {
+        value.to_i64()
+    }
+
+    #[inline(always)]
+    fn of_f32(value: f32) -> Self {
+        value as i64
+    }
+
+    #[inline(always)]
+    fn of_f64(value: f64) -> Self {
+        value as i64
+    }
+}
+
+/// What happens to a stored number.
+pub(super) trait Arithmetic {
+    fn apply<S: Stored, T: Filled>(map: &Map, value: S) -> T;
+}
+
+/// Nothing but the conversion.
 pub(super) struct Unscaled;
 
 /// One fused multiply-add in f32.
@@ -21,38 +89,38 @@ pub(super) struct Normalized;
 
 impl Arithmetic for Unscaled {
     #[inline(always)]
-    fn apply<S: Stored>(_: &Map, value: S) -> f32 {
-        value.to_f32()
+    fn apply<S: Stored, T: Filled>(_: &Map, value: S) -> T {
+        T::unscaled(value)
     }
 }
 
 impl Arithmetic for Single {
     #[inline(always)]
-    fn apply<S: Stored>(map: &Map, value: S) -> f32 {
-        value.to_f32().mul_add(map.slope as f32, map.inter as f32)
+    fn apply<S: Stored, T: Filled>(map: &Map, value: S) -> T {
+        T::of_f32(value.to_f32().mul_add(map.slope as f32, map.inter as f32))
     }
 }
 
 impl Arithmetic for Double {
     #[inline(always)]
-    fn apply<S: Stored>(map: &Map, value: S) -> f32 {
-        (value.to_f64() * map.slope + map.inter) as f32
+    fn apply<S: Stored, T: Filled>(map: &Map, value: S) -> T {
+        T::of_f64(value.to_f64() * map.slope + map.inter)
     }
 }
 
 impl Arithmetic for Normalized {
     /// Comparisons keep NaN as it is.
     #[inline(always)]
-    fn apply<S: Stored>(map: &Map, value: S) -> f32 {
+    fn apply<S: Stored, T: Filled>(map: &Map, value: S) -> T {
         let value = if map.is_scaled() { value.to_f64() * map.slope + map.inter } else { value.to_f64() };
         let value = if value < map.low { map.low } else { value };
         let value = if value > map.high { map.high } else { value };
-        ((value - map.shift) * map.gain) as f32
+        T::of_f64((value - map.shift) * map.gain)
     }
 }
 
 #[inline(always)]
-pub(super) fn fill<S: Stored, A: Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [f32]) {
+pub(super) fn fill<S: Stored, T: Filled, A: Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [T]) {
     // A copy: through the reference, the loop would have to assume that `dst` overlaps it.
     let map = *map;
     for (dst, value) in dst.iter_mut().zip(S::each::<SWAP>(src)) {

@@ -9,18 +9,19 @@ use machine::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
 use super::{
-    BLOCK, Fill, Map, Output, Stored,
-    fill::{Arithmetic, Double, Normalized, Single, Unscaled},
+    BLOCK, Fill, Losses, Map, Output, Stored,
+    fill::{Arithmetic, Double, Filled, Normalized, Single, Unscaled},
+    losses::Scan,
     scalar, with_stored,
 };
 use crate::{Datatype, Endian, NiftiError};
 
-/// Outputs above this are written around the caches: what fits them is better found there by who reads it next.
+/// Outputs above this size are written with non-temporal stores. Smaller ones stay in the caches for whoever reads them next.
 const STREAM_BYTES: usize = 24 << 20;
 
 /// An instruction set with the proof that this machine has it.
 #[derive(Debug, Clone, Copy)]
-pub enum Path {
+pub(crate) enum Path {
     /// The target's baseline.
     Scalar,
     /// AVX2, FMA and F16C.
@@ -49,7 +50,7 @@ impl Path {
     }
 }
 
-/// What a conversion runs, or ran.
+/// The loops that a conversion runs, or ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Choice {
@@ -59,7 +60,7 @@ pub struct Choice {
     pub arithmetic: &'static str,
     /// Whether bytes are swapped.
     pub is_swapped: bool,
-    /// Whether the output goes around the caches.
+    /// Whether the output is written with non-temporal stores.
     pub is_streamed: bool,
 }
 
@@ -71,32 +72,57 @@ impl fmt::Display for Choice {
     }
 }
 
-/// Voxels on their way, in the first-level cache. Made once for all runs of a conversion: clearing them for each run took a tenth
-/// of its time.
+/// Blocks of voxels between the stored and the converted ones, in L1. Allocated once for all runs of a conversion: clearing them for
+/// each run took a tenth of its time.
 pub(crate) struct Blocks<D> {
-    filled: [f32; BLOCK],
+    intermediate: Intermediate,
     converted: [D; BLOCK],
+}
+
+/// A block of numbers that the output is made from, or is compared with.
+pub struct Intermediate {
+    pub(super) single: [f32; BLOCK],
+    wide: [u64; BLOCK],
+}
+
+impl Intermediate {
+    pub(super) fn doubles(&mut self) -> &mut [f64] {
+        bytemuck::cast_slice_mut(&mut self.wide)
+    }
+
+    pub(super) fn wholes(&mut self) -> &mut [i64] {
+        bytemuck::cast_slice_mut(&mut self.wide)
+    }
 }
 
 impl<D: Output> Blocks<D> {
     pub(crate) fn new() -> Self {
-        Self { filled: [0.0; BLOCK], converted: [D::default(); BLOCK] }
+        let intermediate = Intermediate { single: [0.0; BLOCK], wide: [0; BLOCK] };
+        Self { intermediate, converted: [D::default(); BLOCK] }
     }
 }
 
+/// What is converted: the stored type and order, and the numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    pub(super) datatype: Datatype,
+    pub(super) is_swapped: bool,
+    pub(super) map: Map,
+    pub(super) path: Path,
+}
+
 /// A conversion of stored voxels, ready to run.
-#[derive(Clone, Copy)]
-pub(crate) struct Kernel {
-    fill: Fill,
-    map: Map,
-    path: Path,
+pub(crate) struct Kernel<D: Output> {
+    fills: D::Fills,
+    scan: Option<Scan>,
+    source: Source,
     voxel_bytes: usize,
     choice: Choice,
 }
 
-impl Kernel {
-    /// The conversion of `datatype` by `map` to `out_bytes` bytes in all.
-    pub(crate) fn new<D: Output>(
+impl<D: Output> Kernel<D> {
+    /// The conversion of `n_voxels` voxels of `datatype` by `map`.
+    pub(crate) fn new(
         datatype: Datatype,
         endian: Endian,
         map: Map,
@@ -104,79 +130,110 @@ impl Kernel {
         n_voxels: usize,
     ) -> Result<Self, NiftiError> {
         let is_swapped = endian.is_swapped() && datatype.unit_bytes() > 1;
-        let chosen = with_stored!(datatype, |S| if is_swapped {
-            choose::<S, true>(&map, path)
-        } else {
-            choose::<S, false>(&map, path)
-        });
-        let Some((fill, arithmetic)) = chosen else { return Err(NiftiError::NotReal { datatype, to: D::NAME }) };
+        let source = Source { datatype, is_swapped, map, path };
+        let not_real = NiftiError::NotReal { datatype, to: D::NAME };
+        let Some((fills, arithmetic)) = D::fills(&source) else { return Err(not_real) };
         let is_streamed = path.isa() != Isa::Scalar && n_voxels.saturating_mul(size_of::<D>()) > STREAM_BYTES;
         let choice = Choice { isa: path.isa(), arithmetic, is_swapped, is_streamed };
-        Ok(Self { fill, map, path, voxel_bytes: datatype.bytes(), choice })
+        let scan = D::FORMAT.and_then(|format| Scan::new(&source, format));
+        Ok(Self { fills, scan, source, voxel_bytes: datatype.bytes(), choice })
     }
 
     pub(crate) fn choice(&self) -> Choice {
         self.choice
     }
 
-    /// Converts a run of voxels; `src` has the bytes of `dst.len()` of them. Goes around the caches if the whole output does.
-    pub(crate) fn run<D: Output>(&self, src: &[u8], dst: &mut [D], blocks: &mut Blocks<D>) {
-        match self.path {
-            #[cfg(target_arch = "x86_64")]
-            Path::Avx2(token) if self.choice.is_streamed && dst.len() >= 64 => {
-                self.run_streamed(token, src, dst, blocks);
-            }
-            _ => self.run_cached(src, dst, &mut blocks.filled),
+    /// Converts a run of voxels; `src` has the bytes of `dst.len()` of them. Uses non-temporal stores if the whole output does. `first` is
+    /// the index of the run in the output, for `losses`.
+    pub(crate) fn run(&self, src: &[u8], dst: &mut [D], blocks: &mut Blocks<D>, (first, losses): (usize, &mut Losses)) {
+        #[cfg(target_arch = "x86_64")]
+        if let Path::Avx2(token) = self.source.path
+            && self.choice.is_streamed
+            && dst.len() >= 64
+        {
+            return self.run_streamed(token, src, dst, blocks, (first, losses));
         }
-    }
-
-    /// As [`run`](Self::run), always through the caches.
-    fn run_cached<D: Output>(&self, src: &[u8], dst: &mut [D], filled: &mut [f32; BLOCK]) {
-        if let Some(dst) = D::in_place(dst) {
-            (self.fill)(&self.map, src, dst);
-            return;
-        }
-        for (src, dst) in src.chunks(BLOCK * self.voxel_bytes).zip(dst.chunks_mut(BLOCK)) {
-            let filled = &mut filled[..dst.len()];
-            (self.fill)(&self.map, src, filled);
-            D::pack(self.path, filled, dst);
+        let step = if D::IS_IN_PLACE && self.scan.is_none() { dst.len().max(1) } else { BLOCK };
+        for (i, (src, dst)) in src.chunks(step * self.voxel_bytes).zip(dst.chunks_mut(step)).enumerate() {
+            self.convert(src, dst, &mut blocks.intermediate, (first + i * step, losses));
         }
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn run_streamed<D: Output>(&self, token: Avx2, src: &[u8], dst: &mut [D], blocks: &mut Blocks<D>) {
-        for (src, dst) in src.chunks(BLOCK * self.voxel_bytes).zip(dst.chunks_mut(BLOCK)) {
+    fn run_streamed(
+        &self,
+        token: Avx2,
+        src: &[u8],
+        dst: &mut [D],
+        blocks: &mut Blocks<D>,
+        (first, losses): (usize, &mut Losses),
+    ) {
+        for (i, (src, dst)) in src.chunks(BLOCK * self.voxel_bytes).zip(dst.chunks_mut(BLOCK)).enumerate() {
             let converted = &mut blocks.converted[..dst.len()];
-            self.run_cached(src, converted, &mut blocks.filled);
+            self.convert(src, converted, &mut blocks.intermediate, (first + i * BLOCK, losses));
             avx2::stream(token, bytemuck::cast_slice(converted), bytemuck::cast_slice_mut(dst));
         }
     }
 
-    /// Makes streamed stores visible to other threads. Once, at the end.
+    /// Converts a block.
+    fn convert(
+        &self,
+        src: &[u8],
+        dst: &mut [D],
+        intermediate: &mut Intermediate,
+        (first, losses): (usize, &mut Losses),
+    ) {
+        D::convert(&self.fills, &self.source, src, dst, intermediate, (first, losses));
+        if let Some(scan) = &self.scan {
+            scan.run(&self.source, src, dst.len(), intermediate, (first, losses));
+        }
+    }
+
+    /// Makes non-temporal stores visible to other threads. Once, at the end.
     pub(crate) fn finish(&self) {
         #[cfg(target_arch = "x86_64")]
-        if let Path::Avx2(token) = self.path {
+        if let Path::Avx2(token) = self.source.path {
             avx2::fence(token);
         }
     }
 }
 
-fn choose<S: Stored, const SWAP: bool>(map: &Map, path: Path) -> (Fill, &'static str) {
-    if map.is_normalized() {
-        (of::<S, Normalized, SWAP>(path), "normalized")
-    } else if !map.is_scaled() {
-        (of::<S, Unscaled, SWAP>(path), "unscaled")
-    } else if S::IS_SMALL && map.is_single() {
-        (of::<S, Single, SWAP>(path), "single")
+/// The loop that fills blocks with the values of `source`, and the name of its arithmetic; `None` for types that are not real.
+pub(super) fn choose<T: Filled>(source: &Source) -> Option<(Fill<T>, &'static str)> {
+    let Source { datatype, is_swapped, map, path } = source;
+    with_stored!(*datatype, |S| if *is_swapped {
+        choose_arithmetic::<S, T, true>(map, *path)
     } else {
-        (of::<S, Double, SWAP>(path), "double")
+        choose_arithmetic::<S, T, false>(map, *path)
+    })
+}
+
+/// The loop that fills blocks with numbers as they are stored.
+pub(super) fn unscaled<T: Filled>(source: &Source) -> Option<Fill<T>> {
+    let Source { datatype, is_swapped, path, .. } = source;
+    with_stored!(*datatype, |S| if *is_swapped {
+        of::<S, T, Unscaled, true>(*path)
+    } else {
+        of::<S, T, Unscaled, false>(*path)
+    })
+}
+
+fn choose_arithmetic<S: Stored, T: Filled, const SWAP: bool>(map: &Map, path: Path) -> (Fill<T>, &'static str) {
+    if map.is_normalized() {
+        (of::<S, T, Normalized, SWAP>(path), "normalized")
+    } else if !map.is_scaled() {
+        (of::<S, T, Unscaled, SWAP>(path), "unscaled")
+    } else if T::IS_SINGLE && S::IS_SMALL && map.is_single() {
+        (of::<S, T, Single, SWAP>(path), "single")
+    } else {
+        (of::<S, T, Double, SWAP>(path), "double")
     }
 }
 
-fn of<S: Stored, A: Arithmetic, const SWAP: bool>(path: Path) -> Fill {
+fn of<S: Stored, T: Filled, A: Arithmetic, const SWAP: bool>(path: Path) -> Fill<T> {
     match path {
-        Path::Scalar => scalar::fill::<S, A, SWAP>,
+        Path::Scalar => scalar::fill::<S, T, A, SWAP>,
         #[cfg(target_arch = "x86_64")]
-        Path::Avx2(_) => avx2::fill::<S, A, SWAP>,
+        Path::Avx2(_) => avx2::fill::<S, T, A, SWAP>,
     }
 }

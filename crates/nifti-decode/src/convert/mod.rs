@@ -1,13 +1,15 @@
 //! From stored voxels to numbers, in one pass.
 //!
-//! Voxels go through a block of f32 that lies in the first-level cache: [`fill`](Fill) reads a run of stored voxels, swaps their
-//! bytes, scales them and rounds once to f32; [`Output::pack`] stores the block as what was asked for. f32 is filled
-//! in place. So the kernels are a sum (types x arithmetic, plus outputs) and not a product, and every order of axes
-//! ([`reorient`]) uses the same ones.
+//! Voxels pass through a block of numbers in L1: [`fill`](Fill) reads a run of stored voxels, swaps their bytes, scales them and rounds
+//! once; the output packs the block as the type that was asked for. f32 and f64 are filled in place. So the kernels are a sum (types x
+//! arithmetic, plus outputs) and not a product, and every order of axes ([`reorient`]) uses the same ones.
 //!
-//! **Arithmetic.** Unscaled values are rounded to f32 from what is stored. Scaled 8- and 16-bit integers take one fused
-//! multiply-add in f32, which is correctly rounded: their values and the slope are exact in f32. All others take a product and
-//! a sum in f64, as NumPy does, and are rounded to f32 at the end. Clipping and z-scores happen in f64.
+//! **Arithmetic.** Unscaled values are rounded from what is stored. To f32, scaled 8- and 16-bit integers take one fused multiply-add in
+//! f32, which is correctly rounded: their values and the slope are exact in f32. All others take a product and a sum in f64, as NumPy
+//! does, and are rounded at the end. Clipping and z-scores are computed in f64. Integers are made from the stored integers ([`whole`]), or
+//! from f64.
+//!
+//! **Losses.** What a type cannot hold, beside fractions, is counted or refused ([`losses`]).
 //!
 //! The scalar and the vector kernels are the same generic code; the vector ones are compiled for AVX2, FMA and F16C. Both give
 //! the same bits: Rust contracts nothing by itself, and a fused multiply-add has one result.
@@ -16,27 +18,30 @@
 mod avx2;
 mod fill;
 mod kernel;
+mod losses;
 mod output;
 pub(crate) mod reorient;
 mod reverse;
 mod scalar;
 mod stored;
 mod transpose;
+mod whole;
 
 pub use kernel::Choice;
 pub(crate) use kernel::{Blocks, Kernel, Path};
+pub use losses::{Loss, Losses, Value};
 pub use output::Output;
 pub(crate) use stored::{Stored, with_stored};
 
 /// Voxels that are converted at a time: 8 KiB of f32.
 pub(crate) const BLOCK: usize = 2048;
 
-/// Reads stored voxels into f32, `src` having the bytes of `dst`'s voxels.
-pub(crate) type Fill = fn(&Map, &[u8], &mut [f32]);
+/// Reads stored voxels into a block; `src` has the bytes of as many voxels as `dst`.
+pub(crate) type Fill<T> = fn(&Map, &[u8], &mut [T]);
 
 /// The numbers of a conversion: value = slope * stored + inter, then clip, then (value - shift) * gain.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Map {
+pub struct Map {
     pub(crate) slope: f64,
     pub(crate) inter: f64,
     pub(crate) low: f64,

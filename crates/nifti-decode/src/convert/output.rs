@@ -2,73 +2,119 @@
 
 use half::{bf16, f16};
 
-use super::kernel::Path;
+use super::{
+    Fill, Losses,
+    kernel::{Intermediate, Path, Source, choose},
+    losses::{BF16, F16, F32, F64, Format},
+};
 
-/// A type that voxels can be converted to: `f32`, [`struct@f16`] or [`bf16`].
-pub trait Output: Copy + Default + Send + Sync + bytemuck::Pod + sealed::Pack {
+/// A type that voxels can be converted to.
+///
+/// | type | values |
+/// |---|---|
+/// | `f64` | as `nibabel.get_fdata()` computes them: product and sum in f64 |
+/// | `f32`, [`struct@f16`], [`bf16`] | rounded to nearest, ties to even; what is lost beside fractions is counted, see [`Losses`] |
+/// | `u8` to `u64`, `i8` to `i64` | exact, or the conversion fails with [`NiftiError::Inexact`](crate::NiftiError::Inexact) |
+pub trait Output: Copy + Default + Send + Sync + bytemuck::Pod + Target {
     /// Name, as NumPy or PyTorch spell it.
     const NAME: &'static str;
 }
 
+pub(super) use sealed::Target;
+
 pub(crate) mod sealed {
-    /// How a block of f32 becomes this type.
-    pub trait Pack: Sized {
-        /// The block itself, where it is filled in place.
-        fn in_place(dst: &mut [Self]) -> Option<&mut [f32]>;
+    use super::{Format, Intermediate, Losses, Source};
 
+    /// How voxels become this type.
+    pub trait Target: Sized {
+        /// The loops that fill the blocks that it is made from.
+        type Fills: Copy + Send + Sync;
+        /// What it can hold; `None` for integers, which are exact or refused.
+        const FORMAT: Option<Format>;
+        /// Whether the output is filled without a block between.
+        const IS_IN_PLACE: bool;
+
+        /// The loops, and the name of their arithmetic; `None` where the stored type is not real.
         #[doc(hidden)]
-        fn pack(path: super::super::kernel::Path, block: &[f32], dst: &mut [Self]);
+        fn fills(source: &Source) -> Option<(Self::Fills, &'static str)>;
+
+        /// Converts a block; longer runs too where it is filled in place. Counts what integers cannot hold.
+        #[doc(hidden)]
+        fn convert(
+            fills: &Self::Fills,
+            source: &Source,
+            src: &[u8],
+            dst: &mut [Self],
+            intermediate: &mut Intermediate,
+            losses: (usize, &mut Losses),
+        );
     }
 }
 
-impl Output for f32 {
-    const NAME: &'static str = "float32";
-}
-
-impl sealed::Pack for f32 {
-    fn in_place(dst: &mut [Self]) -> Option<&mut [f32]> {
-        Some(dst)
-    }
-
-    fn pack(_: Path, block: &[f32], dst: &mut [Self]) {
-        dst.copy_from_slice(block);
-    }
-}
-
-impl Output for f16 {
-    /// Rounded to nearest, ties to even; beyond 65504 to infinity. Integers above 2048 are not exact.
-    const NAME: &'static str = "float16";
-}
-
-impl sealed::Pack for f16 {
-    fn in_place(_: &mut [Self]) -> Option<&mut [f32]> {
-        None
-    }
-
-    fn pack(path: Path, block: &[f32], dst: &mut [Self]) {
-        match path {
-            Path::Scalar => super::scalar::pack_f16(block, dst),
-            #[cfg(target_arch = "x86_64")]
-            Path::Avx2(token) => super::avx2::pack_f16(token, block, dst),
+macro_rules! in_place {
+    ($type:ty, $name:literal, $format:expr) => {
+        impl Output for $type {
+            const NAME: &'static str = $name;
         }
-    }
-}
 
-impl Output for bf16 {
-    /// Rounded to nearest, ties to even. Integers above 256 are not exact.
-    const NAME: &'static str = "bfloat16";
-}
+        impl Target for $type {
+            type Fills = Fill<$type>;
+            const FORMAT: Option<Format> = Some($format);
+            const IS_IN_PLACE: bool = true;
 
-impl sealed::Pack for bf16 {
-    fn in_place(_: &mut [Self]) -> Option<&mut [f32]> {
-        None
-    }
+            fn fills(source: &Source) -> Option<(Self::Fills, &'static str)> {
+                choose(source)
+            }
 
-    fn pack(path: Path, block: &[f32], dst: &mut [Self]) {
-        match path {
-            Path::Scalar => super::scalar::pack_bf16(block, dst),
-            #[cfg(target_arch = "x86_64")]
-            Path::Avx2(token) => super::avx2::pack_bf16(token, block, dst),
+            fn convert(
+                fill: &Self::Fills,
+                source: &Source,
+                src: &[u8],
+                dst: &mut [Self],
+                _: &mut Intermediate,
+                _: (usize, &mut Losses),
+            ) {
+                fill(&source.map, src, dst);
+            }
         }
-    }
+    };
 }
+in_place!(f32, "float32", F32);
+in_place!(f64, "float64", F64);
+
+macro_rules! packed {
+    ($type:ty, $name:literal, $format:expr, $pack:ident) => {
+        impl Output for $type {
+            const NAME: &'static str = $name;
+        }
+
+        impl Target for $type {
+            type Fills = Fill<f32>;
+            const FORMAT: Option<Format> = Some($format);
+            const IS_IN_PLACE: bool = false;
+
+            fn fills(source: &Source) -> Option<(Self::Fills, &'static str)> {
+                choose(source)
+            }
+
+            fn convert(
+                fill: &Self::Fills,
+                source: &Source,
+                src: &[u8],
+                dst: &mut [Self],
+                intermediate: &mut Intermediate,
+                _: (usize, &mut Losses),
+            ) {
+                let block = &mut intermediate.single[..dst.len()];
+                fill(&source.map, src, block);
+                match source.path {
+                    Path::Scalar => super::scalar::$pack(block, dst),
+                    #[cfg(target_arch = "x86_64")]
+                    Path::Avx2(token) => super::avx2::$pack(token, block, dst),
+                }
+            }
+        }
+    };
+}
+packed!(f16, "float16", F16, pack_f16);
+packed!(bf16, "bfloat16", BF16, pack_bf16);

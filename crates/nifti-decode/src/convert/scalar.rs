@@ -4,8 +4,12 @@ use half::{bf16, f16};
 
 use super::{Map, Stored, fill};
 
-pub(super) fn fill<S: Stored, A: fill::Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [f32]) {
-    fill::fill::<S, A, SWAP>(map, src, dst);
+pub(super) fn fill<S: Stored, T: fill::Filled, A: fill::Arithmetic, const SWAP: bool>(
+    map: &Map,
+    src: &[u8],
+    dst: &mut [T],
+) {
+    fill::fill::<S, T, A, SWAP>(map, src, dst);
 }
 
 pub(super) fn pack_f16(block: &[f32], dst: &mut [f16]) {

@@ -15,7 +15,9 @@ pub(crate) trait Stored: Copy + 'static {
     fn each<const SWAP: bool>(bytes: &[u8]) -> impl ExactSizeIterator<Item = Self>;
     fn to_f32(self) -> f32;
     fn to_f64(self) -> f64;
-    /// A number whose order is that of the values; NaN of either sign lies outside those of the infinities.
+    /// An integer; the bits of a `u64` above `i64::MAX`.
+    fn to_i64(self) -> i64;
+    /// A number that sorts as the values do; the keys of NaN lie outside those of the infinities.
     fn key(self) -> u64;
     /// The value of a key.
     fn of_key(key: u64) -> Self;
@@ -44,6 +46,11 @@ macro_rules! stored {
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+
+            #[inline(always)]
+            fn to_i64(self) -> i64 {
+                self as i64
             }
 
             #[inline(always)]

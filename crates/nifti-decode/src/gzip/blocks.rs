@@ -32,14 +32,14 @@ impl Block {
     }
 }
 
-/// The members of a file, found as far as they were asked for: a slice at the beginning needs none of those behind it.
+/// The members of a file, found as far as they were needed: a slice at the beginning needs none of the later ones.
 #[derive(Debug)]
 pub(crate) struct Table {
     blocks: Vec<Block>,
     /// Where the next member begins, in the file and in the unpacked stream.
     at: u64,
     start: u64,
-    /// What was read of it, along with the trailer of the one before.
+    /// Its first bytes, which were read along with the trailer of the member before.
     head: [u8; HEAD],
     head_bytes: usize,
     /// Whether no member follows that states its size.
@@ -54,8 +54,8 @@ impl Table {
     /// The members of `bytes` that hold the unpacked bytes `wanted`, or `None` where one up to there does not state its size, and the file
     /// must be unpacked from its beginning. Of all unpacked bytes, the first `need` are a volume.
     ///
-    /// A member may claim to be a thousand times as large unpacked, and would be given the memory before it is found to lie: so none
-    /// may reach further behind the volume than `limits` allow.
+    /// A member may claim to unpack to a thousand times its size, and memory is allocated before the claim is found to be false. So none
+    /// may reach further beyond the volume than `limits` allow.
     pub(crate) fn holding(
         &mut self,
         bytes: &Bytes,
@@ -69,7 +69,7 @@ impl Table {
         while self.start < wanted.end && !self.is_over && self.at < bytes.len() {
             self.find_next(bytes, need, limits)?;
         }
-        // Whoever wants all to the end needs to know that nothing else follows.
+        // A request up to the end has to know that nothing else follows.
         let is_known = self.start >= wanted.end || self.at >= bytes.len() && !self.is_over;
         Ok(is_known.then(|| holding(&self.blocks, wanted).to_vec()))
     }
@@ -79,7 +79,7 @@ impl Table {
         let fault = |fault| NiftiError::Gzip { offset: at, fault };
         let member = match Member::parse(&self.head[..self.head_bytes]) {
             Ok(member) => member,
-            // Padding with zeros, or damage: the stream knows which.
+            // Padding with zeros, or damage: unpacking as a stream tells which.
             Err(GzipFault::Magic { got: [0, _] }) => None,
             Err(what) => return Err(fault(what)),
         };
@@ -138,7 +138,7 @@ pub(crate) fn unpack(
         moved.map(|moved| Moved { packed: header + moved.packed + TRAILER, ..moved })
     };
     match result {
-        // What lies between its end and the next member belongs to neither, and a stream would trip over it.
+        // Bytes between its end and the next member belong to neither, and a stream would fail on them.
         Ok(moved) if moved.packed != packed.len() => {
             let (got, need) = (packed.len() as u64, moved.packed as u64);
             Err(fault(GzipFault::BlockSize { got, need, most: need }))
@@ -150,7 +150,7 @@ pub(crate) fn unpack(
     }
 }
 
-/// What is wrong with a member that libdeflate refused.
+/// The fault of a member that libdeflate refused.
 fn diagnose(block: &Block, packed: &[u8]) -> NiftiError {
     let bytes = Bytes::Memory(packed.into());
     let mut unpacker = super::Unpacker::new(&bytes);

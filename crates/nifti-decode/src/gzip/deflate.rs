@@ -1,4 +1,4 @@
-//! libdeflate behind two owned types.
+//! libdeflate as two owned types.
 
 use std::{ffi::c_void, ptr::NonNull};
 
@@ -11,7 +11,7 @@ pub(crate) struct Inflater(NonNull<sys::libdeflate_decompressor>);
 // SAFETY: a decompressor is plain memory without ties to a thread.
 unsafe impl Send for Inflater {}
 
-/// Bytes that went in and came out.
+/// Bytes that were read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moved {
     pub(crate) packed: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Moved {
 /// Why a stream was not unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// It is damaged, cut short, or its checksum is wrong: libdeflate does not say which.
+    /// It is damaged or truncated, or its checksum is wrong: libdeflate does not tell which.
     Bad,
     /// It holds more than the output.
     Long,
@@ -85,7 +85,7 @@ impl Drop for Inflater {
     }
 }
 
-/// How hard to pack: 0 stores, 1 is fast, 12 is smallest.
+/// Compression level: 0 stores, 1 is fast, 12 is smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Level(i32);
 

@@ -1,4 +1,4 @@
-//! The header of a gzip member, and the two ways in which blocked files put a member's size there.
+//! The header of a gzip member, and the two fields in which blocked files store a member's size there.
 
 use super::GzipFault;
 use crate::source::Packing;
@@ -21,7 +21,7 @@ pub(super) struct Member {
     pub(super) header: usize,
     /// Bytes of the whole member, if the header says.
     pub(super) bytes: Option<u64>,
-    /// How the header says it; `Gzip` if it does not.
+    /// Which field states it; `Gzip` if none does.
     pub(super) packing: Packing,
 }
 

@@ -1,10 +1,9 @@
 //! gzip (RFC 1952) over DEFLATE (RFC 1951), three ways:
 //!
 //! - [`whole`]: the packed file in memory, unpacked in one shot by libdeflate, member after member. The fastest on one core.
-//! - [`Unpacker`]: a stream in constant memory, by zlib-rs: for headers, for the first slices, and to say what is wrong.
-//! - [`blocks`] and [`Index`]: parts found without unpacking what lies before them, in parallel if wanted. The parts are
-//!   whole streams to libdeflate too: the members of BGZF and mgzip are, and a part between two access points is made
-//!   into one.
+//! - [`Unpacker`]: a stream in constant memory, by zlib-rs: for headers, for the first slices, for checks, and to name faults.
+//! - [`blocks`] and [`Index`]: parts that can be unpacked without the bytes before them, in parallel if wanted. libdeflate sees complete
+//!   streams here too: the members of BGZF and mgzip are complete, and a part between two access points is made into one.
 
 pub(crate) mod blocks;
 mod deflate;
@@ -38,7 +37,7 @@ pub(crate) const FIRST_BYTES: usize = 1 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GzipFault {
-    /// Bytes behind a member that begin no other: neither gzip's magic nor zeros.
+    /// Bytes after a member that do not begin another one: neither gzip's magic nor zeros.
     #[error("{got:02x?} is not gzip's magic 1f 8b")]
     Magic {
         /// The two bytes.

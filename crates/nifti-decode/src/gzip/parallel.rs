@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use op::Threads;
 use rayon::prelude::*;
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     blocks::{self, Block},
     index::{Part, splice::Splicer},
 };
-use crate::{NiftiError, source::Bytes};
+use crate::{NiftiError, source::Bytes, threads::min_tasks};
 
 /// Parts that can be unpacked alone: in order and without gaps.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl Parts<'_> {
     }
 }
 
-/// Unpacks `parts` into `out`, which may end before they do; with the threads of the current pool, if `is_parallel`.
+/// Unpacks `parts` into `out`, which may end before they do; with up to `threads` threads of the current pool.
 ///
 /// Blocks are small, so each task takes several adjacent ones and reads them at once.
 pub(crate) fn unpack_parts(
@@ -68,19 +69,19 @@ pub(crate) fn unpack_parts(
     bytes: &Bytes,
     out: &mut [u8],
     is_verified: bool,
-    is_parallel: bool,
+    threads: Threads,
 ) -> Result<(), NiftiError> {
     match parts {
         Parts::Blocks(blocks) => {
             let tasks = divide(blocks, out, |block| block.unpacked as u64);
             let buffers = || (Inflater::new(), Vec::new(), Vec::new());
-            run(tasks, is_parallel, buffers, |(inflater, packed, spill), (blocks, out)| {
+            run(tasks, threads, buffers, |(inflater, packed, spill), (blocks, out)| {
                 some_blocks(inflater, packed, spill, blocks, bytes, out, is_verified)
             })
         }
         Parts::Index(parts) => {
             let tasks = divide(parts, out, |part| part.unpacked.into());
-            run(tasks, is_parallel, Splicer::new, |splicer, (parts, out)| {
+            run(tasks, threads, Splicer::new, |splicer, (parts, out)| {
                 let mut rest = out;
                 for part in parts {
                     let unpacked = splicer.unpack(part, bytes)?;
@@ -97,15 +98,16 @@ pub(crate) fn unpack_parts(
 /// Runs all tasks, each with the buffers of its thread; stops at an error.
 fn run<T: Send, B>(
     tasks: Vec<T>,
-    is_parallel: bool,
+    threads: Threads,
     buffers: impl Fn() -> B + Sync + Send,
     task: impl Fn(&mut B, T) -> Result<(), NiftiError> + Sync + Send,
 ) -> Result<(), NiftiError> {
-    if is_parallel {
-        return tasks.into_par_iter().try_for_each_init(buffers, task);
+    if threads.is_serial() {
+        let mut buffers = buffers();
+        return tasks.into_iter().try_for_each(|each| task(&mut buffers, each));
     }
-    let mut buffers = buffers();
-    tasks.into_iter().try_for_each(|each| task(&mut buffers, each))
+    let min_tasks = min_tasks(tasks.len(), threads);
+    tasks.into_par_iter().with_min_len(min_tasks).try_for_each_init(buffers, task)
 }
 
 /// Unpacked bytes of a task: enough to hide the cost of starting it, few enough that threads finish together.

@@ -1,4 +1,4 @@
-//! gzip as a stream: members one after the other, in constant memory.
+//! Unpacks gzip as a stream, member after member, in constant memory.
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
@@ -56,10 +56,10 @@ impl<'a> Unpacker<'a> {
         self.unpacked
     }
 
-    /// Fills `out` as far as the stream reaches; less than all of it means the end.
+    /// Fills `out` as far as the stream reaches; a shorter result means that the stream has ended.
     ///
     /// # Errors
-    /// [`NiftiError::Gzip`] for whatever is wrong with a member, also once `out` is full, if the member ends there.
+    /// [`NiftiError::Gzip`] for a fault of a member; also once `out` is full, if the member ends there.
     pub(crate) fn read(&mut self, out: &mut [u8]) -> Result<usize, NiftiError> {
         let mut filled = 0;
         while filled < out.len() {
@@ -120,7 +120,7 @@ impl<'a> Unpacker<'a> {
         Ok(got > 0)
     }
 
-    /// Reads a member's header; `false` where nothing but zeros follows: padding, as gzip itself has it.
+    /// Reads a member's header; `false` where only zeros follow, which gzip accepts as padding.
     fn begin_member(&mut self) -> Result<bool, NiftiError> {
         loop {
             self.used += self.rest().iter().take_while(|&&b| b == 0).count();
@@ -159,7 +159,7 @@ impl<'a> Unpacker<'a> {
         match status {
             Err(_) => Err(self.fault(GzipFault::Data { unpacked: self.unpacked })),
             Ok(Status::StreamEnd) => self.end_member().map(|()| got),
-            // Room, input and no progress: it would stay so for ever.
+            // Room and input, but no progress: another call would change nothing.
             Ok(_) if got == 0 && taken == 0 && !self.rest().is_empty() => {
                 Err(self.fault(GzipFault::Data { unpacked: self.unpacked }))
             }

@@ -1,4 +1,4 @@
-//! A packed file in memory, unpacked in one shot.
+//! Unpacks a packed file that is in memory in one shot.
 
 use super::{
     GzipFault, Inflater, Unpacker,
@@ -9,10 +9,10 @@ use crate::{Limits, NiftiError, source::Bytes};
 
 /// Unpacks the first `out.len()` bytes of `packed`, which are the contents of `bytes`, into `out`.
 ///
-/// libdeflate takes member after member, each with its checksum. It wants room for a whole member, so a stream that holds
-/// more than `out` (nobody promises that files end with their voxels) goes through zlib-rs, which stops where it is told;
-/// and so does a stream that libdeflate refuses, because zlib-rs says what is wrong with it. Bytes behind the voxels are
-/// unpacked and dropped, for their member's checksum covers the voxels too; `limits` says how many of them.
+/// libdeflate unpacks member after member, each with its checksum. It needs room for a whole member, so zlib-rs unpacks a stream that
+/// holds more than `out`: files need not end with their voxels. zlib-rs also unpacks what libdeflate refuses, because it tells what is
+/// wrong. Bytes after the voxels are unpacked and dropped, because the checksum of their member covers the voxels too; `limits` bounds
+/// their number.
 pub(crate) fn whole(
     inflater: &mut Inflater,
     packed: &[u8],
@@ -29,7 +29,7 @@ pub(crate) fn whole(
             Ok(moved) => {
                 at += moved.packed;
                 filled += moved.unpacked;
-                // A truncated file ends here; so does one with padding. The stream below knows which.
+                // A truncated file ends here, and so does one with padding. The stream below tells which.
                 if !packed[at..].starts_with(&MAGIC) {
                     break;
                 }
@@ -91,7 +91,7 @@ fn finish(unpacker: &mut Unpacker<'_>, filled: usize, need: u64, limits: &Limits
     }
 }
 
-/// A stream that ends too early is short of the voxels: says of how many, unless only its end is missing.
+/// The error for a stream that ends too early: how many bytes are missing, unless all voxels are there.
 pub(super) fn shortage(error: NiftiError, filled: usize, need: u64) -> NiftiError {
     match error {
         NiftiError::Gzip { offset, fault: GzipFault::Truncated { unpacked } } => {
@@ -106,7 +106,7 @@ pub(super) fn shortage(error: NiftiError, filled: usize, need: u64) -> NiftiErro
     }
 }
 
-/// As [`whole`], without a look at checksums, sizes, and what follows the voxels.
+/// As [`whole`], without checks of checksums and sizes, and without the bytes after the voxels.
 fn unverified(inflater: &mut Inflater, packed: &[u8], bytes: &Bytes, out: &mut [u8]) -> Result<(), NiftiError> {
     let limits = Limits::default().with_verify(false);
     let (mut at, mut filled) = (0, 0);

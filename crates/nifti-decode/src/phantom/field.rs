@@ -1,4 +1,4 @@
-//! Smooth random fields: what tissue borders and shading follow.
+//! Smooth random fields, for tissue borders and shading.
 
 use super::noise::Random;
 

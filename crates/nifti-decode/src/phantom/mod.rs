@@ -1,5 +1,5 @@
-//! Volumes that look like the real ones to a decoder: the same types, extents, share of background, noise, and so the same
-//! compression ratios. Seeded; the same voxels on every machine and with any number of threads.
+//! Volumes that resemble real ones to a decoder: the same types, extents, share of background and noise, and so the same compression
+//! ratios. Seeded: the voxels are the same on every machine and with any number of threads.
 
 mod field;
 mod noise;
@@ -11,7 +11,7 @@ use crate::{Affine, Datatype, Header, NiftiError, Orientation, Version};
 
 use tissue::{Brain, Ct};
 
-/// What a phantom is of.
+/// The content of a phantom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -20,7 +20,7 @@ pub enum Kind {
     Brain,
     /// A chest CT in Hounsfield units, `int16`, 512 x 512 x 300, noise everywhere inside the field of view.
     Ct,
-    /// The brain's regions as labels, `uint8`: long runs, so that gzip makes a hundredth of it.
+    /// The brain's regions as labels, `uint8`: long runs, which gzip packs to a hundredth.
     Labels,
     /// Volumes of a brain over time, `int16` with slope and intercept, 64 x 64 x 36 x 200.
     Fmri,
@@ -120,7 +120,7 @@ impl Phantom {
                 (0..volumes).flat_map(|t| bytes(&brain.scan(t as u64))).collect()
             }
         };
-        // Axes behind the third hold the same volume, but for time.
+        // Axes after the third repeat the same volume, except for time.
         let voxels = if kind == Kind::Fmri { voxels } else { voxels.repeat(volumes) };
         Ok(Self { header, voxels })
     }

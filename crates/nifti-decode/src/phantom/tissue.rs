@@ -1,4 +1,4 @@
-//! What voxels are made of.
+//! Tissue of phantoms.
 
 use rayon::prelude::*;
 
@@ -7,12 +7,12 @@ use super::{
     noise::{Normals, Random},
 };
 
-/// Distance of voxel `i` from the middle of `n`, where the border has 1 at the share `size` of the half extent.
+/// Distance of voxel `i` from the middle of `n`, scaled so that it is 1 at the share `size` of the half extent.
 fn from_middle(i: usize, n: usize, size: f32) -> f32 {
     (i as f32 + 0.5 - n as f32 / 2.0) / (n as f32 / 2.0 * size)
 }
 
-/// Fills rows of x side by side, plane by plane; each plane has randomness of its own.
+/// Fills rows of x, planes in parallel; each plane has its own stream of random numbers.
 fn planes<T: Send + Default + Clone>(
     [nx, ny, nz]: [usize; 3],
     seed: u64,

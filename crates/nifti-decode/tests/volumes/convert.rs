@@ -6,7 +6,7 @@ use nifti_decode::{
     Voxels, Watch, bf16, encode, f16, write,
 };
 
-use crate::made::{as_f64, header, open, reals, voxels};
+use crate::made::{TWO, as_f64, header, open, reals, voxels};
 
 fn file(datatype: Datatype, endian: Endian, n: usize, scale: Option<(f64, f64)>) -> (VolumeFile, Vec<f64>) {
     let stored = voxels(datatype, n, 17, true);
@@ -105,7 +105,7 @@ fn large_outputs_are_streamed_and_threads_change_nothing() {
         assert_eq!(decoded.ran.unwrap().to_string(), "avx2 single streamed");
     }
     let mut parallel = vec![f32::NAN; n];
-    let again = file.decode_into(&mut Decoder::new().parallel(true), &Plan::scaled().with_stats(), &mut parallel);
+    let again = file.decode_into(&mut Decoder::new().with_threads(TWO), &Plan::scaled().with_stats(), &mut parallel);
     assert_eq!(again.unwrap().stats, decoded.stats);
     assert!(parallel == out[1..]);
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use nifti_decode::{
     Access, Datatype, Decoder, Endian, Index, Kind, Limits, NiftiError, Orientation, Pack, Packing, Phantom, Plan,
-    Version, VolumeFile, encode,
+    Threads, Version, VolumeFile, encode,
 };
 
-use crate::made::{PACKS, Random, counting, decode, header, open, small, voxels};
+use crate::made::{PACKS, Random, TWO, counting, decode, header, open, small, voxels};
 
 /// `bytes` as one gzip member by zlib.
 pub(crate) fn member(bytes: &[u8], level: i32) -> Vec<u8> {
@@ -37,15 +37,15 @@ fn every_packing_gives_the_same_voxels_with_one_thread_and_several() {
             _ => Packing::Gzip,
         };
         assert_eq!(file.packing(), expected, "{pack:?}");
-        for is_parallel in [false, true] {
+        for threads in [Threads::SERIAL, TWO] {
             for verify in [false, true] {
                 let limits = Limits::default().with_verify(verify);
                 let bytes = encode(&phantom.header, &[], &phantom.voxels, pack).unwrap();
                 let file = VolumeFile::from_bytes(bytes, limits).unwrap();
                 let mut copy = vec![0; phantom.voxels.len()];
-                let mut decoder = Decoder::new().parallel(is_parallel);
+                let mut decoder = Decoder::new().with_threads(threads);
                 file.copy_into(&mut decoder, None, &mut copy).unwrap();
-                assert!(copy == phantom.voxels, "{pack:?} {is_parallel} {verify}");
+                assert!(copy == phantom.voxels, "{pack:?} {threads} {verify}");
             }
         }
     }
@@ -125,7 +125,7 @@ fn an_index_covers_the_file_and_gives_the_same_voxels() {
         assert!(index.parts() >= 4, "{pack:?}: {}", index.parts());
         assert!(index.unpacked_bytes() >= 352 + phantom.voxels.len() as u64);
         let mut copy = vec![0; phantom.voxels.len()];
-        let decoded = file.copy_into(&mut Decoder::new().parallel(true), None, &mut copy).unwrap();
+        let decoded = file.copy_into(&mut Decoder::new().with_threads(TWO), None, &mut copy).unwrap();
         assert_eq!(decoded.access, Access::GzipInParallel);
         assert!(copy == phantom.voxels, "{pack:?}");
     }
@@ -149,7 +149,7 @@ fn damage_is_found_through_an_index_too() {
     bytes[middle] ^= 0x10;
     let file = open(&bytes).unwrap().with_index(Arc::new(index)).unwrap();
     let mut copy = vec![0; phantom.voxels.len()];
-    let error = file.copy_into(&mut Decoder::new().parallel(true), None, &mut copy).unwrap_err();
+    let error = file.copy_into(&mut Decoder::new().with_threads(TWO), None, &mut copy).unwrap_err();
     assert!(matches!(error, NiftiError::Gzip { .. }), "{error}");
 }
 
@@ -171,12 +171,12 @@ fn a_block_that_lies_about_its_size_is_refused() {
     for (at, what) in [(16, "packed size"), (first - 4, "unpacked size"), (first - 8, "checksum")] {
         let mut bytes = whole.clone();
         bytes[at] ^= 5;
-        for is_parallel in [false, true] {
+        for threads in [Threads::SERIAL, TWO] {
             let decoded = open(&bytes).and_then(|file| {
-                file.decode::<f32>(&mut Decoder::new().parallel(is_parallel), &Plan::scaled()).map(|v| v.into_voxels())
+                file.decode::<f32>(&mut Decoder::new().with_threads(threads), &Plan::scaled()).map(|v| v.into_voxels())
             });
             // A member's own size is not looked at where members are unpacked one by one.
-            assert!(decoded.is_err() || at == 16 && !is_parallel, "{what} {is_parallel}");
+            assert!(decoded.is_err() || at == 16 && threads.is_serial(), "{what} {threads}");
         }
     }
 }
@@ -192,12 +192,12 @@ fn a_block_that_states_more_bytes_than_it_has_is_refused() {
     let size: Vec<u8> = bytes[end - 4..end].to_vec();
     bytes.splice(end..end, size);
     bytes[16..18].copy_from_slice(&(first + 4).to_le_bytes());
-    for is_parallel in [false, true] {
+    for threads in [Threads::SERIAL, TWO] {
         for verify in [false, true] {
             let file = VolumeFile::from_bytes(bytes.clone(), Limits::default().with_verify(verify)).unwrap();
-            let decoded = file.decode::<f32>(&mut Decoder::new().parallel(is_parallel), &Plan::scaled());
+            let decoded = file.decode::<f32>(&mut Decoder::new().with_threads(threads), &Plan::scaled());
             let error = decoded.map(|volume| volume.into_parts().1).unwrap_err();
-            assert!(matches!(error, NiftiError::Gzip { .. }), "{is_parallel} {verify}: {error}");
+            assert!(matches!(error, NiftiError::Gzip { .. }), "{threads} {verify}: {error}");
         }
     }
 }
@@ -219,11 +219,11 @@ fn a_damaged_block_behind_the_voxels_is_refused_unless_nobody_wants_to_know() {
     let crc = whole.len() - 8;
     damaged[crc] ^= 0xf0;
     for (bytes, is_sound) in [(&whole, true), (&damaged, false)] {
-        for is_parallel in [false, true] {
+        for threads in [Threads::SERIAL, TWO] {
             for verify in [false, true] {
                 let file = VolumeFile::from_bytes(bytes.clone(), Limits::default().with_verify(verify)).unwrap();
-                let stats = file.stats(&mut Decoder::new().parallel(is_parallel));
-                assert_eq!(stats.is_ok(), is_sound || !verify, "{is_parallel} {verify}: {stats:?}");
+                let stats = file.stats(&mut Decoder::new().with_threads(threads));
+                assert_eq!(stats.is_ok(), is_sound || !verify, "{threads} {verify}: {stats:?}");
             }
         }
     }

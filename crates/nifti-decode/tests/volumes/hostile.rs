@@ -23,11 +23,11 @@
 //! | a file that shrinks while it is open | read, not mapped: an error | `a_file_that_is_cut_after_opening_is_truncated` |
 
 use nifti_decode::{
-    Datatype, Decoder, Endian, Extension, Got, GzipFault, Limits, NiftiError, Pack, Plan, Version, VolumeFile, Warning,
-    encode,
+    Datatype, Decoder, Endian, Extension, Got, GzipFault, Limits, NiftiError, Pack, Plan, Threads, Version, VolumeFile,
+    Warning, encode,
 };
 
-use crate::made::{counting, decode, header, open, small, voxels, with};
+use crate::made::{TWO, counting, decode, header, open, small, voxels, with};
 
 const DIM: usize = 40;
 const DATATYPE: usize = 70;
@@ -342,11 +342,11 @@ fn a_file_that_is_cut_after_opening_is_truncated() {
         let path = directory.path().join("volume.nii");
         let bytes = encode(&header, &[], &stored, pack).unwrap();
         for cut in [bytes.len() / 2, bytes.len() - 5, 400] {
-            for is_parallel in [false, true] {
+            for threads in [Threads::SERIAL, TWO] {
                 std::fs::write(&path, &bytes).unwrap();
                 let file = VolumeFile::open(&path).unwrap();
                 std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(cut as u64).unwrap();
-                let mut decoder = Decoder::new().parallel(is_parallel);
+                let mut decoder = Decoder::new().with_threads(threads);
                 let mut out = vec![0.0_f32; file.voxels()];
                 let whole = file.decode_into(&mut decoder, &Plan::scaled(), &mut out).map(drop);
                 let indexed = file.decode_and_index(&mut decoder, &Plan::scaled(), &mut out).map(drop);

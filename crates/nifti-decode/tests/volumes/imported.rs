@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nifti_decode::{Access, Decoder, GzipFault, Index, Limits, NiftiError, Pack, Plan, VolumeFile, encode};
 
-use crate::made::{decode, open};
+use crate::made::{TWO, decode, open};
 
 /// See `tests/data/README.md`.
 const VOLUME: &[u8] = include_bytes!("../data/two-members.nii.gz");
@@ -43,7 +43,7 @@ fn check(index: Index) {
     assert_eq!(Index::parse(&index.encode()).unwrap(), index);
     let whole = decode::<f32>(VOLUME).unwrap();
     let file = open(VOLUME).unwrap().with_index(Arc::new(index)).unwrap();
-    let mut decoder = Decoder::new().parallel(true);
+    let mut decoder = Decoder::new().with_threads(TWO);
     let through = file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap();
     assert_eq!(through.decoded().access, Access::GzipInParallel);
     assert!(through.voxels() == whole);

@@ -1,8 +1,11 @@
 //! Small files, and what their voxels are worth.
 
 use nifti_decode::{
-    Datatype, Decoder, Endian, Header, Limits, NiftiError, Output, Pack, Plan, Version, VolumeFile, encode,
+    Datatype, Decoder, Endian, Header, Limits, NiftiError, Output, Pack, Plan, Threads, Version, VolumeFile, encode,
 };
+
+/// Two threads: the fewest that share work.
+pub(crate) const TWO: Threads = Threads::new(2).unwrap();
 
 /// Seeded numbers: splitmix64.
 pub(crate) struct Random(pub(crate) u64);

@@ -6,6 +6,7 @@ mod gzip;
 mod headers;
 mod hostile;
 mod imported;
+mod losses;
 mod made;
 mod pairs;
 mod phantoms;

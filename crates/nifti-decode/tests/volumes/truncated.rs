@@ -8,10 +8,10 @@ use std::{
 
 use nifti_decode::{
     Datatype, Decoder, Endian, Extension, Header, Index, Kind, Limits, NiftiError, Orientation, Pack, Phantom, Plan,
-    Version, VolumeFile, encode, write,
+    Threads, Version, VolumeFile, encode, write,
 };
 
-use crate::made::{header, voxels};
+use crate::made::{TWO, header, voxels};
 
 const SHAPE: [usize; 3] = [40, 30, 21];
 
@@ -46,8 +46,8 @@ fn read(open: impl Fn() -> Result<VolumeFile, NiftiError>, whole: &[u8]) -> Vec<
     let n = file.voxels();
     let (mut out, mut copy) = (vec![0.0_f32; n], vec![0; whole.len()]);
     let mut outcomes = Vec::new();
-    for is_parallel in [false, true] {
-        let mut decoder = Decoder::new().parallel(is_parallel);
+    for threads in [Threads::SERIAL, TWO] {
+        let mut decoder = Decoder::new().with_threads(threads);
         outcomes.push(("decode", file.decode_into(&mut decoder, &Plan::scaled(), &mut out).map(drop)));
         let reoriented = Plan::scaled().oriented("PSR".parse().unwrap()).with_stats();
         outcomes.push(("reoriented", file.decode_into(&mut decoder, &reoriented, &mut out).map(drop)));

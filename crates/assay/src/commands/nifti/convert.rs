@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use nifti_decode::{Decoder, Watch};
+use nifti_decode::{Decoder, Threads, Watch};
 
 use super::{
     named, open,
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let watch = Watch::new();
     // Once in, once out.
     let progress = Progress::watching("convert", 2 * voxel_bytes(&file), watch.clone());
-    let mut decoder = Decoder::new().parallel(true).watched(watch.clone());
+    let mut decoder = Decoder::new().with_threads(Threads::available()).watched(watch.clone());
     let mut header = content.header(&file)?;
     if let Some(orientation) = content.orient {
         header = header.reoriented(orientation).map_err(|error| named(input, error))?;

@@ -1,7 +1,7 @@
 //! `assay nifti stats`: exact statistics of the scaled values.
 
 use anyhow::Result;
-use nifti_decode::{Decoder, Stats, Watch};
+use nifti_decode::{Decoder, Stats, Threads, Watch};
 use serde_json::{Value, json};
 
 use super::{Files, LARGE, for_all, input::name, named, open};
@@ -9,7 +9,7 @@ use crate::{print, progress::Progress};
 
 pub(super) fn run(files: &Files) -> Result<()> {
     let watch = Watch::new();
-    let mut decoder = Decoder::new().parallel(true).watched(watch.clone());
+    let mut decoder = Decoder::new().with_threads(Threads::available()).watched(watch.clone());
     let progress = Progress::watching("statistics", files.voxel_bytes(), watch);
     let mut values = Vec::new();
     let outcome = for_all(&files.files, Some(&progress), |path| {

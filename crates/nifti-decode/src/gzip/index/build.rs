@@ -1,7 +1,7 @@
-//! An index made while a stream is unpacked for the first time.
+//! Builds an index while a stream is unpacked for the first time.
 //!
-//! zlib-rs stops at the beginning of every DEFLATE block if asked to (`Z_BLOCK`), and says how many bits of the last byte it has
-//! not used. Only its C interface shows that number, so this file calls that one.
+//! With `Z_BLOCK`, zlib-rs stops at the beginning of every DEFLATE block and reports how many bits of the last byte are unused. Only its
+//! C interface reports that number, so this file calls it.
 
 use std::mem::MaybeUninit;
 
@@ -17,12 +17,12 @@ use crate::{
     },
 };
 
-/// Unpacked bytes between points: what unpacks in about a millisecond and stays in the second-level cache.
+/// Unpacked bytes between points: they unpack in about a millisecond and stay in L2.
 const SPACING: usize = 1 << 20;
 /// More than any chunk of input or output that zlib counts.
 const MOST_STEP: usize = 1 << 30;
 
-/// Unpacks a packed file in memory and notes its access points.
+/// Unpacks a packed file in memory and records its access points.
 #[derive(Debug)]
 pub(crate) struct Builder<'a> {
     packed: &'a [u8],
@@ -32,7 +32,7 @@ pub(crate) struct Builder<'a> {
 /// One raw DEFLATE stream, stopped at block boundaries.
 struct Blocks(Box<z::z_stream>);
 
-/// What a step of [`Blocks`] did.
+/// The result of a step of [`Blocks`].
 struct Step {
     taken: usize,
     given: usize,
@@ -90,9 +90,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Fills `out` from the beginning of the stream and returns the index of what was unpacked, which ends at the first block
-    /// boundary at or behind the end of `out`, or with its member. Members that end on the way are verified.
+    /// boundary at or after the end of `out`, or with its member. Members that end before are verified.
     ///
-    /// Points need the 32 KiB before them, so `out` is all that is kept in memory but for the rest of its last block.
+    /// Points need the 32 KiB before them. Beside `out`, only the rest of its last block is kept in memory.
     pub(crate) fn build(&self, out: &mut [u8], limits: &Limits) -> Result<Index, NiftiError> {
         let mut points = Points { parts: Vec::new(), deflater: Deflater::new(Level::new(1)) };
         let (mut at, mut filled) = (0, 0);
@@ -111,7 +111,7 @@ impl<'a> Builder<'a> {
         Ok(Index { identity: self.identity, parts: points.parts })
     }
 
-    /// Unpacks the member that begins at byte `start` and its data at `at`; returns where both streams stand.
+    /// Unpacks the member that begins at byte `start` and its data at `at`; returns the positions in both streams.
     fn member(
         &self,
         points: &mut Points,
@@ -123,7 +123,7 @@ impl<'a> Builder<'a> {
     ) -> Result<(usize, usize), NiftiError> {
         let fault = |fault| NiftiError::Gzip { offset: start as u64, fault };
         let mut blocks = Blocks::new().ok_or_else(|| fault(GzipFault::Data { unpacked: begin as u64 }))?;
-        // What does not fit `out` any more: the rest of the last block, or of the member where its checksum is wanted.
+        // What no longer fits `out`: the rest of the last block, or of the member where its checksum is verified.
         let mut spill = Spill { bytes: Vec::new(), crc: None, dropped: 0 };
         let (mut filled, mut open) = (begin, Open { bit: at as u64 * 8, start: begin, window: begin..begin });
         loop {
@@ -196,7 +196,7 @@ impl<'a> Builder<'a> {
 struct Open {
     bit: u64,
     start: usize,
-    /// What stands before it, in the output.
+    /// The bytes before it, in the output.
     window: std::ops::Range<usize>,
 }
 
@@ -231,7 +231,7 @@ impl Points {
     }
 }
 
-/// Bytes behind the voxels: kept up to the block's end, then only counted and checked.
+/// Bytes after the voxels: kept up to the end of the block, then only counted and checked.
 struct Spill {
     bytes: Vec<u8>,
     /// Of all bytes of the member before `bytes`, once they are no longer kept.

@@ -1,8 +1,8 @@
 //! The index as a file.
 //!
 //! All numbers little-endian. Magic `NVGZX\0\x01\0`, identity (8 bytes), number of parts (4), then each part: first bit (8), one
-//! past the last bit (8), unpacked bytes (4), CRC-32 (4), window bytes (4), window; last the CRC-32 of all before (4). Parts lie
-//! end to end, so where a part's bytes begin is not stored.
+//! past the last bit (8), unpacked bytes (4), CRC-32 (4), window bytes (4), window; last the CRC-32 of all before (4). Parts
+//! are adjacent, so the offset of a part's bytes is not stored.
 
 use super::{Index, MOST_PART, Part, WINDOW};
 use crate::{NiftiError, gzip::deflate::crc32};
@@ -31,7 +31,7 @@ impl Index {
     /// Reads an index file.
     ///
     /// # Errors
-    /// [`NiftiError::Index`] for the first thing that is wrong with it, [`NiftiError::Truncated`] where it ends too early.
+    /// [`NiftiError::Index`] for the first fault, [`NiftiError::Truncated`] where the file ends too early.
     pub fn parse(bytes: &[u8]) -> Result<Self, NiftiError> {
         let mut reader = Reader { bytes, at: 0 };
         if reader.take(MAGIC.len())? != MAGIC {
@@ -60,7 +60,7 @@ impl Index {
     }
 }
 
-/// The bytes of an index file, from the front on.
+/// Reads the bytes of an index file in order.
 pub(super) struct Reader<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,

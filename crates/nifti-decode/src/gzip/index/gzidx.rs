@@ -3,7 +3,7 @@
 //! All numbers little-endian. `GZIDX`, version 0 or 1 (1 byte), reserved (1), packed bytes of the file (8), unpacked bytes, 0 if not
 //! known (8), spacing (4), window bytes (4), number of points (4). Then each point: packed offset of its first whole byte (8),
 //! unpacked offset (8), bits of the byte before that belong to it (1) and, in version 1, whether it has a window (1); in version 0
-//! all but the first have. Last the windows, one behind the other.
+//! all but the first have one. The windows follow, one after the other.
 
 use super::{WINDOW, file::Reader};
 use crate::NiftiError;
@@ -11,7 +11,7 @@ use crate::NiftiError;
 const MAGIC: &[u8; 5] = b"GZIDX";
 const LATEST: u8 = 1;
 
-/// An index file, with windows where they lie.
+/// An index file, whose windows are not copied.
 #[derive(Debug)]
 pub(super) struct Gzidx<'a> {
     pub(super) packed_bytes: u64,
@@ -22,7 +22,7 @@ pub(super) struct Gzidx<'a> {
 /// An access point.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point<'a> {
-    /// Where it stands in the index.
+    /// Its offset in the index.
     pub(super) place: u64,
     /// First bit in the packed file.
     pub(super) bit: u64,
@@ -33,7 +33,8 @@ pub(super) struct Point<'a> {
 }
 
 impl<'a> Gzidx<'a> {
-    /// Reads an index file. Points ascend, and nothing lies beyond the file; whether they are right, only the packed file knows.
+    /// Reads an index file. Checks that points ascend and that nothing reaches beyond the file. Whether they are right, only the packed
+    /// file can show.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, NiftiError> {
         let fault = |field, offset, got, need| Err(NiftiError::Index { field, offset, got, need });
         let mut reader = Reader { bytes, at: 0 };

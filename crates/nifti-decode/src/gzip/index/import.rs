@@ -1,7 +1,7 @@
-//! An index made from one of indexed_gzip.
+//! Makes an index from one of indexed_gzip.
 //!
-//! That one has points and no checksums, so each part is unpacked once by its own window. What comes out has to be what the file's
-//! members say of themselves: only then are the parts, with checksums of their own, an index of this crate.
+//! Its points carry no checksums, so each part is unpacked once through its own window. The result has to match the checksums of the
+//! file's members. Only then do the parts, with checksums of their own, become an index of this crate.
 
 use super::{
     Index, MOST_PART, Part,
@@ -19,11 +19,11 @@ use crate::{
     source::Bytes,
 };
 
-/// Bytes read for the header of a member: at first, and where that is not all of it. More has it only in a hostile file.
+/// Bytes that are read for the header of a member: first, and where the header is longer. Only hostile files have longer ones.
 const HEAD: usize = 1 << 10;
 const MOST_HEADER: usize = 80 << 10;
 
-/// Goes through the packed file from point to point.
+/// Unpacks the packed file from point to point.
 struct Import<'a> {
     bytes: &'a Bytes,
     splicer: Splicer,
@@ -101,7 +101,7 @@ impl<'a> Import<'a> {
         NiftiError::Gzip { offset: self.member, fault }
     }
 
-    /// Goes to the data of the member at `at`, zeros before it aside; to the end of the file where there is none.
+    /// Moves to the data of the member at `at`, after any zeros; to the end of the file where there is no member.
     fn begin_member(&mut self, mut at: u64) -> Result<(), NiftiError> {
         let mut head = vec![0; HEAD];
         (self.crc, self.size, self.is_open) = (0, 0, false);
@@ -130,7 +130,7 @@ impl<'a> Import<'a> {
 
     /// Unpacks the part between two points. Points lie at the beginning of every member, so it ends with its member or before.
     fn segment(&mut self, point: &Point<'_>, next: &Point<'_>) -> Result<(), NiftiError> {
-        // A point at a member's header stands for the data behind it.
+        // A point at a member's header means the data after it.
         if (point.bit != self.bit && point.bit != self.member * 8) || point.start != self.start {
             let (got, need) = (point.bit / 8, self.bit / 8);
             return Err(NiftiError::Index { field: "packed offset", offset: point.place, got, need });
@@ -157,7 +157,7 @@ impl<'a> Import<'a> {
         end.map_or(Ok(()), |end| self.end_member(end))
     }
 
-    /// Bytes from here to the next point, where the packed ones between can hold them.
+    /// Unpacked bytes from here to the next point, if the packed bytes between can hold them.
     fn room(&self, next: &Point<'_>) -> Result<u32, NiftiError> {
         let got = next.start - self.start;
         let Some(bits) = next.bit.checked_sub(self.bit).filter(|&bits| bits > 0) else {
@@ -171,7 +171,7 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Checks the member whose data end at byte `end`, and goes to the next.
+    /// Checks the member whose data end at byte `end`, and moves to the next.
     fn end_member(&mut self, end: u64) -> Result<(), NiftiError> {
         let mut trailer = [0; TRAILER];
         if self.bytes.read_some(end, &mut trailer)? < TRAILER {

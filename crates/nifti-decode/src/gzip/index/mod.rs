@@ -1,12 +1,12 @@
-//! Access points into an ordinary gzip stream: where unpacking can begin without what lies before.
+//! Access points into an ordinary gzip stream: places where unpacking can begin without the bytes before.
 //!
-//! DEFLATE refers back at most 32 KiB, and a block can be read once its Huffman codes are, at its own beginning. So a point is
-//! a block's beginning, in bits, and the 32 KiB before it. What lies between two points is made into a stream of its own, which
-//! libdeflate unpacks at full speed with its documented interface and without knowing (`splice`):
+//! DEFLATE refers back at most 32 KiB, and a block begins with its Huffman codes. So a point is the position of a block in bits, and the
+//! 32 KiB before it. The part between two points is spliced into a complete stream, which libdeflate unpacks at full speed through its
+//! documented interface (`splice`):
 //!
 //! 1. a stored block with the 32 KiB, which puts them where the references look;
 //! 2. empty blocks up to the bit within a byte where the part begins, and the part's own blocks;
-//! 3. an empty final block, where the file's own stream would go on.
+//! 3. an empty final block, where the file's own stream would continue.
 //!
 //! Each part carries its own CRC-32, computed when the index was made, so that every read through an index is verified.
 //! After Mark Adler's zran.c and indexed_gzip (pauldmccarthy/indexed_gzip).
@@ -36,7 +36,7 @@ pub(crate) struct Part {
     pub(crate) unpacked: u32,
     /// CRC-32 of its bytes.
     pub(crate) crc: u32,
-    /// What stands before it, at most [`WINDOW`] bytes, packed by DEFLATE; empty at a member's beginning.
+    /// The bytes before it, at most [`WINDOW`] bytes, packed by DEFLATE; empty at a member's beginning.
     pub(crate) window: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! A part of a DEFLATE stream, made into a stream of its own.
+//! Makes a complete DEFLATE stream out of a part of one.
 
 use super::{Part, WINDOW};
 use crate::{
@@ -43,7 +43,7 @@ impl Splicer {
         let (first, last) = (part.bit / 8, part.end_bit.div_ceil(8));
         let there = bytes.len().saturating_sub(first);
         if last - first > there {
-            // Before any memory: an index can promise what no file has.
+            // Before any memory is allocated: an index can claim more than the file has.
             let (got, need) = (there, last - first);
             return Err(NiftiError::Truncated { what: "a part of the index", offset: first, got, need });
         }
@@ -62,13 +62,13 @@ impl Splicer {
         let base = append(&self.packed, (part.bit % 8) as u32, bits, &mut self.stream);
 
         let need = part.unpacked as usize;
-        // Never cleared: only what libdeflate wrote is looked at.
+        // Never cleared: only what libdeflate wrote is read.
         if self.unpacked.len() < window_bytes + need {
             self.unpacked.resize(window_bytes + need, 0);
         }
         let out = &mut self.unpacked[..window_bytes + need];
         let moved = self.inflater.raw(&self.stream, out).map_err(|_| damaged(part.start))?;
-        // The final block that was put behind the part is the last of the stream, unless the part has one.
+        // The final block that was appended ends the stream, unless the part contains a final block.
         let is_ours = moved.packed == self.stream.len();
         let end = (!is_ours).then(|| first + moved.packed.saturating_sub(base) as u64);
         Ok((out.get(window_bytes..moved.unpacked).unwrap_or_default(), end))
@@ -102,10 +102,10 @@ const EMPTY_DYNAMIC: [(u64, u32); 7] = [
     (0b1, 1),
 ];
 
-/// Appends `bits` bits of `packed` from bit `skip` of its first byte, then an empty final block. Returns where in `stream` the first
-/// byte of `packed` came to stand.
+/// Appends `bits` bits of `packed` from bit `skip` of its first byte, then an empty final block. Returns the offset in `stream` of the
+/// first byte of `packed`.
 ///
-/// The bits keep their place within bytes, for a stored block begins at the next byte. Empty blocks before them see to that.
+/// The bits keep their positions within bytes, because a stored block begins at the next byte. Empty blocks before them ensure that.
 fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) -> usize {
     let start = stream.len();
     let mut pending = 0;
@@ -139,7 +139,7 @@ fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) -> usize {
         }
         _ => stream.extend_from_slice(&packed[..used]),
     }
-    // The last byte's upper bits belong to what follows in the file; bits 1 10 0000000 end the stream instead.
+    // The upper bits of the last byte belong to the next block of the file; bits 1 10 0000000 end the stream instead.
     let left = (u64::from(skip) + bits) % 8;
     let last = if left == 0 { 0 } else { stream.pop().unwrap_or(0) & ((1 << left) - 1) };
     let tail = u32::from(last) | 0b011 << left;
@@ -151,9 +151,9 @@ fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) -> usize {
 mod tests {
     use super::*;
 
-    /// Before and behind what is spliced stand blocks without bytes.
+    /// The blocks before and after the part add no bytes.
     #[test]
-    fn nothing_stays_nothing_at_every_bit() {
+    fn an_empty_part_stays_empty_at_every_bit() {
         for skip in 0..8 {
             let mut stream = Vec::new();
             store(b"window", &mut stream);
@@ -166,7 +166,7 @@ mod tests {
 
     /// A fixed block with the literal `A` and its end, at every bit, with other bits around it.
     #[test]
-    fn blocks_keep_their_place_within_bytes() {
+    fn blocks_keep_their_bit_positions() {
         // 0, 01, then 0x30 + 0x41 from the most significant bit on, then 0000000: 18 bits.
         let block = 0b010_u64 | u64::from(0x71_u8.reverse_bits()) << 3;
         for skip in 0..8_u32 {
