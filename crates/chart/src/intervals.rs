@@ -1,4 +1,5 @@
-//! The figure of a comparison: one line per benchmark with its interval, the margin as a band, the verdict by shape.
+//! The figure of a comparison: one line per benchmark with its interval and blocks, the margin as a band, the verdict by
+//! shape.
 //!
 //! ```text
 //! Title
@@ -39,6 +40,8 @@ pub struct IntervalRow {
     pub estimate: Option<f64>,
     /// Its 95 % interval.
     pub interval: Option<[f64; 2]>,
+    /// Change of each block, drawn as small points; empty if there are none to show.
+    pub blocks: Vec<f64>,
     /// Margin around 0 that decides, as a ratio minus one.
     pub margin: Option<f64>,
     /// What it came to.
@@ -108,7 +111,8 @@ impl Intervals {
     fn domain(&self) -> [f64; 2] {
         let ends = self.rows.iter().flat_map(|row| {
             let margin = row.margin.map(|margin| [1.0 / (1.0 + margin) - 1.0, margin]);
-            row.estimate.into_iter().chain(row.interval.into_iter().flatten()).chain(margin.into_iter().flatten())
+            let measured = row.estimate.into_iter().chain(row.interval.into_iter().flatten());
+            measured.chain(margin.into_iter().flatten()).chain(row.blocks.iter().copied())
         });
         let mut domain = [-0.02f64, 0.02f64];
         for end in ends.filter(|end| end.is_finite()) {
@@ -130,9 +134,15 @@ impl Intervals {
         };
         let occurring = Mark::ALL.into_iter().filter(|mark| self.rows.iter().any(|row| row.mark == *mark));
         let end = legend(canvas, (16.0, 64.0), occurring.map(|mark| (mark, name(mark))));
+        let mut x = end;
         if self.rows.iter().any(|row| row.margin.is_some()) {
-            canvas.rect("band", (end, 55.0), (14.0, 11.0));
-            canvas.text("muted", (end + 20.0, 64.0), Anchor::Start, "margin");
+            canvas.rect("band", (x, 55.0), (14.0, 11.0));
+            canvas.text("muted", (x + 20.0, 64.0), Anchor::Start, "margin");
+            x += 76.0;
+        }
+        if self.rows.iter().any(|row| !row.blocks.is_empty()) {
+            canvas.circle("point", (x + 3.0, 60.0), 1.6);
+            canvas.text("muted", (x + 11.0, 64.0), Anchor::Start, "one block");
         }
     }
 
@@ -143,8 +153,12 @@ impl Intervals {
     }
 }
 
-/// A row's interval and estimate, where it has them.
+/// A row's blocks, interval and estimate, where it has them. Blocks alternate between two heights, so that equal ones
+/// do not hide each other.
 fn draw(canvas: &mut Canvas, scale: &Scale, row: &IntervalRow, y: f64) {
+    for (at, x) in row.blocks.iter().filter_map(|block| scale.clamped(*block)).enumerate() {
+        canvas.circle("point", (x, y + if at % 2 == 0 { -4.5 } else { 4.5 }), 1.6);
+    }
     if let Some([low, high]) = row.interval
         && let (Some(low), Some(high)) = (scale.clamped(low), scale.clamped(high))
     {
@@ -180,6 +194,7 @@ mod tests {
             full: format!("group/{label}"),
             estimate,
             interval: estimate.map(|e| [e - 0.01, e + 0.02]),
+            blocks: estimate.map_or_else(Vec::new, |e| vec![e - 0.02, e, e + 0.03]),
             margin: Some(0.03),
             mark,
             verdict: format!("{mark:?}").to_uppercase(),

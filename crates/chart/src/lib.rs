@@ -1,7 +1,7 @@
 //! SVG charts of measurements.
 //!
-//! Each figure is one file with a data struct and a `svg` method: [`Intervals`] shows the rows of a comparison. What
-//! figures share lies below them: [`Scale`] maps values to coordinates and chooses ticks, [`Mark`] is a shape that says
+//! Each figure is one file with a data struct and a `svg` method: [`Intervals`] shows the rows of a comparison,
+//! [`History`] what was measured under a title. What figures share lies below them: [`Scale`] maps values to coordinates and chooses ticks, [`Mark`] is a shape that says
 //! who won without relying on color, [`Canvas`] writes elements, and [`theme`] holds the only colors.
 //!
 //! Every chart is one SVG file that needs nothing else: no font, no script, no network. Text stays text, colors follow
@@ -26,6 +26,7 @@
 //!         full: "gemm/f32/m512/t1".into(),
 //!         estimate: Some(0.12),
 //!         interval: Some([0.10, 0.15]),
+//!         blocks: vec![0.09, 0.12, 0.15],
 //!         margin: Some(0.03),
 //!         mark: Mark::Worse,
 //!         verdict: "SLOWER".into(),
@@ -37,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 mod canvas;
+mod history;
 mod intervals;
 mod label;
 mod mark;
@@ -44,6 +46,7 @@ mod scale;
 pub mod theme;
 
 pub use canvas::{Anchor, Canvas, Page};
+pub use history::{History, HistoryPoint, HistoryRow};
 pub use intervals::{IntervalRow, Intervals};
 pub use label::{shorten, width};
 pub use mark::{Mark, legend, whisker};

@@ -5,7 +5,7 @@
 //! The surface is drawn, so that a chart stays readable on a page whose theme differs from the reader's setting.
 
 /// Classes of text: `ink`, `muted`, `title`, `id` (fixed width). Of lines: `grid`, `axis`. Of areas: `surface`, `band`.
-/// Of marks: `worse`, `better`, `even`, `open`, `none`; `s0` to `s5` are series. `line` on a path leaves it unfilled.
+/// Of marks: `worse`, `better`, `even`, `open`, `none`, and `point`; `s0` to `s5` are series. `line` on a path leaves it unfilled.
 pub const CSS: &str = "
 .chart{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;max-width:100%;height:auto;
 --surface:#ffffff;--ink:#1f2328;--muted:#59636e;--grid:#d8dee4;--band:#e9edf1;--worse:#b93a06;--better:#0b5cad;--even:#59636e;
@@ -19,6 +19,7 @@ pub const CSS: &str = "
 .chart .grid{stroke:var(--grid);stroke-width:1}.chart .axis{stroke:var(--muted);stroke-width:1}
 .chart .worse{fill:var(--worse);stroke:var(--worse)}.chart .better{fill:var(--better);stroke:var(--better)}
 .chart .even{fill:var(--even);stroke:var(--even)}.chart .open{fill:var(--surface);stroke:var(--even)}.chart .none{fill:none;stroke:var(--worse)}
+.chart .point{fill:var(--muted);stroke:none;opacity:.7}
 .chart .s0{fill:var(--s0);stroke:var(--s0)}.chart .s1{fill:var(--s1);stroke:var(--s1)}.chart .s2{fill:var(--s2);stroke:var(--s2)}
 .chart .s3{fill:var(--s3);stroke:var(--s3)}.chart .s4{fill:var(--s4);stroke:var(--s4)}.chart .s5{fill:var(--s5);stroke:var(--s5)}
 .chart line,.chart path,.chart circle{stroke-width:1.5}

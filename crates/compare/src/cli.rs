@@ -23,6 +23,8 @@ pub enum Command {
     Gate(Gate),
     /// Check the log against its data, or show a group of it
     Log(Log),
+    /// See a slowdown caught, explained and undone, in a small workspace that this command makes and removes
+    Demo(Demo),
     /// The machine, its ceilings and noise, what is missing and how to get it
     Doctor(Doctor),
     /// Measure how often the gate lies: unchanged code and slowdowns put in on purpose
@@ -65,17 +67,22 @@ pub struct Scope {
     /// Time each side in one layout even where it could be linked again; the margin is 5 % then
     #[arg(long)]
     pub one_link: bool,
+    /// Print results and errors only
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// `compare`.
 #[derive(Debug, Clone, Args)]
+#[command(args_override_self = true)]
 pub struct Compare {
     /// Group of the log; entries under one title are compared with each other
-    #[arg(long, allow_hyphen_values = true)]
-    pub title: String,
+    /// [optional with --no-log or --base; without it nothing is logged]
+    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["no_log", "base"], requires = "change")]
+    pub title: Option<String>,
     /// What changed since the last entry under the title
-    #[arg(long, allow_hyphen_values = true)]
-    pub change: String,
+    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["no_log", "base"])]
+    pub change: Option<String>,
     /// Revision before [default: the one that the last entry under the title measured]
     #[arg(long, value_name = "REV")]
     pub base: Option<String>,
@@ -112,10 +119,25 @@ pub struct Compare {
     /// Remove the slots of this clone first, and build from nothing
     #[arg(long)]
     pub clean: bool,
+    /// Where else to report.
+    #[command(flatten)]
+    pub pages: Pages,
+}
+
+/// Reports for a browser.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Pages {
+    /// Also write the report as one HTML page with charts, which needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Also write the charts as SVG files into this directory: comparison.svg and, with a title, history.svg
+    #[arg(long, value_name = "DIR")]
+    pub charts: Option<PathBuf>,
 }
 
 /// `gate`.
 #[derive(Debug, Clone, Args)]
+#[command(args_override_self = true)]
 pub struct Gate {
     /// Branch or revision that the head will be merged into; the merge base with it is measured
     /// [default: origin's default branch, main or master]
@@ -148,6 +170,9 @@ pub struct Gate {
     /// Build, pilot, print the plan, and stop
     #[arg(long)]
     pub dry_run: bool,
+    /// Where else to report.
+    #[command(flatten)]
+    pub pages: Pages,
 }
 
 /// How `gate` reports.
@@ -182,11 +207,21 @@ pub enum LogAction {
         /// The file that the message named
         file: PathBuf,
     },
+    /// Write the index at the top of BENCHMARKS.md again, after entries came in by a merge
+    Index,
     /// Print the entries under a title
     Show {
         /// The title, exactly
         title: String,
     },
+}
+
+/// `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// Leave the workspace where it was made, to play with
+    #[arg(long)]
+    pub keep: bool,
 }
 
 /// `doctor`.
@@ -199,6 +234,7 @@ pub struct Doctor {
 
 /// `selftest`.
 #[derive(Debug, Clone, Args)]
+#[command(args_override_self = true)]
 pub struct Selftest {
     /// Rounds to run; 0 only prints what is known
     #[arg(long, default_value_t = 1)]
@@ -270,11 +306,32 @@ mod tests {
             "x log import unsaved-1.json",
             "x log show T --manifest-path M",
             "x doctor",
+            "x demo --keep",
             "x selftest --rounds 3",
         ] {
             Line::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
-        assert!(Line::try_parse_from(["x", "compare", "--title", "T"]).is_err(), "--change is required");
+        for line in ["x compare --title T", "x compare --change C", "x compare", "x compare --base a --title T"] {
+            assert!(Line::try_parse_from(line.split(' ')).is_err(), "{line}: title and change go together");
+        }
+        for line in ["x compare --no-log", "x compare --base main", "x compare --base main --html f --charts d -q"] {
+            Line::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn of_what_is_given_twice_the_last_counts_and_lists_grow() {
+        let line =
+            "x compare --no-log --budget 5m -p a --budget 90s --filter x -p b --filter y --accept i=r --accept j=r";
+        let Command::Compare(compare) = Line::try_parse_from(line.split(' ')).unwrap().command else { panic!() };
+        assert_eq!((compare.budget.as_secs(), compare.scope.filter.as_deref()), (90, Some("y")));
+        assert_eq!((compare.scope.package, compare.accept.len()), (vec!["a".to_owned(), "b".to_owned()], 2));
+        let Command::Gate(gate) =
+            Line::try_parse_from("x gate --tier 1 --tier 3 --format json --format text".split(' ')).unwrap().command
+        else {
+            panic!()
+        };
+        assert_eq!((gate.scope.tier, gate.format), (Some(3), Format::Text));
     }
 
     #[test]

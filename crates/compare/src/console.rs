@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::command::printable;
 use anyhow::{Context, Result};
@@ -15,7 +16,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub struct Console {
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
+    /// Whether standard error is a terminal.
     interactive: bool,
+    /// Whether standard output is one.
+    shown: bool,
+    quiet: AtomicBool,
 }
 
 impl fmt::Debug for Console {
@@ -27,8 +32,13 @@ impl fmt::Debug for Console {
 impl Console {
     /// Standard output and standard error; bars are drawn if the latter is a terminal.
     pub fn standard() -> Self {
-        let interactive = std::io::stderr().is_terminal();
-        Self { out: Mutex::new(Box::new(std::io::stdout())), err: Mutex::new(Box::new(std::io::stderr())), interactive }
+        Self {
+            out: Mutex::new(Box::new(std::io::stdout())),
+            err: Mutex::new(Box::new(std::io::stderr())),
+            interactive: std::io::stderr().is_terminal(),
+            shown: std::io::stdout().is_terminal(),
+            quiet: AtomicBool::new(false),
+        }
     }
 
     /// Says nothing; for tests.
@@ -37,7 +47,23 @@ impl Console {
             out: Mutex::new(Box::new(std::io::sink())),
             err: Mutex::new(Box::new(std::io::sink())),
             interactive: false,
+            shown: false,
+            quiet: AtomicBool::new(false),
         }
+    }
+
+    /// Leaves only results and errors: no notes, no progress.
+    pub fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// A report: verdicts in color if standard output is a terminal and `may_color`.
+    pub fn report(&self, text: &str, may_color: bool) -> Result<()> {
+        if self.shown && may_color { self.print(&colored(text)) } else { self.print(text) }
     }
 
     /// A result. A reader that went away (`| head`) is no error.
@@ -49,8 +75,15 @@ impl Console {
         }
     }
 
-    /// Something worth knowing on the way. It is never worth failing for.
+    /// Something worth knowing on the way, unless quiet. It is never worth failing for.
     pub fn note(&self, text: &str) {
+        if !self.is_quiet() {
+            self.error(text);
+        }
+    }
+
+    /// Something that must be said even if quiet.
+    pub fn error(&self, text: &str) {
         let mut err = self.err.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = writeln!(err, "{}", printable(text));
     }
@@ -88,8 +121,33 @@ impl Console {
     }
 
     fn target(&self) -> ProgressDrawTarget {
-        if self.interactive { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+        if self.interactive && !self.is_quiet() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
     }
+}
+
+/// `text` with its verdicts in color: red for what fails, green for what improved, yellow for what is undecided. Tables
+/// keep their widths, since only whole words are framed.
+fn colored(text: &str) -> String {
+    const COLORS: [(&str, &[&str]); 3] = [
+        ("31", &["SLOWER", "INVALID", "TIMEOUT", "GONE", "WORSE", "NO VERDICT"]),
+        ("32", &["FASTER"]),
+        ("33", &["INCONCLUSIVE"]),
+    ];
+    let words = COLORS.iter().flat_map(|(color, words)| words.iter().map(move |word| (*color, *word)));
+    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '/' | '-'));
+    words.fold(text.to_owned(), |text, (color, word)| {
+        let mut painted = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find(word) {
+            let (before, found) = rest.split_at(at);
+            let (found, after) = found.split_at(word.len());
+            painted.push_str(before);
+            let inside = is_part(painted.chars().next_back()) || is_part(after.chars().next());
+            painted.push_str(&if inside { found.to_owned() } else { format!("\u{1b}[{color}m{found}\u{1b}[0m") });
+            rest = after;
+        }
+        painted + rest
+    })
 }
 
 /// A bar or spinner; it disappears when finished or dropped.
@@ -122,5 +180,17 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_colored_and_parts_of_names_are_not() {
+        let text = "| a/SLOWER | SLOWER  | x\nFASTER: SLOWERS INCONCLUSIVE";
+        let expected = "| a/SLOWER | \u{1b}[31mSLOWER\u{1b}[0m  | x\n\u{1b}[32mFASTER\u{1b}[0m: SLOWERS \u{1b}[33mINCONCLUSIVE\u{1b}[0m";
+        assert_eq!(colored(text), expected);
     }
 }

@@ -36,6 +36,9 @@ pub struct Policy {
     removed: BTreeMap<String, Decision>,
     excluded: BTreeMap<String, Decision>,
     metrics: Metrics,
+    /// `ID=REASON` of the command line, valid for this run. Only the benchmarks tell where an id ends that contains `=`.
+    #[serde(skip)]
+    given: Vec<String>,
 }
 
 /// One decision.
@@ -81,12 +84,11 @@ impl Policy {
 
     /// Adds a decision of the command line, `ID=REASON`, valid for this run.
     pub fn accept(&mut self, text: &str) -> Result<()> {
-        let (id, reason) = text
-            .split_once('=')
-            .filter(|(id, reason)| !id.trim().is_empty() && !reason.trim().is_empty())
-            .ok_or_else(|| usage(format!("--accept takes ID=REASON, not `{text}`")))?;
-        let decision = Decision { reason: reason.trim().to_owned(), until: "9999-12-31".to_owned() };
-        self.accepted.insert(id.trim().to_owned(), decision);
+        let sound = text.split_once('=').is_some_and(|(id, rest)| !id.trim().is_empty() && !rest.trim().is_empty());
+        if !sound {
+            return Err(usage(format!("--accept takes ID=REASON, not `{text}`")));
+        }
+        self.given.push(text.to_owned());
         Ok(())
     }
 
@@ -94,6 +96,17 @@ impl Policy {
     pub fn exclusion(&self, id: &str, today: &str) -> Option<String> {
         let decision = self.excluded.get(id).filter(|decision| decision.until.as_str() >= today)?;
         Some(format!("{} (until {})", decision.reason, decision.until))
+    }
+
+    /// A decision of the command line as id and decision: the longest id of a row that `text` begins with, or else what
+    /// stands before the first `=`.
+    fn of_command_line(text: &str, rows: &[Row]) -> (String, Decision) {
+        let ids = rows.iter().map(|row| row.id.as_str());
+        let found = ids.filter_map(|id| Some((id, text.strip_prefix(id)?.strip_prefix('=')?.trim())));
+        let found = found.filter(|(_, reason)| !reason.is_empty()).max_by_key(|(id, _)| id.len());
+        let (id, reason) = found.or_else(|| text.split_once('=')).unwrap_or((text, ""));
+        let decision = Decision { reason: reason.trim().to_owned(), until: "9999-12-31".to_owned() };
+        (id.trim().to_owned(), decision)
     }
 
     /// Rules for the metrics beside time.
@@ -112,7 +125,9 @@ impl Policy {
     /// or meet no benchmark. An id `*` covers every row.
     pub fn apply(&self, rows: &mut [Row], today: &str) -> Vec<String> {
         let mut remarks = Vec::new();
-        let tables = [("accepted", &self.accepted), ("removed", &self.removed), ("excluded", &self.excluded)];
+        let mut accepted = self.accepted.clone();
+        accepted.extend(self.given.iter().map(|text| Self::of_command_line(text, rows)));
+        let tables = [("accepted", &accepted), ("removed", &self.removed), ("excluded", &self.excluded)];
         for (table, decisions) in tables {
             for (id, decision) in decisions {
                 if decision.until.as_str() < today {
@@ -175,6 +190,21 @@ mod tests {
             assert_eq!(crate::exit::of_error(&Policy::parse(text).unwrap_err()), Exit::Usage, "{text}");
         }
         assert!(Policy::default().accept("no reason").is_err());
+    }
+
+    #[test]
+    fn ids_may_contain_the_sign_that_ends_them() {
+        let mut rows = example_entry().rows;
+        rows[0].id = "size=0.1,type=f16".into();
+        let mut policy = Policy::default();
+        policy.accept("size=0.1,type=f16=known, see a=b").unwrap();
+        policy.accept("unknown=size=1").unwrap();
+        let remarks = policy.apply(&mut rows, "2026-01-01");
+        assert_eq!(rows[0].accepted.as_deref(), Some("known, see a=b"));
+        assert!(remarks.len() == 1 && remarks[0].contains("on unknown in"), "{remarks:?}");
+        for wrong in ["=reason", "id=", "id"] {
+            assert!(Policy::default().accept(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::{filter, quoted, scope_words, wanted};
+use super::{filter, pages, quoted, scope_words, wanted};
 use crate::build::Wanted;
 use crate::cli::Compare;
 use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, lock_log, run};
@@ -12,31 +12,45 @@ use crate::exit::{Exit, usage};
 use crate::log::valid_title;
 use crate::policy::Policy;
 use crate::repo::Snapshot;
-use crate::report::{Entry, json, text};
+use crate::report::{Entry, json, markdown, text};
 use crate::slot::Slots;
 
 /// Runs the command.
 pub fn compare(invocation: &Invocation, arguments: &Compare) -> Result<Exit> {
-    let title = valid_title(&arguments.title)?;
-    let change = arguments.change.trim();
-    if change.is_empty() || change.chars().any(char::is_control) {
-        return Err(usage("--change must be one non-empty line of text"));
-    }
+    Ok(match compared(invocation, arguments)? {
+        Outcome::Measured(entry) => entry.exit(),
+        Outcome::Planned(exit) => exit,
+    })
+}
+
+/// Compares, reports and logs.
+pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<Outcome> {
+    invocation.console.set_quiet(arguments.scope.quiet);
+    let title = arguments.title.as_deref().map(valid_title).transpose()?;
+    let change = arguments.change.as_deref().map(valid_change).transpose()?;
     let filter = filter(&arguments.scope)?;
     let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
     let mut policy = Policy::read(&project.root)?;
     arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
     let logs = !arguments.no_log && !arguments.dry_run;
-    if logs {
-        project.log.check_writable(&title)?;
+    let logged_as = title.as_ref().filter(|_| logs);
+    if let Some(title) = logged_as {
+        project.log.check_writable(title)?;
+        if !project.log.exists() {
+            invocation.console.note(&first_words(&project));
+        }
+    } else if logs {
+        invocation.console.note("not logged: that takes a --title and a --change");
     }
     // Before the base is looked up: the run that is waited for may log under the same title.
     let _lock = lock(invocation)?;
-    let _log_lock = logs.then(|| lock_log(invocation, &project.git)).transpose()?;
-    if logs && let Some(done) = project.log.recover()? {
+    let _log_lock = logged_as.is_some().then(|| lock_log(invocation, &project.git)).transpose()?;
+    if logged_as.is_some()
+        && let Some(done) = project.log.recover()?
+    {
         invocation.console.note(&done);
     }
-    let revisions = revisions(invocation, &project, arguments, &title)?;
+    let revisions = revisions(invocation, &project, arguments, title.as_deref())?;
     if arguments.clean {
         Slots::open(&invocation.cache()?, &project.git)?.clean(&project.git)?;
     }
@@ -59,20 +73,45 @@ pub fn compare(invocation: &Invocation, arguments: &Compare) -> Result<Exit> {
     };
     let mut entry = match run(invocation, &project, &revisions, &options, &policy)? {
         Outcome::Measured(entry) => *entry,
-        Outcome::Planned(exit) => return Ok(exit),
+        planned @ Outcome::Planned(_) => return Ok(planned),
     };
-    entry.title = title;
-    change.clone_into(&mut entry.change);
+    let logs = logged_as.is_some();
+    entry.title = title.unwrap_or_default();
+    entry.change = change.unwrap_or_default();
     entry.command = command(invocation, arguments, &entry);
     show(invocation, arguments, &entry)?;
-    if logs {
-        write_log(invocation, &project, &entry)?;
+    let written = if logs { write_log(invocation, &project, &entry) } else { Ok(()) };
+    let data = project.log.data().unwrap_or_default();
+    pages::write(invocation, &arguments.pages, &entry, &pages::history(&data, &entry))?;
+    written?;
+    Ok(Outcome::Measured(Box::new(entry)))
+}
+
+/// The trimmed change, or why it cannot stand in a heading.
+fn valid_change(change: &str) -> Result<String> {
+    let change = change.trim();
+    if change.is_empty() || change.chars().any(char::is_control) {
+        return Err(usage("--change must be one non-empty line of text"));
     }
-    Ok(entry.exit())
+    Ok(change.to_owned())
+}
+
+/// What the first logged run in a repository says before it takes anybody's time.
+fn first_words(project: &Project) -> String {
+    format!(
+        "the first entry in this repository: it will write {} and baselines/ beside it, both meant to be committed, and keep \
+         the measured state under refs/assay/; with --no-log nothing is written",
+        project.log.text_path().display()
+    )
 }
 
 /// The head as asked or as the work tree is; the base as asked or as the log says.
-fn revisions(invocation: &Invocation, project: &Project, arguments: &Compare, title: &str) -> Result<Revisions> {
+fn revisions(
+    invocation: &Invocation,
+    project: &Project,
+    arguments: &Compare,
+    title: Option<&str>,
+) -> Result<Revisions> {
     let head = match &arguments.head {
         Some(revision) => Snapshot::of_commit(&project.git, project.git.require_commit(revision, "--head")?)?,
         None => Snapshot::of_work_tree(&project.git, &project.own_paths())?,
@@ -80,7 +119,9 @@ fn revisions(invocation: &Invocation, project: &Project, arguments: &Compare, ti
     for path in &head.left_out {
         invocation.console.note(&format!("left out, being untracked and over 10 MiB: {path}"));
     }
-    let base = match (&arguments.base, project.log.last(title)?) {
+    let last = title.map(|title| project.log.last(title)).transpose()?.flatten();
+    let title = title.unwrap_or_default();
+    let base = match (&arguments.base, last) {
         (Some(revision), _) => {
             Some(Snapshot::of_commit(&project.git, project.git.require_commit(revision, "--base")?)?)
         }
@@ -93,9 +134,11 @@ fn revisions(invocation: &Invocation, project: &Project, arguments: &Compare, ti
             Some(Snapshot { label: format!("{} (\"{}\")", last.label, last.change), ..snapshot })
         }
         (None, None) => {
-            invocation
-                .console
-                .note(&format!("no earlier measured entry under \"{title}\": recording the state as it is"));
+            invocation.console.note(&if title.is_empty() {
+                "no --base and no --title: measuring the state as it is".to_owned()
+            } else {
+                format!("no earlier measured entry under \"{title}\": recording the state as it is")
+            });
             None
         }
     };
@@ -111,7 +154,11 @@ fn revisions(invocation: &Invocation, project: &Project, arguments: &Compare, ti
 /// The command that measures the same two revisions again.
 fn command(invocation: &Invocation, arguments: &Compare, entry: &Entry) -> String {
     let mut words = vec![invocation.called.clone(), "compare".to_owned()];
-    words.extend(["--title".to_owned(), quoted(&entry.title), "--change".to_owned(), quoted(&entry.change)]);
+    if entry.title.is_empty() {
+        words.push("--no-log".to_owned());
+    } else {
+        words.extend(["--title".to_owned(), quoted(&entry.title), "--change".to_owned(), quoted(&entry.change)]);
+    }
     if let Some(base) = &entry.base {
         words.extend(["--base".to_owned(), base.commit[..12].to_owned()]);
     }
@@ -128,7 +175,7 @@ fn show(invocation: &Invocation, arguments: &Compare, entry: &Entry) -> Result<(
     if arguments.json {
         return invocation.console.print(&serde_json::to_string_pretty(&json(entry))?);
     }
-    invocation.console.print(&text::terminal(entry))
+    super::report(invocation, &text::terminal(entry))
 }
 
 /// Logs the entry. If that fails, the measurement is not lost: it is kept in the cache and shown.
@@ -150,7 +197,7 @@ fn write_log(invocation: &Invocation, project: &Project, entry: &Entry) -> Resul
         Err(error) => {
             let path = invocation.cache()?.join(format!("unsaved-{}.json", entry.id));
             let kept = fs::write(&path, serde_json::to_vec(entry)?).is_ok();
-            invocation.console.print(&text::markdown(entry))?;
+            invocation.console.print(&markdown(entry).unwrap_or_default())?;
             let place = if kept {
                 let path = quoted(&path.to_string_lossy());
                 format!("it is kept; once that is mended, log it with: {} log import {path}", invocation.called)

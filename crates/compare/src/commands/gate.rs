@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result};
 
-use super::{filter, scope_words, wanted};
+use super::{filter, pages, scope_words, wanted};
 use crate::cli::{Format, Gate};
 use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, run};
 use crate::exit::{Exit, usage};
@@ -15,6 +15,7 @@ use crate::report::{Entry, github, json, text};
 
 /// Runs the command.
 pub fn gate(invocation: &Invocation, arguments: &Gate) -> Result<Exit> {
+    invocation.console.set_quiet(arguments.scope.quiet);
     let filter = filter(&arguments.scope)?;
     let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
     let mut policy = Policy::read(&project.root)?;
@@ -96,11 +97,12 @@ fn report(invocation: &Invocation, arguments: &Gate, entry: &Entry) -> Result<()
     if let Some(path) = &arguments.comment_file {
         fs::write(path, github::comment(entry)).with_context(|| format!("failed to write {}", path.display()))?;
     }
+    pages::write(invocation, &arguments.pages, entry, &[])?;
     match arguments.format {
         Format::Json => invocation.console.print(&data),
-        Format::Text => invocation.console.print(&terminal(entry)),
+        Format::Text => super::report(invocation, &terminal(entry)),
         Format::Github => {
-            invocation.console.print(&terminal(entry))?;
+            super::report(invocation, &terminal(entry))?;
             for line in github::annotations(entry) {
                 invocation.console.print(&line)?;
             }

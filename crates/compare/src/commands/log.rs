@@ -28,6 +28,11 @@ pub fn log(invocation: &Invocation, arguments: &Arguments) -> Result<Exit> {
             Ok(if faults.is_empty() { Exit::Fine } else { Exit::Failure })
         }
         LogAction::Import { file } => import(invocation, &project, &invocation.directory.join(file)),
+        LogAction::Index => {
+            let renewed = project.log.renew_index()?;
+            invocation.console.print(if renewed { "wrote the index again" } else { "the index is as it should be" })?;
+            Ok(Exit::Fine)
+        }
         LogAction::Show { title } => {
             let text = project.log.text()?;
             let groups = markdown::groups(&text);

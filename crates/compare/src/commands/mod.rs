@@ -1,13 +1,16 @@
 //! The commands themselves: each turns its arguments into calls and its result into words and an exit code.
 
 mod compare;
+mod demo;
 mod doctor;
 mod gate;
 mod layout;
 mod log;
+mod pages;
 mod selftest;
 
 pub use compare::compare;
+pub use demo::demo;
 pub use doctor::doctor;
 pub use gate::gate;
 pub use log::log;
@@ -27,13 +30,20 @@ pub fn execute(invocation: &Invocation, command: &Command) -> Exit {
         Command::Compare(arguments) => compare(invocation, arguments),
         Command::Gate(arguments) => gate(invocation, arguments),
         Command::Log(arguments) => log(invocation, arguments),
+        Command::Demo(arguments) => demo(invocation, arguments),
         Command::Doctor(arguments) => doctor(invocation, arguments),
         Command::Selftest(arguments) => selftest(invocation, arguments),
     };
     result.unwrap_or_else(|error| {
-        invocation.console.note(&format!("error: {error:#}"));
+        invocation.console.error(&format!("error: {error:#}"));
         exit::of_error(&error)
     })
+}
+
+/// Prints a report, in color where the reader's terminal takes it.
+fn report(invocation: &Invocation, text: &str) -> Result<()> {
+    let is_dumb = invocation.variable("TERM").is_some_and(|term| term.as_os_str() == "dumb");
+    invocation.console.report(text, invocation.variable("NO_COLOR").is_none() && !is_dumb)
 }
 
 /// What a scope asks to build.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
-use super::markdown;
 use super::store::Log;
-use crate::report::{Entry, RENDER, text};
+use super::{index, markdown};
+use crate::report::{Entry, markdown as rendered, plain};
 
 /// A disagreement between text and data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,11 @@ pub fn check(log: &Log) -> Result<(usize, usize, Vec<Fault>)> {
             faults.push(Fault { id, reason });
         }
     }
+    let entries: Vec<&Entry> = data.iter().flat_map(|(_, entries)| entries).collect();
+    if index::is_torn(&text) || (index::exists(&text) && index::renewed(&text, &entries) != text) {
+        let reason = "it does not say what the entries say; write it again with `log index`";
+        faults.push(Fault { id: "the index".to_owned(), reason: reason.to_owned() });
+    }
     let mut lost: Vec<&str> = by_id.into_keys().collect();
     lost.sort_unstable();
     let pending = log.pending_ids();
@@ -65,20 +70,20 @@ pub fn check(log: &Log) -> Result<(usize, usize, Vec<Fault>)> {
     Ok((checked, history, faults))
 }
 
-/// The first line in which an entry's text and its data disagree. Entries of another rendering cannot be rendered
-/// again; of them each figure that the data hold is looked for.
+/// The first line in which an entry's text and its data disagree. An entry is rendered again in the form that it was
+/// written in; of one in a form of a later version, each figure that the data hold is looked for.
 fn difference(entry: &Entry, found: &str) -> Option<String> {
     let found: Vec<&str> = found.trim_end().lines().collect();
-    if entry.render != RENDER {
+    let Some(expected) = rendered(entry) else {
         let mut missing = entry.rows.iter().filter(|row| !found.iter().any(|line| line.contains(&row.shown_effect())));
         return missing.next().map(|row| format!("its text does not show {} for {}", row.shown_effect(), row.id));
-    }
-    let expected = text::markdown(entry);
+    };
     let expected: Vec<&str> = expected.trim_end().lines().collect();
     let longest = expected.len().max(found.len());
     (0..longest).find(|&at| expected.get(at) != found.get(at)).map(|at| {
-        let show =
-            |lines: &[&str]| lines.get(at).map_or_else(|| "nothing".to_owned(), |line| format!("`{}`", line.trim()));
+        let show = |lines: &[&str]| {
+            lines.get(at).map_or_else(|| "nothing".to_owned(), |line| format!("`{}`", plain(line.trim())))
+        };
         format!("line {} of the entry is {} but the data say {}", at + 1, show(&found), show(&expected))
     })
 }
@@ -124,6 +129,26 @@ mod tests {
         assert!(faults_after(|log| fs::remove_file(log.text_path()).unwrap())[0].reason.contains("lacks the entry"));
         let no_data = faults_after(|log| fs::remove_dir_all(log.text_path().with_file_name("baselines")).unwrap());
         assert!(no_data[0].reason.contains("no data"));
+    }
+
+    #[test]
+    fn entries_of_every_form_are_compared_to_the_last_byte() {
+        for render in [1, crate::report::RENDER] {
+            let directory = tempfile::tempdir().unwrap();
+            let log = Log::open(directory.path());
+            log.append(&Entry { render, ..example_entry() }).unwrap();
+            assert_eq!(check(&log).unwrap().2, [], "form {render}");
+            edit_text(&log, "Test Processor", "Best Processor");
+            assert!(check(&log).unwrap().2[0].reason.contains("but the data say"), "form {render}");
+        }
+    }
+
+    #[test]
+    fn an_index_that_says_something_else_is_a_fault() {
+        let faults = faults_after(|log| edit_text(log, "[Title](#title) |       1", "[Title](#title) |       2"));
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].id == "the index" && faults[0].reason.contains("log index"), "{faults:?}");
+        assert_eq!(faults_after(|log| edit_text(log, "<!-- assay:index end -->", "")).len(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The log: `baselines/<machine class>/log.jsonl` is the data, BENCHMARKS.md the append-only text for people.
 
 mod check;
+mod index;
 pub mod markdown;
 mod store;
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use record::jsonl;
 
-use super::markdown;
+use super::{index, markdown};
 use crate::exit::usage;
-use crate::report::{Entry, SCHEMA, text};
+use crate::report::{Entry, SCHEMA, markdown as entry_text};
 
 /// Name of the text.
 const TEXT: &str = "BENCHMARKS.md";
@@ -88,6 +88,11 @@ impl Log {
     pub fn text_path(&self) -> PathBuf {
         let path = self.root.join(TEXT);
         path.canonicalize().unwrap_or(path)
+    }
+
+    /// Whether the workspace has a log already.
+    pub fn exists(&self) -> bool {
+        self.text_path().exists()
     }
 
     /// Beside the text, so that it can take its place by a rename.
@@ -182,7 +187,11 @@ impl Log {
         }
         serde_json::to_writer(&mut data, entry).context("failed to write the entry as JSON")?;
         data.push(b'\n');
-        let text = markdown::insert(&self.text()?, &entry.title, &text::markdown(entry));
+        let written = entry_text(entry).context("the entry is of a form that this version does not know")?;
+        let text = markdown::insert(&self.text()?, &entry.title, &written);
+        let known = self.data()?;
+        let all: Vec<&Entry> = known.iter().flat_map(|(_, entries)| entries).chain([entry]).collect();
+        let text = index::renewed(&text, &all);
         let pending = self.pending_path();
         jsonl::replace_file(&pending, text.as_bytes()).context("failed to write the log; is the disk full?")?;
         let written = jsonl::replace_file(&data_path, &data);
@@ -194,6 +203,32 @@ impl Log {
             let _ = fs::set_permissions(&pending, existing.permissions());
         }
         fs::rename(&pending, self.text_path()).context("failed to put the new BENCHMARKS.md into its place")
+    }
+
+    /// Writes the index again from the entries and their data; says whether the text changed.
+    pub fn renew_index(&self) -> Result<bool> {
+        let text = self.text()?;
+        if !index::is_ours(&text) {
+            return Err(usage(
+                "BENCHMARKS.md was not begun by this tool: its first lines are its people's, and stay so",
+            ));
+        }
+        if index::is_torn(&text) {
+            return Err(usage(
+                "the index of BENCHMARKS.md has lost its last line; delete the rest of it and try again",
+            ));
+        }
+        let data = self.data()?;
+        let renewed = index::renewed(&text, &data.iter().flat_map(|(_, entries)| entries).collect::<Vec<_>>());
+        if renewed != text {
+            let path = self.text_path();
+            let mode = fs::metadata(&path).map(|metadata| metadata.permissions());
+            jsonl::replace_file(&path, renewed.as_bytes()).context("failed to write the index; is the disk full?")?;
+            if let Ok(mode) = mode {
+                let _ = fs::set_permissions(&path, mode);
+            }
+        }
+        Ok(renewed != text)
     }
 
     /// Finishes or drops what a killed run left: a pending text whose newest entry has data takes its place, any other
@@ -299,6 +334,25 @@ mod tests {
         let (before, after) = history.split_at(history.find("## Title and more").unwrap());
         assert!(text.starts_with(before) && text.ends_with(after), "{text}");
         assert_eq!(markdown::entries(&text).len(), 4);
+    }
+
+    #[test]
+    fn a_log_that_the_tool_began_gets_an_index_above_untouched_entries() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path());
+        log.append(&example_entry()).unwrap();
+        let first = log.text().unwrap();
+        assert!(index::exists(&first) && !log.renew_index().unwrap());
+        log.append(&Entry { id: "other".into(), title: "Another".into(), ..example_entry() }).unwrap();
+        let second = log.text().unwrap();
+        let entries = |text: &str| text[text.find("## Title").unwrap()..].to_owned();
+        assert!(entries(&second).starts_with(entries(&first).trim_end()), "{second}");
+        assert!(second.contains("[Title](#title)") && second.contains("[Another](#another)"));
+        fs::write(log.text_path(), second.replace("[Another]", "[Anothre]")).unwrap();
+        assert!(log.renew_index().unwrap());
+        assert_eq!(log.text().unwrap(), second);
+        fs::write(log.text_path(), "# People's\n\n## T\n").unwrap();
+        assert!(log.renew_index().is_err());
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::judge::Verdict;
 
 /// Version of the data.
 pub const SCHEMA: u32 = 1;
-/// Version of the rendering: an entry of another one is checked by its kept text instead of by rendering it again.
-pub const RENDER: u32 = 1;
+/// Form of the text that new entries take in the log. Forms ever used stay renderable (`super::markdown`).
+pub const RENDER: u32 = 2;
 
 /// A side's revision as the log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

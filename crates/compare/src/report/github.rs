@@ -5,8 +5,10 @@ use std::fmt::Write;
 use record::{Align, Table};
 
 use super::entry::Entry;
+use super::label::{Labels, code, no_tags, plain, reason as shown_reason};
 use super::row::Row;
-use super::text;
+use super::sentence::sentence;
+use super::text::{self, Face};
 use crate::exit::Exit;
 use crate::judge::Verdict;
 
@@ -16,20 +18,28 @@ pub const MARKER: &str = "<!-- assay-gate:v1 -->";
 const SUMMARY_LIMIT: usize = 1_000_000;
 /// GitHub rejects a comment above 65536 characters.
 const COMMENT_LIMIT: usize = 65_000;
+/// Characters of an id in an annotation.
+const ANNOTATED: usize = 120;
 
 /// The step summary: headline, what stands out, all rows folded away.
 pub fn summary(entry: &Entry) -> String {
+    let labels = Labels::of(&entry.rows);
     let mut text = headline(entry);
     let _ = write!(
         text,
-        "\n{}\n<details><summary>All {} benchmarks</summary>\n\n{}\n</details>\n",
-        notable(&entry.rows),
+        "\n{}\n<details><summary>All {} rows{}</summary>\n\n{}\n</details>\n",
+        notable(entry, &labels),
         entry.rows.len(),
-        text::table(&entry.rows)
+        if labels.prefix.is_empty() {
+            String::new()
+        } else {
+            format!(", names below <code>{}</code>", no_tags(&labels.prefix))
+        },
+        text::table(&entry.rows, &labels, Face::Markdown)
     );
     if !entry.notes.is_empty() {
         text.push_str("\n<details><summary>Notes</summary>\n\n");
-        entry.notes.iter().for_each(|note| writeln!(text, "- {}", note.replace('\n', " / ")).unwrap_or_default());
+        entry.notes.iter().for_each(|note| writeln!(text, "- {}", no_tags(&plain(note))).unwrap_or_default());
         text.push_str("\n</details>\n");
     }
     cut(text, SUMMARY_LIMIT)
@@ -37,7 +47,7 @@ pub fn summary(entry: &Entry) -> String {
 
 /// The comment: the same without the full table.
 pub fn comment(entry: &Entry) -> String {
-    cut(format!("{MARKER}\n{}\n{}", headline(entry), notable(&entry.rows)), COMMENT_LIMIT)
+    cut(format!("{MARKER}\n{}\n{}", headline(entry), notable(entry, &Labels::of(&entry.rows))), COMMENT_LIMIT)
 }
 
 /// Workflow commands that mark the lines of benchmarks that failed.
@@ -55,8 +65,8 @@ pub fn annotations(entry: &Entry) -> Vec<String> {
             .map_or_else(String::new, |source| format!(" file={},line={}", property(&source.file), source.line));
         let separator = if place.is_empty() { " " } else { "," };
         let (kind_of, why) = reason(row);
-        let title = property(&format!("{kind_of}: {}", row.shown_id()));
-        let accepted = row.accepted.as_ref().map_or_else(String::new, |reason| format!(" (accepted: {reason})"));
+        let title = property(&format!("{kind_of}: {}", chart::shorten(&plain(&row.id), ANNOTATED)));
+        let accepted = accepted(row);
         Some(format!("::{kind}{place}{separator}title={title}::{}", data(&format!("{why}{accepted}"))))
     };
     entry.rows.iter().filter_map(annotate).collect()
@@ -65,8 +75,17 @@ pub fn annotations(entry: &Entry) -> Vec<String> {
 /// What a row is annotated as, and why: its verdict, or the metrics that grew.
 fn reason(row: &Row) -> (String, String) {
     let grown = row.metrics.iter().filter(|change| change.worse && change.gates && row.verdict != Verdict::Slower);
-    let grown: Vec<String> = grown.map(|change| text::grown(row, change)).collect();
-    if grown.is_empty() { (row.verdict.to_string(), row.why.clone()) } else { ("WORSE".to_owned(), grown.join("; ")) }
+    let grown: Vec<String> = grown.map(|change| text::grown(&plain(&row.id), change)).collect();
+    if grown.is_empty() {
+        (row.verdict.to_string(), shown_reason(&row.why))
+    } else {
+        ("WORSE".to_owned(), grown.join("; "))
+    }
+}
+
+/// " (accepted: reason)" where a regression is accepted.
+fn accepted(row: &Row) -> String {
+    row.accepted.as_ref().map_or_else(String::new, |reason| format!(" (accepted: {})", plain(reason)))
 }
 
 fn headline(entry: &Entry) -> String {
@@ -78,19 +97,20 @@ fn headline(entry: &Entry) -> String {
     };
     let base = entry.base.as_ref().map_or("nothing", |base| base.label.as_str());
     let mut text = format!(
-        "### Benchmarks: {state}\n\n{}. `{base}` → `{}` on `{}`\n",
-        text::summary(&entry.rows),
-        entry.head.label,
-        entry.machine_class
+        "### Benchmarks: {state}\n\n{}. {} → {} on {}\n",
+        sentence(entry),
+        code(base),
+        code(&entry.head.label),
+        code(&entry.machine_class)
     );
     if let Some(reason) = &entry.contaminated {
-        let _ = writeln!(text, "\n{reason}");
+        let _ = writeln!(text, "\n{}", no_tags(&plain(reason)));
     }
     text
 }
 
 /// The rows that a reader must see.
-fn notable(rows: &[Row]) -> String {
+fn notable(entry: &Entry, labels: &Labels) -> String {
     let mut table = Table::new([
         ("benchmark", Align::Left),
         ("verdict", Align::Left),
@@ -98,26 +118,26 @@ fn notable(rows: &[Row]) -> String {
         ("95 % interval", Align::Right),
         ("why", Align::Left),
     ]);
-    let shown = rows.iter().filter(|row| {
+    let shown = entry.rows.iter().zip(&labels.labels).filter(|(row, _)| {
         row.exit() != Exit::Fine
             || row.accepted.is_some()
             || matches!(row.verdict, Verdict::Slower | Verdict::Faster | Verdict::Invalid | Verdict::Timeout)
     });
-    for row in shown {
-        let accepted = row.accepted.as_ref().map_or_else(String::new, |reason| format!(" (accepted: {reason})"));
+    for (row, label) in shown {
         table.row([
-            row.shown_id(),
-            format!("{}{accepted}", row.verdict),
+            code(label),
+            format!("{}{}", row.verdict, no_tags(&accepted(row))),
             row.shown_effect(),
             row.shown_interval(),
-            row.why.clone(),
+            no_tags(&shown_reason(&row.why)),
         ]);
     }
     let mut text = if table.is_empty() { String::new() } else { table.to_string() };
-    for remark in
-        text::remarks(rows).iter().filter(|remark| remark.starts_with("WORSE") || remark.starts_with("largest"))
+    for remark in text::remarks(entry, labels)
+        .iter()
+        .filter(|remark| ["WORSE", "largest", "wrong"].iter().any(|start| remark.starts_with(start)))
     {
-        let _ = writeln!(text, "\n{remark}");
+        let _ = writeln!(text, "\n{}", no_tags(remark));
     }
     text
 }

@@ -1,14 +1,16 @@
-//! Golden reports: every face of one entry, compared byte for byte, so that a change of rendering is a decision.
-//! After a decision: `ASSAY_BLESS=1 cargo test -p compare golden`, and raise `RENDER` if the log's text changed.
+//! Golden reports: every form of one entry, compared byte for byte, so that a change of rendering is a decision.
+//!
+//! After a decision: `ASSAY_BLESS=1 cargo test -p compare golden`. The log is the exception: a form that entries were
+//! once written in never changes. Another form gets another number (`RENDER`) and another golden file.
 
 use super::entry::tests::example;
 use super::figures::Figures;
-use super::{Entry, github, json, text};
+use super::{Entry, github, json, markdown, text};
 use record::bench_row::SourceLine;
 use record::{Allocations, Proof, Unit};
 
 /// The example with figures, proof, ceiling, a worse metric, a source line and an accepted regression.
-fn full() -> Entry {
+pub(crate) fn full() -> Entry {
     let mut entry = example();
     let figures = |time: f64, share: f64| Figures {
         time,
@@ -54,9 +56,10 @@ fn check(name: &str, text: &str) {
 }
 
 #[test]
-fn every_face_is_as_it_was() {
+fn every_form_is_as_it_was() {
     let entry = full();
-    check("entry.md", &text::markdown(&entry));
+    check("entry_first_form.md", &markdown(&Entry { render: 1, ..full() }).unwrap());
+    check("entry.md", &markdown(&entry).unwrap());
     check("terminal.txt", &text::terminal(&entry));
     check("entry.json", &format!("{}\n", serde_json::to_string_pretty(&json(&entry)).unwrap()));
     check("summary.md", &github::summary(&entry));

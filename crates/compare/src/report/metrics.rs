@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::Figures;
 
+/// Names of the metrics that are about memory.
+pub(super) const MEMORY: [&str; 3] = ["allocations", "allocated_bytes", "peak_rss_bytes"];
+
 /// One metric on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {

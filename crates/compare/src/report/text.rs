@@ -1,51 +1,39 @@
-//! The entry for people: Markdown whose tables are as wide in a terminal as in the log.
+//! The report of a terminal, and the parts that it shares with the log and with GitHub.
 
 use std::fmt::Write;
 
 use record::{Align, Table};
 
+use super::ceiling;
 use super::entry::Entry;
 use super::figures::Figures;
+use super::label::{Labels, code, plain, reason};
 use super::metrics::Change;
 use super::row::{Row, percent};
+use super::sentence::sentence;
 use crate::judge::Verdict;
 
-/// One line: how many of each verdict.
-pub fn summary(rows: &[Row]) -> String {
-    let order = [
-        Verdict::Slower,
-        Verdict::Faster,
-        Verdict::Same,
-        Verdict::Inconclusive,
-        Verdict::NotFlagged,
-        Verdict::Invalid,
-        Verdict::Timeout,
-        Verdict::Gone,
-        Verdict::New,
-        Verdict::Skipped,
-    ];
-    let counts = order.iter().filter_map(|verdict| {
-        let count = rows.iter().filter(|row| row.verdict == *verdict).count();
-        (count > 0).then(|| format!("{count} {verdict}"))
-    });
-    let text = counts.collect::<Vec<_>>().join(", ");
-    if text.is_empty() { "no benchmarks".to_owned() } else { text }
+/// Where a table is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Face {
+    /// In a terminal: as it is.
+    Terminal,
+    /// In Markdown: names are code.
+    Markdown,
+    /// In the log: as Markdown, with what each verdict was decided by.
+    Log,
 }
 
 /// The table of all rows.
-pub fn table(rows: &[Row]) -> String {
+pub(super) fn table(rows: &[Row], labels: &Labels, face: Face) -> String {
     let compared = rows.iter().any(|row| row.base.is_some() || row.effect.is_some());
-    let mut columns = vec![("benchmark", Align::Left)];
+    let mut columns = vec![("benchmark", Align::Left), ("verdict", Align::Left)];
     if compared {
-        columns.extend([
-            ("verdict", Align::Left),
-            ("time change", Align::Right),
-            ("95 % interval", Align::Right),
-            ("n", Align::Right),
-            ("before", Align::Right),
-        ]);
-    } else {
-        columns.push(("verdict", Align::Left));
+        columns.extend([("time change", Align::Right), ("95 % interval", Align::Right)]);
+        if face == Face::Log {
+            columns.extend([("margin", Align::Right), ("p", Align::Right)]);
+        }
+        columns.extend([("n", Align::Right), ("before", Align::Right)]);
     }
     columns.extend([
         ("after", Align::Right),
@@ -54,12 +42,18 @@ pub fn table(rows: &[Row]) -> String {
         ("proof", Align::Left),
     ]);
     let mut table = Table::new(columns);
-    for row in rows {
+    for (row, label) in rows.iter().zip(&labels.labels) {
         let mark = if row.accepted.is_some() { " (accepted)" } else { "" };
-        let mut cells = vec![row.shown_id(), format!("{}{mark}", row.verdict)];
+        let label = if face == Face::Terminal { label.clone() } else { code(label) };
+        let mut cells = vec![label, format!("{}{mark}", row.verdict)];
         if compared {
-            let n = if row.n > 0 { row.n.to_string() } else { "-".to_owned() };
-            cells.extend([row.shown_effect(), row.shown_interval(), n, time(row.base.as_ref())]);
+            cells.extend([row.shown_effect(), row.shown_interval()]);
+            if face == Face::Log {
+                let margin = row.margin.map_or_else(dash, |margin| format!("{:.1} %", 100.0 * margin));
+                cells.extend([margin, row.p.map_or_else(dash, |p| format!("{p:.4}"))]);
+            }
+            let n = if row.n > 0 { row.n.to_string() } else { dash() };
+            cells.extend([n, time(row.base.as_ref())]);
         }
         cells.extend([time(row.head.as_ref()), rate(row.head.as_ref()), share(row.head.as_ref()), proof(row)]);
         table.row(cells);
@@ -67,78 +61,97 @@ pub fn table(rows: &[Row]) -> String {
     table.to_string()
 }
 
+fn dash() -> String {
+    "-".to_owned()
+}
+
 fn time(figures: Option<&Figures>) -> String {
-    figures.map_or_else(|| "-".to_owned(), Figures::shown_time)
+    figures.map_or_else(dash, Figures::shown_time)
 }
 
 fn rate(figures: Option<&Figures>) -> String {
-    figures.and_then(|figures| figures.rate).map_or_else(|| "-".to_owned(), |(rate, unit)| unit.show(rate))
+    figures.and_then(|figures| figures.rate).map_or_else(dash, |(rate, unit)| unit.show(rate))
 }
 
 fn share(figures: Option<&Figures>) -> String {
-    figures.and_then(|figures| figures.share).map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+    figures.and_then(|figures| figures.share).map_or_else(dash, |share| format!("{:.1} %", 100.0 * share))
 }
 
-/// "error 1.2e-7 of 3.0e-6" or "unproved".
+/// "1.2e-7 of 3.0e-6": the largest error found, of the largest allowed; "exact" where none is allowed; or "unproved".
 fn proof(row: &Row) -> String {
-    let Some(figures) = row.head.as_ref().or(row.base.as_ref()) else { return "-".to_owned() };
+    let Some(figures) = row.head.as_ref().or(row.base.as_ref()) else { return dash() };
     match &figures.proof {
         None => "unproved".to_owned(),
         Some(proof) => match proof.error {
+            Some(error) if error == 0.0 && proof.tolerance == 0.0 => "exact".to_owned(),
             Some(error) => format!("{error:.1e} of {:.1e}", proof.tolerance),
             None => proof.method.clone(),
         },
     }
 }
 
-/// What stands out: the reason of every row that is not simply the same, worse metrics, and the largest unproven move.
-pub fn remarks(rows: &[Row]) -> Vec<String> {
+/// What stands out: the reason of every row that is not simply the same, worse metrics, the largest unproven change, and
+/// ceilings that cannot be.
+pub(super) fn remarks(entry: &Entry, labels: &Labels) -> Vec<String> {
+    let rows = || entry.rows.iter().zip(&labels.labels);
     let mut remarks = Vec::new();
-    for row in rows.iter().filter(|row| !matches!(row.verdict, Verdict::Same | Verdict::NotFlagged | Verdict::New)) {
-        remarks.push(format!("{}: {}: {}", row.verdict, row.shown_id(), row.why));
-        if let Some(reason) = &row.accepted {
-            remarks.push(format!("  accepted: {reason}"));
+    let silent = |verdict| matches!(verdict, Verdict::Same | Verdict::NotFlagged | Verdict::New);
+    for (row, label) in rows().filter(|(row, _)| !silent(row.verdict)) {
+        remarks.push(format!("{}: {label}: {}", row.verdict, reason(&row.why)));
+        if let Some(why) = &row.accepted {
+            remarks.push(format!("  accepted: {}", reason(why)));
         }
     }
-    for row in rows {
-        for change in row.metrics.iter().filter(|change| change.worse) {
-            remarks.push(grown(row, change));
-        }
+    for (row, label) in rows() {
+        remarks.extend(row.metrics.iter().filter(|change| change.worse).map(|change| grown(label, change)));
     }
-    let unproven = rows.iter().filter(|row| matches!(row.verdict, Verdict::Inconclusive | Verdict::NotFlagged));
-    if let Some((row, effect)) =
-        unproven.filter_map(|row| Some((row, row.effect?))).max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
+    let unproven = rows().filter(|(row, _)| matches!(row.verdict, Verdict::Inconclusive | Verdict::NotFlagged));
+    if let Some((label, effect)) =
+        unproven.filter_map(|(row, label)| Some((label, row.effect?))).max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
     {
-        remarks.push(format!("largest change not proven: {} {}", row.shown_id(), percent(effect)));
+        remarks.push(format!("largest change not proven: {label} {}", percent(effect)));
     }
+    remarks.extend(ceiling::erratum(entry).map(|said| format!("wrong ceiling: {said}")));
     remarks
 }
 
 /// A metric that its rule calls worse.
-pub(super) fn grown(row: &Row, change: &Change) -> String {
-    let show = |value: Option<f64>| value.map_or_else(|| "not measured".to_owned(), |v| change.unit.show(v));
+pub(super) fn grown(label: &str, change: &Change) -> String {
     let kind = if change.gates { "WORSE" } else { "larger" };
-    let (base, head) = (show(change.base), show(change.head));
-    format!("{kind}: {}: {} {base} -> {head} ({})", row.shown_id(), change.name, change.rule)
+    format!("{kind}: {label}: {}", grown_values(change))
+}
+
+/// "allocations 1 -> 3 (may grow by 0 %)".
+pub(super) fn grown_values(change: &Change) -> String {
+    let show = |value: Option<f64>| value.map_or_else(|| "not measured".to_owned(), |v| change.unit.show(v));
+    format!("{} {} -> {} ({})", change.name, show(change.base), show(change.head), change.rule)
 }
 
 /// What the terminal shows.
 pub fn terminal(entry: &Entry) -> String {
-    let mut text = format!("{}\n\n{}", summary(&entry.rows), table(&entry.rows));
-    let remarks = remarks(&entry.rows);
+    let labels = Labels::of(&entry.rows);
+    let mut text = format!("{}\n\n", sentence(entry));
+    if !labels.prefix.is_empty() {
+        let _ = writeln!(text, "below {}", labels.prefix);
+    }
+    if !entry.rows.is_empty() {
+        text.push_str(&table(&entry.rows, &labels, Face::Terminal));
+    }
+    let remarks = remarks(entry, &labels);
     if !remarks.is_empty() {
         text.push('\n');
         remarks.iter().for_each(|remark| writeln!(text, "{remark}").unwrap_or_default());
     }
     if let Some(reason) = &entry.contaminated {
-        let _ = write!(text, "\nNO VERDICT: {reason}\n");
+        let _ = write!(text, "\nNO VERDICT: {}\n", plain(reason));
     }
-    entry.notes.iter().for_each(|note| writeln!(text, "note: {note}").unwrap_or_default());
+    entry.notes.iter().for_each(|note| writeln!(text, "note: {}", plain(note)).unwrap_or_default());
     let _ = write!(text, "\n{}", method(entry));
     text
 }
 
-fn method(entry: &Entry) -> String {
+/// How the numbers came about.
+pub(super) fn method(entry: &Entry) -> String {
     let took = minutes(entry.measured_s);
     let Some(method) = &entry.method else {
         let processes = entry.rows.iter().filter_map(|row| row.head.as_ref()).map(|figures| figures.n).max();
@@ -171,80 +184,51 @@ pub fn minutes(seconds: f64) -> String {
     if whole >= 60 { format!("{} min {} s", whole / 60, whole % 60) } else { format!("{whole} s") }
 }
 
-/// The entry as it stands in BENCHMARKS.md, from its heading to its last line.
-pub fn markdown(entry: &Entry) -> String {
-    let mut text = format!("### {} - {}\n<!-- assay:{} -->\n\n", entry.at, entry.change, entry.id);
-    text.push_str("| Metric | Value |\n|--------|-------|\n");
-    let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "| {name} | {} |", value.replace('|', "\\|").replace('\n', " "));
-    };
-    line("**Verdict**", &format!("**{}**", summary(&entry.rows)));
-    if let Some(reason) = &entry.contaminated {
-        line("**No verdict**", reason);
-    }
-    if let Some(base) = &entry.base {
-        line("Before", &base.label);
-    }
-    line("After", &entry.head.label);
-    line("Machine", &machine(entry));
-    line("Toolchain", &entry.head.rustc);
-    if let Some(base) = entry.base.as_ref().filter(|base| base.rustc != entry.head.rustc) {
-        line("Toolchain before", &base.rustc);
-    }
-    line("Method", &method(entry));
-    for remark in remarks(&entry.rows) {
-        line("Remark", &remark);
-    }
-    let _ = write!(text, "\n{}\n<details><summary>How each verdict came about</summary>\n\n", table(&entry.rows));
-    for row in &entry.rows {
-        let _ = writeln!(text, "- `{}`: {}: {}{}", row.shown_id(), row.verdict, row.why.replace('\n', " / "), ran(row));
-    }
-    for note in &entry.notes {
-        let _ = writeln!(text, "- Note: {}", note.replace('\n', " / "));
-    }
-    let _ = write!(text, "\n```bash\n{}\n```\n\n</details>\n", entry.command);
-    text
-}
-
-fn machine(entry: &Entry) -> String {
-    let processor = &entry.fingerprint.processor;
-    let brand = processor.brand.as_deref().unwrap_or("unknown processor");
-    format!("{brand}, {} threads, class `{}`", entry.fingerprint.allowed_threads, entry.machine_class)
-}
-
-/// What ran, where the code that ran says so.
-fn ran(row: &Row) -> String {
-    let Some(figures) = row.head.as_ref().filter(|figures| !figures.ran.is_empty()) else { return String::new() };
-    let fields = figures.ran.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ");
-    format!("; ran: {fields}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::entry::tests::example;
     use super::*;
 
     #[test]
-    fn the_log_entry_keeps_the_shape_that_people_know() {
-        let text = markdown(&example());
-        let mut lines = text.lines();
-        assert_eq!(lines.next(), Some("### 2026-01-31 12:34:56 - a change"));
-        assert_eq!(lines.next(), Some("<!-- assay:20260131T123456-0a1b2c -->"));
-        assert!(text.contains(
-            "| Metric | Value |\n|--------|-------|\n| **Verdict** | **1 SLOWER, 1 FASTER, 1 SAME, 1 INVALID** |"
-        ));
-        assert!(text.contains("slow\\|er"), "a bar in an id must not open a column");
-        assert!(text.ends_with("</details>\n"));
-    }
-
-    #[test]
     fn reasons_name_effect_margin_and_family() {
-        let remarks = remarks(&example().rows);
+        let entry = example();
+        let remarks = remarks(&entry, &Labels::of(&entry.rows));
         assert!(
             remarks[0].contains("+12.7 % over 12 blocks, beyond the margin 3.0 %, p 0.0007 after Holm over 3"),
             "{remarks:?}"
         );
         assert!(remarks.iter().any(|remark| remark.contains("element 3 is 1.5")));
+    }
+
+    #[test]
+    fn a_terminal_is_never_given_another_programs_control_characters() {
+        let mut entry = example();
+        entry.rows[0].id = "a\u{1b}]0;title\u{7}".into();
+        entry.rows[3].why = "\u{1b}[31mred\nand more".into();
+        entry.notes.push("\u{9b}2J".into());
+        entry.contaminated = Some("\u{1b}c".into());
+        let text = terminal(&entry);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains("\\u{1b}]0;title\\u{7}") && text.contains("\\u{1b}[31mred and more"), "{text}");
+    }
+
+    #[test]
+    fn a_long_id_does_not_widen_the_table() {
+        let mut entry = example();
+        entry.rows[0].id = "x".repeat(300);
+        let widest =
+            terminal(&entry).lines().filter(|line| line.starts_with('|')).map(|line| line.chars().count()).max();
+        assert!(widest.is_some_and(|width| width < 220), "{widest:?}");
+    }
+
+    #[test]
+    fn an_exact_proof_is_called_exact() {
+        let mut entry = crate::report::golden::full();
+        let proof_of = |entry: &Entry| proof(&entry.rows[0]);
+        assert_eq!(proof_of(&entry), "1.2e-7 of 3.0e-6");
+        let figures = entry.rows[0].head.as_mut().and_then(|figures| figures.proof.as_mut()).unwrap();
+        (figures.error, figures.tolerance) = (Some(0.0), 0.0);
+        assert_eq!(proof_of(&entry), "exact");
     }
 
     #[test]
