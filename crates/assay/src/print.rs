@@ -1,7 +1,7 @@
 //! What goes to stdout. A reader that closes early (`| head`) is no error.
 
 use std::{
-    fmt::Display,
+    fmt::{Display, LowerExp},
     io::{self, Write},
 };
 
@@ -32,8 +32,9 @@ pub(crate) fn warning(text: impl Display) {
 }
 
 /// A number as short as it can be read back, with an exponent where it would fill the line with zeros.
-pub(crate) fn number(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() || (1e-5..1e15).contains(&value.abs()) {
+pub(crate) fn number<T: Copy + Display + LowerExp + Into<f64>>(value: T) -> String {
+    let size = value.into();
+    if size == 0.0 || !size.is_finite() || (1e-5..1e15).contains(&size.abs()) {
         format!("{value}")
     } else {
         format!("{value:e}")

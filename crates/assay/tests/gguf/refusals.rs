@@ -117,3 +117,34 @@ fn parts_of_a_set_are_explained() {
     let parts: Vec<_> = tensors.as_array().unwrap().iter().map(|tensor| tensor["part"].as_u64().unwrap()).collect();
     assert_eq!(parts, [1, 1, 2, 2, 3]);
 }
+
+/// A file that is something else: its name and what to do, instead of the bytes that it begins with.
+#[test]
+fn other_files_are_recognized() {
+    let directory = tempfile::tempdir().unwrap();
+    let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    let safetensors = [&99_u64.to_le_bytes()[..], b"{\"a\":", &[b' '; 99]].concat();
+    let old = |magic: &[u8; 4]| [&magic[..], &[0; 99]].concat();
+    for (bytes, name, advice) in [
+        (lfs.to_vec(), "a Git LFS pointer", "git lfs pull"),
+        (b"<!DOCTYPE html><html>404</html>".to_vec(), "an HTML page", "download again"),
+        (old(b"tjgg"), "GGJT", "convert"),
+        (old(b"fmgg"), "GGMF", "convert"),
+        (old(b"lmgg"), "an old GGML model", "convert"),
+        (safetensors, "a safetensors file", "convert_hf_to_gguf.py"),
+        (old(b"PK\x03\x04"), "a ZIP archive", "unpack"),
+        (Vec::new(), "an empty file", "download"),
+    ] {
+        let path = directory.path().join("model.gguf");
+        fs::write(&path, &bytes).unwrap();
+        let (message, values) = refused(&path);
+        assert!(message.contains(": this is ") && message.contains(name), "{message}");
+        assert!(message.contains(advice) && message.matches("model.gguf").count() == 1, "{message}");
+        assert!(values["identity"].as_str().unwrap().contains(name), "{values}");
+        assert!(["Magic", "Truncated"].contains(&values["rule"].as_str().unwrap()), "{values}");
+    }
+    // Unknown bytes are shown as text.
+    let path = directory.path().join("model.gguf");
+    fs::write(&path, b"what is this").unwrap();
+    assert!(refused(&path).0.contains(r#"the file begins with "what", not with "GGUF""#));
+}

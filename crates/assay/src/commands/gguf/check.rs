@@ -119,7 +119,8 @@ fn answer(file: &Path, model: &Split, found: &[NotFinite], has_values: bool) -> 
     let values = if has_values { ", all values checked" } else { "" };
     let size = text::bytes(bytes);
     let name = file.display();
-    let mut lines = vec![format!("{name}: {tensors} tensors, {size} of data, the container keeps every rule{values}")];
+    let noun = if tensors == 1 { "tensor" } else { "tensors" };
+    let mut lines = vec![format!("{name}: {tensors} {noun}, {size} of data, the container keeps every rule{values}")];
     lines.extend(behind::line(model).map(|line| format!("{name}: {line}")));
     lines.extend(found.iter().map(|NotFinite { tensor, block }| format!("{tensor}: block {block} is not finite")));
     let blocks: Vec<_> = found.iter().map(|found| json!({ "tensor": found.tensor, "block": found.block })).collect();

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use gguf::{File, Options, Split, file::OpenError, split::SplitError};
+use gguf::{Field, File, Options, Rule, Split, file::OpenError, split::SplitError};
 use serde_json::{Value, json};
+
+use crate::identify::{Format, Identity, instead_of};
 
 /// Why a model was not opened: one message, and its values.
 #[derive(Debug)]
@@ -21,7 +23,15 @@ impl Refusal {
             values["file"] = json!(path.display().to_string());
         }
         let first = if let SplitError::NotFirst { first, .. } = &error { first.clone() } else { None };
-        let mut refusal = Self { message: format!("{:#}", anyhow::Error::from(error)), values, first };
+        let message = match identity(&error) {
+            Some((path, identity)) => {
+                values["identity"] = json!(identity.name);
+                values["advice"] = json!(identity.advice);
+                format!("{}: {identity}", path.display())
+            }
+            None => format!("{:#}", anyhow::Error::from(error)),
+        };
+        let mut refusal = Self { message, values, first };
         refusal.values["ok"] = json!(false);
         refusal.values["message"] = json!(refusal.message);
         refusal
@@ -44,6 +54,19 @@ impl Refusal {
     pub(super) fn error(&self) -> anyhow::Error {
         anyhow::Error::msg(self.message.clone())
     }
+}
+
+/// What a file is, if it is not a GGUF file but of a kind that is known.
+fn identity(error: &SplitError) -> Option<(&Path, Identity)> {
+    let path = match error {
+        SplitError::Open(OpenError::Io { path, .. }) => path,
+        SplitError::Open(OpenError::Refused { path, source }) => match source.rule {
+            Rule::Magic { .. } | Rule::Truncated { field: Field::Magic, .. } => path,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some((path, instead_of(Format::Gguf, path)?))
 }
 
 /// The model that begins with this file.

@@ -1,9 +1,9 @@
 //! Numbers and values as text and as JSON.
 
-use std::fmt;
-
 use gguf::{Value, ValueType};
 use serde_json::json;
+
+use crate::print;
 
 /// Bytes with three digits: `1.87 GB`.
 pub(super) fn bytes(bytes: u64) -> String {
@@ -49,11 +49,11 @@ pub(super) fn value(value: &Value<'_>) -> String {
         Value::I16(x) => x.to_string(),
         Value::U32(x) => x.to_string(),
         Value::I32(x) => x.to_string(),
-        Value::F32(x) => float(x, f64::from(*x)),
+        Value::F32(x) => print::number(*x),
         Value::Bool(x) => x.to_string(),
         Value::U64(x) => x.to_string(),
         Value::I64(x) => x.to_string(),
-        Value::F64(x) => float(x, *x),
+        Value::F64(x) => print::number(*x),
         Value::String(x) => string(x),
         Value::Array(array) => {
             let element = |element: Value<'_>| match element {
@@ -67,15 +67,6 @@ pub(super) fn value(value: &Value<'_>) -> String {
             }
             format!("{} of {}: [{}]", array.len(), array.ty(), shown.join(", "))
         }
-    }
-}
-
-/// A number in as few digits as tell it from its neighbors, with an exponent where plain digits would be mostly zeros.
-fn float<T: fmt::Display + fmt::LowerExp>(x: &T, size: f64) -> String {
-    if size == 0.0 || !size.is_finite() || (1e-4..1e16).contains(&size.abs()) {
-        x.to_string()
-    } else {
-        format!("{x:e}")
     }
 }
 
