@@ -1,5 +1,7 @@
 //! Eight lanes with AVX2, FMA and F16C.
 
+mod integer;
+
 use std::{
     arch::x86_64::*,
     ops::{Add, Div, Mul, Sub},
@@ -11,6 +13,8 @@ use crate::{
     element::Element,
     vector::{F32Vector, Simd, Vectorized},
 };
+
+pub use integer::{I8x32, I32x8};
 
 /// Eight floats, and the proof that the machine computes with them.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,8 @@ fn mask(_: Avx2, lanes: usize) -> __m256i {
 impl Simd for Avx2 {
     const LANES: usize = 8;
     type F32 = F32x8;
+    type I8 = I8x32;
+    type I32 = I32x8;
 
     #[inline]
     fn run<C: Vectorized>(self, code: C) -> C::Output {
@@ -73,6 +79,17 @@ impl Simd for Avx2 {
         let bits = unsafe { _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()))) };
         // SAFETY: `self` proves AVX2.
         F32x8 { lanes: unsafe { _mm256_castsi256_ps(bits) }, token: self }
+    }
+
+    #[inline(always)]
+    fn splat_i32(self, x: i32) -> I32x8 {
+        I32x8::splat(self, x)
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(self, from: *const i8) -> I8x32 {
+        // SAFETY: the caller promises 32 readable bytes.
+        unsafe { I8x32::load(self, from) }
     }
 
     #[inline(always)]

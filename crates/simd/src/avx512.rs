@@ -1,5 +1,7 @@
 //! Sixteen lanes with AVX-512 F, BW, DQ and VL.
 
+mod integer;
+
 use std::{
     arch::x86_64::*,
     ops::{Add, Div, Mul, Sub},
@@ -12,6 +14,8 @@ use crate::{
     element::Element,
     vector::{F32Vector, Simd, Vectorized},
 };
+
+pub use integer::{I8x64, I32x16};
 
 /// Sixteen floats, and the proof that the machine computes with them.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,8 @@ fn mask(lanes: usize) -> __mmask16 {
 impl Simd for Avx512 {
     const LANES: usize = 16;
     type F32 = F32x16;
+    type I8 = I8x64;
+    type I32 = I32x16;
 
     #[inline]
     fn run<C: Vectorized>(self, code: C) -> C::Output {
@@ -70,6 +76,17 @@ impl Simd for Avx512 {
         let bits = unsafe { _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()))) };
         // SAFETY: `self` proves AVX-512F.
         F32x16 { lanes: unsafe { _mm512_castsi512_ps(bits) }, token: self }
+    }
+
+    #[inline(always)]
+    fn splat_i32(self, x: i32) -> I32x16 {
+        I32x16::splat(self, x)
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(self, from: *const i8) -> I8x64 {
+        // SAFETY: the caller promises 64 readable bytes.
+        unsafe { I8x64::load(self, from) }
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@ mod avx2;
 mod avx512;
 mod dispatch;
 mod element;
+mod integer;
 pub mod math;
 mod portable;
 mod prefetch;
@@ -15,14 +16,15 @@ mod vector;
 mod tests;
 
 #[cfg(target_arch = "x86_64")]
-pub use avx2::F32x8;
+pub use avx2::{F32x8, I8x32, I32x8};
 #[cfg(target_arch = "x86_64")]
-pub use avx512::F32x16;
+pub use avx512::{F32x16, I8x64, I32x16};
 pub use dispatch::{Dispatch, InstructionSet};
 pub use element::{Element, ElementType, MAX_LANES};
 #[doc(hidden)]
 pub use half::{bf16, f16};
+pub use integer::{I8Vector, I32Vector};
 pub use machine::isa::{Avx2, Avx512, Isa};
-pub use portable::{F32x1, Portable};
+pub use portable::{F32x1, I8x4, I32x1, Portable};
 pub use prefetch::{prefetch_l1, prefetch_l2};
 pub use vector::{F32Vector, Simd, Vectorized};

@@ -7,7 +7,10 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use half::{bf16, f16};
 
-use crate::vector::{F32Vector, Simd, Vectorized};
+use crate::{
+    integer::{I8Vector, I32Vector},
+    vector::{F32Vector, Simd, Vectorized},
+};
 
 /// The token that every machine has. Its vectors have one lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct F32x1(f32);
 impl Simd for Portable {
     const LANES: usize = 1;
     type F32 = F32x1;
+    type I8 = I8x4;
+    type I32 = I32x1;
 
     #[inline]
     fn run<C: Vectorized>(self, code: C) -> C::Output {
@@ -53,6 +58,64 @@ impl Simd for Portable {
     unsafe fn load_bf16(self, from: *const u16) -> F32x1 {
         // SAFETY: the caller promises 16 readable bits.
         F32x1(bf16::from_bits(unsafe { from.read_unaligned() }).to_f32())
+    }
+
+    #[inline(always)]
+    fn splat_i32(self, x: i32) -> I32x1 {
+        I32x1(x)
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(self, from: *const i8) -> I8x4 {
+        // SAFETY: the caller promises four readable bytes.
+        I8x4(unsafe { from.cast::<[i8; 4]>().read_unaligned() })
+    }
+}
+
+/// Four signed bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct I8x4([i8; 4]);
+
+/// One 32-bit integer.
+#[derive(Debug, Clone, Copy)]
+pub struct I32x1(i32);
+
+impl I8Vector for I8x4 {
+    type I32 = I32x1;
+
+    #[inline(always)]
+    fn dot(self, other: Self, sum: I32x1) -> I32x1 {
+        let products = self.0.into_iter().zip(other.0).map(|(x, y)| i32::from(x) * i32::from(y));
+        I32x1(sum.0.wrapping_add(products.sum()))
+    }
+}
+
+impl Add for I32x1 {
+    type Output = Self;
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
+}
+
+impl I32Vector for I32x1 {
+    type F32 = F32x1;
+
+    #[inline(always)]
+    fn to_f32(self) -> F32x1 {
+        F32x1(self.0 as f32)
+    }
+
+    #[inline(always)]
+    fn reduce_sum(self) -> i32 {
+        self.0
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i32) {
+        // SAFETY: the caller promises one writable integer.
+        unsafe { to.write_unaligned(self.0) }
     }
 }
 

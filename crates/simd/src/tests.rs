@@ -2,7 +2,10 @@
 
 use half::{bf16, f16};
 
-use crate::{Element, ElementType, F32Vector, InstructionSet, MAX_LANES, Simd, Vectorized, with_element_type};
+use crate::{
+    Element, ElementType, F32Vector, I8Vector, I32Vector, InstructionSet, MAX_LANES, Simd, Vectorized,
+    with_element_type,
+};
 
 /// Runs code on every instruction set of this machine.
 fn everywhere<C: Vectorized<Output = ()> + Copy>(code: C) {
@@ -168,6 +171,48 @@ impl Vectorized for Transposes {
 #[test]
 fn blocks_are_transposed_and_widened() {
     everywhere(Transposes);
+}
+
+#[derive(Clone, Copy)]
+struct Integers;
+
+impl Vectorized for Integers {
+    type Output = ();
+
+    fn run<S: Simd>(self, simd: S) {
+        // Every pair of bytes that is allowed, so that each place of a vector has many of them.
+        let pairs: Vec<(i8, i8)> = (i8::MIN..=i8::MAX).flat_map(|x| (-127..=127).map(move |y| (x, y))).collect();
+        for chunk in pairs.chunks_exact(4 * S::LANES) {
+            let (x, y): (Vec<i8>, Vec<i8>) = chunk.iter().copied().unzip();
+            let mut sums = [0; MAX_LANES];
+            // SAFETY: both have 4 LANES bytes, and the array no fewer than LANES integers.
+            let dot = unsafe { simd.load_i8(x.as_ptr()).dot(simd.load_i8(y.as_ptr()), simd.splat_i32(-5)) };
+            // SAFETY: the array has no fewer than LANES integers.
+            unsafe { dot.store(sums.as_mut_ptr()) };
+            for (lane, four) in chunk.chunks(4).enumerate() {
+                let expected = four.iter().map(|&(x, y)| i32::from(x) * i32::from(y)).sum::<i32>() - 5;
+                assert_eq!(sums[lane], expected, "{simd:?} {four:?}");
+            }
+            assert_eq!(dot.reduce_sum(), sums[..S::LANES].iter().sum::<i32>(), "{simd:?}");
+        }
+        // The largest sums of pairs that 16 bits must hold, with both signs.
+        for (x, y) in [(i8::MIN, 127), (i8::MIN, -127), (127, 127), (-127, 127)] {
+            let (x_all, y_all) = ([x; 4 * MAX_LANES], [y; 4 * MAX_LANES]);
+            // SAFETY: both arrays have at least 4 LANES bytes.
+            let dot = unsafe { simd.load_i8(x_all.as_ptr()).dot(simd.load_i8(y_all.as_ptr()), simd.splat_i32(0)) };
+            assert_eq!(only(S::LANES, dot.to_f32()), 4.0 * f32::from(x) * f32::from(y), "{simd:?} {x} {y}");
+        }
+        for x in [i32::MIN, i32::MAX, 16_777_217, 16_777_219, -1] {
+            assert_eq!(only(S::LANES, simd.splat_i32(x).to_f32()), x as f32, "{simd:?} {x}");
+            let one_more = (simd.splat_i32(x) + simd.splat_i32(1)).to_f32();
+            assert_eq!(only(S::LANES, one_more), x.wrapping_add(1) as f32, "{simd:?} {x}");
+        }
+    }
+}
+
+#[test]
+fn integers_are_exact() {
+    everywhere(Integers);
 }
 
 #[test]

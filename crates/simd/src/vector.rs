@@ -1,11 +1,15 @@
-//! The traits that kernels are generic over: [`Simd`], the token, and [`F32Vector`], a register of floats.
+//! The traits that kernels are generic over: [`Simd`], the token, and [`F32Vector`], a register of floats. Those of integers
+//! are in `integer.rs`.
 
 use std::{
     fmt::Debug,
     ops::{Add, Div, Mul, Sub},
 };
 
-use crate::element::Element;
+use crate::{
+    element::Element,
+    integer::{I8Vector, I32Vector},
+};
 
 /// A token of an instruction set. A value exists only on a machine that has the instructions, so everything here is safe but
 /// for access to memory through pointers.
@@ -18,6 +22,12 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
 
     /// A register of [`LANES`](Self::LANES) floats.
     type F32: F32Vector;
+
+    /// A register of 4 [`LANES`](Self::LANES) signed bytes.
+    type I8: I8Vector<I32 = Self::I32>;
+
+    /// A register of [`LANES`](Self::LANES) 32-bit integers.
+    type I32: I32Vector<F32 = Self::F32>;
 
     /// Runs `code` in a function that is compiled for this instruction set.
     fn run<C: Vectorized>(self, code: C) -> C::Output;
@@ -48,6 +58,15 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// # Safety
     /// LANES times 16 bits can be read at `from`, at any alignment.
     unsafe fn load_bf16(self, from: *const u16) -> Self::F32;
+
+    /// `x` in every lane.
+    fn splat_i32(self, x: i32) -> Self::I32;
+
+    /// Loads 4 LANES bytes.
+    ///
+    /// # Safety
+    /// 4 LANES bytes can be read at `from`, at any alignment.
+    unsafe fn load_i8(self, from: *const i8) -> Self::I8;
 
     /// Widens 4 rows of 8 elements and transposes them to 8 rows of 4 floats: element (i, p) goes to float (p, i).
     ///
