@@ -44,19 +44,22 @@ fn labels_are_exact_unless_a_type_is_asked_for() {
         let warning = warned(&[command, &["--scaled"]].concat(), at);
         assert_eq!(
             warning,
-            "warning: p.npy: float32 does not hold every value: 4 whole numbers rounded, of 6 values\n"
+            "warning: p.npy: float32 does not hold all of 6 values: 4 whole numbers rounded; the first is 576073733 at index 2\n"
         );
         let warning = warned(&[command, &["--type=float16"]].concat(), at);
-        assert_eq!(warning, "warning: p.npy: float16 does not hold every value: 4 beyond its range, of 6 values\n");
+        assert_eq!(
+            warning,
+            "warning: p.npy: float16 does not hold all of 6 values: 4 beyond its range; the first is 576073733 at index 2\n"
+        );
         fs::remove_file(at.join("p.npy")).unwrap();
         let error = refused(&[command, &["--type=int32"]].concat(), at, 1);
-        assert!(error.contains("int32 cannot hold the values exactly: 1 beyond its range, of 6 values"), "{error}");
+        assert!(error.contains("error: a.nii: 4294967295 at index 5 is not exact in int32; 1 such values"), "{error}");
         assert!(!at.join("p.npy").exists());
     }
     let told = json_of(&["convert", "a.nii", "s.npy", "--scaled", "--json"], at);
-    let changed = json!({ "values": 6, "rounded": 4, "rounded_whole_numbers": 4, "out_of_range": 0, "zeroed": 0 });
-    assert_eq!((&told["changed"], &told["is_scaled"]), (&changed, &true.into()));
-    assert_eq!(json_of(&["convert", "a.nii", "s.npy", "--json"], at)["changed"], serde_json::Value::Null);
+    let losses = json!({ "whole": 4, "overflowed": 0, "underflowed": 0 });
+    assert_eq!((&told["losses"], &told["is_scaled"]), (&losses, &true.into()));
+    assert_eq!(json_of(&["convert", "a.nii", "s.npy", "--json"], at)["losses"]["whole"], 0);
 }
 
 #[test]
@@ -95,8 +98,7 @@ fn magnitudes_are_counted() {
     let stored = [0.1, 1e300, -1e300, 1e-310].map(f64::to_ne_bytes);
     volume(at, "d.nii", Datatype::Float64, &[2, 2, 1], stored.as_flattened(), (0.0, 0.0));
     let warning = warned(&["convert", "d.nii", "e.nii", "--scaled"], at);
-    let expected =
-        "warning: e.nii: float32 does not hold every value: 2 beyond its range, 1 too small and now 0, of 4 values\n";
+    let expected = "warning: e.nii: float32 does not hold all of 4 values: 2 beyond its range, 1 too small for it; the first is 1e300 at index 1\n";
     assert_eq!(warning, expected);
     let text = done(&["stats", "d.nii"], at);
     assert!(text.contains("range    -1e300 to 1e300"), "{text}");

@@ -38,10 +38,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(orientation) = content.orient {
         header = header.reoriented(orientation).map_err(|error| named(input, error))?;
     }
-    let mut stored = vec![0; voxel_bytes(&file) as usize];
-    let copied = file.copy_into(&mut decoder, content.orient, &mut stored).map_err(|error| named(input, error))?;
+    let voxels = content.voxels(&file, &mut decoder, target, None, input)?;
     drop(decoder);
-    let voxels = content.voxels(&file, target, stored, (copied.shape, copied.affine))?;
     let bytes = content.write(output, target, &voxels, (&header, file.extensions()), &watch)?;
     drop(progress);
     voxels.warn(output);

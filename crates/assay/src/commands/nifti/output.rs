@@ -1,18 +1,18 @@
 //! Voxels as a new file: which kind of file, which type, and what the user is told.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use anyhow::{Result, bail};
 use clap::Args;
 use nifti_decode::{
-    Affine, Datatype, Extension, Header, Orientation, Scale, Version, VolumeFile, Watch, write_watched,
+    Affine, Datatype, Decoder, Extension, Header, Losses, Orientation, Scale, Version, VolumeFile, Watch, write_watched,
 };
 use serde_json::{Value, json};
 
 use super::{
-    npy, open,
+    named, npy, open,
     options::{PackOptions, orientation},
-    values::{self, Changed, Type},
+    values::{self, Bytes, Selection, Type},
 };
 use crate::print;
 
@@ -61,17 +61,18 @@ pub(crate) struct ContentOptions {
     pack: PackOptions,
 }
 
-/// Voxels of the new file, in this machine's byte order.
+/// Voxels of the new file.
 pub(super) struct Voxels {
-    bytes: Vec<u8>,
+    bytes: Box<dyn Bytes>,
     shape: Vec<usize>,
     affine: Affine,
     ty: Type,
     /// Of the input.
     datatype: Datatype,
     scale: Option<Scale>,
-    /// Where values were converted.
-    changed: Option<Changed>,
+    losses: Losses,
+    /// How they were reached.
+    pub(super) access: &'static str,
 }
 
 impl ContentOptions {
@@ -87,26 +88,24 @@ impl ContentOptions {
         })
     }
 
-    /// The voxels of the new file, out of `stored` ones of `file` with their shape and affine.
+    /// The voxels of the new file: all of `file`, or those of a region.
     pub(super) fn voxels(
         &self,
         file: &VolumeFile,
+        decoder: &mut Decoder,
         target: Target,
-        stored: Vec<u8>,
-        (shape, affine): (Vec<usize>, Affine),
+        region: Option<&[Range<usize>]>,
+        input: &Path,
     ) -> Result<Voxels> {
-        let (ty, datatype) = (self.resolved(file, target)?, file.datatype());
+        let ty = self.resolved(file, target)?;
         if target != Target::Npy && ty != Type::Stored && ty.datatype().is_none() {
             bail!("NIfTI has no type {}: choose float32, or a .npy", ty.name());
         }
-        let (bytes, changed) = match ty {
-            Type::Stored => (stored, None),
-            _ => {
-                let (bytes, changed) = values::convert(&stored, datatype, file.scale(), ty)?;
-                (bytes, Some(changed))
-            }
-        };
-        Ok(Voxels { bytes, shape, affine, ty, datatype, scale: file.scale(), changed })
+        let selection = Selection { region, orientation: self.orient };
+        let (bytes, decoded) = values::read(file, decoder, ty, selection).map_err(|error| named(input, error))?;
+        let nifti_decode::Decoded { shape, affine, losses, access, .. } = decoded;
+        let (datatype, scale) = (file.datatype(), file.scale());
+        Ok(Voxels { bytes, shape, affine, ty, datatype, scale, losses, access: access.name() })
     }
 
     /// Writes them to `out`; returns the bytes of the new files. `header` is the input's, with the axes in the new order.
@@ -120,7 +119,7 @@ impl ContentOptions {
     ) -> Result<u64> {
         let (is_pair, is_packed) = match target {
             Target::Npy => {
-                npy::write(out, &voxels.descr()?, &voxels.shape, &voxels.bytes)?;
+                npy::write(out, &voxels.descr()?, &voxels.shape, voxels.bytes.bytes())?;
                 return Ok(super::file_bytes(out));
             }
             Target::Single { is_packed } => (false, is_packed),
@@ -134,7 +133,7 @@ impl ContentOptions {
         let vox_offset = if is_pair { 0.0 } else { header.version.least_vox_offset() as f64 };
         let header = Header { is_pair, datatype: datatype.code().into(), vox_offset, ..header.clone() };
         let header = header.with_scale(slope, inter);
-        write_watched(out, &header, extensions, &voxels.bytes, self.pack.pack(is_packed), watch)?;
+        write_watched(out, &header, extensions, voxels.bytes.bytes(), self.pack.pack(is_packed), watch)?;
         let image = if is_pair { open(out)?.packed_bytes() } else { 0 };
         Ok(super::file_bytes(out) + image)
     }
@@ -173,9 +172,16 @@ impl Voxels {
 
     /// Warns of values that the type could not hold.
     pub(super) fn warn(&self, out: &Path) {
-        if let Some(changed) = self.changed.filter(Changed::is_worth_a_warning) {
-            print::warning(format!("{}: {} does not hold every value: {changed}", out.display(), self.type_name()));
-        }
+        let Losses { whole, overflowed, underflowed, first, .. } = self.losses;
+        let Some(first) = first else { return };
+        let parts =
+            [(overflowed, "beyond its range"), (whole, "whole numbers rounded"), (underflowed, "too small for it")];
+        let parts = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        let (out, ty, n) = (out.display(), self.type_name(), self.shape.iter().product::<usize>());
+        let (parts, value, index) = (parts.collect::<Vec<_>>().join(", "), first.value, first.index);
+        print::warning(format!(
+            "{out}: {ty} does not hold all of {n} values: {parts}; the first is {value} at index {index}"
+        ));
     }
 
     /// What was written, for scripts.
@@ -187,9 +193,13 @@ impl Voxels {
             "datatype": self.type_name(),
             "shape": self.shape,
             "affine": self.affine,
-            "is_scaled": self.changed.is_some(),
+            "is_scaled": self.ty != Type::Stored,
             "scale": self.scale,
-            "changed": self.changed.map(|changed| changed.json()),
+            "losses": {
+                "whole": self.losses.whole,
+                "overflowed": self.losses.overflowed,
+                "underflowed": self.losses.underflowed,
+            },
         })
     }
 }

@@ -51,22 +51,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(orientation) = content.orient {
         header = header.reoriented(orientation).map_err(|error| named(input, error))?;
     }
-    let voxels: usize = header.shape()?.iter().product();
-    let mut stored = vec![0; voxels * file.datatype().bytes()];
-    let copied = file.copy_region_into(&mut decoder, &ranges, content.orient, &mut stored);
-    let copied = copied.map_err(|error| named(input, error))?;
-    let access = copied.access.name();
-    let voxels = content.voxels(&file, target, stored, (copied.shape, copied.affine))?;
+    let voxels = content.voxels(&file, &mut decoder, target, Some(&ranges), input)?;
     // Extensions may speak of the whole volume; a part of one has none.
     let bytes = content.write(out, target, &voxels, (&header, &[]), &watch)?;
     drop(progress);
     voxels.warn(out);
     if arguments.json {
         let mut value = voxels.json(input, out, bytes);
-        value["way"] = json!(access);
+        value["way"] = json!(voxels.access);
         return print::json(&value);
     }
-    let (extents, name) = (voxels.extents(), voxels.type_name());
+    let (extents, name, access) = (voxels.extents(), voxels.type_name(), voxels.access);
     print::lines([format!("{}: {extents} {name}, reached by: {access}", out.display())])
 }
 
