@@ -14,19 +14,29 @@ use nifti_decode::Watch;
 
 const TICK: Duration = Duration::from_millis(200);
 
-/// A bar that disappears when the work is done.
+/// Progress that is removed from the terminal when the work ends.
 pub(crate) struct Progress {
     bar: ProgressBar,
     watching: Option<Watching>,
 }
 
-/// A thread that moves a bar.
+/// The thread that moves a bar.
 struct Watching {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Progress {
+    /// Work of unknown size: the time that it has taken.
+    pub(crate) fn elapsed(what: &'static str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(what);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {spinner} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        Self { bar, watching: None }
+    }
+
     /// Work that is measured in bytes.
     pub(crate) fn bytes(what: &'static str, total: u64) -> Self {
         let bar = ProgressBar::new(total).with_message(what);
@@ -38,7 +48,7 @@ impl Progress {
         Self { bar, watching: None }
     }
 
-    /// Work that `watch` sees.
+    /// Work that `watch` counts.
     pub(crate) fn watching(what: &'static str, total: u64, watch: Arc<Watch>) -> Self {
         let mut progress = Self::bytes(what, total);
         if progress.bar.is_hidden() {
@@ -56,7 +66,7 @@ impl Progress {
         progress
     }
 
-    /// Runs `print` with the bar out of its way: results and the bar may go to one terminal.
+    /// Runs `print` with the bar hidden: results and the bar may share a terminal.
     pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
@@ -72,7 +82,7 @@ impl Drop for Progress {
         if let Some(Watching { is_over, thread }) = self.watching.take() {
             is_over.store(true, Relaxed);
             thread.thread().unpark();
-            // A thread that only draws has nothing to say for itself.
+            // It only draws, so there is nothing to report if it failed.
             let _ = thread.join();
         }
         self.bar.finish_and_clear();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     Access, Affine, Decoded, Decoder, Losses, NiftiError, Orientation, Output, Packing, Plan, Threads, Volume,
-    VolumeFile,
+    VolumeFile, Watch,
     affine::Reorientation,
     conversion::Conversion,
     convert::reorient::Traversal,
@@ -176,6 +176,7 @@ impl VolumeFile {
             && blocks.last().is_some_and(|block| block.end() >= wanted.end)
         {
             let (mut packed, mut unpacked) = (Vec::new(), Vec::new());
+            let watch = decoder.buffers.watch.clone();
             for block in blocks.iter().filter(|block| touches(spans, block.start, block.end())) {
                 packed.resize(block.packed, 0);
                 bytes.read_at(block.at, &mut packed)?;
@@ -183,6 +184,9 @@ impl VolumeFile {
                 let inflater = &mut decoder.buffers.inflater;
                 gzip::blocks::unpack(inflater, block, &packed, &mut unpacked, self.limits.verify)?;
                 scatter(spans, block.start, &unpacked, out);
+                if let Some(watch) = &watch {
+                    watch.add(block.unpacked as u64);
+                }
             }
             return Ok(Access::Blocks);
         }
@@ -190,11 +194,14 @@ impl VolumeFile {
             let mut splicer = Splicer::new();
             for part in index.holding(wanted).iter().filter(|part| touches(spans, part.start, part.end())) {
                 scatter(spans, part.start, splicer.unpack(part, bytes)?, out);
+                if let Some(watch) = &decoder.buffers.watch {
+                    watch.add(part.end() - part.start);
+                }
             }
             return Ok(Access::Index);
         }
         if (wanted.end as f64) < STREAM_SHARE * self.unpacked_need() as f64 {
-            return self.stream(spans, out).map(|()| Access::Stream);
+            return self.stream(spans, out, decoder.buffers.watch.as_deref()).map(|()| Access::Stream);
         }
         let threads = decoder.threads;
         let stored = self.stored(&mut decoder.buffers, threads)?;
@@ -203,15 +210,33 @@ impl VolumeFile {
     }
 
     /// Unpacks from the beginning up to the last span.
-    fn stream(&self, spans: &[Span], out: &mut [u8]) -> Result<(), NiftiError> {
+    fn stream(&self, spans: &[Span], out: &mut [u8], watch: Option<&Watch>) -> Result<(), NiftiError> {
+        // Skipped this far at a time, so that a watch sees it move.
+        const STEP: u64 = 4 << 20;
         let mut unpacker = Unpacker::new(&self.image.bytes);
+        let mut shown = 0;
+        let mut show = |unpacked: u64| {
+            if let Some(watch) = watch {
+                watch.add(unpacked - shown);
+                shown = unpacked;
+            }
+        };
         for span in spans {
-            unpacker.skip(span.start - unpacker.unpacked())?;
+            while unpacker.unpacked() < span.start {
+                let before = unpacker.unpacked();
+                unpacker.skip((span.start - before).min(STEP))?;
+                show(unpacker.unpacked());
+                // The stream ended: the read below says where.
+                if unpacker.unpacked() == before {
+                    break;
+                }
+            }
             let got = unpacker.read(&mut out[span.at..][..span.bytes])?;
             if got < span.bytes {
                 let (got, need) = (unpacker.unpacked(), span.end());
                 return Err(NiftiError::Truncated { what: "gzip stream", offset: 0, got, need });
             }
+            show(unpacker.unpacked());
         }
         Ok(())
     }

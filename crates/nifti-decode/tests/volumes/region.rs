@@ -2,7 +2,9 @@
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use nifti_decode::{Access, Decoder, Index, Kind, NiftiError, Orientation, Pack, Phantom, Plan, VolumeFile, write};
+use nifti_decode::{
+    Access, Decoder, Index, Kind, NiftiError, Orientation, Pack, Phantom, Plan, VolumeFile, Watch, write,
+};
 
 use crate::made::Random;
 
@@ -80,6 +82,28 @@ fn every_access_gives_the_same_voxels() {
     let index = open(&gzip).index(&mut Decoder::new()).unwrap().unwrap();
     let index = Arc::new(Index::parse(&index.encode()).unwrap());
     check(&open(&gzip).with_index(index).unwrap(), whole.voxels(), &[Access::Index]);
+}
+
+/// However a packed region is reached, a watch counts what was unpacked for it.
+#[test]
+fn a_watch_follows_the_reading_of_a_region() {
+    let directory = tempfile::tempdir().unwrap();
+    let phantom = phantom();
+    let path = directory.path().join("v.nii.gz");
+    let region = [0..60, 0..50, 20..22, 1..2];
+    let region_bytes = 60 * 50 * 2 * 2;
+    for (pack, access) in [(Pack::Bgzf { level: 1 }, Access::Blocks), (Pack::Gzip { level: 1 }, Access::Stream)] {
+        write(&path, &phantom.header, &[], &phantom.voxels, pack).unwrap();
+        let file = VolumeFile::open(&path).unwrap();
+        let watch = Watch::new();
+        let mut decoder = Decoder::new().watched(watch.clone());
+        let volume = file.read_region::<f32>(&mut decoder, &region, &Plan::stored()).unwrap();
+        assert_eq!(volume.decoded().access, access);
+        let end = 352 + 2 * (60 * 50 * (40 + 22)) as u64;
+        // A stream is unpacked up to the region's end; blocks are the few that hold it.
+        let expected = if access == Access::Stream { end..=end } else { region_bytes..=region_bytes + (128 << 10) };
+        assert!(expected.contains(&watch.bytes()), "{access}: {}", watch.bytes());
+    }
 }
 
 #[test]

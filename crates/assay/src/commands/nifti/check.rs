@@ -1,4 +1,4 @@
-//! `assay nifti check`: reads everything, keeps nothing.
+//! `assay nifti check`: reads and verifies everything, keeps nothing.
 
 use std::path::Path;
 

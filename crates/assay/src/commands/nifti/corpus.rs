@@ -1,4 +1,4 @@
-//! `assay nifti corpus`: what the writer can write, and what should be read from it.
+//! `assay nifti corpus`: every kind of file that the writer can write, with the arrays that a reader should get.
 
 use std::{fs, path::PathBuf};
 
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut n_files = 0;
     for datatype in Datatype::ALL {
         let voxels = voxels(datatype);
-        // Extended precision has no layout that all machines share.
+        // NumPy has no portable type for extended precision.
         if let Ok(descr) = npy::descr(datatype) {
             npy::write(&directory.join(format!("{}.npy", datatype.name())), &descr, &SHAPE, &voxels)?;
         }
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     print::json(&json!({ "files": n_files, "shape": SHAPE, "slope": SLOPE, "inter": INTER }))
 }
 
-/// Exact in f32; applied to types that can be scaled.
+/// Scaling of the types that can be scaled; exact in f32.
 const SLOPE: f64 = 0.75;
 const INTER: f64 = -2.5;
 
@@ -84,7 +84,7 @@ fn voxels(datatype: Datatype) -> Vec<u8> {
         match datatype {
             Datatype::Float32 | Datatype::Complex64 => bytes.extend((value as f32).to_ne_bytes()),
             Datatype::Float64 | Datatype::Complex128 => bytes.extend(value.to_ne_bytes()),
-            // The parts that machines agree on: a number in the first bytes is enough for a copy.
+            // Extended precision is copied, never computed with: any bytes will do.
             Datatype::Float128 | Datatype::Complex256 => bytes.extend([value.to_ne_bytes(); 2].as_flattened()),
             _ => bytes.extend(&(bits >> 7).to_ne_bytes()[..datatype.unit_bytes()]),
         }

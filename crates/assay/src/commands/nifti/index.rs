@@ -14,10 +14,10 @@ use crate::{print, progress::Progress};
 pub(crate) struct Arguments {
     /// The volume; `-` for stdin, with --out
     input: PathBuf,
-    /// The index; the volume's name with .gzx behind it if left out
+    /// The index; by default the volume's name with .gzx appended
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Make it out of an index of indexed_gzip (.gzidx) of the same volume
+    /// Convert an index of indexed_gzip (.gzidx) of the same volume instead
     #[arg(long, value_name = "GZIDX")]
     import: Option<PathBuf>,
     /// JSON instead of text
@@ -61,10 +61,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     print::lines([format!("{}: {parts} parts, {n_bytes} bytes ({share:.1} % of the volume)", out.display())])
 }
 
-/// The index, by unpacking the volume or out of another index.
+/// The index: built by unpacking the volume, or converted from another index.
 fn made(arguments: &Arguments, file: &VolumeFile) -> Result<Option<Index>> {
     if let Some(path) = &arguments.import {
         let gzidx = input::read(path)?;
+        let _progress = Progress::elapsed("import");
         return file.import_gzidx(&gzidx).map_err(|error| named(path, error));
     }
     let watch = Watch::new();

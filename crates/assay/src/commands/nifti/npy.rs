@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use nifti_decode::{Datatype, atomically};
 use std::io::Write;
 
-/// NumPy's name of a voxel's type on this machine; extended precision and colors have none that all machines share.
+/// NumPy's name of a voxel type in this machine's byte order; extended precision has none that all machines share.
 pub(super) fn descr(datatype: Datatype) -> Result<String> {
     let order = if cfg!(target_endian = "big") { '>' } else { '<' };
     Ok(match datatype {
@@ -25,7 +25,7 @@ pub(super) fn descr(datatype: Datatype) -> Result<String> {
         Datatype::Rgb24 => "[('R', '|u1'), ('G', '|u1'), ('B', '|u1')]".to_owned(),
         Datatype::Rgba32 => "[('R', '|u1'), ('G', '|u1'), ('B', '|u1'), ('A', '|u1')]".to_owned(),
         Datatype::Float128 | Datatype::Complex256 => {
-            bail!("{} has no type in NumPy that all machines share; convert to .nii instead", datatype.name())
+            bail!("{} has no portable type in NumPy; convert to .nii instead", datatype.name())
         }
     })
 }

@@ -17,7 +17,7 @@ pub(super) enum Packing {
     Libdeflate,
     /// Members of 1 MiB without their sizes
     Members,
-    /// BGZF: blocks of 64 KiB that are found and unpacked side by side, or one by one
+    /// BGZF: blocks of 64 KiB that can be found and unpacked one by one, or in parallel
     Bgzf,
     /// Blocks of 1 MiB with their sizes, as mgzip writes it
     Mgzip,

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Seed of all that is random
     #[arg(long, default_value = "1")]
     seed: u64,
-    /// Ends that the voxel axes run toward
+    /// Directions of the voxel axes
     #[arg(long, value_parser = orientation, default_value = "LPS")]
     orient: Orientation,
     /// Big-endian instead of little-endian
