@@ -1,4 +1,4 @@
-//! Cache sizes, as the machine tells them.
+//! Cache sizes, as the machine reports them.
 
 use std::sync::OnceLock;
 
@@ -14,25 +14,26 @@ pub struct Caches {
     /// Third level, one instance, shared or not. Equal to `l2_bytes` where there is none.
     pub l3_bytes: usize,
     /// How many instances of the third level the machine has (a core complex has one, and a processor many complexes).
-    /// 1 where the machine does not tell.
+    /// 1 where the machine does not report it.
     pub l3_instances: usize,
     /// Coherency line.
     pub line_bytes: usize,
 }
 
 impl Caches {
-    /// What [`detect`](Self::detect) assumes where the machine tells nothing: 32 KiB, 512 KiB, 8 MiB, lines of 64 bytes. Small
-    /// on purpose: a tile too small costs a little, a tile that does not fit costs much.
+    /// What [`detect`](Self::detect) assumes where the machine reports nothing: 32 KiB, 512 KiB, 8 MiB, lines of 64
+    /// bytes. They are small, because a tile that is too small costs less than one that does not fit.
     pub const ASSUMED: Caches =
         Caches { l1d_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 8 << 20, l3_instances: 1, line_bytes: 64 };
 
-    /// The caches of the first processor that this process may run on, or [`ASSUMED`](Self::ASSUMED). Asked once per process.
+    /// The caches of the first processor that this process may run on, or [`ASSUMED`](Self::ASSUMED). Detected once per
+    /// process.
     pub fn detect() -> Caches {
         Self::read().unwrap_or(Self::ASSUMED)
     }
 
-    /// The caches of the first processor that this process may run on, asked once per process: sysfs on Linux, sysctl on
-    /// macOS, else CPUID on x86-64. `None` where none of them knows the first two levels.
+    /// The caches of the first processor that this process may run on, detected once per process: sysfs on Linux,
+    /// sysctl on macOS, else CPUID on x86-64. `None` where none of them knows the first two levels.
     pub fn read() -> Option<Caches> {
         static CACHES: OnceLock<Option<Caches>> = OnceLock::new();
         *CACHES.get_or_init(|| from_system().or_else(from_processor))
@@ -43,8 +44,8 @@ impl Caches {
         self.l3_bytes.saturating_mul(self.l3_instances)
     }
 
-    /// From (level, size in bytes, line size in bytes) of each data or unified cache. `None` without levels 1 and 2, or with a
-    /// size of 0.
+    /// From (level, size in bytes, line size in bytes) of each data or unified cache. `None` without levels 1 and 2, or
+    /// with a size of 0.
     pub(crate) fn from_levels(levels: impl Iterator<Item = (u32, usize, usize)>) -> Option<Caches> {
         let mut found = [None; 3];
         let mut line_bytes = None;
@@ -69,7 +70,7 @@ fn from_system() -> Option<Caches> {
 #[cfg(target_os = "macos")]
 fn from_system() -> Option<Caches> {
     let number = |name: &str| usize::try_from(crate::sysctl::number(name)?).ok();
-    // Cores of the fast kind are level 0; older kernels and Intel machines have only the plain names.
+    // Performance cores are level 0; older kernels and Intel machines have only the plain names.
     let fast = |name: &str| number(&format!("hw.perflevel0.{name}")).or_else(|| number(&format!("hw.{name}")));
     let line = number("hw.cachelinesize").unwrap_or(0);
     let levels = [(1, fast("l1dcachesize")), (2, fast("l2cachesize")), (3, fast("l3cachesize"))];
@@ -97,7 +98,7 @@ fn from_sysfs(read: &dyn Fn(&str) -> Option<String>, cpu: usize) -> Option<Cache
     let field = |cpu: usize, index: usize, name: &str| -> Option<String> {
         Some(read(&format!("cpu{cpu}/cache/index{index}/{name}"))?.trim().to_owned())
     };
-    // A machine with more than 8 caches per core does not exist; a file system that answers for ever does not get the chance.
+    // No core has more than 8 caches; the bound also ends the loop where every name can be read.
     let indices = |cpu: usize| (0..8).filter_map(move |i| Some((i, field(cpu, i, "level")?.parse::<u32>().ok()?)));
     let rows = indices(cpu).filter_map(|(i, level)| {
         matches!(field(cpu, i, "type")?.as_str(), "Data" | "Unified").then_some(())?;

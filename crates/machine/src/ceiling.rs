@@ -1,23 +1,23 @@
 //! Ceilings: what this machine can do at most, measured now.
 //!
-//! A kernel's figure means something only against the machine's own limit at that moment, and the limit moves: a register-only
-//! loop swings by 5 % from one millisecond to the next on a shared machine. So a ceiling is a *loop object* that is built once,
-//! untimed, and gives a [`Burst`] whenever it is asked: as long as the kernel's own batch, before and after it, in the same
-//! process.
+//! A kernel's figure means something only against the machine's own limit at that moment, and the limit moves: a
+//! register-only loop swings by 5 % from one millisecond to the next on a shared machine. So a ceiling is a *loop
+//! object* that is built once, untimed, and gives a [`Burst`] whenever it is asked: as long as the kernel's own batch,
+//! before and after it, in the same process.
 //!
 //! * [`FmaLoop`]: multiply-adds on registers, in flop/s. The limit of compute-bound work on f32.
 //! * [`ReadLoop`]: loads from L2, L3 or main memory, in bytes/s. The limit of work that reads more than it computes.
-//! * [`Canary`]: a fixed job out of both, timed to see whether the machine was disturbed.
+//! * [`Canary`]: a fixed job made of both, timed to detect that the machine was disturbed.
 //!
-//! The loops count their work by its result, not by what they were meant to do: each multiply-add adds 1 to an accumulator,
-//! each word read adds 1 to a sum, and a burst's work is what the accumulators hold at its end. A loop that the compiler
-//! had folded away would report no work.
+//! The loops count their work from its result, not from their parameters: each multiply-add adds 1 to an accumulator,
+//! each word read adds 1 to a sum, and a burst's work is what the accumulators hold at its end. A loop that the
+//! compiler had folded away would report no work.
 //!
 //! With one thread the loop runs on the caller's thread. With more, it keeps as many threads of its own, asleep between
-//! bursts, while the caller only waits; each is pinned to a processor of its own where there are exactly as many threads as
-//! allowed processors, for then no other placement is right. Threads start together behind a gate and all work until the
-//! time is up, so that one that is held up costs its own share only: an upper bound for kernels that balance their load, too.
-//! The burst lasts from the opening of the gate to the last thread's finish.
+//! bursts, while the caller only waits; each is pinned to a processor of its own where there are exactly as many
+//! threads as allowed processors, because no other placement uses all of them. Threads start together behind a gate and
+//! all work until the time is up, so that one that is held up costs its own share only: an upper bound for kernels that
+//! balance their load, too. The burst lasts from the opening of the gate to the last thread's finish.
 
 use std::{fmt, io, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What an x86-64 processor says about itself without the operating system: identity, hypervisor, caches.
+//! What CPUID reports of an x86-64 processor, without the operating system: identity, hypervisor, caches.
 //!
 //! Sources: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E. Leaf 0x4000_0000 is the hypervisors' convention.
 
@@ -50,7 +50,7 @@ fn signature(eax: u32) -> (u32, u32, u32) {
     (family, model, eax & 0xf)
 }
 
-/// The hypervisor's signature (`KVMKVMKVM`); `None` where the processor says that there is no hypervisor.
+/// The hypervisor's signature (`KVMKVMKVM`); `None` where the processor reports no hypervisor.
 pub(crate) fn hypervisor() -> Option<String> {
     let present = __cpuid(1).ecx >> 31 & 1 == 1;
     present.then(|| {
@@ -59,8 +59,8 @@ pub(crate) fn hypervisor() -> Option<String> {
     })
 }
 
-/// Cache sizes by leaf 4 (Intel) or 0x8000_001D (AMD), which share one layout. `l3_instances` is 1: these leaves count sharers,
-/// not instances.
+/// Cache sizes by leaf 4 (Intel) or 0x8000_001D (AMD), which share one layout. `l3_instances` is 1: these leaves count
+/// sharers, not instances.
 pub(crate) fn caches() -> Option<Caches> {
     let vendor = identity().vendor;
     let leaf = match vendor.as_str() {
@@ -98,7 +98,7 @@ mod tests {
         // 12 ways, 1 partition, 64-byte lines, 64 sets: the 48 KiB L1d of Zen 5.
         let row = CpuidResult { eax: 1 << 5 | 1, ebx: 11 << 22 | 63, ecx: 63, edx: 0 };
         assert_eq!(cache_row(row), (1, 48 * 1024, 64));
-        // A hostile hypervisor's row saturates instead of overflowing.
+        // Absurd values saturate instead of overflowing.
         let hostile = CpuidResult { eax: u32::MAX, ebx: u32::MAX, ecx: u32::MAX, edx: u32::MAX };
         assert!(cache_row(hostile).1 > 0);
     }

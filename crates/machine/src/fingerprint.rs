@@ -1,7 +1,7 @@
 //! What a measured number must say about the machine it was measured on.
 //!
-//! A [`Fingerprint`] holds what the process can see of the machine and its settings; a field that the system hides is `None`.
-//! Its [`class`](Fingerprint::class) is the part that decides whether two numbers may be divided by each other.
+//! A [`Fingerprint`] holds what the process can see of the machine and its settings; a field that the system hides is
+//! `None`. Its [`class`](Fingerprint::class) is the part that decides whether two numbers may be divided by each other.
 //!
 //! Not here: toolchain, flags, revision and inputs (the comparison tool knows them), load and steal during the run
 //! ([`crate::noise`]).
@@ -74,7 +74,7 @@ pub struct Processor {
 }
 
 impl Fingerprint {
-    /// Asks the machine. Reads a few dozen small files at most; never fails, hidden fields are `None`.
+    /// Collects what the machine reports. Reads at most a few dozen small files. Never fails: hidden fields are `None`.
     pub fn collect() -> Self {
         let mut fingerprint = Self {
             os: std::env::consts::OS.to_owned(),
@@ -85,23 +85,23 @@ impl Fingerprint {
         };
         fingerprint.processor.extensions = isa::extensions().into_iter().map(str::to_owned).collect();
         #[cfg(target_arch = "x86_64")]
-        fingerprint.ask_processor();
-        fingerprint.ask_system();
+        fingerprint.read_processor();
+        fingerprint.read_system();
         fingerprint
     }
 
-    /// The machine class: a readable slug and 8 hexadecimal digits, such as `amd-epyc-fam26-2c-kvm-1a2b3c4d`; lower-case
-    /// letters, digits and hyphens only, at most 80 bytes.
+    /// The machine class: a readable slug and 8 hexadecimal digits, such as `amd-epyc-fam26-2c-kvm-1a2b3c4d`;
+    /// lower-case letters, digits and hyphens only, at most 80 bytes.
     ///
-    /// Hashed are operating system, architecture, vendor, brand, family, model, stepping, extensions, cores, hardware threads
-    /// and hypervisor. So the class survives updates of kernel and microcode, settings, and the restrictions put on one
-    /// process; rows carry those in their fingerprint. Figures across classes are never compared.
+    /// Hashed are operating system, architecture, vendor, brand, family, model, stepping, extensions, cores, hardware
+    /// threads and hypervisor. So the class survives updates of kernel and microcode, settings, and the restrictions
+    /// put on one process; rows carry those in their fingerprint. Figures across classes are never compared.
     pub fn class(&self) -> String {
         class::class(self)
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn ask_processor(&mut self) {
+    fn read_processor(&mut self) {
         let identity = crate::cpuid::identity();
         let processor = &mut self.processor;
         processor.vendor = Some(class::vendor_word(&identity.vendor));

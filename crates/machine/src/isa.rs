@@ -31,8 +31,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isa {
-    /// Portable Rust, compiled for the target's baseline. On x86-64 that includes SSE2, on aarch64 NEON: "scalar" means
-    /// that nobody wrote vectors, not that the compiler found none.
+    /// Portable Rust, compiled for the target's baseline. On x86-64 that includes SSE2, on aarch64 NEON: "scalar" says
+    /// that the source has no explicit vectors; the compiler may still vectorize it.
     Scalar,
     /// 128-bit vectors of aarch64 ([`Neon`]).
     Neon,
@@ -127,8 +127,8 @@ impl Avx2 {
 pub struct Avx512(Avx2);
 
 impl Avx512 {
-    /// A token, if the machine and its operating system support `avx512f`, `avx512bw`, `avx512dq` and `avx512vl` besides
-    /// what [`Avx2`] asks for.
+    /// A token, if the machine and its operating system support `avx512f`, `avx512bw`, `avx512dq` and `avx512vl`
+    /// besides what [`Avx2`] asks for.
     pub fn new() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512f")
@@ -162,9 +162,9 @@ impl Neon {
     }
 }
 
-/// The instruction-set extensions, beyond the architecture's baseline, that this machine and its operating system offer to
-/// compiled code, in a fixed order. Wider than [`Isa`]: it serves to tell machines apart, and does not change with microcode
-/// or kernel updates as `/proc/cpuinfo` does.
+/// The instruction-set extensions, beyond the architecture's baseline, that this machine and its operating system offer
+/// to compiled code, in a fixed order. Wider than [`Isa`]: it serves to tell machines apart, and does not change with
+/// microcode or kernel updates as `/proc/cpuinfo` does.
 pub fn extensions() -> Vec<&'static str> {
     macro_rules! detected {
         ($is_detected:ident: $($name:tt)+) => {

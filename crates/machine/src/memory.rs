@@ -1,6 +1,7 @@
 //! Aligned memory, on huge pages where asked for: the one place that allocates it.
 //!
-//! It stands here because the ceilings read from such memory too, and they measure the machine that everything else builds on.
+//! It stands here because the ceilings read from such memory too, and they measure the machine that everything else
+//! builds on.
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
@@ -70,8 +71,8 @@ impl<T: Pod> Buffer<T> {
         Self::aligned(len, CACHE_LINE_BYTES)
     }
 
-    /// `len` zeros, the first on a huge page, and advice to the system to use huge pages for all of them; the memory is rounded
-    /// up to whole ones. It is not touched yet: the pages will lie near the thread that writes to them first.
+    /// `len` zeros, the first on a huge page, and advice to the system to use huge pages for all of them; the memory is
+    /// rounded up to whole ones. It is not touched yet: the pages will lie near the thread that writes to them first.
     ///
     /// Only advice: a system that does not follow it (THP `never`, no such call) gives small pages.
     ///
@@ -97,16 +98,17 @@ impl<T: Pod> Buffer<T> {
     /// All bytes of the allocation, those beyond the last element included.
     fn memory(&mut self) -> &mut [u8] {
         let bytes = self.allocation.as_ref().map_or(0, |allocation| allocation.bytes);
-        // SAFETY: the allocation has so many bytes from `start` on, zeroed when it was made and written as plain data only since
-        // then; without an allocation the slice is empty and `start` is aligned and not null.
+        // SAFETY: the allocation has so many bytes from `start` on, zeroed when it was made and written as plain data
+        // only since then; without an allocation the slice is empty and `start` is aligned and not null.
         unsafe { slice::from_raw_parts_mut(self.start.as_ptr().cast(), bytes) }
     }
 }
 
 /// Zeroed memory with a boundary of its own.
 ///
-/// Asked for zeros on a wide boundary, the system's allocator writes them, which touches every page before any advice. So this
-/// asks for more on a narrow boundary and begins further in: large memory then comes from the system as it is.
+/// For zeros on a wide boundary the standard allocator writes every byte, which touches every page before the advice.
+/// So this allocates `align` bytes more on a narrow boundary and starts at the next wide one: large memory then stays
+/// untouched.
 struct Allocation {
     base: NonNull<u8>,
     layout: Layout,
@@ -118,7 +120,7 @@ struct Allocation {
 }
 
 impl Allocation {
-    /// What every allocator gives without a detour.
+    /// The alignment that `malloc` guarantees.
     const NARROW: usize = 16;
 
     /// `None` where memory is refused; `bytes` is not 0.
@@ -169,8 +171,8 @@ impl<T> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `len` elements lie within the allocation, aligned; zeros are a value of every `T` that can be allocated
-        // (`Pod`), and without an allocation `len` is 0 or `T` has no size.
+        // SAFETY: `len` elements lie within the allocation, aligned; zeros are a value of every `T` that can be
+        // allocated (`Pod`), and without an allocation `len` is 0 or `T` has no size.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
@@ -182,8 +184,9 @@ impl<T> DerefMut for Buffer<T> {
     }
 }
 
-/// Advises the system to put the whole pages of `elements` on huge pages. Contents stay; memory that is touched already moves
-/// when the system gets to it, so advise first. Does nothing where the system has no such advice, or does not follow it.
+/// Advises the system to put the whole pages of `elements` on huge pages. Contents stay; memory that is touched already
+/// moves when the system gets to it, so advise first. Does nothing where the system has no such advice, or does not
+/// follow it.
 ///
 /// With pages of 4 KiB a pass over main memory pays for page walks, and fresh memory for a fault every 4 KiB.
 pub fn advise_huge_pages<T: Pod>(elements: &mut [T]) {
@@ -192,7 +195,8 @@ pub fn advise_huge_pages<T: Pod>(elements: &mut [T]) {
 
 #[cfg(target_os = "linux")]
 mod system {
-    /// What `madvise` asks the start of a range to be aligned to; a larger base page refuses the advice, and that is all.
+    /// What `madvise` asks the start of a range to be aligned to; a larger base page refuses the advice, and that is
+    /// all.
     const PAGE_BYTES: usize = 4096;
 
     pub(super) fn advise_huge_pages(bytes: &mut [u8]) {

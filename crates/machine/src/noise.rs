@@ -1,8 +1,8 @@
 //! What else happened on the machine while something was timed.
 //!
-//! Two [`Sample`]s around a block give its [`Noise`]: time stolen by the hypervisor, time that runnable threads waited, load.
-//! [`process_counters`] tells of one process how often it was interrupted and how much memory it held at most.
-//! These figures say whether a block is to be repeated; they never correct one.
+//! Two [`Sample`]s around a block give its [`Noise`]: time stolen by the hypervisor, time that runnable threads waited,
+//! load. [`process_counters`] reports how often one process was interrupted, and its peak memory. These figures decide
+//! whether a block is repeated; they never correct one.
 //!
 //! All from `/proc` on Linux; elsewhere, and where a kernel hides a figure, `None`.
 
@@ -44,7 +44,7 @@ pub struct Noise {
     pub elapsed_s: f64,
     /// Share of all processors' time that was stolen. `None` where hidden, or where no tick passed.
     pub steal_share: Option<f64>,
-    /// The same share on the processor that suffered most. One thread of work feels this one.
+    /// The same share on the processor that suffered most. It limits work on one thread.
     pub worst_steal_share: Option<f64>,
     /// Share of the time in which at least one runnable thread waited for a processor.
     pub psi_share: Option<f64>,
@@ -64,8 +64,8 @@ impl Sample {
         }
     }
 
-    /// What happened from `before` to this sample. Processors that are not in both count for nothing, and so do counters that
-    /// ran backward.
+    /// What happened from `before` to this sample. Processors that are not in both are ignored, and so are counters
+    /// that ran backward.
     pub fn since(&self, before: &Sample) -> Noise {
         let elapsed_s = self.at.saturating_duration_since(before.at).as_secs_f64();
         let passed = before.processors.iter().filter_map(|b| {
@@ -94,9 +94,9 @@ impl Sample {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProcessCounters {
-    /// Switches because a thread waited for something, summed over the threads that are alive.
+    /// Switches because a thread blocked, summed over the threads that are alive.
     pub voluntary_switches: Option<u64>,
-    /// Switches because another thread was given the processor, summed over the threads that are alive.
+    /// Switches because another thread was scheduled instead, summed over the threads that are alive.
     pub involuntary_switches: Option<u64>,
     /// The most memory that was resident at once since the process began (`VmHWM`).
     pub vm_hwm_bytes: Option<u64>,
@@ -104,9 +104,9 @@ pub struct ProcessCounters {
     pub vm_rss_bytes: Option<u64>,
 }
 
-/// Counters of process `pid`; `None` where there is no such process, where it has ended but not been waited for and shows
-/// nothing any more, or where the system does not tell. So a parent asks while its child is alive, or the child asks about
-/// itself.
+/// Counters of process `pid`; `None` where there is no such process, where it has ended but not been waited for and
+/// shows nothing any more, or where the system does not tell. So a parent asks while its child is alive, or the child
+/// asks about itself.
 pub fn process_counters(pid: u32) -> Option<ProcessCounters> {
     proc::process_counters(pid, &|path| std::fs::read_to_string(path).ok(), &|path| {
         let entries = std::fs::read_dir(path).ok()?;

@@ -2,7 +2,8 @@
 
 use std::{io, num::NonZero, thread};
 
-/// Threads that this process may usefully run: processors of its affinity mask, within its control group's quota; at least 1.
+/// Threads that this process may usefully run: processors of its affinity mask, within its control group's quota; at
+/// least 1.
 pub fn available() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
@@ -15,13 +16,14 @@ pub fn allowed_cpus() -> Vec<usize> {
 /// Restricts the calling thread to one processor, until it ends or is pinned elsewhere. Threads it starts inherit this.
 ///
 /// # Errors
-/// `InvalidInput` or the system's own error where the thread may not run on `cpu`; `Unsupported` on systems other than Linux.
+/// `InvalidInput` or the system's own error where the thread may not run on `cpu`; `Unsupported` on systems other than
+/// Linux.
 pub fn pin_current_thread(cpu: usize) -> io::Result<()> {
     system::pin_current_thread(cpu)
 }
 
-/// The numbers of a list as sysfs writes it (`0-3,8`), ascending and without repetition. Parts that are no number or range
-/// are left out, and so is whatever lies beyond processor 65535.
+/// The numbers of a list as sysfs writes it (`0-3,8`), ascending and without repetition. Parts that are no number or
+/// range are left out, and so is whatever lies beyond processor 65535.
 #[cfg(any(target_os = "linux", test))]
 pub(crate) fn parse_cpu_list(list: &str) -> Vec<usize> {
     let mut cpus = std::collections::BTreeSet::new();

@@ -40,7 +40,8 @@ pub struct NamedCase<P> {
     pub name: Cow<'static, str>,
     /// The problem, in the op's own types.
     pub params: P,
-    /// 1 for the dozen that a comparison measures by default; 2 and 3 for breadth; 0 for cases of tests and peers alone.
+    /// 1 for the dozen that a comparison measures by default; 2 and 3 for breadth; 0 for cases of tests and peers
+    /// alone.
     pub tier: u8,
     /// Where the operands are before each run.
     pub regime: Regime,
@@ -98,8 +99,9 @@ impl<P: Parameters> NamedCase<P> {
 ///
 /// ```
 /// use op::CaseRow;
-/// let json = r#"{"name":"f32-512","params":{"k":512,"m":512,"n":512,"type":"f32"},"tier":1,"regime":"resident","threads":[1,2]}"#;
-/// let row: CaseRow = serde_json::from_str(json)?;
+/// let params = r#"{"k":512,"m":512,"n":512,"type":"f32"}"#;
+/// let json = format!(r#"{{"name":"f32-512","params":{params},"tier":1,"regime":"resident","threads":[1,2]}}"#);
+/// let row: CaseRow = serde_json::from_str(&json)?;
 /// assert_eq!(row.params.number("m"), Ok(512));
 /// assert_eq!(serde_json::to_string(&row)?, json);
 /// # Ok::<(), serde_json::Error>(())
@@ -137,8 +139,8 @@ impl Regime {
         }
     }
 
-    /// How many copies of an operand of `bytes` bytes the runs rotate over: one, or so many that all copies but the one just used
-    /// exceed four times the last-level cache.
+    /// How many copies of an operand of `bytes` bytes the runs rotate over: one, or so many that all copies but the one
+    /// just used exceed four times the last-level cache.
     pub fn copies(self, bytes: usize) -> usize {
         match self {
             Self::Resident => 1,

@@ -10,6 +10,8 @@ use std::{
 /// An operation: what its kernels compute, on what, and how they refuse. A type without values stands for it:
 ///
 /// ```
+/// use std::convert::Infallible;
+///
 /// use op::{Kernel, Loaded, Op, Ran};
 ///
 /// /// y <- 2 x, for any number of elements.
@@ -23,7 +25,7 @@ use std::{
 /// impl Op for Double {
 ///     type Case = usize;
 ///     type Operands<'a> = Operands<'a>;
-///     type Error = std::convert::Infallible;
+///     type Error = Infallible;
 /// }
 ///
 /// struct Scalar;
@@ -35,7 +37,7 @@ use std::{
 ///     fn supports(&self, _len: &usize) -> bool {
 ///         true
 ///     }
-///     fn load<'a>(&'a self, _len: &usize, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, std::convert::Infallible> {
+///     fn load<'a>(&'a self, _len: &usize, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, Infallible> {
 ///         Ok(Box::new(operands))
 ///     }
 /// }
@@ -55,7 +57,7 @@ use std::{
 ///     kernel.load(&2, Operands { x: &[1.0, 2.0], y: &mut y })?.run();
 /// }
 /// assert_eq!(y, [2.0, 4.0]);
-/// # Ok::<(), std::convert::Infallible>(())
+/// # Ok::<(), Infallible>(())
 /// ```
 pub trait Op: 'static {
     /// One problem without its data: shape, types, factors, threads.
@@ -69,8 +71,8 @@ pub trait Op: 'static {
 /// One implementation of an op. The trait is thin: the kernel proper is a plain function on slices, which models call
 /// directly.
 pub trait Kernel<O: Op>: Send + Sync {
-    /// Its name, as bench ids spell it: `reference`, `cpu-scalar`, `cpu-avx2`, `wgpu-tiled`; or `auto` for the public function
-    /// that chooses among kernels.
+    /// Its name, as bench ids spell it: `reference`, `cpu-scalar`, `cpu-avx2`, `wgpu-tiled`; or `auto` for the public
+    /// function that chooses among kernels.
     fn name(&self) -> &'static str;
 
     /// Whether it computes this case.
@@ -83,8 +85,8 @@ pub trait Kernel<O: Op>: Send + Sync {
     fn load<'a>(&'a self, case: &O::Case, operands: O::Operands<'a>) -> Result<Box<dyn Loaded + 'a>, O::Error>;
 }
 
-/// A kernel with its operands in place: everything that depends on the weights alone has happened, everything that depends on
-/// the activations happens in [`run`](Self::run).
+/// A kernel with its operands in place: everything that depends on the weights alone has happened, everything that
+/// depends on the activations happens in [`run`](Self::run).
 pub trait Loaded {
     /// The timed work. The result is complete on return.
     fn run(&mut self);
@@ -103,11 +105,12 @@ pub trait Loaded {
         start.elapsed()
     }
 
-    /// Restores what a run consumes (C where beta is not 0, recurrent state), so that the next run sees what the first saw.
+    /// Restores what a run consumes (C where beta is not 0, recurrent state), so that the next run sees what the first
+    /// saw.
     fn reset(&mut self) {}
 
-    /// Copies the output of the last run to `out`, in the op's output layout. Override it where the output lies elsewhere than in
-    /// the caller's memory (a GPU buffer); a poisoned `out` shows where that was forgotten.
+    /// Copies the output of the last run to `out`, in the op's output layout. Override it where the output lies
+    /// elsewhere than in the caller's memory (a GPU buffer); a poisoned `out` shows where that was forgotten.
     fn read(&mut self, out: &mut [f32]) {
         let _ = out;
     }
@@ -136,13 +139,14 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// One thread, one path, no tiles, no work counted. The rest by struct update: `Ran { bytes, ..Ran::new("auto", "avx2") }`.
+    /// One thread, one path, no tiles, no work counted. The rest by struct update: `Ran { bytes, ..Ran::new("auto",
+    /// "avx2") }`.
     pub fn new(kernel: &'static str, isa: impl Into<String>) -> Self {
         Self { kernel, isa: isa.into(), path: String::new(), tile: String::new(), threads: 1, flops: 0, bytes: 0 }
     }
 
-    /// The text fields for a record: `kernel`, `isa`, `path`, `tile` and `threads`, the empty ones left out. `flops` and `bytes`
-    /// go to the record's work.
+    /// The text fields for a record: `kernel`, `isa`, `path`, `tile` and `threads`, the empty ones left out. `flops`
+    /// and `bytes` go to the record's work.
     pub fn fields(&self) -> BTreeMap<String, String> {
         let threads = self.threads.to_string();
         [

@@ -1,7 +1,7 @@
 //! What every op shares with its tests, benches, peers and GPU twins.
 //!
-//! An op crate (`gemm`, `quant`, `nifti-decode`, …) holds plain functions on slices that its users call. This crate holds what
-//! surrounds them:
+//! An op crate (`gemm`, `quant`, `nifti-decode`, …) holds plain functions on slices that its users call. This crate
+//! holds what surrounds them:
 //!
 //! | item | what it is for |
 //! |---|---|
@@ -11,8 +11,8 @@
 //! | [`Buffer`] | aligned memory, on huge pages where asked for |
 //! | [`random`] | seeded numbers, the same bits on every machine |
 //!
-//! It computes nothing, starts no thread and prints nothing. Its only dependencies are `machine`, `serde` and `thiserror`, so a
-//! peer's program may link it.
+//! It computes nothing, starts no thread and prints nothing. Its only dependencies are `machine`, `serde` and
+//! `thiserror`, so a peer's program may link it.
 #![forbid(unsafe_code)]
 
 mod case;
@@ -26,3 +26,8 @@ pub use kernel::{Kernel, Loaded, Op, Ran};
 pub use machine::memory::{Buffer, OutOfMemory};
 pub use params::{ParamError, Parameters, Params, Value};
 pub use threads::Threads;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

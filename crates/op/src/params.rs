@@ -1,4 +1,5 @@
-//! The parameters of a case as names and values, for everything that does not know the op's types: JSON, peers, reports.
+//! The parameters of a case as names and values, for everything that does not know the op's types: JSON, peers,
+//! reports.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -209,7 +210,8 @@ impl Params {
     }
 }
 
-/// Typed parameters of an op's cases. A table test ([`check_table`](crate::check_table)) holds the two directions against each other.
+/// Typed parameters of an op's cases. A table test ([`check_table`](crate::check_table)) holds the two directions
+/// against each other.
 pub trait Parameters: Sized {
     /// As names and values.
     fn to_params(&self) -> Params;

@@ -1,7 +1,7 @@
 //! Seeded numbers, the same bits on every machine.
 //!
-//! [`SplitMix64`] is for streams of bits and for seeds; [`Random`] is for inputs of kernels. Both use integers only: no `ln` or
-//! `cos`, whose last bit differs between C libraries, so that one input hash stands for one input everywhere.
+//! [`SplitMix64`] is for streams of bits and for seeds; [`Random`] is for inputs of kernels. Both use integers only: no
+//! `ln` or `cos`, whose last bit differs between C libraries, so that one input hash stands for one input everywhere.
 
 /// splitmix64 (Steele, Lea, Flood 2014): 64 bits of state, every seed is good, and neighboring seeds are independent.
 ///
@@ -75,7 +75,8 @@ impl Random {
         (self.bits() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// Close to normal with mean 0 and standard deviation 1, never zero, |x| < 3.5: the sum of four uniform 16-bit numbers.
+    /// Close to normal with mean 0 and standard deviation 1, never zero, |x| < 3.5: the sum of four uniform 16-bit
+    /// numbers.
     pub fn normal(&mut self) -> f32 {
         let bits = self.bits();
         let sum: i32 = (0..4).map(|i| ((bits >> (16 * i)) & 0xffff) as i32).sum();

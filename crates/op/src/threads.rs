@@ -6,13 +6,15 @@ use machine::threads;
 
 /// How many threads may work on one call, the calling thread included; at least 1.
 ///
-/// - `1` ([`Threads::SERIAL`]): the call runs on the calling thread alone. It starts no thread, wakes none and enters no pool.
-/// - More: the call splits its output into at most this many parts. An op that uses rayon hands them to the pool it is called
-///   from (the one the caller entered with `install`, else the global one) and never builds a pool of its own. An op without a
-///   pool starts scoped threads that end before the call returns. Its documentation says which.
+/// - `1` ([`Threads::SERIAL`]): the call runs on the calling thread alone. It starts no thread, wakes none and enters
+///   no pool.
+/// - More: the call splits its output into at most this many parts. An op that uses rayon hands them to the pool it is
+///   called from (the one the caller entered with `install`, else the global one) and never builds a pool of its own.
+///   An op without a pool starts scoped threads that end before the call returns. Its documentation says which.
 ///
-/// It is an upper bound: a small problem uses fewer threads, and a pool has as many as it has. [`Ran::threads`](crate::Ran::threads)
-/// reports how many worked. Results do not depend on the number, down to the last bit.
+/// It is an upper bound: a small problem uses fewer threads, and a pool has as many as it has.
+/// [`Ran::threads`](crate::Ran::threads) reports how many worked. Results do not depend on the number, down to the last
+/// bit.
 ///
 /// ```
 /// use op::Threads;

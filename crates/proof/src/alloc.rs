@@ -22,13 +22,13 @@ static BYTES: AtomicU64 = AtomicU64::new(0);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counting;
 
-/// Allocations of the whole process since its start: calls that allocated or grew a block, and the bytes they asked for (of a
-/// grown block the growth). Frees are not counted. Stays at zero where [`Counting`] is not installed.
+/// Allocations of the whole process since its start: calls that allocated or grew a block, and the bytes they asked for
+/// (of a grown block the growth). Frees are not counted. Stays at zero where [`Counting`] is not installed.
 pub fn total() -> Allocations {
     Allocations { count: COUNT.load(Relaxed), bytes: BYTES.load(Relaxed) }
 }
 
-/// Whether [`Counting`] is this process's global allocator: found out by allocating.
+/// Whether [`Counting`] is this process's global allocator: tested by allocating.
 pub fn is_installed() -> bool {
     let before = COUNT.load(Relaxed);
     drop(black_box(Box::new(black_box(0_u8))));
@@ -44,18 +44,18 @@ fn count(bytes: usize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
-        // SAFETY: the caller's contract is the one of `System`.
+        // SAFETY: the caller upholds the contract of `alloc`, which `System` shares.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
-        // SAFETY: as above.
+        // SAFETY: the caller upholds the contract of `alloc_zeroed`, which `System` shares.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above; `block` came from `System`.
+        // SAFETY: every block of this allocator came from `System` with the caller's layout.
         unsafe { System.dealloc(block, layout) }
     }
 
@@ -63,7 +63,7 @@ unsafe impl GlobalAlloc for Counting {
         if new_size > layout.size() {
             count(new_size - layout.size());
         }
-        // SAFETY: as above; `block` came from `System`.
+        // SAFETY: `block` came from `System` with this layout; the caller upholds the bounds on `new_size`.
         unsafe { System.realloc(block, layout, new_size) }
     }
 }

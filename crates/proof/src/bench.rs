@@ -1,4 +1,4 @@
-//! The criterion glue: declares a bench, proves it, lets criterion time it, and writes down what the time means.
+//! The criterion glue: declares a bench, proves it, lets criterion time it, and writes a row that explains the time.
 //!
 //! ```no_run
 //! use proof::bench::{Bench, Ceiling, Subject};
@@ -25,28 +25,30 @@
 //!
 //! What happens to one id, in this order:
 //!
-//! 1. It is declared: with rows asked for, a `declared` row is appended, whether or not criterion's filter selects the id. A run whose
-//!    filter matches nothing therefore lists every id with its tier.
-//! 2. If criterion selects it, `setup` runs, once, and [`Subject::prove`] after it. A failed proof appends a `failed` row and panics:
-//!    wrong code is never timed.
-//! 3. Criterion warms up and measures through [`Loaded::time`]. Bursts of the ceiling, each as long as one call of the kernel (0.1 to 20 ms), some
-//!    12 ms in all, run after the first warm-up call and once more when criterion is done, so that the kernel's share of the
-//!    ceiling is a pair of figures from one process.
+//! 1. It is declared: with rows asked for, a `declared` row is appended, whether or not criterion's filter selects the
+//!    id. A run whose filter matches nothing therefore lists every id with its tier.
+//! 2. If criterion selects it, `setup` runs, once, and [`Subject::prove`] after it. A failed proof appends a `failed`
+//!    row and panics: wrong code is never timed.
+//! 3. Criterion warms up and measures through [`Loaded::time`]. Bursts of the ceiling, each as long as one call of the
+//!    kernel (0.1 to 20 ms), some 12 ms in all, run after the first warm-up call and once more when criterion is done,
+//!    so that the kernel's share of the ceiling is a pair of figures from one process.
 //! 4. A `proved` row is appended.
 //!
-//! Which batches count: criterion converts the time of every batch that it records, and of no warm-up batch, to a number through
-//! its `Measurement`. The glue supplies that `Measurement`, so `rate_per_s` and `allocations` come from exactly the batches in
-//! criterion's sample: the median time per iteration, and the smallest number of allocations per iteration (rounded down; what
-//! only some batches do is not the steady state). Fewer than two such batches, as under `--test` or `--profile-time`, are no
-//! measurement: rate, ceiling and allocations stay `None`.
+//! Which batches count: criterion converts the time of every batch that it records, and of no warm-up batch, to a
+//! number through its `Measurement`. The glue supplies that `Measurement`, so `rate_per_s` and `allocations` come from
+//! exactly the batches in criterion's sample: the median time per iteration, and the smallest number of allocations per
+//! iteration (rounded down; what only some batches do is not the steady state). Fewer than two such batches, as under
+//! `--test` or `--profile-time`, are no measurement: rate, ceiling and allocations stay `None`.
 //!
 //! Three environment variables, read here because this is the `main` of every bench binary:
 //!
-//! - `ASSAY_ROWS=FILE`: append rows to this file. Without it nothing is written, and a person who measures gets a table instead.
-//! - `ASSAY_INJECT=ID=+5%` (several separated by `;`, `*` for every id): spin for that share of each batch's time and count the spin as
-//!   part of it. A calibrated slowdown, to test that a comparison finds it.
-//! - `ASSAY_REPEAT=N`: run every batch N times as long as criterion asked. Under `--test` the difference between two such runs is
-//!   made of iterations alone, without start-up and proof: that is how instructions are counted. Times mean nothing then.
+//! - `ASSAY_ROWS=FILE`: append rows to this file. Without it nothing is written, and a person who measures gets a table
+//!   instead.
+//! - `ASSAY_INJECT=ID=+5%` (several separated by `;`, `*` for every id): spin for that share of each batch's time and
+//!   count the spin as part of it. A calibrated slowdown, to test that a comparison finds it.
+//! - `ASSAY_REPEAT=N`: run every batch N times as long as criterion asked. Under `--test` the difference between two
+//!   such runs is made of iterations alone, without start-up and proof: that is how instructions are counted. Times
+//!   mean nothing then.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -79,10 +81,12 @@ const WARM_UP: Duration = Duration::from_millis(500);
 const MEASUREMENT: Duration = Duration::from_secs(1);
 const SAMPLE_SIZE: usize = 20;
 
-/// A loaded kernel that can prove its output: what a bench times. [`Loaded::ran`] is asked after the proof and after the timing.
+/// A loaded kernel that can prove its output: what a bench times. [`Loaded::ran`] is asked after the proof and after
+/// the timing.
 pub trait Subject: Loaded {
-    /// Runs the kernel and checks its output against something of higher precision; costs no more than the timed work and 0.3 s.
-    /// A wrong output is reported in [`Proof::failure`]; [`compare::proof`](crate::compare::proof) makes one from the outcome of a check.
+    /// Runs the kernel and checks its output against something of higher precision; costs no more than the timed work
+    /// and 0.3 s. A wrong output is reported in [`Proof::failure`]; [`compare::proof`](crate::compare::proof) makes one
+    /// from the outcome of a check.
     fn prove(&mut self) -> Proof;
 }
 
@@ -160,15 +164,16 @@ pub struct Suite {
 ///
 /// Defaults: 0.5 s of warm-up, 1 s of measurement, 20 samples; the command line overrides them.
 ///
-/// A person who gives no filter gets the cases that have a kernel of tier 1, with all their kernels: a minute or two. A filter gets
-/// every bench that it matches, so `cargo bench -p OP -- .` runs all. After the last bench a person sees a table of all of them.
-/// Tools see every id: nothing is left out where `ASSAY_ROWS` or `CARGO_CRITERION_PORT` is set, nor under `--test` and `--list`.
-/// `register` is called once more, beforehand, where cases are left out; it declares the same benches each time.
+/// A person who gives no filter gets the cases that have a kernel of tier 1, with all their kernels: a minute or two. A
+/// filter gets every bench that it matches, so `cargo bench -p OP -- .` runs all. After the last bench a person sees a
+/// table of all of them. Tools see every id: nothing is left out where `ASSAY_ROWS` or `CARGO_CRITERION_PORT` is set,
+/// nor under `--test` and `--list`. `register` is called once more, beforehand, where cases are left out; it declares
+/// the same benches each time.
 ///
 /// # Panics
-/// When a proof fails, when rows cannot be written, when `ASSAY_INJECT` or `ASSAY_REPEAT` cannot be read, and as [`Suite::bench`] does.
-/// After the table, when a rate exceeds the best burst of its ceiling by more than 3 %: such a figure is an error. (A tool applies
-/// the same rule to all its processes together.)
+/// When a proof fails, when rows cannot be written, when `ASSAY_INJECT` or `ASSAY_REPEAT` cannot be read, and as
+/// [`Suite::bench`] does. After the table, when a rate exceeds the best burst of its ceiling by more than 3 %: such a
+/// figure is an error. (A tool applies the same rule to all its processes together.)
 #[expect(clippy::print_stdout, reason = "it is the main function of programs that report to a person")]
 pub fn main(mut register: impl FnMut(&mut Suite)) {
     let rows = std::env::var_os("ASSAY_ROWS").filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -215,11 +220,12 @@ pub fn main(mut register: impl FnMut(&mut Suite)) {
 }
 
 impl Suite {
-    /// Declares a bench; proves and times it if criterion selects its id. `setup` makes its inputs and runs at most once.
+    /// Declares a bench; proves and times it if criterion selects its id. `setup` makes its inputs and runs at most
+    /// once.
     ///
     /// # Panics
-    /// When a part of the id exceeds 64 bytes or is empty, the whole exceeds 100 bytes, or the id or its directory is taken; when the proof
-    /// fails; when a row cannot be written.
+    /// When a part of the id exceeds 64 bytes or is empty, the whole exceeds 100 bytes, or the id or its directory is
+    /// taken; when the proof fails; when a row cannot be written.
     #[track_caller]
     pub fn bench<'a>(&mut self, bench: Bench, setup: impl FnOnce() -> Box<dyn Subject + 'a>) {
         if self.is_listing {
@@ -251,7 +257,8 @@ impl Suite {
             if let Some(setup) = setup.take() {
                 subject = Some(proved(setup(), &id, &mut row, rows.as_ref()));
             } else if needs_ceiling {
-                // After one call, so that a run of one call (`--test`) does not pay for a ceiling, and its length is known.
+                // After one call, so that a run of one call (`--test`) does not pay for a ceiling, and its length is
+                // known.
                 ceilings.before(bench.ceiling, batches.borrow().first_call());
             }
             let Some(subject) = &mut subject else { return };
@@ -310,7 +317,7 @@ fn declared(bench: &Bench, at: &Location<'_>) -> BenchRow {
         function: Some(bench.function.clone()),
         value: Some(bench.value.clone()),
         tier: bench.tier,
-        source: Some(SourceLine { file: without_detours(at.file()), line: at.line() }),
+        source: Some(SourceLine { file: normalized(at.file()), line: at.line() }),
         proof: None,
         ran: Default::default(),
         work: bench.work,
@@ -329,7 +336,7 @@ fn append(rows: Option<&PathBuf>, row: &BenchRow) {
 }
 
 /// `crates/gemm/../../benches/gemm.rs`, as a bench outside its crate is compiled, is `benches/gemm.rs`.
-fn without_detours(path: &str) -> String {
+fn normalized(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -346,10 +353,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_lose_their_detours() {
-        assert_eq!(without_detours("crates/gemm/../../benches/gemm.rs"), "benches/gemm.rs");
-        assert_eq!(without_detours("benches/./gemm.rs"), "benches/gemm.rs");
-        assert_eq!(without_detours("/abs/../x.rs"), "/x.rs");
-        assert_eq!(without_detours("../../x.rs"), "../../x.rs");
+    fn parent_components_are_resolved() {
+        assert_eq!(normalized("crates/gemm/../../benches/gemm.rs"), "benches/gemm.rs");
+        assert_eq!(normalized("benches/./gemm.rs"), "benches/gemm.rs");
+        assert_eq!(normalized("/abs/../x.rs"), "/x.rs");
+        assert_eq!(normalized("../../x.rs"), "../../x.rs");
     }
 }

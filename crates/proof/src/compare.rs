@@ -2,11 +2,11 @@
 //!
 //! Two tests, both from the literature on checking BLAS:
 //!
-//! - **element-wise** (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §3.5): a product of inner length k,
-//!   scaled by α and added to βC₀, obeys |ΔC| ≤ γ₍ₖ₊₂₎ (|α||A||B| + |β||C₀|) in any order of summation, with
-//!   γₙ = nu / (1 − nu) and u half the machine epsilon. It is a guarantee: a correct kernel never fails it.
-//! - **norm** (as in BLAS++'s `check_gemm`): ‖C − Cref‖_F / (√(k+2)·|α|·‖A‖_F·‖B‖_F + 2|β|·‖C₀‖_F) < 3ε. It sees a small error
-//!   spread over all elements, which each single bound lets pass.
+//! - **element-wise** (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §3.5): a product of
+//!   inner length k, scaled by α and added to βC₀, obeys |ΔC| ≤ γ₍ₖ₊₂₎ (|α||A||B| + |β||C₀|) in any order of summation,
+//!   with γₙ = nu / (1 − nu) and u half the machine epsilon. It is a guarantee: a correct kernel never fails it.
+//! - **norm** (as in BLAS++'s `check_gemm`): ‖C − Cref‖_F / (√(k+2)·|α|·‖A‖_F·‖B‖_F + 2|β|·‖C₀‖_F) < 3ε. It detects a
+//!   small error spread over all elements, which is within the bound of each.
 //!
 //! Everything is written `!(error <= tolerance)`: a NaN fails.
 
@@ -30,7 +30,7 @@ impl Tolerance {
     /// γ₍ₖ₊₂₎.
     pub fn gamma(&self) -> f64 {
         let nu = (self.k + 2) as f64 * 0.5 * self.epsilon;
-        // The bound says nothing from nu = 1 on (k = 2²⁴); the denominator stops where it would grow without sense.
+        // The bound says nothing from nu = 1 on (k = 2²⁴); the denominator is kept away from 0.
         nu / (1.0 - nu.min(0.5))
     }
 
@@ -124,10 +124,10 @@ pub enum Mismatch {
         edge: &'static str,
         /// Distance in elements; negative before the start, from 0 on behind the end.
         offset: isize,
-        /// What stands there now.
+        /// What it holds now.
         bits: u64,
     },
-    /// The kernel left an element untouched, or computed it from memory that it should not have read.
+    /// The kernel did not write an element, or computed it from memory that it should not have read.
     #[error("element {index} still holds the poison: never written, or read before it was written")]
     Poison {
         /// The first such element.
@@ -141,11 +141,12 @@ pub enum Mismatch {
     },
 }
 
-/// Element-wise test: |actual − expected| must be at most `tolerance(i)` for every i. The figures are those of the element that comes
-/// closest to its tolerance.
+/// Element-wise test: |actual − expected| must be at most `tolerance(i)` for every i. The figures are those of the
+/// element that comes closest to its tolerance.
 ///
 /// # Errors
-/// [`Mismatch::Shape`] for slices of different length, [`Mismatch::Value`] with the worst element; a NaN is the worst of all.
+/// [`Mismatch::Shape`] for slices of different length, [`Mismatch::Value`] with the worst element; a NaN is the worst
+/// of all.
 pub fn check(actual: &[f32], expected: &[f64], tolerance: impl Fn(usize) -> f64) -> Result<Checked, Mismatch> {
     same_len(actual, expected)?;
     let mut worst = Worst::default();
@@ -155,7 +156,8 @@ pub fn check(actual: &[f32], expected: &[f64], tolerance: impl Fn(usize) -> f64)
     worst.judge("element-wise", actual.len() as u64)
 }
 
-/// Norm test: ‖actual − expected‖_F / `scale` must be at most `tolerance.norm()`; `scale` comes from [`Tolerance::norm_scale`].
+/// Norm test: ‖actual − expected‖_F / `scale` must be at most `tolerance.norm()`; `scale` comes from
+/// [`Tolerance::norm_scale`].
 ///
 /// # Errors
 /// [`Mismatch::Shape`] for slices of different length, [`Mismatch::Total`] with the element that is furthest off.
@@ -178,7 +180,7 @@ pub fn check_norm(actual: &[f32], expected: &[f64], scale: f64, tolerance: &Tole
     }
 }
 
-/// Exact test for outputs whose bits are contractual (decoders): the hashes must agree. The result stands in the row as it is.
+/// Exact test for outputs whose bits are contractual (decoders): the hashes must agree. The hash is stored in the row.
 pub fn same_hash(actual: &str, expected: &str, input_hash: String) -> Proof {
     let failure = (actual != expected).then(|| format!("output hash {actual}, expected {expected}"));
     let error = Some(if failure.is_some() { 1.0 } else { 0.0 });
@@ -187,7 +189,7 @@ pub fn same_hash(actual: &str, expected: &str, input_hash: String) -> Proof {
     Proof { method, error, tolerance: 0.0, worst_index: None, checked: 0, input_hash, output_hash, failure }
 }
 
-/// The outcome of a check as it stands in a row. `Subject::prove` ends with this.
+/// The outcome of a check as a row stores it; `Subject::prove` returns this.
 pub fn proof(outcome: Result<Checked, Mismatch>, input_hash: String) -> Proof {
     let finite = |x: f64| x.is_finite().then_some(x);
     match outcome {
@@ -237,7 +239,7 @@ pub(crate) struct Worst {
     pub(crate) expected: f64,
     pub(crate) error: f64,
     pub(crate) tolerance: f64,
-    /// error / tolerance, with 0/0 = 0; NaN once seen, for good.
+    /// error / tolerance, with 0/0 = 0; once NaN, it stays NaN.
     pub(crate) share: f64,
 }
 

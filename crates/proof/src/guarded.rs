@@ -1,8 +1,10 @@
-//! Output memory that tells on a kernel: framed by guard words, filled with a NaN that no computation makes.
+//! Output memory that shows stray and missing writes: framed by guard words, filled with a NaN that arithmetic does not
+//! produce.
 //!
-//! Before the run every element holds the poison, a quiet NaN with a payload of its own, and 16 guard words stand on either side.
-//! After the run an element that still holds the poison was not written (or was computed from poison: NaN payloads survive
-//! arithmetic, so this also catches a kernel that reads C although β = 0); a guard word that changed was overwritten.
+//! Before the run every element holds the poison, a quiet NaN with a payload of its own, and 16 guard words stand on
+//! either side. After the run an element that still holds the poison was not written (or was computed from poison: NaN
+//! payloads survive arithmetic, so this also catches a kernel that reads C although β = 0); a guard word that changed
+//! was overwritten.
 
 use std::ops::{Deref, DerefMut};
 
@@ -11,11 +13,11 @@ use op::Buffer;
 
 use crate::compare::Mismatch;
 
-/// Elements before and behind the output. A tile kernel that ignores its edge writes at most a tile beyond it, and starts right
-/// there. Sixteen elements of 4 or 8 bytes are whole cache lines, so the output starts on one too.
+/// Elements before and behind the output. A tile kernel that ignores its edge writes at most a tile beyond it, and
+/// starts right there. Sixteen elements of 4 or 8 bytes are whole cache lines, so the output starts on one too.
 const GUARD_LEN: usize = 16;
 
-/// An element type that has a NaN to spare.
+/// An element type with a NaN that arithmetic does not produce.
 pub trait Poison: Pod {
     /// A quiet NaN with a payload that arithmetic does not produce by itself.
     const POISON: Self;
@@ -84,7 +86,7 @@ impl<T: Poison> Guarded<T> {
         }
     }
 
-    /// Checks that the guards stand and that every element was written.
+    /// Checks that the guards are intact and that every element was written.
     ///
     /// # Errors
     /// [`Mismatch::Guard`] or [`Mismatch::Poison`], naming the first word or element.
@@ -92,11 +94,12 @@ impl<T: Poison> Guarded<T> {
         self.verify_where(|_| true)
     }
 
-    /// Like [`verify`](Self::verify) for an output with gaps, such as a matrix whose leading dimension exceeds its width: element `i` of the
-    /// buffer must have been written where `is_output(i)`, and left alone elsewhere.
+    /// Like [`verify`](Self::verify) for an output with gaps, such as a matrix whose leading dimension exceeds its
+    /// width: element `i` of the buffer must have been written where `is_output(i)`, and left alone elsewhere.
     ///
     /// # Errors
-    /// [`Mismatch::Guard`], [`Mismatch::Poison`] or [`Mismatch::Gap`], naming the first word or element (of the buffer).
+    /// [`Mismatch::Guard`], [`Mismatch::Poison`] or [`Mismatch::Gap`], naming the first word or element (of the
+    /// buffer).
     pub fn verify_where(&self, is_output: impl Fn(usize) -> bool) -> Result<(), Mismatch> {
         self.verify_guards()?;
         for (i, value) in self.iter().enumerate() {
@@ -110,7 +113,7 @@ impl<T: Poison> Guarded<T> {
         Ok(())
     }
 
-    /// Checks the guards alone: for outputs that are inputs, too, and hold whatever the caller put there.
+    /// Checks the guards alone: for outputs that are also inputs and hold the caller's values.
     ///
     /// # Errors
     /// [`Mismatch::Guard`], naming the word nearest to the output.
@@ -144,8 +147,8 @@ impl<T: Poison> DerefMut for Guarded<T> {
 }
 
 impl<T: Poison> Guarded<T> {
-    /// The output and everything around it, for kernels that take pointers and for the tests of this type: the output starts at
-    /// the returned index.
+    /// The output and everything around it, for kernels that take pointers and for the tests of this type: the output
+    /// starts at the returned index.
     pub fn with_guards(&mut self) -> (&mut [T], usize) {
         (&mut self.memory, GUARD_LEN)
     }

@@ -1,8 +1,8 @@
 //! Seeded inputs: asymmetric, of realistic spread, without zeros, and the same bits on every machine.
 //!
-//! Constant, symmetric or zero inputs hide transposed reads and skipped blocks, and a compiler may fold them away. These are
-//! close to normal, as weights and activations are. They are made from integers only: no `ln` or `cos`, whose last bit differs
-//! between C libraries, so that one input hash stands for one input everywhere.
+//! Constant, symmetric or zero inputs hide transposed reads and skipped blocks, and a compiler may fold them away.
+//! These are close to normal, as weights and activations are. They are made from integers only: no `ln` or `cos`, whose
+//! last bit differs between C libraries, so that one input hash stands for one input everywhere.
 
 use op::random::SplitMix64;
 pub use op::random::{Random, normal};
@@ -16,7 +16,8 @@ pub fn hash(inputs: &[&[f32]]) -> String {
     hash.finish()
 }
 
-/// A 64-bit hash of whatever an input is made of, independent of byte order and word size. Against accidents, not attackers.
+/// A 64-bit hash of whatever an input is made of, independent of byte order and word size. Against accidents, not
+/// attackers.
 #[derive(Clone, Debug)]
 pub struct Hash(u64);
 

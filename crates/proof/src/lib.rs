@@ -1,7 +1,8 @@
 //! Proves that a kernel is right before criterion times it.
 //!
-//! A number from a benchmark is worth nothing when the output was wrong, so the check and the timing live in one process: the
-//! glue in [`mod@bench`] runs the check first, stores its figures beside the time, and never times what failed.
+//! A number from a benchmark is worth nothing when the output was wrong, so the check and the timing live in one
+//! process: the glue in [`mod@bench`] runs the check first, stores its figures beside the time, and never times what
+//! failed.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -12,8 +13,8 @@
 //! | [`alloc`] | an allocator that counts |
 //! | [`mod@bench`] | declares, proves, times and records benches |
 //!
-//! Every comparison is written `!(error <= tolerance)`, so that NaN fails. A check that could not fail would be worse than none:
-//! the tests of this crate feed every check with wrong kernels.
+//! Every comparison is written `!(error <= tolerance)`, so that NaN fails. A check that could not fail would be worse
+//! than none: the tests of this crate feed every check with wrong kernels.
 
 pub mod alloc;
 pub mod bench;
@@ -23,3 +24,8 @@ pub mod input;
 pub mod product;
 
 pub use compare::{Checked, Mismatch, Tolerance};
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

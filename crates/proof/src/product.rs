@@ -1,19 +1,20 @@
 //! A proof of C = αAB + βC₀ that costs less than the product itself.
 //!
-//! Computing AB in f64 to check AB takes as long as the thing checked, or longer. Freivalds (1977) multiplies both sides by a
-//! vector instead: for random x, Cx must equal αA(Bx) + βC₀x, and that costs three passes over the operands. With entries ±1 a
-//! single wrong element moves its row's residual by its whole error, for certain. Errors that come in pairs can cancel: two
-//! swapped elements of one row do for every x that is equal there, one in two. So eight vectors are carried at once, which
-//! costs little more than two, because the passes read memory and not the vectors: a swap is missed once in 256.
+//! Computing AB in f64 to check AB takes as long as the thing checked, or longer. Freivalds (1977) multiplies both
+//! sides by a vector instead: for random x, Cx must equal αA(Bx) + βC₀x, and that costs three passes over the operands.
+//! With entries ±1 a single wrong element moves its row's residual by its whole error, for certain. Errors that come in
+//! pairs can cancel: two swapped elements of one row do for every x that is equal there, one in two. So eight vectors
+//! are carried at once, which costs little more than two, because memory bandwidth bounds the passes: a swap is missed
+//! once in 256.
 //!
-//! The residual of row i is a sum of independent rounding errors with random signs. Its bound is one row of the norm test in
-//! [`compare`](crate::compare), 3ε(√(k+2)·|α|·‖aᵢ‖·‖B‖_F + …): some ten standard deviations of what rounding can do at worst (all products of
-//! one sign), so that a correct kernel passes, and still below the size of one misplaced element. Smaller errors of single
-//! elements are left to a direct comparison in f64 with the element-wise bound: all elements of the first and last row and
-//! column, where tiles are cut off, and 512 elements drawn at random. Where comparing every element costs less than that, every
-//! element is compared.
+//! The residual of row i is a sum of independent rounding errors with random signs. Its bound is one row of the norm
+//! test in [`compare`](crate::compare), 3ε(√(k+2)·|α|·‖aᵢ‖·‖B‖_F + …): some ten standard deviations of what rounding
+//! can do at worst (all products of one sign), so that a correct kernel passes, and still below the size of one
+//! misplaced element. Smaller errors of single elements are left to a direct comparison in f64 with the element-wise
+//! bound: all elements of the first and last row and column, where tiles are cut off, and 512 elements drawn at random.
+//! Where comparing every element costs less than that, every element is compared.
 //!
-//! Operands are read through [`Matrix`], so strided, transposed and quantized operands can be checked as they lie.
+//! Operands are read through [`Matrix`], so strided, transposed and quantized operands are checked without a copy.
 
 use crate::compare::{Checked, Mismatch, Tolerance, Worst, check_norm, within};
 use crate::guarded::Guarded;
@@ -49,12 +50,13 @@ pub struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// The cheap proof, for processes that time afterward. Deterministic for a given `seed`. Error and tolerance of the result are
-    /// shares of the respective bound: 1 is the limit.
+    /// The cheap proof, for processes that time afterward. Deterministic for a given `seed`. Error and tolerance of the
+    /// result are shares of the respective bound: 1 is the limit.
     ///
     /// # Errors
-    /// [`Mismatch::Shape`] where shapes disagree or C₀ is missing, [`Mismatch::Value`] with the worst element of the worst row,
-    /// [`Mismatch::Total`] where a row is wrong by more than rounding although each of its elements is within its bound.
+    /// [`Mismatch::Shape`] where shapes disagree or C₀ is missing, [`Mismatch::Value`] with the worst element of the
+    /// worst row, [`Mismatch::Total`] where a row is wrong by more than rounding although each of its elements is
+    /// within its bound.
     pub fn check(&self, c: &dyn Matrix, seed: u64) -> Result<Checked, Mismatch> {
         let (m, n, k) = self.check_shapes(c)?;
         let passes = 2 * (m * n + m * k + k * n);
@@ -102,8 +104,8 @@ impl Product<'_> {
         Ok(Checked { error: share.max(norm.error / norm.tolerance), tolerance: 1.0, ..passed })
     }
 
-    /// [`check`](Self::check) for the usual output of a bench or test: a guarded row-major C, `ld` elements from row to row. First the guards,
-    /// then, where β = 0, that every element was written and no gap between rows was.
+    /// [`check`](Self::check) for the usual output of a bench or test: a guarded row-major C, `ld` elements from row to
+    /// row. First the guards, then, where β = 0, that every element was written and no gap between rows was.
     ///
     /// # Errors
     /// As [`check`](Self::check), and those of [`Guarded::verify_where`].
@@ -148,7 +150,7 @@ impl Product<'_> {
         self.tolerance.norm_scale(self.alpha, norm_a, norm_b, self.beta, self.old().map_or(0.0, norm))
     }
 
-    /// C₀ where it counts.
+    /// C₀, where β ≠ 0.
     fn old(&self) -> Option<&dyn Matrix> {
         self.c0.filter(|_| self.beta != 0.0)
     }

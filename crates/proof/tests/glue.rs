@@ -1,5 +1,6 @@
-//! The bench glue from end to end: this binary runs itself as the bench binary that it also is, on subjects whose behavior is known, and
-//! looks at rows, exit codes and criterion's own files. Nothing here asserts how fast anything was.
+//! The bench glue from end to end: this binary runs itself as the bench binary that it also is, on subjects whose
+//! behavior is known, and looks at rows, exit codes and criterion's own files. Nothing here asserts how fast anything
+//! was.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,5 @@
-//! Every way of being wrong that a kernel of ours has shown or may show, through the check that benches and tests use. A check that lets one
-//! of these pass proves nothing.
+//! Every way of being wrong that a kernel of ours has shown or may show, through the check that benches and tests use.
+//! A check that lets one of these pass proves nothing.
 
 use proof::compare::{self, Mismatch, Tolerance};
 use proof::guarded::Guarded;
@@ -248,7 +248,8 @@ fn alpha_and_beta_count() {
     });
 }
 
-/// The order in which a matrix is read is its own business: every layout gives the same verdict, for small and for large cases.
+/// The order in which a matrix is read is its own business: every layout gives the same verdict, for small and for
+/// large cases.
 #[test]
 fn every_layout_gives_the_same_verdict() {
     for shape in [(7, 5, 33), (193, 301, 211)] {
@@ -284,7 +285,8 @@ fn every_layout_gives_the_same_verdict() {
     }
 }
 
-/// The statistical bound of the cheap proof must hold where rounding is at its worst: long sums of one sign, added one by one.
+/// The statistical bound of the cheap proof must hold where rounding is at its worst: long sums of one sign, added one
+/// by one.
 #[test]
 fn long_sums_of_one_sign_pass() {
     let mut case = Case::new((48, 64, 8192));

@@ -1,8 +1,8 @@
 //! What a proved bench process writes about itself: one JSON line per bench id.
 //!
-//! Criterion knows times and nothing else. These rows carry what a time means: which kernel ran, that its output was proved right
-//! and how, how much work an iteration is, and which ceiling was measured in the same process. `proof::bench` writes them,
-//! `compare` joins them to criterion's times by the id's three parts.
+//! Criterion reports times alone. These rows add which kernel ran, how its output was proved right, how much work an
+//! iteration is, and which ceiling was measured in the same process. `proof::bench` writes them, `compare` joins them
+//! to criterion's times by the id's three parts.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub const SCHEMA: u32 = 1;
 pub struct BenchRow {
     /// Version of this layout, [`SCHEMA`] when written.
     pub schema: u32,
-    /// How far the id came.
+    /// The last step that it reached.
     pub state: State,
     /// First part of criterion's id, exactly.
     pub group: String,
@@ -61,15 +61,15 @@ impl BenchRow {
         (bursts > 0.0).then_some(self.rate_per_s? / bursts)
     }
 
-    /// `rate_per_s` over the ceiling's best burst, where that exceeds [`IMPOSSIBLE_SHARE`]: an error of the bench or of the ceiling,
-    /// not a triumph.
+    /// `rate_per_s` over the ceiling's best burst, where that exceeds [`IMPOSSIBLE_SHARE`]: an error of the bench or of
+    /// the ceiling, not a triumph.
     pub fn impossible_share(&self) -> Option<f64> {
         impossible_share(self.rate_per_s?, self.ceiling.as_ref()?.best_per_s)
     }
 }
 
-/// A rate above this share of the best that its ceiling showed cannot be true: the work is not done, or the ceiling is wrong. The
-/// 3 % are for a kernel that runs while the machine is at its best.
+/// A rate above this share of the best that its ceiling showed cannot be true: the work is not done, or the ceiling is
+/// wrong. The 3 % are for a kernel that runs while the machine is at its best.
 pub const IMPOSSIBLE_SHARE: f64 = 1.03;
 
 /// `rate_per_s` over `best_per_s` where that exceeds [`IMPOSSIBLE_SHARE`]; `None` also where no ceiling was measured.
@@ -78,13 +78,13 @@ pub fn impossible_share(rate_per_s: f64, best_per_s: f64) -> Option<f64> {
     (best_per_s > 0.0 && share > IMPOSSIBLE_SHARE).then_some(share)
 }
 
-/// How far a bench id came in this process.
+/// The last step that a bench id reached in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Listed; not run so far.
     Declared,
-    /// Output proved right; what was timed afterward counts.
+    /// The output was proved right before it was timed.
     Proved,
     /// Output wrong; never timed.
     Failed,

@@ -27,8 +27,8 @@ pub struct CellRecord {
 }
 
 impl CellRecord {
-    /// The cell's time in seconds: the first measured metric in seconds that is better when lower, or the reciprocal of the first
-    /// rate. `None` if the record holds neither.
+    /// The cell's time in seconds: the first measured metric in seconds that is better when lower, or the reciprocal of
+    /// the first rate. `None` if the record holds neither.
     pub fn time_s(&self) -> Option<f64> {
         let measured = |metric: &&Metric| metric.value.is_some_and(|value| value > 0.0 && value.is_finite());
         let is_time = |metric: &&Metric| metric.unit == Unit::Seconds && metric.direction == Direction::LowerIsBetter;

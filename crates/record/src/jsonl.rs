@@ -1,8 +1,8 @@
-//! JSON lines: one row, one line. Reading checks each row's `schema`; writing is whole or not at all.
+//! JSON lines: one row, one line. Reading checks each row's `schema`; writing is atomic.
 //!
-//! A process that dies while appending leaves half a line at the end. Reading reports that line and keeps the rest
-//! ([`Lines::torn`]); any other line that does not parse is an error with its number, because a file that lost a row in the middle
-//! must not be averaged over.
+//! A process that is killed while appending leaves half a line at the end. Reading reports that line and keeps the rest
+//! ([`Lines::torn`]); any other line that does not parse is an error with its number, because an average must not
+//! leave out a row in silence.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What can go wrong between rows and a file of JSON lines.
+/// Why rows cannot be read from or written to a file of JSON lines.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,7 +21,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A complete line is not a row.
@@ -31,7 +31,7 @@ pub enum Error {
         path: PathBuf,
         /// Line, counted from 1.
         line: usize,
-        /// What the parser said.
+        /// The parser's error.
         source: serde_json::Error,
     },
     /// A row is of a version that this build does not know, or of none.
@@ -59,7 +59,7 @@ pub enum Error {
     Encode {
         /// Position among the rows to write, from 0.
         index: usize,
-        /// What the encoder said.
+        /// The encoder's error.
         source: serde_json::Error,
     },
 }
@@ -112,7 +112,8 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path, newest: u32) -> Res
     Ok(lines)
 }
 
-/// Appends one row with a single write, creating the file if need be. A file whose last line lacks only its newline gets it.
+/// Appends one row with a single write, creating the file if need be. A file whose last line lacks only its newline
+/// gets it.
 ///
 /// # Errors
 /// [`Error::Torn`] when the file ends in half a row, [`Error::Io`], [`Error::Encode`].
@@ -136,7 +137,7 @@ pub fn append<T: Serialize>(path: &Path, row: &T) -> Result<(), Error> {
 /// Replaces the file by these rows, atomically.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Encode`]; the old content then still stands.
+/// [`Error::Io`], [`Error::Encode`]; the old content is kept.
 pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), Error> {
     let mut bytes = Vec::new();
     for (index, row) in rows.iter().enumerate() {
@@ -145,11 +146,11 @@ pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), Error> {
     replace_file(path, &bytes).map_err(|source| Error::Io { path: path.into(), source })
 }
 
-/// Replaces a file's content atomically: a temporary file beside it, flushed to the disk, then renamed over it. A reader sees the
-/// old bytes or the new ones, also after a crash.
+/// Replaces a file's content atomically: a temporary file beside it, flushed to the disk, then renamed over it. A
+/// reader sees the old bytes or the new ones, also after a crash.
 ///
 /// # Errors
-/// Whatever the system says; the temporary file is removed and the old content still stands.
+/// The system's error; the temporary file is removed and the old content is kept.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no file name"))?;
@@ -175,7 +176,7 @@ fn encode<T: Serialize>(bytes: &mut Vec<u8>, index: usize, row: &T) -> Result<()
     Ok(())
 }
 
-/// True for an empty file, too.
+/// True also for an empty file.
 fn ends_with_newline(file: &mut File) -> io::Result<bool> {
     if file.seek(SeekFrom::End(0))? == 0 {
         return Ok(true);

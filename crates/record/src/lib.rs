@@ -1,7 +1,7 @@
 //! A measured row: metrics with units, JSON lines, statistics, Markdown tables.
 //!
-//! This crate knows what a number means and how sure one may be of it. It does not measure, does not run processes and
-//! does not print. Two invariants hold everywhere in it:
+//! This crate holds values with their units and their uncertainty. It does not measure, run processes or print. Two
+//! invariants hold everywhere:
 //!
 //! - what was not measured is `None` (JSON `null`), never 0;
 //! - a statistic that the sample is too small for is `None`, never a guess.
@@ -21,3 +21,8 @@ pub use cell::CellRecord;
 pub use metric::{Direction, Metric, Unit};
 pub use stats::Interval;
 pub use table::{Align, Table};
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,8 +1,8 @@
 //! Exact statistics on small samples: pure functions on slices, no approximation by a normal curve anywhere.
 //!
-//! The sample of a comparison is a dozen blocks (the process is the sample), so every distribution is small enough to be
-//! computed in full. The functions share one convention: a NaN or an infinity in the input, or a sample too small for what
-//! is asked, gives `None`. They never panic.
+//! The sample of a comparison is a dozen blocks (the process is the sample), so every distribution is small enough to
+//! be computed in full. The functions share one convention: a NaN or an infinity in the input, or a sample too small
+//! for what is asked, gives `None`. They never panic.
 //!
 //! | question | function |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | is the effect larger than a margin | [`signed_rank_greater`], then [`holm`] over the family |
 //! | is it proven to be small | [`equivalent`] |
 //! | can this plan reach a verdict at all | [`smallest_p`], [`can_fire`] |
-//! | how often does the gate lie, given k false alarms in n nights | [`clopper_pearson`], [`clopper_pearson_upper`] |
+//! | how often does the gate raise a false alarm, given k in n nights | [`clopper_pearson`], [`clopper_pearson_upper`] |
 
 mod binomial;
 mod family;
@@ -43,7 +43,7 @@ impl Interval {
     }
 }
 
-/// `Some(())` when every value is finite: `all_finite(x)?` opens the functions of this module.
+/// `Some(())` when every value is finite: the functions of this module start with `all_finite(x)?`.
 fn all_finite(x: &[f64]) -> Option<()> {
     x.iter().all(|v| v.is_finite()).then_some(())
 }

@@ -39,8 +39,8 @@ impl Table {
         }
     }
 
-    /// Appends a row. Cells may contain `|` and line ends: the former are escaped, the latter become spaces. Missing cells stay
-    /// empty; cells beyond the last column open columns without a header, so that nothing is lost.
+    /// Appends a row. Cells may contain `|` and line ends: the former are escaped, the latter become spaces. Missing
+    /// cells stay empty; cells beyond the last column open columns without a header, so that nothing is lost.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) -> &mut Self {
         let cells: Vec<String> = cells.into_iter().map(|cell| escape(&cell.into())).collect();
         while self.columns.len() < cells.len() {

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use record::stats::{equivalent, hodges_lehmann, signed_rank_greater, signed_rank_interval};
 
-/// Hamilton depression scale, first minus second visit, nine patients (Hollander & Wolfe, table 3.1; R's example of `wilcox.test`).
+/// Hamilton depression scale, first minus second visit, nine patients (Hollander & Wolfe, table 3.1; R's example of
+/// `wilcox.test`).
 #[expect(clippy::approx_constant, reason = "3.14 is what the patient scored")]
 fn depression() -> Vec<f64> {
     let first = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30];
@@ -183,7 +184,8 @@ proptest! {
         prop_assert_eq!(hodges_lehmann(&d), Some(center));
     }
 
-    /// The interval is the test inverted: a margin just outside is rejected at half of 1 - confidence, one just inside is not.
+    /// The interval is the test inverted: a margin just outside is rejected at half of 1 - confidence, one just inside
+    /// is not.
     #[test]
     fn interval_inverts_the_test(d in prop::collection::vec(-1.0_f64..1.0, 6..=12)) {
         let interval = signed_rank_interval(&d, 0.95).unwrap();

@@ -1,8 +1,8 @@
-//! A small fixed job that is timed again and again, to see whether the machine is still the one it was.
+//! A small fixed job that is timed repeatedly, to detect that the machine became faster or slower.
 //!
-//! Three parts: multiply-adds on registers, reads from L2, reads from main memory, on one thread. How much each part does is
-//! settled once, when the canary is built; from then on only the time varies. A canary tells that a block was disturbed; it
-//! never corrects one, for a neighbor that slows memory by a third may leave registers alone.
+//! Three parts: multiply-adds on registers, reads from L2, reads from main memory, on one thread. The amount of work of
+//! each part is fixed when the canary is built; after that only the time varies. A canary detects that a block was
+//! disturbed. It never corrects one, because a neighbor that slows memory by a third may not affect registers.
 
 use std::{
     sync::Arc,
@@ -23,7 +23,7 @@ use crate::cache::Caches;
 /// Largest buffer of the part that reads main memory.
 const MAX_MEMORY_BYTES: usize = 256 << 20;
 
-/// The job, and how much of it is done each time.
+/// The job, with the amount of work per run.
 pub struct Canary {
     register: Fixed<Fma>,
     l2: Fixed<Walk>,
@@ -50,8 +50,8 @@ impl Canary {
         Self::with_length(Duration::from_millis(20))
     }
 
-    /// A canary whose parts take about `length` each, now; building it takes as long as a run. It keeps four times the size
-    /// of L3 in memory, at most 256 MiB and at most a sixteenth of what is available.
+    /// A canary whose parts take about `length` each, now; building it takes as long as a run. It keeps four times the
+    /// size of L3 in memory, at most 256 MiB and at most a sixteenth of what is available.
     ///
     /// # Errors
     /// Where memory is refused.
@@ -66,15 +66,15 @@ impl Canary {
         })
     }
 
-    /// Does the job once.
+    /// Runs the job once.
     pub fn run(&mut self) -> CanaryTimes {
         CanaryTimes { register_s: self.register.time_s(), l2_s: self.l2.time_s(), memory_s: self.memory.time_s() }
     }
 }
 
 impl CanaryTimes {
-    /// The largest factor by which a part's time differs between two runs of the same canary, whichever was slower: 1 for
-    /// equal times, 1.1 where one part differs by 10 %. Infinite where a time is not positive.
+    /// The largest factor by which a part's time differs between two runs of the same canary, whichever was slower: 1
+    /// for equal times, 1.1 where one part differs by 10 %. Infinite where a time is not positive.
     pub fn factor(&self, other: &Self) -> f64 {
         let factor = |a: f64, b: f64| if a > 0.0 && b > 0.0 { f64::max(a / b, b / a) } else { f64::INFINITY };
         factor(self.register_s, other.register_s)
@@ -83,7 +83,7 @@ impl CanaryTimes {
     }
 }
 
-/// A task and the number of pieces that it does each time.
+/// A task and its number of pieces per run.
 struct Fixed<T> {
     task: T,
     pieces: u64,

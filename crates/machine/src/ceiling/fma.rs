@@ -41,8 +41,8 @@ impl FmaLoop {
     /// A loop of `threads` threads with instruction set `isa`. More than one thread are started here, see the
     /// [module](super).
     ///
-    /// [`Isa::Scalar`] means the compiler's vectors of the target's baseline, multiplied and added by two instructions (on x86-64
-    /// four lanes of SSE2). It bounds every kernel in portable Rust.
+    /// [`Isa::Scalar`] means the compiler's vectors of the target's baseline, multiplied and added by two instructions
+    /// (on x86-64 four lanes of SSE2). It bounds every kernel in portable Rust.
     ///
     /// # Errors
     /// Where the machine lacks `isa`, or `threads` is 0 or cannot be started.

@@ -7,8 +7,8 @@ use crate::memory::Buffer;
 
 /// 64 bytes, the unit of the loops: one cache line or half of one.
 ///
-/// Its words add up to [`WORDS`](Self::WORDS) in wrapping arithmetic, so a sum over lines counts the words that were read; and
-/// no two lines near each other are equal, so nothing below (a host that merges equal pages) can store them as one.
+/// Its words add up to [`WORDS`](Self::WORDS) in wrapping arithmetic, so a sum over lines counts the words that were
+/// read; and no two lines near each other are equal, so a host that merges equal pages cannot store them as one.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub(super) struct Line(pub(super) [u32; Line::WORDS]);

@@ -53,14 +53,14 @@ impl fmt::Display for Level {
 
 /// Reads from one level, on one or more threads.
 ///
-/// A thread walks over its buffer in order, again and again. A cache that is smaller by half than the buffer has nothing of it
-/// left when the walk comes round, so the buffer's size decides what is measured:
+/// A thread walks over its buffer in order, again and again. A cache of at most half the buffer's
+/// size has evicted every line before it is read again, so the buffer's size decides which level is measured:
 ///
 /// * [`Level::L2`]: half of the level, a buffer for each thread. The other half is for page tables, stacks and code.
-/// * [`Level::L3`]: half of one instance, but more than twice L2, one buffer for all threads, each beginning elsewhere: split into
-///   parts, many threads would find theirs in their own L2.
-/// * [`Level::Memory`]: 8 times one L3 and at least 4 times all of them, split between the threads; at most a quarter of the
-///   memory that is available.
+/// * [`Level::L3`]: half of one instance, but more than twice L2, one buffer for all threads, each with another start:
+///   the parts of a split buffer would fit the L2 caches of many threads.
+/// * [`Level::Memory`]: 8 times one L3 and at least 4 times all of them, split between the threads; at most a quarter
+///   of the memory that is available.
 ///
 /// Huge pages are asked for; with small ones the figure for memory includes page walks.
 pub struct ReadLoop {
@@ -76,12 +76,12 @@ impl fmt::Debug for ReadLoop {
 }
 
 impl ReadLoop {
-    /// A loop of `threads` threads over `level`. Allocates and touches its memory here, near the threads that will read it, and
-    /// keeps it until dropped.
+    /// A loop of `threads` threads over `level`. Allocates and touches its memory here, near the threads that will read
+    /// it, and keeps it until dropped.
     ///
     /// # Errors
-    /// Where the machine has no such level; where its memory is refused, or a quarter of what is available is less than twice
-    /// all L3; where `threads` is 0 or cannot be started.
+    /// Where the machine has no such level; where its memory is refused, or a quarter of what is available is less than
+    /// twice all L3; where `threads` is 0 or cannot be started.
     pub fn new(level: Level, threads: usize) -> Result<Self, Unavailable> {
         let bytes = level.buffer_bytes(&Caches::detect(), available_bytes())?;
         Self::over(level, threads, bytes)
@@ -110,15 +110,15 @@ impl ReadLoop {
         format!("read {} t{}", self.level, self.threads)
     }
 
-    /// Runs for at least `min`; work in bytes. Before the clock starts, each thread walks once over a buffer that is meant to
-    /// lie in a cache.
+    /// Runs for at least `min`; work in bytes. Before the clock starts, each thread reads once a buffer that is meant
+    /// to be in a cache.
     pub fn burst(&mut self, min: Duration) -> Burst {
         self.thread_team.burst(min)
     }
 }
 
-/// Memory that may be taken without pushing others out, within the limit of a container's control group. Where the system does
-/// not tell: 4 GiB.
+/// Memory that can be used without evicting other processes, within the limit of a container's control group. 4 GiB
+/// where the system does not report it.
 pub(super) fn available_bytes() -> usize {
     let read = |path| std::fs::read_to_string(path).ok();
     let number = |path| read(path)?.trim().parse::<u64>().ok();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_lie_in_their_level_and_in_no_nearer_one() {
+    fn buffers_fit_their_level_and_no_nearer_one() {
         let zen5 = caches(MIB, 32 * MIB, 1);
         let size = |level: Level, caches: &Caches| level.buffer_bytes(caches, 24 << 30).unwrap();
         assert_eq!(size(Level::L2, &zen5), MIB / 2);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_third_level_that_adds_little_is_no_level() {
+    fn a_third_level_close_to_the_second_is_refused() {
         for (l2, l3) in [(MIB, MIB), (2 * MIB, 4 * MIB), (MIB, 4 * MIB)] {
             let error = Level::L3.buffer_bytes(&caches(l2, l3, 1), 24 << 30).unwrap_err();
             assert!(matches!(error, Unavailable::Level { level: Level::L3, .. }));

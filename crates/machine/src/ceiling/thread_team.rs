@@ -22,7 +22,7 @@ pub(super) trait Task: 'static {
     fn piece(&mut self) -> u64;
 }
 
-/// One thread's account of a burst.
+/// One thread's share of a burst.
 struct Part {
     work: u64,
     finish: Instant,
@@ -40,7 +40,7 @@ fn work_until(task: &mut impl Task, release: Instant, min: Duration) -> Part {
     }
 }
 
-/// Either the caller's own thread, or several others.
+/// The calling thread, or several threads of its own.
 pub(super) enum ThreadTeam<T> {
     Caller(T),
     Threads(Threads),
@@ -133,7 +133,7 @@ fn ended() -> Unavailable {
     Unavailable::Thread(std::io::Error::other("a thread ended before its first report"))
 }
 
-/// The life of one thread.
+/// The body of one thread.
 fn serve<T: Task>(
     gate: &Gate,
     cpu: Option<usize>,
@@ -142,7 +142,7 @@ fn serve<T: Task>(
     report: &Sender<Result<Part, Unavailable>>,
 ) {
     if let Some(cpu) = cpu {
-        // Unpinned, the burst still measures something true; a system without pinning is no reason to fail.
+        // Best effort: an unpinned burst is valid, too.
         let _ = threads::pin_current_thread(cpu);
     }
     let mut task = match make() {
@@ -158,8 +158,8 @@ fn serve<T: Task>(
     }
 }
 
-/// A barrier that spins, so that all threads are awake and start within a fraction of a microsecond, and that notes when it
-/// opened.
+/// A barrier that spins, so that all threads are awake and start within a fraction of a microsecond, and that notes
+/// when it opened.
 struct Gate {
     threads: usize,
     arrived: AtomicUsize,

@@ -1,4 +1,4 @@
-//! The machine class: words for people, a hash for the machine.
+//! The machine class: a readable slug and a hash.
 
 use super::Fingerprint;
 
@@ -29,8 +29,8 @@ pub(super) fn class(f: &Fingerprint) -> String {
     words.join("-")
 }
 
-/// What the hash covers, one line per field. Fields that are unknown are written too: a machine that hides its cores is not
-/// the one that shows them.
+/// What the hash covers, one line per field. Unknown fields are written too: a machine that hides its cores is of
+/// another class than one that shows them.
 fn identity(f: &Fingerprint) -> String {
     let p = &f.processor;
     let number = |n: Option<u64>| n.map_or("?".to_owned(), |n| n.to_string());
@@ -71,7 +71,8 @@ fn cut(slug: &str, bytes: usize) -> String {
     head.rsplit_once('-').map_or(head, |(words, _)| words).to_owned()
 }
 
-/// A brand without its decoration: `Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz` is `intel-xeon-platinum-8370c`.
+/// A brand without trademarks, filler words and clock rate: `Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz` is
+/// `intel-xeon-platinum-8370c`.
 fn brand_words(brand: &str) -> String {
     let lower = brand.to_ascii_lowercase().replace("(r)", " ").replace("(tm)", " ").replace("(c)", " ");
     let words = lower.split_whitespace().take_while(|&word| word != "@" && word != "with" && word != "w/");
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_class_is_a_contract() {
-        // Baselines are kept in folders of this name: when this fails, every kept baseline is orphaned.
+        // Folders of baselines have this name: a change here orphans every kept baseline.
         assert_eq!(epyc().class(), "amd-epyc-fam26-2c-kvm-120f616d");
     }
 

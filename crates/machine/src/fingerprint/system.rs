@@ -6,13 +6,14 @@ use crate::text;
 
 #[cfg(target_os = "linux")]
 impl Fingerprint {
-    pub(super) fn ask_system(&mut self) {
+    pub(super) fn read_system(&mut self) {
         let cpu = crate::threads::allowed_cpus().first().copied().unwrap_or(0);
         linux(self, cpu, &|path| std::fs::read_to_string(path).ok());
     }
 }
 
-/// Fills in what `/proc` and `/sys` say, where `read` gives the text of a file; `cpu` is the first allowed processor.
+/// Fills in what `/proc` and `/sys` report, where `read` gives the text of a file; `cpu` is the first allowed
+/// processor.
 #[cfg(any(target_os = "linux", test))]
 fn linux(f: &mut Fingerprint, cpu: usize, read: &dyn Fn(&str) -> Option<String>) {
     let line = |path: &str| Some(read(path)?.trim().to_owned()).filter(|text| !text.is_empty());
@@ -39,7 +40,7 @@ fn linux(f: &mut Fingerprint, cpu: usize, read: &dyn Fn(&str) -> Option<String>)
     f.huge_pages =
         read("/sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text).map(str::to_owned));
     f.aslr = aslr(line("/proc/sys/kernel/randomize_va_space"), line("/proc/self/personality"));
-    // x86 processors announce a hypervisor themselves; elsewhere Xen's own file is the only sure sign.
+    // x86 processors report a hypervisor themselves; elsewhere only Xen's own file is conclusive.
     if f.virtualized.is_none()
         && let Some(kind) = line("/sys/hypervisor/type")
     {
@@ -69,8 +70,8 @@ fn chosen(text: &str) -> Option<&str> {
     rest.split_once(']').map(|(word, _)| word).filter(|word| !word.is_empty())
 }
 
-/// Randomized unless the system switched it off for all (0) or this process runs with `ADDR_NO_RANDOMIZE`. A personality that
-/// cannot be read leaves the question open.
+/// Randomized unless the system switched it off for all (0) or this process runs with `ADDR_NO_RANDOMIZE`. `None` where
+/// the personality cannot be read.
 #[cfg(any(target_os = "linux", test))]
 fn aslr(system: Option<String>, personality: Option<String>) -> Option<bool> {
     const ADDR_NO_RANDOMIZE: u32 = 0x0004_0000;
@@ -81,7 +82,7 @@ fn aslr(system: Option<String>, personality: Option<String>) -> Option<bool> {
 
 #[cfg(target_os = "macos")]
 impl Fingerprint {
-    pub(super) fn ask_system(&mut self) {
+    pub(super) fn read_system(&mut self) {
         use crate::sysctl::{number, text};
         let count = |name| number(name).and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
         if self.processor.brand.is_none() {
@@ -100,8 +101,8 @@ impl Fingerprint {
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 impl Fingerprint {
-    /// What the processor itself tells is all there is here, besides the number of threads that this process sees.
-    pub(super) fn ask_system(&mut self) {
+    /// This platform reports nothing beyond CPUID and the number of threads that this process sees.
+    pub(super) fn read_system(&mut self) {
         self.hardware_threads = Some(self.allowed_threads);
     }
 }

@@ -1,11 +1,11 @@
-//! Texts of `/proc`, read as functions of their text.
+//! Parsers of the files under `/proc`.
 
 use super::{ProcessCounters, ProcessorTime};
 use crate::text::{bytes, field};
 
 /// The processors of `/proc/stat`. A line `cpu0 user nice system idle iowait irq softirq steal guest guest_nice` counts
-/// ticks; guest time is part of user time and not added again. Old kernels stop before steal: 0. A line that is not of this
-/// form is left out.
+/// ticks; guest time is part of user time and not added again. Old kernels stop before steal: 0. A line that is not of
+/// this form is left out.
 pub(super) fn processors(stat: &str) -> Vec<ProcessorTime> {
     stat.lines().filter_map(processor).collect()
 }
@@ -39,8 +39,8 @@ fn switches(status: &str) -> Option<(u64, u64)> {
     Some((count("voluntary_ctxt_switches")?, count("nonvoluntary_ctxt_switches")?))
 }
 
-/// Counters of a process, where `read` gives the text of a file and `list` the names in a folder. The process's own status file
-/// counts the switches of its first thread only, so the threads' files are added up.
+/// Counters of a process, where `read` gives the text of a file and `list` the names in a folder. The process's own
+/// status file counts the switches of its first thread only, so the threads' files are added up.
 pub(super) fn process_counters(
     pid: u32,
     read: &dyn Fn(&str) -> Option<String>,
@@ -133,7 +133,7 @@ btime 1700000000
         };
         assert_eq!(process_counters(7, &read, &list), Some(expected));
         assert_eq!(process_counters(8, &read, &list), None);
-        // Without the folder, the first thread's switches are better than nothing.
+        // Without the folder, the switches of the first thread are reported.
         let first = process_counters(7, &read, &|_| None).unwrap();
         assert_eq!((first.voluntary_switches, first.involuntary_switches), (Some(5), Some(2)));
     }

@@ -38,7 +38,8 @@ pub(super) enum Audience {
 }
 
 impl Audience {
-    /// Of a process with these arguments, the program's name left out; `is_recorded` says whether a tool reads rows or times.
+    /// Of a process with these arguments, the program's name left out; `is_recorded` says whether a tool reads rows or
+    /// times.
     pub(super) fn of(arguments: impl Iterator<Item = String>, is_recorded: bool) -> Self {
         let (mut is_bench, mut is_measuring, mut has_filter) = (false, true, false);
         let mut arguments = arguments.peekable();
@@ -65,7 +66,8 @@ impl Audience {
     }
 }
 
-/// The cases (first and second part of an id) of which some kernel is of tier 1, and how many benches they and the others have.
+/// The cases (first and second part of an id) of which some kernel is of tier 1, and how many benches they and the
+/// others have.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     first_tier: HashSet<(String, String)>,

@@ -65,7 +65,7 @@ impl Batches {
         stats::median(&times).filter(|seconds| *seconds > 0.0)
     }
 
-    /// Allocations per iteration of the batch that made the fewest; `None` where nobody counts.
+    /// Allocations per iteration of the batch that made the fewest; `None` where no allocator counts.
     pub(super) fn allocations(&self) -> Option<Allocations> {
         let counting = self.recorded.iter().filter(|b| self.is_counting && b.iters > 0);
         counting.map(|b| per_iteration(b.allocations, b.iters)).min_by_key(|a| (a.count, a.bytes))
@@ -76,15 +76,15 @@ impl Batches {
     }
 }
 
-/// Of one iteration. Where a batch allocates less often than it iterates, its iterations do not allocate: what it did once
-/// is no part of them, and divided by a number of iterations that follows the clock it would differ from run to run.
+/// Of one iteration. A batch with fewer allocations than iterations has iterations that do not allocate: a single
+/// allocation, divided by a number of iterations that depends on the clock, would differ from run to run.
 fn per_iteration(total: Allocations, iters: u64) -> Allocations {
     let count = total.count / iters;
     Allocations { count, bytes: if count == 0 { 0 } else { total.bytes / iters } }
 }
 
-/// Wall time, as criterion's own, that takes note of what criterion records: `to_f64` is called for each batch of the sample
-/// and for none of the warm-up.
+/// Criterion's wall time, which also notes the batches that criterion records: `to_f64` is called for each batch of the
+/// sample and for none of the warm-up.
 pub(super) struct Recorder {
     wall: WallTime,
     batches: Rc<RefCell<Batches>>,
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_batch_allocates_once_belongs_to_no_iteration() {
+    fn an_allocation_once_per_batch_is_not_counted() {
         let once = Allocations { count: 1, bytes: 4000 };
         assert_eq!([10, 13, 1000].map(|iters| per_iteration(once, iters)), [Allocations::default(); 3]);
         assert_eq!(per_iteration(Allocations { count: 20, bytes: 1000 }, 10), Allocations { count: 2, bytes: 100 });

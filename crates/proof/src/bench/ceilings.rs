@@ -9,7 +9,8 @@ use super::Ceiling;
 
 /// How long the bursts on one side of the timing take together.
 const SIDE: Duration = Duration::from_millis(12);
-/// A burst is as long as one call of the kernel, within these: shorter ones would time the clock, longer ones the process.
+/// A burst is as long as one call of the kernel, within these: shorter ones would time the clock, longer ones the
+/// process.
 const SHORTEST: Duration = Duration::from_micros(100);
 const LONGEST: Duration = Duration::from_millis(20);
 
@@ -24,7 +25,7 @@ pub(super) struct Ceilings {
     loops: Vec<(Ceiling, Loop)>,
     /// The bursts around the bench at hand.
     around: Option<Around>,
-    /// Memory of the loops, which is none of the kernel's.
+    /// Memory of the loops, which is not the kernel's.
     own_bytes: u64,
     /// Peak before a loop was built.
     peak_before_bytes: u64,
@@ -37,13 +38,13 @@ struct Around {
 }
 
 impl Ceilings {
-    /// Forgets the bench before.
+    /// Drops the bursts of the previous bench.
     pub(super) fn clear(&mut self) {
         self.around = None;
     }
 
-    /// Runs the bursts before the timing of a bench; later calls for the same bench do nothing. A ceiling that this machine does
-    /// not have stays unmeasured.
+    /// Runs the bursts before the timing of a bench; later calls for the same bench do nothing. A ceiling that this
+    /// machine does not have stays unmeasured.
     pub(super) fn before(&mut self, ceiling: Ceiling, call: Duration) {
         if self.around.is_some() {
             return;
@@ -71,7 +72,8 @@ impl Ceilings {
         Some(CeilingSample { name, unit, bursts_per_s, best_per_s, n: rates_per_s.len() as u64 })
     }
 
-    /// Largest resident set of the process so far without the ceilings' own memory; `None` where the system does not tell.
+    /// Largest resident set of the process so far without the ceilings' own memory; `None` where the system does not
+    /// tell.
     pub(super) fn peak_rss_bytes(&self) -> Option<u64> {
         let (_, peak) = resident_and_peak_bytes()?;
         Some(peak.saturating_sub(self.own_bytes).max(self.peak_before_bytes))
@@ -99,7 +101,8 @@ impl Ceilings {
         };
         let Some(built) = built else { return };
         self.loops.push((ceiling, built));
-        // The loops stay resident, so the peak up to here and the peak minus their memory afterward bound the kernel's own.
+        // The loops stay resident, so the peak up to here and the peak minus their memory afterward bound the kernel's
+        // own.
         if let (Some((resident, peak)), Some((now, _))) = (before, resident_and_peak_bytes()) {
             self.peak_before_bytes = self.peak_before_bytes.max(peak.saturating_sub(self.own_bytes));
             self.own_bytes += now.saturating_sub(resident);

@@ -1,10 +1,10 @@
-//! Which ids are acceptable: those that no part of criterion cuts off or confuses with another.
+//! Which ids are accepted: those that criterion neither truncates nor merges with another.
 
 use std::collections::HashMap;
 
-/// Criterion cuts directory names here.
+/// Criterion truncates directory names here.
 const MOST_PART_BYTES: usize = 64;
-/// Criterion cuts titles here, and `--list` prints titles.
+/// Criterion truncates titles here, and `--list` prints titles.
 const MOST_ID_BYTES: usize = 100;
 
 /// Why a bench cannot be declared under an id.
@@ -35,10 +35,10 @@ impl Ids {
         if id.len() > MOST_ID_BYTES {
             return Err(Refused::Whole { got: id.len(), id });
         }
-        // One character for `/` and for what criterion replaces by `_`: groups `a/b` + `c` and `a` + `b/c` are one id, and `a_b` and
-        // `a/b` one directory. Lower case, for file systems that do not tell it apart.
-        let confused = |c: char| matches!(c, '?' | '"' | '/' | '\\' | '*' | '<' | '>' | ':' | '|' | '^');
-        let directory = id.replace(confused, "_").to_lowercase();
+        // One character for `/` and for what criterion replaces by `_`: groups `a/b` + `c` and `a` + `b/c` are one id,
+        // and `a_b` and `a/b` one directory. Lower case, for file systems that ignore case.
+        let is_replaced = |c: char| matches!(c, '?' | '"' | '/' | '\\' | '*' | '<' | '>' | ':' | '|' | '^');
+        let directory = id.replace(is_replaced, "_").to_lowercase();
         match self.0.get(&directory) {
             Some(other) if *other == id => Err(Refused::Twice { id }),
             Some(other) => Err(Refused::Directory { id, other: other.clone() }),

@@ -1,4 +1,4 @@
-//! A calibrated slowdown, so that a comparison can be tested on a difference that is known.
+//! A calibrated slowdown, to test a comparison on a known difference.
 
 use std::hint::spin_loop;
 use std::num::ParseFloatError;

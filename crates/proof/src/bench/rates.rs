@@ -7,8 +7,8 @@ use criterion::Throughput;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use record::{Unit, Work};
 
-/// The work of one iteration that stands against a ceiling in `unit`; without a ceiling the operations, else the bytes, else the
-/// elements. `None` where none is declared.
+/// The work of one iteration that stands against a ceiling in `unit`; without a ceiling the operations, else the bytes,
+/// else the elements. `None` where none is declared.
 pub(super) fn amount(work: &Work, unit: Option<Unit>) -> Option<(f64, Unit)> {
     let flops = work.flops.map(|flops| (flops, Unit::FlopPerSecond));
     let bytes = work.bytes.map(|bytes| (bytes, Unit::BytesPerSecond));

@@ -47,8 +47,8 @@ pub(super) fn impossible(lines: &[Line]) -> Option<String> {
     (!found.is_empty()).then(|| {
         let limit = 100.0 * IMPOSSIBLE_SHARE;
         format!(
-            "more than {limit:.0} % of the ceiling's best burst: {}. The work is not done, or the ceiling is wrong, or something \
-             else ran while the ceiling was measured: run it again alone",
+            "more than {limit:.0} % of the ceiling's best burst: {}. The work is not done, or the ceiling is wrong, or \
+             something else ran while the ceiling was measured: run it again alone",
             found.join(", ")
         )
     })
@@ -79,8 +79,8 @@ fn table(lines: &[&Line]) -> Table {
     table
 }
 
-/// The lines of each case together, cases in the order of declaration, the fastest kernel first; beside each the best time of
-/// the case, if it has several kernels.
+/// The lines of each case together, cases in the order of declaration, the fastest kernel first; beside each the best
+/// time of the case, if it has several kernels.
 fn by_case<'a>(lines: &[&'a Line]) -> Vec<(&'a Line, Option<f64>)> {
     let mut cases: Vec<Vec<&Line>> = Vec::new();
     for &line in lines {

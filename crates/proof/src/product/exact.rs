@@ -1,4 +1,5 @@
-//! Elements, rows and columns of αAB + βC₀ in f64, each with the magnitude |α|(|A||B|) + |β||C₀| that its bound grows with.
+//! Elements, rows and columns of αAB + βC₀ in f64, each with the magnitude |α|(|A||B|) + |β||C₀| that its bound grows
+//! with.
 
 use super::{Matrix, Product, Transposed};
 use crate::compare::Worst;
@@ -44,7 +45,7 @@ pub(super) fn element(product: &Product<'_>, c: &dyn Matrix, i: usize, j: usize,
     worst.see(i * c.shape().1 + j, c.at(i, j), value, product.tolerance.element(magnitude));
 }
 
-/// Rows of the product, of `n` elements each, in one pass over B in the order in which it lies.
+/// Rows of the product, of `n` elements each, in one pass over B in memory order.
 pub(super) fn expected_rows(product: &Product<'_>, n: usize, rows: &[usize]) -> Vec<Vec<Element>> {
     let k = inner_len(product);
     let row_of_a = |&i: &usize| (0..k).map(|p| product.a.at(i, p)).collect();
@@ -73,7 +74,7 @@ pub(super) fn expected_rows(product: &Product<'_>, n: usize, rows: &[usize]) -> 
     sums
 }
 
-/// Length of the sums: with α = 0 there are none, and A and B stay unread.
+/// Length of the sums: with α = 0 there are none, and A and B are not read.
 fn inner_len(product: &Product<'_>) -> usize {
     if product.alpha == 0.0 { 0 } else { product.a.shape().1 }
 }
@@ -84,7 +85,7 @@ fn add((value, magnitude): &mut Element, a: f64, b: f64) {
     *magnitude += term.abs();
 }
 
-/// Four sums side by side, so that an addition need not wait for the one before.
+/// Four independent sums, so that an addition does not wait for the one before.
 fn dot(a: &[f64], b: &[f64]) -> Element {
     let mut lanes = [(0.0, 0.0); 4];
     for (a, b) in a.chunks(4).zip(b.chunks(4)) {

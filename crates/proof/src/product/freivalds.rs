@@ -1,4 +1,4 @@
-//! A matrix times eight vectors of ±1 at once, in one pass over the matrix in the order in which it lies.
+//! A matrix times eight vectors of ±1 at once, in one pass over the matrix in memory order.
 
 use super::Matrix;
 use crate::input::Random;
@@ -15,7 +15,7 @@ pub(super) fn signs(n: usize, random: &mut Random) -> Vec<Lanes> {
     (0..n).map(|_| entry(random.bits())).collect()
 }
 
-/// What one pass over a matrix gives.
+/// The results of one pass over a matrix.
 pub(super) struct Pass {
     /// One row of the matrix times each vector.
     pub(super) sums: Vec<Lanes>,

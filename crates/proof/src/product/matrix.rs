@@ -1,4 +1,4 @@
-//! Matrices as a proof reads them: any type, any layout.
+//! Matrices that a proof reads: any type, any layout.
 
 /// A matrix to read from.
 pub trait Matrix {
@@ -13,8 +13,8 @@ pub trait Matrix {
         false
     }
 
-    /// Copies a row to `out`, which has as many elements as the matrix has columns. Worth overriding where elements are decoded in
-    /// blocks.
+    /// Copies a row to `out`, which has as many elements as the matrix has columns. Worth overriding where elements are
+    /// decoded in blocks.
     fn row(&self, row: usize, out: &mut [f64]) {
         for (column, value) in out.iter_mut().enumerate() {
             *value = self.at(row, column);
@@ -76,7 +76,7 @@ pub fn row_major(memory: &[f32], rows: usize, columns: usize, ld: usize) -> View
     View::new(rows, columns, move |i, j| f64::from(memory[i * ld + j]))
 }
 
-/// The transpose of a matrix: W of y = xWᵀ, as it lies.
+/// The transpose of a matrix, without a copy: W of y = xWᵀ.
 #[derive(Clone, Copy)]
 pub struct Transposed<'a>(pub &'a dyn Matrix);
 

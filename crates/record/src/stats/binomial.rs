@@ -1,17 +1,18 @@
-//! Clopper-Pearson bounds: how often something happens, given that it happened k times in n.
+//! Clopper-Pearson bounds: bounds of a probability, given k events in n trials.
 //!
-//! The upper bound is the p at which k or fewer events would have probability (1 − confidence)/2; the lower bound mirrors it.
-//! Both are found by bisection on the exact tail of the binomial distribution, which is summed outwards from its largest term
-//! and costs O(√n) per step.
+//! The upper bound is the p at which k or fewer events would have probability (1 − confidence)/2; the lower bound
+//! mirrors it. Both are found by bisection on the exact tail of the binomial distribution, which is summed outwards
+//! from its largest term and costs O(√n) per step.
 
 use super::{Interval, proper_confidence};
 
-/// Above this many trials the sums would take seconds; nothing here counts so far.
+/// Above this many trials the sums would take seconds; no caller counts that many.
 const MOST_TRIALS: u64 = 1_000_000_000;
 
 /// The exact (Clopper-Pearson) two-sided interval for a probability, `k` events in `n` trials.
 ///
-/// Coverage is at least `confidence` for every true probability. `None` for n = 0, n above 10⁹, k > n or a confidence outside (0, 1).
+/// Coverage is at least `confidence` for every true probability. `None` for n = 0, n above 10⁹, k > n or a confidence
+/// outside (0, 1).
 pub fn clopper_pearson(k: u64, n: u64, confidence: f64) -> Option<Interval> {
     proper_trials(k, n)?;
     proper_confidence(confidence)?;

@@ -1,10 +1,10 @@
 //! Many tests at once: Holm's adjustment, and whether a plan can reach significance at all.
 
-/// Holm's step-down adjustment: adjusted p values in the order of the input. Rejecting where `adjusted <= alpha` keeps the chance of
-/// any false rejection in the family at or below alpha, whatever the dependence between the tests.
+/// Holm's step-down adjustment: adjusted p values in the order of the input. Rejecting where `adjusted <= alpha` keeps
+/// the chance of any false rejection in the family at or below alpha, whatever the dependence between the tests.
 ///
-/// What is not a probability (NaN, negative, above 1) comes back as NaN, which no comparison accepts, and still counts as a
-/// member of the family.
+/// An input that is not a probability (NaN, negative, above 1) becomes NaN, which no comparison accepts. It still
+/// counts as a member of the family.
 ///
 /// ```
 /// let adjusted = record::stats::holm(&[0.01, 0.04, 0.03]);
@@ -28,8 +28,8 @@ pub fn smallest_p(n: usize) -> f64 {
     0.5_f64.powi(n.min(1100) as i32)
 }
 
-/// Whether `n` blocks can ever be significant at `alpha` in a family of `family` tests under Holm. A plan for which this is false
-/// must be refused: 8 blocks over 13 benches never fire at 5 %.
+/// Whether `n` blocks can ever be significant at `alpha` in a family of `family` tests under Holm. A plan for which
+/// this is false must be refused: 8 blocks over 13 benches never fire at 5 %.
 ///
 /// An empty family is treated as one test.
 pub fn can_fire(n: usize, family: usize, alpha: f64) -> bool {

@@ -25,8 +25,9 @@ pub fn median_abs_deviation(x: &[f64]) -> Option<f64> {
     median_of(&mut deviations)
 }
 
-/// The `p`-quantile, `p` as a fraction (0.99 for p99), interpolated linearly between order statistics (R's type 7), so that
-/// `percentile(x, 0.5)` is the median. `None` outside 0 < p < 1 and when the sample is smaller than [`smallest_sample`].
+/// The `p`-quantile, `p` as a fraction (0.99 for p99), interpolated linearly between order statistics (R's type 7), so
+/// that `percentile(x, 0.5)` is the median. `None` outside 0 < p < 1 and when the sample is smaller than
+/// [`smallest_sample`].
 pub fn percentile(x: &[f64], p: f64) -> Option<f64> {
     if x.len() < smallest_sample(p)? {
         return None;
@@ -47,8 +48,8 @@ pub fn percentile(x: &[f64], p: f64) -> Option<f64> {
 /// How many values a sample needs before its `p`-quantile may be printed. `None` outside 0 < p < 1.
 ///
 /// The rule is MLPerf LoadGen's: with 99 % confidence at least two values must lie beyond the quantile, that is
-/// P(Binomial(n, q) ≤ 1) ≤ 1 % where q = min(p, 1 − p). It gives 64 for p90, 130 for p95 and 662 for p99. The median has no
-/// tail to wait for, so one value is enough.
+/// P(Binomial(n, q) ≤ 1) ≤ 1 % where q = min(p, 1 − p). It gives 64 for p90, 130 for p95 and 662 for p99. The median
+/// has no tail to wait for, so one value is enough.
 pub fn smallest_sample(p: f64) -> Option<usize> {
     if !(p > 0.0 && p < 1.0) {
         return None;

@@ -1,14 +1,15 @@
 //! Wilcoxon's signed-rank test and what follows from it, exactly.
 //!
-//! Under the null hypothesis every difference is as likely to be positive as negative, so the sum of the ranks of the positive
-//! ones is the sum of a random subset of the ranks, each subset with probability 2⁻ⁿ. A table over all possible sums,
-//! extended by one rank at a time, gives that distribution without visiting the 2ⁿ subsets: cost O(n³), a microsecond for a
-//! dozen blocks. Ties get midranks (the mean of the ranks they share); doubling makes those integers, and the distribution
-//! stays exact, conditional on the ties. All probabilities are multiples of 2⁻ⁿ, so up to n = 53 the tables are free of rounding.
+//! Under the null hypothesis every difference is as likely to be positive as negative, so the sum of the ranks of the
+//! positive ones is the sum of a random subset of the ranks, each subset with probability 2⁻ⁿ. A table over all
+//! possible sums, extended by one rank at a time, gives that distribution without visiting the 2ⁿ subsets: cost O(n³),
+//! a microsecond for a dozen blocks. Ties get midranks (the mean of the ranks they share); doubling makes those
+//! integers, and the distribution stays exact, conditional on the ties. All probabilities are multiples of 2⁻ⁿ, so up
+//! to n = 53 the tables are free of rounding.
 //!
-//! The interval inverts the test: with n(n+1)/2 Walsh averages (xᵢ + xⱼ)/2, i ≤ j, in order, the interval from the k-th smallest to the
-//! k-th largest misses the center with probability 2·P(W ≤ k − 1). For n = 12 and 95 % that is the 14th of 78. With ties the
-//! closed interval covers at least that often.
+//! The interval inverts the test: with n(n+1)/2 Walsh averages (xᵢ + xⱼ)/2, i ≤ j, in order, the interval from the k-th
+//! smallest to the k-th largest misses the center with probability 2·P(W ≤ k − 1). For n = 12 and 95 % that is the 14th
+//! of 78. With ties the closed interval covers at least that often.
 //!
 //! Reference: Hollander, Wolfe & Chicken, *Nonparametric Statistical Methods*, 3rd ed., §3.1-3.3.
 
@@ -25,9 +26,9 @@ pub fn hodges_lehmann(d: &[f64]) -> Option<f64> {
 
 /// The exact signed-rank interval for the center of symmetry of `d`, two-sided.
 ///
-/// `confidence` is a fraction (0.95). The interval that comes back is the narrowest of the method that reaches it, and carries
-/// the confidence actually achieved. `None` when no interval of so few values can reach it (2·2⁻ⁿ > 1 − confidence; 95 % needs
-/// n ≥ 6).
+/// `confidence` is a fraction (0.95). The interval that comes back is the narrowest of the method that reaches it, and
+/// carries the confidence actually achieved. `None` when no interval of so few values can reach it (2·2⁻ⁿ > 1 −
+/// confidence; 95 % needs n ≥ 6).
 ///
 /// ```
 /// let d: Vec<f64> = (1..=12).map(f64::from).collect();
@@ -58,11 +59,11 @@ pub fn signed_rank_interval(d: &[f64], confidence: f64) -> Option<Interval> {
     Some(Interval { low, high, confidence: 1.0 - 2.0 * cut })
 }
 
-/// One-sided p of Wilcoxon's signed-rank test: how likely values at least as far above `margin` are if the median of `d` were
-/// `margin` or less. Mirror `d` and the margin to ask for "smaller".
+/// One-sided p of Wilcoxon's signed-rank test: how likely values at least as far above `margin` are if the median of
+/// `d` were `margin` or less. Mirror `d` and the margin to ask for "smaller".
 ///
-/// Differences of exactly zero are dropped, ties share midranks, and the distribution is the exact one given both. Ties are
-/// those that the subtraction `d - margin` leaves exactly equal. All zero: p = 1. Empty: `None`.
+/// Differences of exactly zero are dropped, ties share midranks, and the distribution is the exact one given both. Ties
+/// are those that the subtraction `d - margin` leaves exactly equal. All zero: p = 1. Empty: `None`.
 pub fn signed_rank_greater(d: &[f64], margin: f64) -> Option<f64> {
     if d.is_empty() {
         return None;
@@ -78,11 +79,11 @@ pub fn signed_rank_greater(d: &[f64], margin: f64) -> Option<f64> {
     Some(mass[observed..].iter().rev().sum::<f64>().min(1.0))
 }
 
-/// Whether `d` is proven to be smaller than `margin` in size: two one-sided tests at 5 %, that is, the exact 90 % interval lies
-/// strictly inside (−margin, +margin).
+/// Whether `d` is proven to be smaller than `margin` in size: two one-sided tests at 5 %, that is, the exact 90 %
+/// interval lies strictly inside (−margin, +margin).
 ///
-/// `d` and `margin` are on the same, logarithmic scale: pass `ln(1 + δ)`, not δ. `None` when n < 5 (no 90 % interval exists) or the
-/// margin is not a positive number; `Some(false)` claims nothing.
+/// `d` and `margin` are on the same, logarithmic scale: pass `ln(1 + δ)`, not δ. `None` when n < 5 (no 90 % interval
+/// exists) or the margin is not a positive number; `Some(false)` claims nothing.
 pub fn equivalent(d: &[f64], margin: f64) -> Option<bool> {
     if !(margin > 0.0 && margin.is_finite()) {
         return None;

@@ -1,12 +1,13 @@
 //! The loops: independent chains of multiply-adds on registers, each of which counts its links.
 //!
-//! A link is a ← x·y + a, the instruction of a matrix kernel's inner loop, with x = y = 1 that the compiler cannot see. So
-//! a counts the links, exactly: f32 counts to 2^24. A fused link takes 4 or 5 cycles, and the widest machines start 2 (x86) or
-//! 4 (Arm) per cycle: 10 and 20 chains keep them busy. 12 of 16 registers serve for AVX2, 24 of 32 for AVX-512 and NEON.
+//! A link is a ← x·y + a, the instruction of a matrix kernel's inner loop, with x = y = 1, hidden from the compiler. So
+//! a counts the links, exactly: f32 counts to 2^24. A fused link takes 4 or 5 cycles, and the widest machines start 2
+//! (x86) or 4 (Arm) per cycle: 10 and 20 chains keep them busy. 12 of 16 registers serve for AVX2, 24 of 32 for AVX-512
+//! and NEON.
 //!
-//! Rust never fuses by itself, so the limit of portable code is a link of two instructions. It is a ← a·x + x: in a ← x·x + a the
-//! product never changes, and the compiler would compute it once. Such a link takes 5 to 8 cycles, and 14 chains give
-//! the 2 links per cycle that the widest machines can start.
+//! Rust never fuses by itself, so the limit of portable code is a link of two instructions. It is a ← a·x + x: in a ←
+//! x·x + a the product never changes, and the compiler would compute it once. Such a link takes 5 to 8 cycles, and 14
+//! chains give the 2 links per cycle that the widest machines can start.
 
 use std::hint::black_box;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -23,8 +24,8 @@ use std::arch::x86_64::{
 /// Links of every chain: tens of microseconds, so that reading the clock afterward costs less than 0.3 %.
 pub(super) const ROUNDS: u32 = 1 << 14;
 
-/// A function that runs [`ROUNDS`] rounds of `$link` over `$chains` registers `$vector` of `$lanes` f32, and returns the links of all
-/// chains and lanes together.
+/// A function that runs [`ROUNDS`] rounds of `$link` over `$chains` registers `$vector` of `$lanes` f32, and returns
+/// the links of all chains and lanes together.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! chains {
     ($name:ident, $features:literal, $chains:literal x $vector:ident of $lanes:literal, $splat:ident, $add:ident,
@@ -33,7 +34,7 @@ macro_rules! chains {
         #[inline(never)]
         pub(super) fn $name(one: f32) -> u64 {
             let ($x, zero) = ($splat(one), $splat(0.0));
-            // Opaque, or the compiler would see equal chains and keep one.
+            // Opaque: the compiler would merge chains that it knows to be equal.
             let mut chains = black_box([zero; $chains]);
             for _ in 0..ROUNDS {
                 for chain in &mut chains {

@@ -1,8 +1,9 @@
-//! One thread's walk over its buffer, and the loops that read.
+//! One thread's pass over its buffer, and the loops that read.
 //!
-//! The widest loads there are, added up so that none can be left out, no writes. Two streams at once, one per half of the
-//! buffer, keep more of the prefetchers at work than one; four and more share the L1's ways with each other and cost a fifth of
-//! the bandwidth of L2. Vector additions take 2 cycles on some machines and 2 loads start per cycle: hence at least 4 sums.
+//! The widest loads of the machine, summed so that the compiler cannot drop one; no writes. Two streams at once, one
+//! per half of the buffer, keep more of the prefetchers at work than one; four and more share the L1's ways with each
+//! other and cost a fifth of the bandwidth of L2. Vector additions take 2 cycles on some machines and 2 loads start per
+//! cycle: hence at least 4 sums.
 
 use std::{iter, slice, sync::Arc};
 
@@ -39,8 +40,8 @@ impl Walk {
         self.buffer.len() / 2 / ROUND * ROUND
     }
 
-    /// Reads up to `lines` lines of each stream, fewer at the end of the buffer. Returns how many of each it were, and the words
-    /// that the sums counted in both.
+    /// Reads up to `lines` lines of each stream, fewer at the end of the buffer. Returns how many lines of each were
+    /// read, and the words that the sums counted in both.
     fn advance(&mut self, lines: usize) -> (usize, u64) {
         let len = self.stream_lines();
         let end = len.min(self.next.saturating_add(lines));
@@ -53,7 +54,7 @@ impl Walk {
 }
 
 impl Task for Walk {
-    /// Once round the buffer, if it is to be found in a cache: what ran before may have displaced it.
+    /// Reads the whole buffer once if it is meant to be in a cache: earlier work may have evicted it.
     fn prime(&mut self) {
         if self.cached {
             let place = self.next;
@@ -102,7 +103,8 @@ impl Body {
         iter::once(Self::Portable).chain(wide.into_iter().flatten())
     }
 
-    /// Words in both streams, counted by reading them; modulo 2^32. The streams are equally long, a multiple of [`ROUND`].
+    /// Words in both streams, counted by reading them; modulo 2^32. The streams are equally long, a multiple of
+    /// [`ROUND`].
     fn words(self, first: &[Line], second: &[Line]) -> u32 {
         debug_assert!(first.len() == second.len() && first.len().is_multiple_of(ROUND));
         let rounds = first.as_chunks().0.iter().zip(second.as_chunks().0);
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_not_there_is_missed() {
+    fn a_wrong_word_changes_the_count() {
         let mut wrong: Vec<Line> = numbered(64 * 8).unwrap().to_vec();
         wrong[5].0[3] = wrong[5].0[3].wrapping_add(1);
         for body in Body::all() {
