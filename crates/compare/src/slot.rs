@@ -41,6 +41,7 @@ pub struct Slot {
 impl Slots {
     /// The slots of the clone that `git` belongs to, below the tool's cache directory.
     pub fn open(cache: &Path, git: &Git) -> Result<Self> {
+        git.check_writable()?;
         let common = git.common_dir();
         // All work trees of a clone share its slots: the lock lets one comparison run at a time anyway.
         let home = if common.ends_with(".git") { common.parent() } else { Some(common) };

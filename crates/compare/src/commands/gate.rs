@@ -13,6 +13,10 @@ use crate::policy::Policy;
 use crate::repo::{Git, Snapshot};
 use crate::report::{Entry, github, json, text};
 
+/// What to do about a clone without history, as CI checkouts are by default.
+const SHALLOW: &str =
+    "this clone is shallow; get the history with: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)";
+
 /// Runs the command.
 pub fn gate(invocation: &Invocation, arguments: &Gate) -> Result<Exit> {
     invocation.console.set_quiet(arguments.scope.quiet);
@@ -59,7 +63,8 @@ fn revisions(invocation: &Invocation, project: &Project, arguments: &Gate) -> Re
     let mut base = git.merge_base(&onto, &head.commit)?;
     if base == head.commit {
         let Some(parent) = git.commit(&format!("{base}^"))? else {
-            return Err(usage("the head has no parent to compare with; name one with --base REV"));
+            let cure = if git.is_shallow()? { SHALLOW } else { "name one with --base REV" };
+            return Err(usage(format!("the head has no parent to compare with; {cure}")));
         };
         invocation.console.note("the head is on the base branch already: comparing it with its parent");
         base = parent;
@@ -76,7 +81,8 @@ fn default_branch(git: &Git) -> Result<String> {
             return Ok(commit);
         }
     }
-    Err(usage("no branch main or master, here or at origin; name the branch that this will be merged into: --base REV"))
+    let cure = if git.is_shallow()? { SHALLOW } else { "name the branch that this will be merged into: --base REV" };
+    Err(usage(format!("no branch main or master, here or at origin; {cure}")))
 }
 
 fn command(invocation: &Invocation, arguments: &Gate, entry: &Entry) -> String {

@@ -44,6 +44,18 @@ impl Git {
         &self.common_dir
     }
 
+    /// Refuses a repository whose git directory cannot be written: snapshots and the slots' worktrees are kept there.
+    pub fn check_writable(&self) -> Result<()> {
+        tempfile::tempfile_in(&self.common_dir).map(drop).map_err(|error| {
+            usage(format!(
+                "{} cannot be written ({error}): a comparison keeps snapshots and worktrees there. Compare in a clone of your \
+                 own: git clone {}",
+                self.common_dir.display(),
+                self.top.display()
+            ))
+        })
+    }
+
     /// A git command in this work tree that cannot prompt and takes no optional locks.
     pub fn command(&self) -> Command {
         let mut command = command::git_in(&self.top);

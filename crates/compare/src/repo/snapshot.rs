@@ -52,6 +52,7 @@ impl Snapshot {
         if git.read(&status)?.is_empty() {
             return Self::of_commit(git, head);
         }
+        git.check_writable()?;
         let left_out = large_untracked(git)?;
         let tree = write_tree(git, own, &left_out)?;
         let unchanged = git.read(&["rev-parse", "HEAD^{tree}"])? == tree;

@@ -69,8 +69,12 @@ impl Sides {
     }
 
     fn trial_within(&self, one_stage: bool, budget_s: f64) -> Trial {
-        let (pairs, sampler, links, console) = (self.pairs(), self.sampler(), Links::new(&[]), Console::silent());
-        let means = MeasureContext { sampler: &sampler, links: &links, relinked: false, seed: 7, console: &console };
+        self.trial_of(&self.pairs(), &self.sampler(), one_stage, budget_s)
+    }
+
+    fn trial_of(&self, pairs: &[BenchPair], sampler: &Sampler<'_>, one_stage: bool, budget_s: f64) -> Trial {
+        let (links, console) = (Links::new(&[]), Console::silent());
+        let means = MeasureContext { sampler, links: &links, relinked: false, seed: 7, console: &console };
         let family: Vec<_> = pairs.iter().map(|pair| (pair, Margins::default().of("any", false))).collect();
         let kept = (0..pairs.len()).collect();
         let plan = Plan { kept, dropped: Vec::new(), one_stage, blocks: 12, seconds: 1.0, budget_s };
@@ -116,6 +120,7 @@ fn a_screen_selects_what_moved_and_fresh_blocks_confirm_it() {
     assert_eq!(verdicts(&trial)[..2], [Verdict::Slower, Verdict::Faster]);
     assert_eq!(verdicts(&trial)[2..], [Verdict::NotFlagged; 4]);
     assert_eq!((trial.method.family, trial.method.screen_blocks), (2, Some(SCREEN_BLOCKS)));
+    assert_eq!((trial.counted, trial.missing), (6 * SCREEN_BLOCKS + 2 * confirming_blocks(2), 0), "of both stages");
     for judged in &trial.judged[..2] {
         assert_eq!(judged.screen.as_ref().unwrap().blocks.len(), SCREEN_BLOCKS);
         assert_eq!(
@@ -138,6 +143,32 @@ fn a_confirmation_keeps_to_the_budget() {
         assert_eq!(verdicts(&trial)[0], Verdict::Slower);
         assert_eq!((trial.judged[0].series.blocks.len(), trial.method.blocks), (blocks, blocks));
     }
+}
+
+/// Controls are benchmarks against themselves: they do not make a shift global, however many of them moved.
+#[test]
+fn controls_are_not_counted_into_a_global_shift() {
+    let moved = (0..5).map(|at| (format!("moved{at}"), 1.2e6));
+    let still = (0..7).map(|at| (format!("still{at}"), 1e6));
+    let names: Vec<(String, f64)> = moved.chain(still).collect();
+    let benches: Vec<_> = names.iter().map(|(name, head)| (name.as_str(), times(1e6), times(*head))).collect();
+    let sides = Sides::new(&benches);
+    assert!(sides.trial(false).global.unwrap().contains("5 of 12 benchmarks moved"));
+    let mut pairs = sides.pairs();
+    pairs[..2].iter_mut().for_each(|pair| pair.is_control = true);
+    assert_eq!(sides.trial_of(&pairs, &sides.sampler(), false, f64::INFINITY).global, None, "3 of 10 moved");
+}
+
+/// When the budget ends, blocks are missing and nothing is claimed.
+#[test]
+fn blocks_that_there_is_no_time_for_are_missing() {
+    let slow = |ns: f64| json!({"times": vec![ns; 10], "takes_s": 0.1});
+    let sides = Sides::new(&[("slower", slow(1e6), slow(1.25e6))]);
+    let until = Some(std::time::Instant::now() + std::time::Duration::from_secs(2));
+    let trial = sides.trial_of(&sides.pairs(), &Sampler { until, ..sides.sampler() }, true, f64::INFINITY);
+    assert_eq!(verdicts(&trial), [Verdict::Inconclusive]);
+    assert!(trial.missing > 0 && trial.counted + trial.missing == 12, "{} and {}", trial.counted, trial.missing);
+    assert!(trial.judged[0].trouble().is_none());
 }
 
 /// The pilot looks at each side once; what fails there never reaches a clock, and the side at fault decides the exit code.

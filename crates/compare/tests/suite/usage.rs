@@ -88,6 +88,18 @@ fn a_log_that_cannot_be_written_is_told_before_anything_is_built() {
 }
 
 #[test]
+fn a_repository_that_cannot_be_written_is_told_before_anything_is_built() {
+    let workspace = workspace();
+    let permit = |mode| fs::set_permissions(workspace.root().join(".git"), fs::Permissions::from_mode(mode)).unwrap();
+    workspace.write("uncommitted.txt", "work\n");
+    permit(0o555);
+    let ran = workspace.run(without_override(workspace.command(&[&COMPARE[..], &["--no-log"]].concat())));
+    permit(0o755);
+    ran.expect(2, &["cannot be written", "git clone"]);
+    assert!(!workspace.has_built());
+}
+
+#[test]
 fn what_does_not_build_is_named_by_side_with_the_compilers_last_lines() {
     let workspace = workspace();
     let good = workspace.read("src/lib.rs");
