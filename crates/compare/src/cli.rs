@@ -213,6 +213,9 @@ pub enum LogAction {
     Show {
         /// The title, exactly
         title: String,
+        /// Write the last entry and the history of the title instead
+        #[command(flatten)]
+        pages: Pages,
     },
 }
 
@@ -305,6 +308,8 @@ mod tests {
             "x log check",
             "x log import unsaved-1.json",
             "x log show T --manifest-path M",
+            "x log show T --html f --charts d",
+            "x log index",
             "x doctor",
             "x demo --keep",
             "x selftest --rounds 3",

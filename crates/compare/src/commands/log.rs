@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::pages;
 use crate::cli::{Log as Arguments, LogAction};
 use crate::comparison::{Invocation, Project, lock_log};
 use crate::exit::{Exit, usage};
@@ -33,14 +34,22 @@ pub fn log(invocation: &Invocation, arguments: &Arguments) -> Result<Exit> {
             invocation.console.print(if renewed { "wrote the index again" } else { "the index is as it should be" })?;
             Ok(Exit::Fine)
         }
-        LogAction::Show { title } => {
+        LogAction::Show { title, pages } => {
             let text = project.log.text()?;
             let groups = markdown::groups(&text);
             let Some(group) = groups.iter().find(|group| group.title == title.trim()) else {
                 let titles: Vec<_> = groups.iter().map(|group| group.title.as_str()).collect();
                 return Err(usage(format!("no title \"{title}\" in the log; it has: {}", titles.join(" · "))));
             };
-            invocation.console.print(text[group.range.clone()].trim_end())?;
+            if pages.html.is_none() && pages.charts.is_none() {
+                invocation.console.print(text[group.range.clone()].trim_end())?;
+                return Ok(Exit::Fine);
+            }
+            let data = project.log.data()?;
+            let last = data.iter().flat_map(|(_, entries)| entries).filter(|entry| entry.title == group.title);
+            let last =
+                last.max_by(|a, b| a.at.cmp(&b.at)).ok_or_else(|| usage("no entry under that title has data"))?;
+            pages::write(invocation, pages, last, &pages::history(&data, last))?;
             Ok(Exit::Fine)
         }
     }

@@ -37,6 +37,7 @@ pub(super) fn sentence(entry: &Entry) -> String {
         .collect();
     let text = match groups.as_slice() {
         [] => "No benchmark was compared".to_owned(),
+        [(Verdict::NotFlagged, _)] if n > 1 => format!("None of {n} benchmarks moved enough to be flagged"),
         [(verdict, rows)] if n == 1 => format!("The benchmark is {}{}", word(*verdict), effects(rows)),
         [(verdict, rows)] => format!("All {n} benchmarks are {}{}", word(*verdict), effects(rows)),
         _ => {
@@ -113,6 +114,8 @@ mod tests {
         assert_eq!(sentence(&entry), "The benchmark is slower (+12.7 %, accepted)");
         entry.rows.push(Row { effect: Some(0.5), accepted: None, ..entry.rows[0].clone() });
         assert_eq!(sentence(&entry), "All 2 benchmarks are slower (+12.7 % .. +50.0 %, 1 accepted)");
+        entry.rows.iter_mut().for_each(|row| row.verdict = Verdict::NotFlagged);
+        assert_eq!(sentence(&entry), "None of 2 benchmarks moved enough to be flagged");
         entry.rows.clear();
         assert_eq!(sentence(&entry), "No benchmark was compared");
     }
