@@ -6,7 +6,7 @@
 //! of a shape in alternation within a round. A ratio is the median over rounds of time ÷ time of the chosen path in the same
 //! round; the interval is that of the median at 95 %, by order statistics. `!` marks a shape whose chosen path is slower
 //! than another by more than 3 %, with the whole interval. Then rows are added one by one: time drops where the ratio to the time
-//! without the row, taken within each round, lies below 0.97 with all of its interval. Exit code 1 if there is either.
+//! without the row, taken within each round, is below 0.97 with its whole interval. Exit code 1 if there is either.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use std::{
@@ -160,7 +160,7 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Order statistics between which the median lies with 95 %; the values are sorted.
+/// Order statistics that contain the median with 95 %; the values are sorted.
 fn interval(sorted: &[f64]) -> (f64, f64) {
     let n = sorted.len() as f64;
     let below = ((n - 1.96 * n.sqrt()) / 2.0).floor().max(0.0) as usize;

@@ -2,7 +2,7 @@
 
 use crate::error::LayoutError;
 
-/// Extents and strides of a matrix, in elements. Element (i, j) lies `i * row_stride + j * col_stride` after element
+/// Extents and strides of a matrix, in elements. Element (i, j) is `i * row_stride + j * col_stride` after element
 /// (0, 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {

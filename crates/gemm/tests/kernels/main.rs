@@ -13,7 +13,7 @@ mod threads;
 mod types;
 
 /// `ASSAY_REQUIRE=cpu-avx2,cpu-avx512` turns a kernel that this machine lacks into a failure. Names of other backends
-/// are for others.
+/// are ignored.
 #[test]
 fn required_kernels_are_present() {
     let required = std::env::var("ASSAY_REQUIRE").unwrap_or_default();

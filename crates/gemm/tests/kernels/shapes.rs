@@ -70,11 +70,11 @@ fn every_path_is_right_with_every_type() {
 fn every_path_is_tested() {
     for path in [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA, Path::Packed] {
         for kernel in on_path(path) {
-            let gone = |lay| {
+            let is_taken = |lay| {
                 let trial = |&shape| Trial::new(shape, [Lay::Rows(0), lay, Lay::Rows(0)]);
                 SHAPES.iter().map(trial).any(|trial| trial.path(kernel.as_ref()).starts_with(path.name()))
             };
-            assert!(gone(Lay::Rows(0)) || gone(Lay::Cols(0)), "{path} of {}", kernel.name());
+            assert!(is_taken(Lay::Rows(0)) || is_taken(Lay::Cols(0)), "{path} of {}", kernel.name());
         }
     }
 }
@@ -148,7 +148,7 @@ fn every_path_is_right_on_few_rows() {
     }
 }
 
-/// An extent up to 257: half of them small, where paths meet.
+/// An extent up to 257: half of them small, where the choice among paths changes.
 fn extent() -> impl Strategy<Value = usize> {
     prop_oneof![0..=20usize, 0..=257usize]
 }

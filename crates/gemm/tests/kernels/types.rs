@@ -5,7 +5,7 @@ use half::{bf16, f16};
 
 use crate::check::{LAYS, Lay, Trial, mat_mut};
 
-/// The product in a C of `T`, element by element in the order of rows; every other word of the memory must stay.
+/// The product in a C of `T`, element by element in the order of rows; the rest of the memory must not change.
 fn product<T: Element>(trial: &Trial, kernel: &dyn Kernel, epilogue: Epilogue<'_>) -> Vec<f32> {
     let (m, n) = (trial.case.shape.m, trial.case.shape.n);
     let lay = trial.c0.lay;
