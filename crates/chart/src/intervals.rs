@@ -70,10 +70,12 @@ impl Intervals {
         let left = self.rows.iter().map(|row| width(&label(row))).fold(60.0, f64::max) + 28.0;
         let right = self.rows.iter().map(|row| width(&verdict(row))).fold(60.0, f64::max) + 44.0;
         let (page_width, bottom) = (left + PLOT + right, HEAD + ROW * self.rows.len() as f64);
+        // Proportional text is narrower than the fixed-width estimate; what is too long gives way in its middle.
+        let fits = |factor: f64| ((page_width - 32.0) / width("x") * factor) as usize;
         let scale = Scale::change(self.domain(), [left, left + PLOT]);
         let mut canvas = Canvas::default();
-        canvas.text("title", (16.0, 26.0), Anchor::Start, &self.title);
-        canvas.text("muted", (16.0, 44.0), Anchor::Start, &self.subtitle);
+        canvas.text("title", (16.0, 26.0), Anchor::Start, &shorten(&self.title, fits(0.8)));
+        canvas.text("muted", (16.0, 44.0), Anchor::Start, &shorten(&self.subtitle, fits(1.0)));
         self.legend(&mut canvas);
         for (at, row) in self.rows.iter().enumerate() {
             let y = HEAD + ROW * at as f64;

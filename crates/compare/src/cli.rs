@@ -23,6 +23,8 @@ pub enum Command {
     Gate(Gate),
     /// Check the log against its data, or show a group of it
     Log(Log),
+    /// Remove what this tool keeps in the cache directory for this repository, and say how much it was
+    Clean(Clean),
     /// See a slowdown caught, explained and undone, in a small workspace that this command makes and removes
     Demo(Demo),
     /// The machine, its ceilings and noise, what is missing and how to get it
@@ -46,6 +48,9 @@ pub struct Scope {
     /// Only ids that match this regular expression, of any tier
     #[arg(long, value_name = "RE")]
     pub filter: Option<String>,
+    /// Leave out ids that match this regular expression (repeatable)
+    #[arg(long, value_name = "RE")]
+    pub exclude: Vec<String>,
     /// Features to build with
     #[arg(long, value_name = "LIST")]
     pub features: Option<String>,
@@ -219,6 +224,20 @@ pub enum LogAction {
     },
 }
 
+/// `clean`.
+#[derive(Debug, Clone, Args)]
+pub struct Clean {
+    /// The slots of every repository
+    #[arg(long)]
+    pub all: bool,
+    /// Only show the sizes
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Cargo.toml of the workspace, or its directory [default: found from here upwards]
+    #[arg(long, value_name = "PATH")]
+    pub manifest_path: Option<PathBuf>,
+}
+
 /// `demo`.
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
@@ -312,6 +331,8 @@ mod tests {
             "x log index",
             "x doctor",
             "x demo --keep",
+            "x clean --all --dry-run",
+            "x gate --exclude a --exclude b",
             "x selftest --rounds 3",
         ] {
             Line::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::{filter, pages, quoted, scope_words, wanted};
+use super::{exclude, filter, pages, quoted, scope_words, wanted};
 use crate::build::Wanted;
 use crate::cli::Compare;
 use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, lock_log, run};
@@ -61,6 +61,7 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
             ..wanted(&arguments.scope)
         },
         filter,
+        exclude: exclude(&arguments.scope)?,
         tier: arguments.scope.tier.unwrap_or(1),
         budget_s: arguments.budget.as_secs_f64(),
         timeout: arguments.scope.timeout,

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result};
 
-use super::{filter, pages, scope_words, wanted};
+use super::{exclude, filter, pages, scope_words, wanted};
 use crate::cli::{Format, Gate};
 use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, run};
 use crate::exit::{Exit, usage};
@@ -30,6 +30,7 @@ pub fn gate(invocation: &Invocation, arguments: &Gate) -> Result<Exit> {
         purpose: Purpose::Gate,
         wanted: wanted(&arguments.scope),
         filter,
+        exclude: exclude(&arguments.scope)?,
         tier: arguments.scope.tier.unwrap_or(u8::MAX),
         budget_s: arguments.budget.as_secs_f64(),
         timeout: arguments.scope.timeout,

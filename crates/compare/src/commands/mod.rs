@@ -1,5 +1,6 @@
 //! The commands themselves: each turns its arguments into calls and its result into words and an exit code.
 
+mod clean;
 mod compare;
 mod demo;
 mod doctor;
@@ -9,6 +10,7 @@ mod log;
 mod pages;
 mod selftest;
 
+pub use clean::clean;
 pub use compare::compare;
 pub use demo::demo;
 pub use doctor::doctor;
@@ -30,6 +32,7 @@ pub fn execute(invocation: &Invocation, command: &Command) -> Exit {
         Command::Compare(arguments) => compare(invocation, arguments),
         Command::Gate(arguments) => gate(invocation, arguments),
         Command::Log(arguments) => log(invocation, arguments),
+        Command::Clean(arguments) => clean(invocation, arguments),
         Command::Demo(arguments) => demo(invocation, arguments),
         Command::Doctor(arguments) => doctor(invocation, arguments),
         Command::Selftest(arguments) => selftest(invocation, arguments),
@@ -62,6 +65,12 @@ fn filter(scope: &Scope) -> Result<Option<Regex>> {
     scope.filter.as_ref().map(parse).transpose()
 }
 
+/// The regular expressions of `--exclude`.
+fn exclude(scope: &Scope) -> Result<Vec<Regex>> {
+    let parse = |text: &String| Regex::new(text).map_err(|error| usage(format!("--exclude: {error}")));
+    scope.exclude.iter().map(parse).collect()
+}
+
 /// A word as a shell takes it.
 fn quoted(word: &str) -> String {
     let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c));
@@ -75,6 +84,7 @@ fn scope_words(scope: &Scope) -> Vec<String> {
     scope.package.iter().for_each(|value| add("-p", value));
     scope.bench.iter().for_each(|value| add("--bench", value));
     scope.filter.iter().for_each(|value| add("--filter", value));
+    scope.exclude.iter().for_each(|value| add("--exclude", value));
     scope.features.iter().for_each(|value| add("--features", value));
     scope.tier.iter().for_each(|value| add("--tier", &value.to_string()));
     if scope.timeout.as_secs() != 60 {

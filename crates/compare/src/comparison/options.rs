@@ -16,6 +16,8 @@ pub struct Options {
     pub wanted: Wanted,
     /// Full ids that count.
     pub filter: Option<Regex>,
+    /// Full ids that do not count, whatever the filter says.
+    pub exclude: Vec<Regex>,
     /// Highest tier that counts.
     pub tier: u8,
     /// Measurement time. Seconds.

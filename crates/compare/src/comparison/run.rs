@@ -125,7 +125,9 @@ fn find_pairs(
     }
     entry.rustc(base.as_ref().map(|side| side.built.rustc.clone()), &head.built.rustc);
     let wanted = |listed: &Listed| {
-        options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&listed.key.id()))
+        let id = listed.key.id();
+        options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&id))
+            && !options.exclude.iter().any(|exclude| exclude.is_match(&id))
     };
     let mut paired = pair_sides(project, revisions, base.as_ref(), &head, &wanted)?;
     let today = entry.today();
