@@ -205,19 +205,21 @@ fn trailing_bytes_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let (path, name) = synth(directory.path(), &[]);
     let sound = fs::read(&path).unwrap();
+    // `check` warns on stderr.
+    let report = |output: &Output| stdout(output) + &stderr(output);
     for command in ["check", "info"] {
-        assert!(!stdout(&assay(&[command, &name])).contains("behind"), "{command}");
+        assert!(!report(&assay(&[command, &name])).contains("behind"), "{command}");
         assert_eq!(json(&[command, "--json", &name])["trailing_bytes"], 0);
     }
     fs::write(&path, [&sound[..], &[b'x'; 1000]].concat()).unwrap();
     for command in ["check", "info"] {
         let output = assay(&[command, &name]);
-        assert!(output.status.success() && stdout(&output).contains("1000 bytes behind the data of the last tensor"));
+        assert!(output.status.success() && report(&output).contains("1000 bytes behind the data of the last tensor"));
         assert_eq!(json(&[command, "--json", &name])["trailing_bytes"], 1000);
     }
     fs::write(&path, [&sound[..], &sound].concat()).unwrap();
     for command in ["check", "info"] {
-        assert!(stdout(&assay(&[command, &name])).contains("another GGUF file is joined to this one"), "{command}");
+        assert!(report(&assay(&[command, &name])).contains("another GGUF file is joined to this one"), "{command}");
         assert_eq!(json(&[command, "--json", &name])["joined_at"], sound.len());
     }
 }

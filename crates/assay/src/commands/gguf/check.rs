@@ -35,6 +35,8 @@ pub(crate) struct Arguments {
 struct Answer {
     /// Lines for people.
     lines: Vec<String>,
+    /// What the user should know though the file is sound.
+    warning: Option<String>,
     json: Value,
     /// Why the file is not sound.
     error: Option<Error>,
@@ -55,6 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
                 let answer = outcome.unwrap_or_else(|refusal| refused(&refusal, files.len() > 1));
                 if !as_json {
                     print::lines(&answer.lines)?;
+                    answer.warning.iter().for_each(print::warning);
                 }
                 answered.insert(file, answers.len());
                 answers.push(answer);
@@ -69,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         if !as_json {
             print::lines(&lines)?;
         }
-        answers.push(Answer { lines, json, error: None });
+        answers.push(Answer { lines, warning: None, json, error: None });
     }
     if *as_json {
         let mut all: Vec<Value> = answers.iter_mut().map(|answer| answer.json.take()).collect();
@@ -87,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 fn refused(refusal: &model::Refusal, is_one_of_several: bool) -> Answer {
     let error = refusal.error();
     let lines = if is_one_of_several { vec![error.to_string()] } else { Vec::new() };
-    Answer { lines, json: refusal.json(), error: Some(error) }
+    Answer { lines, warning: None, json: refusal.json(), error: Some(error) }
 }
 
 fn check(file: &Path, arguments: &Arguments) -> Result<Answer, model::Refusal> {
@@ -101,7 +104,7 @@ fn check(file: &Path, arguments: &Arguments) -> Result<Answer, model::Refusal> {
             let error = error.context(format!("failed to read the values of {}", file.display()));
             let message = format!("{error:#}");
             let json = json!({ "file": file.display().to_string(), "ok": false, "message": message });
-            Answer { lines: vec![message], json, error: Some(error) }
+            Answer { lines: vec![message], warning: None, json, error: Some(error) }
         }
     })
 }
@@ -121,7 +124,7 @@ fn answer(file: &Path, model: &Split, found: &[NotFinite], has_values: bool) -> 
     let name = file.display();
     let noun = if tensors == 1 { "tensor" } else { "tensors" };
     let mut lines = vec![format!("{name}: {tensors} {noun}, {size} of data, the container keeps every rule{values}")];
-    lines.extend(behind::line(model).map(|line| format!("{name}: {line}")));
+    let warning = behind::line(model).map(|line| format!("{name}: {line}"));
     lines.extend(found.iter().map(|NotFinite { tensor, block }| format!("{tensor}: block {block} is not finite")));
     let blocks: Vec<_> = found.iter().map(|found| json!({ "tensor": found.tensor, "block": found.block })).collect();
     let json = json!({
@@ -136,7 +139,7 @@ fn answer(file: &Path, model: &Split, found: &[NotFinite], has_values: bool) -> 
     });
     let count = found.len();
     let error = (count > 0).then(|| anyhow!("{name}: {count} of {tensors} tensors have blocks that are not finite"));
-    Answer { lines, json, error }
+    Answer { lines, warning, json, error }
 }
 
 /// Reads the data of all tensors, some megabytes at a time.
