@@ -26,24 +26,24 @@ pub(super) fn fill<S: Stored, T: fill::Filled, A: fill::Arithmetic, const SWAP: 
     unsafe { fill_body::<S, T, A, SWAP>(map, src, dst) }
 }
 
-/// As [`losses::is_outside_f32`].
-pub(super) fn is_outside_f32(_: Avx2, block: &[f32], most: f32, least: f32) -> bool {
+/// As [`losses::count_f32`].
+pub(super) fn count_f32(_: Avx2, block: &[f32], format: &losses::Format) -> losses::Counts {
     #[target_feature(enable = "avx2")]
-    fn body(block: &[f32], most: f32, least: f32) -> bool {
-        losses::is_outside_f32(block, most, least)
+    fn body(block: &[f32], format: &losses::Format) -> losses::Counts {
+        losses::count_f32(block, format)
     }
     // SAFETY: an `Avx2` exists only where avx2 was detected.
-    unsafe { body(block, most, least) }
+    unsafe { body(block, format) }
 }
 
-/// As [`losses::is_outside_f64`].
-pub(super) fn is_outside_f64(_: Avx2, block: &[f64], most: f64, least: f64) -> bool {
+/// As [`losses::count_f64`].
+pub(super) fn count_f64(_: Avx2, block: &[f64], format: &losses::Format) -> losses::Counts {
     #[target_feature(enable = "avx2")]
-    fn body(block: &[f64], most: f64, least: f64) -> bool {
-        losses::is_outside_f64(block, most, least)
+    fn body(block: &[f64], format: &losses::Format) -> losses::Counts {
+        losses::count_f64(block, format)
     }
     // SAFETY: an `Avx2` exists only where avx2 was detected.
-    unsafe { body(block, most, least) }
+    unsafe { body(block, format) }
 }
 
 pub(super) fn pack_f16(_: Avx2, block: &[f32], dst: &mut [f16]) {

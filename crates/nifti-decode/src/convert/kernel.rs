@@ -82,22 +82,30 @@ pub(crate) struct Blocks<D> {
 /// A block of numbers that the output is made from, or is compared with.
 pub struct Intermediate {
     pub(super) single: [f32; BLOCK],
-    wide: [u64; BLOCK],
+    /// Empty until it is needed: most conversions are made from `single`, and moving it would cost more than they do on a small region.
+    wide: Vec<u64>,
 }
 
 impl Intermediate {
+    fn wide(&mut self) -> &mut [u64] {
+        if self.wide.is_empty() {
+            self.wide.resize(BLOCK, 0);
+        }
+        &mut self.wide
+    }
+
     pub(super) fn doubles(&mut self) -> &mut [f64] {
-        bytemuck::cast_slice_mut(&mut self.wide)
+        bytemuck::cast_slice_mut(self.wide())
     }
 
     pub(super) fn wholes(&mut self) -> &mut [i64] {
-        bytemuck::cast_slice_mut(&mut self.wide)
+        bytemuck::cast_slice_mut(self.wide())
     }
 }
 
 impl<D: Output> Blocks<D> {
     pub(crate) fn new() -> Self {
-        let intermediate = Intermediate { single: [0.0; BLOCK], wide: [0; BLOCK] };
+        let intermediate = Intermediate { single: [0.0; BLOCK], wide: Vec::new() };
         Self { intermediate, converted: [D::default(); BLOCK] }
     }
 }

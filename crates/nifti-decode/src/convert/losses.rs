@@ -2,8 +2,9 @@
 //!
 //! A float type rounds fractions: that is what asking for it means. It should not silently change a label id, turn a large value into
 //! infinity, or turn a small one into zero. Such voxels are counted where the pair of types and the scaling can produce them at all,
-//! which [`Scan::new`] decides once per volume. Then each block of values, which is in L1, is scanned for its largest and its smallest
-//! magnitude other than zero. Only where these leave the range in which nothing can be lost, its values are examined one by one.
+//! which [`Scan::new`] decides once per volume. Then each block of values, which is in L1, is counted in vector registers, by the bits of
+//! the values. Values are examined one by one only to find the first one that is lost, and where a block has values below the normal
+//! numbers.
 
 use std::fmt;
 
@@ -128,18 +129,32 @@ pub(super) enum Kind {
 pub struct Format {
     /// Bits of the significand, the leading one included: whole numbers up to 2^bits are exact.
     pub(super) bits: u32,
-    /// Least magnitude that rounds to infinity.
+    /// Least f32 that rounds to infinity.
     pub(super) overflow: f64,
+    /// Least f64 that rounds to it: every type but f64 is reached through f32, and ties go to the even neighbor.
+    pub(super) overflow_double: f64,
     /// Least normal number: smaller ones have fewer bits.
     pub(super) min_normal: f64,
 }
 
-pub(super) const F16: Format = Format { bits: 11, overflow: 65520.0, min_normal: 1.0 / 16384.0 };
-pub(super) const BF16: Format =
-    Format { bits: 8, overflow: f32::from_bits(0x7f7f_8000) as f64, min_normal: f32::MIN_POSITIVE as f64 };
-/// A value overflows if it is infinite once rounded to f32, see [`Format::kind`].
-pub(super) const F32: Format = Format { bits: 24, overflow: f64::INFINITY, min_normal: f32::MIN_POSITIVE as f64 };
-pub(super) const F64: Format = Format { bits: 53, overflow: f64::INFINITY, min_normal: f64::MIN_POSITIVE };
+pub(super) const F16: Format =
+    Format { bits: 11, overflow: 65520.0, overflow_double: 65520.0 - 1.0 / 512.0, min_normal: 1.0 / 16384.0 };
+pub(super) const BF16: Format = Format {
+    bits: 8,
+    overflow: f32::from_bits(0x7f7f_8000) as f64,
+    overflow_double: f32::from_bits(0x7f7f_8000) as f64 - HALF_STEP,
+    min_normal: f32::MIN_POSITIVE as f64,
+};
+pub(super) const F32: Format = Format {
+    bits: 24,
+    overflow: f64::INFINITY,
+    overflow_double: f32::MAX as f64 + HALF_STEP,
+    min_normal: f32::MIN_POSITIVE as f64,
+};
+pub(super) const F64: Format =
+    Format { bits: 53, overflow: f64::INFINITY, overflow_double: f64::INFINITY, min_normal: f64::MIN_POSITIVE };
+/// Half the distance of the largest f32 from its neighbor: 2^103.
+const HALF_STEP: f64 = (1_u128 << 103) as f64;
 
 impl Format {
     const fn is_double(&self) -> bool {
@@ -154,9 +169,7 @@ impl Format {
     /// What becomes of a finite `value`; `None` where it is exact, or a fraction that is rounded.
     fn kind(&self, value: f64) -> Option<Kind> {
         let magnitude = value.abs();
-        // Every narrower type is reached through f32.
-        let rounded = if self.is_double() { magnitude } else { f64::from(magnitude as f32) };
-        if rounded >= self.overflow {
+        if magnitude >= self.overflow_double {
             return Some(Kind::Overflowed);
         }
         if magnitude < self.min_normal {
@@ -218,26 +231,25 @@ impl Scan {
         intermediate: &mut Intermediate,
         (first, losses): (usize, &mut Losses),
     ) {
-        let (most, least) = (self.format.exact_up_to(), self.format.min_normal);
         match self.values {
             Values::Filled => {
                 let block = &intermediate.single[..n];
-                if source.path.is_outside_f32(block, most as f32, least as f32) {
-                    self.examine(block.iter().map(|&value| value.into()), first, losses);
-                }
+                let counts = source.path.count_f32(block, &self.format);
+                self.settle(counts, block.iter().map(|&value| value.into()), first, losses);
             }
             Values::F64(fill) => {
                 let block = &mut intermediate.doubles()[..n];
                 fill(&source.map, src, block);
-                if source.path.is_outside_f64(block, most, least) {
+                let counts = source.path.count_f64(block, &self.format);
+                if counts.infinite > 0 {
                     self.find_infinities(source, src, block, first, losses);
-                    self.examine(block.iter().copied(), first, losses);
                 }
+                self.settle(counts, block.iter().copied(), first, losses);
             }
             Values::I64 { fill, is_u64 } => {
                 let block = &mut intermediate.wholes()[..n];
                 fill(&source.map, src, block);
-                let most = most as u64;
+                let most = self.format.exact_up_to() as u64;
                 for (i, &bits) in block.iter().enumerate() {
                     let magnitude = if is_u64 { bits as u64 } else { bits.unsigned_abs() };
                     if magnitude > most && (magnitude as f64 >= self.format.overflow || !self.format.has(magnitude)) {
@@ -250,11 +262,22 @@ impl Scan {
         }
     }
 
-    #[cold]
-    fn examine(&self, values: impl Iterator<Item = f64>, first: usize, losses: &mut Losses) {
-        for (i, value) in values.enumerate().filter(|(_, value)| value.is_finite()) {
-            if let Some(kind) = self.format.kind(value) {
-                losses.add(kind, first + i, Value::Float(value));
+    /// Adds what was counted in a block of `values`, and finds the first one that was lost.
+    fn settle(&self, counts: Counts, values: impl Iterator<Item = f64>, first: usize, losses: &mut Losses) {
+        let lost = |(i, value): (usize, f64)| {
+            let kind = if value.is_finite() { self.format.kind(value) } else { None };
+            kind.map(|kind| (kind, first + i, Value::Float(value)))
+        };
+        if counts.small > 0 {
+            // Whether a small value is exact takes a division.
+            values.enumerate().filter_map(lost).for_each(|(kind, index, value)| losses.add(kind, index, value));
+        } else if counts.whole + counts.overflowed > 0 {
+            losses.whole += counts.whole;
+            losses.overflowed += counts.overflowed;
+            if losses.first.is_none_or(|loss| first < loss.index)
+                && let Some((_, index, value)) = values.enumerate().find_map(lost)
+            {
+                losses.see(Loss { index, value });
             }
         }
     }
@@ -332,41 +355,64 @@ fn lowest_bit(value: f64) -> f64 {
     f64::exp2(f64::from(exponent.max(1) - 1075 + significand.trailing_zeros() as i32))
 }
 
-/// Whether any finite or infinite value has a magnitude above `most`, or below `least` without being zero. NaN is neither.
-macro_rules! is_outside {
-    ($name:ident, $float:ty, $int:ty) => {
+/// Numbers of values in a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counts {
+    /// Whole numbers with more bits than the format has.
+    whole: u64,
+    overflowed: u64,
+    /// Not zero, and below the normal numbers.
+    small: u64,
+    infinite: u64,
+}
+
+/// Counts by the bits of magnitudes, which sort as the magnitudes do: integer compares and sums, in vector registers.
+macro_rules! counts {
+    ($name:ident, $float:ty, $int:ty, $overflow:ident) => {
         #[inline(always)]
-        pub(super) fn $name(block: &[$float], most: $float, least: $float) -> bool {
-            // The bits of magnitudes sort as the magnitudes do, and integers have a maximum in vector registers.
-            let (mut largest, mut smallest) = (0, <$int>::MAX);
+        pub(super) fn $name(block: &[$float], format: &Format) -> Counts {
+            const INFINITY: $int = <$float>::INFINITY.to_bits() as $int;
+            let low = (1 << <$float>::MANTISSA_DIGITS.saturating_sub(format.bits)) - 1;
+            let overflow = ((format.$overflow as $float).to_bits() as $int).min(INFINITY);
+            let least = (format.min_normal as $float).to_bits() as $int;
+            // Above 2^53, a float does not tell a whole number from its neighbors.
+            let most = ((1_u64 << 53) as $float).to_bits() as $int;
+            let (mut whole, mut overflowed, mut small, mut infinite): ($int, $int, $int, $int) = (0, 0, 0, 0);
             for &value in block {
                 let bits = value.abs().to_bits() as $int;
-                let bits = if bits > <$float>::INFINITY.to_bits() as $int { 0 } else { bits };
-                largest = largest.max(bits);
-                // Zero counts as large.
-                smallest = smallest.min(if bits == 0 { <$int>::MAX } else { bits });
+                let is_over = (bits >= overflow) & (bits < INFINITY);
+                let is_whole = (value.trunc() == value) & (bits & low != 0) & (bits <= most) & !is_over;
+                whole += <$int>::from(is_whole);
+                overflowed += <$int>::from(is_over);
+                small += <$int>::from((bits != 0) & (bits < least));
+                infinite += <$int>::from(bits == INFINITY);
             }
-            largest > most.to_bits() as $int || smallest < least.to_bits() as $int
+            Counts {
+                whole: whole as u64,
+                overflowed: overflowed as u64,
+                small: small as u64,
+                infinite: infinite as u64,
+            }
         }
     };
 }
-is_outside!(is_outside_f32, f32, i32);
-is_outside!(is_outside_f64, f64, i64);
+counts!(count_f32, f32, i32, overflow);
+counts!(count_f64, f64, i64, overflow_double);
 
 impl Path {
-    fn is_outside_f32(self, block: &[f32], most: f32, least: f32) -> bool {
+    fn count_f32(self, block: &[f32], format: &Format) -> Counts {
         match self {
-            Self::Scalar => is_outside_f32(block, most, least),
+            Self::Scalar => count_f32(block, format),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(token) => avx2::is_outside_f32(token, block, most, least),
+            Self::Avx2(token) => avx2::count_f32(token, block, format),
         }
     }
 
-    fn is_outside_f64(self, block: &[f64], most: f64, least: f64) -> bool {
+    fn count_f64(self, block: &[f64], format: &Format) -> Counts {
         match self {
-            Self::Scalar => is_outside_f64(block, most, least),
+            Self::Scalar => count_f64(block, format),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(token) => avx2::is_outside_f64(token, block, most, least),
+            Self::Avx2(token) => avx2::count_f64(token, block, format),
         }
     }
 }
@@ -416,21 +462,29 @@ mod tests {
         assert!((0..1 << 26).step_by(7).all(|n| F32.has(n) == ((n as f32) as u64 == n)));
     }
 
+    /// Counts of whole blocks are the sums of what their values are, for both widths and all instruction sets.
     #[test]
-    fn blocks_are_examined_where_a_value_is_lost() {
-        for value in values().into_iter().filter(|value| *value != 0.0) {
-            for format in [F16, BF16, F32] {
-                let mut block = [0.0; 37];
-                block[29] = value;
-                let is_outside = is_outside_f64(&block, format.exact_up_to(), format.min_normal);
-                assert!(is_outside || format.kind(value).is_none(), "{value} {format:?}");
-                let single = block.map(|value| value as f32);
-                let (most, least) = (format.exact_up_to() as f32, format.min_normal as f32);
-                assert!(is_outside_f32(&single, most, least) || format.kind(single[29].into()).is_none(), "{value}");
+    fn blocks_count_what_their_values_are() {
+        let specials = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0];
+        let values: Vec<f64> = values().into_iter().chain(specials).collect();
+        let singles: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        let expected = |values: &[f64], format: Format| {
+            let of = |kind| values.iter().filter(|v| v.is_finite() && format.kind(**v) == Some(kind)).count() as u64;
+            let small = values.iter().filter(|v| **v != 0.0 && v.abs() < format.min_normal).count() as u64;
+            let infinite = values.iter().filter(|v| v.is_infinite()).count() as u64;
+            Counts { whole: of(Kind::Whole), overflowed: of(Kind::Overflowed), small, infinite }
+        };
+        for path in [Path::new(None), Path::new(Some(machine::isa::Isa::Scalar))] {
+            for n in (0..values.len()).step_by(7).chain([values.len()]) {
+                for format in [F16, BF16, F32, F64] {
+                    assert_eq!(path.count_f64(&values[..n], &format), expected(&values[..n], format), "{format:?}");
+                }
+                let widened: Vec<f64> = singles[..n].iter().map(|&value| value.into()).collect();
+                for format in [F16, BF16] {
+                    assert_eq!(path.count_f32(&singles[..n], &format), expected(&widened, format), "{format:?}");
+                }
             }
         }
-        let quiet = [f64::NAN, 0.0, -0.0, 1.0, -16_777_216.0, 1e-30];
-        assert!(!is_outside_f64(&quiet, F32.exact_up_to(), F32.min_normal));
     }
 
     /// Scalings of scanners need no scan, and others the cheapest that finds every loss.

@@ -1,21 +1,20 @@
-//! Seeded randomness.
+//! Seeded random numbers.
 
-/// splitmix64 (Steele, Lea, Flood 2014): any seed is good, and neighboring seeds are independent.
+use op::random::SplitMix64;
+
+/// splitmix64, with the distributions that phantoms need.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(super) struct Random(SplitMix64);
 
 impl Random {
     /// One of several independent streams of a seed.
     pub(super) fn stream(seed: u64, stream: u64) -> Self {
-        Self(Self(seed).bits() ^ Self(stream.wrapping_add(0x5851_f42d_4c95_7f2d)).bits())
+        let first = |seed| SplitMix64::new(seed).bits();
+        Self(SplitMix64::new(first(seed) ^ first(stream.wrapping_add(0x5851_f42d_4c95_7f2d))))
     }
 
     pub(super) fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.bits()
     }
 
     /// Uniform in 0 < u < 1.
@@ -30,7 +29,7 @@ impl Random {
     }
 }
 
-/// Normally distributed values at a nanosecond each: drawn from a table of 65 536, four to a random number.
+/// Normally distributed values at a nanosecond each: picked from a table of 65 536, four for each random number.
 #[derive(Debug)]
 pub(super) struct Normals(Vec<f32>);
 

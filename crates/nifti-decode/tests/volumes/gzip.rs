@@ -6,8 +6,9 @@ use nifti_decode::{
     Access, Datatype, Decoder, Endian, Index, Kind, Limits, NiftiError, Orientation, Pack, Packing, Phantom, Plan,
     Threads, Version, VolumeFile, encode,
 };
+use op::random::SplitMix64;
 
-use crate::made::{PACKS, Random, TWO, counting, decode, header, open, small, voxels};
+use crate::made::{PACKS, TWO, counting, decode, header, open, small, voxels};
 
 /// `bytes` as one gzip member by zlib.
 pub(crate) fn member(bytes: &[u8], level: i32) -> Vec<u8> {
@@ -76,7 +77,7 @@ fn the_suffix_of_a_file_is_not_asked() {
 #[test]
 fn both_inflaters_say_the_same() {
     let phantom = brain();
-    let mut random = Random(11);
+    let mut random = SplitMix64::new(11);
     let mut refused = 0;
     for pack in PACKS.into_iter().filter(|pack| *pack != Pack::Plain) {
         let whole = encode(&phantom.header, &[], &phantom.voxels, pack).unwrap();

@@ -1,32 +1,17 @@
-//! Small files, and what their voxels are worth.
+//! Small files, and the values of their voxels.
 
 use nifti_decode::{
     Datatype, Decoder, Endian, Header, Limits, NiftiError, Output, Pack, Plan, Threads, Version, VolumeFile, encode,
 };
+use op::random::SplitMix64;
 
 /// Two threads: the fewest that share work.
 pub(crate) const TWO: Threads = Threads::new(2).unwrap();
 
-/// Seeded numbers: splitmix64.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n as u64) as usize
-    }
-}
-
 /// Bytes of `n` voxels of `datatype` in this machine's order: all bit patterns for integers, for floats finite values and, with
 /// `has_specials`, NaN, infinities and zeros of both signs.
 pub(crate) fn voxels(datatype: Datatype, n: usize, seed: u64, has_specials: bool) -> Vec<u8> {
-    let mut random = Random(seed);
+    let mut random = SplitMix64::new(seed);
     let mut bytes = Vec::new();
     for i in 0..n * datatype.units() {
         let bits = random.bits();
@@ -42,7 +27,7 @@ pub(crate) fn voxels(datatype: Datatype, n: usize, seed: u64, has_specials: bool
     bytes
 }
 
-/// Stored voxels as f64, one by one, the obvious way.
+/// Stored voxels as f64, converted one by one.
 pub(crate) fn as_f64(datatype: Datatype, bytes: &[u8]) -> Vec<f64> {
     macro_rules! each {
         ($type:ty) => {

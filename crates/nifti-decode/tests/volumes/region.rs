@@ -6,7 +6,7 @@ use nifti_decode::{
     Access, Decoder, Index, Kind, NiftiError, Orientation, Pack, Phantom, Plan, VolumeFile, Watch, write,
 };
 
-use crate::made::Random;
+use op::random::SplitMix64;
 
 const SHAPE: [usize; 4] = [60, 50, 40, 3];
 
@@ -28,7 +28,7 @@ fn cut(whole: &[f32], region: &[Range<usize>]) -> Vec<f32> {
     out
 }
 
-fn random_region(random: &mut Random) -> Vec<Range<usize>> {
+fn random_region(random: &mut SplitMix64) -> Vec<Range<usize>> {
     SHAPE
         .iter()
         .map(|&extent| {
@@ -40,7 +40,7 @@ fn random_region(random: &mut Random) -> Vec<Range<usize>> {
 }
 
 fn check(file: &VolumeFile, whole: &[f32], accesses: &[Access]) {
-    let mut random = Random(77);
+    let mut random = SplitMix64::new(77);
     let mut decoder = Decoder::new();
     let mut seen = Vec::new();
     for _ in 0..60 {

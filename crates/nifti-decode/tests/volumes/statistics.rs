@@ -1,8 +1,9 @@
 //! Statistics against sorted arrays of f64, by NumPy's definitions.
 
 use nifti_decode::{Clip, Datatype, Decoder, Endian, Pack, Plan, Stats, Version, VolumeFile, Voxels, encode};
+use op::random::SplitMix64;
 
-use crate::made::{Random, as_f64, header, open, reals, voxels};
+use crate::made::{as_f64, header, open, reals, voxels};
 
 fn percentile(sorted: &[f64], q: f64) -> f64 {
     let at = (sorted.len() - 1) as f64 * q;
@@ -105,7 +106,7 @@ fn nan_counts_for_itself_and_infinities_have_their_order() {
 /// Many equal values: a radix search must not lose its place among them.
 #[test]
 fn background_dominates() {
-    let mut random = Random(5);
+    let mut random = SplitMix64::new(5);
     for datatype in [Datatype::Float32, Datatype::Uint32, Datatype::Int64] {
         let stored = voxels(datatype, 20_000, 8, false);
         let mut sparse = stored.clone();
