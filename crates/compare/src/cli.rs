@@ -21,6 +21,14 @@ pub enum Command {
     ///
     /// Exit: as `compare`, and 4 if the run gives no verdict (contaminated, or its null control fired).
     Gate(Gate),
+    /// Find the commit that brought a regression or a gain
+    ///
+    /// Each step compares a commit with the good one and is decided by the test of `compare`: SLOWER or FASTER is
+    /// changed, SAME is as before, anything else is measured longer. Commits that do not build are passed over. The
+    /// answer is confirmed on fresh blocks.
+    ///
+    /// Exit: 0 one commit is named, 1 tool failure, 2 usage or nothing to find, 4 several suspects or not confirmed.
+    Bisect(Bisect),
     /// Check the log against its data, or show a group of it
     Log(Log),
     /// Remove what this tool keeps in the cache directory for this repository, and say how much it was
@@ -178,6 +186,23 @@ pub struct Gate {
     /// Where else to report.
     #[command(flatten)]
     pub pages: Pages,
+}
+
+/// `bisect`.
+#[derive(Debug, Clone, Args)]
+pub struct Bisect {
+    /// Revision before the change
+    #[arg(long, value_name = "REV")]
+    pub good: String,
+    /// Revision after it
+    #[arg(long, value_name = "REV", default_value = "HEAD")]
+    pub bad: String,
+    /// What to build and to count.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Measurement time of each step
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub budget: Duration,
 }
 
 /// How `gate` reports.

@@ -116,6 +116,11 @@ pub struct Surroundings<'a> {
     pub alignment: Alignment,
 }
 
+/// A revision that cargo could not build; the text says why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DoesNotBuild(String);
+
 /// Builds the wanted benches of the revision that is checked out in `slot`. `side` names it in messages; `workspace`
 /// is the workspace's directory relative to the top of the work tree; `lock` is the `Cargo.lock` to use where the
 /// revision has none of its own.
@@ -226,11 +231,11 @@ fn run_cargo(
     surroundings.interrupt.check()?;
     if !status.success() {
         let advice = advice(&log);
-        bail!(
+        return Err(anyhow::Error::new(DoesNotBuild(format!(
             "{side} does not build ({status}); the last lines of `{}`:\n{}{advice}",
             command::shown(cargo),
             command::tail(log.as_bytes())
-        );
+        ))));
     }
     Ok(messages)
 }

@@ -71,6 +71,7 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
         seed: arguments.scope.seed,
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
+        least_blocks: 0,
     };
     let mut entry = match run(invocation, &project, &revisions, &options, &policy)? {
         Outcome::Measured(entry) => *entry,

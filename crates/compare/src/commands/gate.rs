@@ -40,6 +40,7 @@ pub fn gate(invocation: &Invocation, arguments: &Gate) -> Result<Exit> {
         seed: arguments.scope.seed,
         one_link: arguments.scope.one_link,
         all_instructions: arguments.instructions,
+        least_blocks: 0,
     };
     let mut entry = match run(invocation, &project, &revisions, &options, &policy)? {
         Outcome::Measured(entry) => *entry,

@@ -1,5 +1,6 @@
 //! The commands themselves: each turns its arguments into calls and its result into words and an exit code.
 
+mod bisect;
 mod clean;
 mod compare;
 mod demo;
@@ -10,6 +11,7 @@ mod log;
 mod pages;
 mod selftest;
 
+pub use bisect::bisect;
 pub use clean::clean;
 pub use compare::compare;
 pub use demo::demo;
@@ -31,6 +33,7 @@ pub fn execute(invocation: &Invocation, command: &Command) -> Exit {
     let result = match command {
         Command::Compare(arguments) => compare(invocation, arguments),
         Command::Gate(arguments) => gate(invocation, arguments),
+        Command::Bisect(arguments) => bisect(invocation, arguments),
         Command::Log(arguments) => log(invocation, arguments),
         Command::Clean(arguments) => clean(invocation, arguments),
         Command::Demo(arguments) => demo(invocation, arguments),

@@ -1,6 +1,7 @@
 //! A comparison from two revisions to an entry: project, preparation, pilot, plan, trial, report.
 
 mod absolute;
+mod bisect;
 mod budget;
 mod catalog;
 mod entry_builder;
@@ -15,6 +16,7 @@ mod project;
 mod run;
 mod trial;
 
+pub use bisect::{Search, Step};
 pub use catalog::{Catalog, Listed, Problem, ProblemKind};
 pub use options::{Options, Purpose, Revisions};
 pub use paired::{PairedBenches, Pairing, draw_layouts};

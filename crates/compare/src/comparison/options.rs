@@ -36,6 +36,8 @@ pub struct Options {
     pub one_link: bool,
     /// Count instructions of every timed benchmark, not only of those that became slower.
     pub all_instructions: bool,
+    /// At least this many blocks where all benchmarks run the full number; more than the family needs decides smaller effects.
+    pub least_blocks: usize,
 }
 
 /// Both revisions.
@@ -54,4 +56,6 @@ pub enum Purpose {
     Compare,
     /// A pull request waits: identical code takes no time, and controls run beside.
     Gate,
+    /// One step of many: only verdicts count.
+    Bisect,
 }

@@ -65,7 +65,8 @@ pub fn run(
     let mut dropped: Vec<String> = piloted.not_reached.iter().map(not_reached).collect();
     let nulls = if options.purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
     let relinked = !options.one_link && can_relink(&links, &pilots, &invocation.console);
-    let plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, budget.left_s());
+    let mut plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, budget.left_s());
+    plan.blocks = plan.blocks.max(options.least_blocks);
     announce(invocation, &plan, &paired.identical, first, options.purpose);
     dropped.extend(plan.dropped.iter().map(|&at| too_long(&pilots[at])));
     if options.dry_run {
@@ -311,14 +312,14 @@ fn measure(
         // Turns and exact tests bear it, at the price of wide intervals; only a gate must not decide on it.
         match options.purpose {
             Purpose::Gate => entry.contaminated = Some(text),
-            Purpose::Compare => entry.notes.push(text),
+            Purpose::Compare | Purpose::Bisect => entry.notes.push(text),
         }
     }
     for (pilot, judged) in kept.iter().zip(&judged) {
         let mut row = row(&pilot.pair, judged, policy);
         // Where the clock does not decide, instructions are evidence: shown beside the verdict, which stays one of time.
         let wanted = matches!(row.verdict, Verdict::Slower | Verdict::Inconclusive) || options.all_instructions;
-        if wanted && judged.trouble().is_none() {
+        if wanted && judged.trouble().is_none() && options.purpose != Purpose::Bisect {
             instructions::add(context.sampler, &pilot.pair, policy, &mut row, &mut entry.notes)?;
         }
         entry.rows.push(row);

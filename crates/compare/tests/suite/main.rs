@@ -4,6 +4,7 @@
 //! on how fast the machine is; `criterion` drives the real thing once. Linux alone: whether processes are left is read from /proc.
 #![cfg(target_os = "linux")]
 
+mod bisect;
 mod catalog;
 mod criterion;
 mod elsewhere;
