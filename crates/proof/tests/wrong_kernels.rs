@@ -1,5 +1,4 @@
-//! Every way of being wrong that a kernel of ours has shown or may show, through the check that benches and tests use.
-//! A check that lets one of these pass proves nothing.
+//! Wrong kernels of every kind that we have seen or expect. Each must fail the check that benches and tests use.
 
 use proof::compare::{self, Mismatch, Tolerance};
 use proof::guarded::Guarded;

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gemm", &["op", "simd"]),
     ("quant", &["op", "simd"]),
     ("gguf", &["op", "quant"]),
-    ("nifti-decode", &["machine", "simd"]),
+    ("nifti-decode", &["op", "simd"]),
     ("assay", &["gemm", "gguf", "nifti-decode", "peer"]),
     ("peers", &["compare"]),
     ("xtask", &["compare", "peers"]),
