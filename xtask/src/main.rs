@@ -54,6 +54,10 @@ enum Command {
     /// Runs every case of `peers/OP.toml` once by everybody, and the programs there that compare by themselves. The counts go
     /// to `baselines/agree-OP.md`. Exit code 1 if somebody differs from us and the file lists no reason, or cannot be had.
     Agree(peers::AgreeArguments),
+    /// Draw charts and tables in docs/results/ from what `peers` and `agree` kept
+    ///
+    /// All of them show one machine class. Equal data draw equal bytes; `tidy` fails if a file differs from its data.
+    Charts(peers::ChartsArguments),
     /// Everything that CI runs: format, lints, tests, documentation, one iteration of every bench, tidy, log
     ///
     /// All steps run even if one fails. The last line is `N passed, N failed`: tests and smoke-tested benches one by
@@ -83,6 +87,7 @@ fn dispatch(invocation: &Invocation, command: &Command) -> Exit {
         Command::Compare(command) => return commands::execute(invocation, command),
         Command::Peers(arguments) => peers::peers(invocation, &root, arguments),
         Command::Agree(arguments) => peers::agree(invocation, &root, arguments),
+        Command::Charts(arguments) => peers::charts(invocation, &root, arguments),
         Command::Tidy(arguments) => tidy::tidy(invocation, &root, arguments),
         Command::Test(arguments) => test::test(invocation, &root, arguments),
     };
@@ -112,6 +117,8 @@ mod tests {
             "x selftest",
             "x peers gemm --filter 512 --peer matrixmultiply --dry-run",
             "x agree gguf --filter split --dry-run",
+            "x charts --class some-class",
+            "x peers gemm --render --class some-class",
             "x tidy",
             "x tidy --ids",
             "x test",

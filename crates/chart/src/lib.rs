@@ -1,7 +1,8 @@
 //! SVG charts of measurements.
 //!
 //! Each figure is one file with a data struct and a `svg` method: [`Intervals`] shows the rows of a comparison,
-//! [`History`] what was measured under a title. What figures share lies below them: [`Scale`] maps values to coordinates and chooses ticks, [`Mark`] is a shape that says
+//! [`History`] what was measured under a title, [`Ratios`] ratios to peers case by case, [`Rates`] rates against size under a
+//! ceiling, [`Times`] times by tool. What figures share lies below them: [`Scale`] maps values to coordinates and chooses ticks, [`Mark`] is a shape that says
 //! who won without relying on color, [`Canvas`] writes elements, and [`theme`] holds the only colors.
 //!
 //! Every chart is one SVG file that needs nothing else: no font, no script, no network. Text stays text, colors follow
@@ -42,12 +43,18 @@ mod history;
 mod intervals;
 mod label;
 mod mark;
+mod rates;
+mod ratios;
 mod scale;
 pub mod theme;
+mod times;
 
 pub use canvas::{Anchor, Canvas, Page};
 pub use history::{History, HistoryPoint, HistoryRow};
 pub use intervals::{IntervalRow, Intervals};
 pub use label::{shorten, width};
 pub use mark::{Mark, legend, whisker};
+pub use rates::{RatePoint, RateSeries, Rates};
+pub use ratios::{Ratio, RatioPanel, RatioRow, Ratios};
 pub use scale::{Scale, Tick, show_number};
+pub use times::{Bar, BarKind, TimePanel, Times};

@@ -4,16 +4,18 @@
 //! better and worse is blue and orange, which every common kind of color blindness tells apart; shapes say the same.
 //! The surface is drawn, so that a chart stays readable on a page whose theme differs from the reader's setting.
 
-/// Classes of text: `ink`, `muted`, `title`, `id` (fixed width). Of lines: `grid`, `axis`. Of areas: `surface`, `band`.
-/// Of marks: `worse`, `better`, `even`, `open`, `none`, and `point`; `s0` to `s5` are series. `line` on a path leaves it unfilled.
+/// Classes of text: `ink`, `muted`, `title`, `heading`, `strong`, `id` (fixed width). Of lines: `grid`, `axis`, `whisker`. Of areas:
+/// `surface`, `band`. Of marks: `worse`, `better`, `even`, `open`, `none`, and `point`; `s0` to `s6` are series. `line` on a path
+/// leaves it unfilled, `bold` makes it thicker, `limit` dashes it.
 pub const CSS: &str = "
 .chart{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;max-width:100%;height:auto;
 --surface:#ffffff;--ink:#1f2328;--muted:#59636e;--grid:#d8dee4;--band:#e9edf1;--worse:#b93a06;--better:#0b5cad;--even:#59636e;
---s0:#0b5cad;--s1:#b93a06;--s2:#0f766e;--s3:#7c3aed;--s4:#8a6100;--s5:#be185d}
+--s0:#0b5cad;--s1:#b93a06;--s2:#0f766e;--s3:#7c3aed;--s4:#8a6100;--s5:#be185d;--s6:#3f6212}
 @media(prefers-color-scheme:dark){.chart{
 --surface:#0d1117;--ink:#e6edf3;--muted:#9198a1;--grid:#30363d;--band:#21262d;--worse:#ff8a4c;--better:#5aa9ff;--even:#9198a1;
---s0:#5aa9ff;--s1:#ff8a4c;--s2:#2dd4bf;--s3:#b794f6;--s4:#eab308;--s5:#f472b6}}
+--s0:#5aa9ff;--s1:#ff8a4c;--s2:#2dd4bf;--s3:#b794f6;--s4:#eab308;--s5:#f472b6;--s6:#a3e635}}
 .chart text{fill:var(--ink)}.chart .muted{fill:var(--muted)}.chart .title{font-size:15px;font-weight:600}
+.chart .heading{font-size:13px;font-weight:600}.chart .strong{font-weight:600}
 .chart .id{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',monospace}
 .chart .surface{fill:var(--surface)}.chart .band{fill:var(--band)}
 .chart .grid{stroke:var(--grid);stroke-width:1}.chart .axis{stroke:var(--muted);stroke-width:1}
@@ -21,11 +23,12 @@ pub const CSS: &str = "
 .chart .even{fill:var(--even);stroke:var(--even)}.chart .open{fill:var(--surface);stroke:var(--even)}.chart .none{fill:none;stroke:var(--worse)}
 .chart .point{fill:var(--muted);stroke:none;opacity:.7}
 .chart .s0{fill:var(--s0);stroke:var(--s0)}.chart .s1{fill:var(--s1);stroke:var(--s1)}.chart .s2{fill:var(--s2);stroke:var(--s2)}
-.chart .s3{fill:var(--s3);stroke:var(--s3)}.chart .s4{fill:var(--s4);stroke:var(--s4)}.chart .s5{fill:var(--s5);stroke:var(--s5)}
+.chart .s3{fill:var(--s3);stroke:var(--s3)}.chart .s4{fill:var(--s4);stroke:var(--s4)}.chart .s5{fill:var(--s5);stroke:var(--s5)}.chart .s6{fill:var(--s6);stroke:var(--s6)}
 .chart line,.chart path,.chart circle{stroke-width:1.5}
 .chart text[class]{stroke:none}.chart text.worse,.chart text.none{fill:var(--worse);font-weight:600}
 .chart text.better{fill:var(--better);font-weight:600}.chart text.even,.chart text.open{fill:var(--muted)}
-.chart path.line{fill:none}.chart .grid,.chart .axis{stroke-width:1}
+.chart path.line{fill:none}.chart path.bold{stroke-width:2.5}.chart path.limit{stroke-dasharray:6 4}.chart .whisker{stroke:var(--ink)}
+.chart .grid,.chart .axis{stroke-width:1}
 ";
 
 #[cfg(test)]
@@ -57,7 +60,7 @@ mod tests {
             for text in ["ink", "muted", "worse", "better", "even"] {
                 assert!(contrast(color(part, text), surface) >= 4.5, "{text} {part}");
             }
-            for series in ["s0", "s1", "s2", "s3", "s4", "s5"] {
+            for series in ["s0", "s1", "s2", "s3", "s4", "s5", "s6"] {
                 assert!(contrast(color(part, series), surface) >= 3.0, "{series} {part}");
             }
             assert!(contrast(color(part, "even"), color(part, "band")) >= 3.0, "marks lie on the band {part}");

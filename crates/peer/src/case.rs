@@ -1,15 +1,15 @@
-//! One problem, as the parent states it.
+//! One problem, as the parent process states it.
 
 use serde_json::{Map, Value};
 
 use crate::Refusal;
 
-/// One problem: its id, and the parameters that `peers/OP.toml` gives it.
-#[derive(Clone, Debug)]
+/// One problem: its id, and its parameters from the op's table of cases.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Case {
-    /// Name of the case in the table.
+    /// Name of the case in the op's table.
     pub id: String,
-    /// Its parameters: numbers and strings.
+    /// Its parameters: whole numbers and strings.
     pub params: Map<String, Value>,
 }
 

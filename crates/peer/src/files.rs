@@ -20,7 +20,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(path, bytes).map_err(|error| at(path, error))
 }
 
-/// The files of a directory whose names end so, by name.
+/// The files of a directory whose names end in `suffix`, sorted by name.
 pub fn files_ending(directory: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory).map_err(|error| at(directory, error))? {

@@ -1,4 +1,4 @@
-//! What a reader finds in a file, as text that a program in any language can make: results of readers are compared as lines.
+//! Contents of a file as text, for comparing readers that are written in different languages: results are compared line by line.
 //!
 //! Integers are decimal, floating-point numbers are the bits of an f64, strings and data are hashes.
 
@@ -8,23 +8,23 @@ pub fn hash(bytes: &[u8]) -> String {
     format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
-/// Dimensions of a tensor, without those that are 1 at the end: some readers drop them, some add them.
+/// Dimensions of a tensor without trailing ones, which some readers drop and others add.
 pub fn dims(dims: &[u64]) -> String {
     let n = dims.iter().rposition(|&dim| dim != 1).map_or(0, |last| last + 1);
     dims[..n].iter().map(u64::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// A floating-point number, the same for f32 and f64.
+/// The bits of a floating-point number as f64, so that f32 and f64 readers give the same text.
 pub fn float(x: impl Into<f64>) -> String {
     format!("{:016x}", x.into().to_bits())
 }
 
-/// An array: its length, and one hash of all its elements' texts.
+/// An array: its length and one hash over the texts of its elements.
 pub fn array(elements: &[String]) -> String {
     format!("{} {}", elements.len(), hash(elements.join("\n").as_bytes()))
 }
 
-/// The lines of a file under its number, in an order that does not depend on the reader's.
+/// The sorted lines of a file under its number; the order does not depend on the reader.
 pub fn lines(file: usize, mut lines: Vec<String>) -> String {
     lines.sort_unstable();
     format!("F\t{file}\n{}", lines.concat())
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_those_of_the_other_languages() {
+    fn texts_equal_those_of_the_other_languages() {
         // Published values of FNV-1a.
         assert_eq!(hash(b""), "cbf29ce484222325");
         assert_eq!(hash(b"foobar"), "85944171f73967e8");

@@ -1,19 +1,20 @@
-//! An implementation of `cargo xtask peers`: a process that loads a case, shows its result, and then is timed in short bursts.
+//! The protocol of `cargo xtask peers`: an implementation of an op loads a case, shows its result, and is then timed in bursts.
 //!
-//! Each implementation is a process of its own, because some cannot share a dependency graph with ours, some spin in pools of
-//! threads, and memory is told apart only by process. The parent sends one JSON object a line, the implementation answers with
-//! one; what it writes to stderr is for people.
+//! Each implementation, ours included, is a process of its own: some cannot share a dependency graph with ours, some spin in
+//! thread pools, and peak memory is known only per process. The parent process sends one JSON object a line; the implementation
+//! answers each with one line. Its stderr is for people.
 //!
 //! | request | answer |
 //! |---|---|
-//! | `{"do":"describe"}` | `{"name","version","settings"}`, or `{"unavailable"}` |
-//! | `{"do":"inputs","case","params","dir"}` | `{"ok":{}}` after it wrote the case's inputs into `dir` (ours only) |
-//! | `{"do":"load","case","params","inputs","output"}` | `{"ok":{"ran","flops"?,"bytes"?,"prepare_s"?}}` after one run, its result in the file `output`; `{"unsupported"}` or `{"error"}` |
+//! | `{"do":"describe"}` | `{"name","version","settings"}`, or `{"unavailable"}` with what has to be installed |
+//! | `{"do":"cases"}` | `{"ok":{"cases":[{"id","params"}, …]}}`: the op's case table (ours only) |
+//! | `{"do":"inputs","case","params","dir"}` | `{"ok":{}}` after it wrote the inputs of the case into `dir` (ours only) |
+//! | `{"do":"load","case","params","inputs","output"}` | `{"ok":{"ran","flops"?,"bytes"?,"prepare_s"?}}` after one run whose result is in the file `output`; `{"unsupported"}` or `{"error"}` |
 //! | `{"do":"time","seconds"}` | `{"ok":{"iterations","elapsed_s"}}` |
 //! | `{"do":"unload"}` | `{"ok":{}}` |
 //!
-//! The end of its input ends the process. Before anything is timed, the parent compares the results, so an implementation cannot
-//! win with another problem than ours.
+//! The process ends when its stdin ends. The parent compares all results before it times anything, so an implementation
+//! cannot gain by solving another problem than ours.
 //!
 //! ```no_run
 //! use peer::{Case, Implementation, Description, Loaded, Refusal};
@@ -49,29 +50,34 @@ pub use case::Case;
 pub use files::{files_ending, read_f32, write};
 pub use serve::{serve, threads_argument};
 
-/// Something that can be loaded with a case and timed.
+/// An implementation of an op: it loads a case and runs it.
 pub trait Implementation {
-    /// Who this is. An `Err` says why it cannot be had, and what would have to be installed.
+    /// Name, version and settings. An `Err` says why it cannot run here, and what has to be installed.
     fn describe(&mut self) -> Result<Description, String>;
 
-    /// Writes the inputs of a case into `dir`, seeded: the same bytes for everybody. Only our side does it.
+    /// The cases of the op, in the order of its table. Only our side has them.
+    fn cases(&mut self) -> Result<Vec<Case>, Refusal> {
+        Err(Refusal::Unsupported("only our own side has a table of cases".to_owned()))
+    }
+
+    /// Writes the inputs of a case into `dir`, from seeds: every implementation reads the same bytes. Only our side writes them.
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
         let _ = dir;
         Err(Refusal::Unsupported(format!("{}: only our own side writes inputs", case.id)))
     }
 
-    /// Prepares a case: reads its inputs and does what a user would do once. Nothing is run yet.
+    /// Prepares a case: reads its inputs and does what a user does once, such as packing weights. Nothing runs yet.
     fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal>;
 }
 
-/// Who an implementation is.
+/// What an implementation reports about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Name as its users write it.
     pub name: String,
     /// Version of what is timed, as the code that runs reports it where it can.
     pub version: String,
-    /// What was set: threads, instruction set, features.
+    /// Settings: threads, instruction set, features.
     pub settings: String,
 }
 
@@ -84,7 +90,7 @@ impl Description {
 
 /// A case that is ready to be timed.
 pub struct Loaded<'a> {
-    /// What will run, as the code says: path, instruction set, threads.
+    /// What will run, as the code itself reports it: path, instruction set, threads.
     pub ran: String,
     /// Floating-point operations of one run.
     pub flops: Option<f64>,
@@ -107,9 +113,9 @@ impl<'a> Loaded<'a> {
 /// Why a case is not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The implementation has no such operation or type. It stays a row that says so.
+    /// The implementation has no such operation or type. The row stays in the table and says so.
     Unsupported(String),
-    /// It should have worked.
+    /// The case failed, though the implementation supports it.
     Error(String),
 }
 

@@ -1,4 +1,4 @@
-//! The loop of an implementation's process.
+//! The request loop of an implementation's process.
 
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;
@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 
 use crate::{Case, Implementation, Loaded, Refusal, write};
 
-/// A batch of iterations between two readings of the clock lasts at least this long, so that reading it costs nothing.
+/// Shortest batch of iterations between two clock reads: reading the clock must not add to the time.
 const BATCH: Duration = Duration::from_micros(50);
 
-/// Answers the parent on stdin and stdout until stdin ends.
+/// Answers requests from stdin on stdout until stdin ends.
+///
+/// # Errors
+/// A request that is not JSON, or a pipe that fails.
 pub fn serve(implementation: &mut dyn Implementation) -> io::Result<()> {
     serve_on(implementation, &mut io::stdin().lock(), &mut io::stdout().lock())
 }
@@ -31,8 +34,15 @@ fn serve_on(
     while let Some(request) = next(input)? {
         let answer = match request["do"].as_str() {
             Some("describe") => match implementation.describe() {
-                Ok(who) => json!({ "name": who.name, "version": who.version, "settings": who.settings }),
+                Ok(about) => json!({ "name": about.name, "version": about.version, "settings": about.settings }),
                 Err(why) => json!({ "unavailable": why }),
+            },
+            Some("cases") => match implementation.cases() {
+                Ok(cases) => {
+                    let case = |case: Case| json!({ "id": case.id, "params": case.params });
+                    json!({ "ok": { "cases": cases.into_iter().map(case).collect::<Vec<_>>() } })
+                }
+                Err(refusal) => refused(&refusal),
             },
             Some("inputs") => match implementation.inputs(&case(&request), Path::new(text(&request, "dir"))) {
                 Ok(()) => json!({ "ok": {} }),
@@ -45,14 +55,14 @@ fn serve_on(
                 }
                 continue;
             }
-            _ => not_now(&request),
+            _ => unexpected(&request),
         };
         self::answer(output, &answer)?;
     }
     Ok(())
 }
 
-/// Runs once and shows the result; then serves the loaded case until it is unloaded.
+/// Runs the case once, writes its result, then answers requests until the case is unloaded.
 fn serve_loaded(
     mut loaded: Loaded<'_>,
     result: &Path,
@@ -75,7 +85,7 @@ fn serve_loaded(
                 answer(output, &json!({ "ok": times }))?;
             }
             Some("unload") => return answer(output, &json!({ "ok": {} })),
-            _ => answer(output, &not_now(&request))?,
+            _ => answer(output, &unexpected(&request))?,
         }
     }
     Ok(())
@@ -128,8 +138,8 @@ fn refused(refusal: &Refusal) -> Value {
     }
 }
 
-fn not_now(request: &Value) -> Value {
-    json!({ "error": format!("this request is not known here: {request}") })
+fn unexpected(request: &Value) -> Value {
+    json!({ "error": format!("this request is unknown, or no case is loaded: {request}") })
 }
 
 #[cfg(test)]
@@ -139,12 +149,17 @@ mod tests {
     use super::*;
     use crate::Description;
 
-    /// Doubles a number as often as it is run.
+    /// Doubles a number in each run.
     struct Doubling(u64);
 
     impl Implementation for Doubling {
         fn describe(&mut self) -> Result<Description, String> {
             Ok(Description::new("doubling", "1", "one thread"))
+        }
+
+        fn cases(&mut self) -> Result<Vec<Case>, Refusal> {
+            let params = json!({"start": 21}).as_object().cloned().unwrap_or_default();
+            Ok(vec![Case { id: "c".to_owned(), params }])
         }
 
         fn load(&mut self, case: &Case, _: &Path) -> Result<Loaded<'_>, Refusal> {
@@ -166,20 +181,22 @@ mod tests {
     }
 
     #[test]
-    fn a_case_is_run_shown_timed_and_left() {
+    fn a_case_is_loaded_timed_and_unloaded() {
         let file = result_file("run");
         let load = json!({"do": "load", "case": "c", "params": {"start": 21}, "inputs": "", "output": file});
         let requests = [
             json!({"do": "describe"}),
+            json!({"do": "cases"}),
             json!({"do": "time", "seconds": 0.0}),
             load.clone(),
             json!({"do": "time", "seconds": 1e-4}),
             json!({"do": "unload"}),
             load,
         ];
-        let answers = talk(&requests);
-        assert_eq!(answers.len(), 6);
+        let mut answers = talk(&requests);
+        assert_eq!(answers.len(), 7);
         assert_eq!(answers[0]["name"], "doubling");
+        assert_eq!(answers.remove(1)["ok"]["cases"], json!([{"id": "c", "params": {"start": 21}}]));
         assert!(answers[1]["error"].is_string(), "nothing is loaded yet");
         assert_eq!(answers[2]["ok"]["ran"], "scalar");
         assert!(answers[3]["ok"]["iterations"].as_u64().unwrap() >= 1);
@@ -190,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_an_answer_and_the_process_goes_on() {
+    fn a_refusal_is_an_answer_and_the_loop_continues() {
         let file = result_file("refusal");
         let answers = talk(&[
             json!({"do": "load", "case": "c", "params": {"start": "x"}, "inputs": "", "output": file}),

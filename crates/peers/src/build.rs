@@ -1,4 +1,4 @@
-//! Programs of the implementations, built as their users would build them.
+//! Builds the programs of implementations as their users would build them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,24 +9,24 @@ use compare::comparison::Invocation;
 
 use crate::suite::Suite;
 
-/// How a program below `peers/` is made.
+/// How a program below `peers/` is built.
 pub(crate) struct Recipe<'a> {
     /// Directory below `peers/`.
     pub(crate) dir: &'a str,
     /// Command that builds it there; empty if it needs none.
     pub(crate) build: &'a [String],
-    /// File of Python requirements there, which go into its `.venv`.
+    /// File of Python requirements there, installed into its `.venv`.
     pub(crate) requirements: Option<&'a str>,
 }
 
-/// Recipes that were followed, each once, with what went wrong.
+/// Recipes that were built, and how each failed, if it did.
 #[derive(Default)]
-pub(crate) struct Built<'a>(Vec<(Recipe<'a>, Option<String>)>);
+pub(crate) struct BuildCache<'a>(Vec<(Recipe<'a>, Option<String>)>);
 
-impl<'a> Built<'a> {
-    /// Follows a recipe unless that was done. What went wrong is told, and its first line is given: the rest is about this machine
-    /// and its paths, and is no part of a table.
-    pub(crate) fn make(
+impl<'a> BuildCache<'a> {
+    /// Builds a recipe once. Notes a failure and gives its first line; the rest names paths of this machine, which do not belong in
+    /// a table.
+    pub(crate) fn build(
         &mut self,
         invocation: &Invocation,
         root: &Path,
@@ -43,7 +43,7 @@ impl<'a> Built<'a> {
         let failure = build(&recipe, &root.join("peers").join(recipe.dir)).err().map(|error| format!("{error:#}"));
         progress.finish();
         if let Some(why) = &failure {
-            invocation.console.note(&format!("{name} cannot be had: {why}"));
+            invocation.console.note(&format!("{name} is not available: {why}"));
         }
         let failure = failure.map(|why| why.lines().next().unwrap_or_default().to_owned());
         self.0.push((recipe, failure.clone()));
@@ -58,11 +58,18 @@ pub(crate) struct Program {
     directory: PathBuf,
     command: Vec<String>,
     env: Vec<(String, String)>,
-    /// Why it cannot be had.
+    /// Why it is not available.
     pub(crate) unavailable: Option<String>,
 }
 
 impl Program {
+    /// Our own side, by the path of `assay`.
+    pub(crate) fn ours(root: &Path, op: &str, assay: &str) -> Self {
+        let command = [assay, "peer", op].map(str::to_owned).to_vec();
+        let (name, directory) = ("assay".to_owned(), root.to_owned());
+        Self { name, directory, command, env: Vec::new(), unavailable: None }
+    }
+
     /// Path of the program.
     pub(crate) fn program(&self) -> &str {
         &self.command[0]
@@ -77,18 +84,18 @@ impl Program {
     }
 }
 
-/// A command in `directory`. A relative path with a directory means a program below it, whatever the working directory is.
+/// A command in `directory`. A relative path with a directory names a program below it, whatever the working directory is.
 pub(crate) fn command_in(directory: &Path, words: &[String]) -> Command {
     let program = Path::new(&words[0]);
     let program = if program.components().count() > 1 { directory.join(program) } else { program.to_owned() };
     let mut command = Command::new(program);
     command.args(&words[1..]).current_dir(directory);
-    // What a refusal says is compared and kept; a backtrace in it would be of this machine.
+    // Error messages are compared and kept; a backtrace would name paths of this machine.
     command.env("RUST_BACKTRACE", "0");
     command
 }
 
-/// Our side.
+/// Builds our side.
 pub(crate) fn ours(invocation: &Invocation, root: &Path, op: &str) -> Result<Program> {
     let progress = invocation.console.spinner("building assay");
     let mut cargo = command::in_directory("cargo", root);
@@ -100,17 +107,16 @@ pub(crate) fn ours(invocation: &Invocation, root: &Path, op: &str) -> Result<Pro
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .context("cargo built assay, but named no program")?;
-    let command = vec![program, "peer".to_owned(), op.to_owned()];
-    Ok(Program { name: "assay".to_owned(), directory: root.to_owned(), command, env: Vec::new(), unavailable: None })
+    Ok(Program::ours(root, op, &program))
 }
 
-/// All peers of the file; one that cannot be built stays, with the reason.
+/// Builds all peers of the file. One that cannot be built stays in the list with the reason.
 pub(crate) fn peers<'a>(
     invocation: &Invocation,
     root: &Path,
     suite: &'a Suite,
     ours: &Program,
-    built: &mut Built<'a>,
+    cache: &mut BuildCache<'a>,
 ) -> Result<Vec<Program>> {
     let mut implementations = Vec::new();
     for peer in &suite.peers {
@@ -121,7 +127,7 @@ pub(crate) fn peers<'a>(
         }
         let requirements = peer.requirements.as_deref();
         let recipe = Recipe { dir: &peer.dir, build: &peer.build, requirements };
-        let unavailable = built.make(invocation, root, &peer.name, recipe);
+        let unavailable = cache.build(invocation, root, &peer.name, recipe);
         let directory = root.join("peers").join(&peer.dir);
         let env = peer.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let command = peer.command.clone();

@@ -1,14 +1,14 @@
-//! Whether two results are the same.
+//! Compares a peer's result with ours.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// How far a peer's result is from ours: `None` if it agrees, else what to say.
+/// `None` if a peer's result agrees with ours, else the difference in words.
 ///
-/// With tolerance 0 both files hold the same bytes. Otherwise they are f32 values, and ‖peer - ours‖ ≤ tolerance · ‖ours‖ in
-/// the Euclidean norm, where a NaN agrees with a NaN alone.
+/// With tolerance 0 both files must hold equal bytes. Otherwise they hold f32 values, and ‖peer - ours‖ ≤ tolerance · ‖ours‖ in
+/// the Euclidean norm; NaN agrees only with NaN.
 pub(crate) fn difference(ours: &Path, peer: &Path, tolerance: f64) -> Result<Option<String>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("no result at {}", path.display()));
     Ok(of_bytes(&read(ours)?, &read(peer)?, tolerance))
@@ -35,19 +35,19 @@ fn of_bytes(ours: &[u8], peer: &[u8], tolerance: f64) -> Option<String> {
         norm += x * x;
     }
     let error = f64::sqrt(difference) / f64::sqrt(norm).max(f64::MIN_POSITIVE);
-    // A NaN fails.
+    // A NaN here fails.
     let agrees = error <= tolerance || difference == 0.0;
     (!agrees).then(|| format!("relative norm of the difference {error:.2e}, accepted {tolerance:.1e}"))
 }
 
-/// The lines of a result that is text: of words and numbers, with tabs between them.
+/// The lines of a result that is printable text; `None` if it is not.
 fn lines(bytes: &[u8]) -> Option<Vec<&str>> {
     let is_shown = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n');
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.ends_with('\n') && bytes.iter().all(is_shown))?;
     Some(text.lines().collect())
 }
 
-/// The first line that one side alone has.
+/// The first line that differs.
 fn of_lines(ours: &[&str], peer: &[&str]) -> Option<String> {
     let shown = |line: Option<&&str>| line.map_or("nothing more".to_owned(), |line| line.replace('\t', " "));
     let longer = ours.len().max(peer.len());
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_and_the_nearly_same_agree() {
+    fn equal_and_nearly_equal_results_agree() {
         assert!(agree(&[1.0, -2.0], &[1.0, -2.0], 0.0));
         assert!(agree(&[1.0, -2.0], &[1.0, -2.000001], 1e-6));
         assert!(agree(&[0.0, 0.0], &[0.0, 0.0], 1e-6));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn of_text_the_first_line_that_differs_is_told() {
+    fn of_text_the_first_differing_line_is_reported() {
         let of = |ours: &str, peer: &str| of_bytes(ours.as_bytes(), peer.as_bytes(), 0.0);
         assert_eq!(of("a\t1\nb\n", "a\t1\nb\n"), None);
         assert_eq!(of("a\t1\nb\n", "a\t2\nb\n").unwrap(), "`a 2`, ours `a 1`");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_does_not() {
+    fn wrong_results_do_not_agree() {
         assert!(!agree(&[1.0, -2.0], &[1.0, -2.000001], 0.0));
         assert!(!agree(&[1.0, -2.0], &[-2.0, 1.0], 1e-6), "swapped");
         assert!(!agree(&[1.0, -2.0], &[1.0, f32::NAN], 1e-6), "a NaN");

@@ -1,12 +1,12 @@
-//! A case over several values of its parameters: `id = "{type}-v{version}"` with `over = { type = […], version = […] }` stands
+//! Expands a case over several values of its parameters: `id = "{type}-v{version}"` with `over = { type = […], version = […] }` stands
 //! for one case of each combination.
 
 use anyhow::{Result, bail, ensure};
-use toml::Value;
+use serde_json::Value;
 
 use crate::suite::Case;
 
-/// All cases that `cases` stand for, in their order; the last parameter by name varies fastest.
+/// All cases that `cases` stand for, in order; the last parameter by name varies fastest.
 pub(crate) fn expand(cases: Vec<Case>) -> Result<Vec<Case>> {
     let mut expanded = Vec::new();
     for mut case in cases {
@@ -33,8 +33,8 @@ pub(crate) fn expand(cases: Vec<Case>) -> Result<Vec<Case>> {
 fn with(case: &Case, name: &str, value: &Value) -> Result<Case> {
     let shown = match value {
         Value::String(text) => text.clone(),
-        Value::Integer(number) => number.to_string(),
-        other => bail!("{}: a value of {name} is a {}, neither a text nor a whole number", case.id, other.type_str()),
+        Value::Number(number) if !number.is_f64() => number.to_string(),
+        other => bail!("{}: the value {other} of {name} is neither a string nor a whole number", case.id),
     };
     let mut case = case.clone();
     case.id = case.id.replace(&format!("{{{name}}}"), &shown);
@@ -72,7 +72,7 @@ mod tests {
             ("id = 'x'\nparams = {}\nover = { a = [1] }", "its id has not"),
             ("id = '{a}'\nparams = { a = 1 }\nover = { a = [1] }", "in `params` and in `over`"),
             ("id = '{a}'\nparams = {}\nover = { a = [] }", "no value for a"),
-            ("id = '{a}'\nparams = {}\nover = { a = [0.5] }", "neither a text"),
+            ("id = '{a}'\nparams = {}\nover = { a = [0.5] }", "neither a string"),
         ] {
             let error = cases(text).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

@@ -1,4 +1,4 @@
-//! What was aimed at, and what came of it.
+//! Goals, and in how many rows each is met.
 
 use anyhow::Result;
 use record::{Align, Table};
@@ -6,16 +6,16 @@ use record::{Align, Table};
 use crate::row::{Outcome, Row};
 use crate::suite::{Goal, Suite, pattern};
 
-/// A figure of one row: its value and what it may be as well.
+/// A figure of one row with its interval.
 struct Figure {
     value: f64,
     low: f64,
     high: f64,
-    /// Of what.
+    /// Peer, case and threads.
     place: String,
 }
 
-/// A line for each goal: in how many rows it is met, missed, or neither is proven, and the worst of them.
+/// A line for each goal: the number of rows in which it is met, missed or unproven, and the worst row.
 pub(crate) fn table(suite: &Suite, rows: &[Row]) -> Result<String> {
     let columns = ["at least", "met", "open", "missed"];
     let head = [("goal", Align::Left)].into_iter().chain(columns.map(|name| (name, Align::Right)));
@@ -43,13 +43,13 @@ fn figures(goal: &Goal, suite: &Suite, rows: &[Row]) -> Result<Vec<Figure>> {
     let rows: Vec<&Row> = rows.iter().filter(is_wanted).collect();
     if goal.ratio.is_some() {
         let is_own = |name: &str| suite.peers.iter().any(|peer| peer.name == name && peer.own.is_some());
-        let is_rival = |row: &&&Row| match goal.peers.is_empty() {
+        let is_compared = |row: &&&Row| match goal.peers.is_empty() {
             true => !is_own(&row.peer),
             false => goal.peers.contains(&row.peer),
         };
-        return Ok(rows.iter().filter(is_rival).filter_map(|row| ratio(row)).collect());
+        return Ok(rows.iter().filter(is_compared).filter_map(|row| ratio(row)).collect());
     }
-    // Each case once, whatever number of peers it has.
+    // Each case once; every peer has a row of it.
     let mut seen: Vec<&Row> = Vec::new();
     for &row in &rows {
         if !seen.iter().any(|known| (&known.case, known.threads) == (&row.case, row.threads)) {
@@ -61,20 +61,20 @@ fn figures(goal: &Goal, suite: &Suite, rows: &[Row]) -> Result<Vec<Figure>> {
         return Ok(seen.iter().filter_map(|row| Some(exactly(row.share?, row))).collect());
     }
     if !goal.peers.is_empty() {
-        // Our gain by threads over the peer's own.
-        let rivals = || rows.iter().filter(|row| goal.peers.contains(&row.peer));
+        // Our speedup by threads divided by the peer's.
+        let compared = || rows.iter().filter(|row| goal.peers.contains(&row.peer));
         let gain = |row: &&Row| {
-            let (many, one) = (ratio(row)?, ratio(rivals().find(|one| is_single_of(one, row))?)?);
+            let (many, one) = (ratio(row)?, ratio(compared().find(|one| is_single_of(one, row))?)?);
             Some(Figure { value: many.value / one.value, low: many.low / one.high, high: many.high / one.low, ..many })
         };
-        return Ok(rivals().filter(|row| row.threads > 1).copied().filter_map(|row| gain(&row)).collect());
+        return Ok(compared().filter(|row| row.threads > 1).copied().filter_map(|row| gain(&row)).collect());
     }
     let single = |row: &Row| seen.iter().find(|other| other.case == row.case && other.threads == 1)?.share;
     let scaling = |row: &&Row| Some(exactly(row.share? / single(row)?, row));
     Ok(seen.iter().filter(|row| row.threads > 1).filter_map(scaling).collect())
 }
 
-/// Whether `one` is the row of one thread that belongs to `many`.
+/// Whether `one` is the single-threaded row of the same case and peer as `many`.
 fn is_single_of(one: &Row, many: &Row) -> bool {
     one.threads == 1 && (&one.case, &one.peer) == (&many.case, &many.peer)
 }

@@ -1,30 +1,37 @@
-//! `cargo xtask peers OP`: our code and other people's, on the same bytes, in turns.
+//! `cargo xtask peers OP`: times our code beside other people's, on the same bytes, in interleaved bursts.
 //!
-//! A *peer* is a program below `peers/`, in a workspace of its own; our side is `assay peer OP`. All speak the protocol of
-//! `crates/peer`. `peers/OP.toml` names the peers and the cases ([`suite`]).
+//! A *peer* is a program below `peers/`, in a workspace of its own. Our side is `assay peer OP`. Each is an *implementation*
+//! of the op and speaks the protocol of `crates/peer`. `peers/OP.toml` lists the peers and selects cases from the op's own
+//! table ([`suite`], [`select`]).
 //!
 //! For each number of threads, [`SETS`] times:
-//! 1. Every implementation is started ([`process`]); all but the one that works are stopped.
-//! 2. For each case, everyone loads it and runs it once, and each result is compared with ours ([`verifier`]). Who disagrees
-//!    is not timed: it is a row that says so, and the command ends with exit code 5.
-//! 3. [`ROUNDS`] rounds: the implementations and the ceiling, in random order, a burst each ([`sweep`]).
+//! 1. Start every implementation ([`process`]). All but the one at work are stopped.
+//! 2. For each case, every implementation loads it and runs it once; each result is compared with ours ([`verify`]). One that
+//!    differs is not timed: its row says so, and the command ends with exit code 5.
+//! 3. Time [`ROUNDS`] rounds: one burst of each implementation and of the ceiling, in random order ([`sweep`]).
 //!
-//! The median ratio of a set is one sample, for a set is one process of each implementation with its own luck in memory; the
-//! interval is the exact one of the signed-rank test over sets ([`row`]). The table ([`table`]) goes below `baselines/`.
-
+//! The median ratio of a set is one sample, because a set is one process of each implementation with one layout of its memory.
+//! The interval is that of the signed-rank test over the sets ([`row`]). [`report`] renders the rows, [`store`] keeps them
+//! below `baselines/`, and [`results`] draws tables and charts in `docs/results/` from what is kept.
+//!
+//! `cargo xtask agree OP` ([`agree()`]) times nothing and compares more.
 #![forbid(unsafe_code)]
 
 mod agree;
 mod build;
 mod difference;
 mod expand;
+mod figures;
 mod goals;
 mod process;
+mod report;
+mod results;
 mod row;
+mod select;
 mod session;
+mod store;
 mod suite;
 mod sweep;
-mod table;
 mod verify;
 
 use std::fs;
@@ -38,12 +45,16 @@ use machine::Fingerprint;
 use regex_lite::Regex;
 
 pub use agree::{Arguments as AgreeArguments, agree};
-use build::{Built, Program};
+pub use results::{Arguments as ChartsArguments, Fault, charts, check};
+
+use build::{BuildCache, Program};
+use report::Report;
 use row::{Outcome, Row};
+use session::PeerSession;
 use suite::Suite;
 use sweep::Sweep;
 
-/// Fresh processes of each implementation; the fewest whose exact interval reaches 95 % with one to spare.
+/// Fresh processes of each implementation: one more than the fewest whose exact interval reaches 95 %.
 const SETS: usize = 7;
 /// Rounds of each set.
 const ROUNDS: usize = 3;
@@ -51,69 +62,122 @@ const ROUNDS: usize = 3;
 /// `peers`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// The op, as in `peers/OP.toml`; without it, those that there are
+    /// The op, as in `peers/OP.toml`; without it, list the ops
     op: Option<String>,
-    /// Only cases whose id matches this regular expression; the table is then shown, not kept
+    /// Only cases whose id matches this regular expression; the table is printed but not kept
     #[arg(long, value_name = "RE")]
     filter: Option<String>,
-    /// Only these peers; the table is then shown, not kept (repeatable)
+    /// Only these peers; the table is printed but not kept (repeatable)
     #[arg(long, value_name = "NAME")]
     peer: Vec<String>,
-    /// Print what would be timed and how long it would take
+    /// Print the cases and how long they would take
     #[arg(long)]
     dry_run: bool,
-    /// Time nothing: write the kept table again, after its notes (peers/OP.notes.md), goals or headline have changed
+    /// Time nothing: write the kept table again, after its notes (peers/OP.notes.md), goals or headline changed
     #[arg(long, conflicts_with_all = ["filter", "peer", "dry_run"])]
     render: bool,
+    /// Machine class whose table `--render` writes; by default, this machine's
+    #[arg(long, requires = "render")]
+    class: Option<String>,
 }
 
 impl Arguments {
-    /// Whether the run covers all, so that its table may stand for the op.
+    /// Whether the run covers all cases and peers, so that its table is kept.
     fn is_whole(&self) -> bool {
         self.filter.is_none() && self.peer.is_empty()
     }
 }
 
-/// Runs the command.
+/// Runs `peers`.
+///
+/// # Errors
+/// A file below `peers/` that is not valid, our own program if it cannot be built or fails, or a disk that is full. A peer that
+/// cannot be built or fails is a row of the table, not an error.
 pub fn peers(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
-    let Some(op) = suite::chosen(invocation, root, arguments.op.as_deref(), "peers")? else {
+    let Some(op) = suite::requested(invocation, root, arguments.op.as_deref(), "peers")? else {
         return Ok(Exit::Usage);
     };
     let mut suite = Suite::read(root, op)?;
     if arguments.render {
-        let (rows, made) = table::Report::kept(root, op)?;
-        let report = table::Report { suite: &suite, rows: &rows, op, made };
-        report.keep(root)?;
-        invocation.console.print(&report.markdown(root)?)?;
-        return Ok(Exit::Fine);
+        return render(invocation, root, &suite, (op, arguments.class.as_deref()));
     }
-    // The others are compared by `agree`.
+    let made = provenance(root)?;
+    let ours = build::ours(invocation, root, op)?;
+    resolve(&mut suite, &ours)?;
+    // The other cases are for `agree`.
     suite.cases.retain(|case| case.timed);
     choose(&mut suite, arguments)?;
     invocation.console.print(&plan(&suite))?;
     if arguments.dry_run {
         return Ok(Exit::Fine);
     }
-    let made = provenance(root)?;
-    let ours = build::ours(invocation, root, op)?;
-    let implementations = build::peers(invocation, root, &suite, &ours, &mut Built::default())?;
+    let programs = build::peers(invocation, root, &suite, &ours, &mut BuildCache::default())?;
     let lock = comparison::lock(invocation)?;
     let scratch = invocation.cache()?.join("peers");
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
-    let rows = timed(invocation, &suite, (&ours, &implementations), &scratch);
+    let rows = timed(invocation, &suite, (&ours, &programs), &scratch);
     let _ = fs::remove_dir_all(&scratch);
     drop(lock);
     let rows = rows?;
-    let report = table::Report { suite: &suite, rows: &rows, op, made };
+    let class = Fingerprint::collect().class();
+    let report = Report { suite: &suite, rows: &rows, op, class: &class, made: &made };
     invocation.console.print(&report.markdown(root)?)?;
     if arguments.is_whole() {
-        for path in report.keep(root)? {
-            invocation.console.note(&format!("wrote {}", path.display()));
-        }
+        keep(invocation, root, &report)?;
     }
-    let wrong = rows.iter().any(|row| matches!(row.outcome, Outcome::Disagrees { .. }));
-    Ok(if wrong { Exit::Invalid } else { Exit::Fine })
+    let differs = rows.iter().any(|row| matches!(row.outcome, Outcome::Disagrees { .. }));
+    Ok(if differs { Exit::Invalid } else { Exit::Fine })
+}
+
+/// Checks `peers/OP.toml` against the table of cases that `assay`, a built program of ours, reports. Gives the number of cases.
+///
+/// # Errors
+/// What is wrong with the file, or with the program.
+pub fn check_suite(root: &Path, op: &str, assay: &Path) -> Result<usize> {
+    let mut suite = Suite::read(root, op)?;
+    resolve(&mut suite, &Program::ours(root, op, &assay.to_string_lossy()))?;
+    Ok(suite.cases.len())
+}
+
+/// Names of the ops that have a `peers/OP.toml`, sorted.
+///
+/// # Errors
+/// `peers/` cannot be listed.
+pub fn ops(root: &Path) -> Result<Vec<String>> {
+    suite::ops(root)
+}
+
+/// Writes the kept table of an op again.
+fn render(invocation: &Invocation, root: &Path, suite: &Suite, (op, class): (&str, Option<&str>)) -> Result<Exit> {
+    let class = class.map_or_else(|| Fingerprint::collect().class(), str::to_owned);
+    let path = store::rows_path(&class, op);
+    let rows = store::rows(root, &class, op)?.with_context(|| format!("there is no {path}; see --class"))?;
+    let made = store::made(&rows).to_owned();
+    let report = Report { suite, rows: &rows, op, class: &class, made: &made };
+    invocation.console.print(&report.markdown(root)?)?;
+    keep(invocation, root, &report)?;
+    Ok(Exit::Fine)
+}
+
+/// Writes rows and table, and what is drawn from them if `docs/results/` shows this class.
+fn keep(invocation: &Invocation, root: &Path, report: &Report<'_>) -> Result<()> {
+    let kept = store::keep(root, report)?;
+    for path in kept.into_iter().chain(results::refresh(root)?) {
+        invocation.console.note(&format!("wrote {path}"));
+    }
+    Ok(())
+}
+
+/// Adds the selected cases of our table.
+fn resolve(suite: &mut Suite, ours: &Program) -> Result<()> {
+    let mut table = Vec::new();
+    if suite.selects() {
+        let mut session = PeerSession::new(ours);
+        session.start(suite, suite.threads.first().copied().context("`threads` is empty")?)?;
+        table = session.cases()?;
+    }
+    suite.resolve(&table)
 }
 
 /// Revision, day and machine, in a line.
@@ -128,7 +192,7 @@ fn provenance(root: &Path) -> Result<String> {
 fn revision(root: &Path) -> Result<String> {
     let git = |arguments: &[&str]| command::stdout_of(command::git_in(root).args(arguments));
     let revision = git(&["rev-parse", "--short=10", "HEAD"])?;
-    // What the command itself writes, and what others of its kind have written, changes no measurement.
+    // Generated and written documents change no measurement.
     let changed =
         git(&["status", "--porcelain", "--", ".", ":!README.md", ":!BENCHMARKS.md", ":!baselines", ":!docs"])?;
     let state = if changed.trim().is_empty() { "" } else { " with uncommitted changes" };
@@ -148,7 +212,7 @@ fn choose(suite: &mut Suite, arguments: &Arguments) -> Result<()> {
         }
         suite.peers.retain(|peer| arguments.peer.contains(&peer.name));
     }
-    // What was aimed at is a question to a whole table.
+    // Goals are about whole tables.
     if !arguments.is_whole() {
         suite.goals.clear();
     }
@@ -163,7 +227,7 @@ fn plan(suite: &Suite) -> String {
     let bursts = runs * SETS * ROUNDS * (suite.peers.len() + 2);
     let cases: Vec<&str> = suite.cases.iter().map(|case| case.id.as_str()).collect();
     format!(
-        "{}: {} cases, {} peers, {SETS} sets of {ROUNDS} rounds; about {:.0} minutes of bursts after the builds, and the loading\n{}",
+        "{}: {} cases, {} peers, {SETS} sets of {ROUNDS} rounds; about {:.0} minutes of bursts, plus building and loading\n{}",
         suite.title,
         runs,
         suite.peers.len(),

@@ -1,4 +1,4 @@
-//! What is known of one peer in one case.
+//! One row: a peer on one case.
 
 use record::{Interval, stats};
 use serde::{Deserialize, Serialize};
@@ -14,11 +14,11 @@ pub(crate) struct Row {
     pub(crate) case: String,
     pub(crate) threads: usize,
     pub(crate) peer: String,
-    /// Version and settings, by the word of the code that ran; empty if it never ran.
+    /// Version and settings as the code that ran reports them; empty if it never ran.
     pub(crate) version: String,
-    /// What the peer ran, by its own word.
+    /// What the peer ran, as it reports.
     pub(crate) ran: String,
-    /// What our side ran.
+    /// What our side ran, as it reports.
     pub(crate) ours_ran: String,
     /// Median time of our side per iteration.
     pub(crate) ours_s: Option<f64>,
@@ -27,7 +27,7 @@ pub(crate) struct Row {
     /// Which ceiling.
     #[serde(default)]
     pub(crate) ceiling: Ceiling,
-    /// Seconds that the peer needs once, before the first run.
+    /// Seconds of preparation that the peer needs once, before the first run.
     pub(crate) prepare_s: Option<f64>,
     pub(crate) outcome: Outcome,
     /// Revision, day and machine.
@@ -35,24 +35,24 @@ pub(crate) struct Row {
     pub(crate) made: String,
 }
 
-/// What became of it.
+/// How it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub(crate) enum Outcome {
-    /// Timed: the peer's time divided by ours, so that above 1 we are faster.
+    /// Timed: the peer's time divided by ours with its 95 % interval. Above 1 ours is faster.
     Timed { ratio: f64, low: f64, high: f64, sets: usize, peer_s: f64 },
-    /// Its result is not ours.
+    /// Its result differs from ours.
     Disagrees { how: String },
-    /// It has no such case.
+    /// It does not support the case.
     Unsupported { why: String },
     /// It failed.
     Error { why: String },
-    /// It cannot be had on this machine.
+    /// It is not available on this machine.
     Unavailable { why: String },
 }
 
 impl Outcome {
-    /// In words; empty where all is well.
+    /// The reason why it was not timed; empty if it was.
     pub(crate) fn why(&self) -> &str {
         match self {
             Self::Timed { .. } => "",
@@ -62,9 +62,9 @@ impl Outcome {
     }
 }
 
-/// What is gathered about our side.
+/// Samples of our side on one case.
 #[derive(Debug, Default)]
-pub(crate) struct Ours {
+pub(crate) struct OurSamples {
     ran: String,
     flops: Option<f64>,
     bytes: Option<f64>,
@@ -73,7 +73,7 @@ pub(crate) struct Ours {
     ceiling: Ceiling,
 }
 
-impl Ours {
+impl OurSamples {
     pub(crate) fn set_about(&mut self, about: &Value) {
         self.ran = about["ran"].as_str().unwrap_or_default().to_owned();
         self.flops = about["flops"].as_f64();
@@ -93,7 +93,7 @@ impl Ours {
     }
 }
 
-/// What is gathered about a peer.
+/// Samples of one peer on one case.
 #[derive(Debug)]
 pub(crate) struct PeerSamples {
     pub(crate) name: String,
@@ -103,9 +103,9 @@ pub(crate) struct PeerSamples {
     pub(crate) times_s: Vec<f64>,
     /// Median of each set of ln(peer's time / our time).
     pub(crate) sets: Vec<f64>,
-    /// Whether this case is one of the peer's.
-    pub(crate) takes_part: bool,
-    /// Set once it is out of this case.
+    /// Whether the case is one of the peer's.
+    pub(crate) has_case: bool,
+    /// Set once the peer is no longer timed.
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -118,7 +118,7 @@ impl PeerSamples {
             prepare_s: None,
             times_s: Vec::new(),
             sets: Vec::new(),
-            takes_part: true,
+            has_case: true,
             outcome: unavailable.map(|why| Outcome::Unavailable { why }),
         }
     }
@@ -137,21 +137,21 @@ impl PeerSamples {
 }
 
 impl Row {
-    pub(crate) fn new(case: &str, threads: usize, ours: &Ours, samples: PeerSamples) -> Self {
-        let timed = samples.timed();
-        let lost = || Outcome::Error { why: "its process was lost too often to be judged".to_owned() };
+    pub(crate) fn new(case: &str, threads: usize, ours: &OurSamples, peer: PeerSamples) -> Self {
+        let timed = peer.timed();
+        let too_few = || Outcome::Error { why: "its process ended too often: too few sets for an interval".to_owned() };
         Self {
             case: case.to_owned(),
             threads,
-            peer: samples.name,
-            version: samples.version,
-            ran: samples.ran,
+            peer: peer.name,
+            version: peer.version,
+            ran: peer.ran,
             ours_ran: ours.ran.clone(),
             ours_s: stats::median(&ours.times_s),
             share: stats::median(&ours.shares),
             ceiling: ours.ceiling,
-            prepare_s: samples.prepare_s,
-            outcome: samples.outcome.or(timed).unwrap_or_else(lost),
+            prepare_s: peer.prepare_s,
+            outcome: peer.outcome.or(timed).unwrap_or_else(too_few),
             made: String::new(),
         }
     }
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn seven_sets_give_a_ratio_and_its_interval() {
-        let row = Row::new("case", 1, &Ours::default(), samples(&[1.2, 1.1, 1.3, 1.2, 1.25, 1.15, 1.2]));
+        let row = Row::new("case", 1, &OurSamples::default(), samples(&[1.2, 1.1, 1.3, 1.2, 1.25, 1.15, 1.2]));
         let Outcome::Timed { ratio, low, high, sets: 7, .. } = row.outcome else { panic!("{:?}", row.outcome) };
         assert!((ratio - 1.2).abs() < 0.01 && low > 1.09 && high < 1.31 && low < ratio && ratio < high);
         assert_eq!(row.ours_s, None, "not measured is no number");
@@ -176,15 +176,18 @@ mod tests {
 
     #[test]
     fn too_few_sets_and_an_earlier_outcome_are_no_ratio() {
-        assert!(matches!(Row::new("case", 1, &Ours::default(), samples(&[1.2; 3])).outcome, Outcome::Error { .. }));
+        assert!(matches!(
+            Row::new("case", 1, &OurSamples::default(), samples(&[1.2; 3])).outcome,
+            Outcome::Error { .. }
+        ));
         let wrong = Outcome::Disagrees { how: "swapped".to_owned() };
         let samples = PeerSamples { outcome: Some(wrong.clone()), ..samples(&[1.2; 7]) };
-        assert_eq!(Row::new("case", 1, &Ours::default(), samples).outcome, wrong);
+        assert_eq!(Row::new("case", 1, &OurSamples::default(), samples).outcome, wrong);
     }
 
     #[test]
     fn shares_are_of_the_ceiling_of_the_round() {
-        let mut ours = Ours { flops: Some(50.0), bytes: Some(10.0), ..Ours::default() };
+        let mut ours = OurSamples { flops: Some(50.0), bytes: Some(10.0), ..OurSamples::default() };
         ours.round(1.0, Ceiling::Fma, Some(100.0));
         ours.round(2.0, Ceiling::Memory, Some(10.0));
         ours.round(1.0, Ceiling::None, None);

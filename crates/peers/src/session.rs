@@ -1,38 +1,39 @@
-//! One implementation and its process: started, asked, shown.
+//! One session: an implementation's process, started when it is first needed.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::build::Program;
 use crate::process::Process;
 use crate::row::Outcome;
+use crate::select::TableCase;
 use crate::suite::Suite;
 
-/// An implementation of one set: its program, and its process once it runs.
+/// One implementation during one set.
 pub(crate) struct PeerSession<'a> {
-    pub(crate) implementation: &'a Program,
+    pub(crate) program: &'a Program,
     process: Option<Process>,
-    /// Version and settings, by its own word; empty until it runs.
+    /// Version and settings as the process reports them; empty until it runs.
     pub(crate) version: String,
 }
 
 impl<'a> PeerSession<'a> {
-    pub(crate) fn new(implementation: &'a Program) -> Self {
-        Self { implementation, process: None, version: String::new() }
+    pub(crate) fn new(program: &'a Program) -> Self {
+        Self { program, process: None, version: String::new() }
     }
 
-    /// Starts its process unless it runs.
+    /// Starts the process unless it runs.
     pub(crate) fn start(&mut self, suite: &Suite, threads: NonZeroUsize) -> Result<()> {
         if self.process.is_some() {
             return Ok(());
         }
-        // One thread stays on one processor, the same for all: a wandering thread takes cold caches along.
+        // A single thread is pinned, to the same processor for all: one that migrates finds cold caches.
         let processor = if threads.get() == 1 { machine::threads::allowed_cpus().last().copied() } else { None };
         let limit = Duration::from_secs_f64(suite.limit_s);
-        let mut process = Process::start(self.implementation.command(threads.get()), limit, processor)?;
+        let mut process = Process::start(self.program.command(threads.get()), limit, processor)?;
         let about = process.ask(&json!({"do": "describe"}))?;
         ensure!(about["unavailable"].is_null(), "{}", text(&about, "unavailable"));
         self.version = format!("{} ({})", text(&about, "version"), text(&about, "settings"));
@@ -40,9 +41,9 @@ impl<'a> PeerSession<'a> {
         Ok(())
     }
 
-    /// Asks; a process that is lost leaves its session.
+    /// One request and its answer. After an error the process is gone and is started again for the next case.
     pub(crate) fn ask(&mut self, request: &Value) -> Result<Value> {
-        let process = self.process.as_mut().context("it does not run")?;
+        let process = self.process.as_mut().context("the process does not run")?;
         let answer = process.ask(request);
         if answer.is_err() {
             self.process = None;
@@ -60,13 +61,20 @@ impl<'a> PeerSession<'a> {
         }
     }
 
+    /// Our own table of cases.
+    pub(crate) fn cases(&mut self) -> Result<Vec<TableCase>> {
+        let answer = self.accepted(&json!({"do": "cases"}));
+        let cases = answer.map_err(|outcome| anyhow!("our side reports no cases: {}", outcome.why()))?["cases"].take();
+        serde_json::from_value(cases).context("our side reports cases in another form")
+    }
+
     pub(crate) fn unload(&mut self) {
-        // One that does not answer has left its session, and is started again for the next case.
+        // After an error there is nothing to unload.
         let _ = self.ask(&json!({"do": "unload"}));
     }
 }
 
-/// A member of an answer that is a string; empty if it is none.
+/// A string member of an answer; empty if absent.
 pub(crate) fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
 }

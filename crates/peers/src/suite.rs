@@ -1,4 +1,4 @@
-//! `peers/OP.toml`: who takes part, in which cases.
+//! `peers/OP.toml`: the peers of an op, the cases to compare them on, and the goals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,29 +13,40 @@ use serde::{Deserialize, Serialize};
 
 use crate::agree::{Agreement, Known};
 use crate::expand;
+use crate::figures::Chart;
+use crate::select::{self, Selection, TableCase};
 
 /// The file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Suite {
-    /// Heading of the table.
+    /// Heading of the report.
     pub(crate) title: String,
-    /// Numbers of threads to run all cases with.
+    /// Numbers of threads; every case runs with each.
     pub(crate) threads: Vec<NonZeroUsize>,
-    /// What the rates of our side stand against.
+    /// Ceiling of all cases that name no other.
     #[serde(default)]
     pub(crate) ceiling: Ceiling,
     /// Length of one burst, in seconds.
     #[serde(default = "burst")]
     pub(crate) burst_s: f64,
-    /// How long an implementation may take for one answer, in seconds.
+    /// Time limit of one answer, in seconds.
     #[serde(default = "limit")]
     pub(crate) limit_s: f64,
+    /// Ids of the cases that `docs/results/` shows.
+    #[serde(default)]
+    pub(crate) headline: Vec<String>,
+    /// Charts of this op in `docs/results/`, beside that of all ops.
+    #[serde(rename = "chart", default)]
+    pub(crate) charts: Vec<Chart>,
     #[serde(rename = "peer")]
     pub(crate) peers: Vec<Peer>,
-    #[serde(rename = "case")]
+    /// Cases of our own table that take part.
+    #[serde(rename = "select", default)]
+    selections: Vec<Selection>,
+    /// Cases with their parameters; once [`resolve`](Self::resolve) has run, those of the selections too.
+    #[serde(rename = "case", default)]
     pub(crate) cases: Vec<Case>,
-    /// What was aimed at.
     #[serde(rename = "goal", default)]
     pub(crate) goals: Vec<Goal>,
     /// Programs that compare others with us by themselves.
@@ -46,69 +57,71 @@ pub(crate) struct Suite {
     pub(crate) known: Vec<Known>,
 }
 
-/// What bounds the op.
+/// What bounds the rate of a case.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Ceiling {
     /// Nothing that is measured here.
     #[default]
     None,
-    /// Multiply-adds on registers; a case says how many operations it has.
+    /// Multiply-adds on registers; our side reports the operations of a case.
     Fma,
-    /// Reading from memory; a case says how many bytes it moves.
+    /// Reads from memory; our side reports the bytes that a case moves.
     Memory,
 }
 
-/// Other people's code, or another way of ours to the same result.
+/// Somebody else's program, or our own with other parameters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Peer {
     pub(crate) name: String,
     /// Only cases whose id matches this regular expression.
     pub(crate) cases: Option<String>,
-    /// Our own program, with these parameters instead of the case's; then nothing of what follows is said.
-    pub(crate) own: Option<toml::Table>,
+    /// Name in charts, if another.
+    pub(crate) label: Option<String>,
+    /// Our own program with these parameters in place of the case's. The fields below are then absent.
+    pub(crate) own: Option<Params>,
     /// Directory below `peers/`.
     #[serde(default)]
     pub(crate) dir: String,
     /// Command that builds it there, if it needs to be built.
     #[serde(default)]
     pub(crate) build: Vec<String>,
-    /// File of Python requirements there, which go into its `.venv`.
+    /// File of Python requirements there, installed into its `.venv`.
     pub(crate) requirements: Option<String>,
     /// Command that starts it there; `--threads N` is appended.
     #[serde(default)]
     pub(crate) command: Vec<String>,
-    /// Variables for it; `{threads}` becomes the number of threads.
+    /// Environment variables; `{threads}` becomes the number of threads.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
 }
+
+/// Parameters of a case: names, and numbers or strings.
+pub(crate) type Params = serde_json::Map<String, serde_json::Value>;
 
 /// One problem.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
     pub(crate) id: String,
-    pub(crate) params: toml::Table,
-    /// Largest relative norm of a difference from our result; 0 asks for the same bytes.
+    pub(crate) params: Params,
+    /// Largest relative norm of the difference from our result; 0 demands equal bytes.
     #[serde(default)]
     pub(crate) tolerance: f64,
     /// Numbers of threads, if not all of the file's.
     pub(crate) threads: Option<Vec<NonZeroUsize>>,
-    /// What bounds it, if not what bounds all.
+    /// Its ceiling, if not the file's.
     pub(crate) ceiling: Option<Ceiling>,
-    /// Whether README shows its row.
-    #[serde(default)]
-    pub(crate) headline: bool,
-    /// Whether it is timed; if not, its results are compared and that is all.
+    /// Whether it is timed. If not, only its results are compared.
     #[serde(default = "yes")]
     pub(crate) timed: bool,
-    /// Values of parameters; the case stands for one of each combination. Empty once the file is read.
+    /// Values of parameters: the case stands for one case of each combination. Empty once the file is read.
     #[serde(default)]
-    pub(crate) over: BTreeMap<String, Vec<toml::Value>>,
+    pub(crate) over: BTreeMap<String, Vec<serde_json::Value>>,
 }
 
-/// What was aimed at in some cases: one of `ratio`, `share` and `scaling`.
+/// A goal for some cases: one of `ratio`, `share` and `scaling`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Goal {
@@ -116,16 +129,16 @@ pub(crate) struct Goal {
     pub(crate) says: String,
     /// Regular expression of ids.
     pub(crate) cases: String,
-    /// With this number of threads; without it, with all.
+    /// Number of threads; if absent, all.
     pub(crate) threads: Option<usize>,
-    /// Against these peers; without them, against all that are not our own program.
+    /// Against these peers; if empty, against all that are not our own program.
     #[serde(default)]
     pub(crate) peers: Vec<String>,
     /// Least ratio of the peer's time to ours.
     pub(crate) ratio: Option<f64>,
     /// Least share of the ceiling.
     pub(crate) share: Option<f64>,
-    /// Least share of the ceiling with the most threads, divided by that with one; with `peers`, our gain by threads divided by theirs.
+    /// Least ratio of our share of the ceiling with most threads to that with one; with `peers`, of our speedup to theirs.
     pub(crate) scaling: Option<f64>,
 }
 
@@ -141,8 +154,8 @@ fn limit() -> f64 {
     300.0
 }
 
-/// Names of the files below `peers/`.
-fn ops(root: &Path) -> Result<Vec<String>> {
+/// Stems of the files `peers/*.toml`, sorted.
+pub(crate) fn ops(root: &Path) -> Result<Vec<String>> {
     let mut ops = Vec::new();
     for entry in fs::read_dir(root.join("peers")).context("failed to list peers/")? {
         let path = entry?.path();
@@ -154,8 +167,8 @@ fn ops(root: &Path) -> Result<Vec<String>> {
     Ok(ops)
 }
 
-/// The op that is asked for, if there is a file for it. Without one the user is told what there is.
-pub(crate) fn chosen<'a>(
+/// The requested op, if `peers/OP.toml` exists. Without a request, prints the ops that exist and gives `None`.
+pub(crate) fn requested<'a>(
     invocation: &Invocation,
     root: &Path,
     op: Option<&'a str>,
@@ -182,41 +195,59 @@ impl Suite {
     fn parse(text: &str) -> Result<Self> {
         let mut suite: Self = toml::from_str(text)?;
         suite.cases = expand::expand(suite.cases)?;
-        let mut ids = BTreeSet::new();
-        for case in &suite.cases {
-            ensure!(ids.insert(&case.id), "two cases are called {}", case.id);
-            ensure!(case.tolerance >= 0.0, "{}: the tolerance has to be 0 or more", case.id);
-            let unknown = suite.threads_of(case).iter().any(|threads| !suite.threads.contains(threads));
-            ensure!(!unknown, "{}: its threads have to be among the file's", case.id);
-        }
         let mut names = BTreeSet::from(["assay"]);
         for peer in &suite.peers {
-            ensure!(names.insert(&peer.name), "two implementations are called {}", peer.name);
+            ensure!(names.insert(&peer.name), "two peers are called {}", peer.name);
             ensure!(peer.own.is_some() || !peer.command.is_empty(), "{}: its command is empty", peer.name);
-            ensure!(peer.own.is_none() || peer.command.is_empty(), "{}: it is our program, or a command", peer.name);
+            ensure!(peer.own.is_none() || peer.command.is_empty(), "{}: give either `own` or `command`", peer.name);
             peer.cases.as_deref().map_or(Ok(()), |cases| pattern(cases).map(drop))?;
         }
         for agreement in &suite.agreements {
-            ensure!(names.insert(&agreement.name), "two implementations are called {}", agreement.name);
+            ensure!(names.insert(&agreement.name), "two peers are called {}", agreement.name);
             ensure!(!agreement.command.is_empty(), "{}: its command is empty", agreement.name);
         }
         for known in &suite.known {
             let with = known.with.as_str();
-            ensure!(with != "assay" && names.contains(with), "a known difference is with {with}, who takes no part");
+            ensure!(with != "assay" && names.contains(with), "a known difference names {with}, which is no peer");
             ensure!(!known.reason.is_empty(), "a known difference with {with} has no reason");
             pattern(&known.differs)?;
         }
         for goal in &suite.goals {
             let kinds = [goal.ratio, goal.share, goal.scaling].iter().flatten().count();
-            ensure!(kinds == 1, "goal {:?}: it has one of ratio, share and scaling", goal.says);
+            ensure!(kinds == 1, "goal {:?}: give one of ratio, share and scaling", goal.says);
             let unknown = goal.peers.iter().find(|name| !names.contains(name.as_str()));
             ensure!(unknown.is_none(), "goal {:?}: no peer is called {unknown:?}", goal.says);
-            let cases = pattern(&goal.cases)?;
-            let is_met_by_some = suite.cases.iter().any(|case| cases.is_match(&case.id));
-            ensure!(is_met_by_some, "goal {:?}: no case matches {}", goal.says, goal.cases);
+            pattern(&goal.cases)?;
         }
-        ensure!(suite.burst_s > 0.0 && suite.limit_s > 0.0, "burst_s and limit_s have to be more than 0");
+        ensure!(suite.burst_s > 0.0 && suite.limit_s > 0.0, "burst_s and limit_s must be greater than 0");
         Ok(suite)
+    }
+
+    /// Adds the cases that the selections take from `table`, our own table of cases, and checks what only then can be checked.
+    pub(crate) fn resolve(&mut self, table: &[TableCase]) -> Result<()> {
+        self.cases.extend(select::select(&self.selections, table)?);
+        let mut ids = BTreeSet::new();
+        for case in &self.cases {
+            ensure!(ids.insert(&case.id), "two cases are called {}", case.id);
+            ensure!(case.tolerance >= 0.0, "{}: the tolerance must be 0 or greater", case.id);
+            let unknown = self.threads_of(case).iter().any(|threads| !self.threads.contains(threads));
+            ensure!(!unknown, "{}: its threads must be among the file's", case.id);
+        }
+        for goal in &self.goals {
+            let cases = pattern(&goal.cases)?;
+            let matches_any = self.cases.iter().any(|case| cases.is_match(&case.id));
+            ensure!(matches_any, "goal {:?}: no case matches {}", goal.says, goal.cases);
+        }
+        let charted = self.charts.iter().flat_map(Chart::cases);
+        for id in self.headline.iter().map(String::as_str).chain(charted) {
+            ensure!(ids.contains(&id.to_owned()), "headline or chart: no case is called {id}");
+        }
+        Ok(())
+    }
+
+    /// Whether [`resolve`](Self::resolve) needs our table of cases.
+    pub(crate) fn selects(&self) -> bool {
+        !self.selections.is_empty()
     }
 
     /// Numbers of threads that a case runs with.
@@ -231,14 +262,14 @@ impl Suite {
 }
 
 impl Peer {
-    /// The parameters of a case for this peer; `None` if it does not take part.
-    pub(crate) fn params(&self, case: &Case) -> Option<toml::Table> {
-        let is_asked =
+    /// The parameters of a case for this peer; `None` if the case is none of its cases.
+    pub(crate) fn params(&self, case: &Case) -> Option<Params> {
+        let is_selected =
             self.cases.as_deref().is_none_or(|cases| pattern(cases).is_ok_and(|cases| cases.is_match(&case.id)));
         let mut params = case.params.clone();
         params.extend(self.own.clone().unwrap_or_default());
-        // Our own program with the case's own parameters would be timed against itself.
-        (is_asked && (self.own.is_none() || params != case.params)).then_some(params)
+        // With the case's own parameters, our program would be timed against itself.
+        (is_selected && (self.own.is_none() || params != case.params)).then_some(params)
     }
 }
 
@@ -255,6 +286,7 @@ mod tests {
         title = "Sums"
         threads = [1, 2]
         ceiling = "memory"
+        headline = ["large"]
         [[peer]]
         name = "other"
         dir = "other"
@@ -296,13 +328,14 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         for op in ops(root).unwrap() {
             let suite = Suite::read(root, &op).unwrap();
-            assert!(!suite.cases.is_empty() && !suite.peers.is_empty(), "{op}");
+            assert!((suite.selects() || !suite.cases.is_empty()) && !suite.peers.is_empty(), "{op}");
         }
     }
 
     #[test]
     fn a_file_is_read() {
-        let suite = Suite::parse(FILE).unwrap();
+        let mut suite = Suite::parse(FILE).unwrap();
+        suite.resolve(&[]).unwrap();
         assert_eq!(suite.ceiling, Ceiling::Memory);
         assert_eq!(suite.threads_of(&suite.cases[0]).len(), 1);
         assert_eq!(suite.threads_of(&suite.cases[1]).len(), 2);
@@ -312,7 +345,7 @@ mod tests {
         assert_eq!(suite.peers[1].params(small).unwrap()["type"].as_str(), Some("f16"));
         assert_eq!(suite.peers[1].params(large), None);
         assert!(large.timed && !seeded.timed);
-        assert_eq!((seeded.id.as_str(), seeded.params["seed"].as_integer()), ("seed2", Some(2)));
+        assert_eq!((seeded.id.as_str(), seeded.params["seed"].as_i64()), ("seed2", Some(2)));
         assert_eq!(suite.agreements[0].command[1], "{assay}");
     }
 
@@ -320,22 +353,24 @@ mod tests {
     fn what_contradicts_itself_is_refused() {
         for (from, to, word) in [
             ("\"large\"", "\"small\"", "two cases"),
-            ("\"other\"\n        dir", "\"assay\"\n        dir", "two implementations"),
+            ("\"other\"\n        dir", "\"assay\"\n        dir", "two peers"),
             ("[\"./other\"]", "[]", "command is empty"),
             ("threads = [2]", "threads = [3]", "among the file's"),
             ("1e-6", "-1.0", "tolerance"),
             ("ratio = 1.0", "ratio = 1.0\n        share = 0.5", "one of ratio"),
             ("cases = \".\"", "cases = \"huge\"", "no case matches"),
             ("cases = \"small\"", "cases = \"(\"", "regular expression"),
-            ("own = { type", "command = [\"x\"]\n        own = { type", "our program, or a command"),
-            ("with = \"third\"", "with = \"fourth\"", "who takes no part"),
+            ("own = { type", "command = [\"x\"]\n        own = { type", "either `own` or `command`"),
+            ("with = \"third\"", "with = \"fourth\"", "which is no peer"),
             ("it has none", "", "has no reason"),
             ("\"NaN\"", "\"(\"", "regular expression"),
-            ("\"third\"\n        dir", "\"other\"\n        dir", "two implementations"),
+            ("\"third\"\n        dir", "\"other\"\n        dir", "two peers"),
+            ("headline = [\"large\"", "headline = [\"huge\"", "no case is called huge"),
             ("title", "titel", "titel"),
         ] {
             assert!(FILE.contains(from), "{from}");
-            let error = format!("{:#}", Suite::parse(&FILE.replace(from, to)).unwrap_err());
+            let resolved = Suite::parse(&FILE.replace(from, to)).and_then(|mut suite| suite.resolve(&[]));
+            let error = format!("{:#}", resolved.unwrap_err());
             assert!(error.contains(word), "{error}");
         }
     }

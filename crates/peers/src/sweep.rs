@@ -1,4 +1,4 @@
-//! Sets and rounds: everyone loads the case, everyone shows its result, then short bursts in random order.
+//! Sweeps all cases with one number of threads, set by set: load, verify, then time bursts in random order.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -15,26 +15,26 @@ use serde_json::json;
 
 use crate::ROUNDS;
 use crate::build::Program;
-use crate::row::{Ours, PeerSamples, Row};
+use crate::row::{OurSamples, PeerSamples, Row};
 use crate::session::PeerSession;
 use crate::suite::{Case, Ceiling, Suite};
 use crate::verify::Verifier;
 
-/// All cases of one number of threads.
+/// All cases with one number of threads.
 pub(crate) struct Sweep<'a> {
     verifier: Verifier<'a>,
-    ceilings: Vec<(Ceiling, Loop)>,
+    ceilings: Vec<(Ceiling, CeilingLoop)>,
     random: Random,
-    cases: Vec<(&'a Case, Ours, Vec<PeerSamples>)>,
+    cases: Vec<(&'a Case, OurSamples, Vec<PeerSamples>)>,
 }
 
-/// A ceiling's loop.
-enum Loop {
+/// The loop that measures a ceiling.
+enum CeilingLoop {
     Fma(FmaLoop),
     Memory(ReadLoop),
 }
 
-impl Loop {
+impl CeilingLoop {
     fn new(ceiling: Ceiling, threads: usize) -> Result<Option<Self>> {
         Ok(match ceiling {
             Ceiling::None => None,
@@ -51,20 +51,20 @@ impl Loop {
     }
 }
 
-/// Who works next in a round.
+/// What a burst measures.
 #[derive(Clone, Copy)]
-enum Turn {
+enum Burst {
     Ceiling,
-    PeerSession(usize),
+    Session(usize),
 }
 
 impl<'a> Sweep<'a> {
     pub(crate) fn new(suite: &'a Suite, threads: NonZeroUsize, scratch: &'a Path) -> Result<Self> {
         let cases = || suite.cases.iter().filter(|case| suite.threads_of(case).contains(&threads));
-        let mut ceilings: Vec<(Ceiling, Loop)> = Vec::new();
+        let mut ceilings: Vec<(Ceiling, CeilingLoop)> = Vec::new();
         for ceiling in cases().map(|case| suite.ceiling_of(case)) {
             if ceilings.iter().all(|(known, _)| *known != ceiling) {
-                ceilings.extend(Loop::new(ceiling, threads.get())?.map(|looped| (ceiling, looped)));
+                ceilings.extend(CeilingLoop::new(ceiling, threads.get())?.map(|measured| (ceiling, measured)));
             }
         }
         let random = Random::new(threads.get() as u64);
@@ -72,11 +72,11 @@ impl<'a> Sweep<'a> {
             verifier: Verifier { suite, threads, scratch },
             ceilings,
             random,
-            cases: cases().map(|case| (case, Ours::default(), Vec::new())).collect(),
+            cases: cases().map(|case| (case, OurSamples::default(), Vec::new())).collect(),
         })
     }
 
-    /// One set: fresh processes of all, through all cases.
+    /// One set: fresh processes of all implementations, through all cases.
     pub(crate) fn set(
         &mut self,
         invocation: &Invocation,
@@ -84,15 +84,13 @@ impl<'a> Sweep<'a> {
         set: usize,
         progress: &Progress,
     ) -> Result<()> {
-        let everyone = std::iter::once(ours).chain(peers);
-        let mut sessions: Vec<PeerSession<'_>> = everyone.map(PeerSession::new).collect();
+        let mut sessions: Vec<PeerSession<'_>> = std::iter::once(ours).chain(peers).map(PeerSession::new).collect();
         for at in 0..self.cases.len() {
             let case = self.cases[at].0;
             progress.say(&format!("{} on {}, set {}", case.id, self.verifier.threads, set + 1));
             if self.cases[at].2.is_empty() {
-                let takes_part = |place: usize| self.verifier.suite.peers[place].params(case).is_some();
                 let samples = |(place, peer): (usize, &Program)| PeerSamples {
-                    takes_part: takes_part(place),
+                    has_case: self.verifier.suite.peers[place].params(case).is_some(),
                     ..PeerSamples::new(&peer.name, peer.unavailable.clone())
                 };
                 self.cases[at].2 = peers.iter().enumerate().map(samples).collect();
@@ -107,26 +105,26 @@ impl<'a> Sweep<'a> {
     /// Rows of all cases.
     pub(crate) fn rows(self) -> Vec<Row> {
         let threads = self.verifier.threads.get();
-        let rows = self.cases.into_iter().flat_map(move |(case, ours, peers_samples)| {
-            let peers_samples = peers_samples.into_iter().filter(|samples| samples.takes_part);
-            peers_samples.map(move |samples| Row::new(&case.id, threads, &ours, samples))
+        let rows = self.cases.into_iter().flat_map(move |(case, ours, peers)| {
+            let peers = peers.into_iter().filter(|peer| peer.has_case);
+            peers.map(move |peer| Row::new(&case.id, threads, &ours, peer))
         });
         rows.collect()
     }
 
-    /// Everyone loads the case and shows its result. Gives the sessions that may be timed; ours is the first.
+    /// Loads the case in every session and verifies the results. Gives the sessions that may be timed; ours is the first.
     fn load(&mut self, sessions: &mut [PeerSession<'_>], at: usize) -> Result<Vec<usize>> {
-        let (case, ours, peers_samples) = &mut self.cases[at];
+        let (case, ours, peers) = &mut self.cases[at];
         let verifier = self.verifier;
         ours.set_about(&verifier.ours(&mut sessions[0], case)?);
         let mut loaded = vec![0];
-        for (place, samples) in peers_samples.iter_mut().enumerate() {
+        for (place, samples) in peers.iter_mut().enumerate() {
             let session = &mut sessions[place + 1];
             let peer = &verifier.suite.peers[place];
             let (None, Some(params)) = (&samples.outcome, peer.params(case)) else { continue };
-            let shown = verifier.peer(session, peer, case, &params)?;
+            let verified = verifier.peer(session, peer, case, &params)?;
             samples.version.clone_from(&session.version);
-            match shown {
+            match verified {
                 Ok(about) => {
                     samples.set_about(&about);
                     loaded.push(place + 1);
@@ -137,7 +135,7 @@ impl<'a> Sweep<'a> {
         Ok(loaded)
     }
 
-    /// Bursts of those who loaded the case, after one that is not counted.
+    /// Rounds of bursts of the sessions that loaded the case. The first round warms up and is not counted.
     fn rounds(
         &mut self,
         invocation: &Invocation,
@@ -146,35 +144,33 @@ impl<'a> Sweep<'a> {
         loaded: &[usize],
     ) -> Result<()> {
         let length = Duration::from_secs_f64(self.verifier.suite.burst_s);
-        let mut turns: Vec<Turn> = loaded.iter().map(|&session| Turn::PeerSession(session)).collect();
+        let mut bursts: Vec<Burst> = loaded.iter().map(|&session| Burst::Session(session)).collect();
         let ceiling = self.verifier.suite.ceiling_of(self.cases[at].0);
-        turns.extend(self.ceilings.iter().any(|(kind, _)| *kind == ceiling).then_some(Turn::Ceiling));
+        bursts.extend(self.ceilings.iter().any(|(kind, _)| *kind == ceiling).then_some(Burst::Ceiling));
         let mut logs = vec![Vec::new(); sessions.len()];
         for round in 0..=ROUNDS {
             invocation.interrupt.check()?;
-            self.random.shuffle(&mut turns);
-            let (mut times, mut limit) = (vec![None; sessions.len()], None);
-            for turn in &turns {
-                match *turn {
-                    Turn::Ceiling => {
-                        let looped = self.ceilings.iter_mut().find(|(kind, _)| *kind == ceiling);
-                        limit = looped.map(|(_, looped)| looped.per_s(length));
+            self.random.shuffle(&mut bursts);
+            let (mut times, mut ceiling_per_s) = (vec![None; sessions.len()], None);
+            for burst in &bursts {
+                match *burst {
+                    Burst::Ceiling => {
+                        let measured = self.ceilings.iter_mut().find(|(kind, _)| *kind == ceiling);
+                        ceiling_per_s = measured.map(|(_, measured)| measured.per_s(length));
                     }
-                    Turn::PeerSession(place) => {
-                        times[place] = burst(&mut sessions[place], self.verifier.suite.burst_s)?
-                    }
+                    Burst::Session(place) => times[place] = time(&mut sessions[place], length)?,
                 }
             }
             if round == 0 {
                 continue;
             }
-            let (_, ours, peers_samples) = &mut self.cases[at];
-            let own = times[0].context("our side ended while it was timed")?;
-            ours.round(own, ceiling, limit);
-            for (place, samples) in peers_samples.iter_mut().enumerate() {
+            let (_, ours, peers) = &mut self.cases[at];
+            let our_time = times[0].context("our side ended while it was timed")?;
+            ours.round(our_time, ceiling, ceiling_per_s);
+            for (place, samples) in peers.iter_mut().enumerate() {
                 if let Some(time) = times[place + 1] {
                     samples.times_s.push(time);
-                    logs[place + 1].push((time / own).ln());
+                    logs[place + 1].push((time / our_time).ln());
                 }
             }
         }
@@ -188,13 +184,13 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// Seconds per iteration; `None` if the implementation is lost.
-fn burst(session: &mut PeerSession<'_>, seconds: f64) -> Result<Option<f64>> {
-    let Ok(answer) = session.ask(&json!({"do": "time", "seconds": seconds})) else {
+/// Seconds per iteration over a burst; `None` if the process ended.
+fn time(session: &mut PeerSession<'_>, length: Duration) -> Result<Option<f64>> {
+    let Ok(answer) = session.ask(&json!({"do": "time", "seconds": length.as_secs_f64()})) else {
         return Ok(None);
     };
     let (iterations, elapsed) = (answer["ok"]["iterations"].as_f64(), answer["ok"]["elapsed_s"].as_f64());
     let time = elapsed.zip(iterations).map(|(elapsed, iterations)| elapsed / iterations);
-    ensure!(time.is_none_or(|time| time > 0.0), "{} took no time for a burst: {answer}", session.implementation.name);
+    ensure!(time.is_none_or(|time| time > 0.0), "{} took no time for a burst: {answer}", session.program.name);
     Ok(time)
 }

@@ -1,4 +1,5 @@
-//! A case is shown: our side writes the inputs, everyone loads them and runs once, results are compared with ours.
+//! Verifies a case before it is timed: our side writes the inputs, each implementation loads them and runs once, and its result
+//! is compared with ours.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -10,41 +11,42 @@ use serde_json::{Value, json};
 use crate::difference::difference;
 use crate::row::Outcome;
 use crate::session::PeerSession;
-use crate::suite::{Case, Peer, Suite};
+use crate::suite::{Case, Params, Peer, Suite};
 
-/// Where cases are shown.
+/// Loads cases and verifies results.
 #[derive(Clone, Copy)]
 pub(crate) struct Verifier<'a> {
     pub(crate) suite: &'a Suite,
     pub(crate) threads: NonZeroUsize,
-    /// For inputs and results.
+    /// Directory for inputs and results.
     pub(crate) scratch: &'a Path,
 }
 
 impl Verifier<'_> {
-    /// Our side shows a case, and says what ran.
+    /// Loads a case on our side. Gives what it reports about the run.
     pub(crate) fn ours(&self, session: &mut PeerSession<'_>, case: &Case) -> Result<Value> {
         session.start(self.suite, self.threads)?;
         let inputs = self.scratch.join(file_name(&case.id));
         write_inputs(session, &case.id, &case.params, &inputs)?;
-        let shown = session.accepted(&load(case, &case.params, &inputs, &self.result("ours")));
-        shown.map_err(|outcome| anyhow!("{}: our side failed: {}", case.id, outcome.why()))
+        let loaded = session.accepted(&load(case, &case.params, &inputs, &self.result("ours")));
+        loaded.map_err(|outcome| anyhow!("{}: our side failed: {}", case.id, outcome.why()))
     }
 
-    /// A peer shows a case after our side has. Gives what it says that ran, or why it is out.
+    /// Loads a case that our side has loaded in a peer, and compares the results. Gives what the peer reports about the run, or why
+    /// it is not timed.
     pub(crate) fn peer(
         &self,
         session: &mut PeerSession<'_>,
         peer: &Peer,
         case: &Case,
-        params: &toml::Table,
+        params: &Params,
     ) -> Result<Result<Value, Outcome>> {
         if let Err(error) = session.start(self.suite, self.threads) {
             return Ok(Err(Outcome::Unavailable { why: format!("{error:#}") }));
         }
         let mut inputs = self.scratch.join(file_name(&case.id));
         if peer.own.is_some() {
-            // Other parameters may mean other inputs, which our program makes itself.
+            // Other parameters may need other inputs.
             inputs = self.scratch.join(file_name(&format!("{} {}", case.id, peer.name)));
             write_inputs(session, &case.id, params, &inputs)?;
         }
@@ -58,7 +60,7 @@ impl Verifier<'_> {
         Ok(match compared {
             Ok(None) => Ok(about),
             Ok(Some(how)) => {
-                // Whatever it has loaded is not asked for again.
+                // It is not timed, so that its memory can go.
                 session.unload();
                 Err(Outcome::Disagrees { how })
             }
@@ -71,12 +73,12 @@ impl Verifier<'_> {
     }
 }
 
-fn load(case: &Case, params: &toml::Table, inputs: &Path, output: &Path) -> Value {
+fn load(case: &Case, params: &Params, inputs: &Path, output: &Path) -> Value {
     json!({"do": "load", "case": case.id, "params": params, "inputs": inputs, "output": output})
 }
 
-/// Has an implementation of ours write the inputs of a case, unless they are there.
-fn write_inputs(session: &mut PeerSession<'_>, case: &str, params: &toml::Table, inputs: &Path) -> Result<()> {
+/// Has our program write the inputs of a case, unless they exist.
+fn write_inputs(session: &mut PeerSession<'_>, case: &str, params: &Params, inputs: &Path) -> Result<()> {
     if inputs.exists() {
         return Ok(());
     }

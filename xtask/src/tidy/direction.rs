@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gguf", &["op", "quant"]),
     ("nifti-decode", &["op", "simd"]),
     ("assay", &["gemm", "gguf", "nifti-decode", "peer"]),
-    ("peers", &["compare"]),
+    ("peers", &["chart", "compare"]),
     ("xtask", &["compare", "peers"]),
 ];
 

@@ -88,6 +88,8 @@ pub(crate) fn tidy(invocation: &Invocation, root: &Path, arguments: &Arguments) 
 pub(crate) fn check(root: &Path) -> Result<Vec<Violation>> {
     let tree = Tree::read(root)?;
     let mut violations: Vec<Violation> = RULES.iter().flat_map(|rule| rule(&tree)).collect();
+    let results = peers::check(root)?;
+    violations.extend(results.into_iter().map(|fault| Violation::new(fault.file, 1, fault.message)));
     violations.sort();
     violations.dedup();
     Ok(violations)

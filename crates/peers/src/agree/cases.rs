@@ -1,4 +1,4 @@
-//! The cases of `peers/OP.toml`, shown once by everybody.
+//! Runs every case once with every implementation and compares the results.
 
 use std::fs;
 use std::path::Path;
@@ -13,19 +13,19 @@ use crate::session::PeerSession;
 use crate::suite::Suite;
 use crate::verify::Verifier;
 
-/// A finding for each peer: how many results are ours.
+/// A finding for each peer: how many results agree with ours.
 pub(crate) fn compared(
     invocation: &Invocation,
     suite: &Suite,
     (ours, peers): (&Program, &[Program]),
     scratch: &Path,
 ) -> Result<Vec<Finding>> {
-    let mut findings: Vec<Finding> = peers.iter().map(absent).collect();
+    let mut findings: Vec<Finding> = peers.iter().map(empty).collect();
     let progress = invocation.console.bar("case by case", suite.cases.len() as u64, "cases");
     for &threads in &suite.threads {
         let mut own = PeerSession::new(ours);
         let mut sessions: Vec<PeerSession<'_>> = peers.iter().map(PeerSession::new).collect();
-        // Once is enough: results do not depend on the number of threads, or it shows where only the larger number is allowed.
+        // Each case runs once, with its smallest number of threads: results must not depend on it.
         for case in suite.cases.iter().filter(|case| suite.threads_of(case).first() == Some(&threads)) {
             invocation.interrupt.check()?;
             progress.say(&case.id);
@@ -36,13 +36,13 @@ pub(crate) fn compared(
             for (place, peer) in suite.peers.iter().enumerate() {
                 let finding = &mut findings[place];
                 let Some(params) = peer.params(case) else { continue };
-                // Our own program in another way is no witness.
+                // Our own program with other parameters is no independent evidence.
                 if peer.own.is_some() || finding.failure.is_some() {
                     continue;
                 }
-                let shown = verifier.peer(&mut sessions[place], peer, case, &params)?;
+                let verified = verifier.peer(&mut sessions[place], peer, case, &params)?;
                 finding.version.clone_from(&sessions[place].version);
-                finding.take(&case.id, shown.err());
+                finding.take(&case.id, verified.err());
                 sessions[place].unload();
             }
             own.unload();
@@ -55,15 +55,15 @@ pub(crate) fn compared(
     Ok(findings)
 }
 
-/// Nothing yet.
-fn absent(implementation: &Program) -> Finding {
+/// A finding without comparisons.
+fn empty(program: &Program) -> Finding {
     let topic = Topic { what: "results of cases".to_owned(), agreed: 0, differed: Vec::new(), left_out: Vec::new() };
-    let failure = implementation.unavailable.clone();
-    Finding { with: implementation.name.clone(), version: String::new(), topics: vec![topic], failure }
+    let failure = program.unavailable.clone();
+    Finding { with: program.name.clone(), version: String::new(), topics: vec![topic], failure }
 }
 
 impl Finding {
-    /// One case: how it ended, if not with our result.
+    /// Counts one case; `outcome` is `None` if the results agree.
     fn take(&mut self, case: &str, outcome: Option<Outcome>) {
         let topic = &mut self.topics[0];
         let how = match outcome {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_end_of_a_case_is_counted_where_it_belongs() {
+    fn every_outcome_of_a_case_is_counted() {
         let topic = Topic { what: String::new(), agreed: 0, differed: Vec::new(), left_out: Vec::new() };
         let mut finding = Finding { with: String::new(), version: String::new(), topics: vec![topic], failure: None };
         let unsupported = || Some(Outcome::Unsupported { why: "no such type".to_owned() });

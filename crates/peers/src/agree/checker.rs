@@ -1,4 +1,4 @@
-//! A program that compares is run to its end.
+//! Runs a checker: a program that compares by itself.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -12,13 +12,13 @@ use compare::command;
 use compare::comparison::Invocation;
 
 use super::declared::Agreement;
-use super::finding::{Answer, Finding};
+use super::finding::{Counts, Finding};
 use crate::build::command_in;
 
-/// How often it is looked after.
+/// Interval between two looks at whether it has ended.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs it; whatever goes wrong is in the finding. An error is an interrupt.
+/// Runs it. Whatever goes wrong becomes part of the finding; the only error is an interrupt.
 pub(crate) fn run(
     invocation: &Invocation,
     root: &Path,
@@ -27,21 +27,21 @@ pub(crate) fn run(
     scratch: &Path,
 ) -> Result<Finding> {
     let directory = root.join("peers").join(&agreement.dir);
-    let answer = output(invocation, agreement, &directory, assay, scratch).and_then(|text| Answer::of_output(&text));
+    let answer = output(invocation, agreement, &directory, assay, scratch).and_then(|text| Counts::of_output(&text));
     invocation.interrupt.check()?;
     let with = agreement.name.clone();
     Ok(match answer {
-        Ok(Answer { versions, topics }) => Finding { with, version: versions, topics, failure: None },
+        Ok(Counts { versions, topics }) => Finding { with, version: versions, topics, failure: None },
         Err(error) => {
             invocation.console.note(&format!("{with}: {error:#}"));
-            // The rest is about this machine and its paths.
+            // The rest names paths of this machine.
             let why = error.to_string().lines().next().unwrap_or_default().to_owned();
             Finding { with, version: String::new(), topics: Vec::new(), failure: Some(why) }
         }
     })
 }
 
-/// Its standard output.
+/// Its standard output, once it has ended with success.
 fn output(
     invocation: &Invocation,
     agreement: &Agreement,
@@ -61,14 +61,14 @@ fn output(
         }
         invocation.interrupt.check()?;
         if start.elapsed().as_secs_f64() > agreement.limit_s {
-            bail!("it did not end within {} s (`limit_s`)", agreement.limit_s);
+            bail!("it did not end within `limit_s` = {} s", agreement.limit_s);
         }
         std::thread::sleep(PAUSE);
     };
     if !status.success() {
         bail!("it failed ({status})\n{}", command::tail(&written(&mut stderr)?));
     }
-    String::from_utf8(written(&mut stdout)?).context("it printed something that is not UTF-8")
+    String::from_utf8(written(&mut stdout)?).context("its output is not UTF-8")
 }
 
 fn written(file: &mut File) -> Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! What `peers/OP.toml` declares for `agree`: programs that compare, and differences that are known.
+//! What `peers/OP.toml` declares for `agree`: checkers and known differences.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::build::Recipe;
 
-/// A program below `peers/` that compares other people's code with ours by itself, and ends with a line of counts
-/// ([`Answer`](super::finding::Answer)).
+/// A checker: a program below `peers/` that compares other people's code with ours by itself. Its last line of output has the
+/// counts ([`Counts`](super::finding::Counts)).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Agreement {
@@ -17,22 +17,22 @@ pub(crate) struct Agreement {
     /// Command that builds it there, if it needs to be built.
     #[serde(default)]
     build: Vec<String>,
-    /// File of Python requirements there, which go into its `.venv`.
+    /// File of Python requirements there, installed into its `.venv`.
     requirements: Option<String>,
     /// Command that starts it there; `{assay}` becomes the path of our program, `{scratch}` that of an empty directory.
     pub(crate) command: Vec<String>,
-    /// How long it may take, in seconds.
+    /// Time limit, in seconds.
     #[serde(default = "limit")]
     pub(crate) limit_s: f64,
 }
 
-/// Differences that are known, and why they are there.
+/// Differences that are known, and their reason.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Known {
-    /// The peer or the program.
+    /// The peer or the checker.
     pub(crate) with: String,
-    /// Regular expression of a difference, which is written `NAME: HOW`.
+    /// Regular expression of a difference, written as `NAME: HOW`.
     pub(crate) differs: String,
     /// Why they differ, and who is right.
     pub(crate) reason: String,

@@ -1,24 +1,24 @@
-//! What was found when two sides were compared.
+//! What a comparison with one peer or checker found.
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-/// All that is known of one peer or program.
+/// The result of comparing with one peer or checker.
 #[derive(Debug)]
 pub(crate) struct Finding {
     pub(crate) with: String,
-    /// Versions, by its own word; empty if it never ran.
+    /// Versions as it reports them; empty if it never ran.
     pub(crate) version: String,
     pub(crate) topics: Vec<Topic>,
-    /// Why it cannot be had, or did not come to its end.
+    /// Why it is not available, or did not finish.
     pub(crate) failure: Option<String>,
 }
 
-/// One thing that was compared many times.
+/// Comparisons of one kind.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Topic {
-    /// In words.
+    /// What is compared, in words.
     pub(crate) what: String,
     /// How many comparisons agreed.
     pub(crate) agreed: u64,
@@ -48,31 +48,31 @@ pub(crate) struct LeftOut {
     pub(crate) n: u64,
 }
 
-/// The last line of a program's output.
+/// The last line of a checker's output.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Answer {
+pub(crate) struct Counts {
     /// Of everybody who is compared with us.
     pub(crate) versions: String,
     pub(crate) topics: Vec<Topic>,
 }
 
-impl Answer {
-    /// Reads it. A topic in which nothing was compared is an error: it would agree whatever our code does.
+impl Counts {
+    /// Parses it. A topic in which nothing was compared is an error: it would agree whatever our code does.
     pub(crate) fn of_output(output: &str) -> Result<Self> {
         let line = output.lines().rev().find(|line| !line.trim().is_empty()).context("it printed nothing")?;
-        let answer: Self =
+        let counts: Self =
             serde_json::from_str(line).with_context(|| format!("its last line has no counts: {line}"))?;
-        ensure!(!answer.topics.is_empty(), "its last line has no topic");
-        for topic in &answer.topics {
+        ensure!(!counts.topics.is_empty(), "its last line has no topic");
+        for topic in &counts.topics {
             ensure!(topic.agreed > 0 || !topic.differed.is_empty(), "{}: nothing was compared", topic.what);
         }
-        Ok(answer)
+        Ok(counts)
     }
 }
 
 impl Difference {
-    /// As reasons are looked for.
+    /// The line that patterns of known differences match.
     pub(crate) fn line(&self) -> String {
         format!("{}: {}", self.name, self.how)
     }
@@ -86,15 +86,15 @@ mod tests {
         "left_out": [{"why": "no such type", "n": 2}]}]}"#;
 
     #[test]
-    fn the_last_line_counts() {
-        let answer = Answer::of_output(&format!("file by file\n{}\n\n", LINE.replace('\n', ""))).unwrap();
-        let topic = &answer.topics[0];
-        assert_eq!((answer.versions.as_str(), topic.agreed, topic.left_out[0].n), ("x 1.0", 5, 2));
+    fn the_last_line_has_the_counts() {
+        let counts = Counts::of_output(&format!("file by file\n{}\n\n", LINE.replace('\n', ""))).unwrap();
+        let topic = &counts.topics[0];
+        assert_eq!((counts.versions.as_str(), topic.agreed, topic.left_out[0].n), ("x 1.0", 5, 2));
         assert_eq!(topic.differed[0].line(), "a: b");
     }
 
     #[test]
-    fn what_says_nothing_is_refused() {
+    fn output_without_counts_is_refused() {
         let line = LINE.replace('\n', "");
         let nothing = r#"{"versions": "", "topics": [{"what": "voxels", "agreed": 0, "differed": []}]}"#;
         for (output, word) in [
@@ -104,7 +104,7 @@ mod tests {
             (nothing, "nothing was compared"),
             (&line.replace("agreed", "agree"), "no counts"),
         ] {
-            let error = format!("{:#}", Answer::of_output(output).unwrap_err());
+            let error = format!("{:#}", Counts::of_output(output).unwrap_err());
             assert!(error.contains(word), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! Differences that are listed with a reason, and those that are not.
+//! Matches differences with the known ones.
 
 use anyhow::Result;
 
@@ -6,16 +6,16 @@ use super::declared::Known;
 use super::finding::{Difference, Finding};
 use crate::suite::pattern;
 
-/// What becomes of all findings.
+/// All differences, explained or not.
 #[derive(Debug)]
 pub(crate) struct Judged<'a> {
-    /// For each known difference, those that it explains, with what was compared.
+    /// For each known difference, those that it explains.
     pub(crate) explained: Vec<(&'a Known, Vec<&'a Difference>)>,
-    /// Those that nothing explains, and with whom.
+    /// Those without a reason, with their finding.
     pub(crate) unexplained: Vec<(&'a Finding, &'a Difference)>,
 }
 
-/// Looks for the reason of every difference: the first listed one that matches it.
+/// Finds the reason of every difference: the first known one that matches.
 pub(crate) fn judge<'a>(findings: &'a [Finding], known: &'a [Known]) -> Result<Judged<'a>> {
     let patterns: Vec<_> = known.iter().map(|known| pattern(&known.differs)).collect::<Result<_>>()?;
     let mut explained: Vec<_> = known.iter().map(|known| (known, Vec::new())).collect();
@@ -34,7 +34,7 @@ pub(crate) fn judge<'a>(findings: &'a [Finding], known: &'a [Known]) -> Result<J
 }
 
 impl Judged<'_> {
-    /// Whether every difference has its reason, and everybody was there.
+    /// Whether every difference has a reason and every peer and checker ran.
     pub(crate) fn is_fine(&self, findings: &[Finding]) -> bool {
         self.unexplained.is_empty() && findings.iter().all(|finding| finding.failure.is_none())
     }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_missing_proves_nothing() {
+    fn a_missing_peer_is_no_agreement() {
         let mut findings = [finding("one", &["a"]), finding("two", &[])];
         let known = [known("one", ".")];
         assert!(judge(&findings, &known).unwrap().is_fine(&findings));

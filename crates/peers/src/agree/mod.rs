@@ -1,12 +1,14 @@
-//! `cargo xtask agree OP`: whether other people's programs find in files and numbers what ours finds.
+//! `cargo xtask agree OP`: compares results with other people's programs and counts what agrees. Nothing is timed.
 //!
-//! Two kinds of evidence, both declared in `peers/OP.toml`:
-//! 1. Every case, the ones that are not timed too, is shown once by everybody, and results are compared with ours ([`cases`]).
-//! 2. Programs that compare by themselves, for what does not fit a case: thousands of small files, verdicts on hostile ones.
-//!    They are built as peers are, and end with a line of counts ([`finding`]).
+//! There are two kinds of evidence, both declared in `peers/OP.toml`:
+//! 1. Every implementation runs every case once, including cases that are not timed, and the results are compared with ours
+//!    ([`cases`]).
+//! 2. Checkers: programs that do the comparing themselves, for what does not fit a case, such as thousands of small files or
+//!    verdicts on hostile ones ([`checker`]). They are built like peers, and their last line of output has the counts
+//!    ([`finding`]).
 //!
-//! A difference has a reason in the file, or the command fails ([`judge`]). The counts ([`report`]) go to
-//! `baselines/agree-OP.md`: they belong to no machine.
+//! A difference must have a reason in the file, or the command fails ([`judge`]). The counts ([`report`]) go to
+//! `baselines/agree-OP.md`; they do not depend on the machine.
 
 mod cases;
 mod checker;
@@ -25,18 +27,18 @@ use regex_lite::Regex;
 
 pub(crate) use declared::{Agreement, Known};
 
-use crate::build::{self, Built};
+use crate::build::{self, BuildCache, Program};
 use crate::suite::{self, Suite};
-use crate::{revision, table};
+use crate::{resolve, results, revision, store};
 use finding::Finding;
 use report::Report;
 
 /// `agree`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
-    /// The op, as in `peers/OP.toml`; without it, those that there are
+    /// The op, as in `peers/OP.toml`; without it, list the ops
     op: Option<String>,
-    /// Only cases and programs whose name matches this regular expression; the counts are then shown, not kept
+    /// Only cases and checkers whose name matches this regular expression; the counts are printed but not kept
     #[arg(long, value_name = "RE")]
     filter: Option<String>,
     /// Print what would be compared
@@ -44,12 +46,18 @@ pub struct Arguments {
     dry_run: bool,
 }
 
-/// Runs the command.
+/// Runs `agree`.
+///
+/// # Errors
+/// A file below `peers/` that is not valid, our own program if it cannot be built or fails, or a disk that is full.
 pub fn agree(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
-    let Some(op) = suite::chosen(invocation, root, arguments.op.as_deref(), "agree")? else {
+    let Some(op) = suite::requested(invocation, root, arguments.op.as_deref(), "agree")? else {
         return Ok(Exit::Usage);
     };
     let mut suite = Suite::read(root, op)?;
+    let made = revision(root)?;
+    let ours = build::ours(invocation, root, op)?;
+    resolve(&mut suite, &ours)?;
     if let Some(filter) = &arguments.filter {
         choose(&mut suite, filter)?;
     }
@@ -57,37 +65,32 @@ pub fn agree(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Res
     if arguments.dry_run {
         return Ok(Exit::Fine);
     }
-    let made = revision(root)?;
     let scratch = tempfile::tempdir().context("failed to make a scratch directory; is the disk full?")?;
-    let findings = findings(invocation, root, op, &suite, scratch.path())?;
+    let findings = findings(invocation, root, (&suite, &ours), scratch.path())?;
     let judged = judge::judge(&findings, &suite.known)?;
     let report = Report { title: &suite.title, op, findings: &findings, judged: &judged, made };
     let text = report.markdown();
     invocation.console.print(&text)?;
-    // What was not compared is no evidence, so that a partial run leaves the counts of a whole one alone.
+    // A partial run does not replace the counts of a whole one.
     let is_whole = arguments.filter.is_none() && findings.iter().all(|finding| finding.failure.is_none());
     if is_whole {
-        keep(invocation, root, op, &text, &report)?;
+        keep(invocation, root, op, &text)?;
     }
     if !judged.unexplained.is_empty() {
         invocation.console.note(&format!(
-            "{} open differences: mend what is wrong, or list each as [[known]] in peers/{op}.toml with its reason",
+            "{} open differences: fix what is wrong, or list each as [[known]] in peers/{op}.toml with its reason",
             judged.unexplained.len()
         ));
     }
     Ok(if judged.is_fine(&findings) { Exit::Fine } else { Exit::Failure })
 }
 
-/// Writes the counts below `baselines/`, and between the markers of the op in README.
-fn keep(invocation: &Invocation, root: &Path, op: &str, text: &str, report: &Report<'_>) -> Result<()> {
-    let path = root.join(format!("baselines/agree-{op}.md"));
-    table::write(&path, text)?;
-    invocation.console.note(&format!("wrote {}", path.display()));
-    let readme = root.join("README.md");
-    let old = fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
-    let shown = format!("{}\nMade by `cargo xtask agree {op}`: {}.\n", report.totals(), report.made);
-    if let Some(new) = table::with_summary(&old, &format!("agree {op}"), &shown)? {
-        table::write(&readme, &new)?;
+/// Writes the counts below `baselines/`, and the op's page in `docs/results/` if there is one.
+fn keep(invocation: &Invocation, root: &Path, op: &str, text: &str) -> Result<()> {
+    let path = results::agreement_path(op);
+    store::write(root, &path, text)?;
+    for path in std::iter::once(path).chain(results::refresh(root)?) {
+        invocation.console.note(&format!("wrote {path}"));
     }
     Ok(())
 }
@@ -97,14 +100,14 @@ fn choose(suite: &mut Suite, filter: &str) -> Result<()> {
     suite.cases.retain(|case| filter.is_match(&case.id));
     suite.agreements.retain(|agreement| filter.is_match(&agreement.name));
     if suite.cases.is_empty() && suite.agreements.is_empty() {
-        return Err(usage("nothing matches --filter; `--dry-run` without it lists cases and programs"));
+        return Err(usage("nothing matches --filter; `--dry-run` without it lists cases and checkers"));
     }
     Ok(())
 }
 
 fn plan(suite: &Suite) -> String {
     let mut text = format!(
-        "{}: {} cases with {} peers, {} programs that compare by themselves, {} known differences\n",
+        "{}: {} cases with {} peers, {} checkers, {} known differences\n",
         suite.title,
         suite.cases.len(),
         suite.peers.len(),
@@ -115,21 +118,25 @@ fn plan(suite: &Suite) -> String {
         text += &format!("case     {}\n", case.id);
     }
     for agreement in &suite.agreements {
-        text += &format!("program  {}: {}\n", agreement.name, agreement.command.join(" "));
+        text += &format!("checker  {}: {}\n", agreement.name, agreement.command.join(" "));
     }
     text
 }
 
-fn findings(invocation: &Invocation, root: &Path, op: &str, suite: &Suite, scratch: &Path) -> Result<Vec<Finding>> {
-    let ours = build::ours(invocation, root, op)?;
-    let mut built = Built::default();
+fn findings(
+    invocation: &Invocation,
+    root: &Path,
+    (suite, ours): (&Suite, &Program),
+    scratch: &Path,
+) -> Result<Vec<Finding>> {
+    let mut cache = BuildCache::default();
     let mut findings = Vec::new();
     if !suite.cases.is_empty() {
-        let peers = build::peers(invocation, root, suite, &ours, &mut built)?;
-        findings = cases::compared(invocation, suite, (&ours, &peers), scratch)?;
+        let peers = build::peers(invocation, root, suite, ours, &mut cache)?;
+        findings = cases::compared(invocation, suite, (ours, &peers), scratch)?;
     }
     for (serial, agreement) in suite.agreements.iter().enumerate() {
-        if let Some(why) = built.make(invocation, root, &agreement.name, agreement.recipe()) {
+        if let Some(why) = cache.build(invocation, root, &agreement.name, agreement.recipe()) {
             let with = agreement.name.clone();
             findings.push(Finding { with, version: String::new(), topics: Vec::new(), failure: Some(why) });
             continue;

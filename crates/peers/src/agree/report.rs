@@ -1,14 +1,14 @@
-//! The counts for people.
+//! Renders the counts as Markdown.
 
 use record::{Align, Table};
 
 use super::finding::{Difference, Finding, Topic};
 use super::judge::Judged;
 
-/// How many differences without a reason are written down for each program; there may be thousands.
+/// Open differences that are printed for each peer; there may be thousands.
 const SHOWN: usize = 100;
 
-/// All that is known at the end.
+/// All findings of a run.
 pub(crate) struct Report<'a> {
     pub(crate) title: &'a str,
     pub(crate) op: &'a str,
@@ -22,18 +22,16 @@ impl Report<'_> {
     pub(crate) fn markdown(&self) -> String {
         let Self { title, op, made, .. } = self;
         let mut text = format!(
-            "# {title}: agreement with independent programs\n\nMade by `cargo xtask agree {op}`: {made}. The counts belong to no \
-             machine.\n\n\
-             Each count is of comparisons of one kind. A difference is *listed* if `peers/{op}.toml` gives a reason for it, and \
-             *open* if not. *Left out* is what the other program cannot do or cannot tell.\n\n{}",
+            "# {title}: agreement with independent programs\n\nMade by `cargo xtask agree {op}`: {made}. The counts do not depend \
+             on the machine.\n\n\
+             Each line counts comparisons of one kind. A difference is *listed* if `peers/{op}.toml` gives its reason, else *open*. \
+             *Left out* is what the other program does not support.\n\n{}",
             self.counts()
         );
         text += &format!("\n## Versions\n\n{}", self.versions());
-        for (heading, part) in [
-            ("Differences that are listed", self.listed()),
-            ("Left out", self.left_out()),
-            ("Open differences", self.open()),
-        ] {
+        for (heading, part) in
+            [("Listed differences", self.listed()), ("Left out", self.left_out()), ("Open differences", self.open())]
+        {
             if !part.is_empty() {
                 text += &format!("\n## {heading}\n\n{part}");
             }
@@ -41,34 +39,23 @@ impl Report<'_> {
         text
     }
 
-    /// A line for everybody: all topics together. What README shows.
-    pub(crate) fn totals(&self) -> String {
-        let mut table = table([]);
-        for finding in self.findings {
-            let of_all = finding.topics.iter().map(|topic| self.numbers(topic));
-            let sums = of_all.fold([0; 4], |sums, numbers| [0, 1, 2, 3].map(|at| sums[at] + numbers[at]));
-            table.row([finding.with.clone()].into_iter().chain(sums.map(|n| n.to_string())));
-        }
-        table.to_string()
-    }
-
-    /// A line for everybody and everything that was compared.
+    /// A line for each peer and kind of comparison.
     fn counts(&self) -> String {
         let mut table = table([("compared", Align::Left)]);
         for finding in self.findings {
             if finding.failure.is_some() {
-                table.row([finding.with.as_str(), "not here", "-", "-", "-", "-"]);
+                table.row([finding.with.as_str(), "not available", "-", "-", "-", "-"]);
                 continue;
             }
             for topic in &finding.topics {
-                let words = [finding.with.clone(), topic.what.clone()];
-                table.row(words.into_iter().chain(self.numbers(topic).map(|n| n.to_string())));
+                let names = [finding.with.clone(), topic.what.clone()];
+                table.row(names.into_iter().chain(self.numbers(topic).map(|n| n.to_string())));
             }
         }
         table.to_string()
     }
 
-    /// How many agree, are listed, are open, are left out.
+    /// Numbers of comparisons that agree, are listed, are open, are left out.
     fn numbers(&self, topic: &Topic) -> [u64; 4] {
         let is_open =
             |difference: &&Difference| self.judged.unexplained.iter().any(|(_, open)| std::ptr::eq(*open, *difference));
@@ -93,7 +80,7 @@ impl Report<'_> {
             text += &format!("- {}, {n}: {}", known.with, known.reason);
             text += &match differences.first() {
                 Some(first) => format!(" For example `{}`.\n", first.line().replace('`', "'")),
-                None => " It was not met this time.\n".to_owned(),
+                None => " It did not occur in this run.\n".to_owned(),
             };
         }
         text
@@ -140,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_agrees_is_counted_and_what_differs_is_named() {
+    fn agreement_is_counted_and_differences_are_named() {
         let difference = |name: &str| Difference { name: name.to_owned(), how: "refused".to_owned() };
         let topic = Topic {
             what: "files".to_owned(),
@@ -168,10 +155,9 @@ mod tests {
         let counts: Vec<&str> = text.lines().filter(|line| line.starts_with("| one ")).collect();
         let cells: Vec<&str> = counts[0].split('|').map(str::trim).collect();
         assert_eq!(cells[1..7], ["one", "files", "7", "1", "1", "3"]);
-        assert!(report.totals().contains("| one  |     7 |      1 |    1 |        3 |"), "{}", report.totals());
         for part in [
             "- one, 1: it is one-eyed. For example `big: refused`.\n",
-            "- one, 0: it is one-eyed. It was not met this time.\n",
+            "- one, 0: it is one-eyed. It did not occur in this run.\n",
             "- one, files, 3: no such type\n",
             "## Open differences\n\n- one, odd: refused\n",
             "| two  | no cmake |",

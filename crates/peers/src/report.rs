@@ -1,12 +1,11 @@
-//! The table for people, the rows for programs, and the lines in README.
+//! Renders rows as Markdown: ratios, goals, peers and a summary.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
-use machine::fingerprint::Fingerprint;
+use anyhow::{Context as _, Result};
 use record::{Align, Table, Unit};
 
 use crate::goals;
@@ -14,22 +13,23 @@ use crate::row::{Outcome, Row};
 use crate::suite::{Ceiling, Suite};
 use crate::{ROUNDS, SETS};
 
-/// All that is known after the last set.
+/// All rows of an op on one machine class.
 pub(crate) struct Report<'a> {
     pub(crate) suite: &'a Suite,
     pub(crate) rows: &'a [Row],
     pub(crate) op: &'a str,
+    /// Machine class.
+    pub(crate) class: &'a str,
     /// Revision, day and machine.
-    pub(crate) made: String,
+    pub(crate) made: &'a str,
 }
 
 impl Report<'_> {
-    /// The whole report: a table for each number of threads, what was aimed at, who was who, and a summary; and what people
-    /// have written about it in `peers/OP.notes.md`.
+    /// The whole report: a table for each number of threads, goals, the notes of `peers/OP.notes.md`, versions, and a summary.
     pub(crate) fn markdown(&self, root: &Path) -> Result<String> {
-        let Self { suite, rows, op, made } = self;
+        let Self { suite, rows, op, made, .. } = self;
         let mut text =
-            format!("# {}\n\nMade by `cargo xtask peers {op}`: {made}.\n\n{}", suite.title, explanation(suite));
+            format!("# {}\n\nMade by `cargo xtask peers {op}`: {made}.\n\n{}", suite.title, explanation(rows));
         for &threads in &suite.threads {
             let of_threads: Vec<&Row> = rows.iter().filter(|row| row.threads == threads.get()).collect();
             text += &format!("\n## {}\n\n{}", counted(threads.get()), ratios(&of_threads));
@@ -42,89 +42,52 @@ impl Report<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("failed to read peers/{op}.notes.md")),
         }
-        Ok(text + "\n## Who took part\n\n" + &peers(rows) + &notes(rows) + "\n## Summary\n\n" + &summary(rows))
+        Ok(text + "\n## Peers\n\n" + &peers(rows) + &notes(rows) + "\n## Summary\n\n" + &summary(rows))
     }
 
-    /// What README shows: the summary, the rows of cases that are marked for it, and what was aimed at.
-    fn headline(&self) -> Result<String> {
-        let mut text = summary(self.rows);
-        let is_shown = |id: &str| self.suite.cases.iter().any(|case| case.headline && case.id == id);
+    /// The sections of the op's page in `docs/results/`: the summary, the headline rows and the goals.
+    pub(crate) fn sections(&self) -> Result<String> {
+        let mut text = format!("## Summary\n\n{}", summary(self.rows));
         for &threads in &self.suite.threads {
-            let is_of = |row: &&Row| row.threads == threads.get() && is_shown(&row.case);
-            let shown: Vec<&Row> = self.rows.iter().filter(is_of).collect();
+            let is_shown = |row: &&Row| row.threads == threads.get() && self.suite.headline.contains(&row.case);
+            let shown: Vec<&Row> = self.rows.iter().filter(is_shown).collect();
             if !shown.is_empty() {
-                text +=
-                    &format!("\nTime of the peer divided by ours, {}:\n\n{}", counted(threads.get()), ratios(&shown));
+                text += &format!("\n## Selected cases, {}\n\n{}", counted(threads.get()), ratios(&shown));
             }
         }
         if !self.suite.goals.is_empty() {
-            text += &format!("\n{}", goals::table(self.suite, self.rows)?);
+            text += &format!("\n## Goals\n\n{}", goals::table(self.suite, self.rows)?);
         }
-        Ok(format!("{text}\nMade by `cargo xtask peers {}`: {}.\n", self.op, self.made))
-    }
-
-    /// The rows that were kept of this op on a machine of this class, and how they were made.
-    pub(crate) fn kept(root: &Path, op: &str) -> Result<(Vec<Row>, String)> {
-        let path = file(root, op, "jsonl");
-        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
-        let rows: Result<Vec<Row>, _> = text.lines().map(serde_json::from_str).collect();
-        let rows = rows.with_context(|| format!("{} is not of this version", path.display()))?;
-        let made = rows.first().map(|row| row.made.clone()).unwrap_or_default();
-        Ok((rows, made))
-    }
-
-    /// Writes table and rows below `baselines/`, and the headline between the op's markers in README, if it has them. Gives
-    /// the files.
-    pub(crate) fn keep(&self, root: &Path) -> Result<Vec<PathBuf>> {
-        let (op, rows) = (self.op, self.rows);
-        let (table, data) = (file(root, op, "md"), file(root, op, "jsonl"));
-        let directory = table.parent().context("a file has a directory")?;
-        fs::create_dir_all(directory).with_context(|| format!("failed to make {}", directory.display()))?;
-        let mut lines = String::new();
-        for row in rows {
-            lines += &serde_json::to_string(&Row { made: self.made.clone(), ..row.clone() })?;
-            lines.push('\n');
-        }
-        let mut files = vec![(table, self.markdown(root)?), (data, lines)];
-        let readme = root.join("README.md");
-        let text = fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
-        files.extend(with_summary(&text, &format!("peers {op}"), &self.headline()?)?.map(|text| (readme, text)));
-        for (path, text) in &files {
-            write(path, text)?;
-        }
-        Ok(files.into_iter().map(|(path, _)| path).collect())
+        Ok(text)
     }
 }
 
-/// A file of the op below `baselines/`.
-fn file(root: &Path, op: &str, extension: &str) -> PathBuf {
-    root.join("baselines").join(Fingerprint::collect().class()).join(format!("peers-{op}.{extension}"))
-}
-
-fn counted(threads: usize) -> String {
+/// "2 threads".
+pub(crate) fn counted(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
-fn explanation(suite: &Suite) -> String {
-    let has = |ceiling| suite.cases.iter().any(|case| suite.ceiling_of(case) == ceiling);
-    let share = match (has(Ceiling::Fma), has(Ceiling::Memory)) {
+/// How to read the ratios.
+pub(crate) fn explanation(rows: &[Row]) -> String {
+    let has = |ceiling| rows.iter().any(|row| row.share.is_some() && row.ceiling == ceiling);
+    let ceilings = match (has(Ceiling::Fma), has(Ceiling::Memory)) {
         (false, false) => "",
-        (true, false) => {
-            " *Of ceiling* is our share of the multiply-adds that this machine does on registers in the same rounds."
-        }
-        (false, true) => " *Of ceiling* is our share of what this machine reads from memory in the same rounds.",
-        (true, true) => {
-            " *Of ceiling* is our share of what this machine does in the same rounds: multiply-adds on registers (FMA), or reading \
-             from memory (reads)."
-        }
+        (true, false) => " in the same rounds: multiply-adds on registers (FMA)",
+        (false, true) => " in the same rounds: reads from memory",
+        (true, true) => " in the same rounds: multiply-adds on registers (FMA), or reads from memory (reads)",
+    };
+    let share = match ceilings {
+        "" => String::new(),
+        ceilings => format!(" *Of ceiling* is our rate as a share of what this machine reaches{ceilings}."),
     };
     format!(
-        "Time of the peer divided by ours, with its exact 95 % interval: above 1 ours is faster. **Bold** rows are lost: the interval \
-         lies below 1. Same bytes for everybody, results compared before anything is timed, {SETS} sets of fresh processes, \
-         {ROUNDS} rounds a set in random order, the idle ones stopped. Times are for orientation.{share}\n"
+        "Time of the peer divided by ours, with its exact 95 % interval: above 1 ours is faster. Rows in **bold** are lost: the \
+         whole interval lies below 1. All implementations read the same bytes, and their results are compared before anything is \
+         timed: {SETS} sets of fresh processes, {ROUNDS} rounds a set in random order, idle processes stopped.{share}\n"
     )
 }
 
+/// A line for each case, a column for each peer.
 fn ratios(rows: &[&Row]) -> String {
     let mut names: Vec<&str> = Vec::new();
     let mut cases: Vec<&str> = Vec::new();
@@ -163,12 +126,13 @@ fn cell(outcome: &Outcome) -> String {
             if *high < 1.0 { format!("**{shown}**") } else { shown }
         }
         Outcome::Disagrees { .. } => "DISAGREES".to_owned(),
-        Outcome::Unsupported { .. } => "no such case".to_owned(),
+        Outcome::Unsupported { .. } => "unsupported".to_owned(),
         Outcome::Error { .. } => "ERROR".to_owned(),
-        Outcome::Unavailable { .. } => "not here".to_owned(),
+        Outcome::Unavailable { .. } => "not available".to_owned(),
     }
 }
 
+/// Version and settings of each peer.
 fn peers(rows: &[Row]) -> String {
     let mut versions: BTreeMap<(&str, usize), &Row> = BTreeMap::new();
     for row in rows {
@@ -189,7 +153,7 @@ fn peers(rows: &[Row]) -> String {
     table.to_string()
 }
 
-/// Why a cell has no ratio.
+/// The reason of each cell without a ratio, except for peers that are not available.
 fn notes(rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
@@ -204,8 +168,8 @@ fn notes(rows: &[Row]) -> String {
     if text.is_empty() { text } else { format!("\n{text}") }
 }
 
-/// One line a peer and number of threads: won, even and lost cases, and the middle of the ratios.
-fn summary(rows: &[Row]) -> String {
+/// One line for each peer and number of threads: cases won, even and lost, the median ratio and the worst.
+pub(crate) fn summary(rows: &[Row]) -> String {
     /// Ratio, and the bounds of its interval.
     type Ratio = (f64, f64, f64);
     let mut by_peer: BTreeMap<(&str, usize), Vec<Ratio>> = BTreeMap::new();
@@ -233,33 +197,6 @@ fn summary(rows: &[Row]) -> String {
         ]);
     }
     table.to_string()
-}
-
-/// README with a summary between the markers of `what`, `peers gemm` for instance; `None` if it has none.
-pub(crate) fn with_summary(readme: &str, what: &str, summary: &str) -> Result<Option<String>> {
-    let (begin, end) = (format!("<!-- BEGIN: {what} -->\n"), format!("<!-- END: {what} -->"));
-    let Some((before, rest)) = readme.split_once(&begin) else {
-        return Ok(None);
-    };
-    let Some((_, after)) = rest.split_once(&end) else {
-        bail!("README.md has `{}` but no `{end}` after it", begin.trim_end());
-    };
-    Ok(Some(format!("{before}{begin}{summary}{end}{after}")))
-}
-
-/// Whole or not at all.
-pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
-    let directory = path.parent().context("a file has a directory")?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(text.as_bytes())
-        .with_context(|| format!("failed to write {}; is the disk full?", path.display()))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path).with_context(|| format!("failed to write {}", path.display()))?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -297,20 +234,11 @@ mod tests {
             row("c", "one", timed(1.05)),
         ];
         let table = ratios(&rows.iter().collect::<Vec<_>>());
-        assert!(table.contains("| a    | 1.000 ms |     1.50 (1.40 .. 1.60) |  not here |"), "{table}");
+        assert!(table.contains("| a    | 1.000 ms |     1.50 (1.40 .. 1.60) | not available |"), "{table}");
         assert!(table.contains("**0.80 (0.70 .. 0.90)**"), "{table}");
         assert!(notes(&rows).contains("two, 1 thread(s), b: byte 3"));
         let summary = summary(&rows);
         let cells: Vec<&str> = summary.lines().last().unwrap().split('|').map(str::trim).collect();
         assert_eq!(cells[1..9], ["one", "1", "3", "1", "1", "1", "1.05", "0.80"]);
-    }
-
-    #[test]
-    fn readme_takes_the_summary_between_its_markers() {
-        let readme = "a\n<!-- BEGIN: peers gemm -->\nold\n<!-- END: peers gemm -->\nb\n";
-        let new = with_summary(readme, "peers gemm", "new\n").unwrap().unwrap();
-        assert_eq!(new, "a\n<!-- BEGIN: peers gemm -->\nnew\n<!-- END: peers gemm -->\nb\n");
-        assert_eq!(with_summary(readme, "peers quant", "new\n").unwrap(), None);
-        assert!(with_summary("<!-- BEGIN: peers gemm -->\n", "peers gemm", "").is_err());
     }
 }
