@@ -1,10 +1,10 @@
-"""Comparisons that are counted, and the last line of a program that `cargo xtask agree` runs."""
+"""Counts comparisons, and prints the last line that `cargo xtask agree` reads."""
 
 import json
 
 
 class Counts:
-    """For each topic what agreed, what differed and what could not be compared."""
+    """Numbers of comparisons by topic: agreed, differed, left out."""
 
     def __init__(self):
         self.topics = {}
@@ -13,7 +13,7 @@ class Counts:
         return self.topics.setdefault(what, {"what": what, "agreed": 0, "differed": [], "left_out": {}})
 
     def tell(self, what, name, is_same, how="they are not the same"):
-        """One comparison; `how` says what each side has."""
+        """Counts one comparison; `how` is what each side has."""
         topic = self.topic(what)
         if is_same:
             topic["agreed"] += 1
@@ -21,7 +21,7 @@ class Counts:
             topic["differed"].append({"name": name, "how": how})
 
     def leave_out(self, what, why):
-        """One comparison that cannot be made."""
+        """Counts one comparison that cannot be made."""
         left_out = self.topic(what)["left_out"]
         left_out[why] = left_out.get(why, 0) + 1
 

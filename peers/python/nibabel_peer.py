@@ -32,7 +32,7 @@ def middle(shape):
 
 
 def reoriented(image, codes):
-    """The image with its axes toward `codes`, as nibabel's own documentation does it."""
+    """The image with its axes in the order of `codes`, as nibabel's documentation does it."""
     stored = nibabel.orientations.io_orientation(image.affine)
     wanted = nibabel.orientations.axcodes2ornt(codes)
     return image.as_reoriented(nibabel.orientations.ornt_transform(stored, wanted))
@@ -61,7 +61,7 @@ def nibabel_work(path, make):
 
 
 def numpy_work(path, make, params):
-    """The voxels behind a header of 352 bytes, mapped, into memory that is kept."""
+    """The mapped voxels after a 352-byte header, converted into memory that is kept."""
     if params["pack"] != "plain" or make != "f32" or params["scale"] != 0:
         return None
     stored = "<i2" if params["endian"] == "little" else ">i2"
@@ -90,7 +90,7 @@ class Implementation:
         path, make = path_of(params, inputs), params["make"]
         work = nibabel_work(path, make) if self.name == "nibabel" else numpy_work(path, make, params)
         if work is None:
-            raise NotImplementedError(f"{self.name} does not take part in this case")
+            raise NotImplementedError(f"{self.name} has no such case")
         kept = [work()]
 
         def run():

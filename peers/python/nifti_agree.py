@@ -1,4 +1,4 @@
-"""Whether nibabel and SimpleITK read what our writer writes, and our reader reads what they write, voxel for voxel.
+"""Compares, voxel for voxel: nibabel and SimpleITK read what our writer writes, our reader reads what they write.
 
     python nifti_agree.py PATH/TO/assay
 
@@ -19,7 +19,7 @@ import volumes
 from counts import Counts
 from ours import Ours, Refused, native, same_bits, unlike, within_one_ulp
 
-# Makers of files, and what each is about.
+# Functions that write files, and their topics.
 MAKERS = {
     "files of nibabel": volumes.by_nibabel,
     "extents": volumes.of_extents,
@@ -33,7 +33,7 @@ MAKERS = {
 
 
 def stored_by_nibabel(image):
-    """The voxels as they are in the file."""
+    """The voxels as stored in the file."""
     data = image.dataobj
     return np.asanyarray(data.get_unscaled() if hasattr(data, "get_unscaled") else data)
 
@@ -43,10 +43,10 @@ def is_real(kind):
 
 
 def read_by_both(counts, ours, topic, name, path):
-    """One file of somebody else: nibabel's image of it, and ours."""
+    """Reads a file of another program with nibabel and with ours, and compares."""
     try:
         image = nibabel.load(path)
-    except Exception as error:  # Whatever nibabel raises, it refuses the file.
+    except Exception as error:  # Any exception of nibabel means that it refuses the file.
         refused_by_nibabel(counts, ours, f"{topic}: refused by both", name, path, error)
         return
     try:
@@ -72,7 +72,7 @@ def read_by_both(counts, ours, topic, name, path):
 
 
 def refused_by_nibabel(counts, ours, topic, name, path, error):
-    """A file that nibabel refuses: ours has to refuse it, too."""
+    """A file that nibabel refuses; ours must refuse it, too."""
     try:
         ours.array(path, "--scaled")
     except Refused:
@@ -82,7 +82,7 @@ def refused_by_nibabel(counts, ours, topic, name, path, error):
 
 
 def scaled_by_both(counts, ours, topic, name, path, image):
-    """Scaled values, straight and turned to RAS."""
+    """Compares scaled values, as stored and reoriented to RAS."""
     try:
         theirs = image.get_fdata()
     except Exception as error:
@@ -101,7 +101,7 @@ def scaled_by_both(counts, ours, topic, name, path, image):
 
 
 def written_again(counts, ours, topic, name, path):
-    """A file of somebody else, written by our writer and read by nibabel: nothing is lost."""
+    """A file of another program, rewritten by our writer and read by nibabel, must keep everything."""
     if topic not in ("files of nibabel", "extents", "forms and orientations", "extensions"):
         return
     before = nibabel.load(path)
@@ -122,7 +122,7 @@ def written_again(counts, ours, topic, name, path):
 
 
 def our_files(counts, ours):
-    """nibabel, SimpleITK and our reader on every file of our writer, against the voxels that were written."""
+    """Compares what nibabel, SimpleITK and our reader find in every file of our writer with the voxels that were written."""
     corpus = ours.directory / "corpus"
     figures = json.loads(ours.run("corpus", corpus))
     is_image = lambda path: path.suffix == ".img" or path.name.endswith(".img.gz")
@@ -150,7 +150,7 @@ def our_files(counts, ours):
 
 
 def by_simpleitk(counts, path, scaled):
-    """What SimpleITK makes of a file of ours."""
+    """A file of ours as SimpleITK reads it."""
     topic = "our files: scaled voxels read by SimpleITK"
     try:
         read = sitk.GetArrayFromImage(sitk.ReadImage(str(path), sitk.sitkFloat64)).transpose(2, 1, 0)
@@ -162,7 +162,7 @@ def by_simpleitk(counts, path, scaled):
 
 
 def statistics(counts, ours):
-    """Ours and NumPy's, of phantoms."""
+    """Compares our statistics of phantoms with NumPy's."""
     for kind in ("tiny", "zscored", "labels"):
         path = ours.directory / f"{kind}.nii.gz"
         ours.run("phantom", kind, path, "--shape", "40,30,20")
@@ -181,7 +181,7 @@ def statistics(counts, ours):
 
 def main():
     warnings.simplefilter("ignore")
-    # What nibabel mends in a header is compared, not told.
+    # nibabel's warnings about repaired headers are suppressed: the result is compared.
     logging.getLogger("nibabel").setLevel(logging.CRITICAL)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     counts = Counts()

@@ -1,4 +1,4 @@
-"""Our reader and writer, through `assay nifti`; and when two arrays are the same."""
+"""Our reader and writer, through `assay nifti`; and comparison of arrays."""
 
 import json
 import subprocess
@@ -35,12 +35,12 @@ class Ours:
 
 
 def native(array):
-    """The same values in this machine's order of bytes."""
+    """The same values in native byte order."""
     return array.astype(array.dtype.newbyteorder("="))
 
 
 def same_bits(a, b):
-    """Shape, type and every bit but the order of bytes."""
+    """Whether shape, type and all bits are equal, apart from byte order."""
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype.newbyteorder("=") != b.dtype.newbyteorder("="):
         return False
@@ -48,7 +48,7 @@ def same_bits(a, b):
 
 
 def within_one_ulp(a, b):
-    """The values as float32, each as far as the next number at most; a NaN agrees with a NaN."""
+    """Whether the values as float32 differ by at most one unit in the last place; NaN agrees with NaN."""
     if a.shape != b.shape:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
@@ -58,7 +58,7 @@ def within_one_ulp(a, b):
 
 
 def unlike(a, b):
-    """Where two arrays differ most, in words."""
+    """The largest difference of two arrays, in words."""
     if a.shape != b.shape:
         return f"shape {a.shape}, ours {b.shape}"
     if a.dtype.names or a.dtype.newbyteorder("=") != b.dtype.newbyteorder("="):

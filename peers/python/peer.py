@@ -1,4 +1,4 @@
-"""The loop of an implementation's process in Python; the protocol is that of crates/peer.
+"""The request loop of an implementation in Python; crates/peer documents the protocol.
 
 An implementation has `describe()` and `load(case, params, inputs)`. The latter gives a dict: `run`, one timed iteration; `output`, the
 result of the last one as bytes; `ran`, what runs; and where they mean something `flops`, `bytes` and `prepare_s`. It raises
@@ -59,24 +59,24 @@ def answer_to(implementation, loaded, request):
         return loaded, {"ok": timed(loaded["run"], request["seconds"])}
     if what == "unload":
         return None, {"ok": {}}
-    return loaded, {"error": f"this request is not known here: {what}"}
+    return loaded, {"error": f"this request is unknown, or no case is loaded: {what}"}
 
 
 def serve(implementation):
     """Answers the parent on stdin and stdout until stdin ends."""
-    # What a library prints must not stand between the answers.
+    # What a library prints must not mix with the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     loaded = None
     for line in sys.stdin:
         request = json.loads(line)
         if request.get("do") == "load":
-            # Its memory is free before the next case asks for more.
+            # Frees the previous case before the next one allocates.
             loaded = None
         try:
             loaded, answer = answer_to(implementation, loaded, request)
         except NotImplementedError as error:
             answer = {"unsupported": str(error)}
-        except Exception as error:  # An implementation's fault is an answer, and the process goes on.
+        except Exception as error:  # A failure is an answer, and the loop continues.
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)

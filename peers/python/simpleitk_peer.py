@@ -7,7 +7,7 @@ from nibabel_peer import PATCH, path_of, statistics
 
 
 def oriented(path, codes):
-    """Axes toward `codes`. DICOM's letters name where an axis comes from, in its own world of left, back and up."""
+    """The image with its axes in the order of `codes`. DICOM's letters name where an axis starts, in LPS coordinates."""
     return sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(path, sitk.sitkFloat32), codes))
 
 
@@ -36,7 +36,7 @@ def information(path):
 
 
 def extracted(path, part):
-    """A part of a file: its first index and its extents, of the extents of all."""
+    """Part of a file: `part` gives its first index and extents from the extents of the whole."""
     reader = information(path)
     index, size = part(reader.GetSize())
     reader.SetExtractIndex(index)
@@ -45,7 +45,7 @@ def extracted(path, part):
 
 
 def extents_and_affine(reader):
-    """Extents, and the affine in NIfTI's world: its x and y point the other way."""
+    """Extents, and the affine in RAS coordinates: x and y are negated."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
     affine[:3, 3] = reader.GetOrigin()

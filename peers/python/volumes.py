@@ -1,4 +1,4 @@
-"""Volumes in other programs' files, for our reader."""
+"""Volume files written by other programs, for our reader."""
 
 import gzip
 import itertools
@@ -20,7 +20,7 @@ ANALYZE = [nibabel.AnalyzeImage, nibabel.Spm99AnalyzeImage, nibabel.Spm2AnalyzeI
 
 
 def voxels(random, shape, kind):
-    """Random bit patterns of integers and colors; floats of many magnitudes, with what is no number."""
+    """Random bit patterns of integers and colors; floats of many magnitudes, with NaN and infinity."""
     kind = np.dtype(kind)
     if kind.kind in "iuV":
         return np.frombuffer(random.bytes(int(np.prod(shape)) * kind.itemsize), kind).reshape(shape, order="F").copy()
@@ -34,7 +34,7 @@ def voxels(random, shape, kind):
 
 
 def turned(random):
-    """A rotation by a quaternion, distances, perhaps a mirror, an offset."""
+    """An affine: a rotation by a quaternion, voxel sizes, perhaps a reflection, an offset."""
     quaternion = random.normal(size=4)
     rotation = nibabel.quaternions.quat2mat(quaternion / np.linalg.norm(quaternion))
     affine = np.eye(4)
@@ -44,7 +44,7 @@ def turned(random):
 
 
 def all_orientations():
-    """The 48 affines that permute and mirror the axes, with distances of their own."""
+    """The 48 affines that permute and flip the axes, each with its own voxel sizes."""
     for order in itertools.permutations(range(3)):
         for signs in itertools.product([1, -1], repeat=3):
             affine = np.eye(4)
@@ -56,7 +56,7 @@ def all_orientations():
 
 
 def save(path, data, image_class, order, affine, codes=(2, 1), extensions=()):
-    """nibabel writes a volume; `codes` are those of sform and qform."""
+    """Writes a volume with nibabel; `codes` are those of sform and qform."""
     header = image_class.header_class(endianness=order)
     header.set_data_dtype(data.dtype)
     image = image_class(data, affine, header)
@@ -68,7 +68,7 @@ def save(path, data, image_class, order, affine, codes=(2, 1), extensions=()):
 
 
 def by_nibabel(random, directory):
-    """Every type, order, version and packing."""
+    """Every type, byte order, version and packing."""
     codes = itertools.cycle([(2, 1), (1, 0), (0, 1), (0, 0), (4, 3)])
     for kind in REALS + COMPLEX + [RGB, RGBA]:
         label = {RGB: "RGB24", RGBA: "RGBA32"}.get(kind, kind)
@@ -81,7 +81,7 @@ def by_nibabel(random, directory):
 
 
 def of_extents(random, directory):
-    """One voxel to seven dimensions."""
+    """Extents from one voxel to seven dimensions."""
     shapes = [(1,), (1, 1, 1), (9,), (6, 5), (1, 8), (6, 5, 4), (7, 1, 1), (1, 1, 9), (6, 5, 1, 4), (6, 5, 4, 3)]
     shapes += [(5, 4, 3, 2, 2), (5, 4, 1, 1, 3), (3, 4, 2, 1, 2, 2), (3, 2, 2, 1, 2, 1, 2)]
     for shape, kind, order, image_class in itertools.product(shapes, ["int16", "float64"], "<>", NIFTI[:2]):
@@ -91,7 +91,7 @@ def of_extents(random, directory):
 
 
 def of_orientations(random, directory):
-    """Every order and direction of axes, by sform and by qform; oblique ones; and without either."""
+    """Every order and direction of axes, by sform and by qform; oblique ones; and neither form."""
     affines = [(f"turn {at}", affine) for at, affine in enumerate(all_orientations())]
     affines += [(f"oblique {at}", turned(random)) for at in range(40)]
     for (name, affine), codes in itertools.product(affines, [(2, 0), (0, 1), (3, 2)]):
@@ -105,7 +105,7 @@ def of_orientations(random, directory):
 
 
 def raw(path, data, image_class, order, **fields):
-    """A single file with these fields of its header, whatever nibabel's writer would make of them."""
+    """A single file with exactly these header fields, which nibabel's writer might change."""
     header = image_class.header_class(endianness=order)
     header.set_data_dtype(data.dtype)
     header.set_data_shape(data.shape)
@@ -117,7 +117,7 @@ def raw(path, data, image_class, order, **fields):
 
 
 def of_scalings(random, directory):
-    """Slopes and intercepts that are real numbers, and those that mean that there are none."""
+    """Real-valued slopes and intercepts, and values that mean no scaling."""
     pairs = [(0, 0), (0, 5), (np.nan, 0), (np.nan, np.nan), (1, 0), (1, -1024), (2, 0), (-1, 0), (0.1, 0), (np.inf, 0)]
     pairs += [(1e-30, 1e-30), (1e30, 1), (1, np.inf), (1, np.nan), (np.inf, np.inf), (-0.0, 1)]
     for _ in range(24):
@@ -130,7 +130,7 @@ def of_scalings(random, directory):
 
 
 def of_analyze(random, directory):
-    """ANALYZE 7.5 as SPM and others have it."""
+    """ANALYZE 7.5 as SPM and others write it."""
     for image_class, kind, order in itertools.product(ANALYZE, REALS + COMPLEX, "<>"):
         header = image_class.header_class()
         try:
@@ -142,7 +142,7 @@ def of_analyze(random, directory):
             is_spm = image_class is not nibabel.AnalyzeImage
             if origin and not is_spm:
                 continue
-            # The affine is that of the header: another one would go to a .mat file, which is no part of the format.
+            # The affine is the header's: nibabel would write another one to a .mat file, which is not part of the format.
             image = image_class(voxels(random, (7, 6, 5), kind), None, header.as_byteswapped(order))
             if origin:
                 image.header["origin"][:3] = origin
@@ -163,7 +163,7 @@ def of_extensions(random, directory):
 
 
 def bgzf(content, size):
-    """Members whose extra field tells their packed size, and the empty one at the end, as samtools has them."""
+    """Members whose extra field holds their packed size, and an empty one at the end, as samtools writes them."""
     blocks = []
     for start in [*range(0, len(content), size), len(content)]:
         block = content[start : start + size]
@@ -175,14 +175,14 @@ def bgzf(content, size):
 
 
 def flushed(content, size):
-    """One member with a flush after each part, as packers with threads write it."""
+    """One member with a flush after each part, as multithreaded compressors write it."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     parts = [packer.compress(content[at : at + size]) + packer.flush(zlib.Z_SYNC_FLUSH) for at in range(0, len(content), size)]
     return b"".join(parts) + packer.flush()
 
 
 def of_packings(random, directory):
-    """The gzip files of Python's zlib, however a gzip file may be cut."""
+    """gzip files of Python's zlib, divided into members and blocks in every way."""
     packings = {f"level {level}": lambda content, level=level: gzip.compress(content, level) for level in range(10)}
     packings["members"] = lambda content: b"".join(gzip.compress(content[at : at + 700]) for at in range(0, len(content), 700))
     packings["empty members"] = lambda content: gzip.compress(b"") + gzip.compress(content) + gzip.compress(b"")

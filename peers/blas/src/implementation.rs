@@ -1,4 +1,4 @@
-//! A library of BLAS as a peer: f32.
+//! A BLAS library as a peer: f32.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;

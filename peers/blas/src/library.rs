@@ -1,4 +1,4 @@
-//! Which libraries there are, where they lie, and what their functions are called.
+//! The libraries, where they are installed, and the names of their functions.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::num::NonZeroUsize;
@@ -9,14 +9,14 @@ use libloading::Library;
 /// A library that may be installed.
 pub(crate) struct Known {
     pub(crate) name: &'static str,
-    /// What to install if none of the files is there.
+    /// What to install if none of the files exists.
     package: &'static str,
     /// Names for the loader, or paths from `.venv`, where `*` stands for one directory.
     files: &'static [&'static str],
-    /// What is before and after the names of functions.
+    /// Prefix and suffix of function names.
     prefix: &'static str,
     suffix: &'static str,
-    /// Whether extents have 64 bits.
+    /// Whether dimensions are 64-bit integers.
     wide: bool,
     set_threads: &'static str,
     version: &'static str,
@@ -65,7 +65,7 @@ pub(crate) const KNOWN: [Known; 4] = [
     },
 ];
 
-/// Row-major, and neither factor transposed or B transposed, as CBLAS numbers them.
+/// CBLAS constants: row-major, no transposition, transposed B.
 const ROW_MAJOR: c_int = 101;
 const AS_IT_IS: c_int = 111;
 const TRANSPOSED: c_int = 112;
@@ -73,7 +73,7 @@ const TRANSPOSED: c_int = 112;
 type Gemm<I> = unsafe extern "C" fn(c_int, c_int, c_int, I, I, I, f32, *const f32, I, *const f32, I, f32, *mut f32, I);
 type Gemv<I> = unsafe extern "C" fn(c_int, c_int, I, I, f32, *const f32, I, *const f32, I, f32, *mut f32, I);
 
-/// Functions with extents of one width.
+/// Functions whose dimensions have one integer width.
 #[derive(Clone, Copy)]
 enum Functions {
     Narrow(Gemm<i32>, Gemv<i32>),
@@ -84,7 +84,7 @@ enum Functions {
 pub(crate) struct Blas {
     functions: Functions,
     pub(crate) version: String,
-    /// Functions and version belong to it.
+    /// Keeps the functions valid.
     _library: Library,
 }
 
@@ -97,7 +97,7 @@ impl Known {
         // its extents have. The function pointers live as long as the library, which is kept beside them.
         unsafe {
             let kernels = if self.name == "blis" { choose_blis_kernels(&library)? } else { String::new() };
-            // Some take an int, some 64 bits: the low half of an argument's register is the int.
+            // Some take an int and some a 64-bit integer: the low half of the argument's register is the int.
             let set_threads = *find::<unsafe extern "C" fn(i64)>(&library, &symbol(self.set_threads))?;
             set_threads(i64::try_from(threads.get()).map_err(|error| error.to_string())?);
             let (gemm, gemv) = (symbol("cblas_sgemm"), symbol("cblas_sgemv"));
@@ -113,7 +113,7 @@ impl Known {
     fn load(&self) -> Result<Library, String> {
         let mut why = Vec::new();
         for path in self.files.iter().flat_map(|file| places(file)) {
-            // SAFETY: loading a BLAS runs its initialization, which is what it is installed for.
+            // SAFETY: loading a BLAS library runs only its own initialization.
             match unsafe { Library::new(&path) } {
                 Ok(library) => return Ok(library),
                 Err(error) => why.push(error.to_string()),
@@ -129,13 +129,13 @@ impl Known {
         let name = format!("{}{}{}", self.prefix, self.version, self.suffix);
         if self.name == "mkl" {
             let mut text = [0 as c_char; 200];
-            // SAFETY: it writes at most as many characters as it is told.
+            // SAFETY: it writes at most as many bytes as the length that it is given, which is the buffer's.
             unsafe {
                 find::<unsafe extern "C" fn(*mut c_char, c_int)>(library, &name)?(text.as_mut_ptr(), 199);
                 return Ok(CStr::from_ptr(text.as_ptr()).to_string_lossy().trim().to_owned());
             }
         }
-        // SAFETY: it returns a text that lives as long as the library.
+        // SAFETY: it returns a NUL-terminated string that lives as long as the library.
         unsafe {
             let text = find::<unsafe extern "C" fn() -> *const c_char>(library, &name)?();
             Ok(CStr::from_ptr(text).to_string_lossy().into_owned())
@@ -143,8 +143,8 @@ impl Known {
     }
 }
 
-/// Has BLIS take its AVX-512 kernels where the machine has the instructions, and says what it took. By itself it chooses by
-/// family and model, and runs portable code on a processor that it does not know (flame/blis, issue 912).
+/// Makes BLIS use its AVX-512 kernels where the machine has the instructions, and gives the name of what it uses. By default it
+/// chooses by family and model, and runs portable code on an unknown processor (flame/blis, issue 912).
 ///
 /// # Safety
 /// The library is BLIS, not used so far, and no other thread runs.
@@ -167,11 +167,11 @@ unsafe fn choose_blis_kernels(library: &Library) -> Result<String, String> {
 /// # Safety
 /// The symbol has type `T`.
 unsafe fn find<'l, T>(library: &'l Library, name: &str) -> Result<libloading::Symbol<'l, T>, String> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller promises that the symbol has type `T`.
     unsafe { library.get(name.as_bytes()) }.map_err(|error| error.to_string())
 }
 
-/// The paths that a file may have.
+/// Candidate paths of a file.
 fn places(file: &str) -> Vec<PathBuf> {
     if file.starts_with('/') || !file.contains('/') {
         return vec![file.into()];

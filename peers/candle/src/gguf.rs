@@ -24,7 +24,7 @@ impl Implementation for Candle {
         let opened = Rc::new(RefCell::new(open().map_err(Refusal::Error)?));
         let shown = opened.clone();
         let run = move || {
-            // It could be opened before.
+            // Opening the same file succeeded above.
             if let Ok(files) = open() {
                 *opened.borrow_mut() = files;
             }
@@ -43,7 +43,7 @@ fn open(path: &Path) -> Result<Content, String> {
     Content::read(&mut BufReader::new(file)).map_err(|error| error.to_string())
 }
 
-/// The lines that every implementation makes; see `crates/assay/src/implementations/gguf.rs`.
+/// The lines that all readers are compared by; see `crates/assay/src/implementations/gguf.rs`.
 fn dump(number: usize, content: &Content, file: &[u8]) -> String {
     let keys = content.metadata.iter().map(|(key, value)| format!("K\t{key}\t{}\n", text(value)));
     let tensors = content.tensor_infos.iter().map(|(name, info)| {
@@ -58,7 +58,7 @@ fn dump(number: usize, content: &Content, file: &[u8]) -> String {
     found::lines(number, keys.chain(tensors).collect())
 }
 
-/// The number of a type in files.
+/// The id of a type in GGUF files.
 fn id(ty: GgmlDType) -> u32 {
     match ty {
         GgmlDType::F32 => 0,

@@ -48,7 +48,7 @@ fn row<T: GgmlType + 'static>(case: &Case, inputs: &Path) -> Result<Loaded<'stat
         if bytes.len() != size_of_val(&blocks[..]) {
             return Err(Refusal::Error(format!("{} bytes of blocks", bytes.len())));
         }
-        // SAFETY: as many bytes as the blocks have, which are plain integers and halves.
+        // SAFETY: the length is the blocks' size in bytes; blocks are plain integers and halves, valid for any bits.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), blocks.as_mut_ptr().cast(), bytes.len()) };
         let out = Rc::new(RefCell::new(vec![0.0_f32; len]));
         let shown = out.clone();

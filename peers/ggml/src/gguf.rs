@@ -25,7 +25,7 @@ impl Implementation for Ggml {
         let opened = Rc::new(RefCell::new(open().ok_or_else(|| refused(&"llama.cpp refuses it"))?));
         let shown = opened.clone();
         let run = move || {
-            // It could be opened before.
+            // Opening the same file succeeded above.
             if let Some(files) = open() {
                 *opened.borrow_mut() = files;
             }
@@ -68,7 +68,7 @@ impl Opened {
         (!file.is_null()).then_some(Self { file, tensors })
     }
 
-    /// The lines that every implementation makes; see `crates/assay/src/implementations/gguf.rs`.
+    /// The lines that all readers are compared by; see `crates/assay/src/implementations/gguf.rs`.
     fn dump(&self, number: usize, bytes: &[u8]) -> String {
         // SAFETY: `file` is a parsed header, and the indices are below its counts.
         let lines = unsafe {
@@ -128,14 +128,14 @@ impl Opened {
             n: usize,
             text: impl Fn(T) -> String,
         ) -> Vec<String> {
-            // SAFETY: as the caller says; elements may lie anywhere.
+            // SAFETY: the caller promises `n` elements of type `T`; reads are unaligned.
             unsafe {
                 let data = sys::gguf_get_arr_data(file, i).cast::<T>();
                 (0..n).map(|k| text(data.add(k).read_unaligned())).collect()
             }
         }
         let file = self.file;
-        // SAFETY: `i` is the index of an array of the type that is asked for first.
+        // SAFETY: `i` is the index of an array whose element type was checked before.
         let elements = unsafe {
             let n = sys::gguf_get_arr_n(file, i);
             match sys::gguf_get_arr_type(file, i) {

@@ -1,8 +1,8 @@
-//! Whether llama.cpp accepts and refuses what ours does: `verdicts ASSAY SCRATCH`, on the hostile files of `assay gguf corpus` and on
-//! files mutated from them.
+//! Compares llama.cpp's verdict on hostile files with ours: `verdicts ASSAY SCRATCH`, on the files of `assay gguf corpus` and on
+//! mutations of them.
 //!
 //! A file counts as accepted if `gguf_init_from_file` takes it and the data of every tensor lie within the file, which is what
-//! the model loader asks for next. Ends with the line of counts that `cargo xtask agree` reads.
+//! the model loader requires next. The last line of output has the counts that `cargo xtask agree` reads.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Files mutated from the corpus.
 const MUTATED: &str = "100000";
-/// A cause for which llama.cpp accepts what has to be refused.
+/// A known reason for which llama.cpp accepts a file that must be refused.
 const ROW_WRAPS: &str = "the numbers of a row times the bytes of a block wrap";
 
 fn main() -> ExitCode {
@@ -37,10 +37,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// What llama.cpp makes of a file.
+/// llama.cpp's verdict on a file.
 struct Verdict {
     is_accepted: bool,
-    /// What is peculiar about it.
+    /// The known reason, if one applies.
     cause: Option<&'static str>,
 }
 

@@ -23,7 +23,7 @@ impl Implementation for GgufRs {
         let opened = Rc::new(RefCell::new(open().map_err(Refusal::Error)?));
         let shown = opened.clone();
         let run = move || {
-            // It could be opened before.
+            // Opening the same file succeeded above.
             if let Ok(files) = open() {
                 *opened.borrow_mut() = files;
             }
@@ -53,7 +53,7 @@ fn open(path: &Path) -> Result<GGUFModel, String> {
     }
 }
 
-/// The lines that every implementation makes; see `crates/assay/src/implementations/gguf.rs`.
+/// The lines that all readers are compared by; see `crates/assay/src/implementations/gguf.rs`.
 fn dump(number: usize, model: &GGUFModel, file: &[u8]) -> String {
     let keys = model.metadata().iter().map(|(key, value)| format!("K\t{key}\t{}\n", text(value)));
     let tensors = model.tensors().iter().map(|tensor| {

@@ -52,7 +52,7 @@ impl Implementation for Medrs {
         let voxels = Rc::new(RefCell::new(work().map_err(Refusal::Error)?));
         let shown = voxels.clone();
         let run = move || {
-            // It was read before.
+            // Reading the same file succeeded above.
             if let Ok(read) = work() {
                 *voxels.borrow_mut() = read;
             }

@@ -27,7 +27,7 @@ impl Implementation for Nifti {
         let voxels = Rc::new(RefCell::new(work().map_err(|error| Refusal::Error(error.to_string()))?));
         let shown = voxels.clone();
         let run = move || {
-            // It was read before.
+            // Reading the same file succeeded above.
             if let Ok(read) = work() {
                 *voxels.borrow_mut() = read;
             }

@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Both crates work in rayon's global pool. The thread that serves is one of its threads, as on our side.
+/// Both crates use rayon's global pool. The thread that serves belongs to the pool, as on our side.
 fn pool(threads: NonZeroUsize) -> NonZeroUsize {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).use_current_thread();
     pool.build_global().expect("the first pool of the process");

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use peer::{Case, Loaded, Refusal};
 
-/// Extents, type and layout of a case.
+/// Dimensions, type and layout of a case.
 pub(crate) struct Product {
     pub(crate) m: usize,
     pub(crate) n: usize,
@@ -32,7 +32,7 @@ impl Product {
         if self.by_columns { (1, self.k as isize) } else { (self.n as isize, 1) }
     }
 
-    /// What is timed: `multiply` of A and B into C.
+    /// A loaded case whose run is `multiply`, from A and B into C.
     pub(crate) fn load<'a, T: Number>(
         self,
         inputs: &Path,
@@ -55,7 +55,7 @@ impl Product {
     }
 }
 
-/// A number that files hold.
+/// An element type of input files.
 pub(crate) trait Number: bytemuck::Pod {
     fn to_f32(self) -> f32;
     fn from_f32(x: f32) -> Self;

@@ -40,7 +40,7 @@ fn parallelism(threads: NonZeroUsize) -> Parallelism {
     if threads.get() == 1 { Parallelism::None } else { Parallelism::Rayon(threads.get()) }
 }
 
-/// Its alpha is the factor of what C held, its beta that of the product.
+/// In this crate alpha scales the old C and beta the product.
 fn multiply<T: Number>(product: &Product, a: &[T], b: &[T], c: &mut [T], zero: T, one: T, parallelism: Parallelism) {
     let &Product { m, n, k, .. } = product;
     let ((rsb, csb), (rsa, rsc)) = (product.b_strides(), (k as isize, n as isize));

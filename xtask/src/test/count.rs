@@ -1,9 +1,9 @@
-//! Counting tests in what cargo prints.
+//! Counts tests in cargo's output.
 
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Tests, and steps that are one test.
+/// Numbers of tests; a step without tests counts as one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) passed: usize,
@@ -35,7 +35,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// For steps that are one test.
+/// Counts nothing, for steps that are one test.
 pub(super) fn nothing(_: &str) -> Count {
     Count::default()
 }
@@ -53,15 +53,15 @@ pub(super) fn tests(output: &str) -> Count {
     total
 }
 
-/// Benches that criterion ran once: it prints `Testing ID`, and `Success` if that returned.
+/// Benches that criterion ran once: it prints `Testing ID`, then `Success` if the bench returned.
 pub(super) fn benches(output: &str) -> Count {
     Count { passed: output.lines().filter(|line| line.trim() == "Success").count(), failed: 0 }
 }
 
-/// Lines that are shown of what a failed test printed.
+/// Lines that are shown of a failed test's output.
 const FAILURE_LINES: usize = 10;
 
-/// The beginnings of what failed tests printed, each under its name.
+/// The first lines of the output of each failed test, under its name.
 pub(super) fn failures(output: &str) -> String {
     let (mut shown, mut left) = (Vec::new(), 0);
     for line in output.lines() {

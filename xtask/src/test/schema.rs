@@ -1,4 +1,4 @@
-//! Workflows against GitHub's schema, by a program that knows it, where one is installed.
+//! Checks workflows against GitHub's schema with an installed checker.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,11 +10,11 @@ use compare::command;
 #[derive(Clone, Copy)]
 pub(super) struct Checker {
     pub(super) name: &'static str,
-    /// What makes it silent when all is well.
+    /// Arguments for no output without faults.
     arguments: &'static [&'static str],
 }
 
-/// The better one first.
+/// In order of preference.
 const CHECKERS: [Checker; 2] = [
     Checker { name: "actionlint", arguments: &["-oneline"] },
     Checker { name: "check-jsonschema", arguments: &["--quiet", "--builtin-schema", "vendor.github-workflows"] },
@@ -26,7 +26,7 @@ impl Checker {
         CHECKERS.into_iter().find(|checker| Command::new(checker.name).arg("--version").output().is_ok())
     }
 
-    /// What it says of the workflows below `root`.
+    /// Its messages about the workflows below `root`.
     pub(super) fn check(self, root: &Path) -> Result<Vec<String>> {
         let mut workflows = Vec::new();
         for entry in std::fs::read_dir(root.join(".github/workflows"))? {

@@ -1,6 +1,6 @@
-//! Bench ids: `crate/op/type/shape/regime/tN/kernel`, the kernel last so that rivals on one case stand together.
+//! Bench ids: `crate/op/type/shape/regime/tN/kernel`. The kernel is last, so that rivals on one case are neighbors.
 //!
-//! The ids come from the bench programs themselves, which declare every bench in their rows whether or not it runs.
+//! The ids come from the bench programs, which declare every bench in their rows whether or not it runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use record::BenchRow;
 
 use super::Violation;
 
-/// Criterion cuts directory names here.
+/// Criterion truncates directory names to this length.
 const PART_BYTES: usize = 64;
-/// Criterion cuts titles here.
+/// Criterion truncates titles to this length.
 const ID_BYTES: usize = 100;
-/// What a comparison measures by default must fit into minutes.
+/// A default comparison must fit into minutes.
 const TIER_1: usize = 12;
 const REGIMES: [&str; 2] = ["resident", "streamed"];
 
@@ -32,8 +32,13 @@ pub(super) fn check(rows: &[BenchRow]) -> Vec<Violation> {
     }
     for (suite, tier_1) in suites {
         let message = match tier_1.len() {
-            0 => "no bench is of tier 1, so that a comparison would measure nothing: choose the dozen that stand for the suite".to_owned(),
-            n if n > TIER_1 => format!("{n} benches are of tier 1, at most {TIER_1}: move the less telling ones to tier 2"),
+            0 => {
+                "no bench is of tier 1, so a comparison would measure nothing: choose a dozen that represent the suite"
+                    .to_owned()
+            }
+            n if n > TIER_1 => {
+                format!("{n} benches are of tier 1, at most {TIER_1}: move the less important ones to tier 2")
+            }
             _ => continue,
         };
         violations.push(Violation::new(suite, 1, message));
@@ -62,7 +67,7 @@ fn faults(row: &BenchRow) -> Vec<String> {
     } else {
         let words: Vec<&str> = id.split('/').collect();
         if !REGIMES.contains(&words[4]) {
-            faults.push(format!("regime `{}` is none of {}", words[4], REGIMES.join(", ")));
+            faults.push(format!("regime `{}` is not one of {}", words[4], REGIMES.join(", ")));
         }
         let threads = words[5].strip_prefix('t').filter(|n| !n.starts_with('0')).and_then(|n| n.parse::<u32>().ok());
         if threads.is_none() {
@@ -74,10 +79,10 @@ fn faults(row: &BenchRow) -> Vec<String> {
         faults.push(format!("`{word}` has characters other than letters, digits, `.`, `_` and `-`"));
     }
     if id.len() > ID_BYTES || parts.iter().any(|part| part.len() > PART_BYTES) {
-        faults.push(format!("criterion cuts ids above {ID_BYTES} bytes and parts above {PART_BYTES}: shorten it"));
+        faults.push(format!("criterion truncates ids above {ID_BYTES} bytes and parts above {PART_BYTES}: shorten it"));
     }
     if !(1..=3).contains(&row.tier) {
-        faults.push(format!("tier {} is none of 1, 2, 3", row.tier));
+        faults.push(format!("tier {} is not 1, 2 or 3", row.tier));
     }
     faults
 }

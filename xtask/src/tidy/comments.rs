@@ -1,10 +1,10 @@
-//! Comments: safety comments stand at unsafe code, code that is commented out is deleted, and no path leads home.
+//! Comments: SAFETY comments belong to unsafe code, commented-out code is deleted, and no path is of one machine.
 
 use super::Violation;
 use super::source::{Line, Source, words};
 use super::tree::{File, Tree};
 
-/// How many lines of code after a safety comment may pass before the `unsafe` that it is about.
+/// Lines of code that may stand between a SAFETY comment and its `unsafe`.
 const SAFETY_REACH: usize = 4;
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
@@ -17,7 +17,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// Clippy demands the comment at `unsafe`; a comment elsewhere borrows its weight.
+/// Clippy demands a SAFETY comment at `unsafe`; this rule forbids one elsewhere.
 fn stray_safety(file: &File, source: &Source) -> Vec<Violation> {
     let is_about_unsafe = |at: usize| {
         let code = source.lines[at..].iter().filter(|line| !line.code.trim().is_empty());
@@ -26,11 +26,7 @@ fn stray_safety(file: &File, source: &Source) -> Vec<Violation> {
     let strays = source.numbered().filter(|(number, line)| is_safety(line) && !is_about_unsafe(number - 1));
     strays
         .map(|(number, _)| {
-            Violation::new(
-                &file.path,
-                number,
-                "a SAFETY comment belongs to unsafe code only: say what holds in plain words",
-            )
+            Violation::new(&file.path, number, "a SAFETY comment belongs to unsafe code only: use a plain comment")
         })
         .collect()
 }
@@ -43,7 +39,7 @@ fn is_documentation(comment: &str) -> bool {
     comment.starts_with("///") || comment.starts_with("//!")
 }
 
-/// Comments that only make sense as code; one violation for lines in a row.
+/// Comments that are code; one violation for consecutive lines.
 fn dead_code(file: &File, source: &Source) -> Vec<Violation> {
     let is_code = |line: &Line| {
         let is_alone =
@@ -54,7 +50,7 @@ fn dead_code(file: &File, source: &Source) -> Vec<Violation> {
     let mut last = None;
     for (number, _) in source.numbered().filter(|(_, line)| is_code(line)) {
         if last != Some(number - 1) {
-            violations.push(Violation::new(&file.path, number, "code that is commented out: delete it, git remembers"));
+            violations.push(Violation::new(&file.path, number, "commented-out code: delete it, git keeps it"));
         }
         last = Some(number);
     }
@@ -72,7 +68,7 @@ fn looks_like_code(text: &str) -> bool {
     begins && (is_statement || opens || (text.starts_with("#[") && text.ends_with(']')))
 }
 
-/// A path into somebody's home directory, or to this very checkout, means nothing on the next machine.
+/// A path into a home directory or to this checkout does not exist on another machine.
 fn paths_home(file: &File, root: &str) -> Vec<Violation> {
     // Put together here, so that this file does not violate its own rule.
     let homes = ["/home", "/Users", "/root"].map(|home| format!("{home}/"));

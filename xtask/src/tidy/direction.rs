@@ -1,11 +1,11 @@
-//! Who may depend on whom: operations know nothing of the tools that measure them, and tools link nothing that computes.
+//! Allowed dependencies: op crates do not know the tools that measure them, and tools link nothing that computes.
 
 use std::collections::BTreeSet;
 
 use super::Violation;
 use super::tree::{Manifest, Tree};
 
-/// The members, and the members that each builds on. A dependency on what those build on is allowed too.
+/// The members, and the members that each may depend on. Their dependencies are allowed too.
 const ARROWS: &[(&str, &[&str])] = &[
     ("chart", &[]),
     ("record", &[]),
@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["compare", "peers"]),
 ];
 
-/// Members that run programs and read files. Nothing that is measured may know them.
+/// Members that run programs and read files. Nothing that is measured may depend on them.
 const TOOLS: [&str; 4] = ["assay", "compare", "peers", "xtask"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
@@ -38,7 +38,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// Everything that `name` builds on; `None` for a member without a row.
+/// Everything that `name` may depend on; `None` for a member without a row.
 fn reach(name: &str) -> Option<BTreeSet<&'static str>> {
     let (_, direct) = ARROWS.iter().find(|(member, _)| *member == name)?;
     let mut all: BTreeSet<&str> = direct.iter().copied().collect();
@@ -51,8 +51,8 @@ fn reach(name: &str) -> Option<BTreeSet<&'static str>> {
 fn arrows(member: &Manifest<'_>, names: &BTreeSet<&str>) -> Vec<Violation> {
     let (file, name) = (member.file, member.name());
     let Some(allowed) = reach(name) else {
-        let mend = "has no row in ARROWS (xtask/src/tidy/direction.rs): add one that names what it builds on";
-        return vec![Violation::new(&file.path, file.line_of("name ="), format!("crate `{name}` {mend}"))];
+        let fix = "has no row in ARROWS (xtask/src/tidy/direction.rs): add one that lists what it may depend on";
+        return vec![Violation::new(&file.path, file.line_of("name ="), format!("crate `{name}` {fix}"))];
     };
     let mut violations = Vec::new();
     for (kind, key, _) in member.dependencies() {
@@ -67,10 +67,12 @@ fn arrows(member: &Manifest<'_>, names: &BTreeSet<&str>) -> Vec<Violation> {
             continue;
         }
         if TOOLS.contains(&key) && !TOOLS.contains(&name) {
-            violation(format!("`{name}` is measured by `{key}` and must not know it: move what both need below both"));
+            violation(format!(
+                "`{name}` is measured by `{key}` and must not depend on it: move what both need into a crate below both"
+            ));
         } else if kind != "dev-dependencies" && !allowed.contains(key) {
             violation(format!(
-                "`{name}` must not build on `{key}`: it may use {}; see ARCHITECTURE.md, or change ARROWS in xtask/src/tidy/direction.rs",
+                "`{name}` must not depend on `{key}`: it may use {}; see ARCHITECTURE.md, or change ARROWS in xtask/src/tidy/direction.rs",
                 if allowed.is_empty() {
                     "no other member".to_owned()
                 } else {
@@ -136,7 +138,7 @@ mod tests {
         let machine = ("crates/machine/Cargo.toml", "[package]\nname = \"machine\"\n");
         let found = messages(&[("crates/record/Cargo.toml", record), machine]);
         assert_eq!(found.len(), 1);
-        assert!(found[0].starts_with("crates/record/Cargo.toml:5: `record` must not build on `machine`"), "{found:?}");
+        assert!(found[0].starts_with("crates/record/Cargo.toml:5: `record` must not depend on `machine`"), "{found:?}");
     }
 
     #[test]
@@ -155,7 +157,7 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
             found[0]
-                .contains(":6: `xtask` must not build on `gemm`: it may use chart, compare, machine, peers, record"),
+                .contains(":6: `xtask` must not depend on `gemm`: it may use chart, compare, machine, peers, record"),
             "{found:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! Libraries take what they need as arguments and return what they find: they neither print nor read the environment.
+//! Libraries neither print nor read the environment: input is an argument, output is a value.
 
 use super::Violation;
 use super::tree::{Manifest, Tree};
@@ -9,11 +9,14 @@ const MAY_READ: [(&str, &str); 2] = [
     ("crates/compare/src/comparison/project.rs", "`Invocation::of_process` is what a binary's main calls"),
 ];
 
-/// Library files that touch the standard streams, and why.
+/// Library files that use the standard streams, and why.
 const MAY_PRINT: &[(&str, &str)] = &[
     ("crates/proof/src/bench.rs", "its `main` is the main function of every bench program, and ends with a table"),
     ("crates/compare/src/console.rs", "a binary makes a `Console`; the library only writes to it"),
-    ("crates/peer/src/serve.rs", "`serve` is the whole of an implementation's program, and speaks on its stdout"),
+    (
+        "crates/peer/src/serve.rs",
+        "`serve` is the whole main loop of an implementation's process, which answers on stdout",
+    ),
 ];
 
 const READING: [&str; 4] = ["env::var(", "env::vars(", "env::var_os(", "env::vars_os("];
@@ -29,7 +32,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
                 (
                     &MAY_READ[..],
                     &READING[..],
-                    "a library does not read the environment: take the value as an argument, read it in `main`",
+                    "a library does not read the environment: read the variable in `main` and pass it as an argument",
                 ),
                 (MAY_PRINT, &PRINTING[..], "a library does not print: return the text, print it in a binary"),
             ] {
@@ -43,16 +46,16 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
             }
         }
     }
-    // A file that moved away leaves its exception behind.
+    // A file that was moved leaves its exception behind.
     let has_crate = |path: &str| members.iter().any(|member| path.starts_with(&format!("{}/", member.directory())));
     for (path, _) in MAY_READ.iter().chain(MAY_PRINT).filter(|(path, _)| !used.contains(path) && has_crate(path)) {
-        let message = format!("{path} no longer needs its exception: take it out");
+        let message = format!("{path} no longer needs its exception: remove it");
         violations.push(Violation::new("xtask/src/tidy/env_and_print.rs", 1, message));
     }
     violations
 }
 
-/// Whether a file belongs to a library: below `src/` of a member that has one, and not the root of a binary.
+/// Whether a file belongs to a library: below `src/` of a member with a `lib.rs`, and not the root of a binary.
 fn is_library(tree: &Tree, members: &[Manifest<'_>], path: &str) -> bool {
     members.iter().any(|member| {
         let below = path.strip_prefix(member.directory()).and_then(|rest| rest.strip_prefix("/src/"));
@@ -61,7 +64,7 @@ fn is_library(tree: &Tree, members: &[Manifest<'_>], path: &str) -> bool {
     })
 }
 
-/// Whether `code` has `token`, not as the end of a longer word.
+/// Whether `code` contains `token`, other than as the end of a longer word.
 fn has_token(code: &str, token: &str) -> bool {
     code.match_indices(token).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
 }

@@ -1,4 +1,4 @@
-//! Links between the documents of this tree lead somewhere.
+//! Every relative link in a Markdown file has a target.
 
 use super::Violation;
 use super::tree::Tree;
@@ -13,7 +13,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
                 let leads =
                     |known: &str| known == path || known.strip_prefix(&path).is_some_and(|rest| rest.starts_with('/'));
                 if !path.is_empty() && !tree.files.iter().any(|file| leads(&file.path)) {
-                    violations.push(Violation::new(&file.path, at + 1, format!("the link to {target} leads nowhere")));
+                    violations.push(Violation::new(&file.path, at + 1, format!("the link to {target} has no target")));
                 }
             }
         }
@@ -21,7 +21,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// Targets of the Markdown links in a line that are paths.
+/// Targets of the Markdown links in a line that are relative paths.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
     let ends = line.match_indices("](").filter_map(|(at, open)| line[at + open.len()..].split(')').next());
     ends.filter(|target| !target.contains("://") && !target.contains(' ') && !target.starts_with('#'))
@@ -50,7 +50,7 @@ mod tests {
         let found = check(&Tree::of(&[("docs/a.md", text), ("docs/b.md", ""), ("README.md", ""), ("src/lib.rs", "")]));
         assert_eq!(
             found.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["docs/a.md:2: the link to c.md leads nowhere"]
+            ["docs/a.md:2: the link to c.md has no target"]
         );
     }
 }

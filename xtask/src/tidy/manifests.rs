@@ -1,4 +1,4 @@
-//! Manifests: dependencies stand once and say what they are for; benches are wired so that `cargo bench` means criterion.
+//! Manifests: each dependency is declared once with its purpose; benches are declared so that `cargo bench` runs criterion only.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// Versions stand once, in the workspace's manifest.
+/// Versions are declared once, in the workspace's manifest.
 fn inheritance(member: &Manifest<'_>) -> Vec<Violation> {
     let inherits = |value: &Value| value.get("workspace").and_then(Value::as_bool) == Some(true);
     let line = |key: &str| member.file.line_of(&format!("{key} ="));
@@ -41,7 +41,7 @@ fn inheritance(member: &Manifest<'_>) -> Vec<Violation> {
     dependencies.chain(lints).collect()
 }
 
-/// Each dependency of the workspace says what it is for, on its line or on the one above. Members need no reason.
+/// Each dependency of the workspace has a comment with its purpose, on its line or on the line above. Members need none.
 fn comments(workspace: &Manifest<'_>) -> Vec<Violation> {
     let entries = workspace.table.get("workspace").and_then(|w| w.get("dependencies")).and_then(Value::as_table);
     let lines: Vec<&str> = workspace.file.text.lines().collect();
@@ -52,7 +52,7 @@ fn comments(workspace: &Manifest<'_>) -> Vec<Violation> {
             |line: &&str| line.strip_prefix(key.as_str()).is_some_and(|rest| rest.trim_start().starts_with(['=', '.']));
         let Some(at) = lines.iter().skip(start).position(is_entry).map(|at| at + start) else { continue };
         let own = lines[at].rsplit_once("# ").is_some_and(|(_, comment)| !comment.trim().is_empty());
-        // A sentence; a heading over several entries is none.
+        // A sentence is a purpose; a heading over several entries is not.
         let above = lines[at - 1].strip_prefix("# ").is_some_and(|comment| comment.ends_with('.'));
         if !own && !above {
             let message = format!("`{key}` lacks a comment that says what it is for");
@@ -62,7 +62,7 @@ fn comments(workspace: &Manifest<'_>) -> Vec<Violation> {
     violations
 }
 
-/// A library or binary without `bench = false` answers `cargo bench -- --save-baseline x` with libtest's refusal.
+/// In a library or binary without `bench = false`, libtest refuses `cargo bench -- --save-baseline x`.
 fn libtest_benches(tree: &Tree, member: &Manifest<'_>) -> Vec<Violation> {
     let off = |target: &Value| target.get("bench").and_then(Value::as_bool) == Some(false);
     let path = |target: &str| format!("{}/src/{target}", member.directory());
@@ -70,7 +70,7 @@ fn libtest_benches(tree: &Tree, member: &Manifest<'_>) -> Vec<Violation> {
     let mut violation = |message: String| violations.push(Violation::new(&member.file.path, 1, message));
     if tree.file(&path("lib.rs")).is_some() && !member.table.get("lib").is_some_and(off) {
         violation(
-            "add `[lib]` with `bench = false`: else `cargo bench -- --save-baseline x` ends in libtest".to_owned(),
+            "add `[lib]` with `bench = false`: else libtest refuses `cargo bench -- --save-baseline x`".to_owned(),
         );
     }
     let declared: Vec<&Value> = member.table.get("bin").and_then(Value::as_array).into_iter().flatten().collect();
@@ -90,7 +90,7 @@ fn libtest_benches(tree: &Tree, member: &Manifest<'_>) -> Vec<Violation> {
     violations
 }
 
-/// Bench programs live in `benches/` at the top, each wired by one member, run by criterion alone.
+/// Bench programs are in the top-level `benches/`, each declared by one member, without libtest.
 fn bench_wiring(tree: &Tree, members: &[Manifest<'_>]) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut wired: BTreeMap<String, &str> = BTreeMap::new();
@@ -104,13 +104,15 @@ fn bench_wiring(tree: &Tree, members: &[Manifest<'_>]) -> Vec<Violation> {
                 violation(format!("bench `{name}` needs `harness = false`: libtest does not run criterion"));
             }
             match path.strip_prefix("../../").filter(|rest| rest.starts_with("benches/")) {
-                None => violation(format!("bench `{name}` must live at the top: `path = \"../../benches/{name}.rs\"`")),
+                None => violation(format!(
+                    "bench `{name}` belongs in the top-level benches/: `path = \"../../benches/{name}.rs\"`"
+                )),
                 Some(file) if tree.file(file).is_none() => {
                     violation(format!("bench `{name}` names {file}, which does not exist"))
                 }
                 Some(file) => {
                     if let Some(other) = wired.insert(file.to_owned(), member.name()) {
-                        violation(format!("{file} is wired by `{other}` already: a bench belongs to one crate"));
+                        violation(format!("{file} is declared by `{other}` already: a bench belongs to one crate"));
                     }
                 }
             }
@@ -123,7 +125,7 @@ fn bench_wiring(tree: &Tree, members: &[Manifest<'_>]) -> Vec<Violation> {
             violations.push(Violation::new(
                 &file.path,
                 1,
-                "no crate runs this: add a `[[bench]]` to the manifest of its op",
+                "no manifest declares this: add a `[[bench]]` to that of its op",
             ));
         }
     }
@@ -132,7 +134,7 @@ fn bench_wiring(tree: &Tree, members: &[Manifest<'_>]) -> Vec<Violation> {
         violations.push(Violation::new(
             &file.path,
             1,
-            "benches live in benches/ at the top: move it there and wire it by path",
+            "benches belong in the top-level benches/: move it there and declare it by path",
         ));
     }
     violations
@@ -163,12 +165,12 @@ mod tests {
             ("[lints]\nworkspace = true", "", "lints do not apply"),
             ("[lib]\nbench = false", "", "add `[lib]` with `bench = false`"),
             ("harness = false", "", "needs `harness = false`"),
-            ("../../benches/a.rs", "benches/a.rs", "must live at the top"),
+            ("../../benches/a.rs", "benches/a.rs", "belongs in the top-level benches"),
             ("../../benches/a.rs", "../../benches/b.rs", "names benches/b.rs, which does not exist"),
             (
                 "[[bench]]\nname = \"a\"\npath = \"../../benches/a.rs\"\nharness = false",
                 "",
-                "benches/a.rs:1: no crate runs this",
+                "benches/a.rs:1: no manifest declares this",
             ),
         ] {
             assert!(GOOD.contains(from), "{from}");
@@ -183,14 +185,14 @@ mod tests {
         assert!(messages(GOOD, &[("crates/a/src/bin/tool.rs", "")])[0].contains("`path = \"src/bin/tool.rs\"`"));
         let with = format!("{GOOD}[[bin]]\nname = \"t\"\npath = \"src/main.rs\"\nbench = false\n");
         assert_eq!(messages(&with, &[("crates/a/src/main.rs", "")]), Vec::<String>::new());
-        assert!(messages(GOOD, &[("crates/a/benches/x.rs", "")])[0].contains("benches live in benches/"));
+        assert!(messages(GOOD, &[("crates/a/benches/x.rs", "")])[0].contains("benches belong in the top-level"));
     }
 
     #[test]
     fn a_bench_belongs_to_one_crate() {
         let other = GOOD.replace("name = \"a\"\n[lib]", "name = \"b\"\n[lib]");
         let found = messages(GOOD, &[("crates/b/Cargo.toml", &other), ("crates/b/src/lib.rs", "")]);
-        assert!(found[0].contains("benches/a.rs is wired by `a` already"), "{found:?}");
+        assert!(found[0].contains("benches/a.rs is declared by `a` already"), "{found:?}");
     }
 
     #[test]

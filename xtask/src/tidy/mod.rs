@@ -1,7 +1,7 @@
-//! `cargo xtask tidy`: the structural rules, each in a module of its own with tests that show it can fail.
+//! `cargo xtask tidy`: the structural rules. Each is a module with tests that show it can fail.
 //!
-//! A rule is a function from the tree to violations. It names file, line and what to do. Rules read files and build
-//! nothing, so that they take no time; only the ids of benches must be asked of the bench programs.
+//! A rule maps the tree to violations; each names file, line and fix. Rules read files and build nothing, so they take no time.
+//! Only bench ids have to be asked of the bench programs.
 
 mod bench_ids;
 mod comments;
@@ -31,12 +31,12 @@ use tree::Tree;
 /// `tidy`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
-    /// Also build the benches, ask them for their ids, and check those
+    /// Also build the benches and check the ids that they declare
     #[arg(long)]
     ids: bool,
 }
 
-/// What is wrong, where, and how to mend it.
+/// What is wrong, where, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Violation {
     file: String,
@@ -84,7 +84,7 @@ pub(crate) fn tidy(invocation: &Invocation, root: &Path, arguments: &Arguments) 
     Ok(Exit::Failure)
 }
 
-/// Every violation that files show, in order of file and line.
+/// Every violation found in files, sorted by file and line.
 pub(crate) fn check(root: &Path) -> Result<Vec<Violation>> {
     let tree = Tree::read(root)?;
     let mut violations: Vec<Violation> = RULES.iter().flat_map(|rule| rule(&tree)).collect();
@@ -95,27 +95,27 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Violation>> {
     Ok(violations)
 }
 
-/// Every violation that the rows of bench programs show.
+/// Every violation found in the rows of bench programs.
 pub(crate) fn check_ids(rows: &[BenchRow]) -> Vec<Violation> {
     bench_ids::check(rows)
 }
 
-/// A file for rows, and the variable by which bench programs are told of it.
+/// The environment variable that tells bench programs where to write rows, and a path for it.
 pub(crate) fn row_file() -> (&'static str, PathBuf) {
     ("ASSAY_ROWS", std::env::temp_dir().join(format!("assay-xtask-{}.jsonl", std::process::id())))
 }
 
-/// Reads the rows that benches left in `path`, and removes it. No file means that no bench declared anything.
+/// Reads the rows that benches wrote to `path` and removes the file. Without a file, no bench declared anything.
 pub(crate) fn take_rows(path: &Path) -> Result<Vec<BenchRow>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
     let rows = jsonl::read(path, record::SCHEMA).map(|lines| lines.rows);
     std::fs::remove_file(path).with_context(|| format!("failed to remove {}", path.display()))?;
-    rows.context("failed to read what the benches wrote about themselves")
+    rows.context("failed to read the rows that the benches wrote")
 }
 
-/// The rows of all benches of the workspace, by running their programs with a filter that matches nothing.
+/// The rows that all benches of the workspace declare: runs their programs with a filter that matches nothing.
 fn declared(root: &Path) -> Result<Vec<BenchRow>> {
     let (variable, path) = row_file();
     let mut cargo = Command::new("cargo");

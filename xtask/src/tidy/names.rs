@@ -1,10 +1,10 @@
-//! Names: the project's own nouns, and what a thing does instead of how it compares with another.
+//! Names: the project's nouns only, and no name that only compares with another thing.
 
 use super::Violation;
 use super::source::{Source, words};
 use super::tree::Tree;
 
-/// Words that name no thing of this project, each with what to say instead.
+/// Words that are not used in names, each with an alternative.
 const FORBIDDEN: [(&str, &str); 7] = [
     ("engine", "name the kernel, or what it does"),
     ("runner", "name what runs: a process, a kernel, a cell"),
@@ -15,10 +15,10 @@ const FORBIDDEN: [(&str, &str); 7] = [
     ("util", "name what it does"),
 ];
 
-/// Last words that say "other than the one beside it" and nothing of the difference.
+/// Last words that say that there is another version, but not how it differs.
 const COMPARING: [&str; 4] = ["opt", "new", "old", "fast"];
 
-/// What an item's name follows.
+/// Keywords before an item's name.
 const DEFINING: [&str; 9] = ["fn", "struct", "enum", "union", "trait", "type", "mod", "const", "static"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
@@ -37,7 +37,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// The names of items, with their lines. Names of tests are sentences and may end as they like.
+/// The names of items, with their lines. Names of tests are sentences and are not checked.
 fn items(source: &Source) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut is_test = false;
@@ -70,7 +70,7 @@ fn fault(name: &str) -> Option<String> {
     let asks = before.first().is_some_and(|first| matches!(first.as_str(), "is" | "has" | "was"));
     if !before.is_empty() && !asks && (is_version || COMPARING.contains(&last.as_str())) {
         return Some(format!(
-            "\"{last}\" says that there is another one, not what differs: name the technique, delete the loser"
+            "\"{last}\" says that there is another version, not how it differs: name the technique, delete the slower one"
         ));
     }
     None

@@ -1,16 +1,16 @@
-//! Sizes: a file is one idea, a function one step.
+//! Sizes: limits on the lines of files and functions.
 
 use super::Violation;
 use super::tree::{File, Tree};
 
 const FILE_LINES: usize = 400;
-/// For a Rust file that says why in its first lines: `// Long because …`.
+/// For a Rust file that gives a reason in its first lines: `// Long because …`.
 const REASONED_FILE_LINES: usize = 700;
 const REASON: &str = "// Long because ";
 const REASON_WITHIN: usize = 30;
 const SHADER_LINES: usize = 250;
 const FUNCTION_LINES: usize = 70;
-/// Files whose functions may be long: a micro-kernel is one step, however many registers it takes.
+/// Files whose functions may be long: a micro-kernel is one step, however many registers it uses.
 const KERNELS: [&str; 4] = ["scalar", "avx2", "avx512", "neon"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {

@@ -1,12 +1,12 @@
-//! A Rust file taken apart line by line: code with its literals blanked out, and comments.
+//! Splits a Rust file line by line into code, with blanked literals, and comments.
 //!
-//! This is not a parser. It knows where strings, characters and comments begin and end, which braces belong together,
-//! and which items are for tests only; the rules need no more, and stay readable.
+//! This is not a parser. It finds where strings, characters and comments begin and end, which braces match, and which items
+//! are for tests only; the rules need no more.
 
 /// A Rust file.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// In order; line 1 is the first.
+    /// In order; the first is line 1.
     pub(super) lines: Vec<Line>,
 }
 
@@ -15,7 +15,7 @@ pub(super) struct Source {
 pub(super) struct Line {
     /// Code; the content of literals is blanked out.
     pub(super) code: String,
-    /// The comment, from its slashes to the end of the line; empty where there is none.
+    /// The comment from its slashes to the end of the line; empty if there is none.
     pub(super) comment: String,
     /// Whether it belongs to an item under `#[cfg(test)]`.
     pub(super) is_test: bool,
@@ -42,7 +42,7 @@ enum State {
 }
 
 impl Source {
-    /// Takes `text` apart. Never fails: of text that is not Rust it makes something that no rule minds.
+    /// Splits `text`. Never fails: text that is not Rust gives lines that violate no rule.
     pub(super) fn parse(text: &str) -> Self {
         let mut lines = vec![Line::default()];
         let mut state = State::Code;
@@ -70,7 +70,7 @@ impl Source {
         self.lines.iter().enumerate().map(|(at, line)| (at + 1, line))
     }
 
-    /// Functions with a body, in order; a nested one counts for itself and for the one around it.
+    /// Functions with a body, in order. A nested function counts by itself and as part of the outer one.
     pub(super) fn functions(&self) -> Vec<Function> {
         let mut found = Vec::new();
         for (number, line) in self.numbered() {
@@ -122,7 +122,7 @@ impl Source {
 }
 
 impl Line {
-    /// Takes what begins at `chars[at]`; returns how many characters it was.
+    /// Consumes the token at `chars[at]`. Returns its number of characters.
     fn take(&mut self, chars: &[char], at: usize, state: &mut State) -> usize {
         let follows = |text: &str| text.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
         let c = chars[at];

@@ -1,4 +1,4 @@
-//! What the rules look at: the text files that git knows or would add, and the manifests among them.
+//! The input of the rules: text files that git tracks or would add, and the manifests among them.
 
 use std::path::Path;
 
@@ -10,20 +10,20 @@ use super::source::Source;
 /// The text files of a work tree.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// Absolute path of the top, for the rule that nothing may mention it; empty in tests.
+    /// Absolute path of the root, for the rule that forbids mentioning it; empty in tests.
     pub(super) root: String,
-    /// In the order of their paths.
+    /// Sorted by path.
     pub(super) files: Vec<File>,
 }
 
 /// A text file.
 #[derive(Debug)]
 pub(super) struct File {
-    /// Relative to the top, with `/`.
+    /// Path from the root, with `/`.
     pub(super) path: String,
     /// Its content.
     pub(super) text: String,
-    /// The same, taken apart, of a Rust file.
+    /// For a Rust file, its content split into code and comments.
     source: Option<Source>,
 }
 
@@ -41,7 +41,7 @@ impl Tree {
     pub(super) fn read(root: &Path) -> Result<Self> {
         let mut git = command::in_directory("git", root);
         let listed = command::stdout_of(git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))
-            .context("tidy looks at the files that git knows")?;
+            .context("tidy needs a git checkout: it reads the files that git tracks")?;
         let mut paths: Vec<&str> = listed.split_terminator('\0').collect();
         paths.sort_unstable();
         paths.dedup();
@@ -76,17 +76,17 @@ impl Tree {
         self.files.iter().find(|file| file.path == path)
     }
 
-    /// Files whose names end in one of these.
+    /// Files whose names end in one of the given suffixes.
     pub(super) fn ending(&self, ends: &'static [&'static str]) -> impl Iterator<Item = &File> {
         self.files.iter().filter(move |file| ends.iter().any(|end| file.path.ends_with(end)))
     }
 
-    /// Rust files, taken apart.
+    /// Rust files, split into code and comments.
     pub(super) fn sources(&self) -> impl Iterator<Item = (&File, &Source)> {
         self.files.iter().filter_map(|file| Some((file, file.source.as_ref()?)))
     }
 
-    /// The workspace's own manifest. A manifest that is not TOML does not get this far: cargo has refused it.
+    /// The workspace's own manifest. Cargo has refused one that is not TOML before this runs.
     pub(super) fn workspace(&self) -> Option<Manifest<'_>> {
         Manifest::of(self.file("Cargo.toml")?)
     }
@@ -135,7 +135,7 @@ impl<'a> Manifest<'a> {
         self.table.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str).unwrap_or("")
     }
 
-    /// The package's directory, relative to the top.
+    /// The package's directory, relative to the root.
     pub(super) fn directory(&self) -> &str {
         self.file.path.strip_suffix("/Cargo.toml").unwrap_or("")
     }

@@ -1,6 +1,6 @@
-//! GitHub workflows: least rights, bounded time, pinned actions, no code of a stranger beside a token that writes.
+//! GitHub workflows: least permissions, time limits, pinned actions, no untrusted code with a token that can write.
 //!
-//! `actionlint` knows more of GitHub's schema and needs to be fetched; these rules are what must hold even where it is not.
+//! `actionlint` checks more of GitHub's schema, but has to be installed; these rules hold without it.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -57,7 +57,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
             Err(fault) => violations.push(Violation::new(
                 &file.path,
                 fault.line,
-                format!("not YAML as it is used here: {}", fault.message),
+                format!("not YAML of the subset used here: {}", fault.message),
             )),
         }
     }
@@ -67,7 +67,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// Takes a line and what is wrong with it.
+/// Receives a line and what is wrong with it.
 type Report<'a> = &'a mut dyn FnMut(usize, String);
 
 fn workflow(node: &Node, names: &[&str], report: Report<'_>) {
@@ -84,7 +84,7 @@ fn workflow(node: &Node, names: &[&str], report: Report<'_>) {
     if let Some(on) = trigger("pull_request_target") {
         report(
             on.line,
-            "pull_request_target gives a stranger's code a token that writes: use `pull_request`, then `workflow_run`"
+            "pull_request_target gives untrusted code a token that can write: use `pull_request`, then `workflow_run`"
                 .to_owned(),
         );
     }
@@ -155,15 +155,18 @@ fn action(node: &Node, uses: &Node, is_privileged: bool, report: Report<'_>) {
     if is_privileged {
         report(
             uses.line,
-            "a workflow after another one holds a token that writes: it checks out and runs nothing".to_owned(),
+            "a `workflow_run` workflow holds a token that can write: it must not check out or run code".to_owned(),
         );
     }
     if node.get("with").and_then(|with| with.get("persist-credentials")).map(Node::text) != Some("false") {
-        report(uses.line, "add `persist-credentials: false`: what is built next must not find the token".to_owned());
+        report(
+            uses.line,
+            "add `persist-credentials: false`: code that is built later must not find the token".to_owned(),
+        );
     }
 }
 
-/// What bash says of a script that it cannot read. Where there is no bash, nothing.
+/// Bash's message about a script that it cannot parse; `None` without bash.
 fn shell_fault(script: &str) -> Option<String> {
     let bash =
         Command::new("bash").arg("-n").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
@@ -206,9 +209,9 @@ mod tests {
             ("echo \"$BASE\"", "echo ${{ github.head_ref }}", "an expression inside a script"),
             ("echo \"$BASE\"", "if true; then", "not a bash script"),
             ("run: echo", "runs: echo", "either `uses` or `run`"),
-            ("  pull_request:", "  workflow_run:\n    workflows: [Gate]", "it checks out and runs nothing"),
+            ("  pull_request:", "  workflow_run:\n    workflows: [Gate]", "it must not check out or run code"),
             ("  pull_request:", "  workflow_run:\n    workflows: [Other]", "no workflow here is called `Other`"),
-            ("  gate:\n", "  gate: &all\n", "not YAML as it is used here"),
+            ("  gate:\n", "  gate: &all\n", "not YAML of the subset used here"),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let found = messages(&GOOD.replace(from, to));

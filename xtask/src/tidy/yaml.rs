@@ -1,11 +1,10 @@
 //! YAML as a tree with line numbers, read by `saphyr-parser`.
 //!
-//! What a reader would have to resolve first is a fault, so that nothing means something else to GitHub than to the rules:
-//! anchors, aliases, tags, several documents, keys that stand twice.
+//! Anchors, aliases, tags, several documents and duplicate keys are faults, so that GitHub and the rules read the same.
 
 use saphyr_parser::{Event, Parser, Span};
 
-/// A value with the line where it begins.
+/// A value and the line where it begins.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
     pub(super) line: usize,
@@ -14,14 +13,14 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
-    /// A word, a text, or nothing.
+    /// A scalar; an absent value is empty.
     Text(String),
     List(Vec<Node>),
-    /// In the order of the file; keys are unique.
+    /// In file order; keys are unique.
     Map(Vec<(String, Node)>),
 }
 
-/// Why a text is not read.
+/// Why a document is refused.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fault {
     pub(super) line: usize,
@@ -40,23 +39,23 @@ impl Node {
         self.entries().iter().find(|(name, _)| name == key).map(|(_, node)| node)
     }
 
-    /// The entries of a map; none if it is something else.
+    /// The entries of a map; empty for another value.
     pub(super) fn entries(&self) -> &[(String, Node)] {
         if let Value::Map(entries) = &self.value { entries } else { &[] }
     }
 
-    /// The items of a list; none if it is something else.
+    /// The items of a list; empty for another value.
     pub(super) fn items(&self) -> &[Node] {
         if let Value::List(items) = &self.value { items } else { &[] }
     }
 
-    /// A text, empty if it is something else.
+    /// A scalar; empty for another value.
     pub(super) fn text(&self) -> &str {
         if let Value::Text(text) = &self.value { text } else { "" }
     }
 }
 
-/// Reads a document.
+/// Parses a document.
 pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     let mut events = Events(Parser::new_from_str(text));
     let mut document = None;
@@ -98,7 +97,7 @@ impl<'a> Events<'a> {
             Event::Scalar(text, ..) => Value::Text(text.into_owned()),
             Event::SequenceStart(..) => self.list()?,
             Event::MappingStart(..) => self.map()?,
-            _ => return Err(Fault::new(line, "neither a word nor a list nor a map")),
+            _ => return Err(Fault::new(line, "neither a scalar nor a list nor a map")),
         };
         Ok(Node { line, value })
     }
@@ -122,10 +121,10 @@ impl<'a> Events<'a> {
             }
             let line = span.start.line();
             let Value::Text(key) = self.node(event, &span)?.value else {
-                return Err(Fault::new(line, "a key is a word"));
+                return Err(Fault::new(line, "a key is a scalar"));
             };
             if entries.iter().any(|(known, _)| *known == key) {
-                return Err(Fault::new(line, format!("`{key}` stands twice")));
+                return Err(Fault::new(line, format!("the key `{key}` is a duplicate")));
             }
             let (event, span) = self.next()?;
             entries.push((key, self.node(event, &span)?));
