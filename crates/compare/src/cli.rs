@@ -35,7 +35,7 @@ pub enum Command {
     Clean(Clean),
     /// See a slowdown caught, explained and undone, in a small workspace that this command makes and removes
     Demo(Demo),
-    /// The machine, its ceilings and noise, what is missing and how to get it
+    /// The machine, its ceilings and noise, the workspace's benches, what is missing and how to get it
     Doctor(Doctor),
     /// Measure how often the gate lies: unchanged code and slowdowns put in on purpose
     ///

@@ -4,17 +4,32 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use compare::cli::Command;
+use clap::{CommandFactory, Parser, Subcommand};
+use compare::cli;
 use compare::commands;
 use compare::comparison::Invocation;
 
 /// Compare revisions of a Cargo workspace by its criterion benchmarks: proved, then timed, then compared
 #[derive(Debug, Parser)]
-#[command(name = "cargo assay", bin_name = "cargo assay", version, arg_required_else_help = true)]
+#[command(name = "cargo assay", bin_name = "cargo assay", version = VERSION, arg_required_else_help = true)]
 struct Line {
     #[command(subcommand)]
     command: Command,
+}
+
+/// What a reader of a report or a log must know of the program that wrote it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (log schema 1, log form 2, criterion 0.3 to 0.8)");
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value per process")]
+enum Command {
+    #[command(flatten)]
+    Compare(cli::Command),
+    /// Print completions for a shell, to be put where it looks for those of `cargo-assay`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 fn main() -> ExitCode {
@@ -23,12 +38,41 @@ fn main() -> ExitCode {
         words.remove(1);
     }
     let line = Line::try_parse_from(words).unwrap_or_else(|error| error.exit());
+    let command = match line.command {
+        Command::Compare(command) => command,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Line::command(), "cargo-assay", &mut std::io::stdout());
+            return ExitCode::SUCCESS;
+        }
+    };
     match Invocation::of_process("cargo assay") {
-        Ok(invocation) => ExitCode::from(commands::execute(&invocation, &line.command).code()),
+        Ok(invocation) => ExitCode::from(commands::execute(&invocation, &command).code()),
         #[expect(clippy::print_stderr, reason = "a binary's last word, before its console exists")]
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_names_what_the_library_writes() {
+        let (schema, form) = (compare::report::SCHEMA, compare::report::RENDER);
+        assert!(VERSION.contains(&format!("log schema {schema}, log form {form},")), "{VERSION}");
+    }
+
+    #[test]
+    fn every_shell_gets_completions_of_every_command() {
+        use clap::ValueEnum;
+        for shell in clap_complete::Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Line::command(), "cargo-assay", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            assert!(script.contains("gate") && script.contains("demo") && script.contains("budget"), "{shell}");
         }
     }
 }

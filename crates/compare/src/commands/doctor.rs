@@ -9,6 +9,7 @@ use machine::isa::Isa;
 use machine::{Fingerprint, noise};
 use record::{Align, Table, Unit, stats};
 
+use crate::build::{Wanted, Workspace};
 use crate::cli::Doctor;
 use crate::command;
 use crate::comparison::{Invocation, Project};
@@ -27,8 +28,35 @@ pub fn doctor(invocation: &Invocation, arguments: &Doctor) -> Result<Exit> {
     invocation.console.note("measuring ceilings …");
     invocation.console.print(&format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceilings()))?;
     invocation.console.print(&format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table()))?;
-    invocation.console.print(&format!("Features\n\n{}", features(invocation, arguments)))?;
+    let project = Project::open(invocation, arguments.manifest_path.as_deref());
+    invocation.console.print(&format!("Features\n\n{}", features(&project)))?;
+    if let Ok(project) = &project {
+        let workspace = Workspace::read(&project.root, &project.environment)?;
+        invocation.console.print(&format!("Benches of this workspace\n\n{}", benches(workspace)))?;
+    }
     Ok(Exit::Fine)
+}
+
+/// Every bench target with the criterion that its package asks for, and whether it can be compared, as far as that is
+/// known without building it.
+fn benches(workspace: Workspace) -> Table {
+    let selected = workspace.select(&Wanted::default(), false);
+    let mut table = Table::new([("bench target", Align::Left), ("criterion", Align::Left), ("compared", Align::Left)]);
+    for (package, target) in &selected.targets {
+        let criterion = package.dependencies.iter().find(|dependency| dependency.name == "criterion");
+        let (version, state) = match criterion {
+            Some(dependency) => (dependency.req.to_string(), "yes"),
+            None => ("-".to_owned(), "if another package brings criterion (0.3 to 0.8); else SKIPPED"),
+        };
+        table.row([format!("{}/{}", package.name, target.name), version, state.to_owned()]);
+    }
+    for skipped in &selected.skipped {
+        table.row([format!("{}/{}", skipped.package, skipped.name), "-".to_owned(), format!("no: {}", skipped.reason)]);
+    }
+    if table.is_empty() {
+        table.row(["none".to_owned(), "-".to_owned(), "there is nothing to compare".to_owned()]);
+    }
+    table
 }
 
 fn machine_table(fingerprint: &Fingerprint) -> Table {
@@ -106,7 +134,7 @@ fn noise_table() -> Table {
     table
 }
 
-fn features(invocation: &Invocation, arguments: &Doctor) -> Table {
+fn features(project: &Result<Project>) -> Table {
     let mut table = Table::new([("for", Align::Left), ("needs", Align::Left), ("found", Align::Left)]);
     let version = |program: &str| {
         let output =
@@ -120,7 +148,6 @@ fn features(invocation: &Invocation, arguments: &Doctor) -> Table {
     row("building", "cargo", "see https://rustup.rs");
     row("linking (and linking again with other layouts)", "cc", "Debian: apt-get install gcc");
     row("counting instructions", "valgrind", "Debian: apt-get install valgrind");
-    let project = Project::open(invocation, arguments.manifest_path.as_deref());
     let found = match project {
         Ok(project) => match project.git.is_shallow() {
             Ok(true) => "shallow clone; get the history: git fetch --unshallow".to_owned(),
