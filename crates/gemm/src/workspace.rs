@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use op::Buffer;
+
 use crate::error::GemmError;
 
 /// Memory that products pack their operands into. With one that is kept and passed to [`Gemm::workspace`](crate::Gemm::workspace),
@@ -9,43 +11,39 @@ use crate::error::GemmError;
 /// and level-3 caches.
 #[derive(Debug, Default)]
 pub struct Workspace {
-    lines: Vec<Line>,
+    /// Whole cache lines, the first on the boundary of one.
+    floats: Buffer<f32>,
 }
 
-/// A cache line. A vector that is loaded from a buffer of these never crosses two lines.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
-
-/// Floats of a cache line.
+/// Floats of a cache line. A vector that starts at a multiple of its own length in a workspace never crosses two lines.
 pub(crate) const LINE: usize = 16;
 
 impl Workspace {
     /// Empty; the first product allocates.
     pub const fn new() -> Self {
-        Self { lines: Vec::new() }
+        Self { floats: Buffer::new() }
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.lines.as_slice())
+        size_of_val(&*self.floats)
     }
 
     /// Address of the memory; dangling if there is none.
     pub(crate) fn as_ptr(&self) -> *const u8 {
-        self.lines.as_ptr().cast()
+        self.floats.as_ptr().cast()
     }
 
     /// `floats` floats that begin on a cache line. Their values are arbitrary.
     pub(crate) fn floats(&mut self, floats: usize) -> Result<&mut [f32], GemmError> {
-        let lines = floats.div_ceil(LINE);
-        if let Some(more) = lines.checked_sub(self.lines.len()) {
-            let full = GemmError::OutOfMemory { bytes: floats.saturating_mul(size_of::<f32>()) };
-            self.lines.try_reserve_exact(more).map_err(|_| full)?;
-            self.lines.resize(lines, Line([0.0; LINE]));
+        let whole = floats.checked_next_multiple_of(LINE).ok_or(GemmError::OutOfMemory { bytes: usize::MAX })?;
+        if whole > self.floats.len() {
+            // The old memory goes first: its contents are not needed, so both need not exist at once.
+            self.floats = Buffer::new();
+            let refused = GemmError::OutOfMemory { bytes: floats.saturating_mul(size_of::<f32>()) };
+            self.floats = Buffer::zeroed(whole).map_err(|_| refused)?;
         }
-        // SAFETY: a `Line` is 16 floats without padding, and the vector has `lines` of them.
-        Ok(unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), lines * LINE) })
+        Ok(&mut self.floats[..whole])
     }
 }
 
