@@ -34,6 +34,15 @@ impl Implementation for Gemm {
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), format!("threads: {}", self.threads)))
     }
 
+    fn cases(&mut self) -> Result<Vec<Case>, Refusal> {
+        let row = |case: &op::NamedCase<Product>| {
+            let params = serde_json::to_value(case.params.to_params()).map_err(|e| Refusal::Error(e.to_string()))?;
+            let params = params.as_object().cloned().unwrap_or_default();
+            Ok(Case { id: case.name.clone().into_owned(), params })
+        };
+        ::gemm::cases::CASES.iter().map(row).collect()
+    }
+
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
         let Product { shape: Shape { m, n, k }, element, .. } = product(case)?;
         for (name, seed, len) in [("a", SEED_A, m * k), ("b", SEED_B, k * n)] {
