@@ -118,14 +118,14 @@ fn notable(entry: &Entry, labels: &Labels) -> String {
         ("95 % interval", Align::Right),
         ("why", Align::Left),
     ]);
-    let shown = entry.rows.iter().zip(&labels.labels).filter(|(row, _)| {
+    let shown = entry.rows.iter().filter(|row| {
         row.exit() != Exit::Fine
             || row.accepted.is_some()
             || matches!(row.verdict, Verdict::Slower | Verdict::Faster | Verdict::Invalid | Verdict::Timeout)
     });
-    for (row, label) in shown {
+    for row in shown {
         table.row([
-            code(label),
+            code(&chart::shorten(&plain(&row.id), ANNOTATED)),
             format!("{}{}", row.verdict, no_tags(&accepted(row))),
             row.shown_effect(),
             row.shown_interval(),
