@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use half::{bf16, f16};
 use machine::isa::Avx2;
 
-use super::{BLOCK, Map, Stored, fill, losses, scalar};
+use super::{BLOCK, Map, Stored, fill, format, scalar, screen};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn fill_body<S: Stored, T: fill::Filled, A: fill::Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [T]) {
@@ -26,24 +26,36 @@ pub(super) fn fill<S: Stored, T: fill::Filled, A: fill::Arithmetic, const SWAP: 
     unsafe { fill_body::<S, T, A, SWAP>(map, src, dst) }
 }
 
-/// As [`losses::count_f32`].
-pub(super) fn count_f32(_: Avx2, block: &[f32], format: &losses::Format) -> losses::Counts {
+/// As [`format::count_f32`].
+pub(super) fn count_f32<const ONLY_WHOLE: bool>(_: Avx2, block: &[f32], format: &format::Format) -> format::Counts {
     #[target_feature(enable = "avx2")]
-    fn body(block: &[f32], format: &losses::Format) -> losses::Counts {
-        losses::count_f32(block, format)
+    fn body<const ONLY_WHOLE: bool>(block: &[f32], format: &format::Format) -> format::Counts {
+        format::count_f32::<ONLY_WHOLE>(block, format)
     }
     // SAFETY: an `Avx2` exists only where avx2 was detected.
-    unsafe { body(block, format) }
+    unsafe { body::<ONLY_WHOLE>(block, format) }
 }
 
-/// As [`losses::count_f64`].
-pub(super) fn count_f64(_: Avx2, block: &[f64], format: &losses::Format) -> losses::Counts {
+/// As [`format::count_f64`].
+pub(super) fn count_f64<const ONLY_WHOLE: bool>(_: Avx2, block: &[f64], format: &format::Format) -> format::Counts {
     #[target_feature(enable = "avx2")]
-    fn body(block: &[f64], format: &losses::Format) -> losses::Counts {
-        losses::count_f64(block, format)
+    fn body<const ONLY_WHOLE: bool>(block: &[f64], format: &format::Format) -> format::Counts {
+        format::count_f64::<ONLY_WHOLE>(block, format)
     }
     // SAFETY: an `Avx2` exists only where avx2 was detected.
-    unsafe { body(block, format) }
+    unsafe { body::<ONLY_WHOLE>(block, format) }
+}
+
+#[target_feature(enable = "avx2")]
+fn screen_body<S: screen::Screened, const SWAP: bool>(bounds: &screen::Bounds, src: &[u8]) -> screen::Reach {
+    screen::screen::<S, SWAP>(bounds, src)
+}
+
+/// As [`screen::screen`]. Obtained from [`screen::choose`] only, for a source that holds the token.
+pub(super) fn screen<S: screen::Screened, const SWAP: bool>(bounds: &screen::Bounds, src: &[u8]) -> screen::Reach {
+    debug_assert!(Avx2::new().is_some());
+    // SAFETY: `screen::choose` selects this function only where the source holds an `Avx2`, which proves that avx2 was detected.
+    unsafe { screen_body::<S, SWAP>(bounds, src) }
 }
 
 pub(super) fn pack_f16(_: Avx2, block: &[f32], dst: &mut [f16]) {

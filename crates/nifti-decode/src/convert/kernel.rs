@@ -11,8 +11,9 @@ use super::avx2;
 use super::{
     BLOCK, Fill, Losses, Map, Output, Stored,
     fill::{Arithmetic, Double, Filled, Normalized, Single, Unscaled},
-    losses::Scan,
-    scalar, with_stored,
+    scalar,
+    scan::Scan,
+    with_stored,
 };
 use crate::{Datatype, Endian, NiftiError};
 
@@ -87,6 +88,10 @@ pub struct Intermediate {
 }
 
 impl Intermediate {
+    pub(super) fn new() -> Self {
+        Self { single: [0.0; BLOCK], wide: Vec::new() }
+    }
+
     fn wide(&mut self) -> &mut [u64] {
         if self.wide.is_empty() {
             self.wide.resize(BLOCK, 0);
@@ -105,8 +110,7 @@ impl Intermediate {
 
 impl<D: Output> Blocks<D> {
     pub(crate) fn new() -> Self {
-        let intermediate = Intermediate { single: [0.0; BLOCK], wide: Vec::new() };
-        Self { intermediate, converted: [D::default(); BLOCK] }
+        Self { intermediate: Intermediate::new(), converted: [D::default(); BLOCK] }
     }
 }
 

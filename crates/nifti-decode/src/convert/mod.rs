@@ -9,7 +9,7 @@
 //! does, and are rounded at the end. Clipping and z-scores are computed in f64. Integers are made from the stored integers ([`whole`]), or
 //! from f64.
 //!
-//! **Losses.** What a type cannot hold, beside fractions, is counted or refused ([`losses`]).
+//! **Losses.** What a type cannot hold, beside fractions, is counted ([`scan`]) or refused ([`whole`]).
 //!
 //! The scalar and the vector kernels are the same generic code; the vector ones are compiled for AVX2, FMA and F16C. Both give
 //! the same bits: Rust contracts nothing by itself, and a fused multiply-add has one result.
@@ -17,12 +17,15 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod fill;
+mod format;
 mod kernel;
 mod losses;
 mod output;
 pub(crate) mod reorient;
 mod reverse;
 mod scalar;
+mod scan;
+mod screen;
 mod stored;
 mod transpose;
 mod whole;

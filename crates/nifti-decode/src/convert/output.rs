@@ -4,8 +4,8 @@ use half::{bf16, f16};
 
 use super::{
     Fill, Losses,
+    format::{BF16, F16, F32, F64, Format},
     kernel::{Intermediate, Path, Source, choose},
-    losses::{BF16, F16, F32, F64, Format},
 };
 
 /// A type that voxels can be converted to.

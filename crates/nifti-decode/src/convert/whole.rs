@@ -5,9 +5,9 @@
 //! whole numbers apart.
 
 use super::{
-    BLOCK, Fill, Losses, Output,
+    BLOCK, Fill, Losses, Output, Value,
+    format::{Format, Kind},
     kernel::{Intermediate, Source, choose, unscaled},
-    losses::{Format, Kind, Value},
     output::Target,
 };
 use crate::Datatype;
