@@ -1,5 +1,7 @@
 //! Why a file is refused, as values: the rule that it breaks, and the key or tensor whose entry breaks it.
 
+// Long because every rule of the container is a variant with its values and its text, and they are read side by side.
+
 use std::fmt;
 
 use quant::GgmlType;

@@ -95,7 +95,7 @@ impl<P: Parameters> NamedCase<P> {
     }
 }
 
-/// A [`NamedCase`] as names and values. `assay contest OP` answers a `cases` request with a list of these:
+/// A [`NamedCase`] as names and values. `assay peer OP` answers a `cases` request with a list of these:
 ///
 /// ```
 /// use op::CaseRow;

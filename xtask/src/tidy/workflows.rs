@@ -61,6 +61,18 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
             )),
         }
     }
+    for file in tree.files.iter().filter(|file| file.path == "action.yml") {
+        match yaml::parse(&file.text) {
+            Ok(node) => {
+                composite(&node, &mut |line, message| violations.push(Violation::new(&file.path, line, message)))
+            }
+            Err(fault) => violations.push(Violation::new(
+                &file.path,
+                fault.line,
+                format!("not YAML as it is used here: {}", fault.message),
+            )),
+        }
+    }
     for file in tree.files.iter().filter(|file| file.text.starts_with("#!/usr/bin/env bash")) {
         violations.extend(shell_fault(&file.text).map(|fault| Violation::new(&file.path, 1, fault)));
     }
@@ -106,6 +118,20 @@ fn workflow(node: &Node, names: &[&str], report: Report<'_>) {
     }
 }
 
+/// The action that other repositories use. Its steps obey the rules of a job that runs a pull request's code.
+fn composite(node: &Node, report: Report<'_>) {
+    let runs = node.get("runs");
+    if runs.and_then(|runs| runs.get("using")).map(Node::text) != Some("composite") {
+        report(node.line, "an action here is `using: composite`".to_owned());
+    }
+    for item in runs.and_then(|runs| runs.get("steps")).map(Node::items).unwrap_or_default() {
+        step(item, false, report);
+        if item.get("run").is_some() && item.get("shell").is_none() {
+            report(item.line, "a script of an action needs `shell`".to_owned());
+        }
+    }
+}
+
 fn known_keys(node: &Node, known: &[&str], what: &str, report: Report<'_>) {
     for (key, value) in node.entries().iter().filter(|(key, _)| !known.contains(&key.as_str())) {
         report(value.line, format!("`{key}` is no key of {what}, or one that is not used here"));
@@ -146,7 +172,8 @@ fn step(node: &Node, is_privileged: bool, report: Report<'_>) {
 fn action(node: &Node, uses: &Node, is_privileged: bool, report: Report<'_>) {
     let (name, version) = uses.text().split_once('@').unwrap_or((uses.text(), ""));
     let is_major = version.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
-    if !is_major || !name.contains('/') {
+    // `./` is the action of this repository, in the revision that is checked out.
+    if uses.text() != "./" && (!is_major || !name.contains('/')) {
         report(uses.line, format!("pin `{}` by its major version: owner/name@v1", uses.text()));
     }
     if name != "actions/checkout" {
@@ -215,6 +242,27 @@ mod tests {
         ] {
             assert!(GOOD.contains(from), "{from}");
             let found = messages(&GOOD.replace(from, to));
+            assert!(found.iter().any(|found| found.contains(message)), "{message}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_action_obeys_the_rules_of_a_step() {
+        let good = "runs:\n  using: composite\n  steps:\n    - uses: actions/checkout@v6\n      with:\n        persist-credentials: false\n    \
+            - shell: bash\n      env:\n        BASE: ${{ inputs.base }}\n      run: echo \"$BASE\"\n";
+        let messages = |text: &str| -> Vec<String> {
+            check(&Tree::of(&[("action.yml", text)])).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(messages(good), Vec::<String>::new());
+        for (from, to, message) in [
+            ("using: composite", "using: node20", "`using: composite`"),
+            ("shell: bash\n      env", "env", "needs `shell`"),
+            ("echo \"$BASE\"", "echo ${{ inputs.base }}", "an expression inside a script"),
+            ("checkout@v6", "checkout@main", "pin `actions/checkout@main`"),
+            ("persist-credentials: false", "fetch-depth: 0", "add `persist-credentials: false`"),
+        ] {
+            assert!(good.contains(from), "{from}");
+            let found = messages(&good.replace(from, to));
             assert!(found.iter().any(|found| found.contains(message)), "{message}: {found:?}");
         }
     }
