@@ -78,7 +78,7 @@ fn evidence(base: &Count, head: &Count) -> String {
         varies => format!("{} ± {}", Unit::Instructions.show(count.instructions), Unit::Instructions.show(varies)),
     };
     let percent = 100.0 * (head.instructions / base.instructions - 1.0);
-    format!("; instructions {} before, {} after ({percent:+.1} %)", show(base), show(head))
+    format!("; {} before, {} after ({percent:+.1} %)", show(base), show(head))
 }
 
 /// Whether callgrind can run here.
