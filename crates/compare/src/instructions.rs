@@ -1,11 +1,11 @@
-//! Instructions per iteration, counted by callgrind: free of noise, blind to memory.
+//! Instructions per iteration, counted by callgrind. The count has no noise, but it leaves out the effects of memory.
 //!
-//! Counting a whole process says nothing: start-up alone executes a million instructions. So the count is a
-//! difference of two runs in test mode. A bench with our glue repeats its iteration on request (`ASSAY_REPEAT`), which
-//! leaves the proof out of the difference; any other is run once with and once without the benchmark. Each count is
-//! taken twice: if the two disagree, the benchmark is not deterministic (a randomly seeded hash table suffices) and the
-//! count is shown but fails nothing. Valgrind has no AVX-512, so a bench that chooses its kernel at run time may run
-//! another one here; README says so.
+//! A count of a whole process is useless: start-up alone executes a million instructions. The count is therefore the
+//! difference of two runs in test mode. A bench with our glue repeats its iteration on request (`ASSAY_REPEAT`), so
+//! that the proof cancels in the difference. Any other bench is run once with and once without the benchmark. Each
+//! count is taken twice. If the two disagree, the benchmark is not deterministic (a randomly seeded hash table
+//! suffices): the count is shown but fails nothing. Valgrind has no AVX-512, so a bench that chooses its kernel at run
+//! time may run another kernel here; the README says so.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,13 +23,13 @@ use crate::report::Row;
 /// How often the glue repeats the iteration in the longer of the two runs.
 const REPEATS: u32 = 3;
 
-/// Valgrind slows a process down by 20 to 50 times: this many of the limits of a process are its limit.
+/// The time limit of a process is multiplied by this, because valgrind slows a process down by 20 to 50 times.
 const SLOWDOWN: u32 = 4;
-/// Instructions that moved by less than this share did not change.
+/// A relative change of the count below this is no change.
 const UNCHANGED: f64 = 0.001;
 
-/// Adds the row's instruction count, or a note that it could not be taken. The count is evidence beside the verdict, which
-/// stays one of time; it fails a gate only where both counts are exact.
+/// Adds the row's instruction count, or a note that it could not be taken. The count is evidence beside the verdict,
+/// which depends on time alone. It fails a gate only if both counts are exact.
 pub fn add(
     sampler: &Sampler<'_>,
     pair: &BenchPair,
@@ -59,7 +59,7 @@ pub fn add(
         .any(|figures| matches!(figures.rate, Some((_, Unit::BytesPerSecond))) && figures.ceiling.is_some());
     let gates = base.is_exact() && head.is_exact() && !bandwidth_bound;
     let mut change = policy.rules().instructions(Some(base.instructions), Some(head.instructions), gates);
-    // Growth that the counts vary by themselves is no growth.
+    // Growth within the variation of the counts is not growth.
     let least = policy.rules().instructions(Some(base.most()), Some(head.least()), gates);
     change.worse &= least.worse;
     row.metrics.push(change);
@@ -90,7 +90,7 @@ pub fn is_available() -> bool {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Count {
     instructions: f64,
-    /// By how much repeated counts differ, for one iteration; 0 if they agreed.
+    /// By how much repeated counts differ, per iteration; 0 if they are equal.
     variation: f64,
 }
 
@@ -111,7 +111,7 @@ impl Count {
 /// The count, or why there is none.
 fn count(sampler: &Sampler<'_>, program: &Program, id: &str, ours: bool) -> Result<Result<Count, String>> {
     let filter = format!("^(?:{})$", regex_lite::escape(id));
-    // The same filter but for one letter: compiling the regular expression is part of the count.
+    // This filter differs in one letter, because compiling the regular expression is part of the count.
     let nothing = format!("^(?:{})$", regex_lite::escape(&unlike(id)));
     let runs = if ours { [(&filter, Some(REPEATS)), (&filter, Some(1))] } else { [(&filter, None), (&nothing, None)] };
     let mut counts = [[0; 2]; 2];
@@ -166,7 +166,8 @@ fn collected(
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program.executable);
     command.args(["--test", "--", filter]).current_dir(&program.directory).env_clear();
     command.envs(program.environment.iter().map(|(key, value)| (key, value)));
-    // Without it criterion asks cargo for the target directory, whose answer is parsed inside the count.
+    // Without this variable, criterion asks cargo for the target directory, and the count would include parsing the
+    // answer.
     command.env("CRITERION_HOME", "/nonexistent");
     if let Some(repeats) = repeats {
         command.env("ASSAY_REPEAT", repeats.to_string());
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filter_of_nothing_is_as_long_as_the_other() {
+    fn the_filter_that_matches_nothing_has_the_same_length() {
         assert_eq!(unlike("f 1000/x"), "f 1000/~");
         assert_eq!(unlike("ä-1:?"), "ä-~:?");
         assert_eq!(unlike("?"), "?~");
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_names_both_sides_and_what_they_vary_by() {
+    fn evidence_names_both_counts_and_their_variation() {
         let (base, head) =
             (Count { instructions: 1000.0, variation: 0.0 }, Count { instructions: 1120.0, variation: 4.0 });
         let text = evidence(&base, &head);
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_read_from_callgrinds_last_words() {
+    fn the_total_is_read_from_callgrinds_output() {
         assert_eq!(parse("==7== Events    : Ir\n==7== Collected : 960364\n==7== \n"), Some(960_364));
         assert_eq!(parse("no such line\nCollected : many"), None);
     }

@@ -1,4 +1,4 @@
-//! What the self-test found, kept per machine class: each benchmark's noise, and how often the gate is wrong.
+//! Results of the self-test, stored per machine class: each benchmark's noise, and how often the gate is wrong.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::{Margins, Verdict};
 
-/// Version of the lines.
+/// Version of the line format.
 pub const SCHEMA: u32 = 1;
 
-/// One benchmark of one run of the self-test: unchanged code, or a slowdown put in on purpose.
+/// Result of one benchmark in one round of the self-test: unchanged code, or an injected slowdown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Null {
     /// See [`SCHEMA`].
     pub schema: u32,
-    /// When, UTC.
+    /// Time of the round, UTC.
     pub at: String,
     /// The comparison that it belongs to.
     pub run: String,
     /// Full id.
     pub id: String,
-    /// Slowdown that was put in, as a fraction; 0 for unchanged code.
+    /// Injected slowdown, as a fraction; 0 for unchanged code.
     pub injected: f64,
     /// Whether all benchmarks ran the full number of blocks.
     pub one_stage: bool,
@@ -31,17 +31,17 @@ pub struct Null {
     pub effect: Option<f64>,
     /// Standard deviation of the blocks' effects.
     pub block_sd: Option<f64>,
-    /// Blocks behind the effect.
+    /// Number of blocks behind the effect.
     pub n: usize,
     /// Layouts per side.
     pub links: usize,
     /// The verdict.
     pub verdict: Verdict,
-    /// What criterion's own rule says of the first process of each side: slower or faster.
+    /// Whether criterion's own rule reports a change for the first process of each side.
     pub criterion_fires: bool,
-    /// What "one run each, ratio over 5 %" says: slower or faster.
+    /// Whether the rule "one run each, ratio over 5 %" reports a change.
     pub ratio_fires: bool,
-    /// Metrics beside time that their rules called worse; `None` in rounds that did not look.
+    /// Metrics other than time that their rules report as worse; `None` in rounds that did not record them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worse: Option<Vec<String>>,
 }
@@ -51,7 +51,7 @@ pub fn path(root: &Path, class: &str) -> PathBuf {
     root.join("baselines").join(class).join("selftest.jsonl")
 }
 
-/// What is known of this machine class in the workspace of `root`.
+/// Reads the results of this machine class in the workspace of `root`.
 pub fn read(root: &Path) -> Result<Vec<Null>> {
     let path = path(root, &Fingerprint::collect().class());
     if !path.exists() {
@@ -60,9 +60,9 @@ pub fn read(root: &Path) -> Result<Vec<Null>> {
     Ok(jsonl::read::<Null>(&path, SCHEMA).with_context(|| format!("failed to read {}", path.display()))?.rows)
 }
 
-/// Margins by what is known.
+/// Margins from these results.
 pub fn margins(nulls: &[Null]) -> Margins {
-    // A screen's three blocks say too little, and a single link says nothing of layout.
+    // A screen has too few blocks (three), and a single link does not vary the layout.
     let usable = nulls.iter().filter(|null| null.injected == 0.0 && null.links > 1 && null.n > 3);
     Margins::from_nulls(usable.filter_map(|null| Some((null.id.clone(), null.effect?))))
 }

@@ -1,4 +1,4 @@
-//! `assay.toml` at the workspace's root: what people decided about benchmarks, with a reason and an end.
+//! `assay.toml` at the workspace's root: decisions about benchmarks, each with a reason and an expiry date.
 //!
 //! ```toml
 //! [accepted]                      # known regressions: reported, never failing, until the date
@@ -36,7 +36,8 @@ pub struct Policy {
     removed: BTreeMap<String, Decision>,
     excluded: BTreeMap<String, Decision>,
     metrics: Metrics,
-    /// `ID=REASON` of the command line, valid for this run. Only the benchmarks tell where an id ends that contains `=`.
+    /// `ID=REASON` from the command line, valid for this run. It is split once the benchmarks are known, because an id
+    /// may contain `=`.
     #[serde(skip)]
     given: Vec<String>,
 }
@@ -61,7 +62,7 @@ struct Metrics {
 }
 
 impl Policy {
-    /// Reads the file of the workspace in `root`; none is an empty policy.
+    /// Reads the file of the workspace in `root`; without a file the policy is empty.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join(FILE);
         match fs::read_to_string(&path) {
@@ -82,7 +83,7 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Adds a decision of the command line, `ID=REASON`, valid for this run.
+    /// Adds a decision from the command line, `ID=REASON`, valid for this run.
     pub fn accept(&mut self, text: &str) -> Result<()> {
         let sound = text.split_once('=').is_some_and(|(id, rest)| !id.trim().is_empty() && !rest.trim().is_empty());
         if !sound {
@@ -98,8 +99,8 @@ impl Policy {
         Some(format!("{} (until {})", decision.reason, decision.until))
     }
 
-    /// A decision of the command line as id and decision: the longest id of a row that `text` begins with, or else what
-    /// stands before the first `=`.
+    /// Splits a decision from the command line into id and decision. The id is the longest id of a row that `text`
+    /// begins with, or else the text before the first `=`.
     fn of_command_line(text: &str, rows: &[Row]) -> (String, Decision) {
         let ids = rows.iter().map(|row| row.id.as_str());
         let found = ids.filter_map(|id| Some((id, text.strip_prefix(id)?.strip_prefix('=')?.trim())));
@@ -109,7 +110,7 @@ impl Policy {
         (id.trim().to_owned(), decision)
     }
 
-    /// Rules for the metrics beside time.
+    /// Rules for the metrics other than time.
     pub fn rules(&self) -> Rules {
         let default = Rules::default();
         Rules {
@@ -121,8 +122,8 @@ impl Policy {
         }
     }
 
-    /// Marks the rows that a decision covers on `today` (`YYYY-MM-DD`); returns remarks about decisions that ran out
-    /// or meet no benchmark. An id `*` covers every row.
+    /// Marks the rows that a decision covers on `today` (`YYYY-MM-DD`). Returns remarks about decisions that expired or
+    /// match no benchmark. The id `*` covers every row.
     pub fn apply(&self, rows: &mut [Row], today: &str) -> Vec<String> {
         let mut remarks = Vec::new();
         let mut accepted = self.accepted.clone();
@@ -134,12 +135,12 @@ impl Policy {
                     remarks.push(format!("the decision on {id} in [{table}] ran out on {}", decision.until));
                     continue;
                 }
-                let mut met = false;
+                let mut matched = false;
                 for row in rows.iter_mut().filter(|row| row.id == *id || id == "*") {
-                    met = true;
+                    matched = true;
                     let covers = match table {
                         "removed" => row.verdict == Verdict::Gone,
-                        // It has its row already, which says so.
+                        // An excluded benchmark already has a row with the reason.
                         "excluded" => false,
                         // Wrong output cannot be accepted.
                         _ => row.exit() == crate::exit::Exit::Regression,
@@ -148,7 +149,7 @@ impl Policy {
                         row.accepted = Some(decision.reason.clone());
                     }
                 }
-                if !met {
+                if !matched {
                     remarks.push(format!("the decision on {id} in [{table}] meets no benchmark of this run"));
                 }
             }
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_may_contain_the_sign_that_ends_them() {
+    fn ids_may_contain_an_equals_sign() {
         let mut rows = example_entry().rows;
         rows[0].id = "size=0.1,type=f16".into();
         let mut policy = Policy::default();

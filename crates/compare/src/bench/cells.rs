@@ -1,7 +1,7 @@
 //! Scenario cells, run like benchmarks: one process, one number.
 //!
 //! `assay cells NAME` prints the cells, one a line; `assay cell NAME CELL --out FILE` runs one and writes its record by
-//! rename, also on failure. A process that ends without the file is a failure that tells its status and last lines.
+//! rename, also on failure. A process that ends without the file has failed: its status and last lines are reported.
 
 use std::fs;
 use std::io::Read;
@@ -161,7 +161,7 @@ esac
     }
 
     #[test]
-    fn a_cell_that_fails_tells_why_with_and_without_a_record() {
+    fn a_failed_cell_reports_why_with_and_without_a_record() {
         assert_eq!(measured("size=2").end, End::Failed("no such file".to_owned()));
         let run = measured("size=3");
         assert_eq!((run.end, run.tail.as_str()), (End::Failed("exit status: 9".to_owned()), "boom"));

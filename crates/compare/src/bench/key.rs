@@ -18,17 +18,17 @@ pub struct Key {
 }
 
 impl Key {
-    /// The id as criterion filters by it.
+    /// The id that criterion's filter is matched against.
     pub fn id(&self) -> String {
         self.raw.full()
     }
 }
 
-/// The longest id that a table shows whole; longer ones lose their middle.
+/// Longest id that a table shows in full; the middle of a longer one is cut out.
 const LONGEST_SHOWN: usize = 100;
 
-/// An id for people: control characters written out, so that no terminal obeys them, and not wider than a table may be.
-/// Data hold it as it is.
+/// An id for display: control characters are escaped, so that no terminal interprets them, and the width is limited for
+/// tables. Stored data keep the id unchanged.
 pub fn shown(id: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
     let clean: Vec<char> = id.chars().map(escape).collect::<String>().chars().collect();

@@ -1,4 +1,4 @@
-//! Criterion benchmarks and scenario cells as processes: what a program has to offer, and one run of it.
+//! Criterion benchmarks and scenario cells as processes: the list of a program's benchmarks, and one run of it.
 
 mod cells;
 mod key;

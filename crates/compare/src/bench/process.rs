@@ -1,7 +1,8 @@
 //! One bench process from start to end: the sample of every comparison.
 //!
-//! The process is spawned in a group of its own, told where to report, listened to, timed as a whole, and never left
-//! behind: it is killed with its group when the time is up, when the user interrupts, and when this process dies.
+//! The process is spawned in its own process group and told where to report. Its messages are received, and the whole
+//! process is timed. It is never left behind: it is killed with its group at the time limit, when the user interrupts,
+//! and when this process dies.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,9 +21,9 @@ use super::request::{Selection, arguments};
 use crate::child::{Group, describe, die_with_parent, last_lines, pin, threads};
 use crate::command::Interrupt;
 
-/// A program without criterion in it gets this long to connect all the same: it may start one that has it.
+/// Time to connect for a program that does not contain criterion: it may start one that does.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The variable that tells criterion to connect: a program that reads it holds its name.
+/// The variable that tells criterion to connect; a program that reads it contains this name.
 const PORT: &str = "CARGO_CRITERION_PORT";
 
 /// How a program lists and measures what it has.
@@ -65,7 +66,7 @@ pub enum End {
     TimedOut,
     /// It never spoke criterion's protocol.
     NotCriterion,
-    /// It has criterion in it, and ended well without connecting.
+    /// It contains criterion, and ended successfully without connecting.
     NotConnected,
 }
 
@@ -109,19 +110,19 @@ impl Run {
     }
 }
 
-/// Where processes leave their files, and what may stop them.
+/// Where processes write their files, and the interrupt that stops them.
 #[derive(Debug)]
 pub struct ScratchDir {
     pub(super) scratch: tempfile::TempDir,
     pub(super) interrupt: Interrupt,
 }
 
-/// How the names of scratch directories begin.
+/// Prefix of the names of scratch directories.
 const SCRATCH: &str = "run-";
 
 impl ScratchDir {
-    /// A scratch directory below `parent`, removed at the end. There is one scratch at a time below a parent (the lock of
-    /// the machine sees to it), so what older ones left there, whose process was killed, is removed.
+    /// Makes a scratch directory below `parent`, which is removed at the end. The machine's lock ensures that there is
+    /// one at a time below a parent, so directories that killed processes left there are removed.
     pub fn new(parent: &Path, interrupt: Interrupt) -> Result<Self> {
         for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
@@ -132,8 +133,8 @@ impl ScratchDir {
         Ok(Self { scratch: scratch.context("failed to make a scratch directory")?, interrupt })
     }
 
-    /// Runs `program` once. `extra` is added to its environment. An error means that nothing is known about the
-    /// program (it could not be started, or the user interrupted); all else is told by [`Run::end`].
+    /// Runs `program` once. `extra` is added to its environment. An error means that nothing is known about the program
+    /// (it could not be started, or the user interrupted); [`Run::end`] reports everything else.
     pub fn run(
         &self,
         program: &Program,
@@ -172,7 +173,8 @@ impl ScratchDir {
         let start = Instant::now();
         let mut child = Group::spawn(&mut command)?;
         let mut run = Run::empty();
-        // What was listed is criterion. Of the others the file tells, without waiting for a program of another kind to end.
+        // A program that is measured was listed before, so it is criterion. Otherwise the executable's content decides,
+        // without waiting for a program of another kind to end.
         let knows_criterion = matches!(selection, Selection::Measure { .. }) || mentions_criterion(&program.executable);
         run.end = self.converse(&mut child, (&listener, knows_criterion), start + timeout, &mut run)?;
         run.seconds = start.elapsed().as_secs_f64();
@@ -182,9 +184,9 @@ impl ScratchDir {
         Ok(run)
     }
 
-    /// Runs `command` in a group of its own with its output in a file, so that a process it leaves behind cannot hold
-    /// us up, and ends the whole group at the limit, on an interrupt and at the end. Returns how it ended and the last part
-    /// of what it printed.
+    /// Runs `command` in its own process group with its output in a file, so that a process that it leaves behind
+    /// cannot block us. Kills the whole group at the limit, on an interrupt and at the end. Returns how it ended and
+    /// the last part of its output.
     pub fn capture(&self, command: &mut Command, timeout: Duration) -> Result<(End, String)> {
         let mut output = tempfile::tempfile_in(self.scratch.path()).context("failed to make a scratch file")?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
@@ -252,8 +254,8 @@ impl ScratchDir {
                 }
                 Err(error) => {
                     let failed = End::Failed(format!("protocol error: {error}"));
-                    // A message that breaks off is the trace of a process that died, and its status says more. After
-                    // any other error the process may wait for an answer for ever: the end of its group ends it.
+                    // A message that breaks off comes from a process that died, and its status is more specific. After
+                    // any other error the process may wait for an answer forever, so its group is killed.
                     let died = error.kind() == io::ErrorKind::UnexpectedEof;
                     return if died { self.ended(child, deadline, failed) } else { Ok(failed) };
                 }
@@ -302,7 +304,7 @@ impl ScratchDir {
     }
 }
 
-/// Whether a program holds the name of the variable by which criterion is told to connect.
+/// Whether a program contains the name of the variable that tells criterion to connect.
 fn mentions_criterion(executable: &Path) -> bool {
     std::fs::read(executable).is_ok_and(|bytes| memmem(&bytes, PORT.as_bytes()))
 }
@@ -320,7 +322,7 @@ fn memmem(bytes: &[u8], word: &[u8]) -> bool {
 
 fn read_rows(path: &Path) -> Result<Vec<BenchRow>> {
     match std::fs::read_to_string(path) {
-        // A row of another schema, or one torn by a crash, is not a row: the bench then counts as unproved.
+        // Skip a row of another schema, and one that a crash cut off: the bench then counts as unproved.
         Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).context("failed to read the rows that a bench wrote"),
@@ -372,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_holds_tells_criterion_from_another_kind() {
+    fn a_criterion_program_is_recognized_by_its_content() {
         let ended = |text| run(text, Duration::from_secs(30)).end;
         assert_eq!(ended("exit 2"), End::NotCriterion, "a program that refuses our arguments");
         assert_eq!(ended("# CARGO_CRITERION_PORT"), End::NotConnected);

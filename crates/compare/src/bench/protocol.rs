@@ -1,4 +1,4 @@
-//! The protocol between criterion and cargo-criterion, from the runner's side.
+//! The protocol between criterion and cargo-criterion, from cargo-criterion's side.
 //!
 //! A criterion binary that finds `CARGO_CRITERION_PORT` connects to it and reports every benchmark there: exact ids,
 //! and the raw iteration counts and times, with no files and no bootstrap. Messages are CBOR behind a 32-bit
@@ -13,7 +13,7 @@ use std::time::Duration;
 use ciborium::Value;
 use serde::Serialize;
 
-/// What one benchmark of a criterion binary is called: the three parts that criterion keeps apart.
+/// The name of one benchmark of a criterion binary: the three parts that criterion keeps separate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RawId {
     /// `benchmark_group("…")`, or the whole name of an ungrouped benchmark.
@@ -52,16 +52,16 @@ pub struct Samples {
     pub times: Vec<f64>,
     /// Work per iteration, where declared.
     pub throughput: Option<Throughput>,
-    /// Measurement time in effect for this benchmark, where told. Seconds.
+    /// Measurement time in effect for this benchmark, if reported. Seconds.
     pub measurement_s: Option<f64>,
     /// Unit of `times`, as the measurement names it for machines.
     pub unit: String,
 }
 
-/// A message from the benchmark. Only what the comparison needs is told apart.
+/// A message from the benchmark. Only messages that the comparison needs have their own variant.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Message {
-    /// The id exists but the filter does not want it.
+    /// The id exists but the filter excludes it.
     Skipping(RawId),
     /// The id is about to be measured.
     Beginning(RawId),
@@ -75,10 +75,10 @@ pub(super) enum Message {
     Other,
 }
 
-/// What we ask of the benchmark.
+/// A request to the benchmark.
 #[derive(Debug, Serialize)]
 pub(super) enum Request {
-    /// Which unit are the times in?
+    /// Asks for the unit of the times.
     ScaleForMachines {
         /// Values to scale; one suffices to learn the unit.
         values: Vec<f64>,
@@ -127,8 +127,8 @@ impl Connection {
         Ok(Self { stream, version: CriterionVersion(rest[0], rest[1], rest[2]) })
     }
 
-    /// The next message; `None` once the benchmark closed the connection. `watch` is called while waiting and ends
-    /// the wait by an error.
+    /// The next message; `None` once the benchmark closed the connection. `watch` is called while waiting; an error
+    /// from it ends the wait.
     pub(super) fn receive(&mut self, watch: &mut dyn FnMut() -> io::Result<()>) -> io::Result<Option<Message>> {
         let mut length = [0; 4];
         match read_exact(&mut self.stream, &mut length, watch) {
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_malformed_messages_are_passed_over() {
+    fn unknown_and_malformed_messages_are_ignored() {
         for value in [
             cbor!("Continue").unwrap(),
             cbor!(3).unwrap(),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lying_length_is_refused_without_allocating() {
+    fn an_excessive_length_is_rejected_without_allocating() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let peer = std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What is asked of a process: which benchmarks, and how long.
+//! A request to a process: which benchmarks to measure, and for how long.
 
 use std::ffi::OsString;
 

@@ -1,8 +1,8 @@
-//! What cargo's configuration files say about programs that we start in cargo's place.
+//! Settings in cargo's configuration files for programs that we start in cargo's place.
 //!
 //! `cargo bench` would set the variables of `[env]` for a bench and start it through `runner`. We start benches
-//! ourselves: the variables are set, and a runner, which would stand between us and the process that we measure, is left
-//! out and reported.
+//! ourselves. We set the variables, but we leave out a runner and report it: it would run between us and the process
+//! that we measure.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The configuration files of a workspace, the nearest first.
 #[derive(Debug)]
 pub(super) struct Config {
-    /// Directory of the file, and what it says.
+    /// Directory of the file, and its content.
     files: Vec<(PathBuf, toml::Table)>,
     environment: Vec<(OsString, OsString)>,
 }
@@ -72,7 +72,7 @@ impl Config {
         variables
     }
 
-    /// The program that cargo would start benches of this machine through, as it is configured.
+    /// The configured runner, through which cargo would start benches on this machine.
     pub(super) fn started_through(&self) -> Option<String> {
         let here = |target: &str| {
             target.starts_with("cfg(")
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_projects_own_wrapper_stays_in_force() {
+    fn the_projects_own_wrapper_is_kept() {
         let upper = "[build]\nrustc-wrapper = \"tools/wrap it\"\n";
         let (directory, found) = config(upper, "", &[]);
         assert_eq!(found.wrapper().unwrap(), directory.path().join("w/tools/wrap it").into_os_string());
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_benches_are_started_through_is_found_for_this_machine_only() {
+    fn a_runner_is_found_for_this_machine_only() {
         let here =
             format!("[target.{}-unknown-{}-gnu]\nrunner = \"nice\"\n", std::env::consts::ARCH, std::env::consts::OS);
         assert_eq!(config(&here, "", &[]).1.started_through().as_deref(), Some("nice"));

@@ -1,10 +1,11 @@
-//! Which dependencies differ between two lock files: a changed dependency is easily mistaken for a change of the project's code.
+//! Which dependencies differ between two lock files. A changed dependency is easily mistaken for a change of the
+//! project's code.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// How many differences are named.
+/// Most differences that are named.
 const NAMED: usize = 8;
 
 /// A remark on the packages whose versions differ between the `Cargo.lock` of two workspaces; `None` if none do, or if
@@ -23,7 +24,7 @@ pub fn difference(base: &Path, head: &Path) -> Option<String> {
     Some(format!("dependencies differ between the sides: {}{more}", all[..all.len() - rest].join(", ")))
 }
 
-/// "name version" of every package that comes from somewhere else.
+/// "name version" of every package that has a source, such as a registry.
 fn packages(lock: &str) -> Option<BTreeSet<String>> {
     let table: toml::Table = lock.parse().ok()?;
     let list = table.get("package")?.as_array()?;
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_from_elsewhere_are_compared_and_our_own_are_not() {
+    fn external_versions_are_compared_and_our_own_are_not() {
         let lock = |version: &str, own: &str| {
             let directory = tempfile::tempdir().unwrap();
             let text = format!(

@@ -1,11 +1,12 @@
 //! The environment of builds and benches.
 //!
 //! Under `cargo xtask` and `cargo assay`, cargo and rustup put variables into the environment that belong to *this*
-//! call: `RUSTUP_TOOLCHAIN` would override the pin of the workspace under comparison, `LD_LIBRARY_PATH` points at our
-//! toolchain, `RUSTFLAGS` deletes the flags of the workspace's own configuration. They are taken out, on both sides alike.
-//! What a user sets to change what is measured stays: profiles, library paths that are not the toolchain's, a toolchain
-//! that was asked for. The report says so, and it says what was left out. What tells how to reach a registry
-//! (`CARGO_HOME`, `CARGO_HTTP_*`, `CARGO_NET_*`, `CARGO_REGISTRIES_*` …) stays, too.
+//! call. `RUSTUP_TOOLCHAIN` would override the pin of the workspace under comparison, `LD_LIBRARY_PATH` points at our
+//! toolchain, and `RUSTFLAGS` replaces the flags of the workspace's own configuration. These variables are removed on
+//! both sides. Variables that a user sets to change what is measured stay: profiles, library paths outside the
+//! toolchain, a toolchain that the user requested. The report names both the variables in force and those that were
+//! removed. Variables for reaching a registry stay, too (`CARGO_HOME`, `CARGO_HTTP_*`, `CARGO_NET_*`,
+//! `CARGO_REGISTRIES_*` …).
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use cargo_metadata::{Message, Package};
 
 use crate::command;
 
-/// Variables that are taken out wherever they come from.
+/// Variables that are removed whatever set them.
 const REMOVED: [&str; 17] = [
     "CARGO",
     "CARGO_TARGET_DIR",
@@ -34,15 +35,15 @@ const REMOVED: [&str; 17] = [
     "RUSTC",
     "RUSTC_WORKSPACE_WRAPPER",
 ];
-/// Variables that are taken out by how they begin.
+/// Prefixes of variables that are removed.
 const REMOVED_PREFIXES: [&str; 5] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_FEATURE_", "ASSAY_"];
-/// Flags that a user may have set on purpose, and must be told are not used.
+/// Flags that a user may have set on purpose: the report notes that they are not used.
 const FLAGS: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];
 /// Other variables of this kind.
 const UNUSED: [&str; 3] = ["CARGO_BUILD_TARGET", "RUSTC", "RUSTC_WORKSPACE_WRAPPER"];
-/// Where the loader looks for dynamic libraries.
+/// The variable with the loader's search path for dynamic libraries.
 const LIBRARY_PATH: &str = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
-/// How the variables of profiles begin.
+/// Prefix of the variables of profiles.
 const PROFILE: &str = "CARGO_PROFILE_";
 
 fn is_removed(key: &str) -> bool {
@@ -72,8 +73,7 @@ fn users_libraries(value: &OsStr) -> Option<OsString> {
     if own.is_empty() { None } else { std::env::join_paths(own).ok() }
 }
 
-/// What the user should know about variables that change what is measured: those that were taken out, and those that
-/// are in force.
+/// Notes for the user on variables that change what is measured: those that were removed, and those that are in force.
 pub fn notes(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
     let note = |(key, value): (OsString, OsString)| {
         let (name, shown) = (key.to_string_lossy(), value.to_string_lossy());
@@ -97,9 +97,9 @@ pub fn notes(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<S
     variables.into_iter().filter_map(note).collect()
 }
 
-/// Whether `asked` (a value of `RUSTUP_TOOLCHAIN`) is another toolchain than the one that the workspace in `root` has
-/// without it. If it is, somebody asked for it, by `cargo +NAME` or in the environment: rustup sets the variable itself, too,
-/// but to what the workspace has anyway.
+/// Whether `asked` (a value of `RUSTUP_TOOLCHAIN`) differs from the toolchain that the workspace in `root` selects by
+/// itself. If so, the user requested it, by `cargo +NAME` or in the environment. Rustup sets the variable, too, but to
+/// the workspace's own toolchain.
 pub fn asked_toolchain(root: &Path, environment: &[(OsString, OsString)], asked: &Path) -> bool {
     let version = |extra: Option<&Path>| {
         let mut rustc = command::in_directory("rustc", root);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_workspace_goes_and_the_rest_stays() {
+    fn variables_of_another_workspace_are_removed_and_others_kept() {
         let kept = cleaned(pairs(&[
             "PATH",
             "HOME",
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn library_paths_of_the_user_stay_and_those_of_cargo_go() {
+    fn library_paths_of_the_user_are_kept_and_those_of_cargo_removed() {
         let of = |value: &str| users_libraries(OsStr::new(value)).map(|value| value.into_string().unwrap());
         let cargos = "/r/toolchains/stable/lib:/w/target/debug/deps:/w/target/debug";
         assert_eq!(of(cargos), None);

@@ -17,9 +17,9 @@ type File<'a> = ElfFile64<'a>;
 const LINE_OFFSET: u64 = 16;
 const COLUMN_OFFSET: u64 = 20;
 
-/// Whether the two executables load the same code and data, up to what the module's text allows. `slots` are the two
-/// equally long directory paths that may stand in either program's strings. Programs of another format than 64-bit
-/// ELF are never called identical: they are measured.
+/// Whether the two executables load the same code and data, apart from the differences that the module's text allows.
+/// `slots` are two directory paths of equal length that may occur in either program's strings. Programs in a format
+/// other than 64-bit ELF are never called identical: they are measured.
 pub fn same_code(base: &Path, head: &Path, slots: [&Path; 2]) -> Result<bool> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("failed to read {}", path.display()));
     let (base, head) = (read(base)?, read(head)?);
@@ -98,7 +98,8 @@ fn unify(data: &[u8], paths: &[&[u8]; 2]) -> Vec<u8> {
     unified
 }
 
-/// Where the loader writes a pointer into the image, and what it points at (`R_X86_64_RELATIVE` and its like).
+/// Addresses where the loader writes a pointer into the image, and what the pointer points at (`R_X86_64_RELATIVE` and
+/// its like).
 fn relocated_pointers(file: &File<'_>) -> HashMap<u64, u64> {
     let Some(relocations) = file.dynamic_relocations() else { return HashMap::new() };
     relocations
@@ -107,8 +108,8 @@ fn relocated_pointers(file: &File<'_>) -> HashMap<u64, u64> {
         .collect()
 }
 
-/// Whether every differing 32-bit word is the line or the column of a panic location: 16 or 20 bytes before it stands
-/// a relocated pointer to a string that ends in ".rs", with its length behind it.
+/// Whether every differing 32-bit word is the line or the column of a panic location. Such a word has, 16 or 20 bytes
+/// before it, a relocated pointer to a string that ends in ".rs", followed by the string's length.
 fn differ_only_in_locations(
     address: u64,
     left: &[u8],

@@ -1,4 +1,4 @@
-//! Building one side: which bench programs a revision has, compiled as its own project says.
+//! Builds one side: the bench programs of a revision, compiled with the project's own settings.
 
 mod config;
 mod dependencies;
@@ -38,7 +38,7 @@ pub struct Wanted {
     pub benches: Vec<String>,
     /// `--features`, as given.
     pub features: Option<String>,
-    /// A scenario and restrictions of its axes: then the program `assay` is built instead of benches.
+    /// A scenario and restrictions of its axes: if set, the program `assay` is built instead of benches.
     pub scenario: Option<(String, Vec<String>)>,
 }
 
@@ -59,7 +59,7 @@ impl Wanted {
     }
 }
 
-/// What messages call the side after; the other one is "base".
+/// Name of the head's side in messages; the other side is "base".
 pub const HEAD: &str = "head";
 
 /// One bench program of one side.
@@ -84,7 +84,7 @@ pub struct Skipped {
     pub package: String,
     /// Bench target name.
     pub name: String,
-    /// The reason, with the cure.
+    /// The reason, and how to fix it.
     pub reason: String,
 }
 
@@ -99,24 +99,24 @@ pub struct Built {
     pub rustc: String,
     /// Directory of the workspace in the slot.
     pub workspace: PathBuf,
-    /// What of cargo's configuration is not as in `cargo bench`.
+    /// Where the use of cargo's configuration differs from `cargo bench`.
     pub notes: Vec<String>,
 }
 
 /// Everything a build needs to know about where it runs.
 #[derive(Debug)]
 pub struct Surroundings<'a> {
-    /// Environment without what belongs to another workspace.
+    /// Environment without variables of another workspace.
     pub environment: &'a [(OsString, OsString)],
-    /// Where progress goes.
+    /// Where progress is shown.
     pub console: &'a Console,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
-    /// Where functions begin.
+    /// Alignment of functions.
     pub alignment: Alignment,
 }
 
-/// A revision that cargo could not build; the text says why.
+/// A revision that cargo could not build; the text gives the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DoesNotBuild(String);
@@ -174,7 +174,7 @@ pub fn build(
     let mut targets = collect(slot, &directory, &selected, wanted, &messages, surroundings)?;
     let variables = config.variables();
     for target in &mut targets {
-        // What cargo itself sets for a bench outweighs the configuration.
+        // Variables that cargo itself sets for a bench override the configuration.
         let own: Vec<OsString> = target.program.environment.iter().map(|(key, _)| key.clone()).collect();
         let forced = |key: &OsString| surroundings.environment.iter().any(|(set, _)| set == key);
         let added = variables.iter().filter(|(key, _)| !own.contains(key) || forced(key));
@@ -211,7 +211,7 @@ fn run_cargo(
             }
             log
         });
-        // Cargo is in a group of its own, which Ctrl-C does not reach: it is passed on here.
+        // Cargo runs in its own process group, which Ctrl-C does not reach: forward the interrupt.
         scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
                 if surroundings.interrupt.is_set() {
@@ -240,7 +240,7 @@ fn run_cargo(
     Ok(messages)
 }
 
-/// What to do about a build that failed, where its last lines tell.
+/// What to do about a failed build, if its last lines show it.
 fn advice(log: &str) -> String {
     let has = |words: &[&str]| words.iter().any(|word| log.contains(word));
     let broken = log.lines().find_map(|line| Some(line.split_once("(bench \"")?.1.split_once('"')?.0));
@@ -257,7 +257,7 @@ fn advice(log: &str) -> String {
     }
 }
 
-/// Copies the bench executables out of the target directory and joins them with what `cargo bench` would set.
+/// Copies the bench executables out of the target directory and adds the environment that `cargo bench` would set.
 fn collect(
     slot: &Slot,
     directory: &Path,
@@ -333,7 +333,7 @@ mod tests {
     use super::advice;
 
     #[test]
-    fn failed_builds_come_with_what_to_do() {
+    fn failed_builds_come_with_advice() {
         for (log, cure) in [
             ("error: the lock file needs to be updated but --locked was passed", "cargo update --workspace"),
             ("rust-lld: error: failed to write output: No space left on device", "XDG_CACHE_HOME"),

@@ -21,8 +21,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// The record that the linker script left beside `executable`, if it ran: the directory, then the words of the
-    /// command, each ended by a zero byte: paths may hold every other one.
+    /// Reads the record that the linker script wrote next to `executable`, if it ran: the directory, then the words of
+    /// the command. Each is ended by a zero byte, because paths may contain every other byte.
     pub fn recorded(executable: &Path) -> Option<Self> {
         let mut record = executable.as_os_str().to_owned();
         record.push(".link/command");

@@ -1,4 +1,4 @@
-//! What `cargo metadata` says of a workspace, and which of its bench targets are wanted.
+//! The workspace as `cargo metadata` reports it, and which of its bench targets are wanted.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -39,8 +39,8 @@ impl Workspace {
         self.0.workspace_root.as_std_path()
     }
 
-    /// A path dependency that lies outside of `top`, as "package needs dependency at path", if there is one: a slot would
-    /// not have it.
+    /// A path dependency outside of `top`, as "package needs dependency at path", if there is one: a slot would lack
+    /// it.
     pub fn dependency_outside(&self, top: &Path) -> Option<String> {
         let outside = |path: &Path| !path.canonicalize().unwrap_or_else(|_| path.to_owned()).starts_with(top);
         self.0.workspace_packages().into_iter().find_map(|package| {
@@ -51,7 +51,7 @@ impl Workspace {
         })
     }
 
-    /// Refuses names that this workspace does not have. Asked of the head alone: the base may lack what is new.
+    /// Rejects names that this workspace does not have. Only the head is checked: the base may lack what is new.
     pub fn check(&self, wanted: &Wanted) -> Result<()> {
         let members: Vec<&Package> = self.0.workspace_packages();
         for name in &wanted.packages {
@@ -69,8 +69,8 @@ impl Workspace {
         Ok(())
     }
 
-    /// The bench targets that `wanted` names and that this compiler can build: a stable one (not `nightly`) refuses targets
-    /// that ask for unstable features, and with them the whole build would fail.
+    /// The bench targets that `wanted` names and that this compiler can build. A stable compiler (not `nightly`)
+    /// rejects targets that ask for unstable features, and then the whole build would fail.
     pub fn select(self, wanted: &Wanted, nightly: bool) -> Selected {
         let members: Vec<&Package> = self.0.workspace_packages();
         let mut selected = Selected { targets: Vec::new(), skipped: Vec::new() };
@@ -104,8 +104,8 @@ impl Workspace {
 }
 
 impl Selected {
-    /// The arguments of one cargo call per package, which build these targets and nothing else. One call for all would
-    /// ask for every name in every package, those with missing features included; and a package is named by its
+    /// The arguments of one cargo call per package, which build these targets and nothing else. A single call would
+    /// request every name in every package, including names whose features are missing. A package is selected by its
     /// manifest, because its name may also be that of a dependency.
     pub fn calls(&self, wanted: &Wanted) -> Vec<(&str, Vec<String>)> {
         let mut packages: Vec<&Package> = Vec::new();
@@ -135,13 +135,13 @@ impl Selected {
     }
 }
 
-/// Whether a source file begins by `#![feature(…)]`, as `#[bench]` functions need it.
+/// Whether a source file begins with `#![feature(…)]`, as `#[bench]` functions need it.
 fn asks_for_unstable_features(source: &Path) -> bool {
     let text = std::fs::read_to_string(source).unwrap_or_default();
     text.lines().any(|line| line.trim_start().starts_with("#![feature("))
 }
 
-/// The asked features that `package` has: `name`, or `package/name` for this package.
+/// The requested features that `package` has: `name`, or `package/name` for this package.
 fn asked_of(package: &Package, asked: Option<&str>) -> Vec<String> {
     let words = asked.unwrap_or_default().split([',', ' ']).filter(|word| !word.is_empty());
     let own = words.filter_map(|word| match word.split_once('/') {
@@ -152,8 +152,8 @@ fn asked_of(package: &Package, asked: Option<&str>) -> Vec<String> {
     own.filter(|name| package.features.contains_key(*name)).map(str::to_owned).collect()
 }
 
-/// Closure of the default features and the asked ones. `--features` may be separated by commas or spaces and may
-/// name a package (`package/feature`), whose last part counts here.
+/// Closure of the default and the requested features. `--features` may be separated by commas or spaces and may name a
+/// package (`package/feature`), whose last part counts here.
 fn enabled_features(
     features: &std::collections::BTreeMap<String, Vec<String>>,
     asked: Option<&str>,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::config::Config;
 use crate::slot::{Alignment, Slot};
 
-/// The names of linker drivers that the linker script can stand in for: rustc tells how to call a linker by its name.
+/// Names of linker drivers that the linker script can replace: rustc chooses the linker's arguments by its name.
 const DRIVERS: [&str; 3] = ["cc", "gcc", "clang"];
 
 /// The installed scripts.
@@ -35,7 +35,7 @@ impl Wrapper {
         Ok(Self { rustc, linkers, chain: config.wrapper() })
     }
 
-    /// Makes `cargo` build through the scripts. Elsewhere than on Unix it builds plainly.
+    /// Makes `cargo` build through the scripts. On systems other than Unix it builds without them.
     pub(super) fn apply(&self, cargo: &mut Command, alignment: Alignment) {
         if cfg!(unix) {
             cargo.env("ASSAY_ALIGN", if alignment == Alignment::Lines { "1" } else { "0" });

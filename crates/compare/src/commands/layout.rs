@@ -1,8 +1,9 @@
-//! `selftest --layout`: how far apart are links of the same compiled code?
+//! `selftest --layout`: measures how much links of the same compiled code differ in speed.
 //!
-//! Each benchmark is linked eight times with random section padding, once with functions where the compiler puts them
-//! and once on 64-byte boundaries. Processes of all links run in random order, round by round. Beside the spread of
-//! the eight medians stands that of eight groups of processes of one plain link: that much is noise.
+//! Each benchmark is built twice: with functions where the compiler puts them, and with functions on 64-byte
+//! boundaries. Each build is linked eight times with random section padding. Processes of all links run in random
+//! order, round by round. The table shows the spread of the eight medians. It also shows the spread over eight groups
+//! of processes of one plain link: that much is noise.
 
 use anyhow::Result;
 use record::{Align, Table, stats};
@@ -11,12 +12,12 @@ use crate::bench::Program;
 use crate::comparison::{Invocation, Project};
 use crate::measure::{BenchPair, Links, Random, Sampler};
 
-/// Links of each program, and groups of the plain one.
+/// Padded links of each program, and groups of processes of its plain link.
 const LINKS: usize = 8;
-/// Processes of each link.
+/// Processes per link or group.
 const PROCESSES: usize = 8;
 
-/// Measures and tells. `builds` are the same benchmarks in natural and in aligned programs.
+/// Measures every benchmark and returns the table. `builds` are the same benchmarks in natural and in aligned programs.
 pub(super) fn layout(
     invocation: &Invocation,
     project: &Project,
@@ -47,7 +48,7 @@ pub(super) fn layout(
     Ok(format!("{head}{table}"))
 }
 
-/// Spread of medians and of minima: of one link in groups, and of different links.
+/// Spread of medians and of minima, first over the groups of one link, then over the different links.
 fn spreads(
     invocation: &Invocation,
     sampler: &Sampler<'_>,
@@ -58,7 +59,7 @@ fn spreads(
     for seed in 1..=LINKS as u64 {
         programs.push(links.program(&pair.head, seed)?);
     }
-    // As in a block: two processors that others use are two speeds.
+    // Pin to one processor, as a block does: on a shared machine two processors differ in speed.
     let processor = if pair.single_threaded { machine::threads::allowed_cpus().last().copied() } else { None };
     for program in &mut programs {
         program.processor = processor;
@@ -83,7 +84,7 @@ fn spreads(
     }))
 }
 
-/// Largest over smallest of a statistic, minus one.
+/// Ratio of the largest to the smallest value of a statistic, minus one.
 fn spread(groups: &[Vec<f64>], of: fn(&[f64]) -> Option<f64>) -> Option<f64> {
     let values: Option<Vec<f64>> = groups.iter().map(|times| of(times)).collect();
     let values = values?;
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spreads_are_of_the_statistic_and_need_every_group() {
+    fn a_spread_uses_the_given_statistic_and_requires_every_group() {
         let groups = vec![vec![1.0, 2.0, 3.0], vec![1.0, 3.0, 9.0]];
         assert_eq!(spread(&groups, stats::median), Some(0.5));
         assert_eq!(spread(&[vec![1.0], vec![]], stats::median), None);

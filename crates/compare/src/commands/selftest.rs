@@ -1,8 +1,9 @@
-//! `selftest`: the procedure judged by what it must not and must see.
+//! `selftest`: measures how often the procedure reports a change that is not there, and how often it finds a slowdown
+//! that is.
 //!
-//! Each round is a comparison of the head with itself: the same compiled code in different layouts on the two sides.
-//! On some benchmarks the glue of the head's side spins for a share of each batch, which is a slowdown of known size.
-//! What the rounds found is kept; the table counts over all of them and gives exact bounds.
+//! Each round compares the head with itself: both sides run the same compiled code in different layouts. On some
+//! benchmarks the glue of the head's side spins for a share of each batch, which is a slowdown of known size. Rounds
+//! with the standard settings are appended to a file. The tables count over all rounds and give exact bounds.
 
 use anyhow::{Context as _, Result};
 use machine::Fingerprint;
@@ -24,7 +25,7 @@ use crate::repo::Snapshot;
 use crate::report::{Figures, Rules, changes};
 use crate::slot::{Alignment, Slots};
 
-/// Sizes of the slowdowns, in turns.
+/// Sizes of the injected slowdowns, used in rotation.
 const SLOWDOWNS: [f64; 3] = [0.05, 0.08, 0.10];
 
 /// Runs the command.
@@ -87,7 +88,7 @@ pub fn selftest(invocation: &Invocation, arguments: &Selftest) -> Result<Exit> {
     Ok(Exit::Fine)
 }
 
-/// One comparison of unchanged code, with slowdowns.
+/// Runs one comparison of unchanged code, with injected slowdowns.
 fn one_round(
     invocation: &Invocation,
     project: &Project,
@@ -110,7 +111,8 @@ fn one_round(
         }
     }
     let relinked = !arguments.scope.one_link && chosen.iter().all(|pair| links.available(&pair.base));
-    let means = MeasureContext { sampler, links: &links, relinked, seed: random.bits(), console: &invocation.console };
+    let context =
+        MeasureContext { sampler, links: &links, relinked, seed: random.bits(), console: &invocation.console };
     let plan = Plan {
         kept: (0..chosen.len()).collect(),
         dropped: Vec::new(),
@@ -119,9 +121,9 @@ fn one_round(
         seconds: 0.0,
         budget_s: f64::INFINITY,
     };
-    // The margin that everyone starts with: the counts must not profit from what earlier rounds learned.
+    // Use the default margin: margins that were fitted to earlier rounds would bias the counts.
     let pairs: Vec<_> = chosen.iter().map(|pair| (pair, margin_for(None, relinked))).collect();
-    let Trial { judged, method, .. } = trial(&means, &pairs, &plan)?;
+    let Trial { judged, method, .. } = trial(&context, &pairs, &plan)?;
     let run = now.strftime("%Y%m%dT%H%M%S").to_string();
     let mut lines = Vec::new();
     for ((pair, judged), injected) in chosen.iter().zip(&judged).zip(injected) {
@@ -142,7 +144,7 @@ fn one_round(
             n: effects.len(),
             links: method.links,
             verdict: judged.finding.verdict,
-            criterion_fires: criterion(base, head, means.seed) != Decision::Nothing,
+            criterion_fires: criterion(base, head, context.seed) != Decision::Nothing,
             ratio_fires: ratio_over_5(base, head) != Decision::Nothing,
             worse: worse_metrics(judged),
         });
@@ -150,7 +152,8 @@ fn one_round(
     Ok(lines)
 }
 
-/// What a gate would say of the metrics beside time. Both sides are one compiled program, so all of it is untrue.
+/// Metrics other than time that a gate would report as worse. Both sides run the same compiled program, so each one is
+/// a false alarm.
 fn worse_metrics(judged: &Judged) -> Option<Vec<String>> {
     let of = |side| Figures::of(&judged.samples(side))?.ok();
     let changes = changes(&Rules::default(), &of(Side::Base)?, &of(Side::Head)?, (0, 0));
@@ -271,8 +274,8 @@ fn slowed(known: &[Null]) -> String {
     table.to_string()
 }
 
-/// How often the other metrics of unchanged benchmarks were called worse. (A slowdown that is put in also changes how many iterations a
-/// process has, and perhaps its memory.)
+/// How often metrics other than time were reported as worse for unchanged benchmarks. Benchmarks with an injected
+/// slowdown are left out: it also changes how many iterations a process runs, and perhaps its memory.
 fn beside_time(known: &[Null]) -> String {
     let unchanged = known.iter().filter(|null| null.injected == 0.0);
     let looked: Vec<&Vec<String>> = unchanged.filter_map(|null| null.worse.as_ref()).collect();
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_beside_time_are_counted_where_a_round_looked() {
+    fn metrics_other_than_time_are_counted_in_rounds_that_recorded_them() {
         let with = |worse: Option<Vec<String>>| Null { worse, ..null("a", 0.0, Verdict::Same) };
         assert!(!report(&[with(None)]).contains("called worse"));
         let text = report(&[with(None), with(Some(Vec::new())), with(Some(vec!["allocations".to_owned()]))]);

@@ -12,8 +12,8 @@ use crate::report::{Fault, Figures, Row};
 /// Processes per benchmark.
 pub(super) const PROCESSES: usize = 6;
 
-/// Absolute figures of benchmarks without a counterpart: processes in random order, round by round.
-/// What the first round shows not to fit the budget is dropped, highest tier and slowest first, and named.
+/// Measures benchmarks without a counterpart: processes in random order, round by round. Benchmarks that do not fit the
+/// budget after the first round are dropped, highest tier and slowest first, and named.
 pub(super) fn absolute(
     context: &MeasureContext<'_>,
     pairs: &[BenchPair],
@@ -44,7 +44,7 @@ pub(super) fn absolute(
             if let Ok(samples) = &mut results[at] {
                 match context.sampler.sample(&pair.head.target.program, &pair.key, pair.head.version, None)? {
                     Ok(sample) => samples.push(sample),
-                    // A process that the machine disturbed, or that there is no time for, is one fewer.
+                    // A process that the machine disturbed, or that the budget ended, is left out.
                     Err(trouble) if trouble.kind == TroubleKind::OutOfTime => {}
                     Err(trouble) if trouble.kind == TroubleKind::TooFast && !samples.is_empty() => {}
                     Err(trouble) => results[at] = Err(trouble),
@@ -79,7 +79,7 @@ pub(super) fn absolute(
     Ok(())
 }
 
-/// The pairs that do not fit, by what one process of each took.
+/// The pairs that do not fit the budget, judged by the time of one process of each.
 fn over_budget(
     pairs: &[BenchPair],
     results: &[Result<Vec<Sample>, Trouble>],

@@ -1,20 +1,20 @@
-//! The search for the commit that brought a change, apart from how a commit is judged.
+//! The search for the commit that caused a change, separate from how a commit is judged.
 //!
-//! The commits stand in a line from one that is known to be as before to one that is known to be changed. Each step judges
-//! one near the middle of what is left. A commit that cannot be judged, because it does not build or stays undecided, is
-//! passed over as `git bisect skip` does: its neighbors are tried, and if only such commits are left, all of them remain
+//! The commits form a line from one that is known to be as before to one that is known to be changed. Each step judges
+//! a commit near the middle of the remaining range. A commit that does not build or stays undecided cannot be judged.
+//! It is skipped as by `git bisect skip`: its neighbors are tried. If only such commits are left, all of them remain
 //! suspects.
 
 use std::collections::BTreeSet;
 
-/// What a step found of a commit.
+/// The result of judging a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// As before the change.
     Before,
     /// Changed already.
     After,
-    /// It cannot be told.
+    /// It cannot be judged.
     Skipped,
 }
 
@@ -27,19 +27,19 @@ pub struct Search {
 }
 
 impl Search {
-    /// Nothing judged yet but both ends.
+    /// A search in which only both ends are judged.
     pub fn new(last: usize) -> Self {
         Self { low: 0, high: last, skipped: BTreeSet::new() }
     }
 
-    /// The next commit to judge: the nearest to the middle that was not passed over; `None` when the search is over.
+    /// The next commit to judge: the nearest to the middle that was not skipped; `None` when the search is over.
     pub fn next(&self) -> Option<usize> {
         let middle = self.low + (self.high - self.low) / 2;
         let open = (self.low + 1..self.high).filter(|at| !self.skipped.contains(at));
         open.min_by_key(|at| (at.abs_diff(middle), *at))
     }
 
-    /// Takes in what a step found.
+    /// Records the result of a step.
     pub fn record(&mut self, at: usize, step: Step) {
         match step {
             Step::Before => self.low = self.low.max(at),
@@ -53,7 +53,7 @@ impl Search {
         (self.low, self.high)
     }
 
-    /// Steps that are left at most if no commit is passed over.
+    /// Most steps that are left if no commit is skipped.
     pub fn steps_left(&self) -> u32 {
         (self.high - self.low).next_power_of_two().trailing_zeros()
     }

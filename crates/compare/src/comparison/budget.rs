@@ -1,7 +1,7 @@
-//! The budget as a bound: measuring ends at 1.25 times of it, whatever the benchmarks ask for.
+//! The budget as a bound: measuring ends at 1.25 times the budget, whatever the benchmarks ask for.
 //!
-//! What ends early loses blocks, never a part of one, and which ones are lost depends on the clock alone: the tests stay
-//! valid on those that there are, and say INCONCLUSIVE where they are too few.
+//! A series that ends early lacks whole blocks, and the clock alone decides which ones. The tests therefore stay valid
+//! on the remaining blocks, and give INCONCLUSIVE if these are too few.
 
 use std::time::{Duration, Instant};
 
@@ -33,12 +33,12 @@ impl Budget {
         self.started + seconds(OVERRUN * self.seconds)
     }
 
-    /// What the pilot left of it. Seconds.
+    /// Time that is left of it. Seconds.
     pub(super) fn left_s(&self) -> f64 {
         (self.seconds - self.started.elapsed().as_secs_f64()).max(0.0)
     }
 
-    /// Does something that does not count.
+    /// Runs something whose time does not count.
     pub(super) fn pause<T>(&mut self, what: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = what();
@@ -47,7 +47,7 @@ impl Budget {
     }
 }
 
-/// A time so long that no clock counts it is a day.
+/// Converts seconds to a duration of at most one day, so that no clock overflows.
 fn seconds(s: f64) -> Duration {
     Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX).min(Duration::from_secs(86_400))
 }

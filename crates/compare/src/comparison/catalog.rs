@@ -1,5 +1,5 @@
-//! The list of a side's benchmarks, exact: names that criterion prints are cut at 100 characters and may be ambiguous,
-//! so the list comes from a run that matches nothing and reports every id over the wire.
+//! The exact list of a side's benchmarks. Names that criterion prints are cut at 100 characters and may be ambiguous.
+//! The list therefore comes from a run whose filter matches nothing: it reports every id over the wire.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,9 +18,9 @@ pub struct Listed {
     pub key: Key,
     /// Index of its program in [`Built::targets`].
     pub target: usize,
-    /// 1 for those that stand for the suite; benches without our rows are all of tier 1.
+    /// 1 for benchmarks that represent the suite; benches without our rows are all of tier 1.
     pub tier: u8,
-    /// Where it is declared, if it says so.
+    /// Where it is declared, if it reports that.
     pub source: Option<SourceLine>,
 }
 
@@ -40,7 +40,7 @@ pub struct Problem {
 /// Why a program offers no benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// It has none for us: not criterion, a feature that is off, a nightly compiler.
+    /// It has none that we can run: not criterion, a feature that is off, a nightly compiler.
     Skipped,
     /// It is a criterion program that failed.
     Failed,
@@ -68,7 +68,7 @@ impl Problem {
 }
 
 impl Catalog {
-    /// Asks every program of a side what it has.
+    /// Lists the benchmarks of every program of a side.
     pub fn list(side: &str, built: &Built, scratch: &ScratchDir, timeout: Duration, console: &Console) -> Result<Self> {
         let mut catalog = Catalog::default();
         for skipped in &built.skipped {
@@ -117,7 +117,7 @@ impl Catalog {
     }
 }
 
-/// Why a program that was asked for its list gave none.
+/// Why a program did not list its benchmarks.
 fn problem(run: &Run, timeout: Duration) -> Option<(ProblemKind, String)> {
     let limit = format!("{} s (--timeout)", timeout.as_secs_f64());
     Some(match &run.end {

@@ -109,7 +109,7 @@ impl EntryBuilder {
     }
 }
 
-/// Ids that stand in several targets get the target's name; those that criterion itself cannot tell apart, a number.
+/// Ids that occur in several targets get the target's name; ids that criterion itself cannot distinguish get a number.
 fn tell_apart(rows: &mut [Row]) {
     let count = |rows: &[Row], id: &str| rows.iter().filter(|row| row.id == id).count();
     let twice: Vec<bool> = rows.iter().map(|row| count(rows, &row.id) > 1).collect();
@@ -130,7 +130,7 @@ mod tests {
     use crate::report::example_entry;
 
     #[test]
-    fn equal_ids_are_told_apart_by_target_then_by_number() {
+    fn equal_ids_are_distinguished_by_target_then_by_number() {
         let row = |target: &str| Row { id: "x".into(), target: target.into(), ..example_entry().rows[0].clone() };
         let mut rows = [row("a"), row("b"), row("b"), Row { id: "y".into(), ..row("a") }];
         tell_apart(&mut rows);

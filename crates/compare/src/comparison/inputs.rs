@@ -1,7 +1,7 @@
 //! Which changed files a benchmark may read at run time.
 
-/// Files that no benchmark reads, wherever they lie: documentation, licenses, the log, and what only people and
-/// services read. Compiled sources are judged by the compiled code instead.
+/// Files that no benchmark reads, in any directory: documentation, licenses, the log, and files for people and services
+/// only. For compiled sources, the compiled code is compared instead.
 fn is_harmless(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
@@ -18,8 +18,8 @@ fn is_harmless(path: &str) -> bool {
     compiled || for_people || for_services
 }
 
-/// The changed files that the benches of the package in `package` (a directory relative to the top of the work tree,
-/// "" for the top itself) may read: those below it, and those that lie in no package of `packages`.
+/// The changed files that the benches of the package in `package` (a directory relative to the top of the work tree, ""
+/// for the top itself) may read: those below it, and those that are in no package of `packages`.
 pub(super) fn read_by<'a>(changed: &'a [String], package: &str, packages: &[String], own: &[String]) -> Vec<&'a str> {
     let below = |path: &str, directory: &str| {
         directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))

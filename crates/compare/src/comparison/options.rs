@@ -32,11 +32,11 @@ pub struct Options {
     pub json: bool,
     /// Seed of the schedule; drawn if absent.
     pub seed: Option<u64>,
-    /// Time each side in a single layout even where it could be linked again.
+    /// Time each side in a single layout even if it could be linked again.
     pub one_link: bool,
     /// Count instructions of every timed benchmark, not only of those that became slower.
     pub all_instructions: bool,
-    /// At least this many blocks where all benchmarks run the full number; more than the family needs decides smaller effects.
+    /// Fewest blocks if all benchmarks run the full number. More blocks than the family needs detect smaller effects.
     pub least_blocks: usize,
 }
 
@@ -52,10 +52,10 @@ pub struct Revisions {
 /// What the result is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A person looks: identical code is still given absolute figures.
+    /// For a person: identical code still gets absolute figures.
     Compare,
-    /// A pull request waits: identical code takes no time, and controls run beside.
+    /// For a pull request: identical code is not timed, and null controls run as well.
     Gate,
-    /// One step of many: only verdicts count.
+    /// For one step of a bisection: only verdicts count.
     Bisect,
 }

@@ -13,11 +13,11 @@ use crate::judge::Verdict;
 use crate::measure::{BenchPair, Random, Side, Trouble, TroubleKind, Variant};
 use crate::report::{Fault, Row};
 
-/// Base, head and each null control draw their links from a range of seeds of their own, so that no benchmark is compared with
-/// its own layout.
+/// Base, head and each null control draw their links from separate ranges of seeds, so that no benchmark is compared
+/// with its own layout.
 const RANGE: usize = 1000;
 
-/// What must be measured, and what is known already.
+/// What must be measured, and what is already known.
 #[derive(Debug, Default)]
 pub struct PairedBenches {
     /// Benchmarks of both sides whose code differs.
@@ -37,7 +37,7 @@ impl PairedBenches {
         self.pairs.is_empty() && self.identical.is_empty() && skipped
     }
 
-    /// Turns the benchmarks and targets that `reason` gives a reason for into rows: they are not run.
+    /// Turns the benchmarks and targets for which `reason` returns a reason into rows: they are not run.
     pub(super) fn exclude(&mut self, reason: &dyn Fn(&str) -> Option<String>) {
         let excluded = |why: String| format!("excluded in assay.toml: {why}");
         for pairs in [&mut self.pairs, &mut self.identical] {
@@ -65,7 +65,7 @@ pub struct Pairing<'a> {
     pub base: (&'a Built, &'a Catalog),
     /// After.
     pub head: (&'a Built, &'a Catalog),
-    /// The slots' directories, whose paths may stand in the programs.
+    /// The slots' directories, whose paths may occur in the programs.
     pub slots: [&'a Path; 2],
     /// Files that differ between the revisions, relative to the top of the work tree.
     pub changed: &'a [String],
@@ -104,7 +104,7 @@ impl Pairing<'_> {
             let is_same = same.contains(&(listed.key.package.clone(), listed.key.target.clone()));
             if is_same { paired.identical.push(pair) } else { paired.pairs.push(pair) }
         }
-        // A target that cannot be listed any more is one row of its own below, not a hundred missing benchmarks.
+        // A target that can no longer be listed gets one row below, not a hundred missing benchmarks.
         let is_gone = |listed: &&Listed| {
             let key = &listed.key;
             let unlisted = self.head.1.problem(&key.package, &key.target).is_some();
@@ -129,8 +129,8 @@ impl Pairing<'_> {
         Ok(paired)
     }
 
-    /// The side at fault for a target that the head cannot list. A target that is skipped on purpose is nobody's fault,
-    /// unless the base still has benchmarks there, which are missing now.
+    /// The side at fault for a target that the head cannot list. No side is at fault for a target that is skipped on
+    /// purpose, unless the base still has benchmarks there, which are now missing.
     fn fault_of(&self, problem: &Problem) -> Option<Fault> {
         let before = self.base.1.problem(&problem.package, &problem.target);
         let was_broken = before.is_some_and(|before| before.kind != ProblemKind::Skipped);
@@ -190,8 +190,8 @@ fn directory(target: &Target, slots: [&Path; 2]) -> String {
     inside.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Draws where in its range each side's seeds begin, one place for all pairs. Each run draws anew: the same few layouts
-/// in every run would be the same luck in every run.
+/// Draws the first seed of each side within its range, the same for all pairs. Each run draws again: with the same few
+/// layouts in every run, their effect would never average out.
 pub fn draw_layouts(pairs: &mut [BenchPair], random: &mut Random) {
     let (base, head) = (first_seed(0, random), first_seed(1, random));
     for pair in pairs {
@@ -200,19 +200,19 @@ pub fn draw_layouts(pairs: &mut [BenchPair], random: &mut Random) {
     }
 }
 
-/// The `number`th null control: a benchmark against itself in other layouts, which must find nothing. Its layouts are its
-/// own, or one odd layout would speak for all controls.
+/// The `number`th null control: a benchmark against itself in other layouts, which must find nothing. Each control has
+/// its own layouts, because otherwise one odd layout would affect all controls.
 pub(super) fn null_of(pair: &BenchPair, number: usize, random: &mut Random) -> BenchPair {
     let base = Variant { seed_offset: first_seed(2 + number, random), ..pair.head.clone() };
     BenchPair { base, is_control: true, ..pair.clone() }
 }
 
 fn first_seed(range: usize, random: &mut Random) -> u64 {
-    // Ranges stand apart by as much as they are wide, for the links beyond the last beginning.
+    // The gap between two ranges is as wide as a range, for seeds beyond the last possible first seed.
     (2 * range * RANGE + random.below(RANGE)) as u64
 }
 
-/// A row of a pair that only says `verdict`.
+/// A row of a pair that has only a verdict.
 pub(super) fn bare_row(pair: &BenchPair, verdict: Verdict, why: impl Into<String>) -> Row {
     let key: &Key = &pair.key;
     Row { source: pair.source.clone(), ..Row::new(key, pair.tier, verdict, why) }
@@ -239,7 +239,7 @@ pub(super) fn problem_row(problem: &Problem, fault: Option<Fault>) -> Row {
     Row { fault, ..Row::new(&problem.key(), 1, verdict, why) }
 }
 
-/// What a benchmark that gave no number is called.
+/// The verdict for a benchmark that gave no number.
 pub(super) fn verdict_of(kind: TroubleKind) -> Verdict {
     match kind {
         TroubleKind::Invalid | TroubleKind::WrongOutput | TroubleKind::TooFast => Verdict::Invalid,
@@ -260,7 +260,7 @@ pub(super) fn trouble_row(pair: &BenchPair, fault: Fault, trouble: &Trouble) -> 
     Row { fault: Some(fault), ..bare_row(pair, verdict_of(trouble.kind), why) }
 }
 
-/// The side as the side at fault.
+/// The fault of one side.
 pub(super) fn fault(side: Side) -> Fault {
     match side {
         Side::Base => Fault::Base,

@@ -1,8 +1,8 @@
 //! The pilot: one process of every benchmark on each side.
 //!
-//! It proves before anything is timed (a bench with our glue checks its output in the process), finds benches that
-//! fail, hang, keep no time or work on other inputs than the other side's, and measures what a process of each really costs, set-up included: groups that set
-//! their own times do not obey the command line.
+//! It runs every proof before anything is timed (a bench with our glue checks its output in the process). It finds
+//! benches that fail, hang, report no time, or work on other inputs than the other side's. It also measures the real
+//! cost of a process, set-up included: groups that set their own times ignore the command line.
 
 use anyhow::Result;
 
@@ -29,11 +29,11 @@ pub struct Piloted {
     pub passed: Vec<Pilot>,
     /// Rows of those that cannot.
     pub failed: Vec<Row>,
-    /// Pairs that the budget ended before.
+    /// Pairs that the pilot did not reach within the budget.
     pub not_reached: Vec<BenchPair>,
 }
 
-/// Runs the pilot, the lowest tier first: where the budget ends it, the least important are not reached.
+/// Runs the pilot, the lowest tier first: if the budget ends it, only the least important benchmarks are missed.
 pub fn pilot(sampler: &Sampler<'_>, mut pairs: Vec<BenchPair>, console: &Console) -> Result<Piloted> {
     let progress = console.bar("proving and piloting", 2 * pairs.len() as u64, "processes");
     let mut piloted = Piloted::default();
@@ -65,7 +65,7 @@ pub fn pilot(sampler: &Sampler<'_>, mut pairs: Vec<BenchPair>, console: &Console
                 pair.process_s = (base.process_s + head.process_s) / 2.0;
                 piloted.passed.push(Pilot { pair, samples: [base, head] });
             }
-            // A wrong output is the head's own, whatever the base does.
+            // A wrong output is the head's own fault, whatever the base does.
             (Err(_), Err(head)) if head.kind != TroubleKind::WrongOutput => {
                 piloted.failed.push(trouble_row(&pair, Fault::Both, &head));
             }
@@ -76,7 +76,7 @@ pub fn pilot(sampler: &Sampler<'_>, mut pairs: Vec<BenchPair>, console: &Console
     Ok(piloted)
 }
 
-/// Whether both sides say what they work on, and it is not the same.
+/// Whether both sides report their inputs and the inputs differ.
 fn other_inputs(base: &Sample, head: &Sample) -> bool {
     let hash = |sample: &Sample| Some(sample.row.as_ref()?.proof.as_ref()?.input_hash.clone());
     hash(base).zip(hash(head)).is_some_and(|(base, head)| base != head)

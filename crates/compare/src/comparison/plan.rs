@@ -1,7 +1,7 @@
 //! The plan: how many blocks of what, how long it takes, and what does not fit.
 //!
-//! N is never lowered to save time: with fewer blocks the run could not prove anything. What does not fit the budget is
-//! dropped, least important first, and named.
+//! N is never lowered to save time: with fewer blocks the run could not prove anything. Benchmarks that do not fit the
+//! budget are dropped, least important first, and named.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::pilot::Pilot;
 
 /// A process slower than this keeps its own settings and is dropped first.
 const SLOW_PROCESS_S: f64 = 2.0;
-/// The budget is a bound: measuring ends at this many times of it, whatever is left to do.
+/// The budget is a bound: measuring ends at this multiple of it, whatever is left to do.
 pub(super) const OVERRUN: f64 = 1.25;
 /// Share of benchmarks that a screen is expected to flag, for the estimate.
 const EXPECTED_FLAGGED: f64 = 0.1;
@@ -32,7 +32,7 @@ pub struct Plan {
     pub blocks: usize,
     /// Estimated measurement, other links included. Seconds.
     pub seconds: f64,
-    /// What it may take. Seconds.
+    /// Time budget. Seconds.
     pub budget_s: f64,
 }
 
@@ -56,8 +56,8 @@ struct Price<'a> {
 }
 
 impl Plan {
-    /// The plan for `pilots` within `budget_s`. `nulls` benchmarks run a second time, as controls; another link of a program takes
-    /// `link_s`.
+    /// The plan for `pilots` within `budget_s`. `nulls` benchmarks run a second time, as controls; another link of a
+    /// program takes `link_s`.
     pub fn new(pilots: &[Pilot], nulls: usize, link_s: f64, budget_s: f64) -> Self {
         let mut programs = Vec::new();
         let costs = pilots.iter().enumerate().map(|(index, Pilot { pair, .. })| {
@@ -96,7 +96,7 @@ impl Plan {
             let (one, two) = (price.one_stage_s(), price.two_stage_s());
             let one_stage = one <= budget_s || one <= two;
             let seconds = if one_stage { one } else { two };
-            // The last one may use up what the bound allows; one that needs more is dropped like the others.
+            // The last benchmark may use up what the bound allows; one that needs more is dropped like the others.
             let limit = if costs.len() == 1 { OVERRUN * budget_s } else { budget_s };
             if seconds <= limit || costs.is_empty() {
                 let mut kept: Vec<usize> = costs.iter().map(|cost| cost.index).collect();
@@ -116,13 +116,14 @@ fn cost(index: usize, tier: u8, process_s: f64, programs: usize) -> Cost {
 }
 
 impl Price<'_> {
-    /// A block of each, and of the controls.
+    /// Seconds for a block of each benchmark, and of the controls.
     fn block_s(&self) -> f64 {
         let (sum, n) = (self.costs.iter().map(|cost| cost.block_s).sum::<f64>(), self.costs.len().max(1));
         sum * (1.0 + self.nulls.min(n) as f64 / n as f64)
     }
 
-    /// The links that a block of `n` of the benchmarks draws: of no more pairs of programs than there are.
+    /// Seconds for the links that a block of `n` benchmarks draws: at most two for each pair of programs and each
+    /// control.
     fn links_s(&self, n: usize) -> f64 {
         let mut programs: Vec<usize> = self.costs.iter().map(|cost| cost.programs).collect();
         programs.sort_unstable();
@@ -135,7 +136,7 @@ impl Price<'_> {
         (self.block_s() + self.links_s(n + self.nulls)) * blocks_for(n) as f64
     }
 
-    /// As few blocks of a confirmation as it may have: where there is time for more, it takes more.
+    /// Seconds with the fewest blocks that a confirmation may have: it runs more if there is time.
     fn two_stage_s(&self) -> f64 {
         let n = self.costs.len();
         let flagged = (EXPECTED_FLAGGED * n as f64).ceil().max(1.0);

@@ -9,9 +9,9 @@ use super::project::Invocation;
 
 /// How long each observation takes.
 const LOOK: Duration = Duration::from_secs(1);
-/// Share of time stolen by other guests that is still fit.
+/// Largest share of time stolen by other guests on a quiet machine.
 const MOST_STEAL: f64 = 0.05;
-/// Share of time in which some thread waited for a processor that is still fit.
+/// Largest share of time in which some thread waited for a processor on a quiet machine.
 const MOST_PRESSURE: f64 = 0.10;
 
 /// Waits for a quiet moment, up to `patience`. Returns a remark if there was none.
@@ -40,7 +40,7 @@ pub(super) fn wait_for_quiet(invocation: &Invocation, patience: Duration) -> Res
     }
 }
 
-/// Why the machine is not fit now. The load average does not tell: it includes our own build of minutes ago.
+/// Why the machine is not quiet now. The load average is not used: it includes our own build of minutes ago.
 fn unfit(noise: &Noise) -> Option<String> {
     let over = |what: &str, share: Option<f64>, most: f64| {
         share.filter(|share| *share > most).map(|share| format!("{what} {:.0} %", 100.0 * share))

@@ -1,4 +1,4 @@
-//! Both sides brought to where they can be measured: checked out, built, listed.
+//! Prepares both sides for measuring: checks them out, builds them, lists their benchmarks.
 
 use std::path::Path;
 
@@ -47,9 +47,9 @@ pub(super) fn prepare(
             let (base_slot, head_slot) = slots.assign(base, &revisions.head);
             head_slot.check_out(&project.git, &revisions.head.commit, &base_slot)?;
             let head = build_side(build::HEAD, head_slot, own_lock)?;
-            // Not before: a new slot takes over the dependencies that the head has built.
+            // Not earlier: a new slot reuses the dependencies that the head has built.
             base_slot.check_out(&project.git, &base.commit, &head.slot)?;
-            // Without a lock file of its own the base takes the head's resolution: the dependencies are not the question.
+            // A base without its own lock file uses the head's resolution: the dependencies are not what is compared.
             let resolved = head.built.workspace.join("Cargo.lock");
             let base = build_side("base", base_slot, Some(&resolved))?;
             Ok((Some(base), head))

@@ -48,7 +48,7 @@ impl Invocation {
         found.map(|(_, value)| PathBuf::from(value))
     }
 
-    /// The tool's directory in the user's cache directory, made if need be.
+    /// The tool's directory in the user's cache directory, created if needed.
     pub fn cache(&self) -> Result<PathBuf> {
         let home = || self.variable("HOME");
         let parent = if cfg!(target_os = "macos") {
@@ -77,7 +77,7 @@ pub struct Project {
     pub relative: PathBuf,
     /// Environment for builds and benches.
     pub environment: Vec<(OsString, OsString)>,
-    /// What a report should say of the environment.
+    /// Notes on the environment for the report.
     pub notes: Vec<String>,
     /// Its log.
     pub log: Log,
@@ -115,7 +115,7 @@ impl Project {
         if let Some(asked) = invocation.variable("RUSTUP_TOOLCHAIN").filter(|_| invocation.directory.starts_with(&root))
             && build::asked_toolchain(&root, &environment, &asked)
         {
-            // `cargo xtask` runs in a workspace of its own, whose toolchain is not the user's wish for another one.
+            // `cargo xtask` runs in its own workspace, whose toolchain is not one that the user requested.
             if invocation.called == "cargo assay" {
                 environment.push(("RUSTUP_TOOLCHAIN".into(), asked.clone().into()));
                 notes.push(format!("both sides are built with the toolchain {}, as asked", asked.display()));
@@ -146,10 +146,11 @@ impl Project {
     }
 }
 
-/// A remark on cargo's configuration above the repository, which a slot does not see: it lies in the cache directory.
+/// A remark on cargo's configuration above the repository, which does not apply in a slot: slots are in the cache
+/// directory.
 fn configured_above(top: &Path) -> Option<String> {
     let above = top.ancestors().skip(1).map(|directory| directory.join(".cargo"));
-    // The one that holds cargo's own home is read wherever cargo runs.
+    // Cargo always reads the file in its own home.
     let found = above.filter(|directory| !directory.join("registry").exists()).find_map(|directory| {
         ["config.toml", "config"].into_iter().map(|name| directory.join(name)).find(|path| path.is_file())
     })?;
@@ -160,13 +161,13 @@ fn configured_above(top: &Path) -> Option<String> {
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
-/// Takes the machine's lock; says so if it has to wait.
+/// Takes the machine's lock; prints a note if it has to wait.
 pub fn lock(invocation: &Invocation) -> Result<Lock> {
     hold(invocation, &invocation.cache()?.join("lock"), "another comparison is running on this machine")
 }
 
-/// Takes the lock of the repository's log. Two runs with different cache directories do not share the machine's lock, and
-/// the later one would write a log that lacks what the earlier one added.
+/// Takes the lock of the repository's log. Two runs with different cache directories do not share the machine's lock.
+/// The later one would write a log that lacks what the earlier one added.
 pub fn lock_log(invocation: &Invocation, git: &Git) -> Result<Lock> {
     let path = git.common_dir().join("assay.lock");
     hold(invocation, &path, "another run is writing the log of this repository")

@@ -35,7 +35,7 @@ const NULLS: usize = 3;
 pub enum Outcome {
     /// Measured.
     Measured(Box<Entry>),
-    /// A dry run: the plan was printed. What the command ends with by what is known before measuring.
+    /// A dry run: the plan was printed. The exit code follows from what is known before measuring.
     Planned(Exit),
 }
 
@@ -154,7 +154,7 @@ fn is_silent(row: &Row) -> bool {
     matches!(row.verdict, Verdict::Skipped | Verdict::Inconclusive)
 }
 
-/// Prints the plan of a dry run for programs, or for people what of it goes wrong.
+/// Prints the plan of a dry run: as JSON for programs, or only its problems for people.
 fn show_plan(
     invocation: &Invocation,
     options: &Options,
@@ -231,7 +231,7 @@ fn not_reached(pair: &BenchPair) -> String {
     )
 }
 
-/// Ids that contain another one's as a whole part are legal; ids that are equal in two targets deserve a word.
+/// Notes an id that is equal in two targets. An id that contains another one as a whole part is legal.
 fn overlapping(options: &Options, pairs: &[BenchPair]) -> Option<String> {
     let mut ids: Vec<String> = pairs.iter().map(|pair| pair.key.to_string()).collect();
     ids.sort();
@@ -265,7 +265,8 @@ fn announce(invocation: &Invocation, plan: &Plan, identical: &[BenchPair], first
     }
 }
 
-/// Whether every program takes another layout on both sides. Makes the first one of each, which the first stage needs in any case.
+/// Whether every program can be linked in another layout on both sides. Makes the first such link of each, which the
+/// first stage needs in any case.
 fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> bool {
     let variants: Vec<&Variant> = pilots.iter().flat_map(|pilot| [&pilot.pair.base, &pilot.pair.head]).collect();
     variants.iter().all(|variant| variant.target.link.is_some()) && links.make(&variants, &[1], console).is_ok()
@@ -309,7 +310,8 @@ fn measure(
             "{} of {counted} blocks ran on a disturbed machine (stolen time, forced switches, threads that waited, or the canary)",
             method.disturbed
         );
-        // Turns and exact tests bear it, at the price of wide intervals; only a gate must not decide on it.
+        // Alternating order and exact tests tolerate this, at the price of wide intervals; only a gate must not decide
+        // on it.
         match options.purpose {
             Purpose::Gate => entry.contaminated = Some(text),
             Purpose::Compare | Purpose::Bisect => entry.notes.push(text),
@@ -317,7 +319,8 @@ fn measure(
     }
     for (pilot, judged) in kept.iter().zip(&judged) {
         let mut row = row(&pilot.pair, judged, policy);
-        // Where the clock does not decide, instructions are evidence: shown beside the verdict, which stays one of time.
+        // If the clock does not decide, instructions are evidence: they are shown beside the verdict, which depends on
+        // time alone.
         let wanted = matches!(row.verdict, Verdict::Slower | Verdict::Inconclusive) || options.all_instructions;
         if wanted && judged.trouble().is_none() && options.purpose != Purpose::Bisect {
             instructions::add(context.sampler, &pilot.pair, policy, &mut row, &mut entry.notes)?;

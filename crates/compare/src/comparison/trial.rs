@@ -1,4 +1,4 @@
-//! The trial: the plan carried out, and a finding for every pair.
+//! The trial: carries out the plan, with a finding for every pair.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ const LIMITS: Limits = Limits { discard_percent: 25 };
 /// What happened to one pair.
 #[derive(Debug)]
 pub struct Judged {
-    /// The finding; it says Invalid or Timeout where there is trouble.
+    /// The finding; Invalid or Timeout if there is trouble.
     pub finding: Finding,
     /// Margin that was applied.
     pub margin: Margin,
@@ -59,9 +59,9 @@ impl Judged {
 pub struct Trial {
     /// One per pair, in order.
     pub judged: Vec<Judged>,
-    /// How.
+    /// How it was measured.
     pub method: Method,
-    /// Set when so many moved that one cause is likelier than many.
+    /// Set if so many benchmarks moved that one common cause is more likely than many separate ones.
     pub global: Option<String>,
     /// Blocks that count, in all stages, those of the controls included.
     pub counted: usize,
@@ -137,7 +137,7 @@ fn two_stage(
     let effects: Vec<Vec<f64>> = screens.iter().map(Series::effects).collect();
     let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], pairs[*at].1);
     let mut flagged: Vec<usize> = (0..pairs.len()).filter(is_flagged).collect();
-    // A control is a benchmark against itself: it says nothing about how many moved.
+    // A control compares a benchmark with itself, so it does not count toward a global shift.
     let real = |at: &usize| !pairs[*at].0.is_control;
     let moved = flagged.iter().copied().filter(|at| real(at)).count();
     let timed: Vec<&[f64]> = (0..pairs.len()).filter(real).map(|at| effects[at].as_slice()).collect();
@@ -151,7 +151,7 @@ fn two_stage(
         flagged.extend(controls);
     }
     let chosen: Vec<&BenchPair> = flagged.iter().map(|at| pairs[*at].0).collect();
-    // Before the first block, and by what time is left: nothing that the blocks will say has a part in it.
+    // Decided before the first block, from the time that is left: the results of the blocks have no part in it.
     let blocks = confirming_blocks_within(&chosen, context, budget_s - started.elapsed().as_secs_f64());
     let first = 1 + SCREEN_BLOCKS as u64;
     let confirms =
@@ -176,11 +176,11 @@ fn two_stage(
     Ok(Trial::of(judged, method, global))
 }
 
-/// Share of the time left that a confirmation plans with; the rest is for blocks that are measured again.
+/// Share of the remaining time that a confirmation plans with; the rest is for blocks that are measured again.
 const PLANNED: f64 = 0.9;
 
-/// Blocks to confirm each of `chosen` with: as many as are worth it and fit into `left_s` seconds, but never fewer than can prove
-/// anything.
+/// Blocks to confirm each of `chosen` with: as many as are useful and fit into `left_s` seconds, but never fewer than
+/// can prove anything.
 fn confirming_blocks_within(chosen: &[&BenchPair], context: &MeasureContext<'_>, left_s: f64) -> usize {
     let processes_s: f64 = chosen.iter().map(|pair| 4.0 * pair.process_s).sum();
     let variants: Vec<&Variant> = chosen.iter().flat_map(|pair| [&pair.base, &pair.head]).collect();
@@ -207,13 +207,13 @@ fn stage(
         context.links.make(&variants, &seeds, context.console)?;
     }
     let progress = context.console.bar(what, (4 * blocks * pairs.len()) as u64, "processes");
-    // Without one the counters of the kernel still tell of disturbance.
+    // Without a canary, the counters of the kernel still show disturbance.
     let mut canary = Canary::with_length(CANARY_PART).ok();
     let stage = Stage { blocks, links, first_link };
     run_stage(context.sampler, context.links, pairs, stage, LIMITS, &mut canary, random, &progress)
 }
 
-/// Findings of a family, where a member in trouble counts but is not judged.
+/// Findings of a family. A member in trouble counts as a member but is not judged.
 fn judge_family(series: &[Series], margins: impl Iterator<Item = Margin>) -> Vec<Finding> {
     let family: Vec<(Vec<f64>, Margin)> = series
         .iter()

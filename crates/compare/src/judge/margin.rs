@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// Margin where each side is drawn from several layouts.
 const RELINKED: f64 = 0.03;
-/// Margin where each side is a single link: layout then hides in the effect.
+/// Margin where each side is a single link: the effect then includes the difference between two layouts.
 const ONE_LINK: f64 = 0.05;
-/// Runs of an unchanged benchmark from which its noise may be estimated.
+/// Runs of an unchanged benchmark that are needed to estimate its noise.
 const ENOUGH_RUNS: usize = 8;
 /// Above this margin a benchmark is advisory: shown, listed as unstable, never a reason to fail.
 const ADVISORY: f64 = 0.15;
@@ -21,12 +21,12 @@ const MAD_TO_SIGMA: f64 = 1.4826;
 pub struct Margin {
     /// The margin itself.
     pub ratio: f64,
-    /// The benchmark's own noise (one sigma of the effect on unchanged code), where enough runs told it.
+    /// The benchmark's own noise (one sigma of the effect on unchanged code), if there were enough runs to estimate it.
     pub noise: Option<f64>,
 }
 
 impl Margin {
-    /// On the log scale, where it is symmetric.
+    /// The margin on the log scale, where it is symmetric.
     pub fn log(self) -> f64 {
         self.ratio.ln_1p()
     }
@@ -37,7 +37,7 @@ impl Margin {
     }
 }
 
-/// What earlier runs of unchanged code say of each benchmark's noise.
+/// Noise of each benchmark, from earlier runs of unchanged code.
 #[derive(Clone, Debug, Default)]
 pub struct Margins {
     nulls: HashMap<String, Vec<f64>>,
@@ -53,7 +53,7 @@ impl Margins {
         margins
     }
 
-    /// One sigma of the effect on unchanged code, once there are runs enough.
+    /// One sigma of the effect on unchanged code, once there are enough runs.
     pub fn noise(&self, id: &str) -> Option<f64> {
         let runs = self.nulls.get(id)?;
         if runs.len() < ENOUGH_RUNS { None } else { stats::median_abs_deviation(runs).map(|mad| MAD_TO_SIGMA * mad) }
@@ -77,7 +77,7 @@ impl Margins {
     }
 }
 
-/// The margin for a noise: three sigma, and at least what the layouts allow.
+/// The margin for a given noise: three sigma, but no less than the default margin.
 pub fn margin_for(noise: Option<f64>, relinked: bool) -> Margin {
     let floor = if relinked { RELINKED } else { ONE_LINK };
     Margin { ratio: noise.map_or(floor, |noise| floor.max(3.0 * noise)), noise }

@@ -7,9 +7,10 @@
 //! - **SAME** must be proven too: the 90 % interval lies inside the margin (two one-sided tests at 5 %).
 //! - Everything else is **INCONCLUSIVE**.
 //!
-//! With few benchmarks and enough time all of them run N blocks (one stage). Otherwise a **screen** of three blocks
-//! picks those whose median moved, and only they are **confirmed**, on fresh blocks: the screen's data select and
-//! never test, so the family is the flagged alone and 100 benchmarks cost a quarter of the time.
+//! If there are few benchmarks and enough time, all of them run N blocks (one stage). Otherwise a **screen** of three
+//! blocks selects the benchmarks whose median moved, and only those are **confirmed**, on fresh blocks. The screen's
+//! data select and are never tested, so the family consists of the flagged benchmarks alone. 100 benchmarks then take a
+//! quarter of the time.
 
 mod margin;
 pub mod rivals;
@@ -22,15 +23,16 @@ pub use verdict::{Estimate, Finding, Verdict, confirmed, estimate, screened};
 pub const ALPHA: f64 = 0.05;
 /// Blocks of the screen.
 pub const SCREEN_BLOCKS: usize = 3;
-/// More flagged benchmarks than this, or than [`GLOBAL_SHARE`] of all, are one global shift rather than many regressions.
+/// If more benchmarks than this, or more than [`GLOBAL_SHARE`] of all, are flagged, the cause is one global shift and
+/// not many regressions.
 pub const GLOBAL_COUNT: usize = 30;
 /// See [`GLOBAL_COUNT`].
 pub const GLOBAL_SHARE: f64 = 0.4;
 /// How many of the worst are confirmed under a global shift.
 pub const GLOBAL_WORST: usize = 10;
 
-/// Blocks for a family of `family` benchmarks: enough that an effect beyond the margin in every block survives Holm with
-/// four halvings to spare, and at least 12.
+/// Blocks for a family of `family` benchmarks: at least 12, and enough that an effect beyond the margin in every block
+/// passes Holm's correction with a factor of 16 in p to spare.
 ///
 /// ```
 /// assert_eq!(compare::judge::blocks_for(1), 12);
@@ -42,14 +44,14 @@ pub fn blocks_for(family: usize) -> usize {
     needed.max(12)
 }
 
-/// Blocks of a confirmation share this many among the flagged.
+/// Total number of blocks of a confirmation, which the flagged benchmarks share.
 const CONFIRMING_BLOCKS: usize = 200;
-/// More blocks than this for one benchmark find little more.
+/// Most blocks for one benchmark: more of them detect little more.
 const MOST_CONFIRMING_BLOCKS: usize = 24;
 
-/// Blocks for each of `flagged` benchmarks in a confirmation: never fewer than [`blocks_for`] asks, and more where few are
-/// flagged. Two blocks of twelve that a neighbor spoiled hide a slowdown of 10 %; of 24, they do not. The number depends on
-/// the screen alone, so it is fixed before the first block of the confirmation.
+/// Blocks for each of `flagged` benchmarks in a confirmation: at least [`blocks_for`], and more if few benchmarks are
+/// flagged. If a neighbor disturbs two blocks of twelve, a slowdown of 10 % is missed; with 24 blocks it is found. The
+/// number depends on the screen alone, so it is fixed before the first block of the confirmation.
 ///
 /// ```
 /// assert_eq!([1, 8, 10, 16, 30].map(compare::judge::confirming_blocks), [24, 24, 20, 13, 14]);
@@ -64,7 +66,7 @@ pub fn is_flagged(effects: &[f64], margin: Margin) -> bool {
     record::stats::median(effects).is_some_and(|d| d.abs() > threshold)
 }
 
-/// Whether so many moved that one cause is likelier than many.
+/// Whether so many benchmarks moved that one common cause is more likely than many separate ones.
 pub fn is_global(flagged: usize, timed: usize) -> bool {
     timed >= 10 && (flagged > GLOBAL_COUNT || flagged as f64 > GLOBAL_SHARE * timed as f64)
 }
@@ -74,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_blocks_can_always_fire() {
+    fn the_number_of_blocks_always_allows_a_rejection() {
         for family in [1, 2, 12, 13, 20, 100, 1000] {
             assert!(record::stats::can_fire(blocks_for(family), family, ALPHA), "{family}");
         }
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_screen_looks_at_magnitude_only_and_in_both_directions() {
+    fn the_screen_flags_by_magnitude_alone_in_both_directions() {
         let margin = Margin { ratio: 0.03, noise: None };
         assert!(is_flagged(&[0.05, 0.06, 0.01], margin));
         assert!(is_flagged(&[-0.05, -0.06, -0.01], margin));

@@ -4,14 +4,14 @@ use record::stats;
 
 use crate::measure::Random;
 
-/// Criterion's noise threshold: the interval of the mean's change must lie outside of it.
+/// Criterion's noise threshold: it reports a change only if the interval of the mean's change lies outside.
 const NOISE_THRESHOLD: f64 = 0.01;
 /// Criterion's significance level.
 const SIGNIFICANCE: f64 = 0.05;
 /// Resamples of the bootstrap; criterion's default is 100 000, which moves p by less than 0.005 against this.
 const RESAMPLES: usize = 2_000;
 
-/// What a rule says.
+/// The decision of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Slower.
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn both_rules_see_a_clear_change_and_its_direction() {
+    fn both_rules_detect_a_clear_change_and_its_direction() {
         for (rule, name) in
             [(criterion as fn(&[f64], &[f64], u64) -> Decision, "criterion"), (|a, b, _| ratio_over_5(a, b), "ratio")]
         {

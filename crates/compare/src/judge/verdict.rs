@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ALPHA;
 use super::margin::Margin;
 
-/// What can be said of a benchmark.
+/// The verdict on a benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
@@ -18,9 +18,9 @@ pub enum Verdict {
     Faster,
     /// Proven to lie inside the margin, or to be the same machine code.
     Same,
-    /// Neither; more or quieter blocks would be needed.
+    /// Nothing is proven; more or quieter blocks would be needed.
     Inconclusive,
-    /// The screen saw no movement; nothing is claimed.
+    /// The screen's median did not move; nothing is claimed.
     NotFlagged,
     /// Wrong output, a failed process, a broken timer: no number.
     Invalid,
@@ -51,25 +51,25 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The size of an effect and how sure it is. Logs of head/base.
+/// The estimated size of an effect and its uncertainty, as logs of head/base.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// Hodges-Lehmann estimate.
     pub effect: f64,
     /// 95 % interval; `None` where there are too few blocks for one.
     pub interval: Option<Interval>,
-    /// Blocks behind it.
+    /// Number of blocks behind it.
     pub n: usize,
 }
 
-/// A verdict and what it rests on.
+/// A verdict and the evidence for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Finding {
     /// The verdict.
     pub verdict: Verdict,
     /// The effect, where the blocks gave one.
     pub estimate: Option<Estimate>,
-    /// Holm-adjusted p of the test that the verdict is about; of the nearer one where neither rejected.
+    /// Holm-adjusted p of the test behind the verdict; the smaller p of the two tests if neither rejected.
     pub p: Option<f64>,
 }
 
@@ -108,7 +108,7 @@ pub fn confirmed(family: &[(Vec<f64>, Margin)]) -> Vec<Finding> {
     family.iter().zip(slower.into_iter().zip(faster)).map(judge).collect()
 }
 
-/// What a screen alone says: the median, by which it decides what to confirm, and no claim.
+/// The finding of a screen alone: the median, which decides whether to confirm, and no claim.
 pub fn screened(effects: &[f64]) -> Finding {
     let median = stats::median(effects).filter(|median| median.is_finite());
     match median.zip(estimate(effects)) {
@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn holm_needs_stronger_proof_in_a_larger_family() {
-        // Eleven of twelve blocks beyond the margin, the other one far on the wrong side: p = 13/4096 or so alone.
+        // Eleven of twelve blocks lie beyond the margin, and the other one far on the wrong side: p is about 13/4096
+        // alone.
         let mut effects = around(0.06, 0.02);
         effects[0] = -0.08;
         let mut family = vec![effects];

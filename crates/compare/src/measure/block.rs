@@ -9,18 +9,18 @@ use super::links::Links;
 use super::pair::{BenchPair, Side};
 use super::sample::{Sample, Sampler, Trouble, TroubleKind};
 
-/// Time stolen by the hypervisor's other guests above which a block does not count.
+/// Share of processor time stolen by other guests of the hypervisor above which a block does not count.
 const MOST_STEAL: f64 = 0.05;
-/// Forced context switches per second above twice the benchmark's own norm.
+/// Forced context switches per second that are allowed above twice the benchmark's own norm.
 const MOST_SWITCHES_PER_S: f64 = 20.0;
-/// Share of the time in which some thread waited for a processor, above twice the benchmark's own norm: one with as many
-/// threads as processors waits for its own.
+/// Share of the time in which some thread waited for a processor that is allowed above twice the benchmark's own norm.
+/// A benchmark with as many threads as processors waits for its own threads.
 const MOST_PRESSURE: f64 = 0.25;
-/// The same as long as the norm is not known.
+/// The same limit while the norm is not known.
 const MOST_PRESSURE_AT_FIRST: f64 = 0.5;
-/// Factor between the canary's times before and after a block. On an otherwise idle pair of virtual processors the
-/// register part alone differs by 1.06 in the median and by 1.46 at the ninth decile, so a bound of 1.1 would throw away
-/// every third good block. The memory part is left out: the bandwidth swings even more.
+/// Largest ratio of the canary's times before and after a block. On an otherwise idle pair of virtual processors, the
+/// ratio of the register part alone is 1.06 in the median and 1.46 at the ninth decile, so a bound of 1.1 would reject
+/// every third good block. The memory part is left out because the bandwidth varies even more.
 const MOST_CANARY: f64 = 1.5;
 
 /// A finished block.
@@ -32,11 +32,11 @@ pub struct Block {
     pub base: [Sample; 2],
     /// The two samples of the head.
     pub head: [Sample; 2],
-    /// What the machine did meanwhile.
+    /// How much the machine disturbed it.
     pub disturbance: Disturbance,
 }
 
-/// What else the machine did during a block.
+/// Disturbances by the rest of the machine during a block.
 #[derive(Clone, Debug, Default)]
 pub struct Disturbance {
     /// Share of processor time that other guests took.
@@ -45,11 +45,11 @@ pub struct Disturbance {
     pub involuntary_per_s: Option<f64>,
     /// Share of the time in which at least one thread of the machine waited for a processor.
     pub pressure: Option<f64>,
-    /// Factor between the canary's times before and after.
+    /// Ratio of the canary's times before and after.
     pub canary: Option<f64>,
 }
 
-/// What is usual for a benchmark; `None` until enough blocks tell.
+/// Usual disturbances of a benchmark; `None` until there are enough blocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Norm {
     /// Of [`Disturbance::involuntary_per_s`].
@@ -59,7 +59,7 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// Of these blocks, once there are three.
+    /// The norm over these blocks, once there are three.
     pub fn of(blocks: &[Block]) -> Self {
         let middle = |of: fn(&Disturbance) -> Option<f64>| {
             let values: Vec<f64> = blocks.iter().filter_map(|block| of(&block.disturbance)).collect();
@@ -70,8 +70,7 @@ impl Norm {
 }
 
 impl Disturbance {
-    /// Whether the block must be measured again. The decision never looks at the block's effect, or it would select the
-    /// effects.
+    /// Whether the block must be measured again. The decision never uses the block's effect: that would select effects.
     pub fn is_contaminated(&self, norm: Norm) -> bool {
         let stolen = self.steal.is_some_and(|steal| steal > MOST_STEAL);
         let switched = match (self.involuntary_per_s, norm.involuntary_per_s) {
@@ -84,7 +83,7 @@ impl Disturbance {
     }
 }
 
-/// Which side of a pair ran into what.
+/// The side that had trouble, and the trouble.
 pub(super) type SideTrouble = (Side, Trouble);
 
 /// How a block ended.
@@ -92,7 +91,7 @@ pub(super) type SideTrouble = (Side, Trouble);
 pub(super) enum Outcome {
     /// Four processes gave a number.
     Finished(Box<Block>),
-    /// A process could not be timed although the pilot's could: the machine disturbed it, and the block may be repeated.
+    /// A process could not be timed although the pilot's could: the machine disturbed it. The block may be repeated.
     Spoiled,
     /// The budget ended.
     OutOfTime,
@@ -100,8 +99,8 @@ pub(super) enum Outcome {
     Broken(SideTrouble),
 }
 
-/// Runs one block: ABBA when `base_first`, else BAAB, both sides in the layouts of their `seeds`, all on one `processor`
-/// if one is named.
+/// Runs one block: ABBA if `base_first`, else BAAB, with both sides in the layouts of their `seeds`, and all processes
+/// on `processor` if it is given.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 pub(super) fn run(
     sampler: &Sampler<'_>,
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn contamination_is_judged_by_the_machine_alone() {
+    fn contamination_depends_on_the_machine_alone() {
         let none = Disturbance::default();
         let unknown = Norm::default();
         assert!(Disturbance { canary: Some(1.6), ..none.clone() }.is_contaminated(unknown));

@@ -36,19 +36,20 @@ impl Links {
         variant.target.link.is_some() && self.program(variant, 1).is_ok()
     }
 
-    /// How many programs there are among `variants`; those that draw other seeds count as others.
+    /// Number of different programs among `variants`. The same program with other seeds counts again.
     pub fn programs(variants: &[&Variant]) -> usize {
         let of = |variant: &&Variant| (variant.target.program.executable.clone(), variant.seed_offset);
         variants.iter().map(of).collect::<HashSet<_>>().len()
     }
 
-    /// Wall time of a link, as [`make`](Self::make) found it; 0 before it made any. Seconds.
+    /// Mean wall time of a link that [`make`](Self::make) made; 0 before the first. Seconds.
     pub fn mean_s(&self) -> f64 {
         let (seconds, links) = self.took.get();
         seconds / links.max(1) as f64
     }
 
-    /// Makes the layouts of `seeds` of every program that lacks them, a linker on each processor: nothing is timed meanwhile.
+    /// Makes the missing layouts of `seeds` for every program. One linker runs on each processor: nothing is timed
+    /// meanwhile.
     ///
     /// # Errors
     /// If a link was not recorded, or fails.
@@ -105,7 +106,7 @@ impl Links {
 struct Layout {
     /// The plain program, and the seed.
     key: (PathBuf, u64),
-    /// Where it goes.
+    /// Where the link is written.
     path: PathBuf,
 }
 
@@ -113,7 +114,8 @@ impl Layout {
     fn of(variant: &Variant, seed: u64) -> Self {
         let plain = &variant.target.program.executable;
         let seed = seed + variant.seed_offset;
-        // The plain program is called NNN-0000: layouts differ in the digits alone, so that every path is as long.
+        // The plain program is named NNN-0000. Layouts differ in the digits alone, so that all paths have the same
+        // length.
         let name = plain.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let stem = name.split('-').next().unwrap_or_default();
         Self { key: (plain.clone(), seed), path: plain.with_file_name(format!("{stem}-{seed:04}")) }

@@ -10,9 +10,9 @@ use crate::build::Target;
 /// A side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Before.
+    /// The side before the change.
     Base,
-    /// After.
+    /// The side after the change.
     Head,
 }
 
@@ -30,11 +30,11 @@ impl fmt::Display for Side {
 pub struct Variant {
     /// The program.
     pub target: Target,
-    /// Criterion in that program.
+    /// Version of criterion in that program.
     pub version: Option<CriterionVersion>,
-    /// Added to every link seed, so that two variants with the same code never draw the same layout.
+    /// Offset that is added to every link seed, so that two variants with the same code never draw the same layout.
     pub seed_offset: u64,
-    /// A slowdown that our glue adds on purpose, as `ID=+5%`; only self-tests set it.
+    /// A slowdown that our glue injects, as `ID=+5%`; only self-tests set it.
     pub inject: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub struct BenchPair {
     pub head: Variant,
     /// Whether it is a null control: the head against itself, for which any verdict is a false alarm.
     pub is_control: bool,
-    /// Whether the pilot saw one thread on both sides: then a block's processes may share one processor.
+    /// Whether the process had one thread on both sides in the pilot; then a block's processes may share one processor.
     pub single_threaded: bool,
     /// Mean wall time of a process in the pilot; 0 before it. Seconds.
     pub process_s: f64,

@@ -9,10 +9,10 @@ use record::stats;
 
 use crate::bench::{CriterionVersion, End, Key, Program, Run, Samples, ScratchDir, Selection, Settings, Throughput};
 
-/// A batch shorter than this is not timed but quantized: about a thousand ticks of a 20 ns clock.
+/// A batch shorter than this is rejected as quantized: it is about a thousand ticks of a 20 ns clock.
 const SHORTEST_BATCH_NS: f64 = 20_000.0;
 
-/// What one process said about one benchmark.
+/// What one process reported about one benchmark.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Median time of an iteration, in `unit`.
@@ -23,7 +23,8 @@ pub struct Sample {
     pub unit: String,
     /// Work per iteration that the bench declared to criterion.
     pub throughput: Option<Throughput>,
-    /// What the bench says of itself: proof, kernel that ran, ceiling, allocations. Only ours do.
+    /// What the bench reports about itself: proof, kernel that ran, ceiling, allocations. Only benches with our glue
+    /// do.
     pub row: Option<BenchRow>,
     /// Peak resident memory of the process up to the end of the measurement.
     pub peak_rss_bytes: Option<u64>,
@@ -31,14 +32,14 @@ pub struct Sample {
     pub involuntary_per_s: Option<f64>,
     /// Threads of the process at the end of the measurement.
     pub threads: Option<u64>,
-    /// Measurement time that the benchmark used, where criterion tells: a group may set its own. Seconds.
+    /// Measurement time that the benchmark used, if criterion reports it: a group may set its own. Seconds.
     pub measurement_s: Option<f64>,
     /// Wall time of the process. Seconds.
     pub process_s: f64,
 }
 
 impl Sample {
-    /// What the statistics work on: log time, on which a ratio is a difference.
+    /// Log of the time, which the statistics use: a ratio of times is a difference of logs.
     pub fn log_time(&self) -> f64 {
         self.time.ln()
     }
@@ -51,8 +52,9 @@ pub enum TroubleKind {
     Invalid,
     /// The benchmark's own check found a wrong output.
     WrongOutput,
-    /// Batches too short for the clock in every attempt. In the pilot that is a property of the benchmark; later it is the
-    /// machine: a process that is preempted while it warms up lets criterion plan a few iterations a batch.
+    /// Batches were too short for the clock in every attempt. In the pilot this is a property of the benchmark. Later
+    /// the machine caused it: criterion plans only a few iterations a batch if the process is preempted during its
+    /// warm-up.
     TooFast,
     /// Killed at the limit.
     Timeout,
@@ -65,7 +67,7 @@ pub enum TroubleKind {
 pub struct Trouble {
     /// Which kind.
     pub kind: TroubleKind,
-    /// What happened, with the last lines of the process where it failed.
+    /// What happened, with the last lines of output if the process failed.
     pub reason: String,
 }
 
@@ -92,8 +94,8 @@ pub struct Sampler<'a> {
     pub until: Option<Instant>,
 }
 
-/// Processes that are run until one has batches long enough to time. What decides is the length of a batch alone, so that
-/// the choice does not depend on which side is faster.
+/// Most processes that are run to get one whose batches are long enough to time. Only the length of a batch decides, so
+/// that the choice does not depend on which side is faster.
 const ATTEMPTS: usize = 4;
 
 impl Sampler<'_> {
@@ -169,7 +171,7 @@ fn read(run: Run, key: &Key, timeout: Duration) -> Result<Sample, Trouble> {
         batches,
         unit: samples.unit,
         throughput: samples.throughput,
-        // The bench's own figure leaves out what its ceilings took.
+        // The bench's own figure leaves out the memory of its ceilings.
         peak_rss_bytes: declared_rss.or_else(|| run.counters.as_ref().and_then(|counters| counters.vm_hwm_bytes)),
         involuntary_per_s: run.counters.as_ref().and_then(involuntary).map(|count| count / run.seconds.max(1e-3)),
         row,
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_occurrence_a_failure_and_a_timeout_are_told_apart() {
+    fn a_missing_occurrence_a_failure_and_a_timeout_are_distinguished() {
         assert!(reason(run(&[1e6]), &Key { occurrence: 1, ..key() }).contains("without a result"));
         assert!(reason(Run { end: End::Failed("signal: 9".into()), ..run(&[1e6]) }, &key()).contains("signal: 9"));
         let trouble = read(Run { end: End::TimedOut, ..run(&[1e6]) }, &key(), Duration::from_secs(60)).unwrap_err();

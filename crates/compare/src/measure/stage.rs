@@ -13,11 +13,11 @@ use crate::console::Progress;
 /// How many blocks, in how many layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Blocks per pair. Fixed before the first one runs: looking at p and adding blocks would void the test.
+    /// Blocks per pair. Fixed before the first one runs: looking at p and adding blocks would invalidate the test.
     pub blocks: usize,
     /// Layouts per side from which the blocks draw; 1 is the plain link alone.
     pub links: usize,
-    /// The first of them: a confirmation draws others than the screen that called for it.
+    /// The first of these layouts: a confirmation draws other layouts than the screen before it.
     pub first_link: u64,
 }
 
@@ -31,7 +31,7 @@ pub struct Limits {
 /// All blocks of one pair in one stage.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
-    /// Those that count.
+    /// Blocks that count.
     pub blocks: Vec<Block>,
     /// How many were measured again.
     pub discarded: usize,
@@ -44,14 +44,14 @@ pub struct Series {
 }
 
 impl Series {
-    /// The log ratios, which the statistics work on.
+    /// The log ratios, which the statistics use.
     pub fn effects(&self) -> Vec<f64> {
         self.blocks.iter().map(|block| block.d).collect()
     }
 }
 
-/// Runs a stage; with a canary where the machine has room for one. Every round visits every pair once, in a fresh
-/// random order, so that machine noise of one period is spread over all pairs.
+/// Runs a stage, with a canary if the machine has room for one. Every round visits every pair once, in a fresh random
+/// order, so that machine noise of one period is spread over all pairs.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 pub fn run_stage(
     sampler: &Sampler<'_>,
@@ -82,7 +82,7 @@ pub fn run_stage(
                 let (base_seeds, head_seeds) = &layouts[at];
                 let seeds = (base_seeds[round], head_seeds[round]);
                 let coin = random.coin();
-                // Two processors are never equally fast when others use the machine: a block stays on one.
+                // A block stays on one processor: on a shared machine two processors are never equally fast.
                 let processor =
                     if pair.single_threaded { processors.get(random.below(processors.len())) } else { None };
                 match block::run(sampler, links, pair, coin, seeds, processor.copied(), canary, &mut || {
@@ -115,7 +115,7 @@ pub fn run_stage(
     Ok(series)
 }
 
-/// Which layout each block draws: the stage's seeds, repeated as often as needed, in random order.
+/// The layout that each block draws: the stage's seeds, repeated as often as needed, in random order.
 fn seeds(stage: Stage, random: &mut Random) -> Vec<u64> {
     if stage.links <= 1 {
         return vec![0; stage.blocks];

@@ -1,5 +1,5 @@
-//! What `compare` asks of git. Every call goes through the `git` program: it honors the user's configuration,
-//! worktrees, partial clones and hash functions, which a library would have to imitate.
+//! The git commands that `compare` runs. Every call goes through the `git` program, because it honors the user's
+//! configuration, worktrees, partial clones and hash functions. A library would have to imitate them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +19,7 @@ pub struct Git {
 impl Git {
     /// The work tree that contains `directory`.
     pub fn discover(directory: &Path) -> Result<Self> {
-        // One question a call: a path may hold line breaks.
+        // One query per call: a path may contain line breaks.
         let ask = |what: &str| -> Result<PathBuf> {
             let mut probe = command::git_in(directory);
             probe.args(["rev-parse", "--path-format=absolute", what]);
@@ -100,7 +100,7 @@ impl Git {
         Err(usage(format!("this clone has no revision `{revision}`. {cure} ({option} REV).")))
     }
 
-    /// Whether history is cut off.
+    /// Whether the clone is shallow.
     pub fn is_shallow(&self) -> Result<bool> {
         Ok(self.read(&["rev-parse", "--is-shallow-repository"])? == "true")
     }
@@ -138,8 +138,8 @@ impl Git {
             .context("failed to keep the revision")
     }
 
-    /// Drops the kept revisions that no log names: neither `named`, the entries of this work tree, nor a version of
-    /// the log at `path` on any branch. A revision lives as long as an entry that measured it.
+    /// Drops the kept revisions that are neither in `named`, the entries of this work tree, nor in a version of the log
+    /// at `path` on any branch. A revision is kept as long as an entry that measured it exists.
     pub fn drop_unnamed(&self, named: &[String], path: &str) -> Result<()> {
         let kept = self.read(&["for-each-ref", "--format=%(refname)", "refs/assay/"])?;
         for reference in kept.lines() {
@@ -192,7 +192,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn outside_a_repository_the_message_names_the_cure() {
+    fn outside_a_repository_the_message_says_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         let error = Git::discover(directory.path()).unwrap_err();
         assert_eq!(crate::exit::of_error(&error), crate::exit::Exit::Usage);
@@ -200,14 +200,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_directory_of_another_user_is_told_apart_from_none() {
+    fn a_directory_of_another_user_has_its_own_message() {
         let said = "fatal: detected dubious ownership in repository at '/x'";
         assert!(no_work_tree(Path::new("/x"), said).contains("--add safe.directory /x"));
         assert!(!no_work_tree(Path::new("/x"), said).contains("git init"));
     }
 
     #[test]
-    fn a_path_may_hold_line_breaks() {
+    fn a_path_may_contain_line_breaks() {
         let directory = tempfile::tempdir().unwrap();
         let odd = directory.path().join("two\nlines");
         std::fs::create_dir(&odd).unwrap();
@@ -247,7 +247,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_shallow_clone_is_told_how_to_deepen() {
+    fn the_message_for_a_shallow_clone_says_how_to_deepen() {
         let (directory, git) = fresh_repository();
         std::fs::write(directory.path().join("a.txt"), "two\n").unwrap();
         git.read(&["commit", "--quiet", "-am", "second"]).unwrap();

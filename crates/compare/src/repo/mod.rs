@@ -1,4 +1,4 @@
-//! Revisions: what git knows, and the state of a work tree as a commit.
+//! Revisions: git commands, and the state of a work tree as a commit.
 
 mod git;
 mod snapshot;

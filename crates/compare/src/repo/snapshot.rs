@@ -1,8 +1,8 @@
 //! The state of a work tree as a commit.
 //!
-//! A dirty tree is no obstacle: its files, untracked ones included, are written into a commit object through an
-//! index file of our own. The user's index, work tree, branch and stash stay as they are (`git stash create` would
-//! leave out untracked files). What the tool itself writes, BENCHMARKS.md and baselines/, is not dirt.
+//! A dirty tree can be measured: its files, untracked ones included, are written into a commit object through an index
+//! file of our own. The user's index, work tree, branch and stash stay unchanged (`git stash create` would leave out
+//! untracked files). Files that the tool itself writes, BENCHMARKS.md and baselines/, do not make a tree dirty.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use super::git::Git;
 use crate::command;
 
-/// Untracked files above this size are listed and left out: they are data by accident far more often than source.
+/// Untracked files above this size are listed and left out: they are more often stray data than source.
 const LARGE_FILE_BYTES: u64 = 10 << 20;
 
 /// One side's revision.
@@ -20,7 +20,7 @@ const LARGE_FILE_BYTES: u64 = 10 << 20;
 pub struct Snapshot {
     /// Commit id of the state that is measured.
     pub commit: String,
-    /// For people: a short id and the commit's subject, or what the tree is dirty on top of.
+    /// Label for display: a short id and the commit's subject, or the commit that the dirty tree is based on.
     pub label: String,
     /// Whether the state is a snapshot of uncommitted work.
     pub dirty: bool,
@@ -36,8 +36,8 @@ impl Snapshot {
         Ok(Self { commit, label, dirty: false, left_out: Vec::new() })
     }
 
-    /// The work tree as it is now. `own` are paths below the top of the work tree that the tool writes itself; those with a
-    /// `*` are patterns of temporary files.
+    /// The work tree as it is now. `own` are paths below the top of the work tree that the tool writes itself; those
+    /// with a `*` are patterns of temporary files.
     pub fn of_work_tree(git: &Git, own: &[String]) -> Result<Self> {
         let head = git.commit("HEAD")?;
         let Some(head) = head else {
@@ -116,9 +116,9 @@ fn write_tree(git: &Git, own: &[String], left_out: &[String]) -> Result<String> 
     with_index(&["write-tree"])
 }
 
-/// Starts our index from the user's, which spares git from hashing every unchanged file again. The copy keeps the
-/// modification time: git trusts an entry as old as its index less than others, and with a younger index it would take
-/// a file for unchanged that was edited within the second in which it was added.
+/// Copies the user's index to ours, so that git need not hash every unchanged file again. The copy keeps the
+/// modification time, because git distrusts an entry that is as old as its index. With a younger index, git would treat
+/// a file as unchanged that was edited within the second in which it was added.
 fn seed_index(git: &Git, index: &Path) -> Result<()> {
     let users = git.top().join(git.read(&["rev-parse", "--git-path", "index"])?);
     let copied = fs::copy(&users, index).and_then(|_| {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_files_are_not_dirt() {
+    fn our_own_files_do_not_make_a_tree_dirty() {
         let (directory, git) = fresh_repository();
         let head = git.commit("HEAD").unwrap().unwrap();
         fs::create_dir_all(directory.path().join("baselines/m")).unwrap();
@@ -198,7 +198,7 @@ mod tests {
             fs::write(directory.path().join(leftover), "half").unwrap();
         }
         assert_eq!(Snapshot::of_work_tree(&git, &own()).unwrap().commit, head);
-        // Beside real dirt they are left at HEAD's state.
+        // In a dirty tree they keep HEAD's content.
         fs::write(directory.path().join("a.txt"), "two\n").unwrap();
         let dirty = Snapshot::of_work_tree(&git, &own()).unwrap();
         for own in ["BENCHMARKS.md", ".assay-aB3xYz", ".BENCHMARKS.md.7-0.tmp"] {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_without_commits_is_told_what_to_do() {
+    fn the_message_for_a_repository_without_commits_says_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         command::run(command::git_in(directory.path()).args(["init", "--quiet"])).unwrap();
         let git = Git::discover(directory.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The commit that brought a change is named, whatever stands between.
+//! `bisect` names the commit that caused a change, even if commits in between cannot be judged.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn script(ns: f64) -> Value {
     json!({"benches": [{"id": scripted("g|f"), "times": vec![ns; 10]}, {"id": scripted("g|other"), "times": vec![1e6; 10]}]})
 }
 
-/// Sixteen commits, each with other code; `f` becomes slower with the tenth. Commits in `broken` do not build.
+/// Sixteen commits with different code; `f` becomes slower with the tenth. Commits in `broken` do not build.
 fn history(broken: &[usize]) -> (Workspace, Vec<String>) {
     let workspace = Workspace::new(&script(1e6));
     let mut commits = vec![workspace.git(&["rev-parse", "HEAD"])];
@@ -35,7 +35,7 @@ fn bisect(workspace: &Workspace, good: &str, more: &[&str]) -> crate::workspace:
 
 #[test]
 fn the_commit_is_named_with_its_interval_though_others_do_not_build() {
-    // The first one in the middle does not build.
+    // The first commit in the middle does not build.
     let (workspace, commits) = history(&[8]);
     let ran = bisect(&workspace, &commits[0], &["^g/f$"]);
     let ran = ran.expect(0, &["the commit is:", "step 10", "SLOWER +25.0 %", "it does not build", "24 fresh blocks"]);
@@ -46,7 +46,7 @@ fn the_commit_is_named_with_its_interval_though_others_do_not_build() {
 }
 
 #[test]
-fn commits_that_cannot_be_told_apart_are_all_named() {
+fn commits_that_cannot_be_distinguished_are_all_named() {
     let (workspace, commits) = history(&[9, 10]);
     let said = ["one of these commits", "step 9", "step 10", "step 11", "SLOWER +25.0 %"];
     bisect(&workspace, &commits[6], &["^g/f$", "--bad", &commits[12]]).expect(4, &said);

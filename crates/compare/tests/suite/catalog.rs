@@ -1,4 +1,4 @@
-//! Listing: ids that are hard to say must come through exactly, and programs that offer nothing must say why.
+//! Listing: difficult ids must be reported exactly, and programs without benchmarks must give a reason.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::fake::{Fake, LONG, SHORT, key, raw, scripted};
 
-/// Ids that have broken other tools, among them two pairs that cannot be told apart by their full text.
+/// Ids that have broken other tools, among them two pairs with the same full text.
 fn hard_ids() -> Vec<String> {
     let long = format!("long|{}|{}", "x".repeat(90), "y".repeat(90));
     let plain = [
@@ -88,7 +88,7 @@ fn keys_are_unique_and_find_their_bench() {
     assert_eq!(catalog.versions.len(), 2);
 }
 
-/// Programs that have nothing to offer stand between two that have; each is named with its reason.
+/// Programs without benchmarks are between two that have some; each is named with its reason.
 #[test]
 fn programs_that_cannot_be_listed_are_problems_and_the_others_are_listed() {
     use ProblemKind::{Failed, Skipped, TimedOut};
@@ -123,7 +123,7 @@ fn programs_that_cannot_be_listed_are_problems_and_the_others_are_listed() {
 }
 
 #[test]
-fn a_program_that_ignores_the_filter_is_listed_all_the_same() {
+fn a_program_that_ignores_the_filter_is_still_listed() {
     let fake =
         Fake::new(&json!({"benches": [{"id": scripted("g|f")}, {"id": scripted("g|h")}], "ignores_filter": true}));
     assert_eq!(list(vec![target("t", &fake)], LONG, &fake).benches.len(), 2);
@@ -131,7 +131,7 @@ fn a_program_that_ignores_the_filter_is_listed_all_the_same() {
 
 /// Tiers and places come from the rows that a proved bench writes; a torn row, and one of another schema, do not count.
 #[test]
-fn rows_tell_tiers_and_places() {
+fn rows_give_tiers_and_places() {
     let row = json!({"schema": 1, "state": "declared", "group": "g", "function": "f", "value": null, "tier": 3,
         "source": {"file": "benches/t.rs", "line": 12}, "proof": null, "ran": {}, "work": {}, "ceiling": null,
         "rate_per_s": null, "allocations": null, "peak_rss_bytes": null});

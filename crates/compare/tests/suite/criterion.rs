@@ -1,6 +1,6 @@
-//! The real thing: a workspace with a criterion bench from the registry, through one history of changes.
+//! End to end: a workspace with a criterion bench from the registry, through one series of changes.
 //!
-//! Builds dominate, so that one workspace and one cache serve all steps, in order.
+//! Builds take most of the time, so one workspace and one cache serve all steps, in order.
 
 use std::process::Command;
 
@@ -61,7 +61,7 @@ fn workspace() -> Workspace {
     workspace.write("src/lib.rs", LIBRARY);
     workspace.write("benches/t.rs", BENCH);
     workspace.write(".gitignore", "/target\n");
-    // The versions that this workspace is locked to: cargo keeps those that are needed.
+    // The locked versions of this workspace: cargo keeps those that are needed.
     let ours = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
     workspace.write("Cargo.lock", &ours);
     let locked =
@@ -95,7 +95,7 @@ fn first_entry(workspace: &Workspace) {
     }
 }
 
-/// Panic locations move; the code does not. `compare` gives figures of it, `gate` not even those.
+/// Panic locations move; the code does not. `compare` gives figures for it, `gate` gives none.
 fn a_comment_changes_nothing(workspace: &Workspace) {
     workspace.write("src/lib.rs", &format!("// One\n// comment.\n\n{LIBRARY}"));
     workspace.write("benches/t.rs", &BENCH.replace("fn main", "// Another.\n\nfn main"));
@@ -138,7 +138,7 @@ fn rounds_of(workspace: &Workspace, slot: &str) -> String {
     String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
 }
 
-/// A backtrace is longer than what a message repeats: the reason must not be cut off.
+/// A backtrace is longer than the part of the output that a message repeats: the reason must not be cut off.
 fn a_panic_shows_its_message(workspace: &Workspace) {
     workspace.write(
         "src/lib.rs",

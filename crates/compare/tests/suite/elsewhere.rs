@@ -1,5 +1,4 @@
-//! Another person's machine and repository: nothing that the user set is dropped in silence, and nothing odd about paths
-//! stops a comparison.
+//! Other machines and repositories: no user setting is dropped silently, and unusual paths do not stop a comparison.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ fn script() -> Value {
 const FIRST: [&str; 6] = ["compare", "--title", "T", "--change", "c", "--json"];
 
 #[test]
-fn what_a_user_set_for_benches_is_in_force_or_is_said_not_to_be() {
+fn user_settings_for_benches_apply_or_are_reported_as_unused() {
     let workspace = Workspace::new(&script());
     let config = "[env]\nFROM_CONFIG = \"yes\"\n[target.'cfg(all())']\nrunner = \"nice -n 5\"\n";
     workspace.write(".cargo/config.toml", config);
@@ -44,7 +43,7 @@ fn what_a_user_set_for_benches_is_in_force_or_is_said_not_to_be() {
 }
 
 #[test]
-fn paths_may_hold_line_breaks_and_a_compiler_wrapper_spaces() {
+fn paths_may_contain_line_breaks_and_a_compiler_wrapper_spaces() {
     let mut workspace = Workspace::new(&script());
     workspace.rename("two\nlines of it");
     workspace.write("a tool/wrap.sh", "#!/bin/sh\nexec \"$@\"\n");
@@ -60,7 +59,7 @@ fn paths_may_hold_line_breaks_and_a_compiler_wrapper_spaces() {
 }
 
 #[test]
-fn a_path_dependency_outside_the_repository_is_told_before_anything_is_built() {
+fn a_path_dependency_outside_the_repository_is_reported_before_any_build() {
     let workspace = Workspace::new(&script());
     let outside = workspace.cache().with_file_name("outside");
     fs::create_dir_all(outside.join("src")).unwrap();
@@ -94,12 +93,12 @@ fn runs_with_different_caches_do_not_lose_an_entry() {
     workspace.assay(&["log", "check"]).expect(0, &["2 entries agree"]);
 }
 
-/// A dependency from elsewhere is compiled for the head and taken over by the base.
+/// An external dependency is compiled for the head and reused by the base.
 #[test]
-fn the_base_takes_over_what_the_head_built() {
+fn the_base_reuses_dependencies_that_the_head_built() {
     let workspace = Workspace::new(&script());
     let checksum = "0".repeat(64);
-    // Beside the repository, as cargo's own copies of the registry are.
+    // Outside the repository, like cargo's own copies of registry packages.
     let vendor = workspace.cache().with_file_name("vendor");
     fs::create_dir_all(vendor.join("far/src")).unwrap();
     let file = |name: &str, text: &str| fs::write(vendor.join("far").join(name), text).unwrap();

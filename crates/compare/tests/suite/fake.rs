@@ -1,4 +1,4 @@
-//! Fake benchmarks, and checks that none of their processes is left.
+//! Fake benchmarks, and checks that none of their processes is left running.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use compare::command::Interrupt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Limit of processes that are meant to end by themselves: far beyond what they take.
+/// Limit of processes that are meant to end by themselves: far more than they take.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
-/// Limit of processes that are meant to hang: long enough to get there on a busy machine.
+/// Limit of processes that are meant to hang: long enough to reach that point on a busy machine.
 pub(crate) const SHORT: Duration = Duration::from_secs(4);
 
 /// The program `fake_bench` of this very build.
@@ -58,7 +58,7 @@ impl Fake {
         self.run(&Selection::Measure { id, settings: Settings::STANDARD, version: None }, timeout)
     }
 
-    /// Runs it, and makes sure that neither it nor what it started is left.
+    /// Runs it, and checks that neither it nor any process that it started is left running.
     pub(crate) fn run(&self, selection: &Selection<'_>, timeout: Duration) -> Run {
         let run = self.scratch.run(&self.program, selection, &[], timeout).unwrap();
         assert!(self.diary().iter().any(|line| line["pid"].is_u64()), "it never ran: {run:?}");
@@ -83,7 +83,7 @@ impl Fake {
 /// The lines of a diary, none if there is no such file yet.
 pub(crate) fn read_diary(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    // The last line may be in the making.
+    // The last line may still be incomplete.
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
@@ -99,11 +99,11 @@ pub(crate) fn assert_no_process_is_left(diary: &[Value]) {
 /// Whether a process exists and is no zombie.
 pub(crate) fn is_alive(pid: u64) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name, in parentheses, may itself hold anything.
+    // The name, in parentheses, may itself contain any character.
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// Waits for something that must come; the limit only keeps a broken build from hanging for ever.
+/// Waits for something that must happen; the limit only keeps a broken build from hanging forever.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {

@@ -1,4 +1,5 @@
-//! A comparison that is killed or interrupted leaves no process, no half-written file, and nothing in the next one's way.
+//! A comparison that is killed or interrupted leaves no process and no half-written file, and does not block the next
+//! one.
 
 use std::path::PathBuf;
 
@@ -53,7 +54,7 @@ fn after_sigkill_no_benchmark_is_left_and_the_next_run_works() {
 }
 
 #[test]
-fn an_interrupt_ends_in_order_with_nothing_written() {
+fn an_interrupt_ends_cleanly_and_writes_nothing() {
     for signal in ["-INT", "-TERM"] {
         let workspace = Workspace::new(&hanging());
         {
@@ -69,7 +70,7 @@ fn an_interrupt_ends_in_order_with_nothing_written() {
     }
 }
 
-/// A build script that hangs, and with it cargo: neither is waited for, and neither is left.
+/// A build script hangs, and cargo with it: the tool waits for neither, and leaves neither running.
 #[test]
 fn an_interrupt_ends_a_build() {
     let workspace = Workspace::new(&good());
@@ -102,7 +103,7 @@ fn one_comparison_runs_at_a_time_and_the_second_says_that_it_waits() {
     let processes = workspace.diary().len();
     first.signal("-INT");
     first.finish().expect(1, &["interrupted"]);
-    // Its turn has come: the benchmark still hangs, and now there is a limit.
+    // The second comparison now runs: the benchmark still hangs, but there is a limit.
     second.finish().expect(5, &["TIMEOUT"]);
     assert!(workspace.diary().len() > processes);
     assert_no_process_is_left(&workspace.diary());

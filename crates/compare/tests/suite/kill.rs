@@ -1,8 +1,8 @@
 //! The log is whole after a kill at any system call that changes a file.
 //!
-//! The tool adds an entry (`log import`) under ptrace and is killed right before and right after every such call, one run
-//! for each, until it gets through. After each kill the text and the data must agree once the next run has recovered, and nothing of ours
-//! may count as the user's work.
+//! The tool adds an entry (`log import`) under ptrace. It is killed right before and right after every such call, in
+//! one run for each, until a run completes. After each kill and the recovery by the next run, the text and the data
+//! must agree, and no file of ours may count as the user's work.
 #![cfg(target_arch = "x86_64")]
 
 use std::collections::BTreeSet;
@@ -38,8 +38,8 @@ const CHANGING: [libc::c_long; 14] = [
 /// Marks a stop at a system call, with `PTRACE_O_TRACESYSGOOD`.
 const SYSTEM_CALL: libc::c_int = libc::SIGTRAP | 0x80;
 
-/// Runs `command` and kills it at the `nth` stop, counted from 0, right before and right after each changing call of its main
-/// thread. Returns the call, or `None` if the command ended before.
+/// Runs `command` and kills it at the `nth` stop, counted from 0, right before and right after each changing call of
+/// its main thread. Returns the call, or `None` if the command ended before.
 fn kill_at(mut command: Command, nth: usize) -> Option<u64> {
     // SAFETY: the closure runs between fork and exec and calls only ptrace, which takes integers here and is
     // async-signal-safe.
@@ -103,7 +103,7 @@ fn text_of(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Adds an entry to the log of a workspace and kills that at every point. Returns how many points there were.
+/// Adds an entry to the log of a workspace, and kills the tool at every point. Returns the number of points.
 fn killed_everywhere(workspace: &Workspace, file: &Path, data: &Path) -> usize {
     let log = Log::open(&workspace.root());
     let before = (text_of(&log.text_path()), text_of(data));
@@ -135,7 +135,7 @@ fn killed_everywhere(workspace: &Workspace, file: &Path, data: &Path) -> usize {
         }
         points += 1;
     }
-    // The last one got through.
+    // The last run completed.
     assert_eq!(check(&log).unwrap().0, known + 1);
     workspace.run(import()).expect(0, &[]);
     workspace.assay(&["log", "check"]).expect(0, &["entries agree"]);

@@ -15,11 +15,11 @@ fn compare(workspace: &Workspace, title: &str, more: &[&str]) -> Ran {
     workspace.assay(&[&["compare", "--title", title, "--change", "a change", "--one-link"], more].concat())
 }
 
-/// A log as people keep it: history without ids, in two groups, one a prefix of the other, and no final line end.
+/// A log as people write it: history without ids, in two groups, one a prefix of the other, and no final line end.
 const HISTORY: &str = "# Our log\n\n```\n## Not a title\n```\n\n## Cache\n\n### 2020-01-01 00:00:00 - by hand\n\n\
     | Metric | Value |\n\n## Cache size\n\n### 2020-01-02 00:00:00 - by hand too\n\ntext";
 
-/// What `new` has more than `old`, as one piece; `before` is what stands before it, where that is known.
+/// The text that `new` has and `old` lacks, as one piece; `before` is the text before it, if that is known.
 fn addition<'a>(old: &str, new: &'a str, before: Option<&str>) -> &'a str {
     let cuts = before.map_or((0..=old.len()).collect(), |before| vec![before.len()]);
     let parts = cuts.into_iter().filter_map(|at| old.get(..at).zip(old.get(at..)));
@@ -38,7 +38,8 @@ fn entries_are_added_and_checked_and_no_other_byte_changes() {
     let added = addition(HISTORY, &first, HISTORY.split("## Cache size").next());
     assert!(added.starts_with("### ") && added.contains("<!-- assay:") && added.contains("3.25"), "{added}");
 
-    // The second entry meets the first: same code, and what the tool wrote itself is not dirt.
+    // The second entry is compared with the first: the code is the same, and files that the tool wrote do not make the
+    // tree dirty.
     let second = compare(&workspace, "Cache", &["--json"]).expect(0, &[]).json();
     assert_eq!(verdicts(&second)["g/f"], "SAME");
     assert_eq!((&second["head"]["dirty"], &second["base"]["commit"]), (&json!(false), &second["head"]["commit"]));
@@ -68,7 +69,7 @@ fn entries_are_added_and_checked_and_no_other_byte_changes() {
     check(1, &["3 faults"]);
 }
 
-/// Uncommitted work of every kind is what gets measured, and stays as it is.
+/// Uncommitted work of every kind is measured, and stays as it is.
 #[test]
 fn a_dirty_tree_is_measured_and_left_alone() {
     let workspace = Workspace::new(&script());
@@ -102,7 +103,7 @@ fn a_dirty_tree_is_measured_and_left_alone() {
     assert_eq!(workspace.git(&["show", &format!("{commit}:staged.txt")]), "and edited again");
     let names = workspace.git(&["ls-tree", "-r", "--name-only", commit]);
     assert!(names.contains("data/untracked.bin") && !names.contains("ignored.log"), "{names}");
-    // The next comparison under the title finds the state again, though no branch has it.
+    // The next comparison under the title finds the state again, although no branch contains it.
     workspace.script(&script());
     fs::remove_file(workspace.root().join("src/extra.rs")).unwrap();
     let entry = compare(&workspace, "T", &["--json"]).expect(5, &[]).json();
@@ -121,7 +122,7 @@ fn a_dry_run_plans_and_writes_nothing() {
     compare(&workspace, "T", &["--dry-run"]).expect(0, &["plan: 1 benchmarks, 12 blocks of 4 processes each"]);
     workspace.assay(&["gate", "--base", "HEAD", "--dry-run"]).expect(0, &["plan:"]);
     assert!(workspace.state() == before, "a dry run changed the work tree, the index or the refs");
-    // As a git hook is called: these variables outweigh the directory in which git runs.
+    // Called as a git hook is: these variables override the directory in which git runs.
     let mut hook = workspace.command(&["gate", "--base", "HEAD", "--dry-run"]);
     let git = workspace.root().join(".git");
     hook.env("GIT_DIR", &git).env("GIT_INDEX_FILE", git.join("index")).env("GIT_WORK_TREE", workspace.root());
@@ -129,9 +130,9 @@ fn a_dry_run_plans_and_writes_nothing() {
     assert!(workspace.state() == before, "under a hook's variables it changed the user's own repository");
 }
 
-/// Beside the text a file waits while the data are put in place; after a kill the next run that may write settles it.
+/// A file next to the text is kept while the data are put in place; after a kill, the next run that may write recovers.
 #[test]
-fn what_a_kill_between_text_and_data_left_is_settled_by_the_next_logging_run() {
+fn the_next_logging_run_recovers_from_a_kill_between_text_and_data() {
     let workspace = Workspace::new(&script());
     compare(&workspace, "T", &[]).expect(0, &[]);
     let whole = workspace.read("BENCHMARKS.md");

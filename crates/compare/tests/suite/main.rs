@@ -1,7 +1,8 @@
 //! What `compare` does with real processes, real repositories and the built `cargo-assay`.
 //!
-//! Most tests use fake benchmarks (`examples/fake_bench.rs`), whose times are scripted, so that nothing here depends
-//! on how fast the machine is; `criterion` drives the real thing once. Linux alone: whether processes are left is read from /proc.
+//! Most tests use fake benchmarks (`examples/fake_bench.rs`), whose times are scripted, so that nothing here depends on
+//! how fast the machine is; `criterion` runs a real criterion bench. Linux only: the tests read from /proc whether
+//! processes are left.
 #![cfg(target_os = "linux")]
 
 mod bisect;

@@ -25,7 +25,7 @@ fn a_run_without_mishap_succeeds() {
 }
 
 #[test]
-fn a_program_that_ends_before_it_speaks_is_not_criterion() {
+fn a_program_that_ends_before_its_greeting_is_not_criterion() {
     assert_eq!(after("connected", &json!({"exit": 0}), LONG).end, End::NotCriterion);
     assert_eq!(after("start", &json!({"exit": 0}), LONG).end, End::NotConnected, "it has criterion in it");
     for mishap in [json!({"exit": 0}), json!("hang")] {
@@ -82,7 +82,7 @@ fn an_early_end_is_no_failure_and_gives_no_samples() {
     }
 }
 
-/// The program waits for an answer to what it sent: only the runner can end this, and not by waiting for its limit.
+/// The program waits for an answer to its message: only the tool can end this, and it must not wait for the limit.
 #[test]
 fn a_broken_message_is_a_failure_at_once() {
     for (mishap, complaint) in [
@@ -120,7 +120,7 @@ fn what_a_benchmark_starts_dies_with_it() {
 }
 
 #[test]
-fn unknown_messages_and_single_bytes_are_understood() {
+fn unknown_messages_and_single_bytes_are_handled() {
     let script =
         json!({"benches": [{"id": scripted("g|f")}, {"id": scripted("g|h")}], "has_news": true, "dribbles": true});
     let run = Fake::new(&script).measure("g/h", LONG);
@@ -128,7 +128,7 @@ fn unknown_messages_and_single_bytes_are_understood() {
 }
 
 #[test]
-fn each_version_of_criterion_is_spoken_to_in_its_own_way() {
+fn each_version_of_criterion_gets_arguments_that_it_accepts() {
     for (version, warm_up) in [((0, 3, 6), "1"), ((0, 5, 1), "0.03"), ((0, 8, 2), "0.03")] {
         let fake = Fake::new(&json!({"benches": [{"id": scripted("g|f")}], "version": version}));
         let known = CriterionVersion(version.0, version.1, version.2);

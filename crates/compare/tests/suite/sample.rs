@@ -1,4 +1,4 @@
-//! A process becomes a number or a reason, never a wrong number.
+//! A process gives a number or a reason, never a wrong number.
 
 use compare::measure::{Sample, Sampler, Trouble, TroubleKind};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn sample(fake: &Fake, parts: &str, occurrence: u32, timeout: std::time::Duratio
     result
 }
 
-/// What comes of a benchmark `g/f` with these fields.
+/// The result of a benchmark `g/f` with these fields.
 fn sample_of(fields: &Value) -> Result<Sample, Trouble> {
     let mut bench = json!({"id": scripted("g|f")});
     bench.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -65,7 +65,7 @@ fn namesakes_and_ignored_filters_do_not_mix_numbers_up() {
 }
 
 #[test]
-fn a_hang_is_a_timeout_and_a_failure_after_measuring_spoils_the_number() {
+fn a_hang_is_a_timeout_and_a_failure_after_measuring_voids_the_number() {
     let script = |stage, mishap| json!({"benches": [{"id": scripted("g|f")}], "mishaps": [[stage, mishap]]});
     std::thread::scope(|scope| {
         for stage in ["measuring", "measured", "end"] {
@@ -91,7 +91,7 @@ fn row(function: &str, state: &str, failure: Option<&str>) -> String {
 }
 
 #[test]
-fn a_wrong_output_is_no_number_however_well_it_was_timed() {
+fn a_wrong_output_gives_no_number_even_if_it_was_timed() {
     let fake = |rows: &[String]| Fake::new(&json!({"benches": [{"id": scripted("g|f")}], "rows": rows}));
     let wrong = fake(&[row("f", "failed", Some("element 3 is 1.5"))]);
     assert_eq!(sample(&wrong, "g|f", 0, LONG).unwrap_err().reason, "wrong output: element 3 is 1.5");

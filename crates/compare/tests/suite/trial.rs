@@ -20,7 +20,7 @@ struct Sides {
 }
 
 impl Sides {
-    /// `benches` are a name, and what each side's benchmark of that name has beside its id.
+    /// `benches` are a name, and the fields of each side's benchmark of that name besides its id.
     fn new(benches: &[(&str, Value, Value)]) -> Self {
         let side = |pick: fn(&(&str, Value, Value)) -> Value| {
             let bench = |entry: &(&str, Value, Value)| {
@@ -132,9 +132,9 @@ fn a_screen_selects_what_moved_and_fresh_blocks_confirm_it() {
     }
 }
 
-/// Where little time is left, a confirmation takes as few blocks as can still prove something, and never fewer.
+/// If little time is left, a confirmation runs the fewest blocks that can still prove something, and never fewer.
 #[test]
-fn a_confirmation_keeps_to_the_budget() {
+fn a_confirmation_stays_within_the_budget() {
     let mut benches = vec![("moved", times(1e6), times(1.2e6))];
     benches.extend(["a", "b", "c", "d"].map(|name| (name, times(1e6), times(1.02e6))));
     let sides = Sides::new(&benches);
@@ -145,7 +145,7 @@ fn a_confirmation_keeps_to_the_budget() {
     }
 }
 
-/// Controls are benchmarks against themselves: they do not make a shift global, however many of them moved.
+/// Controls compare a benchmark with itself: they do not make a shift global, however many of them moved.
 #[test]
 fn controls_are_not_counted_into_a_global_shift() {
     let moved = (0..5).map(|at| (format!("moved{at}"), 1.2e6));
@@ -161,7 +161,7 @@ fn controls_are_not_counted_into_a_global_shift() {
 
 /// When the budget ends, blocks are missing and nothing is claimed.
 #[test]
-fn blocks_that_there_is_no_time_for_are_missing() {
+fn blocks_beyond_the_budget_are_missing() {
     let slow = |ns: f64| json!({"times": vec![ns; 10], "takes_s": 0.1});
     let sides = Sides::new(&[("slower", slow(1e6), slow(1.25e6))]);
     let until = Some(std::time::Instant::now() + std::time::Duration::from_secs(2));
@@ -171,7 +171,8 @@ fn blocks_that_there_is_no_time_for_are_missing() {
     assert!(trial.judged[0].trouble().is_none());
 }
 
-/// The pilot looks at each side once; what fails there never reaches a clock, and the side at fault decides the exit code.
+/// The pilot runs each side once. A benchmark that fails there is never timed, and the side at fault decides the exit
+/// code.
 #[test]
 fn the_pilot_turns_trouble_into_rows() {
     let panic = || json!({"mishap": "panic"});
@@ -220,7 +221,7 @@ fn sides_that_work_on_other_inputs_are_not_compared() {
 }
 
 #[test]
-fn trouble_in_a_trial_ends_one_pair_and_harms_no_other() {
+fn trouble_in_a_trial_ends_one_pair_and_affects_no_other() {
     let broken = json!({"mishap": "panic"});
     let sides = Sides::new(&[("broken", times(1e6), broken), ("slower", times(1e6), times(1.25e6))]);
     for one_stage in [true, false] {

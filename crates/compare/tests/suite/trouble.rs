@@ -1,4 +1,5 @@
-//! What goes wrong on both sides, or by the machine, neither passes for a result nor fails a change that did not cause it.
+//! A failure on both sides, or one that the machine caused, neither counts as a result nor fails a change that did not
+//! cause it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -48,13 +49,13 @@ fn a_run_that_can_measure_nothing_is_never_green() {
         workspace.assay(&[&COMPARE[..], &["--timeout", "4s"]].concat()).expect(5, &["on both sides", said]);
         let plan = workspace.assay(&[&COMPARE[..], &["--timeout", "4s", "--dry-run", "--json"]].concat());
         assert!(plan.expect(5, &[]).json()["problems"][0]["why"].as_str().unwrap().contains(said));
-        // A filter that only the missing benchmarks could match is no way around it.
+        // A filter that only the missing benchmarks could match does not avoid this.
         gate(&workspace, &["--filter", "^nothing$"]).expect(5, &[said]);
     }
 }
 
 #[test]
-fn trouble_on_both_sides_is_told_and_fails_nothing_and_can_be_excluded() {
+fn trouble_on_both_sides_is_reported_fails_nothing_and_can_be_excluded() {
     let workspace = branched(&json!({"benches": [
         bench("fine", json!({})), bench("panics", json!({"mishap": "panic"})), bench("hangs", json!({"mishap": "hang"})),
     ]}));
@@ -78,9 +79,9 @@ fn trouble_on_both_sides_is_told_and_fails_nothing_and_can_be_excluded() {
     ran.expect(5, &["ran out on 2020-01-01", "on both sides: "]);
 }
 
-/// Other kinds of bench targets are no mistake of the change, and none of the tool's business.
+/// Bench targets of other kinds are not a mistake of the change, and the tool does not measure them.
 #[test]
-fn what_is_no_criterion_bench_is_skipped_with_its_reason() {
+fn a_target_without_criterion_is_skipped_with_its_reason() {
     let workspace = Workspace::new(&json!({"benches": [bench("f", json!({}))]}));
     let mut manifest = workspace.read("Cargo.toml");
     for (name, harness, text) in [
@@ -119,8 +120,8 @@ fn what_is_no_criterion_bench_is_skipped_with_its_reason() {
     alone.expect(2, &["no benchmark to measure", "SKIPPED: (tiny/plain): not criterion"]);
 }
 
-/// A process that was preempted while it warmed up has batches of a few iterations. It is measured again; a benchmark whose
-/// every batch is that short is INVALID before anything is timed.
+/// A process that was preempted while it warmed up has batches of a few iterations, and is measured again. A benchmark
+/// whose batches are all that short is INVALID before anything is timed.
 #[test]
 fn a_disturbed_process_is_measured_again_and_only_the_pilot_calls_a_benchmark_too_fast() {
     // Measuring processes 0 and 1 are the pilot; 4 to 7 are all attempts of one, whose block is measured again.
@@ -137,7 +138,7 @@ fn a_disturbed_process_is_measured_again_and_only_the_pilot_calls_a_benchmark_to
     assert_eq!(workspace.measuring_processes(), 8);
 }
 
-/// What a benchmark asks for does not stretch the budget: what does not fit is dropped with its reason.
+/// A benchmark's own settings do not extend the budget: benchmarks that do not fit are dropped with a reason.
 #[test]
 fn a_budget_is_a_bound() {
     let workspace = branched(&json!({"benches": [
@@ -152,7 +153,7 @@ fn a_budget_is_a_bound() {
     alone.expect(2, &["no benchmark fits the budget of 20 s", "its group sets 10 s"]);
 }
 
-/// A stand-in for valgrind that starts a process which keeps its output open, and then counts or hangs.
+/// A fake valgrind that starts a process which keeps its output open, and then counts or hangs.
 fn with_valgrind(mut command: Command, workspace: &Workspace, then: &str) -> Command {
     let directory = workspace.cache().join("tools");
     fs::create_dir_all(&directory).unwrap();

@@ -1,4 +1,5 @@
-//! What the user must mend ends with exit code 2, says how, and builds nothing; what does not build ends with 1.
+//! Errors that the user must fix end with exit code 2, say how to fix them, and build nothing. A failed build ends with
+//! 1.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +18,7 @@ fn workspace() -> Workspace {
 const COMPARE: [&str; 5] = ["compare", "--title", "T", "--change", "c"];
 
 #[test]
-fn wrong_use_is_told_before_anything_is_built() {
+fn wrong_use_is_reported_before_anything_is_built() {
     let workspace = workspace();
     let with = |more: &[&'static str]| [&COMPARE, more].concat();
     let cases: [(Vec<&str>, &str); 15] = [
@@ -47,7 +48,7 @@ fn wrong_use_is_told_before_anything_is_built() {
 }
 
 #[test]
-fn without_git_or_commits_the_cure_is_named() {
+fn without_git_or_commits_the_message_says_what_to_do() {
     let workspace = Workspace::uncommitted(&json!({}));
     for arguments in [COMPARE.to_vec(), vec!["gate"]] {
         workspace.assay(&arguments).expect(2, &["is not in a git work tree", "git init"]);
@@ -61,7 +62,7 @@ fn without_git_or_commits_the_cure_is_named() {
     assert!(!workspace.has_built());
 }
 
-/// Takes away the right by which root writes everywhere; anybody else never had it.
+/// Drops the capability by which root may write everywhere; other users do not have it.
 fn without_override(mut command: Command) -> Command {
     const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
     // SAFETY: the closure runs between fork and exec and calls only prctl, which takes integers and is
@@ -76,7 +77,7 @@ fn without_override(mut command: Command) -> Command {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_told_before_anything_is_built() {
+fn a_log_that_cannot_be_written_is_reported_before_anything_is_built() {
     let workspace = workspace();
     let permit = |mode| fs::set_permissions(workspace.root(), fs::Permissions::from_mode(mode)).unwrap();
     permit(0o555);
@@ -88,7 +89,7 @@ fn a_log_that_cannot_be_written_is_told_before_anything_is_built() {
 }
 
 #[test]
-fn a_repository_that_cannot_be_written_is_told_before_anything_is_built() {
+fn a_repository_that_cannot_be_written_is_reported_before_anything_is_built() {
     let workspace = workspace();
     let permit = |mode| fs::set_permissions(workspace.root().join(".git"), fs::Permissions::from_mode(mode)).unwrap();
     workspace.write("uncommitted.txt", "work\n");

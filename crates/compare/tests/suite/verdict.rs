@@ -46,7 +46,7 @@ fn compare(workspace: &Workspace, filter: &str, more: &[&str]) -> Ran {
 }
 
 #[test]
-fn every_verdict_has_its_exit_code_and_the_gravest_wins() {
+fn every_verdict_has_its_exit_code_and_the_most_severe_wins() {
     let workspace = changed();
     let timed = compare(&workspace, "slower|faster|same|mended|new", &[]).expect(3, &[]).json();
     let expected =
@@ -92,7 +92,7 @@ fn has_the_promised_keys(entry: &Value) {
 }
 
 #[test]
-fn a_benchmark_may_go_if_the_policy_says_so_and_until_it_says_so() {
+fn a_benchmark_may_be_removed_while_the_policy_allows_it() {
     let workspace = changed();
     let policy = |until: &str| {
         let decision = format!("{{ reason = \"replaced\", until = \"{until}\" }}");
@@ -106,7 +106,7 @@ fn a_benchmark_may_go_if_the_policy_says_so_and_until_it_says_so() {
 }
 
 #[test]
-fn a_bench_target_that_is_gone_or_does_not_start_any_more_counts_as_missing() {
+fn a_bench_target_that_is_gone_or_no_longer_starts_counts_as_missing() {
     let workspace = Workspace::new(&json!({"benches": [bench("f", times(1e6))]}));
     workspace.script(&json!({"benches": [bench("f", times(1e6))], "mishaps": [["start", "panic"]]}));
     compare(&workspace, "f", &[]).expect(5, &["(tiny/t)", "INVALID", "panicked on purpose"]);
@@ -183,7 +183,7 @@ fn a_gate_reports_where_reviewers_look() {
     assert_eq!((entry["exit"].clone(), verdicts(&entry).len()), (json!(5), 2));
     assert!(fs::read_to_string(comment).unwrap().starts_with("<!-- assay-gate:v1 -->\n"));
     assert!(fs::read_to_string(summary).unwrap().contains("g/panics"));
-    // With controls beside it, a disturbed machine may silence the exit code, but never the verdict.
+    // With null controls, a disturbed machine may suppress the exit code, but never the verdict.
     let ran = workspace.assay(&["gate", "--format", "json", "--filter", "slower", "--one-link"]);
     let entry = ran.json();
     assert_eq!(verdicts(&entry)["g/slower"], "SLOWER");

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::fake;
 
-/// Far beyond what any command here takes, quiet moments waited for included.
+/// Far longer than any command here takes, waits for a quiet machine included.
 const WATCHDOG: Duration = Duration::from_secs(600);
 /// One command at a time: a build beside a measurement makes the tool wait for a quiet machine.
 static TURN: Mutex<()> = Mutex::new(());
@@ -71,7 +71,7 @@ impl Workspace {
         self.directory.path().join(&self.name)
     }
 
-    /// Gives the workspace's directory another name.
+    /// Renames the workspace's directory.
     pub(crate) fn rename(&mut self, name: &str) {
         let old = self.root();
         name.clone_into(&mut self.name);
@@ -93,7 +93,7 @@ impl Workspace {
         fs::read_to_string(self.root().join(path)).unwrap()
     }
 
-    /// Lets the bench follow another script.
+    /// Makes the bench follow another script.
     pub(crate) fn script(&self, script: &Value) {
         self.write("src/lib.rs", &self.library(script));
     }
@@ -142,8 +142,9 @@ impl Workspace {
         command
     }
 
-    /// `cargo assay` with these arguments. A shared target directory stands in the environment: the tool must not
-    /// follow it, or it would measure one side twice. It does not wait for a quiet machine: the tests themselves make the noise.
+    /// `cargo assay` with these arguments. A shared target directory is set in the environment: the tool must not use
+    /// it, or it would measure one side twice. The tool does not wait for a quiet machine, because the tests themselves
+    /// make the noise.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.isolated(env!("CARGO_BIN_EXE_cargo-assay"));
         let (what, others) = arguments.split_at(usize::from(!arguments.is_empty()));
@@ -167,7 +168,7 @@ impl Workspace {
         ran
     }
 
-    /// Every file of the work tree with its bytes, and what git knows.
+    /// Every file of the work tree with its bytes, and git's view of it.
     pub(crate) fn state(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut state = BTreeMap::new();
         collect(&self.root(), &mut state);
@@ -266,17 +267,17 @@ impl Drop for Started {
     }
 }
 
-/// What a command said.
+/// The output of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// `None` if it died of a signal.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 impl Ran {
-    /// It must end with this code, and say these things on either stream.
+    /// Checks that it ended with this code, and that each text is on one of the streams.
     #[track_caller]
     pub(crate) fn expect(self, code: i32, said: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
