@@ -1,7 +1,7 @@
-//! NIfTI files to arrays: whole volumes, parts of them, headers; beside the crate `nifti` and raw libdeflate.
+//! Reading NIfTI files into arrays: whole volumes, regions and headers, next to the crate `nifti` and raw libdeflate.
 //!
-//! Volumes are phantoms with the extents and the compression ratio of real ones, in files of a temporary directory, hot in the system's
-//! cache. Outputs and scratch memory are warm: what a loader has after its first volume.
+//! Volumes are phantoms with the extents and the compression ratio of real ones. Their files are in a temporary
+//! directory and in the page cache. Outputs and scratch memory are reused, as in a loader after its first volume.
 
 #[path = "nifti-decode/contest.rs"]
 mod contest;
@@ -18,7 +18,7 @@ use record::Work;
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
 const BRAIN: (Kind, &[usize], &str) = (Kind::Brain, &[240, 240, 155], "brain");
-/// A quarter of a chest in each direction of the plane: minutes of setup are for nobody.
+/// A chest with half the usual extent along each axis, so that setup does not take minutes.
 const CT: (Kind, &[usize], &str) = (Kind::Ct, &[256, 256, 150], "ct4");
 const WIDE_CT: (Kind, &[usize], &str) = (Kind::Ct, &[512, 512, 128], "ct128");
 
@@ -52,18 +52,18 @@ fn rows() -> Vec<Row> {
     }
     rows.push(row(BRAIN, Pack::Plain, Run::Mapped, 1, "cpu-scalar", 2));
     rows.push(row(BRAIN, Pack::Plain, Run::Read, 1, "nifti", 2));
-    // Packed files, against the floor and the crate.
+    // Compressed files, against libdeflate alone and the crate `nifti`.
     for volume in [BRAIN, CT] {
         rows.push(row(volume, gzip, Run::Read, 1, "auto", 1));
         rows.push(row(volume, gzip, Run::Read, 1, "libdeflate", 2));
         rows.push(row(volume, gzip, Run::Read, 1, "nifti", 2));
     }
-    // Side by side.
+    // Parallel.
     for threads in [1, 2] {
         rows.push(row(CT, bgzf, Run::Read, threads, "auto", if threads == 2 { 1 } else { 2 }));
         rows.push(row(CT, gzip, Run::Indexed, threads, "auto", 2));
     }
-    // Parts: without an index all of it is unpacked.
+    // Regions: without an index, everything before the region's end is decompressed.
     rows.push(row(WIDE_CT, gzip, Run::Patch, 1, "auto", 2));
     rows.push(row(WIDE_CT, gzip, Run::PatchByIndex, 1, "auto", 1));
     rows.push(row(WIDE_CT, bgzf, Run::Patch, 1, "auto", 2));
@@ -90,7 +90,7 @@ fn declare(suite: &mut Suite, files: &Files, row: Row) {
         value: row.kernel.to_owned(),
         tier: row.tier,
         work: Work { flops: None, bytes: Some((stored + output) as f64), elements: Some(voxels as f64) },
-        // What memory gives is none: a volume may lie in the last cache while its output goes to memory.
+        // Memory bandwidth is no ceiling: a volume may be in the last-level cache while its output goes to memory.
         ceiling: Ceiling::None,
     };
     suite.bench(bench, || Box::new(Contest::new(files, row)));

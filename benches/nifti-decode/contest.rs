@@ -1,4 +1,4 @@
-//! One row: a volume, what is made of it, and who makes it.
+//! One bench: a volume, the work on it, and the implementation that does the work.
 
 use std::{
     cell::RefCell,
@@ -18,7 +18,7 @@ use record::Proof;
 
 use crate::files::{Files, Key};
 
-/// What is declared.
+/// The declaration of a bench.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) volume: (Kind, &'static [usize], &'static str),
@@ -29,26 +29,26 @@ pub(crate) struct Row {
     pub(crate) tier: u8,
 }
 
-/// What is made.
+/// The timed work.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Run {
-    /// Scaled f32, the file mapped.
+    /// Scaled f32 from a mapped file.
     Mapped,
-    /// Scaled f32, the file read.
+    /// Scaled f32 from a file that is read.
     Read,
-    /// As `Mapped`, of a big-endian file.
+    /// Like `Mapped`, with a big-endian file.
     Swapped,
     Half,
     Brain,
-    /// To RAS: x runs the other way.
+    /// Reoriented to RAS: x is reversed.
     Flipped,
-    /// To PSR: every axis moves.
+    /// Reoriented to PSR: every axis moves.
     Permuted,
     /// f32 and exact statistics.
     Stats,
     /// Clipped to percentiles and normalized.
     Zscore,
-    /// With an index made before.
+    /// With an index that was built before.
     Indexed,
     Patch,
     PatchByIndex,
@@ -120,7 +120,7 @@ impl Run {
     }
 }
 
-/// A contestant with its file and its memory.
+/// One implementation with its file and its memory.
 pub(crate) struct Contest {
     row: Row,
     phantom: Rc<Phantom>,
@@ -131,7 +131,7 @@ pub(crate) struct Contest {
     ran: RefCell<String>,
 }
 
-/// What was made last.
+/// The last result.
 #[derive(Default)]
 struct Output {
     single: Vec<f32>,
@@ -157,7 +157,7 @@ impl Contest {
         Self { row, phantom, path, pool, work, output, ran: RefCell::default() }
     }
 
-    /// The voxels that should have been made, one by one.
+    /// The expected voxels, computed one by one.
     fn expected(&self) -> Vec<f32> {
         let (_, shape, _) = self.row.volume;
         let (slope, inter) = Files::SCALE;
@@ -169,7 +169,7 @@ impl Contest {
             Run::Flipped => {
                 (0..nx * ny * nz).map(|i| value(index(nx - 1 - i % nx, i / nx % ny, i / nx / ny))).collect()
             }
-            // Out: back, up, right; stored: left, front, up.
+            // Output axes: posterior, superior, right. Stored axes: left, anterior, superior.
             Run::Permuted => {
                 (0..nx * ny * nz).map(|i| value(index(nx - 1 - i / ny / nz, ny - 1 - i % ny, i / ny % nz))).collect()
             }
@@ -188,7 +188,7 @@ impl Contest {
     }
 }
 
-/// The timed work, with everything that a user keeps from one volume to the next made before.
+/// The timed work. Everything that a user keeps from one volume to the next is made before.
 fn work(
     row: &Row,
     path: &Path,
@@ -199,7 +199,7 @@ fn work(
         "nifti" => Box::new(move || {
             let object = nifti::ReaderOptions::new().read_file(&path).expect("a sound file");
             let voxels = object.into_volume().into_ndarray::<f32>().expect("real voxels");
-            // In memory as in the file: x fastest.
+            // The same order in memory as in the file: x fastest.
             output.lock().expect("one thread at a time").single = voxels.into_raw_vec_and_offset().0;
             Ok("nifti, flate2 with miniz_oxide".to_owned())
         }),
@@ -237,7 +237,7 @@ fn ours(
     });
     let open = move || -> Result<VolumeFile, nifti_decode::NiftiError> {
         let file = if is_mapped {
-            // SAFETY: the file lies in this process's own temporary directory, and nobody writes to it after it was made.
+            // SAFETY: the file is in this process's own temporary directory, and is not written to after it was made.
             unsafe { VolumeFile::map(&path) }?
         } else {
             VolumeFile::open(&path)?
@@ -280,14 +280,14 @@ fn ours(
     })
 }
 
-/// Memory for `n` voxels: new for the first volume only.
+/// Resizes `voxels` to `n`; this allocates for the first volume only.
 fn fit<D: nifti_decode::Output>(voxels: &mut Vec<D>, n: usize) {
     if voxels.len() != n {
         *voxels = nifti_decode::zeroed(n);
     }
 }
 
-/// The floor: one gzip member into memory that is there.
+/// The lower bound of the time: libdeflate alone, one gzip member into existing memory.
 fn inflate(packed: &[u8], out: &mut [u8]) {
     use libdeflate_sys as sys;
     // SAFETY: allocated, used with slices and their lengths, freed.
@@ -307,7 +307,7 @@ impl Subject for Contest {
         self.run();
         let input = Hash::default().bytes(&self.phantom.voxels).finish();
         if matches!(self.row.run, Run::Header) || self.row.kernel == "libdeflate" {
-            // Nothing is converted: that it succeeded is all that there is.
+            // Nothing is converted, so success is all that there is to check.
             return proof::compare::same_hash("", "", input);
         }
         let output = self.output.lock().expect("one thread at a time");
@@ -364,7 +364,7 @@ impl Loaded for Contest {
     }
 }
 
-/// Clipped to the 0.5th and 99.5th percentile and normalized by what is not 0, by sorting.
+/// The values clipped to the 0.5th and 99.5th percentile, found by sorting, and normalized by the nonzero values.
 fn zscored(values: &[f32]) -> Vec<f32> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f32::total_cmp);

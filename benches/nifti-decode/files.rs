@@ -1,10 +1,10 @@
-//! Phantoms on disk, made once per process and kind.
+//! Phantoms on disk, created once per process and kind.
 
 use std::{cell::RefCell, collections::HashMap, path::PathBuf, rc::Rc};
 
 use nifti_decode::{Endian, Header, Kind, Orientation, Pack, Phantom, write};
 
-/// Which file.
+/// What identifies a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) kind: Kind,
@@ -31,7 +31,7 @@ impl Files {
     pub(crate) fn phantom(&self, kind: Kind, shape: &'static [usize]) -> Rc<Phantom> {
         let mut phantoms = self.phantoms.borrow_mut();
         let made = phantoms.entry((kind, shape)).or_insert_with(|| {
-            // Left, front, up; so that a turn to RAS flips, and one to PSR moves every axis.
+            // LAS, so that reorienting to RAS reverses x and reorienting to PSR moves every axis.
             let orientation: Orientation = "LAS".parse().expect("an orientation");
             Rc::new(Phantom::new(kind, Some(shape), orientation, 1).expect("a shape that fits"))
         });

@@ -11,7 +11,7 @@ use trial::{ALLOWED, Kind, Outcome, trial};
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
-/// Bytes allocated by `work`, all of them, freed or not: an upper bound of the peak.
+/// All bytes allocated by `work`, freed or not: an upper bound of the peak.
 fn allocated<T>(work: impl FnOnce() -> T) -> (u64, T) {
     let before = total().bytes;
     let result = work();

@@ -17,7 +17,7 @@ use crate::{
 pub struct Decoded {
     /// Extents of the output, first axis fastest. After a reorientation they differ from the file's.
     pub shape: Vec<usize>,
-    /// Maps indices of the output to millimeters.
+    /// Maps indices of the output to coordinates, in the header's unit of length.
     pub affine: Affine,
     /// Statistics of the scaled values, where the plan asks for them.
     pub stats: Option<Stats>,

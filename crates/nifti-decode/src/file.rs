@@ -200,7 +200,7 @@ impl VolumeFile {
         self.scale
     }
 
-    /// From voxels to millimeters.
+    /// Maps voxel indices to coordinates, in the header's unit of length.
     pub fn affine(&self) -> Affine {
         self.affine.0
     }

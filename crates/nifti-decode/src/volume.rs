@@ -42,7 +42,7 @@ impl<D> Volume<D> {
         &self.decoded.shape
     }
 
-    /// Maps indices of the output to millimeters.
+    /// Maps indices of the output to coordinates, in the header's unit of length.
     pub fn affine(&self) -> Affine {
         self.decoded.affine
     }

@@ -1,4 +1,5 @@
-//! Checks and statistics take a few MiB, whatever the size of the volume: counted by the allocator, and by the decoder.
+//! Checks and statistics take a few MiB, regardless of the size of the volume. The allocator and the decoder count the
+//! bytes.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -10,7 +11,7 @@ use nifti_decode::{
     Datatype, Decoder, Endian, Header, Limits, NiftiError, Pack, Stats, Threads, Version, VolumeFile, encode, write,
 };
 
-/// The system's allocator, which counts the bytes that are in use and remembers their peak.
+/// The system's allocator, with counters for the bytes in use and their peak.
 struct Peak;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
@@ -50,7 +51,7 @@ unsafe impl GlobalAlloc for Peak {
     }
 }
 
-/// The fewest threads that share work.
+/// The smallest number of threads that share work.
 const TWO: Threads = Threads::new(2).unwrap();
 
 #[global_allocator]
@@ -59,7 +60,7 @@ static ALLOCATOR: Peak = Peak;
 const MIB: u64 = 1 << 20;
 const SHAPE: [usize; 3] = [256, 192, 128];
 
-/// Values that share top bits and repeat, and some that do not.
+/// Values that repeat and have equal top bits, and some values that differ.
 fn voxels(datatype: Datatype) -> Vec<u8> {
     let n: usize = SHAPE.iter().product();
     let mut state = 1_u64;
@@ -82,7 +83,7 @@ fn header(datatype: Datatype) -> Header {
     Header { endian: Endian::Big, ..header }
 }
 
-/// What `f` returns, and the most bytes that it held at a time beyond what was there before.
+/// Returns the result of `f`, and the peak of the bytes that it held in addition to those allocated before.
 fn peak<T>(decoder: &mut Decoder, f: impl FnOnce(&mut Decoder) -> T) -> (T, u64) {
     decoder.shrink(0);
     let before = IN_USE.load(Relaxed);
@@ -103,7 +104,7 @@ const PACKS: [Pack; 6] = [
 
 fn check(datatype: Datatype, most: u64, packs: &[Pack], directory: &Path) {
     let stored = voxels(datatype);
-    // Fewer bytes than the volume has, or the bound would bound nothing.
+    // The bound must be smaller than the volume, or it would prove nothing.
     assert!(most < stored.len() as u64);
     let in_memory = encode(&header(datatype), &[], &stored, Pack::Plain).unwrap();
     let file = VolumeFile::from_bytes(in_memory, Limits::default()).unwrap();
@@ -117,13 +118,13 @@ fn check(datatype: Datatype, most: u64, packs: &[Pack], directory: &Path) {
             let mut decoder = Decoder::new().with_threads(threads);
             let (verified, bytes) = peak(&mut decoder, |decoder| file.verify(decoder));
             verified.unwrap();
-            // Threads unpack 4 MiB at a time, and hold as many packed bytes if they must.
+            // Threads unpack 4 MiB at a time, and hold as many packed bytes if necessary.
             let of_threads = if threads.is_serial() { 0 } else { 4 * MIB };
             assert!(bytes < 4 * MIB + of_threads, "{place}: a check took {bytes} bytes");
             let (stats, bytes) = peak(&mut decoder, |decoder| file.stats(decoder));
             let stats = stats.unwrap();
             assert!(bytes < most + of_threads, "{place}: statistics took {bytes} bytes");
-            // The same passes in the same order: what differs is where pieces end.
+            // The passes and their order are the same; only the ends of the pieces differ.
             let exact = |s: &Stats| [s.min, s.max, s.p0_5, s.median, s.p99_5].map(f64::to_bits);
             assert_eq!((stats.n, stats.n_nan, stats.n_nonzero), (expected.n, expected.n_nan, expected.n_nonzero));
             assert_eq!(exact(&stats), exact(&expected), "{place}");
@@ -139,7 +140,7 @@ fn check(datatype: Datatype, most: u64, packs: &[Pack], directory: &Path) {
     }
 }
 
-/// One test, because the counter is one for the process.
+/// A single test, because the process has a single counter.
 #[test]
 fn checks_and_statistics_of_large_volumes_take_a_few_mib() {
     let directory = tempfile::tempdir().unwrap();
@@ -149,7 +150,7 @@ fn checks_and_statistics_of_large_volumes_take_a_few_mib() {
     damage_is_found(directory.path());
 }
 
-/// What a stream passes by is checked as whole volumes are.
+/// Streamed volumes are checked like whole volumes.
 fn damage_is_found(directory: &Path) {
     let stored = voxels(Datatype::Int16);
     let path = directory.join("damaged.nii.gz");

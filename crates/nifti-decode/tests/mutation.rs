@@ -1,4 +1,5 @@
-//! Tens of thousands of damaged files, seeded: no panic, no hang, and no more memory than the limits and the file allow.
+//! Tens of thousands of damaged files from fixed seeds: no panic, no hang, and no more memory than the limits and the
+//! file allow.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -13,40 +14,40 @@ use nifti_decode::{
     VolumeFile, encode,
 };
 
-/// The system's allocator; remembers the largest single request.
+/// The system's allocator, which records the largest single request.
 struct Largest;
 
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
-/// What is asked for is one number for the whole process: one test at a time.
+/// Serializes the tests, because the largest request is one number for the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
 // SAFETY: every call goes to `System` with the caller's own arguments.
 unsafe impl GlobalAlloc for Largest {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Relaxed);
-        // SAFETY: the caller's contract is the one of `System`.
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same for `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Relaxed);
-        // SAFETY: as above.
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`, which is the same for `System`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above; `block` came from `System`.
+        // SAFETY: `block` came from `System` with this layout, because every allocation above did.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         LARGEST.fetch_max(new_size, Relaxed);
-        // SAFETY: as above; `block` came from `System`.
+        // SAFETY: `block` came from `System` with this layout, and the caller vouches for the new size.
         unsafe { System.realloc(block, layout, new_size) }
     }
 }
 
-/// The fewest threads that share work.
+/// The smallest number of threads that share work.
 const TWO: Threads = Threads::new(2).unwrap();
 
 #[global_allocator]
@@ -67,7 +68,7 @@ impl Random {
     }
 }
 
-/// Small files that use what there is: versions, orders, types, extensions, packings.
+/// Small files with different versions, byte orders, types, extensions and packings.
 fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     let extensions = [Extension { ecode: 6, content: vec![b'x'; 24] }, Extension { ecode: 4, content: vec![0; 40] }];
@@ -92,11 +93,11 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Bits, bytes, numbers that matter, cuts, copies.
+/// Changes bits, bytes or critical numbers, truncates, or copies.
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..1 + random.below(4) {
         let at = match random.below(3) {
-            // Headers decide most.
+            // Headers have the greatest effect.
             0 => random.below(bytes.len().min(560)),
             _ => random.below(bytes.len()),
         };
@@ -127,7 +128,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Everything that can be done to a file. What it says does not matter; that it returns does.
+/// Calls every function that reads a file. The results do not matter; the calls must return.
 fn exercise(bytes: Vec<u8>, limits: Limits, decoder: &mut Decoder, serial: u64) {
     let Ok(mut file) = VolumeFile::from_bytes(bytes, limits) else { return };
     let n = file.voxels();
@@ -152,18 +153,19 @@ fn exercise(bytes: Vec<u8>, limits: Limits, decoder: &mut Decoder, serial: u64) 
 }
 
 const CASES: u64 = 50_000;
-/// Most bytes of voxels that these files may ask for, and most of any request: that much, buffers of fixed size, and tables.
+/// Maximum number of bytes of voxels that these files may have. A single request may have that many bytes, plus buffers
+/// of fixed size and tables.
 const DATA_BYTES: u64 = 1 << 20;
 const MOST_REQUEST: usize = 6 << 20;
 
 #[test]
-fn damaged_files_are_refused_in_peace() {
+fn damaged_files_are_refused_without_panic() {
     let _alone = ALONE.lock();
     let seeds = seeds();
     let mut limits = Limits::default().with_data_bytes(DATA_BYTES);
     (limits.extension_bytes, limits.trailing_bytes) = (1 << 16, 1 << 20);
     let mut random = Random(20_261_122);
-    // One thread, and several.
+    // One thread and several.
     let mut decoders = [Decoder::new(), Decoder::new().with_threads(TWO)];
     for seed in &seeds {
         VolumeFile::from_bytes(seed.clone(), limits).expect("a sound file");
@@ -181,9 +183,9 @@ fn damaged_files_are_refused_in_peace() {
     }
 }
 
-/// A member of 4 MiB may stand for 4 GiB, by the rules of DEFLATE. One that only says so is not given them.
+/// By the rules of DEFLATE, a member of 4 MiB may unpack to 4 GiB. No such memory is allocated for a false claim.
 #[test]
-fn a_member_that_claims_gigabytes_is_given_none() {
+fn a_false_claim_of_gigabytes_allocates_no_memory() {
     let _alone = ALONE.lock();
     let header = Header::new(Version::Nifti1, Datatype::Uint8, &[256, 256, 80]).unwrap();
     let mut random = Random(6);
@@ -209,9 +211,10 @@ fn a_member_that_claims_gigabytes_is_given_none() {
     }
 }
 
-/// Extents of up to 63 bits, under headers of 348 and 540 bytes with nothing behind them: refused before any memory.
+/// Extents of up to 63 bits in headers of 348 and 540 bytes with nothing after them: refused before any memory is
+/// allocated.
 #[test]
-fn extents_that_overflow_are_given_no_memory() {
+fn extents_that_overflow_allocate_no_memory() {
     let _alone = ALONE.lock();
     let shapes: [&[i64]; 5] = [
         &[i64::MAX, i64::MAX, i64::MAX, i64::MAX, i64::MAX, i64::MAX, i64::MAX],
@@ -259,7 +262,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn damaged_indexes_are_refused_in_peace() {
+fn damaged_indexes_are_refused_without_panic() {
     let _alone = ALONE.lock();
     let header = Header::new(Version::Nifti1, Datatype::Int16, &[64, 64, 200]).unwrap();
     let mut random = Random(4);
@@ -272,7 +275,7 @@ fn damaged_indexes_are_refused_in_peace() {
         let mut damaged = sound.clone();
         let at = random.below(damaged.len() - 4);
         damaged[at] ^= 1 << random.below(8);
-        // With a sound checksum, so that the parts themselves are looked at.
+        // With a correct checksum, so that the parts themselves are read.
         let end = damaged.len() - 4;
         let crc = zlib_rs::crc32::crc32(0, &damaged[..end]);
         damaged[end..].copy_from_slice(&crc.to_le_bytes());
@@ -280,15 +283,16 @@ fn damaged_indexes_are_refused_in_peace() {
         let file = VolumeFile::from_bytes(bytes.clone(), Limits::default()).unwrap();
         let Ok(file) = file.with_index(index.into()) else { continue };
         read += 1;
-        // Whoever writes an index decides what is read through it: wrong voxels are no surprise, a panic would be.
+        // A forged index may give wrong voxels, but must not cause a panic.
         let _ = file.read_region::<f32>(&mut Decoder::new(), &[0..64, 0..64, 90..110], &Plan::stored());
     }
     assert!(read > 100, "{read}");
 }
 
-/// Indexes of indexed_gzip with some bytes changed: refused, or as good as the sound one, for the file itself is asked.
+/// Indexes of indexed_gzip with some bytes changed: refused, or equivalent to the valid one, because the file itself is
+/// checked.
 #[test]
-fn damaged_imports_are_refused_in_peace() {
+fn damaged_imports_are_refused_without_panic() {
     let _alone = ALONE.lock();
     let bytes: std::sync::Arc<[u8]> = include_bytes!("data/two-members.nii.gz").as_slice().into();
     let packed = include_bytes!("data/two-members.nii.gz.gzidx.gz");

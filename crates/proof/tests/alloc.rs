@@ -1,4 +1,5 @@
-//! The counting allocator, installed as bench binaries install it. One test: the counters belong to the whole process.
+//! Tests the counting allocator, installed as in bench binaries. A single test, because the counters are global to the
+//! process.
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
@@ -6,7 +7,7 @@ static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 #[test]
 fn allocations_are_counted() {
     assert!(proof::alloc::is_installed());
-    // Other threads of the test harness may allocate meanwhile, so the counts are lower bounds.
+    // Other threads of the test harness may allocate at the same time, so the counts are lower bounds.
     let before = proof::alloc::total();
     let mut block = std::hint::black_box(Vec::<u8>::with_capacity(1 << 20));
     let after_one = proof::alloc::total();

@@ -1,6 +1,5 @@
-//! The bench glue from end to end: this binary runs itself as the bench binary that it also is, on subjects whose
-//! behavior is known, and looks at rows, exit codes and criterion's own files. Nothing here asserts how fast anything
-//! was.
+//! End-to-end tests of the bench glue. This binary is also a bench binary: it runs itself as a bench on subjects whose
+//! behavior is known, and checks rows, exit codes and criterion's own files. No test asserts a speed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,7 +14,7 @@ use record::{Allocations, BenchRow, Proof, SCHEMA, State, Unit, Work, jsonl};
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
-/// Tells this binary to be a bench.
+/// Makes this binary run as a bench.
 const AS_BENCH: &str = "GLUE_AS_BENCH";
 const GROUP: &str = "proof/fake/f32";
 const TICK: Duration = Duration::from_micros(1);
@@ -32,12 +31,12 @@ fn main() {
     an_injected_slowdown_is_in_the_times();
     an_unknown_ceiling_stays_unmeasured();
     mistakes_are_named();
-    a_person_sees_a_table_of_the_first_tier_and_its_rivals();
-    a_filter_of_a_person_reaches_every_tier();
+    an_interactive_run_shows_a_table_of_the_first_tier_and_its_rivals();
+    an_interactive_filter_selects_from_every_tier();
     a_rate_above_its_ceiling_is_an_error();
 }
 
-/// Takes exactly one tick per iteration by its own account, and at least as long by any other.
+/// Reports exactly one tick per iteration, and really takes at least as long.
 struct Fake {
     kernel: &'static str,
     output: f32,
@@ -72,7 +71,7 @@ impl Loaded for Fake {
     }
 }
 
-/// For a run that nobody filters: one case with rivals, one that is breadth alone.
+/// The cases of an unfiltered run: one with rivals, and one that is only for breadth.
 fn declare_cases(suite: &mut Suite) {
     let flops = if std::env::var_os("GLUE_IMPOSSIBLE").is_some() { 1e12 } else { 1000.0 };
     for (function, value, tier) in
@@ -110,7 +109,7 @@ fn declare(suite: &mut Suite) {
     suite.bench(bench("right", 1, fma), fake("right", 1.125, 0));
     suite.bench(bench("allocating", 2, Ceiling::None), fake("allocating", 1.0, 100));
     suite.bench(bench("wrong", 2, fma), fake("wrong", 1.5, 0));
-    // No such loop anywhere: it needs at least one thread.
+    // An impossible spin loop: it needs at least one thread.
     suite.bench(bench("unlimited", 3, Ceiling::Fma { isa: Isa::Scalar, threads: 0 }), fake("unlimited", 1.0, 0));
     suite.bench(bench("lazy", 3, Ceiling::None), || panic!("the set-up of a bench that was not selected ran"));
     if std::env::var_os("GLUE_TWICE").is_some() {
@@ -222,7 +221,7 @@ fn a_right_kernel_is_timed_and_described() {
     // Bursts of 0.1 ms, 12 ms before the timing and as much after it.
     assert_eq!(ceiling.n, 240);
     assert!(ceiling.bursts_per_s > 0.0 && ceiling.bursts_per_s <= ceiling.best_per_s);
-    // By its own clock the subject takes a tick per iteration, in every batch.
+    // The subject reports a tick per iteration, in every batch.
     let samples = run.samples("right").unwrap();
     assert!(samples.len() == 10 && samples.iter().all(|s| (s / 1e-6 - 1.0).abs() < 1e-9), "{samples:?}");
     assert!((row.rate_per_s.unwrap() / 1e9 - 1.0).abs() < 1e-9);
@@ -268,13 +267,13 @@ fn an_injected_slowdown_is_in_the_times() {
     let injected = format!("{}=+50%", id("right"));
     let run = Run::of("right", &[("ASSAY_INJECT", &injected)]).succeeded();
     let samples = run.samples("right").unwrap();
-    // The spin lasts at least its share of the subject's own tick; how much longer is up to the machine.
+    // The spin takes at least its share of the subject's own tick. Machine noise can make it longer.
     assert!(samples.iter().all(|s| *s >= 1.5e-6 * (1.0 - 1e-9)), "{samples:?}");
-    // The row's rate comes from exactly these samples.
+    // The row's rate is computed from exactly these samples.
     let median = record::stats::median(&samples).unwrap();
     let rate = run.rows_of("right")[1].rate_per_s.unwrap();
     assert!((rate * median / 1000.0 - 1.0).abs() < 1e-9, "{rate} {median}");
-    // Another id's slowdown is none of ours.
+    // A slowdown for another id has no effect here.
     let run = Run::of("allocating", &[("ASSAY_INJECT", &injected)]).succeeded();
     assert!(run.samples("allocating").unwrap().iter().all(|s| (s / 1e-6 - 1.0).abs() < 1e-9));
 }
@@ -286,14 +285,14 @@ fn an_unknown_ceiling_stays_unmeasured() {
     assert!(row.rate_per_s.is_some());
 }
 
-/// A run that nobody records.
-fn run_by_a_person(filter: &[&str], environment: &[(&str, &str)]) -> Run {
+/// A run that records no rows.
+fn interactive_run(filter: &[&str], environment: &[(&str, &str)]) -> Run {
     let environment = [&[("ASSAY_ROWS", ""), ("GLUE_CASES", "1")], environment].concat();
     Run::new(&[&["--bench"], filter].concat(), &environment)
 }
 
-fn a_person_sees_a_table_of_the_first_tier_and_its_rivals() {
-    let run = run_by_a_person(&[], &[]).succeeded();
+fn an_interactive_run_shows_a_table_of_the_first_tier_and_its_rivals() {
+    let run = interactive_run(&[], &[]).succeeded();
     let shown = String::from_utf8_lossy(&run.output.stdout).into_owned();
     // Criterion's own lines: 1000 operations in a tick of 1 µs.
     assert_eq!(shown.matches("thrpt:  [1.0000 GFLOP/s 1.0000 GFLOP/s 1.0000 GFLOP/s]").count(), 2, "{shown}");
@@ -302,7 +301,7 @@ fn a_person_sees_a_table_of_the_first_tier_and_its_rivals() {
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
     assert_eq!(cells(table[0])[1..9], ["case", "kernel", "time", "vs best", "rate", "of ceiling", "proof", "what ran"]);
     let lines = [cells(table[2]), cells(table[3])];
-    // Both take a tick by their own account; whichever stands first names the case.
+    // Both report a tick, and whichever is first names the case.
     assert_eq!((&*lines[0][1], &*lines[1][1]), ("n1/resident/t1", ""));
     let mut kernels = lines.each_ref().map(|line| line[2].clone());
     kernels.sort();
@@ -318,10 +317,10 @@ fn a_person_sees_a_table_of_the_first_tier_and_its_rivals() {
         "{shown}"
     );
     assert!(!shown.contains("breadth"), "{shown}");
-    // A tool that lists, tests or records sees everything, and no table.
-    let listed = run_by_a_person(&["--list"], &[]).succeeded();
+    // A tool that lists, tests or records gets everything and no table.
+    let listed = interactive_run(&["--list"], &[]).succeeded();
     assert_eq!(String::from_utf8_lossy(&listed.output.stdout).matches(": benchmark").count(), 3);
-    let tested = run_by_a_person(&["--test"], &[]).succeeded();
+    let tested = interactive_run(&["--test"], &[]).succeeded();
     let tested = String::from_utf8_lossy(&tested.output.stdout).into_owned();
     assert!(tested.contains("breadth") && !tested.contains("| case"), "{tested}");
     let recorded = Run::new(&["--bench"], &[("GLUE_CASES", "1")]).succeeded();
@@ -329,15 +328,15 @@ fn a_person_sees_a_table_of_the_first_tier_and_its_rivals() {
     assert!(!String::from_utf8_lossy(&recorded.output.stdout).contains("| case"));
 }
 
-fn a_filter_of_a_person_reaches_every_tier() {
-    let run = run_by_a_person(&["n2"], &[]).succeeded();
+fn an_interactive_filter_selects_from_every_tier() {
+    let run = interactive_run(&["n2"], &[]).succeeded();
     let shown = String::from_utf8_lossy(&run.output.stdout).into_owned();
     assert!(shown.contains("| n2/resident/t1 | breadth |") && !shown.contains("first"), "{shown}");
     assert!(!shown.contains("Not run"), "{shown}");
 }
 
 fn a_rate_above_its_ceiling_is_an_error() {
-    let run = run_by_a_person(&[], &[("GLUE_IMPOSSIBLE", "1")]);
+    let run = interactive_run(&[], &[("GLUE_IMPOSSIBLE", "1")]);
     assert_eq!(run.output.status.code(), Some(101));
     let shown = String::from_utf8_lossy(&run.output.stdout).into_owned();
     assert_eq!(shown.matches(" % impossible |").count(), 2, "{shown}");
@@ -356,7 +355,7 @@ fn mistakes_are_named() {
         assert_eq!(run.output.status.code(), Some(101));
         assert!(run.errors().contains(message), "{}", run.errors());
     }
-    // No file asked for: no rows, no complaint.
+    // If no file is requested, there are no rows and no error.
     let run = Run::new(&["--test", "right"], &[("ASSAY_ROWS", "")]).succeeded();
     assert!(!run.folder.path().join("rows.jsonl").exists());
 }

@@ -1,4 +1,4 @@
-//! Wrong kernels of every kind that we have seen or expect. Each must fail the check that benches and tests use.
+//! Wrong kernels of every kind that we have found or expect. Each must fail the check that benches and tests use.
 
 use proof::compare::{self, Mismatch, Tolerance};
 use proof::guarded::Guarded;
@@ -6,7 +6,8 @@ use proof::input::{hash, normal};
 use proof::product::{Matrix, Product, Transposed, View, row_major};
 use proptest::prelude::*;
 
-/// A case small enough for the full comparison, two for the cheap proof (one of them ragged), one with a single column.
+/// One case small enough for the full comparison, two for the cheap proof (one with odd sizes), one with a single
+/// column.
 const SHAPES: [(usize, usize, usize); 4] = [(7, 5, 33), (256, 256, 256), (193, 301, 211), (64, 1, 4096)];
 
 struct Case {
@@ -23,7 +24,7 @@ impl Case {
         Self { m, n, k, ldc: n + 3, a: normal(1, m * k), b: normal(2, k * n) }
     }
 
-    /// The check as a bench calls it, on whatever `kernel` leaves in a guarded C.
+    /// Calls the check like a bench, on the guarded C that `kernel` wrote.
     fn prove(&self, kernel: impl FnOnce(&Self, &mut Guarded<f32>)) -> Result<compare::Checked, Mismatch> {
         let mut c = Guarded::new(self.m * self.ldc);
         kernel(self, &mut c);
@@ -33,7 +34,7 @@ impl Case {
         product.check_guarded(&c, self.ldc, 99)
     }
 
-    /// C = AB with `a` and `b` read through functions: the right kernel, and the base of the wrong ones.
+    /// C = AB with `a` and `b` read through functions: the correct kernel, and the base of the wrong ones.
     fn multiply(&self, c: &mut [f32], a: impl Fn(usize, usize) -> f32, b: impl Fn(usize, usize) -> f32) {
         for i in 0..self.m {
             let row = &mut c[i * self.ldc..][..self.n];
@@ -61,7 +62,7 @@ fn for_each_shape(test: impl Fn(Case)) {
 }
 
 #[test]
-fn the_right_kernel_passes() {
+fn the_correct_kernel_passes() {
     for_each_shape(|case| {
         let checked = case.prove(|case, c| case.right(c)).unwrap();
         assert!(checked.error > 0.0 && checked.error < 0.5, "{checked:?}");
@@ -118,7 +119,7 @@ fn an_infinity_is_caught() {
     });
 }
 
-/// At the edge, where every element is compared whatever the size, and anywhere in a case that is compared in full.
+/// Tests an element at the edge, where every element is compared in any size, and any element of a fully compared case.
 #[test]
 fn twice_the_tolerance_is_caught() {
     for_each_shape(|case| {
@@ -139,7 +140,7 @@ fn twice_the_tolerance_is_caught() {
     });
 }
 
-/// Inside a large case, the cheap proof promises less: an element that is wrong by its own size.
+/// Inside a large case, the cheap proof guarantees less: it detects an element that is wrong by its own size.
 #[test]
 fn freivalds_catches_one_wrong_element_anywhere() {
     let case = Case::new((256, 256, 256));
@@ -247,8 +248,7 @@ fn alpha_and_beta_count() {
     });
 }
 
-/// The order in which a matrix is read is its own business: every layout gives the same verdict, for small and for
-/// large cases.
+/// Every layout of the matrices gives the same verdict, for small and for large cases.
 #[test]
 fn every_layout_gives_the_same_verdict() {
     for shape in [(7, 5, 33), (193, 301, 211)] {
@@ -261,7 +261,7 @@ fn every_layout_gives_the_same_verdict() {
         let by_rows = |at: &dyn Fn(usize, usize) -> f32, rows, columns| -> Vec<f32> {
             (0..rows * columns).map(|i| at(i / columns, i % columns)).collect()
         };
-        // Copies that lie transposed.
+        // Copies that are stored transposed.
         let a_t = by_rows(&|p, i| case.a[i * k + p], k, m);
         let b_t = by_rows(&|j, p| case.b[p * n + j], n, k);
         let (a, a_t) = (row_major(&case.a, m, k, k), row_major(&a_t, k, m, m));
@@ -284,7 +284,7 @@ fn every_layout_gives_the_same_verdict() {
     }
 }
 
-/// The statistical bound of the cheap proof must hold where rounding is at its worst: long sums of one sign, added one
+/// The statistical bound of the cheap proof must hold in the worst case of rounding: long sums of one sign, added one
 /// by one.
 #[test]
 fn long_sums_of_one_sign_pass() {
@@ -325,8 +325,8 @@ fn many_small_errors_are_caught_by_the_norm_test() {
 }
 
 #[test]
-fn the_norm_test_sees_what_single_bounds_let_pass() {
-    // Every element is off by half its own bound: no element fails, the norm does.
+fn the_norm_test_catches_what_single_bounds_miss() {
+    // Every element is wrong by half its own bound, so no element fails but the norm does.
     let (k, len) = (1000, 64);
     let tolerance = Tolerance::gemm_f32(k);
     let expected = vec![1.0; len];
@@ -377,18 +377,18 @@ fn rows_carry_the_figures_of_the_check() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// No false alarm on any shape, zeros included, in any order of summation.
+    /// Correct kernels pass on any shape, zeros included, in any order of summation.
     #[test]
-    fn right_kernels_pass_on_any_shape(m in 0_usize..20, n in 0_usize..20, k in 0_usize..40, seed in any::<u64>(), gap in 0_usize..3, backward: bool) {
+    fn correct_kernels_pass_on_any_shape(m in 0_usize..20, n in 0_usize..20, k in 0_usize..40, seed in any::<u64>(), gap in 0_usize..3, backward: bool) {
         let case = Case { m, n, k, ldc: n + gap, a: normal(seed, m * k), b: normal(!seed, k * n) };
         let step = |p: usize| if backward { k - 1 - p } else { p };
         let outcome = case.prove(|case, c| case.multiply(c, |i, p| case.a[i * k + step(p)], |p, j| case.b[step(p) * n + j]));
         prop_assert!(outcome.is_ok(), "{:?}", outcome);
     }
 
-    /// The cheap proof draws other vectors for each seed; a right kernel passes them all.
+    /// The cheap proof draws different vectors for each seed; a correct kernel passes them all.
     #[test]
-    fn right_kernels_pass_with_any_vectors(seed in any::<u64>()) {
+    fn correct_kernels_pass_with_any_vectors(seed in any::<u64>()) {
         let case = Case::new((96, 128, 800));
         let mut c = vec![0.0; case.m * case.ldc];
         case.right(&mut c);

@@ -1,4 +1,4 @@
-//! Order statistics, Holm, binomial bounds: published and hand-worked values.
+//! Order statistics, Holm and binomial bounds, compared with published values and values computed by hand.
 
 use proptest::prelude::*;
 use record::stats::*;
@@ -16,7 +16,7 @@ fn middle_and_spread() {
 
 /// MLPerf LoadGen's early stopping: 64 samples for p90, 662 for p99.
 #[test]
-fn percentiles_wait_for_their_tail() {
+fn percentiles_need_enough_samples() {
     assert_eq!(smallest_sample(0.90), Some(64));
     assert_eq!(smallest_sample(0.10), Some(64));
     assert_eq!(smallest_sample(0.99), Some(662));
@@ -53,13 +53,13 @@ fn holm_by_hand() {
 }
 
 #[test]
-fn holm_counts_what_is_not_a_probability() {
+fn holm_counts_values_that_are_not_probabilities() {
     let adjusted = holm(&[0.01, f64::NAN, -0.5, 1.5]);
     assert_eq!(adjusted[0], 0.04);
     assert!(adjusted[1..].iter().all(|p| p.is_nan()));
 }
 
-/// Comparing.md's example of a plan that is blind: 8 blocks with Holm over more than 12 benches.
+/// A plan that cannot detect any change: 8 blocks with Holm over more than 12 benches.
 #[test]
 fn plans_that_cannot_fire() {
     assert_eq!(smallest_p(8), 1.0 / 256.0);
@@ -70,7 +70,7 @@ fn plans_that_cannot_fire() {
     assert!(can_fire(12, 100, 0.05));
     assert!(!can_fire(4, 0, 0.05));
     assert!(!can_fire(12, 1, f64::NAN));
-    // What can fire does: the best data possible at the edge of the family.
+    // A plan that can fire does so on the best possible data, with the largest possible family.
     let best = signed_rank_greater(&[1.0; 8], 0.0).unwrap();
     let family = |m: usize| [vec![best], vec![1.0; m - 1]].concat();
     assert!(holm(&family(12))[0] <= 0.05);
@@ -104,7 +104,7 @@ fn clopper_pearson_as_published() {
     assert_eq!(clopper_pearson_upper(2, 2, 0.95), Some(1.0));
 }
 
-/// P(X ≤ k) term by term with exact binomial coefficients: independent of the series under test.
+/// P(X ≤ k) term by term with exact binomial coefficients, independent of the series under test.
 fn at_most(k: u64, n: u64, p: f64) -> f64 {
     let choose = |i: u64| (0..i).fold(1.0, |c, j| c * (n - j) as f64 / (j + 1) as f64);
     (0..=k).map(|i| choose(i) * p.powi(i as i32) * (1.0 - p).powi((n - i) as i32)).sum()
@@ -125,7 +125,7 @@ proptest! {
         prop_assert!(interval.low <= interval.high);
     }
 
-    /// Any sample at all: no panic, and either an answer inside the range of the data or none.
+    /// Any sample gives no panic, and either a result inside the range of the data or none.
     #[test]
     fn nothing_panics(x in prop::collection::vec(prop::num::f64::ANY, 0..80), p in prop::num::f64::ANY) {
         let range = x.iter().copied().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));

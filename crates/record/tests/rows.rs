@@ -1,4 +1,4 @@
-//! Rows on disk, units for people, tables.
+//! Rows on disk, readable units, tables.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,7 +41,7 @@ fn row() -> BenchRow {
     }
 }
 
-/// The exact line of schema 1: old files stay readable only if this never changes without a new number.
+/// The exact line of schema 1. Old files stay readable only if every change gets a new schema number.
 #[test]
 fn schema_1_line() {
     let line = serde_json::to_string(&row()).unwrap();
@@ -76,7 +76,7 @@ fn append_then_read() {
 }
 
 #[test]
-fn a_torn_last_line_is_reported_and_blocks_appending() {
+fn a_truncated_last_line_is_reported_and_blocks_appending() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.jsonl");
     jsonl::append(&path, &row()).unwrap();
@@ -85,7 +85,7 @@ fn a_torn_last_line_is_reported_and_blocks_appending() {
     let lines = jsonl::read::<BenchRow>(&path, SCHEMA).unwrap();
     assert_eq!((lines.rows.len(), lines.torn), (1, Some(2)));
     assert!(matches!(jsonl::append(&path, &row()), Err(Error::Torn { line: 2, .. })));
-    // A whole row that only lacks its newline is a row, and is completed.
+    // A complete row without its newline is valid, and the newline is added.
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     assert_eq!(jsonl::read::<BenchRow>(&path, SCHEMA).unwrap().torn, None);
     jsonl::append(&path, &row()).unwrap();
@@ -197,9 +197,9 @@ fn tables_escape_and_align() {
 }
 
 proptest! {
-    /// What is read is what was measured, to the last bit.
+    /// Numbers are read back exactly, to the last bit.
     #[test]
-    fn numbers_survive_the_disk(value in prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL) {
+    fn numbers_are_read_back_exactly(value in prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL) {
         let written = BenchRow { rate_per_s: Some(value), ..row() };
         let line = serde_json::to_vec(&written).unwrap();
         let read = jsonl::parse::<BenchRow>(&line, std::path::Path::new("x"), SCHEMA).unwrap();

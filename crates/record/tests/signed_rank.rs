@@ -1,4 +1,5 @@
-//! Signed-rank test and interval against published values, hand-worked ones and enumeration of all sign patterns.
+//! Signed-rank test and interval, compared with published values, values computed by hand, and enumeration of all sign
+//! patterns.
 
 use proptest::prelude::*;
 use record::stats::{equivalent, hodges_lehmann, signed_rank_greater, signed_rank_interval};
@@ -15,7 +16,7 @@ fn depression() -> Vec<f64> {
 /// Darwin's maize, crossed minus self-fertilized, in eighths of an inch (Fisher, The Design of Experiments, ch. 3).
 const MAIZE: [f64; 15] = [49., -67., 8., 16., 6., 23., 28., 41., 14., 29., 56., 24., 75., 60., -48.];
 
-/// P(W+ ≥ observed) by walking through all 2^n sign patterns: independent of the tables under test.
+/// P(W+ ≥ observed) by enumerating all 2^n sign patterns, independent of the tables under test.
 fn greater_by_enumeration(d: &[f64], margin: f64) -> f64 {
     let x: Vec<f64> = d.iter().map(|v| v - margin).filter(|&v| v != 0.0).collect();
     let rank = |v: f64| {
@@ -50,7 +51,8 @@ fn maize_data_as_published() {
     assert_eq!((2.0 * p * 1e5).round(), 4126.0); // R: V = 96, two-sided p-value = 0.04126
 }
 
-/// The largest W that is significant two-sided, from the tables in every textbook; the interval starts one further in.
+/// The largest W that is significant two-sided, from standard textbook tables. The interval starts one value further
+/// in.
 #[test]
 fn critical_values_of_the_tables() {
     let at_5 = [(6, 0), (7, 2), (8, 3), (9, 5), (10, 8), (11, 10), (12, 13), (13, 17), (14, 21), (15, 25), (16, 29)];
@@ -66,7 +68,7 @@ fn critical_values_of_the_tables() {
     }
 }
 
-/// The form in which the gate states it: n = 12, 95 %: the 14th smallest and 14th largest of 78.
+/// The case in the gate's description: for n = 12 and 95 %, the 14th smallest and 14th largest of 78.
 #[test]
 fn twelve_blocks_take_the_fourteenth_of_78() {
     let (d, averages) = distinct_walsh_averages(12);
@@ -76,7 +78,7 @@ fn twelve_blocks_take_the_fourteenth_of_78() {
     assert!(interval.confidence >= 0.95 && interval.confidence < 0.9577, "{interval:?}");
 }
 
-/// A sample whose Walsh averages all differ, with those averages in order, written out independently.
+/// A sample whose Walsh averages all differ, and those averages in order, computed independently.
 fn distinct_walsh_averages(n: usize) -> (Vec<f64>, Vec<f64>) {
     let d: Vec<f64> = (0..n).map(|i| (i as f64 * 0.618_033_988_7 + 0.1).fract() + (i as f64).sqrt()).collect();
     let mut averages: Vec<f64> =
@@ -111,7 +113,7 @@ fn ties_and_zeros_by_hand() {
 }
 
 #[test]
-fn what_is_not_finite_gives_none() {
+fn values_that_are_not_finite_give_none() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let d = [0.1, 0.2, bad, 0.3, 0.4, 0.5, 0.6];
         assert_eq!(hodges_lehmann(&d), None);
@@ -143,7 +145,7 @@ fn equivalence_needs_the_whole_interval() {
     assert_eq!(equivalent(&[0.0; 5], margin), Some(true));
 }
 
-/// Large samples stay sane: no overflow of counts, and the interval nears the normal approximation it should near.
+/// With large samples, counts do not overflow and the interval is close to the normal approximation.
 #[test]
 fn two_hundred_blocks() {
     let (d, averages) = distinct_walsh_averages(200);
@@ -156,7 +158,7 @@ fn two_hundred_blocks() {
 }
 
 proptest! {
-    /// Values on a coarse grid: plenty of ties and zeros.
+    /// Values on a coarse grid, with many ties and zeros.
     #[test]
     fn p_equals_enumeration(grid in prop::collection::vec(-6_i32..=6, 1..=10), margin in -4_i32..=4) {
         let d: Vec<f64> = grid.iter().map(|&g| f64::from(g) / 4.0).collect();
@@ -184,8 +186,8 @@ proptest! {
         prop_assert_eq!(hodges_lehmann(&d), Some(center));
     }
 
-    /// The interval is the test inverted: a margin just outside is rejected at half of 1 - confidence, one just inside
-    /// is not.
+    /// The interval is the inverse of the test: a margin just outside it is rejected at half of 1 - confidence, and one
+    /// just inside is not.
     #[test]
     fn interval_inverts_the_test(d in prop::collection::vec(-1.0_f64..1.0, 6..=12)) {
         let interval = signed_rank_interval(&d, 0.95).unwrap();

@@ -1,5 +1,5 @@
-//! Our side of the products of matrices: C <- A B with row-major A (m x k) and C (m x n), all of one type, and a B (k x n)
-//! that is stored row by row or column by column.
+//! Our side of matrix products: C <- A B with row-major A (m x k) and C (m x n), all of the same type. B (k x n) is
+//! row-major or column-major.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -109,8 +109,7 @@ impl Gemm {
     }
 }
 
-/// The product that a case describes. Peers take plain matrices, so weights that are packed before, and epilogues, are no
-/// cases of theirs.
+/// The product that a case describes. Peers take plain matrices, so no case has prepacked weights or an epilogue.
 fn product(case: &Case) -> Result<Product, Refusal> {
     let error = |error: &dyn std::fmt::Display| Refusal::Error(format!("case {}: {error}", case.id));
     let params = serde_json::from_value(case.params.clone().into()).map_err(|e: serde_json::Error| error(&e))?;
@@ -127,7 +126,7 @@ fn product(case: &Case) -> Result<Product, Refusal> {
     Ok(product)
 }
 
-/// `len` values of mean 0 and variance 1: sums of four uniform ones.
+/// `len` values of mean 0 and variance 1, each the sum of four uniform ones.
 fn normal_like(seed: u64, len: usize) -> impl Iterator<Item = f32> {
     let mut bits = SplitMix64::new(seed);
     let mut uniform = move || (bits.bits() >> 40) as f32 / (1_u32 << 24) as f32;

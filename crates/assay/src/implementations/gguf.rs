@@ -58,7 +58,7 @@ fn loaded<'a, T: 'a, E: Error>(
     let opened = Rc::new(RefCell::new(open().map_err(|error| Refusal::Error(error.to_string()))?));
     let shown = opened.clone();
     let run = move || {
-        // It was opened before, so this does not fail.
+        // It was opened before, so this call succeeds.
         if let Ok(file) = open() {
             *opened.borrow_mut() = file;
         }

@@ -1,6 +1,7 @@
 //! Files written by our GGUF writer, for readers to open.
 //!
-//! The parameters of a case select the file. Without `file`, it is a model with `tensors` tensors and `tokens` tokens. With it:
+//! The parameters of a case select the file. Without `file`, it is a model with `tensors` tensors and `tokens` tokens.
+//! With it:
 //!
 //! | `file` | contents | parameters |
 //! |---|---|---|

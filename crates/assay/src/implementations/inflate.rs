@@ -1,19 +1,20 @@
-//! The floor of reading a packed file: libdeflate alone, from memory to memory, each thread its share of the members.
+//! The lower bound of reading a compressed file: libdeflate alone, from memory to memory. Each thread decompresses its
+//! share of the members.
 
 use std::ops::Range;
 
 use libdeflate_sys as sys;
 
-/// Members of a file, found by unpacking it once.
+/// Members of a file, found by decompressing it once.
 pub(super) struct Floor {
     packed: Vec<u8>,
     unpacked: Vec<u8>,
-    /// Bytes of each member, packed and unpacked.
+    /// Each member: its range of compressed bytes, and its number of decompressed bytes.
     members: Vec<(Range<usize>, usize)>,
 }
 
 impl Floor {
-    /// Unpacks the file once into `need` bytes.
+    /// Decompresses the file once into `need` bytes.
     pub(super) fn new(packed: Vec<u8>, need: usize) -> Result<Self, String> {
         let (mut members, mut unpacked) = (Vec::new(), vec![0; need]);
         let (mut at, mut filled) = (0, 0);
@@ -25,7 +26,7 @@ impl Floor {
         if filled == need { Ok(Self { packed, unpacked, members }) } else { Err(format!("{filled} bytes of {need}")) }
     }
 
-    /// Unpacks all members, `threads` equal shares of them side by side.
+    /// Decompresses all members, split into `threads` equal shares that run in parallel.
     pub(super) fn run(&mut self, threads: usize) {
         let Self { packed, unpacked, members } = self;
         if threads == 1 {
@@ -43,7 +44,7 @@ impl Floor {
         });
     }
 
-    /// What was unpacked.
+    /// The decompressed bytes.
     pub(super) fn unpacked(&self) -> &[u8] {
         &self.unpacked
     }
@@ -58,7 +59,7 @@ fn share(packed: &[u8], members: &[(Range<usize>, usize)], mut out: &mut [u8]) {
     }
 }
 
-/// Unpacks one member; the bytes taken and made.
+/// Decompresses one member; returns the numbers of bytes read and written.
 #[expect(unsafe_code, reason = "libdeflate's own interface, for that is what is timed")]
 fn member(packed: &[u8], out: &mut [u8]) -> Option<(usize, usize)> {
     let (mut taken, mut made) = (0, 0);

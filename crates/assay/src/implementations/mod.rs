@@ -1,4 +1,4 @@
-//! Our side of `cargo xtask peers OP`: one implementation an op, each in terms of the op's public functions.
+//! Our side of `cargo xtask peers OP`: one implementation per op, which calls the op's public functions.
 
 mod gemm;
 mod gguf;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use peer::Implementation;
 
-/// What to take part in.
+/// What to serve.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The op
@@ -31,7 +31,8 @@ enum Op {
     NiftiDecode,
 }
 
-/// Answers requests until stdin ends. The thread that serves is one of the pool's, as in a program that lives in its pool.
+/// Answers requests until stdin ends. The serving thread belongs to the pool, as in a program that runs entirely in its
+/// pool.
 pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads.get()).use_current_thread();
     pool.build_global().context("failed to start the threads")?;

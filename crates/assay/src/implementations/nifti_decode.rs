@@ -1,14 +1,22 @@
-//! Our side of reading volumes: a file in the system's cache to scaled f32 in memory, x fastest.
+//! Our side of reading volumes: from a file in the page cache to scaled f32 in memory, x fastest.
 //!
-//! Parameters of a case: `kind`, `x`, `y`, `z` of the phantom, `pack` (`plain`, `gzip1`, `gzip6`, `bgzf`, `mgzip`), `endian`
-//! (`little`, `big`), `scale` (0 for none, 1 for a slope and an intercept), `make`: `f32`; `ras` and `psr`, voxels in that order
-//! of axes; `stats`; `patch`; `slice`, the first one of z; `header`, extents and affine without a voxel; `by`, our own way to a patch,
-//! which others need not know: an access-point index that was made before (`index`), an unpacked sidecar (`sidecar`), the same, mapped
-//! once for all patches (`sidecar-kept`). What is timed begins with the path, but there. Everyone keeps what it keeps between two volumes; ours is a decoder and the output.
+//! Parameters of a case:
 //!
-//! Other ways of ours to the same results, timed beside: a patch out of the whole volume (`patch-whole`); `f32-stats`, voxels and statistics in one
-//! pass, of which the statistics are shown; `inflate`, libdeflate alone, which is the floor of a packed file; and with `turned` as
-//! `before`, `ras` and `psr` of a file that is stored in that order already.
+//! - `kind`, `x`, `y`, `z` of the phantom;
+//! - `pack`: `plain`, `gzip1`, `gzip6`, `bgzf`, `mgzip`;
+//! - `endian`: `little`, `big`;
+//! - `scale`: 0 for none, 1 for a slope and an intercept;
+//! - `make`: `f32`; `ras` or `psr`, voxels in that order of axes; `stats`; `patch`; `slice`, the first one along z;
+//!   `header`, extents and affine without a voxel;
+//! - `by`: how we read a patch, which peers can ignore: through an access-point index that was built before (`index`),
+//!   from an uncompressed sidecar (`sidecar`), or from a sidecar that is mapped once for all patches (`sidecar-kept`).
+//!
+//! The timed work begins with the path, except for `sidecar-kept`. Each implementation keeps what it normally keeps
+//! between two volumes; ours keeps a decoder and the output.
+//!
+//! We also time other ways to the same results: `patch-whole`, a patch from the whole volume; `f32-stats`, voxels and
+//! statistics in one pass, whose result is the statistics; `inflate`, libdeflate alone, the lower bound of a compressed
+//! file; and `ras` and `psr` with `turned` as `before`, where the file is already stored in that order.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -55,7 +63,7 @@ impl Implementation for Reading {
         let header = Header { endian, ..phantom.header };
         let header = if case.number("scale")? == 1 { header.with_scale(SLOPE, INTER) } else { header };
         let (header, voxels) = match case.text("turned") {
-            Ok("before") => turned(&header, &phantom.voxels, case.text("make")?).map_err(refused)?,
+            Ok("before") => reoriented(&header, &phantom.voxels, case.text("make")?).map_err(refused)?,
             _ => (header, phantom.voxels),
         };
         write(&path(case, dir)?, &header, &[], &voxels, pack(case)?).map_err(refused)
@@ -90,7 +98,7 @@ impl Implementation for Reading {
 }
 
 /// Header and voxels of the volume in the order `codes`.
-fn turned(header: &Header, voxels: &[u8], codes: &str) -> Result<(Header, Vec<u8>), Box<dyn std::error::Error>> {
+fn reoriented(header: &Header, voxels: &[u8], codes: &str) -> Result<(Header, Vec<u8>), Box<dyn std::error::Error>> {
     let file = VolumeFile::from_bytes(encode(header, &[], voxels, Pack::Plain)?, Limits::default())?;
     let mut copy = vec![0; voxels.len()];
     let copied = file.copy_into(&mut Decoder::new(), Some(codes.to_uppercase().parse()?), &mut copy)?;
@@ -99,7 +107,7 @@ fn turned(header: &Header, voxels: &[u8], codes: &str) -> Result<(Header, Vec<u8
 }
 
 impl Reading {
-    /// libdeflate alone. Its result is shown as the voxels that are made of it.
+    /// Times libdeflate alone. Its result is the voxels that are computed from what it decompressed.
     fn inflate(&self, path: &Path) -> Result<Loaded<'_>, Refusal> {
         let stored = open(path).map_err(refused)?;
         let need = stored.header().vox_offset as usize + stored.voxels() * stored.datatype().bytes();
@@ -118,7 +126,7 @@ impl Reading {
     }
 }
 
-/// What is made of a file.
+/// What is read from a file.
 enum Make {
     Voxels(Plan),
     /// Voxels and statistics in one pass.
@@ -126,18 +134,18 @@ enum Make {
     Stats,
     /// Extents x, y, z and the affine, row by row.
     Header,
-    /// The first slice of z.
+    /// The first slice along z.
     Slice,
-    /// A patch, by an index where there is one.
+    /// A patch, through an index if there is one.
     Patch(Option<Arc<Index>>),
-    /// A patch of a file that is open.
+    /// A patch of a file that is already open.
     PatchOf(Box<VolumeFile>),
-    /// A patch out of the whole volume, which is kept.
+    /// A patch from the whole volume, whose memory is kept.
     PatchOfWhole(RefCell<Vec<f32>>),
 }
 
 impl Make {
-    /// By name, with what has to be there before; and the file to read.
+    /// Looks up a `make` by name and prepares its inputs; returns it with the file to read.
     fn prepared(
         name: &str,
         by: Option<&str>,
@@ -170,8 +178,8 @@ impl Make {
         Ok((make, path))
     }
 
-    /// Opens the file in the way that its reader would choose: a plain file whose voxels all go by once is read; what is packed, or
-    /// looked at here and there, is mapped.
+    /// Opens the file in the way that suits its use. An uncompressed file whose voxels are all read once is read; a
+    /// compressed file, or one that is read in parts, is mapped.
     fn open(&self, path: &Path) -> Result<VolumeFile, NiftiError> {
         let takes_all = matches!(self, Self::Voxels(_) | Self::VoxelsAndStats | Self::Stats);
         let is_plain = path.extension().is_some_and(|extension| extension == "nii");
@@ -180,12 +188,12 @@ impl Make {
     }
 }
 
-/// Where a patch lies.
+/// The region of a patch.
 fn middle(file: &VolumeFile) -> Vec<Range<usize>> {
     file.shape().iter().map(|n| (n - PATCH) / 2..(n + PATCH) / 2).collect()
 }
 
-/// Reads a file once; says what ran, and how many bytes of voxels were read and written.
+/// Reads a file once; returns what ran, and how many bytes of voxels were read and written.
 fn once(
     path: &Path,
     make: &Make,
@@ -248,7 +256,7 @@ fn once(
     Ok((format!("{}, {kernel}", decoded.access), stored + size_of_val(&voxels[..])))
 }
 
-/// Memory for `n` voxels: new for the first volume only.
+/// Resizes `voxels` to `n`; this allocates for the first volume only.
 fn fit(voxels: &mut Vec<f32>, n: usize) {
     if voxels.len() != n {
         *voxels = zeroed(n);
@@ -257,11 +265,11 @@ fn fit(voxels: &mut Vec<f32>, n: usize) {
 
 #[expect(unsafe_code, reason = "plain files are mapped, as the peers map them")]
 fn open(path: &Path) -> Result<VolumeFile, NiftiError> {
-    // SAFETY: the parent's inputs are written before a case is loaded, and by nobody afterward.
+    // SAFETY: the parent writes the inputs before a case is loaded, and nothing writes to them afterward.
     unsafe { VolumeFile::map(path) }
 }
 
-/// What a peer's statistics are compared with, as f32.
+/// The statistics as f32, in the form in which they are compared with a peer's.
 fn figures(s: &Stats) -> Vec<u8> {
     let figures = [s.min, s.max, s.mean, s.std, s.p0_5, s.median, s.p99_5, s.robust_std];
     figures.iter().flat_map(|&v| (v as f32).to_le_bytes()).collect()

@@ -1,7 +1,7 @@
 //! Our side of quantized rows: random blocks to numbers, and numbers to blocks.
 //!
-//! Parameters of a case: `work` (`dequantize` or `quantize`), `type`, `n` (numbers of the row), and optionally `seed`, `values`
-//! (`bits`: random bit patterns of finite numbers) and `zeros` (`none`: no blocks of zeros).
+//! Parameters of a case: `work` (`dequantize` or `quantize`), `type`, `n` (numbers of the row), and optionally `seed`,
+//! `values` (`bits`: random bit patterns of finite numbers) and `zeros` (`none`: no blocks of zeros).
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -119,7 +119,8 @@ fn finite(bits: u64) -> f32 {
     if x.is_finite() { x } else { f32::from_bits(bits as u32 & !(1 << 30)) }
 }
 
-/// Nearly normal numbers. Each run of 256 has a scale between 2^-12 and 2^3; some runs are all zero, all equal, or have one outlier.
+/// Nearly normal numbers. Each run of 256 has a scale between 2^-12 and 2^3; some runs are all zero, all equal, or have
+/// one outlier.
 fn numbers(mut random: impl Iterator<Item = u64>, len: usize, has_zeros: bool) -> impl Iterator<Item = f32> {
     let mut scale = 1.0;
     (0..len).map(move |i| {

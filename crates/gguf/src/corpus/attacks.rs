@@ -50,8 +50,8 @@ pub(super) fn cases() -> Vec<Case> {
         // A size of exabytes, in a file of a few bytes.
         refused("cve-2026-33298-exabytes", "DataBounds", shaped(&[1 << 20, 1 << 20, 1 << 20])),
         refused("cve-2026-33298-bytes-wrap", "Size", shaped(&[1 << 20, 1 << 20, 1 << 20, 4])),
-        // The length of a row times the size of a block wraps before it is divided by the length of a block: 2^60 + 256 numbers of
-        // Q5_K seem to take 176 bytes.
+        // The length of a row times the size of a block wraps before it is divided by the length of a block: 2^60 + 256
+        // numbers of Q5_K seem to take 176 bytes.
         refused(
             "cve-2026-33298-row-wraps",
             "DataBounds",
@@ -64,7 +64,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Sound files with the largest allowed values in the same fields.
+/// Valid files with the largest allowed values in the same fields.
 fn within() -> Vec<Case> {
     let shaped = |dims: &[i64], ty: i32, bytes: usize| Raw::of_infos(vec![info("t", dims, ty, 0)], bytes);
     let text = [&64_u64.to_le_bytes()[..], &[b'x'; 64]].concat();

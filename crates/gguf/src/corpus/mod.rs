@@ -1,10 +1,11 @@
-//! Hostile files: for every rule of the container one file just inside and one just outside, and the patterns of known attacks.
+//! Hostile files: for every rule of the container, one file that just meets it and one that just breaks it; and the
+//! patterns of known attacks.
 //!
-//! They can test any GGUF reader: `assay gguf corpus` writes them to a directory. The rules are those that llama.cpp checks of the
-//! container; attacks are named by their CVE.
+//! They can test any GGUF reader: `assay gguf corpus` writes them to a directory. The rules are those that llama.cpp
+//! checks of the container; attacks are named by their CVE.
 //!
-//! [`cases`] are single files, [`sets`] are models in several files. They are built field by field, because the writer would refuse
-//! most of them.
+//! [`cases`] are single files, [`sets`] are models in several files. They are built field by field, because the writer
+//! would refuse most of them.
 
 mod attacks;
 mod cuts;
@@ -29,8 +30,8 @@ pub struct Case {
     pub bytes: Vec<u8>,
     /// The verdict of a reader that follows llama.cpp.
     pub verdict: Verdict,
-    /// The first block of its only tensor whose scale is NaN or infinite. No rule of the container forbids it; a check of the values
-    /// must find it.
+    /// The first block of its only tensor whose scale is NaN or infinite. No rule of the container forbids it, but a
+    /// check of the values must find it.
     pub not_finite: Option<usize>,
 }
 
@@ -41,8 +42,8 @@ pub enum Verdict {
     Accepted,
     /// It breaks a rule: the name of the variant of [`Rule`](crate::Rule).
     Refused(&'static str),
-    /// llama.cpp refuses it, but the specification allows it: accepted with [`Options::LENIENT`](crate::Options::LENIENT), otherwise
-    /// refused by this rule.
+    /// llama.cpp refuses it, but the specification allows it: accepted with
+    /// [`Options::LENIENT`](crate::Options::LENIENT), otherwise refused by this rule.
     OnRequest(&'static str),
 }
 

@@ -1,5 +1,5 @@
-//! Random mutations of the files of the corpus, in both byte orders, and of its sets. The same seed gives the same file on every
-//! machine.
+//! Random mutations of the files of the corpus, in both byte orders, and of its sets. The same seed gives the same file
+//! on every machine.
 
 use op::random::SplitMix64;
 
@@ -36,7 +36,7 @@ pub struct Mutator {
 
 impl Default for Mutator {
     fn default() -> Self {
-        // Without the truncated files of the corpus, which mutation makes too.
+        // The truncated files of the corpus are left out, because mutation produces them too.
         let little: Vec<_> = distinct().into_iter().map(|case| case.bytes).collect();
         let big: Vec<_> = little.iter().filter_map(|bytes| big_endian(bytes)).collect();
         let of = |endian| move |bytes| (endian, bytes);
@@ -46,7 +46,8 @@ impl Default for Mutator {
 }
 
 impl Mutator {
-    /// Writes the file of a seed to `bytes`: one of the corpus with one to eight changes. Returns the byte order of the original.
+    /// Writes the file of a seed to `bytes`: one of the corpus with one to eight changes. Returns the byte order of the
+    /// original.
     pub fn fill(&self, seed: u64, bytes: &mut Vec<u8>) -> Endian {
         let mut random = SplitMix64::new(seed);
         bytes.clear();
@@ -58,8 +59,8 @@ impl Mutator {
         *endian
     }
 
-    /// The set of a seed, its first file the one to open: one of the corpus with one to four changes to a part or to the order of
-    /// the parts.
+    /// The set of a seed, its first file the one to open: one of the corpus with one to four changes to a part or to
+    /// the order of the parts.
     pub fn set(&self, seed: u64) -> Vec<(String, Vec<u8>)> {
         let mut random = SplitMix64::new(seed);
         let mut files = self.sets[random.below(self.sets.len())].files.clone();

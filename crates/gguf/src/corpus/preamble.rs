@@ -47,7 +47,7 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     cases.push(on_request("big-endian", "BigEndian", big_endian(3)));
     cases.push(on_request("big-endian-version-2", "BigEndian", big_endian(2)));
-    // Refused with the option, too, then for the version.
+    // Refused with the option too, but then for the version.
     cases.push(refused("big-endian-version-1", "BigEndian", big_endian(1)));
     cases.push(refused("big-endian-version-4", "BigEndian", big_endian(4)));
     cases

@@ -1,4 +1,4 @@
-//! Models in several files: sound ones, and ones with a fault that no single part has.
+//! Models in several files: valid ones, and ones whose fault no single part has.
 
 use super::{
     Verdict,
@@ -20,8 +20,9 @@ pub struct Set {
     pub name: String,
     /// Names and bytes of the files. The first one is the one to open.
     pub files: Vec<(String, Vec<u8>)>,
-    /// The verdict of a reader that follows llama.cpp. A refusal names the variant of [`SplitError`](crate::split::SplitError), or of
-    /// [`Rule`](crate::Rule) if a single part breaks a rule, or is `Io` if a part is missing.
+    /// The verdict of a reader that follows llama.cpp. A refusal names the variant of
+    /// [`SplitError`](crate::split::SplitError), or of [`Rule`](crate::Rule) if a single part breaks a rule, or is `Io`
+    /// if a part is missing.
     pub verdict: Verdict,
 }
 
@@ -55,19 +56,19 @@ fn named(no: usize, count: usize) -> String {
     format!("m-{no:05}-of-{count:05}.gguf")
 }
 
-/// Parts with the right names.
+/// A set whose parts have the right names.
 fn set(name: &str, verdict: Verdict, parts: Vec<Vec<u8>>) -> Set {
     let count = parts.len();
     let files = (1..).zip(parts).map(|(no, bytes)| (named(no, count), bytes)).collect();
     Set { name: name.to_owned(), files, verdict }
 }
 
-/// Three sound parts with five tensors, `t0` to `t4`.
+/// Three valid parts with five tensors, `t0` to `t4`.
 fn sound() -> Vec<Vec<u8>> {
     vec![part(keys(0, 3, 5), &["t0", "t1"]), part(keys(1, 3, 5), &["t2", "t3"]), part(keys(2, 3, 5), &["t4"])]
 }
 
-/// The sound parts after a change.
+/// The valid parts after a change.
 fn changed(name: &str, verdict: Verdict, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Set {
     let mut parts = sound();
     change(&mut parts);

@@ -4,8 +4,8 @@ use quant::swap_bytes;
 
 use crate::{Endian, Gguf, Options, Writer};
 
-/// A file as it would be if a big-endian machine had written it; `None` if it is not accepted, or holds blocks that nobody here
-/// can turn.
+/// The file that a big-endian machine would have written. `None` if the file is not accepted, or has blocks whose bytes
+/// this crate cannot swap.
 pub(super) fn big_endian(bytes: &[u8]) -> Option<Vec<u8>> {
     let file = Gguf::parse_with(bytes, Options { big_endian: false, ..Options::LENIENT }).ok()?;
     let mut writer = Writer::new().with_version(file.version()).with_endian(Endian::Big);

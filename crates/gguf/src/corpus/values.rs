@@ -1,8 +1,8 @@
-//! Scales that are not finite: for every type with a scale, one file with the largest finite scales, and for each scale of a block
-//! one file with an infinity and one with a NaN.
+//! Scales that are not finite: for every type with a scale, one file with the largest finite scales, and for each scale
+//! of a block one file with an infinity and one with a NaN.
 //!
-//! The offsets of the scales are repeated here from `ggml-common.h` of ggml-org/llama.cpp, independently of `quant`, so that the
-//! files can test its table.
+//! The offsets of the scales come from `ggml-common.h` of ggml-org/llama.cpp and not from `quant`, so that the files
+//! can test the table in `quant`.
 
 use quant::GgmlType;
 

@@ -64,7 +64,8 @@ fn big_endian_numbers_are_swapped_by_read_data() {
     assert_eq!(out[..], [1.0_f32, 2.0].map(f32::to_le_bytes).concat());
 }
 
-/// The corpus has a file for each scale of each type. Swapped to big-endian, the same block is found not finite.
+/// The corpus has a file for each scale of each type. After its bytes are swapped to big-endian, the check finds the
+/// same block.
 #[test]
 fn values_are_checked_in_the_byte_order_of_the_file() {
     let mut not_finite = 0;

@@ -1,4 +1,4 @@
-//! One file inside and one outside every rule.
+//! One file that meets and one that breaks each rule.
 
 use std::collections::HashSet;
 
@@ -118,7 +118,7 @@ fn errors_carry_offsets_and_values() {
     assert_eq!(find("offset-gap"), Rule::DataOffset { offset: 57, got: 64, need: 32 });
 }
 
-/// Every refusal of an entry names it, and every other one is about the file as a whole.
+/// Every refusal of an entry names the entry. Every other refusal concerns the whole file.
 #[test]
 fn every_refusal_of_an_entry_names_it() {
     let entry = |bytes: &[u8]| Gguf::parse(bytes).err().and_then(|error| error.entry);
@@ -152,9 +152,9 @@ fn every_refusal_of_an_entry_names_it() {
     assert_eq!(entry(&bytes("key-longer-than-the-file")), Some(Entry::Key { name: None, number: 1 }));
 }
 
-/// Whatever ends too early says that it is truncated.
+/// The error for a file that ends too early is that it is truncated.
 #[test]
-fn short_files_are_called_truncated() {
+fn short_files_are_reported_as_truncated() {
     for case in cases().into_iter().filter(|case| case.name.starts_with("cut-")) {
         if let Err(error) = Gguf::parse(&case.bytes[..]) {
             assert!(error.to_string().contains("truncated"), "{}: {error}", case.name);
@@ -162,7 +162,7 @@ fn short_files_are_called_truncated() {
     }
 }
 
-/// Bytes behind the last tensor are no fault, and are counted without the padding.
+/// Bytes after the last tensor are not an error. They are counted without the padding.
 #[test]
 fn trailing_bytes_are_counted() {
     let trailing = |bytes: &[u8]| Gguf::parse(bytes).map(|file| (file.trailing().len(), file.next_file())).unwrap();
@@ -178,7 +178,7 @@ fn trailing_bytes_are_counted() {
     }
 }
 
-/// Every prefix of a file with one of everything is refused, except where only padding is cut off.
+/// The file has one of everything. Every prefix of it is refused, except where only padding is missing.
 #[test]
 fn truncation_at_every_byte_is_an_error() {
     let mut writer = gguf::Writer::new();

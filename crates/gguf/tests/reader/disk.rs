@@ -66,7 +66,7 @@ fn errors_of_opening_name_the_file_and_the_cause() {
     }
 }
 
-/// After a mapped file is truncated, its data are an error instead of a slice.
+/// After a mapped file is truncated, reading its data returns an error instead of a slice.
 #[test]
 fn a_truncated_file_is_an_error_and_not_a_signal() {
     let directory = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ fn a_mapped_file_can_be_replaced() {
     writer.create(&path, |_, out| out.write_all(&[1])).unwrap();
     assert!(file.data(&file.tensor("t").unwrap()).unwrap().iter().all(|&byte| byte == 7));
     assert!(mapped(&path).tensor("other").is_some());
-    // A write that fails leaves the old file, and nothing beside it.
+    // A write that fails leaves the old file and no other one.
     let failed = writer.create(&path, |_, _| Err(io::Error::other("no more")));
     assert!(failed.is_err() && mapped(&path).tensor("other").is_some());
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -111,7 +111,7 @@ fn residency_is_within_the_file_after_eviction() {
     }
 }
 
-/// Opening a pipe would wait for a writer, and mapping a directory fails with a message that says little.
+/// Opening a pipe would wait for a writer, and mapping a directory would fail with a vague message.
 #[cfg(unix)]
 #[test]
 fn only_regular_files_are_mapped() {

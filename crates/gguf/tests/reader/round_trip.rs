@@ -101,9 +101,9 @@ fn a_big_endian_file_is_byte_for_byte_that_of_the_corpus() {
     assert_eq!(bytes, case.bytes);
 }
 
-/// The cause is the error's source, and not part of its message too: a report of the chain says it once.
+/// The cause is the error's source and is not repeated in its message, so a report of the chain shows it once.
 #[test]
-fn errors_say_their_cause_once() {
+fn errors_show_their_cause_once() {
     let mut writer = Writer::new();
     writer.tensor("t", &[100], GgmlType::Q4_K);
     let error = writer.to_bytes(|_, _| Ok(())).unwrap_err();

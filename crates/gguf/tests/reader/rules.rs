@@ -1,4 +1,5 @@
-//! The corpus has a file inside and a file outside every rule that llama.cpp checks of the container, and every known attack.
+//! The corpus has a file that meets and a file that breaks each rule that llama.cpp checks of the container, and the
+//! same for each known attack.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,8 +11,8 @@ struct Rule {
     outside: &'static [&'static str],
 }
 
-/// In the order in which llama.cpp checks them. A file inside a rule may break a later one: a shape whose elements can just be
-/// counted needs more data than any file has.
+/// The rules in the order in which llama.cpp checks them. A file that meets one rule may break a later one: a shape
+/// whose elements can just be counted needs more data than any file has.
 const RULES: [Rule; 15] = [
     Rule {
         what: "magic, version, byte order",
@@ -90,7 +91,7 @@ const RULES: [Rule; 15] = [
 fn every_rule_has_a_file_inside_and_one_outside() {
     let cases = cases();
     let by_name: HashMap<&str, &Case> = cases.iter().map(|case| (&*case.name, case)).collect();
-    // The variant of the error, or that a scale is not finite.
+    // The variant of the error, or the fact that a scale is not finite.
     let broken = |name: &str| {
         let case = by_name.get(name).unwrap_or_else(|| panic!("{name} is not there"));
         match case.verdict {

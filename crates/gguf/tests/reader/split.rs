@@ -136,7 +136,7 @@ fn parts_need_tensors() {
     }
 }
 
-/// Parts in one file: whether the first part's name is that of a set or not, the error says what the file is.
+/// Parts joined into one file: the error reports that, whether or not the first part has the name of a set.
 #[test]
 fn joined_parts_are_recognized() {
     let directory = tempfile::tempdir().unwrap();
@@ -152,7 +152,7 @@ fn joined_parts_are_recognized() {
         assert!(matches!(error, SplitError::Joined { count: 3, offset, .. } if offset == expected), "{error}");
         assert!(error.to_string().contains("joined"), "{error}");
     }
-    // With the other parts beside it, the first one is read as llama.cpp reads it.
+    // If the other parts are in the same directory, the first one is read as llama.cpp reads it.
     for (path, bytes) in paths.iter().zip(&bytes).skip(1) {
         fs::write(other.join(path.file_name().unwrap()), bytes).unwrap();
     }

@@ -105,7 +105,7 @@ fn tensors_have_shape_type_and_offset() {
     assert_eq!(file.tensor("c"), None);
 }
 
-/// A tensor of one file cannot reach beyond the end of another.
+/// A tensor of one file cannot be used to read beyond the end of another.
 #[test]
 fn foreign_tensors_are_refused() {
     let sized = |len: u64| {

@@ -1,4 +1,5 @@
-//! Members found by their stated sizes, and members one behind the other: what the first way reads, the second reads too.
+//! Members found by their stated sizes, and members found one after the other: what the first method reads, the second
+//! reads too.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! DEFLATE data of any kind behind a sound header, with the checksum mended: what zlib-rs unpacks, libdeflate unpacks to the same
-//! voxels, in one shot, stopped at every block, and through the index that was made on the way; or all refuse.
+//! Arbitrary DEFLATE data after a valid header, with a corrected checksum. libdeflate in one shot, zlib-rs stopped at
+//! every block, and reads through the index that was built meanwhile all unpack the same voxels, or all refuse.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Headers: whatever is accepted can be written, and reads back as it was mended.
+//! Headers: every accepted header can be written, and reads back as the corrected header.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

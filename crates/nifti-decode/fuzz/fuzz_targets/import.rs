@@ -1,4 +1,4 @@
-//! Indexes of indexed_gzip, for one file: refused, or as good as the sound one.
+//! Indexes of indexed_gzip for one file: refused, or equivalent to the valid one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

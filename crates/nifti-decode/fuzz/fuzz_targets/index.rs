@@ -1,5 +1,5 @@
-//! Index files: what is accepted is written back byte for byte; and with their checksum and identity mended, so that the parts are looked
-//! at, whatever they say of a sound file is an answer and no panic.
+//! Index files: an accepted index is written back byte for byte. Then the checksum and the identity are corrected, so
+//! that the parts are used: reading a valid file through them returns a result or an error and does not panic.
 #![no_main]
 
 use std::sync::OnceLock;
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use libfuzzer_sys::fuzz_target;
 use nifti_decode::{Decoder, Index, Kind, Limits, Orientation, Pack, Phantom, Plan, Threads, VolumeFile, encode};
 
-/// A sound file and its identity.
+/// A valid file and its identity.
 fn sound() -> &'static (Vec<u8>, [u8; 8]) {
     static SOUND: OnceLock<(Vec<u8>, [u8; 8])> = OnceLock::new();
     SOUND.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! libdeflate in one shot and zlib-rs block by block: the same voxels, or both refuse.
+//! libdeflate in one shot and zlib-rs block by block give the same voxels, or both refuse.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Files that say they are somebody's unpacked copy: what they carry is read or left, and the voxels are theirs.
+//! Files that claim to be the unpacked copy of a source: their extra data is read or ignored, and the voxels are their
+//! own.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

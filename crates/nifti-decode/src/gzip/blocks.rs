@@ -1,5 +1,5 @@
-//! Blocked gzip: members that carry their packed size in their header and their unpacked size in their trailer, so that all of
-//! them are found without unpacking any.
+//! Blocked gzip: each member has its packed size in its header and its unpacked size in its trailer, so all members are
+//! found without unpacking any.
 
 use std::ops::Range;
 
@@ -10,19 +10,19 @@ use super::{
 };
 use crate::{Limits, NiftiError, limits::most_unpacked, source::Bytes};
 
-/// Bytes read at a member's beginning: enough for the fields that state its size, where writers put them first.
+/// Bytes read at a member's beginning: enough for the fields with its size, because writers put them first.
 const HEAD: usize = 64;
 
 /// One member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Block {
-    /// Where it begins in the file.
+    /// Offset of its first byte in the file.
     pub(crate) at: u64,
     /// Bytes of the whole member.
     pub(crate) packed: usize,
-    /// Where its bytes begin in the unpacked stream.
+    /// Offset of its bytes in the unpacked stream.
     pub(crate) start: u64,
-    /// How many they are, as its trailer says.
+    /// Number of its unpacked bytes, from its trailer.
     pub(crate) unpacked: usize,
 }
 
@@ -32,17 +32,17 @@ impl Block {
     }
 }
 
-/// The members of a file, found as far as they were needed: a slice at the beginning needs none of the later ones.
+/// The members of a file, found only as far as they are needed: a slice at the beginning needs none of the later ones.
 #[derive(Debug)]
 pub(crate) struct Table {
     blocks: Vec<Block>,
-    /// Where the next member begins, in the file and in the unpacked stream.
+    /// Offset of the next member, in the file and in the unpacked stream.
     at: u64,
     start: u64,
-    /// Its first bytes, which were read along with the trailer of the member before.
+    /// The next member's first bytes, which were read with the trailer of the previous member.
     head: [u8; HEAD],
     head_bytes: usize,
-    /// Whether no member follows that states its size.
+    /// Whether no further member with a stated size follows.
     is_over: bool,
 }
 
@@ -51,11 +51,11 @@ impl Table {
         Self { blocks: Vec::new(), at: 0, start: 0, head: [0; HEAD], head_bytes: 0, is_over: false }
     }
 
-    /// The members of `bytes` that hold the unpacked bytes `wanted`, or `None` where one up to there does not state its size, and the file
-    /// must be unpacked from its beginning. Of all unpacked bytes, the first `need` are a volume.
+    /// The members of `bytes` that hold the unpacked bytes `wanted`. `None` if a member up to there does not state its
+    /// size; then the file must be unpacked from its beginning. The first `need` unpacked bytes are a volume.
     ///
-    /// A member may claim to unpack to a thousand times its size, and memory is allocated before the claim is found to be false. So none
-    /// may reach further beyond the volume than `limits` allow.
+    /// A member may claim to unpack to a thousand times its size, and memory is allocated before the claim is found to
+    /// be false. So no member may extend further beyond the volume than `limits` allow.
     pub(crate) fn holding(
         &mut self,
         bytes: &Bytes,
@@ -69,7 +69,7 @@ impl Table {
         while self.start < wanted.end && !self.is_over && self.at < bytes.len() {
             self.find_next(bytes, need, limits)?;
         }
-        // A request up to the end has to know that nothing else follows.
+        // A request up to the end must check that nothing else follows.
         let is_known = self.start >= wanted.end || self.at >= bytes.len() && !self.is_over;
         Ok(is_known.then(|| holding(&self.blocks, wanted).to_vec()))
     }
@@ -79,7 +79,7 @@ impl Table {
         let fault = |fault| NiftiError::Gzip { offset: at, fault };
         let member = match Member::parse(&self.head[..self.head_bytes]) {
             Ok(member) => member,
-            // Padding with zeros, or damage: unpacking as a stream tells which.
+            // Zero padding or damage: unpacking as a stream finds out which.
             Err(GzipFault::Magic { got: [0, _] }) => None,
             Err(what) => return Err(fault(what)),
         };
@@ -91,7 +91,7 @@ impl Table {
         if packed < least || packed > len - at {
             return Err(fault(GzipFault::BlockSize { got: packed, need: least, most: len - at }));
         }
-        // The size at the end of this member, and the next one's header behind it.
+        // The size at the end of this member, and the header of the next one.
         let mut ends = [0; 4 + HEAD];
         let there = bytes.read_some(at + packed - 4, &mut ends)?;
         let (size, head) = ends.split_first_chunk().unwrap_or((&[0; 4], &[]));
@@ -121,7 +121,7 @@ fn holding(blocks: &[Block], range: Range<u64>) -> &[Block] {
     &blocks[first..last.max(first)]
 }
 
-/// Unpacks one block, whose member is `packed`, into `out`, which has its unpacked size.
+/// Unpacks one block into `out`. `packed` is its member, and `out` has its unpacked size.
 pub(crate) fn unpack(
     inflater: &mut Inflater,
     block: &Block,
@@ -138,7 +138,7 @@ pub(crate) fn unpack(
         moved.map(|moved| Moved { packed: header + moved.packed + TRAILER, ..moved })
     };
     match result {
-        // Bytes between its end and the next member belong to neither, and a stream would fail on them.
+        // Bytes between its end and the next member belong to neither member, and a stream would fail on them.
         Ok(moved) if moved.packed != packed.len() => {
             let (got, need) = (packed.len() as u64, moved.packed as u64);
             Err(fault(GzipFault::BlockSize { got, need, most: need }))
@@ -150,7 +150,7 @@ pub(crate) fn unpack(
     }
 }
 
-/// The fault of a member that libdeflate refused.
+/// Finds the fault of a member that libdeflate refused.
 fn diagnose(block: &Block, packed: &[u8]) -> NiftiError {
     let bytes = Bytes::Memory(packed.into());
     let mut unpacker = super::Unpacker::new(&bytes);

@@ -8,7 +8,7 @@ use libdeflate_sys as sys;
 #[derive(Debug)]
 pub(crate) struct Inflater(NonNull<sys::libdeflate_decompressor>);
 
-// SAFETY: a decompressor is plain memory without ties to a thread.
+// SAFETY: a decompressor is plain memory and is not tied to a thread.
 unsafe impl Send for Inflater {}
 
 /// Bytes that were read and written.
@@ -21,7 +21,7 @@ pub(crate) struct Moved {
 /// Why a stream was not unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// It is damaged or truncated, or its checksum is wrong: libdeflate does not tell which.
+    /// It is damaged or truncated, or its checksum is wrong: libdeflate does not report which.
     Bad,
     /// It holds more than the output.
     Long,
@@ -36,12 +36,12 @@ impl Inflater {
         Self(NonNull::new(decompressor).expect("no memory for a decompressor"))
     }
 
-    /// Unpacks the gzip member that `packed` begins with; checks its CRC-32 and size.
+    /// Unpacks the gzip member at the beginning of `packed`; checks its CRC-32 and size.
     pub(crate) fn member(&mut self, packed: &[u8], out: &mut [u8]) -> Result<Moved, Refused> {
         self.run(sys::libdeflate_gzip_decompress_ex, packed, out)
     }
 
-    /// Unpacks the raw DEFLATE stream that `packed` begins with.
+    /// Unpacks the raw DEFLATE stream at the beginning of `packed`.
     pub(crate) fn raw(&mut self, packed: &[u8], out: &mut [u8]) -> Result<Moved, Refused> {
         self.run(sys::libdeflate_deflate_decompress_ex, packed, out)
     }
@@ -99,7 +99,7 @@ impl Level {
 #[derive(Debug)]
 pub(crate) struct Deflater(NonNull<sys::libdeflate_compressor>);
 
-// SAFETY: a compressor is plain memory without ties to a thread.
+// SAFETY: a compressor is plain memory and is not tied to a thread.
 unsafe impl Send for Deflater {}
 
 impl Deflater {

@@ -19,14 +19,14 @@ const FCOMMENT: u8 = 16;
 pub(super) struct Member {
     /// Bytes of the header.
     pub(super) header: usize,
-    /// Bytes of the whole member, if the header says.
+    /// Bytes of the whole member, if the header states them.
     pub(super) bytes: Option<u64>,
-    /// Which field states it; `Gzip` if none does.
+    /// The kind of field that states it; `Gzip` if none does.
     pub(super) packing: Packing,
 }
 
 impl Member {
-    /// Reads a header; `None` where `bytes` end within it.
+    /// Reads a header; `None` if `bytes` end within it.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, GzipFault> {
         let Some(fixed) = bytes.first_chunk::<LEAST_HEADER>() else { return Ok(None) };
         if fixed[..2] != MAGIC {
@@ -79,7 +79,7 @@ pub(crate) fn plain_header() -> Vec<u8> {
     PLAIN.to_vec()
 }
 
-/// The header of a BGZF member whose DEFLATE data has `packed` bytes; `None` where the member exceeds 64 KiB.
+/// The header of a BGZF member whose DEFLATE data has `packed` bytes; `None` if the member exceeds 64 KiB.
 pub(crate) fn bgzf_header(packed: usize) -> Option<Vec<u8>> {
     let mut header = plain_header();
     header[3] = FEXTRA;
@@ -89,7 +89,7 @@ pub(crate) fn bgzf_header(packed: usize) -> Option<Vec<u8>> {
     Some(header)
 }
 
-/// The header of an mgzip member whose DEFLATE data has `packed` bytes; `None` where the member exceeds 4 GiB.
+/// The header of an mgzip member whose DEFLATE data has `packed` bytes; `None` if the member exceeds 4 GiB.
 pub(crate) fn mgzip_header(packed: usize) -> Option<Vec<u8>> {
     let mut header = plain_header();
     header[3] = FEXTRA;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn optional_parts_are_skipped_and_cut_headers_are_incomplete() {
+    fn optional_parts_are_skipped_and_truncated_headers_are_incomplete() {
         let mut bytes = PLAIN.to_vec();
         bytes[3] = FEXTRA | FNAME | FCOMMENT | FHCRC;
         bytes.extend([5, 0, b'X', b'Y', 1, 0, 9]); // an extra field that states no size
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_gzip_is_refused() {
+    fn bytes_that_are_not_gzip_are_refused() {
         let with = |at: usize, byte| {
             let mut bytes = PLAIN;
             bytes[at] = byte;

@@ -1,9 +1,11 @@
-//! gzip (RFC 1952) over DEFLATE (RFC 1951), three ways:
+//! gzip (RFC 1952) over DEFLATE (RFC 1951), with three methods:
 //!
-//! - [`whole`]: the packed file in memory, unpacked in one shot by libdeflate, member after member. The fastest on one core.
-//! - [`Unpacker`]: a stream in constant memory, by zlib-rs: for headers, for the first slices, for checks, and to name faults.
-//! - [`blocks`] and [`Index`]: parts that can be unpacked without the bytes before them, in parallel if wanted. libdeflate sees complete
-//!   streams here too: the members of BGZF and mgzip are complete, and a part between two access points is made into one.
+//! - [`whole`]: libdeflate unpacks the packed file in memory in one shot, member after member. The fastest on one core.
+//! - [`Unpacker`]: zlib-rs unpacks a stream in constant memory: for headers, first slices and checks, and to identify
+//!   faults.
+//! - [`blocks`] and [`Index`]: parts that can be unpacked without the bytes before them, in parallel if wanted.
+//!   libdeflate sees complete streams here too: the members of BGZF and mgzip are complete, and a part between two
+//!   access points is made into one.
 
 pub(crate) mod blocks;
 mod deflate;
@@ -30,14 +32,14 @@ pub(crate) use parallel::{Parts, unpack_parts};
 pub(crate) use stream::Unpacker;
 pub(crate) use whole::{streamed, whole};
 
-/// What a header needs to be read: the first bytes that are unpacked.
+/// Number of bytes that are unpacked first, enough to read a header.
 pub(crate) const FIRST_BYTES: usize = 1 << 10;
 
 /// What is wrong with a gzip member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GzipFault {
-    /// Bytes after a member that do not begin another one: neither gzip's magic nor zeros.
+    /// Bytes after a member that begin no other member: neither gzip's magic nor zeros.
     #[error("{got:02x?} is not gzip's magic 1f 8b")]
     Magic {
         /// The two bytes.
@@ -58,16 +60,16 @@ pub enum GzipFault {
     /// The packed data is not DEFLATE.
     #[error("invalid DEFLATE data after {unpacked} unpacked bytes")]
     Data {
-        /// Bytes unpacked before.
+        /// Bytes that were unpacked before.
         unpacked: u64,
     },
     /// The packed data ends in the middle of a member.
     #[error("the stream ends after {unpacked} unpacked bytes")]
     Truncated {
-        /// Bytes unpacked before.
+        /// Bytes that were unpacked before.
         unpacked: u64,
     },
-    /// The checksum of the unpacked bytes is another.
+    /// The checksum of the unpacked bytes differs from the stored one.
     #[error("CRC-32 is {got:08x}; need {need:08x}")]
     Crc {
         /// Of the bytes.
@@ -75,7 +77,7 @@ pub enum GzipFault {
         /// As stored.
         need: u32,
     },
-    /// The number of unpacked bytes is another.
+    /// The number of unpacked bytes differs from the stored one.
     #[error("the member unpacks to {got} bytes (modulo 2^32); its trailer says {need}")]
     Size {
         /// Of the bytes.
@@ -83,14 +85,14 @@ pub enum GzipFault {
         /// As stored.
         need: u32,
     },
-    /// The size that a member states of itself cannot be.
+    /// The size that a member states for itself is impossible.
     #[error("the member says that it has {got} bytes; need {need} to {most}")]
     BlockSize {
         /// As stored.
         got: u64,
-        /// Least bytes of a member.
+        /// Minimum number of bytes of a member.
         need: u64,
-        /// Bytes that are left.
+        /// Bytes that are left in the file.
         most: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! Parts of a file that can be unpacked alone: by one thread, or side by side.
+//! Parts of a file that can be unpacked independently, by one thread or in parallel.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{NiftiError, source::Bytes, threads::min_tasks};
 
-/// Parts that can be unpacked alone: in order and without gaps.
+/// Parts that can be unpacked independently, in order and without gaps.
 #[derive(Debug)]
 pub(crate) enum Parts<'a> {
     Blocks(Cow<'a, [Block]>),
@@ -37,7 +37,7 @@ impl Parts<'_> {
         self.sizes().max().unwrap_or(0)
     }
 
-    /// The same parts in groups of up to `max_bytes` unpacked bytes, but at least one part.
+    /// The same parts in groups of up to `max_bytes` unpacked bytes. Each group has at least one part.
     pub(crate) fn batches(&self, max_bytes: u64) -> impl Iterator<Item = Parts<'_>> {
         let mut ends = Vec::new();
         let mut bytes = 0;
@@ -61,7 +61,7 @@ impl Parts<'_> {
     }
 }
 
-/// Unpacks `parts` into `out`, which may end before they do; with up to `threads` threads of the current pool.
+/// Unpacks `parts` into `out`, which may end before they do. Uses up to `threads` threads of the current pool.
 ///
 /// Blocks are small, so each task takes several adjacent ones and reads them at once.
 pub(crate) fn unpack_parts(

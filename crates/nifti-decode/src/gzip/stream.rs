@@ -9,16 +9,16 @@ use super::{
 };
 use crate::{NiftiError, source::Bytes};
 
-/// Packed bytes that are read at a time. The first read is small: often only a header is wanted.
+/// Packed bytes that are read at a time. The first read is small, because often only a header is needed.
 const CHUNK: usize = 64 << 10;
 const FIRST_CHUNK: usize = 4 << 10;
 /// More than any real header: 64 KiB of extra fields, a name and a comment.
 const MOST_HEADER: usize = 256 << 10;
 
-/// Unpacks from the beginning. Checksums are verified as the members end.
+/// Unpacks from the beginning. Each member's checksum is verified at its end.
 pub(crate) struct Unpacker<'a> {
     bytes: &'a Bytes,
-    /// Packed bytes that were read but not used, and where they end in the file.
+    /// Packed bytes that were read but not used, and the offset of their end in the file.
     chunk: Vec<u8>,
     used: usize,
     read_to: u64,
@@ -56,7 +56,7 @@ impl<'a> Unpacker<'a> {
         self.unpacked
     }
 
-    /// Fills `out` as far as the stream reaches; a shorter result means that the stream has ended.
+    /// Fills `out` as far as the stream extends; a shorter result means that the stream has ended.
     ///
     /// # Errors
     /// [`NiftiError::Gzip`] for a fault of a member; also once `out` is full, if the member ends there.
@@ -84,12 +84,12 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
-    /// Unpacks and drops up to `most` bytes; `true` if the stream ended within them.
+    /// Unpacks and drops up to `most` bytes; returns whether the stream ended within them.
     pub(crate) fn drain(&mut self, most: u64) -> Result<bool, NiftiError> {
         let mut sink = vec![0; CHUNK];
         let end = self.unpacked.saturating_add(most);
         loop {
-            // One byte beyond the end tells a stream that ends there from one that goes on.
+            // One byte beyond the end shows whether the stream ends there or continues.
             let want = (end - self.unpacked).saturating_add(1).min(CHUNK as u64) as usize;
             if self.read(&mut sink[..want])? < want {
                 return Ok(true);
@@ -108,7 +108,7 @@ impl<'a> Unpacker<'a> {
         &self.chunk[self.used..]
     }
 
-    /// Reads more packed bytes behind those that are left; `false` at the end of the file.
+    /// Appends more packed bytes to those that are left; `false` at the end of the file.
     fn refill(&mut self) -> Result<bool, NiftiError> {
         self.chunk.drain(..self.used);
         self.used = 0;
@@ -120,7 +120,7 @@ impl<'a> Unpacker<'a> {
         Ok(got > 0)
     }
 
-    /// Reads a member's header; `false` where only zeros follow, which gzip accepts as padding.
+    /// Reads a member's header; `false` if only zeros follow, which gzip accepts as padding.
     fn begin_member(&mut self) -> Result<bool, NiftiError> {
         loop {
             self.used += self.rest().iter().take_while(|&&b| b == 0).count();
@@ -159,7 +159,7 @@ impl<'a> Unpacker<'a> {
         match status {
             Err(_) => Err(self.fault(GzipFault::Data { unpacked: self.unpacked })),
             Ok(Status::StreamEnd) => self.end_member().map(|()| got),
-            // Room and input, but no progress: another call would change nothing.
+            // There are room and input but no progress, so another call would change nothing.
             Ok(_) if got == 0 && taken == 0 && !self.rest().is_empty() => {
                 Err(self.fault(GzipFault::Data { unpacked: self.unpacked }))
             }

@@ -1,4 +1,4 @@
-//! Unpacks a packed file that is in memory in one shot.
+//! Unpacks a packed file in memory in one shot.
 
 use super::{
     GzipFault, Inflater, Unpacker,
@@ -7,12 +7,12 @@ use super::{
 };
 use crate::{Limits, NiftiError, source::Bytes};
 
-/// Unpacks the first `out.len()` bytes of `packed`, which are the contents of `bytes`, into `out`.
+/// Unpacks `packed`, the contents of `bytes`, into `out`, up to the first `out.len()` unpacked bytes.
 ///
-/// libdeflate unpacks member after member, each with its checksum. It needs room for a whole member, so zlib-rs unpacks a stream that
-/// holds more than `out`: files need not end with their voxels. zlib-rs also unpacks what libdeflate refuses, because it tells what is
-/// wrong. Bytes after the voxels are unpacked and dropped, because the checksum of their member covers the voxels too; `limits` bounds
-/// their number.
+/// libdeflate unpacks member after member and verifies each checksum. It needs room for a whole member, so zlib-rs
+/// unpacks a stream that holds more than `out`: a file need not end with its voxels. zlib-rs also unpacks what
+/// libdeflate refuses, because it reports what is wrong. Bytes after the voxels are unpacked and dropped, because the
+/// checksum of their member covers the voxels too; `limits` bounds their number.
 pub(crate) fn whole(
     inflater: &mut Inflater,
     packed: &[u8],
@@ -29,7 +29,7 @@ pub(crate) fn whole(
             Ok(moved) => {
                 at += moved.packed;
                 filled += moved.unpacked;
-                // A truncated file ends here, and so does one with padding. The stream below tells which.
+                // A truncated file ends here, and so does one with padding. The stream below finds out which.
                 if !packed[at..].starts_with(&MAGIC) {
                     break;
                 }
@@ -43,7 +43,7 @@ pub(crate) fn whole(
     stream(bytes, at, filled, out, limits)
 }
 
-/// Continues with a stream at the member at `at`, after `filled` bytes.
+/// Continues as a stream from the member at `at`, after `filled` bytes.
 fn stream(bytes: &Bytes, at: usize, filled: usize, out: &mut [u8], limits: &Limits) -> Result<(), NiftiError> {
     let need = out.len() as u64;
     let mut unpacker = Unpacker::from(bytes, at as u64);
@@ -55,7 +55,8 @@ fn stream(bytes: &Bytes, at: usize, filled: usize, out: &mut [u8], limits: &Limi
     finish(&mut unpacker, filled, need, limits)
 }
 
-/// Unpacks the first `need` bytes and passes them on in pieces of `step` bytes; then as [`whole`]. Takes constant memory.
+/// Unpacks the first `need` bytes, passes them on in pieces of `step` bytes, and then continues like [`whole`]. Takes
+/// constant memory.
 pub(crate) fn streamed(
     bytes: &Bytes,
     need: u64,
@@ -77,7 +78,7 @@ pub(crate) fn streamed(
     finish(&mut unpacker, 0, need, limits)
 }
 
-/// Unpacks and drops what follows the voxels, if checksums are to be verified.
+/// Unpacks and drops the bytes after the voxels, if checksums are to be verified.
 fn finish(unpacker: &mut Unpacker<'_>, filled: usize, need: u64, limits: &Limits) -> Result<(), NiftiError> {
     if !limits.verify {
         return Ok(());
@@ -91,7 +92,7 @@ fn finish(unpacker: &mut Unpacker<'_>, filled: usize, need: u64, limits: &Limits
     }
 }
 
-/// The error for a stream that ends too early: how many bytes are missing, unless all voxels are there.
+/// The error for a stream that ends too early, with the number of missing bytes unless all voxels are present.
 pub(super) fn shortage(error: NiftiError, filled: usize, need: u64) -> NiftiError {
     match error {
         NiftiError::Gzip { offset, fault: GzipFault::Truncated { unpacked } } => {
@@ -106,7 +107,7 @@ pub(super) fn shortage(error: NiftiError, filled: usize, need: u64) -> NiftiErro
     }
 }
 
-/// As [`whole`], without checks of checksums and sizes, and without the bytes after the voxels.
+/// Like [`whole`], but does not check checksums and sizes, and does not unpack the bytes after the voxels.
 fn unverified(inflater: &mut Inflater, packed: &[u8], bytes: &Bytes, out: &mut [u8]) -> Result<(), NiftiError> {
     let limits = Limits::default().with_verify(false);
     let (mut at, mut filled) = (0, 0);
@@ -142,9 +143,10 @@ mod tests {
         packed
     }
 
-    /// Compares libdeflate and zlib-rs directly: what both accept unpacks to the same bytes, and libdeflate refuses nothing that zlib-rs
-    /// accepts. In about one of a hundred damaged members, zlib finds an invalid code of a length or a distance where libdeflate continues.
-    /// Only the checksum would tell then; here it is recomputed, so that the data alone decide.
+    /// Compares libdeflate and zlib-rs directly: what both accept unpacks to the same bytes, and libdeflate refuses
+    /// nothing that zlib-rs accepts. In about one of a hundred damaged members, zlib finds an invalid code of a length
+    /// or a distance and libdeflate continues. Then only the checksum would reveal the damage; here it is recomputed,
+    /// so that only the data matter.
     #[test]
     fn the_two_inflaters_agree_on_damaged_members() {
         let mut random = SplitMix64::new(5);
@@ -159,7 +161,7 @@ mod tests {
                     let at = 10 + random.bits() as usize % (end - 10);
                     packed[at] ^= 1 << (random.bits() % 8);
                 }
-                // The checksum of what the raw data unpack to, appended to them.
+                // Computes the checksum of the unpacked raw data and appends it.
                 let mut out = vec![0; 1 << 20];
                 let raw = Inflater::new().raw(&packed[10..], &mut out);
                 if let Ok(moved) = raw {

@@ -1,8 +1,8 @@
-//! Smooth random fields, for tissue borders and shading.
+//! Smooth random fields for tissue borders and shading.
 
 use super::noise::Random;
 
-/// Normal values on a coarse grid, interpolated trilinearly between.
+/// Normally distributed values on a coarse grid, with trilinear interpolation between them.
 #[derive(Debug)]
 pub(super) struct Field {
     cell: f32,

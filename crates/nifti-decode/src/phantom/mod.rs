@@ -1,5 +1,5 @@
-//! Volumes that resemble real ones to a decoder: the same types, extents, share of background and noise, and so the same compression
-//! ratios. Seeded: the voxels are the same on every machine and with any number of threads.
+//! Volumes that resemble real ones to a decoder: they have the same types, extents, share of background and noise, and
+//! so the same compression ratios. A seed determines the voxels, on every machine and with any number of threads.
 
 mod field;
 mod noise;
@@ -16,15 +16,16 @@ use tissue::{Brain, Ct};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Kind {
-    /// A stripped brain with Rician noise, `int16`, 240 x 240 x 155: three quarters are exactly 0.
+    /// A skull-stripped brain with Rician noise, `int16`, 240 x 240 x 155: three quarters of the voxels are exactly 0.
     Brain,
     /// A chest CT in Hounsfield units, `int16`, 512 x 512 x 300, noise everywhere inside the field of view.
     Ct,
-    /// The brain's regions as labels, `uint8`: long runs, which gzip packs to a hundredth.
+    /// The brain's regions as labels, `uint8`: long runs, which gzip compresses to a hundredth.
     Labels,
     /// Volumes of a brain over time, `int16` with slope and intercept, 64 x 64 x 36 x 200.
     Fmri,
-    /// The brain with its noise inside and outside, normalized to mean 0 and standard deviation 1, `float32`: hardly compressible.
+    /// The brain with its noise inside and outside, normalized to mean 0 and standard deviation 1, `float32`: hardly
+    /// compressible.
     Zscored,
     /// A brain of 16 x 16 x 16, `int16`.
     Tiny,
@@ -46,12 +47,12 @@ impl Kind {
         }
     }
 
-    /// The kind of a name.
+    /// The kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Extents as scanners have them.
+    /// Extents that are usual for scanners.
     pub fn shape(self) -> &'static [usize] {
         match self {
             Self::Brain | Self::Labels | Self::Zscored => &[240, 240, 155],
@@ -79,7 +80,7 @@ impl Kind {
     }
 }
 
-/// A volume in memory: header, and voxels as stored, in this machine's byte order.
+/// A volume in memory: its header and its stored voxels, in this machine's byte order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phantom {
     /// The header; NIfTI-1, little-endian, single file.
@@ -89,7 +90,8 @@ pub struct Phantom {
 }
 
 impl Phantom {
-    /// A phantom of `kind` with its own extents, or those of `shape`, its voxel axes running toward the ends of `orientation`.
+    /// A phantom of `kind` with its usual extents or those of `shape`. Its voxel axes have the directions of
+    /// `orientation`.
     ///
     /// # Errors
     /// [`NiftiError::Unstorable`] for a shape that a header cannot hold or that has fewer than three axes.
@@ -137,7 +139,7 @@ fn zscored(voxels: &[f32]) -> Vec<f32> {
     voxels.iter().map(|&v| ((f64::from(v) - mean) / variance.sqrt()) as f32).collect()
 }
 
-/// Voxel axes that run toward the ends of `orientation`, the volume's center at 0.
+/// The affine whose voxel axes have the directions of `orientation`, with the volume's center at 0.
 fn affine(orientation: Orientation, extents: [usize; 3], spacing_mm: [f64; 3]) -> Affine {
     let mut affine = Affine([[0.0; 4], [0.0; 4], [0.0; 4], [0.0, 0.0, 0.0, 1.0]]);
     for (axis, code) in orientation.codes().into_iter().enumerate() {

@@ -22,14 +22,14 @@ impl Random {
         ((self.bits() >> 11) as f64 + 0.5) * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// Normally distributed, by Box and Muller.
+    /// Normally distributed, by the Box-Muller method.
     pub(super) fn normal(&mut self) -> f32 {
         let radius = (-2.0 * self.unit().ln()).sqrt();
         (radius * (std::f64::consts::TAU * self.unit()).cos()) as f32
     }
 }
 
-/// Normally distributed values at a nanosecond each: picked from a table of 65 536, four for each random number.
+/// Normally distributed values from a table of 65 536, four per random number. Each takes about a nanosecond.
 #[derive(Debug)]
 pub(super) struct Normals(Vec<f32>);
 

@@ -7,7 +7,7 @@ use super::{
     noise::{Normals, Random},
 };
 
-/// Distance of voxel `i` from the middle of `n`, scaled so that it is 1 at the share `size` of the half extent.
+/// Distance of voxel `i` from the middle of `n` voxels, in units of `size` times the half extent.
 fn from_middle(i: usize, n: usize, size: f32) -> f32 {
     (i as f32 + 0.5 - n as f32 / 2.0) / (n as f32 / 2.0 * size)
 }
@@ -28,7 +28,7 @@ fn planes<T: Send + Default + Clone>(
     voxels
 }
 
-/// A brain without its skull: an ellipsoid with a folded border.
+/// A skull-stripped brain: an ellipsoid with a folded border.
 #[derive(Debug)]
 pub(super) struct Brain {
     extents: [usize; 3],
@@ -40,7 +40,7 @@ pub(super) struct Brain {
 }
 
 impl Brain {
-    /// Share of the half extents: 23 % of the voxels lie inside.
+    /// Share of the half extents: 23 % of the voxels are inside.
     const SIZE: f32 = 0.766;
     /// Standard deviation of each channel's noise.
     const SIGMA: f32 = 12.0;
@@ -86,7 +86,7 @@ impl Brain {
         }
     }
 
-    /// Magnitudes with Rician noise, the background cut away; `time` picks another noise.
+    /// Magnitudes with Rician noise and the background set to 0; `time` selects the noise.
     pub(super) fn scan(&self, time: u64) -> Vec<i16> {
         let normals = Normals::new(self.seed);
         planes(self.extents, self.seed ^ time << 32, |random, y, z, voxels: &mut [i16]| {
@@ -98,7 +98,7 @@ impl Brain {
         })
     }
 
-    /// Magnitudes with noise everywhere, not rounded, as a reconstruction has them before anything is cut away.
+    /// Magnitudes with noise everywhere, not rounded, as in a reconstruction before the background is removed.
     pub(super) fn unrounded(&self) -> Vec<f32> {
         let normals = Normals::new(self.seed);
         planes(self.extents, self.seed, |random, y, z, voxels: &mut [f32]| {
@@ -109,7 +109,7 @@ impl Brain {
         })
     }
 
-    /// Regions as labels, 0 outside, with the smooth borders that a segmentation has.
+    /// Regions as labels, 0 outside, with the smooth borders of a segmentation.
     pub(super) fn labels(&self) -> Vec<u8> {
         planes(self.extents, self.seed, |_, y, z, voxels: &mut [u8]| {
             let rows = || vec![0.0; voxels.len()];
@@ -128,7 +128,7 @@ impl Brain {
     }
 }
 
-/// A magnitude whose real and imaginary parts carry noise.
+/// A magnitude whose real and imaginary parts have noise.
 fn rician(magnitude: f32, normals: &Normals, random: &mut Random) -> f32 {
     let [real, imaginary, ..] = normals.draw(random).map(|normal| Brain::SIGMA * normal);
     ((magnitude + real).powi(2) + imaginary.powi(2)).sqrt()
@@ -143,7 +143,7 @@ pub(super) struct Ct {
 }
 
 impl Ct {
-    /// Radius of what is scanned, in half extents.
+    /// Radius of the field of view, in half extents.
     const FIELD_OF_VIEW: f32 = 0.97;
 
     pub(super) fn new(extents: [usize; 3], seed: u64) -> Self {

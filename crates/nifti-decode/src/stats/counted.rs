@@ -8,7 +8,8 @@ use crate::{
 
 /// Values of 16 bits.
 const BINS: usize = 1 << 16;
-/// Tables that are used in rotation: neighboring voxels are often equal, and an increment must not wait for the one before it.
+/// Number of tables, which are used in rotation: neighboring voxels are often equal, and an increment must not wait for
+/// the previous one.
 const TABLES: usize = 4;
 
 /// Counts a run of stored voxels of one type.
@@ -19,7 +20,7 @@ pub(crate) struct Tally {
     tables: Vec<[u32; BINS]>,
     add: Adder,
     datatype: Datatype,
-    /// Since the tables were last emptied; a count of 32 bits must not overflow.
+    /// Voxels since the tables were last emptied: a count of 32 bits must not overflow.
     pending: u64,
     totals: Vec<u64>,
 }
@@ -77,7 +78,7 @@ impl Tally {
         self.pending = 0;
     }
 
-    /// The distribution of the values that `map` scales the counted ones to.
+    /// The distribution of the counted values after `map` scales them.
     pub(crate) fn finish(mut self, map: &Map) -> Counted {
         self.empty();
         let scaled = |key: usize| {
@@ -93,7 +94,8 @@ impl Tally {
     }
 }
 
-/// Bytes that are compared at once: where all voxels in them are equal, as in the background of a head, one addition counts them.
+/// Bytes that are compared at once. If all voxels in them are equal, as in the background of a head, one addition
+/// counts them.
 const EQUALS: usize = 64;
 
 fn add<S: Stored, const SWAP: bool>(tables: &mut [[u32; BINS]], stored: &[u8]) {
@@ -112,7 +114,7 @@ fn add<S: Stored, const SWAP: bool>(tables: &mut [[u32; BINS]], stored: &[u8]) {
     add_each::<S, SWAP>(tables, rest);
 }
 
-/// Whether all values are the same: every byte equals the one a value before it.
+/// Whether all values are the same: every byte equals the corresponding byte of the previous value.
 fn are_equal<S: Stored>(group: &[u8; EQUALS]) -> bool {
     let words: [u64; EQUALS / 8] = bytemuck::cast(*group);
     let first = words[0];
@@ -204,7 +206,7 @@ impl Distribution for Counted {
 mod tests {
     use super::*;
 
-    /// Runs of equal values of all lengths, and of values whose bytes are equal though they are not.
+    /// Tests runs of equal values of all lengths, and runs of unequal values that contain equal bytes.
     #[test]
     fn equal_values_are_counted_as_if_one_by_one() {
         for datatype in [Datatype::Uint8, Datatype::Int8, Datatype::Uint16, Datatype::Int16] {

@@ -1,7 +1,8 @@
 //! Exact statistics of voxels, by NumPy's definitions.
 //!
-//! Integers of 8 and 16 bits are counted, and everything follows from the counts ([`Counted`]). Wider types are searched by radix,
-//! 16 bits at a time, in several passes over the stored voxels ([`Searched`]): just as exact, and without a sorted copy.
+//! Integers of 8 and 16 bits are counted, and everything is computed from the counts ([`Counted`]). Wider types use a
+//! radix search, 16 bits at a time, in several passes over the stored voxels ([`Searched`]). It is just as exact and
+//! needs no sorted copy.
 
 mod counted;
 mod order;
@@ -17,13 +18,13 @@ pub(crate) use searched::Searched;
 
 /// Statistics of the scaled values of a volume, before any clipping or normalization, in f64.
 ///
-/// Each is what NumPy computes from the array of f64, `nan` functions where there are NaN: `percentile` with its default method
-/// `linear`, `median`, `mean`, `std` with `ddof = 0`. All are NaN where no voxel is a number.
+/// Each equals what NumPy computes from the array of f64, with the `nan` functions if there are NaN: `percentile` with
+/// its default method `linear`, `median`, `mean`, `std` with `ddof = 0`. All are NaN if no voxel is a number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     /// Voxels that are numbers.
     pub n: u64,
-    /// Voxels that are NaN; they count nowhere else.
+    /// Voxels that are NaN; every other statistic ignores them.
     pub n_nan: u64,
     /// Voxels that are numbers other than 0.
     pub n_nonzero: u64,
@@ -47,18 +48,18 @@ pub struct Stats {
     pub robust_std: f64,
 }
 
-/// Which voxels a mean and a standard deviation are taken over.
+/// The voxels that a mean and a standard deviation include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Voxels {
     /// All.
     #[default]
     All,
-    /// Those whose scaled value is not 0: the brain of a stripped image.
+    /// Those whose scaled value is not 0: the brain of a skull-stripped image.
     NonZero,
 }
 
-/// Mean and spread of some voxels.
+/// Mean and standard deviation of some voxels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moments {
     pub(crate) n: u64,
@@ -66,7 +67,7 @@ pub(crate) struct Moments {
     pub(crate) std: f64,
 }
 
-/// What [`Stats`] have beside ranks.
+/// The part of [`Stats`] that does not follow from ranks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) n_nonzero: u64,
@@ -76,9 +77,9 @@ pub(crate) struct Summary {
     pub(crate) robust: Moments,
 }
 
-/// Stored voxels that can be passed over from first to last, as often as needed.
+/// Stored voxels that can be read from first to last as often as needed.
 pub(crate) trait Passes {
-    /// Calls `each` with all voxels, some whole voxels at a time.
+    /// Calls `each` with all voxels, a number of whole voxels at a time.
     fn pass(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<(), NiftiError>;
 }
 
@@ -91,13 +92,13 @@ impl Passes for &[u8] {
 
 /// The values of some voxels, sorted.
 pub(crate) trait Distribution {
-    /// Voxels that are numbers, and voxels that are NaN.
+    /// The number of voxels that are numbers, and the number that are NaN.
     fn count(&self) -> (u64, u64);
     /// The values at these ranks, counted from 0 in ascending order.
     fn at(&mut self, ranks: &[u64]) -> Result<Vec<f64>, NiftiError>;
-    /// Of the values clipped to `low..high`; `NonZero` applies to the value before it is clipped.
+    /// The moments of the values clipped to `low..high`; `NonZero` applies to the value before it is clipped.
     fn moments(&mut self, low: f64, high: f64, over: Voxels) -> Result<Moments, NiftiError>;
-    /// Of all values, and of those clipped to `low..high`, which contains their median.
+    /// The summary of all values, and of those clipped to `low..high`, which contains their median.
     fn summary(&mut self, low: f64, high: f64, median: f64) -> Result<Summary, NiftiError>;
 }
 
@@ -135,7 +136,7 @@ pub(crate) fn of_stored(
     }
 }
 
-/// As [`stats`], of counts, which cannot fail.
+/// Like [`stats`], from counts, which cannot fail.
 pub(crate) fn of_counts(counted: Counted) -> Stats {
     let (n, n_nan) = (counted.n(), 0);
     let Some(wanted) = Wanted::new(n) else { return Stats::of_nothing(n_nan) };
@@ -143,7 +144,7 @@ pub(crate) fn of_counts(counted: Counted) -> Stats {
     ranks.with(n_nan, &counted.summary_of(ranks.p0_5, ranks.p99_5))
 }
 
-/// The ranks that [`Stats`] are made from.
+/// The ranks from which [`Stats`] are computed.
 struct Wanted {
     n: u64,
     low: order::Position,
@@ -161,7 +162,7 @@ struct Ranks {
 }
 
 impl Wanted {
-    /// `None` without any value.
+    /// `None` if there are no values.
     fn new(n: u64) -> Option<Self> {
         let position = |q| order::Position::linear(q, n);
         (n > 0).then(|| Self { n, low: position(0.005), high: position(0.995) })
@@ -205,7 +206,7 @@ impl Ranks {
 }
 
 impl Stats {
-    /// Of voxels none of which is a number.
+    /// The statistics of voxels none of which is a number.
     fn of_nothing(n_nan: u64) -> Self {
         let none = f64::NAN;
         let [min, max, mean, std, p0_5, median, p99_5, robust_mean, robust_std] = [none; 9];

@@ -1,6 +1,6 @@
 //! Percentiles between ranks, as `numpy.percentile(method="linear")` interpolates.
 
-/// A place between two ranks of n values.
+/// A position between two ranks of n values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Position {
     rank: u64,
@@ -22,7 +22,7 @@ impl Position {
         [self.rank, (self.rank + 1).min(self.last)]
     }
 
-    /// From the values at [`ranks`](Self::ranks). NumPy interpolates from the nearer end.
+    /// Interpolates between the values at [`ranks`](Self::ranks). Like NumPy, this starts from the nearer end.
     pub(super) fn between(self, a: f64, b: f64) -> f64 {
         // Equal infinities have no difference.
         if a == b {
@@ -45,7 +45,7 @@ mod tests {
 
     /// Results of numpy.percentile([1, 2, 4, 8], [0, 10, 50, 90, 100]).
     #[test]
-    fn as_numpy_interpolates() {
+    fn percentiles_match_numpy() {
         let values = [1.0, 2.0, 4.0, 8.0];
         assert_eq!([0.0, 0.1, 0.5, 1.0].map(|q| percentile(&values, q)), [1.0, 1.3, 3.0, 8.0]);
         assert!((percentile(&values, 0.9) - 6.8).abs() < 1e-15);

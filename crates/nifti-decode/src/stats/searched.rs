@@ -1,12 +1,14 @@
 //! Statistics of types with too many values to count, by radix search in passes over the stored voxels.
 //!
-//! The key of a value ([`Stored::key`]) sorts as the value does. The first pass counts the keys by their top 16 bits, which tells in
-//! which bucket each wanted rank lies. Every further pass counts the keys of those buckets by their next 16 bits, until all bits are
-//! known, or until the buckets hold so few keys that the pass collects and sorts them. So percentiles are exact after at most two passes
-//! for 32-bit types and four for 64-bit ones, and memory does not depend on the number of voxels.
+//! The key of a value ([`Stored::key`]) sorts in the same order as the value. The first pass counts the keys by their
+//! top 16 bits, which gives the bucket of each wanted rank. Every further pass counts the keys of those buckets by
+//! their next 16 bits, until all bits are known, or until the buckets hold so few keys that the pass collects and sorts
+//! them. So percentiles are exact after at most two passes for 32-bit types and four for 64-bit ones, and memory does
+//! not depend on the number of voxels.
 //!
-//! Means and deviations of [`Stats`](super::Stats) take one more pass: it sums the distances from the median and their squares. The
-//! median is at most one standard deviation away from the mean, so subtracting the squared mean distance loses at most one bit.
+//! Means and deviations of [`Stats`](super::Stats) take one more pass: it sums the distances from the median and their
+//! squares. The median is at most one standard deviation away from the mean, so subtracting the squared mean distance
+//! loses at most one bit.
 
 use super::{Distribution, Moments, Passes, Summary, Voxels};
 use crate::{
@@ -14,21 +16,21 @@ use crate::{
     convert::{Map, Stored, with_stored},
 };
 
-/// Voxels whose sum is taken at a time: sums of sums keep rounding errors small.
+/// Voxels that are summed at a time: adding such partial sums keeps rounding errors small.
 const RUN: usize = 4096;
 /// Bits of a key that one pass counts by.
 const DIGIT_BITS: u32 = 16;
 const DIGITS: usize = 1 << DIGIT_BITS;
-/// Most keys that are collected instead of counted: 1 MiB.
+/// Maximum number of keys that are collected instead of counted: 1 MiB.
 const MAX_COLLECTED: u64 = 128 << 10;
 
-/// Stored voxels and how they are scaled.
+/// Stored voxels and their scaling.
 pub(crate) struct Searched<'a> {
     passes: &'a mut dyn Passes,
     datatype: Datatype,
     is_swapped: bool,
     map: Map,
-    /// Numbers, by the top bits of their keys.
+    /// Counts of the voxels that are numbers, by the top bits of their keys.
     counts: Vec<u64>,
     n: u64,
     n_nan: u64,
@@ -47,7 +49,7 @@ macro_rules! of_type {
 }
 
 impl<'a> Searched<'a> {
-    /// Makes the first pass. `datatype` is a real type, and `passes` pass over voxels of it.
+    /// Makes the first pass. `datatype` is a real type, and the voxels of `passes` have it.
     pub(crate) fn new(
         passes: &'a mut dyn Passes,
         datatype: Datatype,
@@ -61,9 +63,9 @@ impl<'a> Searched<'a> {
         Ok(Self { passes, datatype, is_swapped, map, counts, n, n_nan })
     }
 
-    /// Most passes that [`stats`](super::stats) takes, the first one included.
+    /// Maximum number of passes of [`stats`](super::stats), including the first one.
     pub(crate) fn passes(datatype: Datatype) -> u64 {
-        // Each digit once, then the moments.
+        // One pass for each digit, then one for the moments.
         u64::from(key_bits(datatype).div_ceil(DIGIT_BITS)) + 1
     }
 
@@ -156,7 +158,7 @@ impl Distribution for Searched<'_> {
         })?;
         let moments = |sum: f64, square: f64| {
             let (n, shift) = (self.n as f64, sum / self.n as f64);
-            // Rounding can make the variance of equal values negative. A NaN stays one.
+            // Rounding can make the variance of equal values negative. A NaN stays NaN.
             let variance = square / n - shift * shift;
             let variance = if variance < 0.0 { 0.0 } else { variance };
             Moments { n: self.n, mean: pivot + shift, std: variance.sqrt() }

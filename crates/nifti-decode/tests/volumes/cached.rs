@@ -1,4 +1,4 @@
-//! Unpacked copies: made once, keyed to their source, read as any file.
+//! Unpacked copies: made once, tied to their source, read like any file.
 
 use nifti_decode::{Datatype, Decoder, Endian, Kind, Orientation, Pack, Phantom, Plan, Version, VolumeFile, write};
 
@@ -31,7 +31,7 @@ fn a_copy_is_made_once_and_again_when_its_source_changes() {
 
     let changed = save(2).cached(&mut decoder, &cache).unwrap();
     assert_ne!(changed, copy);
-    // A copy that was cut short is made again.
+    // A truncated copy is made again.
     std::fs::write(&changed, &std::fs::read(&changed).unwrap()[..5000]).unwrap();
     let again = VolumeFile::open(&source).unwrap().cached(&mut decoder, &cache).unwrap();
     assert_eq!(again, changed);

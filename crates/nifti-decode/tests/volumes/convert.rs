@@ -31,7 +31,7 @@ fn values_are_scaled_in_double_precision_and_rounded_once() {
             let got: Vec<f32> = run(&file, &Plan::scaled(), Isa::best());
             for (i, (&got, &stored)) in got.iter().zip(&stored).enumerate() {
                 let expected = scale.map_or(stored as f32, |(slope, inter)| (stored * slope + inter) as f32);
-                // A fused multiply-add rounds once where this rounds twice: one unit in the last place at most.
+                // A fused multiply-add rounds once, not twice: a difference of at most one unit in the last place.
                 let is_near = got.to_bits().abs_diff(expected.to_bits()) <= u32::from(datatype.bytes() <= 2);
                 assert!(is_near || (got.is_nan() && expected.is_nan()), "{datatype:?} {scale:?} {i}: {got} {expected}");
             }
@@ -91,14 +91,14 @@ fn halves_round_to_nearest_even() {
     }
 }
 
-/// Outputs beyond the caches are written around them, in the same way for several threads.
+/// Outputs larger than the caches are written with streaming stores, with the same result for several threads.
 #[test]
 fn large_outputs_are_streamed_and_threads_change_nothing() {
     let n = 7_000_003;
     let (file, stored) = file(Datatype::Int16, Endian::Little, n, Some((0.5, 1.0)));
     let mut decoder = Decoder::new();
     let mut out = vec![f32::NAN; n + 1];
-    // An odd address: streamed stores need whole lines.
+    // An unaligned address: streaming stores need whole cache lines.
     let decoded = file.decode_into(&mut decoder, &Plan::scaled().with_stats(), &mut out[1..]).unwrap();
     assert!(out[1..].iter().zip(&stored).all(|(&v, &s)| f64::from(v) == s * 0.5 + 1.0));
     if Isa::Avx2.is_supported() {

@@ -1,4 +1,4 @@
-//! gzip: every way to pack is read by every way to read; the two inflaters agree.
+//! gzip: every method of reading reads every packing; the two inflaters agree.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ fn members_may_be_padded_with_zeros_and_by_nothing_else() {
 }
 
 #[test]
-fn the_suffix_of_a_file_is_not_asked() {
+fn the_suffix_of_a_file_is_ignored() {
     let directory = tempfile::tempdir().unwrap();
     for (name, bytes) in [("plain.nii.gz", small()), ("packed.nii", member(&small(), 6))] {
         let path = directory.path().join(name);
@@ -73,9 +73,10 @@ fn the_suffix_of_a_file_is_not_asked() {
     }
 }
 
-/// libdeflate (whole streams) and zlib-rs (while an index is made) unpack the same bytes or both refuse, on whole and on damaged files.
+/// libdeflate (whole streams) and zlib-rs (while an index is made) unpack the same bytes or both refuse, on whole and
+/// on damaged files.
 #[test]
-fn both_inflaters_say_the_same() {
+fn both_inflaters_agree() {
     let phantom = brain();
     let mut random = SplitMix64::new(11);
     let mut refused = 0;
@@ -84,7 +85,7 @@ fn both_inflaters_say_the_same() {
         for round in 0..40 {
             let mut bytes = whole.clone();
             for _ in 0..round.min(2) {
-                // Not the first header, which decides how the file is read.
+                // The first header is left alone, because it determines how the file is read.
                 let at = 30 + random.below(bytes.len() - 30);
                 bytes[at] ^= 1 << random.below(8);
             }
@@ -145,7 +146,7 @@ fn damage_is_found_through_an_index_too() {
     let phantom = Phantom::new(Kind::Ct, Some(&[128, 128, 160]), Orientation::RAS, 5).unwrap();
     let mut bytes = encode(&phantom.header, &[], &phantom.voxels, Pack::Gzip { level: 6 }).unwrap();
     let index = open(&bytes).unwrap().index(&mut Decoder::new()).unwrap().unwrap();
-    // In the middle: the identity looks at both ends only.
+    // Damage in the middle, because the identity covers both ends only.
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     let file = open(&bytes).unwrap().with_index(Arc::new(index)).unwrap();
@@ -164,7 +165,7 @@ fn blocked_files_need_no_index() {
 }
 
 #[test]
-fn a_block_that_lies_about_its_size_is_refused() {
+fn a_block_with_a_wrong_size_is_refused() {
     let header = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[60, 60, 60]);
     let stored = voxels(Datatype::Uint8, 216_000, 2, false);
     let whole = encode(&header, &[], &stored, Pack::Bgzf { level: 6 }).unwrap();
@@ -176,20 +177,20 @@ fn a_block_that_lies_about_its_size_is_refused() {
             let decoded = open(&bytes).and_then(|file| {
                 file.decode::<f32>(&mut Decoder::new().with_threads(threads), &Plan::scaled()).map(|v| v.into_voxels())
             });
-            // A member's own size is not looked at where members are unpacked one by one.
+            // A member's stated size is ignored when members are unpacked one by one.
             assert!(decoded.is_err() || at == 16 && threads.is_serial(), "{what} {threads}");
         }
     }
 }
 
-/// The size that a member states must be its own: what several threads read is what one reads.
+/// The size that a member states must be correct, so that one thread and several read the same.
 #[test]
 fn a_block_that_states_more_bytes_than_it_has_is_refused() {
     let header = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[60, 60, 60]);
     let mut bytes = encode(&header, &[], &voxels(Datatype::Uint8, 216_000, 2, false), Pack::Bgzf { level: 6 }).unwrap();
     let first = u16::from_le_bytes([bytes[16], bytes[17]]);
     let end = usize::from(first) + 1;
-    // Where the unpacked size would stand, it stands.
+    // The four bytes before the stated end are again the correct unpacked size.
     let size: Vec<u8> = bytes[end - 4..end].to_vec();
     bytes.splice(end..end, size);
     bytes[16..18].copy_from_slice(&(first + 4).to_le_bytes());
@@ -211,9 +212,9 @@ fn a_blocked_file_ends_as_other_tools_expect() {
     assert!(bytes.ends_with(&end), "{:?}", &bytes[bytes.len() - 31..]);
 }
 
-/// Found by fuzzing: damage behind the voxels is damage however many threads read.
+/// Found by fuzzing: damage after the voxels is an error with any number of threads.
 #[test]
-fn a_damaged_block_behind_the_voxels_is_refused_unless_nobody_wants_to_know() {
+fn a_damaged_block_after_the_voxels_is_refused_if_verified() {
     let whole = encode(&brain().header, &[], &brain().voxels, Pack::Bgzf { level: 6 }).unwrap();
     let mut damaged = whole.clone();
     // The checksum of the empty member at the end.

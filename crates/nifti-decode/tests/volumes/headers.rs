@@ -1,9 +1,9 @@
-//! Headers as other programs write them: extents, transforms and units that need a second look. A header is made byte by byte, so
-//! that nothing here depends on our writer.
+//! Headers as other programs write them: extents, transforms and units in special cases. Headers are made byte by byte,
+//! so that nothing here depends on our writer.
 
 use nifti_decode::{AffineSource, Got, Header, Limits, NiftiError, SpaceUnit, TimeUnit, Version, VolumeFile, Warning};
 
-/// A NIfTI-1 file of int16 with the axes `dim`, little-endian, with the fields of `edits` and as many zeros as it needs.
+/// A little-endian NIfTI-1 file of int16 with the axes `dim` and the fields of `edits`. Its voxels are zeros.
 fn file(dim: &[i16], edits: &[(usize, &[u8])], voxels: usize) -> Vec<u8> {
     let mut bytes = vec![0; 352 + 2 * voxels];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
@@ -50,7 +50,7 @@ fn vectors_of_freesurfer_have_their_length_in_glmin() {
         let n = shape.iter().product();
         let volume = open(file(dim, &[(GLMIN, &length)], n));
         assert_eq!(volume.shape(), shape);
-        // And as our own writer stores it.
+        // The same after our own writer stores it.
         let header = Header::new(Version::Nifti1, volume.datatype(), shape).unwrap();
         assert_eq!(header.dim[1..=dim.len()], dim.iter().map(|&extent| i64::from(extent)).collect::<Vec<_>>());
         assert_eq!(header.shape().unwrap(), shape);
@@ -70,7 +70,7 @@ fn a_negative_extent_is_a_vector_in_one_place_only() {
         let error = VolumeFile::from_bytes(file(&[-1, 1, 1], &[(GLMIN, &glmin.to_le_bytes())], 0), Limits::default());
         assert!(matches!(error.unwrap_err(), NiftiError::Field { field: "glmin", offset: 144, .. }));
     }
-    // Other extents stay what they are.
+    // Other extents are unchanged.
     assert_eq!(open(file(&[27_307, 6, 1], &[], 163_842)).shape(), [27_307, 6, 1]);
 }
 
@@ -91,7 +91,7 @@ fn lengths_and_times_have_units() {
 }
 
 #[test]
-fn an_sform_that_maps_no_volume_is_left_out() {
+fn an_sform_that_maps_no_volume_is_ignored() {
     let plane = floats(&[2.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 0.0, 2.0, 2.0, 4.0, 0.0]);
     let mut nan = floats(&[2.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0]);
     nan[12..16].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -112,7 +112,7 @@ fn an_sform_that_maps_no_volume_is_left_out() {
 }
 
 #[test]
-fn a_qform_that_maps_no_volume_is_left_out() {
+fn a_qform_that_maps_no_volume_is_ignored() {
     let quaternion = floats(&[0.9, 0.9, 0.0]);
     let long = open(file(&[4, 4, 4], &[(QFORM_CODE, &[1]), (QUATERNION, &quaternion)], 64));
     assert!(matches!(long.warnings(), [Warning::Quaternion { got }] if *got > 1.6), "{:?}", long.warnings());
@@ -123,7 +123,7 @@ fn a_qform_that_maps_no_volume_is_left_out() {
 }
 
 #[test]
-fn distances_that_disagree_are_told() {
+fn distances_that_disagree_are_reported() {
     let rows = |x: f32, y: f32, z: f32| floats(&[x, 0.0, 0.0, 0.0, 0.0, y, 0.0, 0.0, 0.0, 0.0, z, 0.0]);
     let warnings = |dim: &[i16], rows: &[u8]| {
         let voxels = dim.iter().map(|&extent| extent as usize).product();
@@ -132,9 +132,9 @@ fn distances_that_disagree_are_told() {
     let x = Warning::Spacing { axis: 1, pixdim: 2.0, sform: 1.0 };
     let z = Warning::Spacing { axis: 3, pixdim: 2.0, sform: 2.5 };
     assert_eq!(warnings(&[4, 4, 4], &rows(1.0, 2.0, -2.5)), [x, z]);
-    // An axis that is not there has no distance.
+    // An axis that does not exist has no distance.
     assert_eq!(warnings(&[4, 4], &rows(1.0, 2.0, -2.5)), [x]);
-    // Rounding and few digits are no disagreement.
+    // Differences from rounding and from few digits are ignored.
     assert_eq!(warnings(&[4, 4, 4], &rows(2.001, -2.0, 1.9999)), []);
     assert!(x.to_string().contains("pixdim[1] is 2, but a step of the sform has length 1"), "{x}");
 }

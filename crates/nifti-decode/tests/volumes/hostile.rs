@@ -1,25 +1,25 @@
-//! Hostile and odd files, and the answer to each, in the order of the header, then gzip:
+//! Hostile and unusual files and how each is handled, in the order of the header, then gzip:
 //!
-//! | what is odd | answer | test |
+//! | what is unusual | result | test |
 //! |---|---|---|
 //! | slope NaN or infinite | unscaled, warning | `a_slope_that_is_not_finite_leaves_values_unscaled` |
 //! | slope 0 with an intercept | unscaled, warning | `a_slope_of_zero_leaves_values_unscaled_whatever_the_intercept` |
 //! | finite slope, intercept not finite | `BadScale` | `a_slope_with_an_intercept_that_is_not_finite_is_an_error` |
-//! | voxels further behind, extender 0 | read there | `voxels_lie_where_vox_offset_says_with_or_without_an_extender` |
+//! | voxels further away, extender 0 | read there | `voxels_begin_at_vox_offset_with_or_without_an_extender` |
 //! | extensions | a bounded list | `extensions_are_listed`, `extensions_beyond_the_file_or_the_limit_are_refused` |
-//! | vox_offset 0 in a single file | behind the header, warning | `a_vox_offset_of_zero_means_behind_the_header` |
-//! | vox_offset in the header, fractional, NaN, beyond the file | error | `a_vox_offset_inside_the_header_or_that_is_no_place_is_an_error` |
-//! | bitpix against datatype | datatype, warning | `a_datatype_wins_against_bitpix` |
-//! | extents that overflow, or are too many | `TooLarge`, no memory | `extents_that_multiply_to_too_much_are_refused_before_any_memory`, `mutation::extents_that_overflow_are_given_no_memory` |
-//! | negative extents; no axes, or eight | error | `extents_that_are_none_are_an_error` |
-//! | trailing extents 0, distances <= 0 | 1 or positive, warning | `trailing_zeros_and_bad_distances_are_mended` |
+//! | vox_offset 0 in a single file | after the header, warning | `a_vox_offset_of_zero_means_after_the_header` |
+//! | vox_offset in the header, fractional, NaN, beyond the file | error | `a_vox_offset_in_the_header_or_that_is_no_position_is_an_error` |
+//! | bitpix contradicts datatype | datatype, warning | `a_datatype_overrides_bitpix` |
+//! | extents that overflow, or are too many | `TooLarge`, no memory | `extents_that_multiply_to_too_much_are_refused_before_any_memory`, `mutation::extents_that_overflow_allocate_no_memory` |
+//! | negative extents; no axes, or eight | error | `invalid_extents_are_an_error` |
+//! | trailing extents 0, distances <= 0 | 1 or positive, warning | `trailing_zeros_and_bad_distances_are_corrected` |
 //! | several gzip members | read | `gzip::every_packing_gives_the_same_voxels_with_one_thread_and_several` |
-//! | a suffix that lies | content decides | `gzip::the_suffix_of_a_file_is_not_asked` |
-//! | wrong CRC or size | error, unless `verify` is off | `a_wrong_checksum_or_size_is_an_error_unless_nobody_wants_to_know`, `gzip::a_block_that_lies_about_its_size_is_refused` |
+//! | a wrong suffix | content decides | `gzip::the_suffix_of_a_file_is_ignored` |
+//! | wrong CRC or size | error, unless `verify` is off | `a_wrong_checksum_or_size_is_an_error_if_verified`, `gzip::a_block_with_a_wrong_size_is_refused` |
 //! | truncated | error with got and need | all of `truncated`, `a_file_that_is_cut_after_opening_is_truncated` |
-//! | bombs, sizes that lie | no more than needed | `a_bomb_is_refused_before_it_is_unpacked`, `a_size_of_gigabytes_is_not_believed`, `what_follows_the_voxels_is_limited_and_never_kept`, `mutation::a_member_that_claims_gigabytes_is_given_none` |
+//! | bombs, false sizes | no more than needed | `a_bomb_is_refused_before_it_is_unpacked`, `a_false_size_of_gigabytes_is_refused`, `what_follows_the_voxels_is_limited_and_never_kept`, `mutation::a_false_claim_of_gigabytes_allocates_no_memory` |
 //! | esize too small, odd, negative, too long | list ends, warning | `bad_extensions_end_the_list` |
-//! | colors, complex, extended as f32 | `NotReal`; views are there | `colors_complex_and_extended_numbers_are_views_but_no_f32`, all of `views` |
+//! | colors, complex, extended as f32 | `NotReal`; views work | `colors_complex_and_extended_numbers_have_views_but_no_f32`, all of `views` |
 //! | a file that shrinks while it is open | read, not mapped: an error | `a_file_that_is_cut_after_opening_is_truncated` |
 
 use nifti_decode::{
@@ -73,7 +73,7 @@ fn a_slope_with_an_intercept_that_is_not_finite_is_an_error() {
 }
 
 #[test]
-fn voxels_lie_where_vox_offset_says_with_or_without_an_extender() {
+fn voxels_begin_at_vox_offset_with_or_without_an_extender() {
     let mut file = small();
     file[VOX_OFFSET..VOX_OFFSET + 4].copy_from_slice(&416_f32.to_le_bytes());
     file.splice(352..352, [0xee; 64]);
@@ -97,20 +97,20 @@ fn extensions_are_listed() {
 }
 
 #[test]
-fn a_vox_offset_of_zero_means_behind_the_header() {
+fn a_vox_offset_of_zero_means_after_the_header() {
     let file = with(&[(VOX_OFFSET, &f32s(&[0.0]))]);
     assert_eq!(decode::<f32>(&file).unwrap(), counting());
     assert_eq!(open(&file).unwrap().warnings(), [Warning::ZeroVoxOffset { used: 352 }]);
 }
 
 #[test]
-fn a_vox_offset_inside_the_header_or_that_is_no_place_is_an_error() {
+fn a_vox_offset_in_the_header_or_that_is_no_position_is_an_error() {
     for bad in [1.0, 351.0, 352.5, -352.0, f32::NAN, f32::INFINITY] {
         assert_eq!(field(open(&with(&[(VOX_OFFSET, &f32s(&[bad]))])).unwrap_err()), ("vox_offset", 108), "{bad}");
     }
     let error = open(&with(&[(VOX_OFFSET, &f32s(&[4096.0]))])).unwrap_err();
     assert!(matches!(error, NiftiError::Truncated { offset: 4096, got: 0, need: 48, .. }), "{error}");
-    // The second version has its field, and its end, elsewhere.
+    // NIfTI-2 has the field, and the end of the header, at other offsets.
     for bad in [1_i64, 352, 543, -544] {
         let header = header(Version::Nifti2, Endian::Big, Datatype::Uint8, &[2, 2, 2]);
         let mut file = encode(&header, &[], &[1; 8], Pack::Plain).unwrap();
@@ -120,7 +120,7 @@ fn a_vox_offset_inside_the_header_or_that_is_no_place_is_an_error() {
 }
 
 #[test]
-fn a_datatype_wins_against_bitpix() {
+fn a_datatype_overrides_bitpix() {
     let file = with(&[(BITPIX, &[64, 0])]);
     assert_eq!(decode::<f32>(&file).unwrap(), counting());
     assert_eq!(open(&file).unwrap().warnings(), [Warning::Bitpix { got: 64, need: 16 }]);
@@ -144,7 +144,7 @@ fn extents_that_multiply_to_too_much_are_refused_before_any_memory() {
 }
 
 #[test]
-fn extents_that_are_none_are_an_error() {
+fn invalid_extents_are_an_error() {
     for (at, bad, name) in
         [(0, 0_i16, "dim[0]"), (0, 8, "dim[0]"), (0, -3, "dim[0]"), (1, -4, "dim[1]"), (3, 0, "dim[3]")]
     {
@@ -154,7 +154,7 @@ fn extents_that_are_none_are_an_error() {
 }
 
 #[test]
-fn trailing_zeros_and_bad_distances_are_mended() {
+fn trailing_zeros_and_bad_distances_are_corrected() {
     let file = with(&[(DIM, &[5, 0]), (DIM + 8, &[1, 0, 0, 0])]);
     assert_eq!(open(&file).unwrap().shape(), [4, 3, 2, 1, 1]);
     assert_eq!(open(&file).unwrap().warnings(), [Warning::ZeroExtent { axis: 5 }]);
@@ -166,7 +166,7 @@ fn trailing_zeros_and_bad_distances_are_mended() {
 }
 
 #[test]
-fn transform_codes_that_nobody_defined_count_as_none() {
+fn undefined_transform_codes_count_as_none() {
     let file = with(&[(252, &[9, 0]), (254, &[0xff, 0xff])]);
     let found = open(&file).unwrap();
     assert_eq!((found.header().qform_code, found.header().sform_code), (0, 0));
@@ -197,7 +197,7 @@ fn extensions_beyond_the_file_or_the_limit_are_refused() {
 }
 
 #[test]
-fn colors_complex_and_extended_numbers_are_views_but_no_f32() {
+fn colors_complex_and_extended_numbers_have_views_but_no_f32() {
     for datatype in Datatype::ALL.into_iter().filter(|datatype| !datatype.is_real()) {
         let stored = voxels(datatype, 24, 5, false);
         let header = header(Version::Nifti1, Endian::Big, datatype, &[4, 3, 2]);
@@ -214,11 +214,11 @@ fn colors_complex_and_extended_numbers_are_views_but_no_f32() {
 }
 
 #[test]
-fn what_is_no_volume_is_said_to_be_none() {
+fn files_that_are_no_volume_are_refused() {
     assert!(matches!(open(b"").unwrap_err(), NiftiError::Truncated { what: "header", got: 0, .. }));
     assert!(matches!(open(&[0; 400]).unwrap_err(), NiftiError::NotNifti { first: [0, 0, 0, 0] }));
     assert!(matches!(open(&small()[..300]).unwrap_err(), NiftiError::Truncated { got: 300, need: 348, .. }));
-    // Without magic it could be ANALYZE, which has no single files; so could the header of a pair.
+    // Without magic it could be ANALYZE, which has no single files. So could the header of a pair.
     for magic in [*b"n+9\0", *b"ni1\0", [0; 4]] {
         let error = open(&with(&[(344, &magic)])).unwrap_err();
         let NiftiError::Field { field: "magic", offset: 344, got, .. } = error else { panic!("{error}") };
@@ -252,7 +252,7 @@ fn packed(pack: Pack) -> Vec<u8> {
 }
 
 #[test]
-fn a_truncated_gzip_stream_is_an_error_wherever_it_ends() {
+fn a_truncated_gzip_stream_is_an_error_at_every_length() {
     for pack in [Pack::Gzip { level: 6 }, Pack::Members { level: 6, bytes: 30_000 }, Pack::Bgzf { level: 6 }] {
         let file = packed(pack);
         let footer = if matches!(pack, Pack::Bgzf { .. }) { 28 } else { 0 };
@@ -268,7 +268,7 @@ fn a_truncated_gzip_stream_is_an_error_wherever_it_ends() {
 }
 
 #[test]
-fn a_wrong_checksum_or_size_is_an_error_unless_nobody_wants_to_know() {
+fn a_wrong_checksum_or_size_is_an_error_if_verified() {
     for (from_end, is_crc) in [(8, true), (4, false)] {
         let mut file = packed(Pack::Gzip { level: 6 });
         let at = file.len() - from_end;
@@ -284,7 +284,7 @@ fn a_wrong_checksum_or_size_is_an_error_unless_nobody_wants_to_know() {
 
 #[test]
 fn a_bomb_is_refused_before_it_is_unpacked() {
-    // 16 MiB of zeros, packed to 16 KiB, under a header that promises 100 times as much.
+    // 16 MiB of zeros, packed to 16 KiB, with a header that claims 100 times as much.
     let header = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[256, 256, 256]);
     let mut plain = encode(&header, &[], &vec![0; 1 << 24], Pack::Plain).unwrap();
     plain[DIM..DIM + 8].copy_from_slice(&[4, 0, 0, 1, 0, 1, 0, 1]);
@@ -294,9 +294,9 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
     assert!(matches!(error, NiftiError::TooLarge { got, limit, .. } if got > limit && limit < 40 << 20), "{error}");
 }
 
-/// The trailer of a sound stream says that it unpacks to almost 4 GiB.
+/// The trailer of an otherwise valid stream states that it unpacks to almost 4 GiB.
 #[test]
-fn a_size_of_gigabytes_is_not_believed() {
+fn a_false_size_of_gigabytes_is_refused() {
     for pack in [Pack::Gzip { level: 6 }, Pack::Members { level: 6, bytes: 30_000 }] {
         let mut file = packed(pack);
         let at = file.len() - 4;
@@ -326,7 +326,7 @@ fn what_follows_the_voxels_is_limited_and_never_kept() {
     assert_eq!(file.decode::<f32>(&mut decoder, &Plan::scaled()).unwrap().into_voxels(), counting());
 }
 
-/// A file that becomes shorter after it was opened: an error that says how much is missing, whichever way it is read.
+/// A file that becomes shorter after it was opened gives an error with the number of missing bytes, however it is read.
 #[test]
 fn a_file_that_is_cut_after_opening_is_truncated() {
     let directory = tempfile::tempdir().unwrap();
@@ -365,7 +365,7 @@ fn a_file_that_is_cut_after_opening_is_truncated() {
     }
 }
 
-/// `bytes` as one gzip member: through the writer's own packing of a volume of bytes, whose header is cut off.
+/// `bytes` as one gzip member, packed by the writer as a volume of bytes whose header is then removed.
 fn nifti_gzip(bytes: &[u8]) -> Vec<u8> {
     crate::gzip::member(bytes, 9)
 }

@@ -1,4 +1,4 @@
-//! Indexes of indexed_gzip: one that the package itself wrote, and what can be wrong with one.
+//! Indexes of indexed_gzip: one that the package itself wrote, and faults that an index can have.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ fn import(gzidx: &[u8]) -> Result<Index, NiftiError> {
     open(VOLUME).unwrap().import_gzidx(gzidx).map(|index| index.expect("ordinary gzip"))
 }
 
-/// Every voxel through an index is what it is without.
+/// Checks that every voxel is the same with and without the index.
 fn check(index: Index) {
     assert_eq!(Index::parse(&index.encode()).unwrap(), index);
     let whole = decode::<f32>(VOLUME).unwrap();
@@ -61,7 +61,7 @@ fn an_index_of_the_package_is_read() {
     check(index);
 }
 
-/// The first version has no flags: every point but the first has a window, those of members' beginnings too.
+/// Version 0 has no flags: every point but the first has a window, even the points at members' beginnings.
 #[test]
 fn the_first_version_is_read() {
     let latest = gzidx();
@@ -93,7 +93,7 @@ fn windows_longer_than_needed_are_read() {
 }
 
 #[test]
-fn blocked_and_plain_files_need_none() {
+fn blocked_and_plain_files_need_no_index() {
     let file = open(VOLUME).unwrap();
     let mut voxels = vec![0; 64 * 48 * 40];
     file.copy_into(&mut Decoder::new(), None, &mut voxels).unwrap();
@@ -126,22 +126,22 @@ fn damaged_headers_and_points_are_refused_by_name() {
         ("unpacked offset", point(2, 8), &36_040_u64.to_le_bytes()),
         ("unpacked offset", point(4, 8), &0_u64.to_le_bytes()),
         ("bits", point(1, 16), &[8]),
-        // Beyond what lies between two points, and beyond the end of a member.
+        // Beyond the bytes between two points, and beyond the end of a member.
         ("unpacked offset", point(1, 8), &69_000_u64.to_le_bytes()),
         ("unpacked offset", point(3, 8), &80_001_u64.to_le_bytes()),
         ("packed offset", point(3, 0), &3562_u64.to_le_bytes()),
     ] {
         let error = import(&with(&[(at, change)])).unwrap_err();
         let is_named = matches!(error, NiftiError::Index { field, .. } if field == name);
-        // What a point unpacks to is another thing before and behind it.
+        // The unpacked bytes before and after the moved point are different.
         let is_data = matches!(error, NiftiError::Gzip { .. }) && name.ends_with("offset");
         assert!(is_named || is_data, "{name} at {at}: {error}");
     }
 }
 
-/// A window that is not the file's unpacks without complaint, to other voxels: the member's checksum tells.
+/// With a wrong window, unpacking succeeds but gives other voxels. The member's checksum reveals it.
 #[test]
-fn a_window_that_was_tampered_with_is_found_out() {
+fn a_forged_window_is_detected() {
     let windows = HEADER + POINTS * POINT;
     let mut forged = gzidx();
     forged[windows..windows + 32768].iter_mut().for_each(|byte| *byte ^= 1);
@@ -152,7 +152,7 @@ fn a_window_that_was_tampered_with_is_found_out() {
 #[test]
 fn the_index_of_another_file_is_refused() {
     let mut other = VOLUME.to_vec();
-    // The same length, and other voxels.
+    // The same length, but other voxels.
     let middle = other.len() / 3;
     other[middle] ^= 4;
     let error = open(&other).unwrap().import_gzidx(&gzidx()).unwrap_err();
@@ -164,7 +164,7 @@ fn the_index_of_another_file_is_refused() {
 }
 
 #[test]
-fn a_cut_index_is_refused() {
+fn a_truncated_index_is_refused() {
     let whole = gzidx();
     for cut in (0..HEADER + POINTS * POINT + 9).chain((200..whole.len()).step_by(997)) {
         let error = import(&whole[..cut]).unwrap_err();
@@ -183,7 +183,7 @@ fn what_follows_the_voxels_is_limited() {
     limits.trailing_bytes = 10;
     let mut header = open(VOLUME).unwrap().header().clone();
     header.dim[3] = 39;
-    // A header of one slice less, in a stored block of its own; the rest is as it was, so only the length decides here.
+    // A header with one slice less, in its own stored block. The rest is unchanged, so only the length matters here.
     let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let plain = [header.encode().unwrap(), vec![0; 4 + 64 * 48 * 40]].concat();
     bytes.extend(crate::gzip::member(&plain, 1)[10..].iter());

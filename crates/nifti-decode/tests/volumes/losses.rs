@@ -1,4 +1,5 @@
-//! Values that a type does not have: counted where it is a float type, refused where it is an integer type, never lost in silence.
+//! Values that an output type cannot represent: counted for float types, refused for integer types, never lost
+//! silently.
 
 use machine::isa::Isa;
 use nifti_decode::{
@@ -31,7 +32,7 @@ fn label_ids_above_the_significand_are_counted() {
     let ids = [0, 997, 576_073_732, 614_454_277, 16_777_217, 2_147_483_647_u32];
     let file = of(Datatype::Uint32, &ids, None);
     let lost = losses::<f32>(&file);
-    // 576073732 is a multiple of 4 below 2^30, and too long by 4 bits; the others are odd.
+    // 576073732 is a multiple of 4 below 2^30, and its significand is 4 bits too long; the others are odd.
     let expected = ids.iter().filter(|&&id| (id as f32) as u32 != id).count() as u64;
     assert_eq!(
         (counts(&lost), lost.first.map(|first| (first.index, first.value))),
@@ -44,7 +45,7 @@ fn label_ids_above_the_significand_are_counted() {
     // float16 holds 997 and 0; the others are beyond its range.
     assert_eq!(counts(&losses::<f16>(&file)), [0, 4, 0]);
     assert_eq!(counts(&losses::<bf16>(&file)), [5, 0, 0]);
-    // Ids that a program stored as floats are no safer.
+    // Ids that a program stored as floats have the same losses.
     let as_floats = of(Datatype::Float64, &ids.map(f64::from), None);
     assert_eq!(counts(&losses::<f32>(&as_floats)), [expected, 0, 0]);
 }
@@ -57,13 +58,14 @@ fn values_beyond_the_range_are_counted() {
     assert_eq!(lost.to_string(), "4 values changed: 2 to infinity, 2 near zero; the first is 1e300 at index 1");
     assert_eq!(counts(&losses::<f64>(&file)), [0; 3]);
     assert_eq!(counts(&losses::<bf16>(&file)), [0, 2, 2]);
-    // Scaling alone can leave the range of f64.
+    // Scaling alone can exceed the range of f64.
     let scaled = of(Datatype::Float64, &[1.0, 1e300, f64::NEG_INFINITY], Some((1e20, 0.0)));
     assert_eq!(counts(&losses::<f64>(&scaled)), [0, 1, 0]);
     assert_eq!(counts(&losses::<f32>(&of(Datatype::Int16, &[0_i16, 1, -7], Some((1e-42, 0.0))))), [0, 0, 2]);
 }
 
-/// Scaled values one by one, as f64; `None` for integers that are not scaled, which are compared as integers.
+/// Counts the losses one by one, from the scaled values as f64. `least` is the smallest normal number of the output
+/// type.
 fn naive<D: Output>(file: &VolumeFile, values: &[f64], back: fn(D) -> f64, least: f64) -> [u64; 3] {
     let output = file.decode::<D>(&mut Decoder::new(), &Plan::scaled()).unwrap().into_voxels();
     let mut counts = [0; 3];
@@ -81,21 +83,21 @@ fn naive<D: Output>(file: &VolumeFile, values: &[f64], back: fn(D) -> f64, least
     counts
 }
 
-/// Every real type, scaled in several ways, to every float type: the counts are those of looking at each voxel. Block sizes matter, so
-/// there are voxels for several blocks and a rest.
+/// Every real type, scaled in several ways, to every float type: the counts match those of a loop over the voxels.
+/// There are voxels for several blocks and a remainder, because block sizes matter.
 #[test]
-fn counts_are_those_of_looking_at_each_voxel() {
+fn counts_match_those_of_each_voxel() {
     let scales = [None, Some((0.5, -24.0)), Some((1e6, 3.0)), Some((1e-42, 0.0)), Some((-3e38, 0.0)), Some((0.1, 1e4))];
     for datatype in reals() {
         let stored = voxels(datatype, 5003, 21, true);
         for scale in scales {
             let is_wide = datatype.bytes() == 8 && !matches!(datatype, Datatype::Float64);
             if is_wide && scale.is_none() {
-                // f64 cannot be the judge.
+                // f64 cannot represent every value, so it cannot be the reference.
                 continue;
             }
             let file = file(datatype, &[5003], &stored, scale);
-            // What the header holds: NIfTI-2 stores f64.
+            // The scale as the header stores it: NIfTI-2 stores f64.
             let (slope, inter) = scale.unwrap_or((1.0, 0.0));
             let scaled = |v: f64| if scale.is_some() { v * slope + inter } else { v };
             let values: Vec<f64> = as_f64(datatype, &stored).into_iter().map(scaled).collect();
@@ -144,7 +146,7 @@ fn integers_are_exact_or_refused() {
     assert_eq!(numbers(&small), [0, 255, 7]);
     assert_eq!(refusal::<i8>(&small), ("255".into(), 1, 1));
     assert_eq!(refusal::<u8>(&of(Datatype::Int16, &[1_i16, -1, 256], None)), ("-1".into(), 1, 2));
-    // Floats that are whole are labels; others are no integers.
+    // Whole floats are valid labels; other floats are not integers.
     assert_eq!(numbers(&of(Datatype::Float32, &[0.0_f32, -0.0, 254.0], None)), [0, 0, 254]);
     assert_eq!(refusal::<i32>(&of(Datatype::Float64, &[1.0, 2.5, f64::NAN], None)), ("2.5".into(), 1, 2));
     assert_eq!(refusal::<i64>(&of(Datatype::Float64, &[9_223_372_036_854_775_808.0_f64], None)).2, 1);
@@ -153,7 +155,7 @@ fn integers_are_exact_or_refused() {
     assert_eq!(numbers(&of(Datatype::Int16, &[4_i16, 6, 10], Some((0.5, 1.0)))), [3, 4, 6]);
     assert_eq!(refusal::<u8>(&of(Datatype::Int16, &[4_i16, 5], Some((0.5, 1.0)))), ("3.5".into(), 1, 1));
     assert_eq!(refusal::<i64>(&of(Datatype::Int64, &[(1_i64 << 53) + 1], Some((1.0, 1.0)))).2, 1);
-    // 64 bits stay exact where nothing is scaled.
+    // 64-bit values stay exact if they are not scaled.
     let wide = [u64::MAX, 0, (1 << 53) + 1];
     let file = of(Datatype::Uint64, &wide, None);
     assert_eq!(file.decode::<u64>(&mut decoder, &Plan::scaled()).unwrap().voxels(), wide);
@@ -166,7 +168,7 @@ fn integers_are_exact_or_refused() {
 
 /// All integers to all integers, against `TryFrom`.
 #[test]
-fn every_pair_of_integers_is_as_try_from_says() {
+fn every_pair_of_integers_matches_try_from() {
     macro_rules! to {
         ($file:expr, $values:expr, $($type:ty)*) => {$(
             let expected: Vec<Option<$type>> = $values.iter().map(|&v| <$type>::try_from(v).ok()).collect();
@@ -193,7 +195,8 @@ fn every_pair_of_integers_is_as_try_from_says() {
     from!(u8, Uint8; i8, Int8; u16, Uint16; i16, Int16; u32, Uint32; i32, Int32; u64, Uint64; i64, Int64;);
 }
 
-/// The index is the output's, whatever the order in which voxels are converted; threads and instruction sets agree.
+/// The index refers to the output and does not depend on the order in which voxels are converted. Threads and
+/// instruction sets agree.
 #[test]
 fn the_first_loss_is_the_first_of_the_output() {
     let shape = [33, 21, 9, 2];
@@ -213,7 +216,7 @@ fn the_first_loss_is_the_first_of_the_output() {
             assert_eq!(lost.total(), numbers.iter().filter(|&&v| v > 1 << 25).count() as u64);
         }
     }
-    // A region counts its own.
+    // A region counts only its own losses.
     let region = file.read_region::<f32>(&mut Decoder::new(), &[0..33, 0..21, 0..1, 0..1], &Plan::scaled()).unwrap();
     assert!(region.decoded().losses.is_empty());
     let mut copy = vec![0; 33 * 21 * 4];
@@ -223,7 +226,7 @@ fn the_first_loss_is_the_first_of_the_output() {
     assert!(copy == bytemuck::cast_slice::<_, u8>(&numbers[start..start + 33 * 21]));
 }
 
-/// A plan that normalizes asks for other values.
+/// A plan that normalizes changes the values anyway.
 #[test]
 fn normalized_values_are_not_counted() {
     let numbers: Vec<u32> = (0..100_u32).map(|i| (1 << 25) + i).collect();

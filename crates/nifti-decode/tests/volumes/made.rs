@@ -5,11 +5,11 @@ use nifti_decode::{
 };
 use op::random::SplitMix64;
 
-/// Two threads: the fewest that share work.
+/// Two threads: the smallest number that share work.
 pub(crate) const TWO: Threads = Threads::new(2).unwrap();
 
-/// Bytes of `n` voxels of `datatype` in this machine's order: all bit patterns for integers, for floats finite values and, with
-/// `has_specials`, NaN, infinities and zeros of both signs.
+/// Bytes of `n` voxels of `datatype` in this machine's order: all bit patterns for integers, for floats finite values
+/// and, with `has_specials`, NaN, infinities and zeros of both signs.
 pub(crate) fn voxels(datatype: Datatype, n: usize, seed: u64, has_specials: bool) -> Vec<u8> {
     let mut random = SplitMix64::new(seed);
     let mut bytes = Vec::new();
@@ -81,12 +81,12 @@ pub(crate) fn decode<D: Output>(bytes: &[u8]) -> Result<Vec<D>, NiftiError> {
     Ok(open(bytes)?.decode(&mut Decoder::new(), &Plan::scaled())?.into_voxels())
 }
 
-/// What [`small`] holds.
+/// The values of [`small`].
 pub(crate) fn counting() -> Vec<f32> {
     (0..24_u8).map(f32::from).collect()
 }
 
-/// The ways to pack that hold a file's bytes apart: stored, fixed and dynamic blocks, flushes, one and several members, blocked.
+/// Packings with different streams: stored, fixed and dynamic blocks, flushes, one and several members, blocked.
 pub(crate) const PACKS: [Pack; 10] = [
     Pack::Plain,
     Pack::Gzip { level: 0 },

@@ -1,4 +1,4 @@
-//! The crate against small files of its own making, changed byte by byte where it matters.
+//! Tests of the crate on small files that it wrote itself, with changes to single bytes.
 
 mod cached;
 mod convert;

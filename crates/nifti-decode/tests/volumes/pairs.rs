@@ -94,6 +94,6 @@ fn analyze_without_a_slope_scales_by_its_ranges() {
     std::fs::write(&path, h).unwrap();
     std::fs::write(directory.path().join("a.img"), voxels()).unwrap();
     let scale = VolumeFile::open(&path).unwrap().scale().unwrap();
-    // The figures of nibabel's documentation of Spm2AnalyzeHeader.
+    // The numbers in nibabel's documentation of Spm2AnalyzeHeader.
     assert!((scale.slope - 0.6 / 100.0).abs() < 1e-9 && (scale.inter - (0.2 - 0.06)).abs() < 1e-7, "{scale:?}");
 }

@@ -1,8 +1,8 @@
-//! Phantoms pack as real volumes do, in streams of the kinds that real files have.
+//! Phantoms compress like real volumes, in the kinds of streams that real files have.
 
 use nifti_decode::{Kind, Orientation, Pack, Phantom, encode};
 
-/// Bytes of voxels for each byte of the packed file.
+/// Bytes of voxels per byte of the packed file.
 fn ratio(phantom: &Phantom, pack: Pack) -> f64 {
     let packed = encode(&phantom.header, &[], &phantom.voxels, pack).unwrap();
     phantom.voxels.len() as f64 / packed.len() as f64
@@ -32,18 +32,18 @@ fn compression_ratios_are_those_of_real_volumes() {
     }
 }
 
-/// The first block of a packed file: 0 stored, 1 fixed codes, 2 codes of its own.
+/// The type of the first block of a packed file: 0 stored, 1 fixed codes, 2 dynamic codes.
 fn first_block(packed: &[u8]) -> u8 {
     let extra = if packed[3] & 4 == 0 { 0 } else { 2 + usize::from(packed[10]) };
     packed[10 + extra] >> 1 & 3
 }
 
 #[test]
-fn every_flavor_of_gzip_is_what_it_says() {
+fn every_packing_has_its_kind_of_gzip_stream() {
     let ct = phantom(Kind::Ct, Some(&[256, 256, 24]));
     let pack = |pack| encode(&ct.header, &[], &ct.voxels, pack).unwrap();
     let members = |packed: &[u8], id: &[u8]| packed.windows(id.len()).filter(|window| *window == id).count();
-    // An empty stored block ends on a byte: 00 00 ff ff.
+    // An empty stored block ends at a byte boundary: 00 00 ff ff.
     let flushes = |packed: &[u8]| members(packed, &[0, 0, 0xff, 0xff]);
     let size = ct.voxels.len();
     for (flavor, block) in

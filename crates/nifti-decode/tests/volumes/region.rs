@@ -1,4 +1,4 @@
-//! Regions: the same voxels as those of the whole volume, by every access.
+//! Regions: every access gives the same voxels as the whole volume.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -14,7 +14,7 @@ fn phantom() -> Phantom {
     Phantom::new(Kind::Fmri, Some(&SHAPE), "LAS".parse().unwrap(), 2).unwrap()
 }
 
-/// Voxels of `region` out of the whole.
+/// The voxels of `region`, taken from the whole volume.
 fn cut(whole: &[f32], region: &[Range<usize>]) -> Vec<f32> {
     let mut out = Vec::new();
     for t in region[3].clone() {
@@ -71,7 +71,7 @@ fn every_access_gives_the_same_voxels() {
     let whole = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled()).unwrap();
     assert_eq!(whole.decoded().access, Access::ReadByBlocks);
     check(&file, whole.voxels(), &[Access::RunsRead]);
-    // SAFETY: the file is this test's own, and nobody writes to it.
+    // SAFETY: the file belongs to this test, which does not write to it while it is mapped.
     let mapped = unsafe { VolumeFile::map(&plain) }.unwrap();
     check(&mapped, whole.voxels(), &[Access::RowsInMemory]);
     let open = |path: &Path| VolumeFile::open(path).unwrap();
@@ -84,7 +84,7 @@ fn every_access_gives_the_same_voxels() {
     check(&open(&gzip).with_index(index).unwrap(), whole.voxels(), &[Access::Index]);
 }
 
-/// However a packed region is reached, a watch counts what was unpacked for it.
+/// A watch counts the bytes that were unpacked for a region, with every access.
 #[test]
 fn a_watch_follows_the_reading_of_a_region() {
     let directory = tempfile::tempdir().unwrap();
@@ -100,7 +100,7 @@ fn a_watch_follows_the_reading_of_a_region() {
         let volume = file.read_region::<f32>(&mut decoder, &region, &Plan::stored()).unwrap();
         assert_eq!(volume.decoded().access, access);
         let end = 352 + 2 * (60 * 50 * (40 + 22)) as u64;
-        // A stream is unpacked up to the region's end; blocks are the few that hold it.
+        // A stream is unpacked up to the region's end. Of blocks, only those that hold the region are unpacked.
         let expected = if access == Access::Stream { end..=end } else { region_bytes..=region_bytes + (128 << 10) };
         assert!(expected.contains(&watch.bytes()), "{access}: {}", watch.bytes());
     }
@@ -130,7 +130,7 @@ fn a_region_is_reoriented_like_the_whole() {
     let straight = file.read_region::<f32>(&mut Decoder::new(), &region, &Plan::scaled()).unwrap();
     let reoriented = file.read_region::<f32>(&mut Decoder::new(), &region, &plan).unwrap();
     assert_eq!(reoriented.shape(), [8, 32, 17, 1]);
-    // Out: z up, y backward, x backward in a volume that runs left, front, up.
+    // Output axes: z, reversed y, reversed x of a volume whose axes are left, anterior, superior.
     for (z, y, x) in [(0, 0, 0), (7, 31, 16), (3, 20, 9)] {
         let there = reoriented.voxels()[z + 8 * (y + 32 * x)];
         assert_eq!(there, straight.voxels()[(16 - x) + 17 * ((31 - y) + 32 * z)]);
@@ -140,7 +140,7 @@ fn a_region_is_reoriented_like_the_whole() {
 }
 
 #[test]
-fn regions_that_are_none_are_refused() {
+fn invalid_regions_are_refused() {
     let phantom = phantom();
     let bytes = nifti_decode::encode(&phantom.header, &[], &phantom.voxels, Pack::Plain).unwrap();
     let file = crate::made::open(&bytes).unwrap();

@@ -9,7 +9,7 @@ use crate::made::{header, open, voxels};
 
 const SHAPE: [usize; 3] = [70, 37, 41];
 
-/// A volume whose voxel axes run toward the ends of `orientation`.
+/// A volume whose voxel axes have the directions of `orientation`.
 fn volume(orientation: Orientation, datatype: Datatype, volumes: usize) -> (VolumeFile, Vec<u8>) {
     let phantom = Phantom::new(Kind::Tiny, Some(&SHAPE), orientation, 1).unwrap();
     let shape = [&SHAPE[..], &[volumes]].concat();
@@ -19,7 +19,7 @@ fn volume(orientation: Orientation, datatype: Datatype, volumes: usize) -> (Volu
     (open(&encode(&oriented, &[], &stored, Pack::Plain).unwrap()).unwrap(), stored)
 }
 
-/// Reorients voxels by computing, for each voxel of the output, where it is in the stored volume.
+/// Reorients voxels by computing, for each voxel of the output, its position in the stored volume.
 fn naive<T: Copy>(file: &VolumeFile, wanted: Orientation, stored: &[T]) -> (Vec<T>, [usize; 3]) {
     let codes = file.affine().orientation().map(Option::unwrap);
     let from = wanted.codes().map(|want| codes.iter().position(|code| code.axis() == want.axis()).unwrap());
@@ -58,7 +58,7 @@ fn every_orientation_of_stored_and_wanted_axes() {
                 "{stored_order} {wanted}"
             );
             assert_eq!(reoriented.affine().orientation(), wanted.codes().map(Some));
-            // The same voxel lies at the same place.
+            // The same voxel has the same coordinates.
             let far = extents.map(|extent| extent as f64 - 1.0);
             let corner = reoriented.affine().apply(far);
             let stored_corner = [0, 1, 2].map(|axis| {
@@ -70,7 +70,8 @@ fn every_orientation_of_stored_and_wanted_axes() {
     }
 }
 
-/// A file that is read some slices at a time gives what the same bytes in memory give: all orders of axes, several volumes.
+/// A file that is read some slices at a time gives the same result as the same bytes in memory, for all orders of axes
+/// and several volumes.
 #[test]
 fn slices_as_they_are_read_give_the_whole() {
     let directory = tempfile::tempdir().unwrap();
@@ -95,7 +96,7 @@ fn slices_as_they_are_read_give_the_whole() {
             accesses.push(got.decoded().access);
         }
     }
-    // Where the third axis becomes the first, every run crosses all slices.
+    // If the third axis becomes the first, every run crosses all slices.
     let by_blocks = accesses.iter().filter(|access| **access == Access::ReadByBlocks).count();
     assert_eq!((by_blocks, accesses.len()), (2 * 32, 2 * 48), "{accesses:?}");
 }
@@ -121,7 +122,7 @@ fn halves_are_reoriented_as_singles_are() {
     assert!(single.iter().zip(&half).all(|(&a, &b)| f16::from_f32(a) == b));
 }
 
-/// An sform that drops an axis is left out, so the volume keeps an orientation.
+/// An sform that drops an axis is ignored, so the volume keeps an orientation.
 #[test]
 fn an_sform_that_drops_an_axis_gives_no_orientation() {
     let mut h = header(Version::Nifti1, Endian::Little, Datatype::Uint8, &[2, 2, 2]);
@@ -142,7 +143,7 @@ fn a_plane_gains_an_axis_when_it_is_reoriented() {
     let file = open(&encode(&h, &[], &[0, 1, 2, 3, 4, 5], Pack::Plain).unwrap()).unwrap();
     let reoriented = file.decode::<f32>(&mut Decoder::new(), &Plan::scaled().oriented(Orientation::RAS)).unwrap();
     assert_eq!(reoriented.shape(), [3, 2, 1]);
-    // Without transforms x runs to the left.
+    // Without transforms, x points left.
     assert_eq!(reoriented.voxels(), [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
 }
 
@@ -152,7 +153,8 @@ fn files_are_reoriented_slice_by_slice_as_whole_volumes_are() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("volume.nii");
     let mut decoder = Decoder::new();
-    // Rows longer than a tile is high, several parts to a volume; and an output that is written around the caches.
+    // Rows longer than the height of a tile, several parts per volume, and an output that is written with streaming
+    // stores.
     for (shape, stored_order) in [([600, 70, 41, 2], "LAS"), ([300, 530, 42, 1], "SPL"), ([41, 600, 300, 1], "PIR")] {
         let datatype = Datatype::Int16;
         let stored_order: Orientation = stored_order.parse().unwrap();
@@ -173,7 +175,7 @@ fn files_are_reoriented_slice_by_slice_as_whole_volumes_are() {
             assert!(reoriented.voxels() == expected.voxels(), "{shape:?} {stored_order} {wanted}");
             assert_eq!(reoriented.stats(), expected.stats());
             assert_eq!((reoriented.affine(), &reoriented.shape()), (expected.affine(), &expected.shape()));
-            // A second oracle: there and back is where it was.
+            // A second oracle: reorienting back restores the original.
             let mut copy = vec![0; stored.len()];
             from_file.copy_into(&mut decoder, Some(wanted), &mut copy).unwrap();
             let as_f32 = copy.as_chunks::<2>().0.iter().map(|&v| f32::from(i16::from_ne_bytes(v)));

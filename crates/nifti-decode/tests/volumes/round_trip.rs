@@ -1,4 +1,4 @@
-//! What the writer writes, the reader reads: every type, order, version and packing.
+//! The reader reads back what the writer wrote, for every type, byte order, version and packing.
 
 use nifti_decode::{
     Affine, AffineSource, Datatype, Decoder, Endian, Extension, Limits, Orientation, Version, VolumeFile, encode,
@@ -103,7 +103,7 @@ fn files_appear_whole_or_not_at_all() {
     assert!(failed.unwrap_err().to_string().ends_with("v.nii.gz: no more"));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-    // Of a pair, neither: here the header cannot be written, for something has its name.
+    // Neither file of a pair appears: here the header cannot be written, because its name is taken.
     let (taken, image) = (directory.path().join("p.hdr"), directory.path().join("p.img"));
     std::fs::create_dir(&taken).unwrap();
     std::fs::write(&image, "of another").unwrap();

@@ -48,7 +48,7 @@ fn naive(values: &[f64]) -> Stats {
     }
 }
 
-/// To 1e-12 of the spread: a mean near 0 has no digits of its own.
+/// Compares to 1e-12 of the spread, because the relative error of a mean near 0 can be large.
 fn assert_near(got: &Stats, expected: &Stats, place: &str) {
     assert_eq!((got.n, got.n_nan, got.n_nonzero), (expected.n, expected.n_nan, expected.n_nonzero), "{place}");
     let exact = |s: &Stats| [s.min, s.max, s.p0_5, s.median, s.p99_5];
@@ -87,7 +87,7 @@ fn statistics_are_those_of_the_sorted_values() {
 }
 
 #[test]
-fn nan_counts_for_itself_and_infinities_have_their_order() {
+fn nan_is_counted_separately_and_infinities_are_ordered() {
     let values = [f64::NAN, 1.0, f64::INFINITY, -0.0, 0.0, f64::NEG_INFINITY, f64::NAN, 2.0, -f64::NAN];
     let stored: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
     let file = make(Datatype::Float64, Endian::Big, &stored, (1.0, 0.0), Pack::Plain);
@@ -98,12 +98,12 @@ fn nan_counts_for_itself_and_infinities_have_their_order() {
     let file = make(Datatype::Float32, Endian::Little, &nothing, (1.0, 0.0), Pack::Plain);
     let stats = file.stats(&mut Decoder::new()).unwrap();
     assert!((stats.n, stats.n_nan) == (0, 5) && stats.mean.is_nan() && stats.p99_5.is_nan());
-    // Nothing to clip or normalize by: the values stay.
+    // There is nothing to clip or normalize by, so the values are unchanged.
     let plan = Plan::scaled().clipped(Clip::Percentiles { low: 1.0, high: 99.0 }).zscored(Voxels::All);
     assert!(file.decode::<f32>(&mut Decoder::new(), &plan).unwrap().into_voxels().iter().all(|v| v.is_nan()));
 }
 
-/// Many equal values: a radix search must not lose its place among them.
+/// With many equal values, a radix search must still find the correct rank.
 #[test]
 fn background_dominates() {
     let mut random = SplitMix64::new(5);

@@ -1,5 +1,5 @@
-//! Files that end too early, every kind, cut at every byte of their heads and at many places behind: an error of a type, whichever
-//! way they are read, and never a part of a volume.
+//! Truncated files of every kind, cut at every byte of their headers and at many later positions. Every method of
+//! reading gives a typed error and never a part of a volume.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ fn extension() -> Extension {
     Extension { ecode: 6, content: vec![b'x'; 56] }
 }
 
-/// Every byte of the head, about 60 places behind it, and the last bytes one by one.
+/// Lengths to truncate to: every byte of the header, about 60 later positions, and the last bytes one by one.
 fn cuts(len: usize, head: usize) -> Vec<usize> {
     let head = head.min(len);
     let mut cuts: Vec<usize> = (0..head).chain((head..len).step_by((len - head) / 60 + 1)).collect();
@@ -37,7 +37,8 @@ fn cuts(len: usize, head: usize) -> Vec<usize> {
     cuts
 }
 
-/// What became of a file: the error of opening, or of every way to read all of it. A region may be there whole.
+/// Reads a file with every method. Returns the error of opening, or the errors of the methods that read all of it. A
+/// region may succeed if all of it is present.
 fn read(open: impl Fn() -> Result<VolumeFile, NiftiError>, whole: &[u8]) -> Vec<(&'static str, NiftiError)> {
     let file = match open() {
         Ok(file) => file,
@@ -68,20 +69,20 @@ fn read(open: impl Fn() -> Result<VolumeFile, NiftiError>, whole: &[u8]) -> Vec<
     outcomes.into_iter().filter_map(|(way, outcome)| Some((way, outcome.err()?))).collect()
 }
 
-/// Ways that [`read`] tries where a file can be opened.
+/// Number of methods that [`read`] tries if a file can be opened.
 const WAYS: usize = 12;
 
 fn is_about_length(error: &NiftiError) -> bool {
     match error {
         NiftiError::Truncated { got, need, .. } => got < need,
         NiftiError::TooLarge { got, limit, .. } => got > limit,
-        // A member's sizes, its magic, or its end.
+        // A fault of a member's sizes, its magic, or its end.
         NiftiError::Gzip { .. } => true,
         _ => false,
     }
 }
 
-/// Asserts that none of the ways succeeded, and that each says what is wrong.
+/// Asserts that no method succeeded, and that each error is about the length.
 fn refused(errors: &[(&str, NiftiError)], place: &str) {
     assert!(errors.len() == WAYS || matches!(errors, [("open", _)]), "{place}: only {errors:?}");
     for (way, error) in errors {
@@ -104,7 +105,7 @@ fn single_files_plain_and_packed() {
     ] {
         for (version, endian) in [(Version::Nifti1, Endian::Little), (Version::Nifti2, Endian::Big)] {
             let bytes = encode(&head(version, endian), &[extension()], &stored, pack).unwrap();
-            // The last member of BGZF is empty: without it, all voxels are there.
+            // The last member of BGZF is empty, so all voxels are present without it.
             let whole_without = bytes.len() - if matches!(pack, Pack::Bgzf { .. }) { 28 } else { 0 };
             let head = if pack == Pack::Plain { 700 } else { 100 };
             for cut in cuts(bytes.len(), head) {
@@ -120,14 +121,14 @@ fn single_files_plain_and_packed() {
     }
 }
 
-/// Cuts the file at `path` everywhere and opens `header`; `may` says after which cuts all may still be well.
+/// Truncates the file at `path` at each position and opens `header`. `may` returns whether reading may still succeed.
 fn cut_file(path: &Path, header: &Path, head: usize, stored: &[u8], may: impl Fn(usize) -> bool) {
     let bytes = fs::read(path).unwrap();
     for cut in cuts(bytes.len(), head) {
         fs::write(path, &bytes[..cut]).unwrap();
         let errors = read(|| VolumeFile::open(header), stored);
         let place = format!("{} cut at {cut} of {}", path.display(), bytes.len());
-        // Whole or not at all, also where it may be.
+        // If reading may succeed, it must give the whole volume.
         if !(may(cut) && errors.is_empty()) {
             refused(&errors, &place);
         }
@@ -143,7 +144,8 @@ fn pairs_plain_and_packed() {
     for (version, endian) in [(Version::Nifti1, Endian::Big), (Version::Nifti2, Endian::Little)] {
         let head = Header { is_pair: true, vox_offset: 0.0, ..head(version, endian) };
         write(&at("p.hdr"), &head, &[extension()], &stored, Pack::Plain).unwrap();
-        // Nobody needs the four bytes behind the header of a pair, and a cut extension is a warning: the voxels lie elsewhere.
+        // The four bytes after the header of a pair are not needed, and a truncated extension is a warning: the voxels
+        // are in the other file.
         cut_file(&at("p.hdr"), &at("p.hdr"), 700, &stored, |cut| cut >= version.header_bytes());
         cut_file(&at("p.img"), &at("p.hdr"), 10, &stored, |_| false);
         for pack in [Pack::Gzip { level: 6 }, Pack::Mgzip { level: 6, bytes: 20_000 }] {
@@ -160,7 +162,7 @@ fn analyze() {
     let directory = tempfile::tempdir().unwrap();
     let (header, image) = (directory.path().join("a.hdr"), directory.path().join("a.img"));
     let mut bytes = head(Version::Nifti1, Endian::Little).encode().unwrap();
-    // What NIfTI added: ANALYZE has other fields there, or nothing.
+    // Clears the fields that NIfTI added; ANALYZE has other fields there, or none.
     bytes[252..348].fill(0);
     bytes[108..112].fill(0);
     fs::write(&header, bytes).unwrap();
@@ -180,13 +182,13 @@ fn indexes() {
     assert!(Index::parse(&index).unwrap().parts() > 2);
     for cut in cuts(index.len(), 200) {
         let error = Index::parse(&index[..cut]).unwrap_err();
-        let is_told = matches!(error, NiftiError::Truncated { got, need, .. } if got < need);
-        // A file that is too short for its parts says so before they are read.
-        assert!(is_told || matches!(error, NiftiError::Index { field: "parts", .. }), "{cut}: {error}");
+        let is_truncated = matches!(error, NiftiError::Truncated { got, need, .. } if got < need);
+        // A file that is too short for its parts is refused before they are read.
+        assert!(is_truncated || matches!(error, NiftiError::Index { field: "parts", .. }), "{cut}: {error}");
     }
 }
 
-/// An unpacked copy that was cut is no file, and is made again.
+/// A truncated unpacked copy is not valid, and is made again.
 #[test]
 fn sidecars() {
     let directory = tempfile::tempdir().unwrap();

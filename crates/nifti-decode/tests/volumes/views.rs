@@ -1,4 +1,5 @@
-//! Typed views, value by value: numbers are written by Rust's own `to_le_bytes` and `to_be_bytes`, and have to come back as they were.
+//! Typed views, value by value: numbers that Rust's own `to_le_bytes` and `to_be_bytes` wrote must be read back
+//! unchanged.
 
 use std::path::Path;
 
@@ -6,9 +7,9 @@ use nifti_decode::{Datatype, Decoder, Endian, Header, Limits, Version, View, Vol
 
 use crate::{gzip::member, made::header};
 
-/// What a voxel is made of.
+/// A number that a voxel consists of.
 trait Number: Copy {
-    /// Its bytes in a file of this order.
+    /// Its bytes in a file with this byte order.
     fn stored(&self, endian: Endian) -> Vec<u8>;
 }
 
@@ -39,10 +40,10 @@ fn all<T: Number>(values: &[T], endian: Endian) -> Vec<u8> {
 const U64: [u64; 6] = [0, 1, 0x0102_0304_0506_0708, 0x8000_0000_0000_0001, u64::MAX, 0xff00];
 const F32: [f32; 6] = [0.0, -0.0, 1.5e-42, f32::MAX, f32::NEG_INFINITY, -123.456];
 const F64: [f64; 6] = [0.0, -0.0, 5e-324, f64::MIN, f64::INFINITY, 0.1];
-/// Bit patterns: no Rust type has extended precision.
+/// Bit patterns, because no Rust type has extended precision.
 const EXTENDED: [u128; 6] = [0, 1, 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10, u128::MAX, 1 << 127, 0x3fff << 112];
 
-/// Six voxels of `datatype` as a file of this order has them.
+/// Six voxels of `datatype` as stored in a file with this byte order.
 fn written(datatype: Datatype, endian: Endian) -> Vec<u8> {
     match datatype {
         Datatype::Uint8 => all(&U64.map(|v| v as u8), endian),
@@ -64,7 +65,7 @@ fn written(datatype: Datatype, endian: Endian) -> Vec<u8> {
     }
 }
 
-/// A view holds exactly `values`; floats by their bits.
+/// Whether a view holds exactly `values`; floats are compared by their bits.
 fn same<T: Number>(view: &[T], values: [T; 6]) -> bool {
     view.len() == 6 && view.iter().zip(&values).all(|(a, b)| a.stored(Endian::Little) == b.stored(Endian::Little))
 }
@@ -92,7 +93,7 @@ fn holds(view: View<'_>, datatype: Datatype) -> bool {
     }
 }
 
-/// A file whose voxels begin at `vox_offset`, with nothing of the writer's but its header.
+/// A file whose voxels begin at `vox_offset`. Only its header comes from the writer.
 fn file(datatype: Datatype, endian: Endian, vox_offset: usize) -> Vec<u8> {
     let scaled = header(Version::Nifti1, endian, datatype, &[3, 1, 2]).with_scale(3.0, 1.0);
     let mut bytes = Header { vox_offset: vox_offset as f64, ..scaled }.encode().unwrap();
@@ -101,7 +102,7 @@ fn file(datatype: Datatype, endian: Endian, vox_offset: usize) -> Vec<u8> {
     bytes
 }
 
-/// Offsets that suit every type, and offsets that suit fewer and fewer.
+/// Offsets that are aligned for every type, and for fewer and fewer types.
 const OFFSETS: [usize; 6] = [352, 360, 356, 354, 353, 4099];
 
 #[test]
@@ -123,7 +124,7 @@ fn every_type_order_and_offset_in_memory_plain_and_packed() {
     }
 }
 
-/// A map begins at a page, so the offset alone decides whether its voxels can be seen where they lie.
+/// A map begins at a page, so only the offset determines whether its voxels can be viewed in place.
 #[test]
 fn a_mapped_file_is_copied_only_where_it_must_be() {
     let directory = tempfile::tempdir().unwrap();
@@ -133,7 +134,7 @@ fn a_mapped_file_is_copied_only_where_it_must_be() {
             for vox_offset in OFFSETS {
                 std::fs::write(&path, file(datatype, endian, vox_offset)).unwrap();
                 let is_swapped = endian != Endian::NATIVE && datatype.unit_bytes() > 1;
-                // Extended precision is bytes to Rust, and so are colors.
+                // Rust views extended precision as bytes, and colors too.
                 let alignment = match datatype {
                     Datatype::Float128 | Datatype::Complex256 => 1,
                     _ => datatype.unit_bytes(),
@@ -152,13 +153,13 @@ fn a_mapped_file_is_copied_only_where_it_must_be() {
 }
 
 fn map(path: &Path) -> VolumeFile {
-    // SAFETY: the file is this test's own; it is written anew only after this map is dropped.
+    // SAFETY: the file belongs to this test, which rewrites it only after this map is dropped.
     unsafe { VolumeFile::map(path) }.unwrap()
 }
 
-/// Bytes that cannot be voxels of a type are no view of it.
+/// Bytes that cannot be voxels of a type have no view of that type.
 #[test]
-fn bytes_that_do_not_suit_a_type_are_no_view() {
+fn bytes_that_do_not_fit_a_type_have_no_view() {
     let numbers = [0_u64; 5];
     let bytes: &[u8] = bytemuck::cast_slice(&numbers);
     for datatype in Datatype::ALL {

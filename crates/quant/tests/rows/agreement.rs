@@ -17,7 +17,7 @@ fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| random.bits() as u8).collect()
 }
 
-/// Any bytes are a row of blocks; random bytes have every sign, scale and code, with NaN and infinity.
+/// Any bytes form a row of blocks. Random bytes have every sign, scale and code, with NaN and infinity.
 #[test]
 fn dequantizing_random_bytes_gives_the_same_bits() {
     for ty in COMPUTED {
@@ -65,7 +65,7 @@ fn inputs(len: usize) -> Vec<Vec<f32>> {
     inputs.push((0..len).map(|i| [0.0, -0.0, 1.0, 2.0][i * 7 % 4]).collect());
     inputs.push((0..len).map(|i| [-0.0, -1.0, 0.0][i * 5 % 3]).collect());
     inputs.push((0..len).map(|i| if i % 2 == 0 { f32::MAX } else { -f32::MAX }).collect());
-    // Random bits, of finite numbers.
+    // Random bits of finite numbers.
     for seed in 0..20 {
         let mut random = Random::new(seed);
         let mut finite = || loop {

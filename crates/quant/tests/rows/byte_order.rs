@@ -1,4 +1,4 @@
-//! Big-endian rows, against an independent oracle: the fields of the blocks.
+//! Big-endian rows, compared with an independent oracle: the fields of the blocks.
 
 use proof::input::Random;
 use quant::{
@@ -24,7 +24,7 @@ fn random_row(ty: GgmlType) -> Vec<u8> {
     (0..BLOCKS * ty.block_bytes()).map(|_| random.bits() as u8).collect()
 }
 
-/// The row after `change` of every block.
+/// The row after `change` is applied to every block.
 fn of<B: bytemuck::Pod>(row: &[u8], change: impl Fn(&mut B)) -> Vec<u8> {
     let mut blocks: Vec<B> = bytemuck::pod_collect_to_vec(row);
     blocks.iter_mut().for_each(change);

@@ -1,5 +1,5 @@
-//! Hashes of quantized rows and of dequantized random blocks, recorded when `cargo xtask peers quant` last compared them with ggml.
-//! A change here needs that comparison again.
+//! Hashes of quantized rows and of dequantized random blocks, recorded when `cargo xtask peers quant` last compared
+//! them with ggml. Repeat that comparison before you change a hash.
 
 use proof::input::{Hash, Random, normal};
 use quant::{GgmlType, kernels, quantize};
@@ -23,8 +23,9 @@ fn quantized_bytes_are_unchanged_since_they_agreed_with_ggml() {
     assert_eq!(found, GOLDEN);
 }
 
-/// Random bytes of every type with a kernel have signs, codes and scales of every kind, with NaN and infinity. All NaNs are replaced
-/// by one. ggml has no `to_float` for F32, Q8_1 and Q8_K; for the other types its functions give the same hashes.
+/// Random bytes of every type with a kernel have signs, codes and scales of every kind, with NaN and infinity. All NaNs
+/// are replaced by one. ggml has no `to_float` for F32, Q8_1 and Q8_K; for the other types its functions give the same
+/// hashes.
 #[test]
 fn dequantized_numbers_are_unchanged_since_they_agreed_with_ggml() {
     for kernel in kernels() {

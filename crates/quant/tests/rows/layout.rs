@@ -1,4 +1,5 @@
-//! The position of each code in a block, tested with an independent oracle: one number gets one code, all others another.
+//! The position of each code in a block, tested with an independent oracle: one number gets one code, all others
+//! another.
 
 use quant::{GgmlType, dequantize};
 

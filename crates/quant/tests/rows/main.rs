@@ -1,4 +1,4 @@
-//! Rows of every type with every kernel: bits, errors, numbers that are not finite.
+//! Tests of rows of every type with every kernel: bits, errors, numbers that are not finite.
 
 mod agreement;
 mod byte_order;
@@ -10,7 +10,7 @@ mod precision;
 
 use quant::GgmlType;
 
-/// Types that this crate can convert, in the order of their ids but for BF16.
+/// Types that this crate can convert, in the order of their ids except for BF16.
 const COMPUTED: [GgmlType; 17] = [
     GgmlType::F32,
     GgmlType::F16,

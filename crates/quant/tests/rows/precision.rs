@@ -21,8 +21,9 @@ fn relative_rms(x: &[f32], y: &[f32]) -> f64 {
     (error / size).sqrt()
 }
 
-/// On normal numbers, the root mean square of the error relative to that of the numbers. The bounds follow from the number of levels:
-/// the 32 numbers of a block have standard deviation 1 and a range of about ±2, so a step is 4 / 2^bits, with an error of 1/√12 step.
+/// Tests the root mean square of the error, relative to that of normally distributed numbers. The bounds follow from
+/// the number of levels: the 32 numbers of a block have standard deviation 1 and a range of about ±2, so a step is 4 /
+/// 2^bits, with an error of 1/√12 step.
 #[test]
 fn errors_match_the_number_of_bits() {
     for (ty, low, high) in [

@@ -1,7 +1,7 @@
 //! Builds an index while a stream is unpacked for the first time.
 //!
-//! With `Z_BLOCK`, zlib-rs stops at the beginning of every DEFLATE block and reports how many bits of the last byte are unused. Only its
-//! C interface reports that number, so this file calls it.
+//! With `Z_BLOCK`, zlib-rs stops at the beginning of every DEFLATE block and reports how many bits of the last byte are
+//! unused. Only its C interface reports that number, so this file calls it.
 
 use std::mem::MaybeUninit;
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Unpacked bytes between points: they unpack in about a millisecond and stay in L2.
+/// Unpacked bytes between points: unpacking them takes about a millisecond, and they stay in L2.
 const SPACING: usize = 1 << 20;
 /// More than any chunk of input or output that zlib counts.
 const MOST_STEP: usize = 1 << 30;
@@ -36,7 +36,7 @@ struct Blocks(Box<z::z_stream>);
 struct Step {
     taken: usize,
     given: usize,
-    /// Bits of the last byte taken that are not used yet; at a block's beginning only.
+    /// Bits of the last consumed byte that are not used yet; only at a block's beginning.
     boundary: Option<u32>,
     is_end: bool,
 }
@@ -89,10 +89,11 @@ impl<'a> Builder<'a> {
         Self { packed, identity }
     }
 
-    /// Fills `out` from the beginning of the stream and returns the index of what was unpacked, which ends at the first block
-    /// boundary at or after the end of `out`, or with its member. Members that end before are verified.
+    /// Fills `out` from the beginning of the stream and returns the index of what was unpacked. The index ends at the
+    /// first block boundary at or after the end of `out`, or at the end of that member. Members that end before are
+    /// verified.
     ///
-    /// Points need the 32 KiB before them. Beside `out`, only the rest of its last block is kept in memory.
+    /// Points need the 32 KiB before them. In addition to `out`, only the rest of its last block is kept in memory.
     pub(crate) fn build(&self, out: &mut [u8], limits: &Limits) -> Result<Index, NiftiError> {
         let mut points = Points { parts: Vec::new(), deflater: Deflater::new(Level::new(1)) };
         let (mut at, mut filled) = (0, 0);
@@ -111,7 +112,7 @@ impl<'a> Builder<'a> {
         Ok(Index { identity: self.identity, parts: points.parts })
     }
 
-    /// Unpacks the member that begins at byte `start` and its data at `at`; returns the positions in both streams.
+    /// Unpacks the member at byte `start`, whose data begin at `at`; returns the positions in both streams.
     fn member(
         &self,
         points: &mut Points,
@@ -123,7 +124,7 @@ impl<'a> Builder<'a> {
     ) -> Result<(usize, usize), NiftiError> {
         let fault = |fault| NiftiError::Gzip { offset: start as u64, fault };
         let mut blocks = Blocks::new().ok_or_else(|| fault(GzipFault::Data { unpacked: begin as u64 }))?;
-        // What no longer fits `out`: the rest of the last block, or of the member where its checksum is verified.
+        // Bytes that no longer fit `out`: the rest of the last block, or of the member if its checksum is verified.
         let mut spill = Spill { bytes: Vec::new(), crc: None, dropped: 0 };
         let (mut filled, mut open) = (begin, Open { bit: at as u64 * 8, start: begin, window: begin..begin });
         loop {
@@ -196,7 +197,7 @@ impl<'a> Builder<'a> {
 struct Open {
     bit: u64,
     start: usize,
-    /// The bytes before it, in the output.
+    /// The window before it, as a range of the output.
     window: std::ops::Range<usize>,
 }
 
@@ -210,7 +211,7 @@ impl Points {
         self.parts.last().is_some_and(|part| part.end() >= need as u64)
     }
 
-    /// Ends a part at `bit`; its bytes lie in `out`, the last ones in `spill`.
+    /// Ends a part at `bit`. Its bytes are in `out`, the last ones in `spill`.
     fn close(&mut self, open: &Open, bit: u64, out: &[u8], filled: usize, spill: &[u8]) -> Result<(), NiftiError> {
         let bytes = &out[open.start..filled];
         let got = bytes.len() + spill.len();
@@ -231,10 +232,10 @@ impl Points {
     }
 }
 
-/// Bytes after the voxels: kept up to the end of the block, then only counted and checked.
+/// Bytes after the voxels: kept up to the end of the block, then only counted and included in the checksum.
 struct Spill {
     bytes: Vec<u8>,
-    /// Of all bytes of the member before `bytes`, once they are no longer kept.
+    /// CRC-32 of the member's bytes before `bytes`, once they are no longer kept.
     crc: Option<u32>,
     dropped: u64,
 }
@@ -252,7 +253,7 @@ impl Spill {
         self.bytes.truncate(self.bytes.len() - Self::ROOM + given);
     }
 
-    /// From now on only the checksum is wanted. `member` are its bytes before these.
+    /// Starts to keep only the checksum. `member` has the member's bytes before these.
     fn start_dropping(&mut self, member: &[u8]) {
         let before = self.crc.unwrap_or_else(|| crc32(0, member));
         self.crc = Some(crc32(before, &self.bytes));

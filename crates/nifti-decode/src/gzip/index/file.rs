@@ -1,8 +1,9 @@
 //! The index as a file.
 //!
-//! All numbers little-endian. Magic `NVGZX\0\x01\0`, identity (8 bytes), number of parts (4), then each part: first bit (8), one
-//! past the last bit (8), unpacked bytes (4), CRC-32 (4), window bytes (4), window; last the CRC-32 of all before (4). Parts
-//! are adjacent, so the offset of a part's bytes is not stored.
+//! All numbers are little-endian. The file has the magic `NVGZX\0\x01\0`, the identity (8 bytes) and the number of
+//! parts (4). Each part has its first bit (8), one past its last bit (8), unpacked bytes (4), CRC-32 (4), window bytes
+//! (4) and the window. At the end is the CRC-32 of everything before (4). Parts are adjacent, so the offset of a part's
+//! bytes is not stored.
 
 use super::{Index, MOST_PART, Part, WINDOW};
 use crate::{NiftiError, gzip::deflate::crc32};
@@ -31,7 +32,7 @@ impl Index {
     /// Reads an index file.
     ///
     /// # Errors
-    /// [`NiftiError::Index`] for the first fault, [`NiftiError::Truncated`] where the file ends too early.
+    /// [`NiftiError::Index`] for the first fault, [`NiftiError::Truncated`] if the file ends too early.
     pub fn parse(bytes: &[u8]) -> Result<Self, NiftiError> {
         let mut reader = Reader { bytes, at: 0 };
         if reader.take(MAGIC.len())? != MAGIC {

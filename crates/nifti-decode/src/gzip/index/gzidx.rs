@@ -1,9 +1,10 @@
 //! The index files of indexed_gzip (pauldmccarthy/indexed_gzip), `.gzidx`, as its header `zran.h` documents them.
 //!
-//! All numbers little-endian. `GZIDX`, version 0 or 1 (1 byte), reserved (1), packed bytes of the file (8), unpacked bytes, 0 if not
-//! known (8), spacing (4), window bytes (4), number of points (4). Then each point: packed offset of its first whole byte (8),
-//! unpacked offset (8), bits of the byte before that belong to it (1) and, in version 1, whether it has a window (1); in version 0
-//! all but the first have one. The windows follow, one after the other.
+//! All numbers are little-endian. The header has `GZIDX`, version 0 or 1 (1 byte), reserved (1), packed bytes of the
+//! file (8), unpacked bytes, 0 if not known (8), spacing (4), window bytes (4) and number of points (4). Each point has
+//! the packed offset of its first whole byte (8), its unpacked offset (8), the number of bits of the previous byte that
+//! belong to it (1) and, in version 1, whether it has a window (1). In version 0 all points but the first have one. The
+//! windows follow, one after the other.
 
 use super::{WINDOW, file::Reader};
 use crate::NiftiError;
@@ -33,8 +34,8 @@ pub(super) struct Point<'a> {
 }
 
 impl<'a> Gzidx<'a> {
-    /// Reads an index file. Checks that points ascend and that nothing reaches beyond the file. Whether they are right, only the packed
-    /// file can show.
+    /// Reads an index file. Checks that points ascend and that nothing extends beyond the file. Only the packed file
+    /// can show whether the points are correct.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, NiftiError> {
         let fault = |field, offset, got, need| Err(NiftiError::Index { field, offset, got, need });
         let mut reader = Reader { bytes, at: 0 };

@@ -1,7 +1,7 @@
 //! Makes an index from one of indexed_gzip.
 //!
-//! Its points carry no checksums, so each part is unpacked once through its own window. The result has to match the checksums of the
-//! file's members. Only then do the parts, with checksums of their own, become an index of this crate.
+//! Its points have no checksums, so each part is unpacked once through its own window. The result must match the
+//! checksums of the file's members. Only then do the parts, with their own checksums, become an index of this crate.
 
 use super::{
     Index, MOST_PART, Part,
@@ -19,7 +19,8 @@ use crate::{
     source::Bytes,
 };
 
-/// Bytes that are read for the header of a member: first, and where the header is longer. Only hostile files have longer ones.
+/// Bytes that are read for a member's header: at first, and again if the header is longer. Only hostile files have even
+/// longer headers.
 const HEAD: usize = 1 << 10;
 const MOST_HEADER: usize = 80 << 10;
 
@@ -29,17 +30,17 @@ struct Import<'a> {
     splicer: Splicer,
     deflater: Deflater,
     parts: Vec<Part>,
-    /// Where the next part begins: bit of the file, byte of the unpacked stream.
+    /// Position of the next part: bit of the file, byte of the unpacked stream.
     bit: u64,
     start: u64,
-    /// Where the member begins, and what of it is unpacked.
+    /// Offset of the member, and the size and checksum of what is unpacked of it.
     member: u64,
     crc: u32,
     size: u32,
     is_open: bool,
 }
 
-/// The index of `bytes`, of which the first `need` unpacked bytes are wanted, out of the bytes of a `.gzidx` file.
+/// Makes the index of the first `need` unpacked bytes of `bytes` from the contents of a `.gzidx` file.
 pub(crate) fn import(
     bytes: &Bytes,
     identity: u64,
@@ -53,7 +54,7 @@ pub(crate) fn import(
     if gzidx.packed_bytes != there {
         return fault("packed bytes", 7, gzidx.packed_bytes, there);
     }
-    // 0 where the index was not made to the file's end.
+    // 0 if the index does not extend to the file's end.
     if total < need || total > most_unpacked(there) {
         return fault("unpacked bytes", 15, total, if total < need { need } else { most_unpacked(there) });
     }
@@ -101,7 +102,7 @@ impl<'a> Import<'a> {
         NiftiError::Gzip { offset: self.member, fault }
     }
 
-    /// Moves to the data of the member at `at`, after any zeros; to the end of the file where there is no member.
+    /// Moves to the data of the member at `at`, after any zeros, or to the end of the file if there is no member.
     fn begin_member(&mut self, mut at: u64) -> Result<(), NiftiError> {
         let mut head = vec![0; HEAD];
         (self.crc, self.size, self.is_open) = (0, 0, false);
@@ -128,7 +129,8 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Unpacks the part between two points. Points lie at the beginning of every member, so it ends with its member or before.
+    /// Unpacks the part between two points. Every member begins with a point, so the part ends with its member or
+    /// before.
     fn segment(&mut self, point: &Point<'_>, next: &Point<'_>) -> Result<(), NiftiError> {
         // A point at a member's header means the data after it.
         if (point.bit != self.bit && point.bit != self.member * 8) || point.start != self.start {
@@ -171,7 +173,7 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Checks the member whose data end at byte `end`, and moves to the next.
+    /// Checks the member whose data end at byte `end`, and moves to the next member.
     fn end_member(&mut self, end: u64) -> Result<(), NiftiError> {
         let mut trailer = [0; TRAILER];
         if self.bytes.read_some(end, &mut trailer)? < TRAILER {

@@ -1,15 +1,15 @@
-//! Access points into an ordinary gzip stream: places where unpacking can begin without the bytes before.
+//! Access points into an ordinary gzip stream: positions where unpacking can begin without the bytes before.
 //!
-//! DEFLATE refers back at most 32 KiB, and a block begins with its Huffman codes. So a point is the position of a block in bits, and the
-//! 32 KiB before it. The part between two points is spliced into a complete stream, which libdeflate unpacks at full speed through its
-//! documented interface (`splice`):
+//! DEFLATE refers back at most 32 KiB, and a block begins with its Huffman codes. So a point consists of the position
+//! of a block in bits and the 32 KiB before it. The part between two points is spliced into a complete stream, which
+//! libdeflate unpacks at full speed through its documented interface (`splice`):
 //!
-//! 1. a stored block with the 32 KiB, which puts them where the references look;
+//! 1. a stored block with the 32 KiB, to which the part's references point;
 //! 2. empty blocks up to the bit within a byte where the part begins, and the part's own blocks;
-//! 3. an empty final block, where the file's own stream would continue.
+//! 3. an empty final block, at the position where the file's own stream would continue.
 //!
-//! Each part carries its own CRC-32, computed when the index was made, so that every read through an index is verified.
-//! After Mark Adler's zran.c and indexed_gzip (pauldmccarthy/indexed_gzip).
+//! Each part has its own CRC-32, computed when the index was built, so every read through an index is verified.
+//! The method follows Mark Adler's zran.c and indexed_gzip (pauldmccarthy/indexed_gzip).
 
 pub(crate) mod build;
 mod file;
@@ -19,8 +19,8 @@ pub(crate) mod splice;
 
 /// Bytes that DEFLATE can refer back to.
 pub(crate) const WINDOW: usize = 32 << 10;
-/// Most unpacked bytes of a part: what one thread holds at a time. A point comes about every MiB, unless a stream is one
-/// endless block.
+/// Maximum number of unpacked bytes of a part, which one thread holds at a time. There is a point about every MiB,
+/// unless the stream has a longer block.
 const MOST_PART: u32 = 256 << 20;
 
 /// A part of the unpacked stream that can be unpacked alone.
@@ -30,9 +30,9 @@ pub(crate) struct Part {
     pub(crate) bit: u64,
     /// One past its last bit.
     pub(crate) end_bit: u64,
-    /// Where its bytes begin in the unpacked stream.
+    /// Offset of its bytes in the unpacked stream.
     pub(crate) start: u64,
-    /// How many they are.
+    /// Number of its unpacked bytes.
     pub(crate) unpacked: u32,
     /// CRC-32 of its bytes.
     pub(crate) crc: u32,
@@ -49,7 +49,7 @@ impl Part {
 /// The access points of one gzip file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// Which file it belongs to: see [`identity`](crate::identity).
+    /// The file that it belongs to: see [`identity`](crate::identity).
     pub(crate) identity: u64,
     /// In order, without gaps, from 0 to the end of the voxels.
     pub(crate) parts: Vec<Part>,

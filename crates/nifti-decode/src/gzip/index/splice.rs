@@ -1,4 +1,4 @@
-//! Makes a complete DEFLATE stream out of a part of one.
+//! Makes a complete DEFLATE stream from a part of one.
 
 use super::{Part, WINDOW};
 use crate::{
@@ -37,13 +37,13 @@ impl Splicer {
         Ok(out)
     }
 
-    /// The bytes of `part`, at most as many as it says; and where the file's own stream ended, one byte past its final block, if it
-    /// did so within the part.
+    /// The bytes of `part`, at most as many as it states. If the file's own stream ended within the part, also the
+    /// position one byte past its final block.
     pub(super) fn inflate(&mut self, part: &Part, bytes: &Bytes) -> Result<(&[u8], Option<u64>), NiftiError> {
         let (first, last) = (part.bit / 8, part.end_bit.div_ceil(8));
         let there = bytes.len().saturating_sub(first);
         if last - first > there {
-            // Before any memory is allocated: an index can claim more than the file has.
+            // Checked before any memory is allocated: an index can claim more than the file has.
             let (got, need) = (there, last - first);
             return Err(NiftiError::Truncated { what: "a part of the index", offset: first, got, need });
         }
@@ -75,7 +75,8 @@ impl Splicer {
     }
 }
 
-/// Appends a stored block that is not the last: header bits 000 up to the byte's end, length, its complement, the bytes.
+/// Appends a stored block that is not the last: header bits 000, padding to the byte's end, length, its complement, the
+/// bytes.
 fn store(bytes: &[u8], stream: &mut Vec<u8>) {
     if let Some(length) = u16::try_from(bytes.len()).ok().filter(|&length| length > 0) {
         stream.push(0);
@@ -88,10 +89,11 @@ fn store(bytes: &[u8], stream: &mut Vec<u8>) {
 /// An empty block with fixed codes that is not the last: bits 0, 01, end of block. 10 bits, 2 modulo 8.
 const EMPTY_FIXED: [(u64, u32); 1] = [(0b010, 10)];
 
-/// An empty block with codes of its own that is not the last: 95 bits, 7 modulo 8.
+/// An empty block with dynamic codes that is not the last: 95 bits, 7 modulo 8.
 ///
-/// Bits 0, 10; 257 literal and 2 distance codes, whose lengths are told by 19 code lengths: 1 for a length of 1 and for a run of
-/// zeros. The lengths are 1, 138 zeros, 117 zeros, 1; 1, 1. Both codes are complete. Last the end of the block.
+/// Bits 0, 10; 257 literal and 2 distance codes. Their lengths are coded by 19 code lengths: 1 for a length of 1 and
+/// for a run of zeros. The lengths are 1, 138 zeros, 117 zeros, 1; 1, 1. Both codes are complete. The end of the block
+/// is last.
 const EMPTY_DYNAMIC: [(u64, u32); 7] = [
     (0b100, 3),
     (1 << 5 | 15 << 10, 14),
@@ -102,10 +104,11 @@ const EMPTY_DYNAMIC: [(u64, u32); 7] = [
     (0b1, 1),
 ];
 
-/// Appends `bits` bits of `packed` from bit `skip` of its first byte, then an empty final block. Returns the offset in `stream` of the
-/// first byte of `packed`.
+/// Appends `bits` bits of `packed` from bit `skip` of its first byte, then an empty final block. Returns the offset in
+/// `stream` of the first byte of `packed`.
 ///
-/// The bits keep their positions within bytes, because a stored block begins at the next byte. Empty blocks before them ensure that.
+/// The bits keep their positions within bytes, because the length of a stored block begins at a byte boundary. Empty
+/// blocks before them ensure that.
 fn append(packed: &[u8], skip: u32, bits: u64, stream: &mut Vec<u8>) -> usize {
     let start = stream.len();
     let mut pending = 0;
