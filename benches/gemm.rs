@@ -1,8 +1,8 @@
 //! Products of matrices: every kernel of this machine and `ndarray`, side by side on the shapes that its users run.
 //!
-//! The cases are those of `gemm::cases`; this file says who is timed on them. The type in an id is that of A and B; C is f32.
-//! `-bt`: B is stored column by column, as models store weights; `-packed`: it was packed before. Streamed cases rotate over
-//! copies of B that no cache holds together.
+//! The cases are those of `gemm::cases`; this file says who is timed on them. The type in an id is that of A and B; C
+//! is f32. `-bt`: B is stored column by column, as models store weights; `-packed`: it was packed before. Streamed
+//! cases rotate over copies of B that no cache holds together.
 
 use gemm::{
     Activation, Case, Shape, Threads,
@@ -34,8 +34,8 @@ enum Rivals {
     All,
 }
 
-/// A named case, the threads, the tier of the id whose kernel is `auto` (the others are tier 2, or the same if that is more),
-/// and the rivals.
+/// A named case, the threads, the tier of the id whose kernel is `auto` (the others are tier 2, or the same if that is
+/// more), and the rivals.
 type Row = (&'static str, usize, u8, Rivals);
 
 const ROWS: [Row; 53] = [

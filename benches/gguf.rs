@@ -1,7 +1,8 @@
 //! The stages of loading a model from a path: open and parse, page in, first use.
 //!
-//! `gguf-rs`, `candle`, llama.cpp and the Python package `gguf` are compared by `cargo xtask peers gguf`, not here: `gguf-rs` enables
-//! `serde_json/arbitrary_precision`, which would change the JSON of every crate that is built with it.
+//! `gguf-rs`, `candle`, llama.cpp and the Python package `gguf` are compared by `cargo xtask peers gguf`, not here:
+//! `gguf-rs` enables `serde_json/arbitrary_precision`, which would change the JSON of every crate that is built with
+//! it.
 
 use std::{
     fs, io,
@@ -42,7 +43,8 @@ fn main() {
     });
 }
 
-/// Writes a file with a header as large as that of RWKV-7 2.9B: 902 tensors, 65536 tokens. Returns the header's size in bytes.
+/// Writes a file with a header as large as that of RWKV-7 2.9B: 902 tensors, 65536 tokens. Returns the header's size in
+/// bytes.
 fn write_header(path: &Path) -> u64 {
     let mut writer = Writer::new();
     writer.key("general.architecture", Value::from("rwkv7"));

@@ -94,8 +94,8 @@ impl Row {
 }
 
 impl Subject for Row {
-    /// Compares with the bits of the portable code, which `cargo xtask peers quant` compares with ggml. Of a long row, only the first
-    /// part is compared, so that the proof costs no more than the timed work.
+    /// Compares with the bits of the portable code, which `cargo xtask peers quant` compares with ggml. Of a long row,
+    /// only the first part is compared, so that the proof costs no more than the timed work.
     fn prove(&mut self) -> record::Proof {
         let checked = RESIDENT.min(self.numbers.len());
         let bytes = self.ty.row_bytes(checked).expect("whole blocks");

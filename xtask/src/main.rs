@@ -45,14 +45,15 @@ enum Command {
     Tidy(tidy::Arguments),
     /// Time our kernels beside other people's code, on the same bytes, in turns
     ///
-    /// `peers/OP.toml` names the peers and the cases. Peers are built and started from workspaces of their own; one that
-    /// cannot be had stays in the table and says why. A whole run writes its table below `baselines/` and its summary into
-    /// README. Exit code 5 if a peer's result differs from ours.
+    /// `peers/OP.toml` names the peers and the cases. Peers are built and started from workspaces of their own; one
+    /// that cannot be had stays in the table and says why. A whole run writes its table below `baselines/` and its
+    /// summary into README. Exit code 5 if a peer's result differs from ours.
     Peers(peers::Arguments),
     /// Compare results and files with other people's programs, and count what agrees
     ///
-    /// Runs every case of `peers/OP.toml` once by everybody, and the programs there that compare by themselves. The counts go
-    /// to `baselines/agree-OP.md`. Exit code 1 if somebody differs from us and the file lists no reason, or cannot be had.
+    /// Runs every case of `peers/OP.toml` once by everybody, and the programs there that compare by themselves. The
+    /// counts go to `baselines/agree-OP.md`. Exit code 1 if somebody differs from us and the file lists no reason, or
+    /// cannot be had.
     Agree(peers::AgreeArguments),
     /// Draw charts and tables in docs/results/ from what `peers` and `agree` kept
     ///

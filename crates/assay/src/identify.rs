@@ -1,8 +1,8 @@
 //! What a file is that is not what its name promises: one table of magic numbers for all tools.
 //!
-//! Volumes and models arrive by download, by Git and by hand, and what arrives is often something else: a pointer to the
-//! file, a web page, the same data in another format. The table names it and says what to do. A gzip file is looked into:
-//! its first kilobyte is unpacked and looked up in the same table.
+//! Volumes and models arrive by download, by Git and by hand, and what arrives is often something else: a pointer to
+//! the file, a web page, the same data in another format. The table names it and says what to do. A gzip file is looked
+//! into: its first kilobyte is unpacked and looked up in the same table.
 
 use std::{
     fmt,

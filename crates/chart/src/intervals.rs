@@ -1,5 +1,5 @@
-//! The figure of a comparison: one line per benchmark with its interval and blocks, the margin as a band, the verdict by
-//! shape.
+//! The figure of a comparison: one line per benchmark with its interval and blocks, the margin as a band, the verdict
+//! by shape.
 //!
 //! ```text
 //! Title

@@ -1,9 +1,10 @@
 //! SVG charts of measurements.
 //!
 //! Each figure is one file with a data struct and a `svg` method: [`Intervals`] shows the rows of a comparison,
-//! [`History`] what was measured under a title, [`Ratios`] ratios to peers case by case, [`Rates`] rates against size under a
-//! ceiling, [`Times`] times by tool. What figures share lies below them: [`Scale`] maps values to coordinates and chooses ticks, [`Mark`] is a shape that says
-//! who won without relying on color, [`Canvas`] writes elements, and [`theme`] holds the only colors.
+//! [`History`] what was measured under a title, [`Ratios`] ratios to peers case by case, [`Rates`] rates against size
+//! under a ceiling, [`Times`] times by tool. What figures share lies below them: [`Scale`] maps values to coordinates
+//! and chooses ticks, [`Mark`] is a shape that says who won without relying on color, [`Canvas`] writes elements, and
+//! [`theme`] holds the only colors.
 //!
 //! Every chart is one SVG file that needs nothing else: no font, no script, no network. Text stays text, colors follow
 //! the reader's light or dark setting, a title and a description stand for readers who do not see it, and equal data

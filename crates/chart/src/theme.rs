@@ -4,9 +4,9 @@
 //! better and worse is blue and orange, which every common kind of color blindness tells apart; shapes say the same.
 //! The surface is drawn, so that a chart stays readable on a page whose theme differs from the reader's setting.
 
-/// Classes of text: `ink`, `muted`, `title`, `heading`, `strong`, `id` (fixed width). Of lines: `grid`, `axis`, `whisker`. Of areas:
-/// `surface`, `band`. Of marks: `worse`, `better`, `even`, `open`, `none`, and `point`; `s0` to `s6` are series. `line` on a path
-/// leaves it unfilled, `bold` makes it thicker, `limit` dashes it.
+/// Classes of text: `ink`, `muted`, `title`, `heading`, `strong`, `id` (fixed width). Of lines: `grid`, `axis`,
+/// `whisker`. Of areas: `surface`, `band`. Of marks: `worse`, `better`, `even`, `open`, `none`, and `point`; `s0` to
+/// `s6` are series. `line` on a path leaves it unfilled, `bold` makes it thicker, `limit` dashes it.
 pub const CSS: &str = "
 .chart{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;max-width:100%;height:auto;
 --surface:#ffffff;--ink:#1f2328;--muted:#59636e;--grid:#d8dee4;--band:#e9edf1;--worse:#b93a06;--better:#0b5cad;--even:#59636e;

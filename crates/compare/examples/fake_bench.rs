@@ -3,7 +3,8 @@
 //!
 //! The script is JSON in the variable `FAKE_BENCH` (see [`Script`]). Times are given, not taken, so that verdicts do
 //! not depend on the machine; mishaps happen at named stages, so that every way in which a benchmark can go wrong can
-//! be had at will. The diary, where one is asked for, tells the test what the program was given and which processes it started.
+//! be had at will. The diary, where one is asked for, tells the test what the program was given and which processes it
+//! started.
 // Long because one program holds the protocol and all that can go wrong in it.
 
 use std::fs::File;
@@ -76,7 +77,8 @@ struct Bench {
     bytes: Option<u64>,
     /// What goes wrong while this one is measured.
     mishap: Option<Mishap>,
-    /// Which of the measuring processes, counted from 0 by the diary, were disturbed: their batches are too short to time.
+    /// Which of the measuring processes, counted from 0 by the diary, were disturbed: their batches are too short to
+    /// time.
     disturbed: Vec<usize>,
     /// Measurement time that its group sets. Seconds.
     measurement_s: Option<u64>,

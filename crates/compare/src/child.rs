@@ -33,7 +33,8 @@ impl Group {
     /// Kills the group now; it is still to be waited for.
     pub(crate) fn kill_group(id: u32) {
         #[cfg(unix)]
-        // SAFETY: killpg takes two integers; the caller's child of this id is not reaped yet, so the id is still its group.
+        // SAFETY: killpg takes two integers; the caller's child of this id is not reaped yet, so the id is still its
+        // group.
         unsafe {
             libc::killpg(id as libc::pid_t, libc::SIGKILL);
         }

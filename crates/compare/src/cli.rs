@@ -292,7 +292,8 @@ pub struct Selftest {
     /// Benchmarks per round that are slowed down, in turns by 5, 8 and 10 %
     #[arg(long, default_value_t = 6)]
     pub inject: usize,
-    /// Warm-up and measurement of each process in seconds; other than the standard 0.03,0.1 the round is shown, not kept
+    /// Warm-up and measurement of each process in seconds; other than the standard 0.03,0.1 the round is shown, not
+    /// kept
     #[arg(long, value_name = "WARM_UP,MEASUREMENT", value_parser = times)]
     pub times: Option<(f64, f64)>,
     /// Instead: how much links of the same compiled code differ, with functions aligned and not

@@ -63,8 +63,8 @@ pub fn output_of(command: &mut Command) -> Result<Output> {
     unless_busy(|| command.output()).with_context(|| format!("failed to start `{}`", shown(command)))
 }
 
-/// `start` again while the program's file is "busy". A file that was just written cannot be run while any process has it
-/// open for writing, and a process that another thread forks inherits our open file until it runs its own program
+/// `start` again while the program's file is "busy". A file that was just written cannot be run while any process has
+/// it open for writing, and a process that another thread forks inherits our open file until it runs its own program
 /// (golang/go#22315). That is over in milliseconds; a file that stays busy is an error after about a second.
 pub fn unless_busy<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for wait_ms in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] {

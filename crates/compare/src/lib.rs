@@ -2,7 +2,8 @@
 //!
 //! Read in this order to meet the design: [`comparison::run`] is the story from two revisions to an entry;
 //! [`mod@bench`] speaks to one process; [`measure`] makes blocks of processes; [`judge`] makes verdicts of blocks;
-//! [`report`] shows and [`log`] keeps them. [`repo`], [`slot`] and [`build`] bring each side to where it can be measured.
+//! [`report`] shows and [`log`] keeps them. [`repo`], [`slot`] and [`build`] bring each side to where it can be
+//! measured.
 
 pub mod bench;
 pub mod build;

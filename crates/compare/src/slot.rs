@@ -61,8 +61,8 @@ impl Slots {
         &self.root
     }
 
-    /// Removes both slots, and git's knowledge of their worktrees. Never by `git worktree prune`: that would also forget
-    /// every worktree of the user's whose directory is away at the moment, with what is staged there.
+    /// Removes both slots, and git's knowledge of their worktrees. Never by `git worktree prune`: that would also
+    /// forget every worktree of the user's whose directory is away at the moment, with what is staged there.
     pub fn clean(&self, git: &Git) -> Result<()> {
         for slot in [self.slot("a"), self.slot("b")] {
             let tree = slot.tree();
@@ -76,8 +76,8 @@ impl Slots {
         Ok(())
     }
 
-    /// Which slot is for the base and which for the head. The slot that holds a side's revision already, from an earlier
-    /// comparison, is given to that side, so that yesterday's head is not built again as today's base.
+    /// Which slot is for the base and which for the head. The slot that holds a side's revision already, from an
+    /// earlier comparison, is given to that side, so that yesterday's head is not built again as today's base.
     pub fn assign(&self, base: &Snapshot, head: &Snapshot) -> (Slot, Slot) {
         let [a, b] = [self.slot("a"), self.slot("b")];
         let swap =

@@ -2,11 +2,12 @@
 //!
 //! `cargo run --release -p gemm --example crossover [ROUNDS]`
 //!
-//! Every path of every kernel is timed on shapes on both sides of each threshold of `src/plan/route.rs`, in rounds, the paths
-//! of a shape in alternation within a round. A ratio is the median over rounds of time ÷ time of the chosen path in the same
-//! round; the interval is that of the median at 95 %, by order statistics. `!` marks a shape whose chosen path is slower
-//! than another by more than 3 %, with the whole interval. Then rows are added one by one: time drops where the ratio to the time
-//! without the row, taken within each round, is below 0.97 with its whole interval. Exit code 1 if there is either.
+//! Every path of every kernel is timed on shapes on both sides of each threshold of `src/plan/route.rs`, in rounds, the
+//! paths of a shape in alternation within a round. A ratio is the median over rounds of time ÷ time of the chosen path
+//! in the same round; the interval is that of the median at 95 %, by order statistics. `!` marks a shape whose chosen
+//! path is slower than another by more than 3 %, with the whole interval. Then rows are added one by one: time drops
+//! where the ratio to the time without the row, taken within each round, is below 0.97 with its whole interval. Exit
+//! code 1 if there is either.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use std::{

@@ -41,8 +41,8 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// In a batch, C is a [`BatchMut`]. A, B and the residual are each one matrix, which every product uses, or a [`Batch`] of as
-/// many. Packed weights are used by every product:
+/// In a batch, C is a [`BatchMut`]. A, B and the residual are each one matrix, which every product uses, or a [`Batch`]
+/// of as many. Packed weights are used by every product:
 ///
 /// ```
 /// use gemm::{Batch, BatchMut, Gemm, MatRef};
@@ -96,21 +96,22 @@ impl<'a> Gemm<'a> {
         Self { epilogue, ..self }
     }
 
-    /// How many threads of the rayon pool that it is called from may work; the calling thread alone to begin with. A small
-    /// product uses fewer.
+    /// How many threads of the rayon pool that it is called from may work; the calling thread alone to begin with. A
+    /// small product uses fewer.
     #[inline]
     pub fn threads(self, threads: Threads) -> Self {
         Self { threads, ..self }
     }
 
-    /// Memory to pack operands into. To begin with, that is memory which the calling thread keeps for its next product. A batch
-    /// whose matrices are computed on several threads uses the memory of those instead.
+    /// Memory to pack operands into. To begin with, that is memory which the calling thread keeps for its next product.
+    /// A batch whose matrices are computed on several threads uses the memory of those instead.
     #[inline]
     pub fn workspace(self, workspace: &'a mut Workspace) -> Self {
         Self { workspace: Some(workspace), ..self }
     }
 
-    /// Computes C, which is m x n, and returns what ran. C is a [`MatMut`], a mutable `ndarray` view, or a [`BatchMut`].
+    /// Computes C, which is m x n, and returns what ran. C is a [`MatMut`], a mutable `ndarray` view, or a
+    /// [`BatchMut`].
     ///
     /// # Errors
     /// C is unchanged if this fails:
@@ -118,8 +119,8 @@ impl<'a> Gemm<'a> {
     /// - [`GemmError::BatchMismatch`] if the batches differ in length;
     /// - [`GemmError::BiasLength`] and [`GemmError::ResidualShape`] if the epilogue does not fit C;
     /// - [`GemmError::Overflow`] if 2 m n k exceeds `u64::MAX`;
-    /// - [`GemmError::OutOfMemory`] if there is no memory to pack operands into. In a batch, other products may have been
-    ///   computed then.
+    /// - [`GemmError::OutOfMemory`] if there is no memory to pack operands into. In a batch, other products may have
+    ///   been computed then.
     #[inline]
     pub fn run(self, c: impl Into<BatchMut<'a>>) -> Result<Choice, GemmError> {
         let c = c.into();
@@ -192,8 +193,8 @@ pub fn gemv<'a, X: Element, Y: Element>(
     gemm(threads, alpha, a, MatRef::column(x), beta, MatMut::column(y))
 }
 
-/// What [`gemm`] runs for matrices of this layout, if alpha is not 0; a [`Shape`](crate::Shape) stands for row-major matrices
-/// of f32. For packed weights see [`PackedB::explain`](crate::PackedB::explain).
+/// What [`gemm`] runs for matrices of this layout, if alpha is not 0; a [`Shape`](crate::Shape) stands for row-major
+/// matrices of f32. For packed weights see [`PackedB::explain`](crate::PackedB::explain).
 ///
 /// It never fails: a shape whose operations cannot be counted, which `gemm` refuses, is
 /// [`Path::Scale`](crate::Path::Scale), as if there were nothing to multiply.

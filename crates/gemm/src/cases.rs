@@ -1,7 +1,8 @@
 //! The named cases of this op: the one home of the shapes that benches, peers and examples use.
 //!
-//! Names begin with the type of A and B. `-bt` is a B that is stored column by column, as models store weights; `-packed` one
-//! that is packed before; `-gelu` a fused epilogue of bias and GELU. Products of n = k = 4096 name only their rows.
+//! Names begin with the type of A and B. `-bt` is a B that is stored column by column, as models store weights;
+//! `-packed` one that is packed before; `-gelu` a fused epilogue of bias and GELU. Products of n = k = 4096 name only
+//! their rows.
 
 use op::{NamedCase, ParamError, Parameters, Params};
 use simd::ElementType::{self, Bf16, F16, F32};

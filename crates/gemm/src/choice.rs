@@ -15,7 +15,8 @@ pub struct Choice {
     pub isa: Isa,
     /// Its algorithm.
     pub path: Path,
-    /// Whether the transposed product was computed, C^T = B^T A^T. Extents and block sizes are those of that product then.
+    /// Whether the transposed product was computed, C^T = B^T A^T. Extents and block sizes are those of that product
+    /// then.
     pub transposed: bool,
     /// Its block sizes, where the path works in blocks.
     pub tile: Option<Blocking>,
@@ -67,8 +68,8 @@ impl Path {
     }
 }
 
-/// Block sizes. A tile of `mr` x `nr` elements of C is held in registers; A is packed in blocks of `mc` x `kc`, B in blocks of
-/// `kc` x `nc`. The names are those of BLIS.
+/// Block sizes. A tile of `mr` x `nr` elements of C is held in registers; A is packed in blocks of `mc` x `kc`, B in
+/// blocks of `kc` x `nc`. The names are those of BLIS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocking {
     /// Rows of a register tile.

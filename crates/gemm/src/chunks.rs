@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// The size of the parts if `extent` is cut into as few as possible, of at most `max` each, all equal but for rounding up to
-/// a multiple of `unit`. An extent that is one part costs no division, which small products would notice.
+/// The size of the parts if `extent` is cut into as few as possible, of at most `max` each, all equal but for rounding
+/// up to a multiple of `unit`. An extent that is one part costs no division, which small products would notice.
 #[inline]
 pub(crate) fn equal_parts(extent: usize, max: usize, unit: usize) -> usize {
     let extent = extent.max(1);

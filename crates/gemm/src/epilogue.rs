@@ -1,5 +1,5 @@
-//! The epilogue: what happens to each element of C before it is stored, while it is in the level-1 cache. It costs no second
-//! pass over C.
+//! The epilogue: what happens to each element of C before it is stored, while it is in the level-1 cache. It costs no
+//! second pass over C.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use crate::{
     matrix::{Batch, Input},
 };
 
-/// C <- act(alpha A B + beta C + bias) + residual. Every part is optional. In a batch, bias and activation are the same for
-/// every product, and the residual is one matrix for all or a batch of its own.
+/// C <- act(alpha A B + beta C + bias) + residual. Every part is optional. In a batch, bias and activation are the same
+/// for every product, and the residual is one matrix for all or a batch of its own.
 ///
 /// ```
 /// use gemm::{Activation, Epilogue, MatRef};

@@ -29,8 +29,8 @@ impl Grid {
 
     /// For at most `threads`, and tiles of `mr` x `nr`.
     ///
-    /// The largest part decides when all are done, so of all grids the one whose largest part costs least is taken. Each part
-    /// packs its own rows of A and columns of B; nothing is shared, so nothing waits.
+    /// The largest part decides when all are done, so of all grids the one whose largest part costs least is taken.
+    /// Each part packs its own rows of A and columns of B; nothing is shared, so nothing waits.
     pub(crate) fn new(shape: Shape, threads: Threads, mr: usize, nr: usize) -> Self {
         if threads.is_serial() {
             return Self::ONE;

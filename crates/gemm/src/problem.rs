@@ -10,10 +10,11 @@ use crate::{
     weights::{Rhs, RightOperand},
 };
 
-/// C <- act(alpha A B + beta C + bias) + residual with A m x k, B k x n, C m x n. Only [`new`](Self::new) makes one, so the
-/// extents agree.
+/// C <- act(alpha A B + beta C + bias) + residual with A m x k, B k x n, C m x n. Only [`new`](Self::new) makes one, so
+/// the extents agree.
 ///
-/// B is of any form here, [`Rhs`], or already known to be a matrix, [`Input`], which can be transposed and read in place.
+/// B is of any form here, [`Rhs`], or already known to be a matrix, [`Input`], which can be transposed and read in
+/// place.
 #[derive(Debug)]
 pub(crate) struct Problem<'a, B = Rhs<'a>> {
     pub(crate) alpha: f32,

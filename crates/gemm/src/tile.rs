@@ -16,16 +16,17 @@
 //! multiply-add takes at most five, so with ten or more sums in flight the multiply-adds are the bound.
 //!
 //! It is written once, over [`Simd`], in two forms. [`PanelTile`] reads A from a panel and B from a panel or in place,
-//! and widens B as it is loaded. [`PlainTile`] reads both in place, for products too small to be worth packing: it addresses
-//! the rows of A through three pointers and multiples of the stride, because a pointer for each row would not fit the
-//! registers.
+//! and widens B as it is loaded. [`PlainTile`] reads both in place, for products too small to be worth packing: it
+//! addresses the rows of A through three pointers and multiples of the stride, because a pointer for each row would not
+//! fit the registers.
 //!
-//! A tile has at most 12 rows (three pointers to four rows each), two vectors to a row (NR = 2 LANES), and [`MAX_TILE`] floats.
-//! [`PlainTile`] also has a wide form of fewer rows and three vectors, for a C whose last columns would otherwise be a tile of
-//! one vector: there each broadcast serves a single multiply-add, and a core cannot broadcast as often as it multiplies.
+//! A tile has at most 12 rows (three pointers to four rows each), two vectors to a row (NR = 2 LANES), and [`MAX_TILE`]
+//! floats. [`PlainTile`] also has a wide form of fewer rows and three vectors, for a C whose last columns would
+//! otherwise be a tile of one vector: there each broadcast serves a single multiply-add, and a core cannot broadcast as
+//! often as it multiplies.
 //!
-//! To change a tile, change MR and NR in the file of the instruction set and its list of rows, and look at the assembly:
-//! a single `zmm` or `ymm` spilled inside the loop costs more than a better shape gains.
+//! To change a tile, change MR and NR in the file of the instruction set and its list of rows, and look at the
+//! assembly: a single `zmm` or `ymm` spilled inside the loop costs more than a better shape gains.
 
 use std::marker::PhantomData;
 
@@ -72,14 +73,16 @@ pub(crate) struct Tile {
 pub(crate) struct Thresholds {
     /// From this k on, adding up the lanes of dot products takes no noticeable time.
     pub(crate) long_k: usize,
-    /// Up to so many rows of A, adding up rows of B is fastest: for any B that is not tiny, and for one that comes from memory.
+    /// Up to so many rows of A, adding up rows of B is fastest: for any B that is not tiny, and for one that comes from
+    /// memory.
     pub(crate) axpy_rows: [usize; 2],
     /// Up to so many rows of A, each panel of B is used so seldom that packing it costs more than it saves.
     pub(crate) unpacked_b_rows: usize,
-    /// A B of up to so many floats is read in place, and so is A: the level-2 cache holds what is needed of B at a time.
+    /// A B of up to so many floats is read in place, and so is A: the level-2 cache holds what is needed of B at a
+    /// time.
     pub(crate) direct_b: usize,
-    /// From so many columns on, each panel of A is used so often that packing pays from half of `direct_b` on, and from an
-    /// eighth where B has to be packed.
+    /// From so many columns on, each panel of A is used so often that packing pays from half of `direct_b` on, and from
+    /// an eighth where B has to be packed.
     pub(crate) packed_columns: usize,
 }
 
@@ -117,9 +120,9 @@ pub(crate) trait MicroKernel: Simd {
     /// Computes one tile from operands in place.
     ///
     /// # Safety
-    /// As [`panel_tile`](Self::panel_tile), but `cols` may be up to 3 LANES where `rows` <= WIDE_ROWS, `a` can be read at every
-    /// multiple of `a_row` below `rows` plus every multiple of `a_step` below `depth`, and `b` for exactly `cols` floats a
-    /// step.
+    /// As [`panel_tile`](Self::panel_tile), but `cols` may be up to 3 LANES where `rows` <= WIDE_ROWS, `a` can be read
+    /// at every multiple of `a_row` below `rows` plus every multiple of `a_step` below `depth`, and `b` for exactly
+    /// `cols` floats a step.
     unsafe fn plain_tile(self, tile: &Tile, a: *const f32, b: *const f32, c: *mut f32);
 
     /// Steps of k that are summed before C is updated: k is cut into equal blocks.
@@ -327,8 +330,8 @@ unsafe fn update<S: Simd, const ROWS: usize, const VECS: usize>(
     for i in 0..ROWS {
         for v in 0..VECS {
             let is_whole = v + 1 < VECS || last == S::LANES;
-            // SAFETY: all vectors of a row but the last are whole, the last has `last` floats, and C is read only if beta is
-            // not 0.
+            // SAFETY: all vectors of a row but the last are whole, the last has `last` floats, and C is read only if
+            // beta is not 0.
             unsafe {
                 let c = c.offset(i as isize * tile.c_stride).add(v * S::LANES);
                 let before = match (tile.beta == 0.0, is_whole) {

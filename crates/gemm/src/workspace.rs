@@ -6,9 +6,9 @@ use op::Buffer;
 
 use crate::error::GemmError;
 
-/// Memory that products pack their operands into. With one that is kept and passed to [`Gemm::workspace`](crate::Gemm::workspace),
-/// products no larger than the first allocate nothing. It grows as needed, never shrinks, and stays smaller than the level-2
-/// and level-3 caches.
+/// Memory that products pack their operands into. With one that is kept and passed to
+/// [`Gemm::workspace`](crate::Gemm::workspace), products no larger than the first allocate nothing. It grows as needed,
+/// never shrinks, and stays smaller than the level-2 and level-3 caches.
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// Whole cache lines, the first on the boundary of one.

@@ -1,7 +1,7 @@
 //! Prints the rows of a tensor as f32 numbers: `cargo run -p gguf --example rows -- MODEL.gguf token_embd.weight 2`.
 //!
-//! A row is the contiguous dimension, `dims()[0]` numbers. `quant` converts any run of whole blocks, so rows are converted one by
-//! one, straight from the mapped file.
+//! A row is the contiguous dimension, `dims()[0]` numbers. `quant` converts any run of whole blocks, so rows are
+//! converted one by one, straight from the mapped file.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::{env, error::Error, path::Path};

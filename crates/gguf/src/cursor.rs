@@ -101,9 +101,9 @@ impl<'a> Cursor<'a> {
 
     /// Skips `count` strings.
     ///
-    /// A vocabulary has tens of thousands of strings, and only the length of each tells where the next one begins, so this walk
-    /// is most of the work of reading a header. The loop keeps only the remaining bytes as its state. The string at which it
-    /// stops is read again to build the error.
+    /// A vocabulary has tens of thousands of strings, and only the length of each tells where the next one begins, so
+    /// this walk is most of the work of reading a header. The loop keeps only the remaining bytes as its state. The
+    /// string at which it stops is read again to build the error.
     pub(crate) fn skip_strings(&mut self, count: u64, field: Field) -> Result<(), Rule> {
         let strings = &self.bytes[self.at..];
         let (left, rest) = match self.endian {
@@ -117,7 +117,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Skips valid strings. Returns how many of `count` remain at the first one that breaks a rule, and the bytes from there.
+    /// Skips valid strings. Returns how many of `count` remain at the first one that breaks a rule, and the bytes from
+    /// there.
     #[inline]
     fn walk_strings(mut rest: &[u8], count: u64, length: impl Fn([u8; 8]) -> u64) -> (u64, &[u8]) {
         for left in (1..=count).rev() {

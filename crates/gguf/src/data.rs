@@ -57,13 +57,13 @@ pub enum DataError {
 }
 
 impl<B: AsRef<[u8]>> Gguf<B> {
-    /// Copies the data of a tensor to `out` as little-endian numbers, whatever the byte order of the file: the order in which
-    /// [`quant`] reads them. [`data`](Self::data) reads a little-endian file without a copy.
+    /// Copies the data of a tensor to `out` as little-endian numbers, whatever the byte order of the file: the order in
+    /// which [`quant`] reads them. [`data`](Self::data) reads a little-endian file without a copy.
     ///
     /// # Errors
-    /// [`DataError::ForeignTensor`] if the tensor is of a larger file, [`DataError::OutputLength`] if `out` is not as long as the
-    /// data, [`DataError::Unswappable`] for a big-endian file and a type that [`swap_bytes`] does not support. `out` is then
-    /// unchanged.
+    /// [`DataError::ForeignTensor`] if the tensor is of a larger file, [`DataError::OutputLength`] if `out` is not as
+    /// long as the data, [`DataError::Unswappable`] for a big-endian file and a type that [`swap_bytes`] does not
+    /// support. `out` is then unchanged.
     pub fn read_data(&self, tensor: &Tensor<'_>, out: &mut [u8]) -> Result<(), DataError> {
         let data = self.data(tensor)?;
         let name = || shown(tensor.name);

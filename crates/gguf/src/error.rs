@@ -70,7 +70,8 @@ impl fmt::Display for Field {
 
 /// Why a file is refused.
 ///
-/// Serialized, it is one map: the fields of the [`Rule`] with its name as `rule`, and the fields of the [`Entry`] if there is one.
+/// Serialized, it is one map: the fields of the [`Rule`] with its name as `rule`, and the fields of the [`Entry`] if
+/// there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Error {
     /// The key or the tensor whose entry breaks the rule; `None` for rules about the file as a whole.
@@ -136,7 +137,8 @@ impl fmt::Display for Entry {
     }
 }
 
-/// A name as errors hold it: bytes that are not UTF-8 are replaced, and what exceeds 128 bytes is cut off and marked by `..`.
+/// A name as errors hold it: bytes that are not UTF-8 are replaced, and what exceeds 128 bytes is cut off and marked by
+/// `..`.
 pub fn shown(name: &[u8]) -> String {
     const MAX_BYTES: usize = 128;
     match name.get(..MAX_BYTES) {
@@ -145,7 +147,8 @@ pub fn shown(name: &[u8]) -> String {
     }
 }
 
-/// A rule of the format, with the values that break it. `offset` is where the offending field begins in the file, in bytes.
+/// A rule of the format, with the values that break it. `offset` is where the offending field begins in the file, in
+/// bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError, Serialize)]
 #[serde(tag = "rule")]
 #[non_exhaustive]

@@ -2,19 +2,20 @@
 //!
 //! # Files that change
 //!
-//! [`File::read`] copies the file into memory: later changes to the file do not affect the copy. Use it for files that another
-//! process may write to.
+//! [`File::read`] copies the file into memory: later changes to the file do not affect the copy. Use it for files that
+//! another process may write to.
 //!
-//! [`File::map`] copies nothing. The mapping is private and read-only, so this process cannot change the file, but changes by
-//! other processes are visible in it. That is why it is `unsafe`. Three properties hold nevertheless:
+//! [`File::map`] copies nothing. The mapping is private and read-only, so this process cannot change the file, but
+//! changes by other processes are visible in it. That is why it is `unsafe`. Three properties hold nevertheless:
 //!
-//! - Names, values and ranges are read through checked cursors every time. Bytes that change yield other values or `None`,
-//!   never an address outside the mapping.
-//! - A file that has become **shorter** is detected when its data are asked for: [`File::data`] compares the length with the
-//!   length at opening (one `fstat`) and returns [`DataError::Shrunk`] instead of a slice. Paging in checks before it begins.
-//! - A file that is truncated while its bytes are being read cannot be detected. The operating system then ends the process with
-//!   SIGBUS; it never delivers wrong bytes. Replacing a file by `rename`, as [`Writer::create`](crate::Writer::create) does,
-//!   is safe: the mapping keeps the old file.
+//! - Names, values and ranges are read through checked cursors every time. Bytes that change yield other values or
+//!   `None`, never an address outside the mapping.
+//! - A file that has become **shorter** is detected when its data are asked for: [`File::data`] compares the length
+//!   with the length at opening (one `fstat`) and returns [`DataError::Shrunk`] instead of a slice. Paging in checks
+//!   before it begins.
+//! - A file that is truncated while its bytes are being read cannot be detected. The operating system then ends the
+//!   process with SIGBUS; it never delivers wrong bytes. Replacing a file by `rename`, as
+//!   [`Writer::create`](crate::Writer::create) does, is safe: the mapping keeps the old file.
 
 use std::{
     fs, io,
@@ -41,8 +42,8 @@ pub struct File {
     gguf: Gguf<Bytes>,
 }
 
-/// Why a file could not be opened; the cause is the error's source. Serialized, it is a map with `file` and the fields of the
-/// [`Error`], or with `rule` as `Io` or `NotRegular`.
+/// Why a file could not be opened; the cause is the error's source. Serialized, it is a map with `file` and the fields
+/// of the [`Error`], or with `rule` as `Io` or `NotRegular`.
 #[derive(Debug, ThisError, Serialize)]
 #[serde(tag = "rule")]
 #[non_exhaustive]
@@ -139,11 +140,12 @@ impl File {
     /// Maps the file. Only its header is read.
     ///
     /// # Safety
-    /// While the `File` lives, no process writes to the file or truncates it. See the [module](self) for what holds if one does.
+    /// While the `File` lives, no process writes to the file or truncates it. See the [module](self) for what holds if
+    /// one does.
     ///
     /// # Errors
-    /// [`OpenError`], with the rule that the file breaks; [`OpenError::NotRegular`] for a path that is not a regular file, without
-    /// opening it: opening a pipe would wait for a writer.
+    /// [`OpenError`], with the rule that the file breaks; [`OpenError::NotRegular`] for a path that is not a regular
+    /// file, without opening it: opening a pipe would wait for a writer.
     pub unsafe fn map(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
@@ -174,7 +176,8 @@ impl File {
     /// The data of a tensor of this file.
     ///
     /// # Errors
-    /// [`DataError::Shrunk`] if a mapped file has become shorter, [`DataError::ForeignTensor`] if the tensor is of a larger file.
+    /// [`DataError::Shrunk`] if a mapped file has become shorter, [`DataError::ForeignTensor`] if the tensor is of a
+    /// larger file.
     pub fn data(&self, tensor: &Tensor<'_>) -> Result<&[u8], DataError> {
         self.check_length()?;
         self.gguf.data(tensor)
@@ -205,8 +208,8 @@ impl File {
         matches!(self.gguf.as_bytes().0, Memory::Mapped { .. })
     }
 
-    /// Brings all pages of a mapped file into memory and into this process's page table, on at most `threads` threads: scoped
-    /// threads that end before the call returns. For a file that was
+    /// Brings all pages of a mapped file into memory and into this process's page table, on at most `threads` threads:
+    /// scoped threads that end before the call returns. For a file that was
     /// read into memory there is nothing to do.
     ///
     /// # Errors

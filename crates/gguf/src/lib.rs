@@ -19,22 +19,23 @@
 //! # What is checked, and when
 //!
 //! [`Gguf::parse`] walks the whole header once and checks the rules of the container: what `gguf_init_from_*` of
-//! `ggml-org/llama.cpp` refuses, and that the data of every tensor lie within the file. [`Rule`] has a variant for each rule, with
-//! the offset, the value found and the value needed; [`Error`] adds the key or the tensor. After that, every key, every string
-//! of every array and every tensor's range lies within the bytes, so views cannot fail.
+//! `ggml-org/llama.cpp` refuses, and that the data of every tensor lie within the file. [`Rule`] has a variant for each
+//! rule, with the offset, the value found and the value needed; [`Error`] adds the key or the tensor. After that, every
+//! key, every string of every array and every tensor's range lies within the bytes, so views cannot fail.
 //!
-//! The rules of a model are not checked: that the keys and tensors that its architecture needs are there, with the right types
-//! and shapes, or that the vocabulary is complete. Whoever loads a model checks those.
+//! The rules of a model are not checked: that the keys and tensors that its architecture needs are there, with the
+//! right types and shapes, or that the vocabulary is complete. Whoever loads a model checks those.
 //!
-//! Two things that llama.cpp refuses are accepted if [`Options`] say so: big-endian files and arrays of arrays. The metadata of a
-//! big-endian file are converted to native numbers, [`Gguf::data`] returns the bytes as stored, and [`Gguf::read_data`] swaps
-//! them.
+//! Two things that llama.cpp refuses are accepted if [`Options`] say so: big-endian files and arrays of arrays. The
+//! metadata of a big-endian file are converted to native numbers, [`Gguf::data`] returns the bytes as stored, and
+//! [`Gguf::read_data`] swaps them.
 //!
 //! # Memory
 //!
-//! 12 bytes are kept for each key and 20 for each tensor: the offset of its entry, the offset of its data, and its position in the
-//! order of the names, which finds duplicates and answers look-ups. Everything else, strings of vocabularies included, is read
-//! from the file's bytes when asked for. Parsing never allocates more than the length of the file.
+//! 12 bytes are kept for each key and 20 for each tensor: the offset of its entry, the offset of its data, and its
+//! position in the order of the names, which finds duplicates and answers look-ups. Everything else, strings of
+//! vocabularies included, is read from the file's bytes when asked for. Parsing never allocates more than the length of
+//! the file.
 //!
 //! | module | contents |
 //! |---|---|

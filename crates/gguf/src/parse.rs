@@ -96,7 +96,8 @@ impl<B: AsRef<[u8]>> Gguf<B> {
         last.map_or(self.header.data_start, |tensor| tensor.start() + tensor.bytes())
     }
 
-    /// The bytes that follow the data of the last tensor and their padding. No rule forbids them, and nothing reads them.
+    /// The bytes that follow the data of the last tensor and their padding. No rule forbids them, and nothing reads
+    /// them.
     pub fn trailing(&self) -> &[u8] {
         let end = self.data_end();
         let padded = if self.tensor_count() == 0 { Some(end) } else { padded(end, self.alignment()) };
@@ -227,8 +228,8 @@ impl Header {
     }
 }
 
-/// The version, and the byte order that it implies. The magic is the same in both byte orders, but the low half of a big-endian
-/// version is zero when it is read as little-endian.
+/// The version, and the byte order that it implies. The magic is the same in both byte orders, but the low half of a
+/// big-endian version is zero when it is read as little-endian.
 fn version(cursor: &mut Cursor<'_>, options: Options) -> Result<(u32, Endian), Rule> {
     let got = cursor.u32(Field::Version)?;
     let (got, endian) = match got {

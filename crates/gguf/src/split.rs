@@ -1,4 +1,5 @@
-//! Models in several files, `NAME-00001-of-00003.gguf` and so on. Each part has its own tensors; the first one has the metadata.
+//! Models in several files, `NAME-00001-of-00003.gguf` and so on. Each part has its own tensors; the first one has the
+//! metadata.
 //!
 //! Parts are counted from 1 everywhere but in [`NO`], which the format counts from 0.
 
@@ -31,8 +32,8 @@ pub struct Split {
     part_of: HashMap<Box<[u8]>, u32>,
 }
 
-/// Why a set of parts is refused. Serialized, it is a map of its fields with the variant's name as `rule`; for a part that cannot be
-/// opened, that of the [`OpenError`].
+/// Why a set of parts is refused. Serialized, it is a map of its fields with the variant's name as `rule`; for a part
+/// that cannot be opened, that of the [`OpenError`].
 #[derive(Debug, Error, Serialize)]
 #[serde(tag = "rule")]
 #[non_exhaustive]
@@ -130,8 +131,8 @@ fn first_advice(first: Option<&Path>) -> String {
 }
 
 impl SplitError {
-    /// Name of the rule that is broken: that of the variant, or of the [`Rule`](crate::Rule) that a part breaks; `Io` or
-    /// `NotRegular` for a part that cannot be read.
+    /// Name of the rule that is broken: that of the variant, or of the [`Rule`](crate::Rule) that a part breaks; `Io`
+    /// or `NotRegular` for a part that cannot be read.
     pub fn rule(&self) -> String {
         let rule = match self {
             SplitError::Open(OpenError::Refused { source, .. }) => return source.rule.name(),

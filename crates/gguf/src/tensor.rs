@@ -25,8 +25,8 @@ pub struct Tensor<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// The dimensions that the file gives, zero to four. The first one is contiguous in memory: the length of a row, which is the
-    /// number of inputs of a weight matrix.
+    /// The dimensions that the file gives, zero to four. The first one is contiguous in memory: the length of a row,
+    /// which is the number of inputs of a weight matrix.
     pub fn dims(&self) -> &[u64] {
         &self.dims[..self.n_dims as usize]
     }
@@ -97,8 +97,8 @@ fn dimensions(cursor: &mut Cursor<'_>) -> Result<([u64; 4], u32), Rule> {
     Ok((dims, got))
 }
 
-/// The product of the dimensions, if it is below 2^63 at every step. As in llama.cpp, a dimension of 0 does not excuse an overflow
-/// of the dimensions before it.
+/// The product of the dimensions, if it is below 2^63 at every step. As in llama.cpp, a dimension of 0 does not excuse
+/// an overflow of the dimensions before it.
 fn elements(dims: [u64; 4]) -> Option<u64> {
     let step = |product: u64, dim: u64| product.checked_mul(dim).filter(|&product| product <= i64::MAX as u64);
     dims.into_iter().try_fold(1, step)

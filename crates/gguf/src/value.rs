@@ -271,8 +271,8 @@ impl<'a> Array<'a> {
         if got > MAX_ELEMENTS {
             return Err(Rule::ArrayLength { offset, got, most: MAX_ELEMENTS });
         }
-        // Before any element is read: that many elements of the smallest size must fit. `got` is at most 2^30, so the product
-        // does not overflow.
+        // Before any element is read: that many elements of the smallest size must fit. `got` is at most 2^30, so the
+        // product does not overflow.
         let smallest = ty.bytes().unwrap_or(if ty == ValueType::String { 8 } else { 12 });
         let (need, rest) = (got * smallest, cursor.remaining());
         if need > rest {

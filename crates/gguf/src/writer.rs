@@ -24,8 +24,8 @@ pub use whole::create_whole;
 
 /// A file to be written: keys and tensors are declared first, the data are supplied while it is written.
 ///
-/// Declaring checks nothing. Before the first byte is written, the reader parses the header and reports duplicates, bad names and
-/// bad shapes, so that no file is written that this crate would refuse.
+/// Declaring checks nothing. Before the first byte is written, the reader parses the header and reports duplicates, bad
+/// names and bad shapes, so that no file is written that this crate would refuse.
 #[derive(Debug, Clone)]
 pub struct Writer {
     version: u32,
@@ -97,7 +97,8 @@ impl Writer {
         Self { version, ..self }
     }
 
-    /// Sets the byte order. Call it before declaring keys. The data must be supplied in that order too, see [`quant::swap_bytes`].
+    /// Sets the byte order. Call it before declaring keys. The data must be supplied in that order too, see
+    /// [`quant::swap_bytes`].
     #[must_use]
     pub fn with_endian(self, endian: Endian) -> Self {
         Self { endian, ..self }
@@ -148,8 +149,8 @@ impl Writer {
         self
     }
 
-    /// Writes the file to `sink`, and returns its length in bytes. `data` is called for each tensor in order and must write exactly
-    /// the bytes of that tensor. Padding is added automatically, after the last tensor too.
+    /// Writes the file to `sink`, and returns its length in bytes. `data` is called for each tensor in order and must
+    /// write exactly the bytes of that tensor. Padding is added automatically, after the last tensor too.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -191,7 +192,8 @@ impl Writer {
         Ok(bytes)
     }
 
-    /// Writes the file to disk as a whole or not at all, see [`create_whole`]. A process that has the old file mapped keeps it.
+    /// Writes the file to disk as a whole or not at all, see [`create_whole`]. A process that has the old file mapped
+    /// keeps it.
     ///
     /// # Errors
     /// As [`write_to`](Self::write_to).
@@ -207,11 +209,12 @@ impl Writer {
         })
     }
 
-    /// Writes the tensors to several files of `per_part` tensors each, named by [`part_path`], and returns their paths. The first
-    /// part has the keys; every part has the keys of the set.
+    /// Writes the tensors to several files of `per_part` tensors each, named by [`part_path`], and returns their paths.
+    /// The first part has the keys; every part has the keys of the set.
     ///
     /// # Errors
-    /// As [`create`](Self::create); [`WriteError::Parts`] for more than 65535 parts. Parts that are already complete stay.
+    /// As [`create`](Self::create); [`WriteError::Parts`] for more than 65535 parts. Parts that are already complete
+    /// stay.
     pub fn create_split(
         &self,
         prefix: &Path,

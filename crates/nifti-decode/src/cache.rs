@@ -1,8 +1,8 @@
 //! Unpacked copies of volumes, kept in a directory and keyed to what they were made from.
 //!
-//! A copy is a plain NIfTI file of the same type with its voxels on a page's boundary, in this machine's byte order, so any tool can open
-//! it, and this crate can map it and read a patch in the time that a patch takes. An extension holds the source's identity and the
-//! statistics. The name is the identity: a source that changes gets another copy.
+//! A copy is a plain NIfTI file of the same type with its voxels on a page's boundary, in this machine's byte order, so
+//! any tool can open it, and this crate can map it and read a patch in the time that a patch takes. An extension holds
+//! the source's identity and the statistics. The name is the identity: a source that changes gets another copy.
 
 use std::{
     fs,
@@ -31,7 +31,8 @@ struct Note {
 }
 
 impl VolumeFile {
-    /// The unpacked copy of this volume in `directory`, made now if it is missing or damaged. It carries the statistics.
+    /// The unpacked copy of this volume in `directory`, made now if it is missing or damaged. It carries the
+    /// statistics.
     ///
     /// Opened by [`open`](Self::open), or mapped by [`map`](Self::map) where no other program writes to the directory.
     ///

@@ -118,13 +118,14 @@ impl VolumeFile {
         Ok(Volume::new(voxels, decoded))
     }
 
-    /// Converts all voxels as `plan` says into `out`, which has as many elements as the file has voxels. The first axis of the output
-    /// is the fastest; the shape stands in [`Decoded::shape`]. Nothing is allocated but the memory that `decoder` keeps, and a tile
-    /// where axes are reordered.
+    /// Converts all voxels as `plan` says into `out`, which has as many elements as the file has voxels. The first axis
+    /// of the output is the fastest; the shape stands in [`Decoded::shape`]. Nothing is allocated but the memory that
+    /// `decoder` keeps, and a tile where axes are reordered.
     ///
     /// # Errors
     /// [`NiftiError::Buffer`] for an output of another length, [`NiftiError::NotReal`] for colors and complex numbers,
-    /// [`NiftiError::NoOrientation`], [`NiftiError::Inexact`] for an integer type that lacks a value, and faults in the voxels' part of the file. The content of `out` is then unspecified.
+    /// [`NiftiError::NoOrientation`], [`NiftiError::Inexact`] for an integer type that lacks a value, and faults in the
+    /// voxels' part of the file. The content of `out` is then unspecified.
     pub fn decode_into<D: Output>(
         &self,
         decoder: &mut Decoder,
@@ -153,8 +154,8 @@ impl VolumeFile {
         Ok(Decoded { access, ..self.geometry(reorientation) }.with(report))
     }
 
-    /// Copies all voxels as they are stored, in this machine's byte order and with the axes in the given order, to `out`. Every type
-    /// can be copied; a voxel has [`Datatype::bytes`](crate::Datatype::bytes) bytes.
+    /// Copies all voxels as they are stored, in this machine's byte order and with the axes in the given order, to
+    /// `out`. Every type can be copied; a voxel has [`Datatype::bytes`](crate::Datatype::bytes) bytes.
     ///
     /// # Errors
     /// As [`decode_into`](Self::decode_into), except [`NiftiError::NotReal`].
@@ -215,8 +216,8 @@ impl VolumeFile {
     }
 }
 
-/// `shape`, whose first three axes have the extents `stored`, after a reorientation. Missing axes have one voxel; a reorientation that
-/// moves one to the front adds it.
+/// `shape`, whose first three axes have the extents `stored`, after a reorientation. Missing axes have one voxel; a
+/// reorientation that moves one to the front adds it.
 pub(crate) fn reoriented_shape(mut shape: Vec<usize>, stored: [usize; 3], reorientation: Reorientation) -> Vec<usize> {
     if reorientation != Reorientation::IDENTITY {
         shape.resize(shape.len().max(3), 1);

@@ -14,8 +14,8 @@ use crate::{
 
 /// Scratch memory that is kept from one volume to the next, and settings. Use one per thread that decodes.
 ///
-/// Packed bytes and stored voxels are held on huge pages where the system provides them. A gzip file needs both buffers, a plain file a
-/// small one, a mapped file none.
+/// Packed bytes and stored voxels are held on huge pages where the system provides them. A gzip file needs both
+/// buffers, a plain file a small one, a mapped file none.
 #[derive(Debug)]
 pub struct Decoder {
     pub(crate) buffers: Buffers,
@@ -57,8 +57,8 @@ impl Decoder {
         Self { isa: Some(isa), ..self }
     }
 
-    /// With up to this many threads of the rayon pool that the caller is in, for work that can be divided: blocked gzip, gzip with an
-    /// index, and conversion in stored order. Results do not depend on their number.
+    /// With up to this many threads of the rayon pool that the caller is in, for work that can be divided: blocked
+    /// gzip, gzip with an index, and conversion in stored order. Results do not depend on their number.
     #[must_use]
     pub fn with_threads(self, threads: Threads) -> Self {
         Self { threads, ..self }
@@ -135,8 +135,8 @@ impl VolumeFile {
         Ok(index.map(|index| gzip::Parts::Index(index.holding(0..need))))
     }
 
-    /// The blocks of blocked gzip that contain all voxels. Where checksums are verified, they reach to the end of the file, as one
-    /// thread reads it; opening the file limited what follows the voxels.
+    /// The blocks of blocked gzip that contain all voxels. Where checksums are verified, they reach to the end of the
+    /// file, as one thread reads it; opening the file limited what follows the voxels.
     pub(crate) fn all_blocks(&self) -> Result<Option<gzip::Parts<'_>>, NiftiError> {
         let need = self.unpacked_need();
         let wanted = if self.limits.verify { u64::MAX } else { need };

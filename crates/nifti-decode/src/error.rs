@@ -17,8 +17,8 @@ pub enum NiftiError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported. Spelled raw, because `thiserror` would make a field named `source` the error's source, and whoever
-        /// prints the chain would print it twice.
+        /// What the system reported. Spelled raw, because `thiserror` would make a field named `source` the error's
+        /// source, and whoever prints the chain would print it twice.
         r#source: io::Error,
     },
     /// The path names something other than a regular file; found out without opening it.

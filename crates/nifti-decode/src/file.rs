@@ -42,8 +42,8 @@ pub struct VolumeFile {
 }
 
 impl VolumeFile {
-    /// Opens a `.nii`, `.nii.gz`, or either file of a `.hdr` and `.img` pair, each packed or not; what a file is, its content says.
-    /// Reads the header, and nothing of the voxels.
+    /// Opens a `.nii`, `.nii.gz`, or either file of a `.hdr` and `.img` pair, each packed or not; what a file is, its
+    /// content says. Reads the header, and nothing of the voxels.
     ///
     /// # Errors
     /// Whatever [`NiftiError`] says about files and headers.
@@ -59,15 +59,15 @@ impl VolumeFile {
         Self::open_by(path.as_ref(), limits, &Source::open)
     }
 
-    /// [`open`](Self::open) with the files mapped instead of read, so that voxels of unpacked files are converted or viewed where
-    /// the system's cache has them.
+    /// [`open`](Self::open) with the files mapped instead of read, so that voxels of unpacked files are converted or
+    /// viewed where the system's cache has them.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     ///
     /// # Safety
-    /// Until the value is dropped, nobody may change or truncate the files: for trusted files only. A file that shrinks under a map
-    /// ends the process.
+    /// Until the value is dropped, nobody may change or truncate the files: for trusted files only. A file that shrinks
+    /// under a map ends the process.
     pub unsafe fn map(path: impl AsRef<Path>) -> Result<Self, NiftiError> {
         Self::open_by(path.as_ref(), Limits::default(), &|path| {
             // SAFETY: the caller promises it.
@@ -230,7 +230,8 @@ impl VolumeFile {
         self.data_offset + self.data_bytes as u64
     }
 
-    /// The members of blocked gzip that hold the unpacked bytes `wanted`; `None` where they are not known without unpacking.
+    /// The members of blocked gzip that hold the unpacked bytes `wanted`; `None` where they are not known without
+    /// unpacking.
     pub(crate) fn blocks(&self, wanted: Range<u64>) -> Result<Option<Vec<Block>>, NiftiError> {
         if !self.packing().is_blocked() {
             return Ok(None);

@@ -11,7 +11,8 @@ use crate::{
 };
 
 impl VolumeFile {
-    /// Takes an index that was made from this file. Regions are read through it, and whole volumes with several threads.
+    /// Takes an index that was made from this file. Regions are read through it, and whole volumes with several
+    /// threads.
     ///
     /// # Errors
     /// [`NiftiError::Stale`] for the index of another file.
@@ -24,8 +25,8 @@ impl VolumeFile {
         Ok(self)
     }
 
-    /// As [`decode_into`](Self::decode_into), and makes an index at the same time; `None` for files that need none: plain ones, and
-    /// blocked ones, whose parts can be found without an index.
+    /// As [`decode_into`](Self::decode_into), and makes an index at the same time; `None` for files that need none:
+    /// plain ones, and blocked ones, whose parts can be found without an index.
     ///
     /// Takes as much longer as zlib-rs is slower than libdeflate, and about 30 KiB of windows for each MiB of voxels.
     ///
@@ -67,12 +68,13 @@ impl VolumeFile {
     /// Makes an index out of one of indexed_gzip's (`.gzidx`), which nibabel uses; `None` as
     /// [`decode_and_index`](Self::decode_and_index).
     ///
-    /// Its points carry no checksums, so the file is unpacked once, part by part, and its members' checksums have to be right: an
-    /// index of another file is detected, and so is one whose windows were tampered with.
+    /// Its points carry no checksums, so the file is unpacked once, part by part, and its members' checksums have to be
+    /// right: an index of another file is detected, and so is one whose windows were tampered with.
     ///
     /// # Errors
-    /// [`NiftiError::Index`] for bytes that are no such index, for the index of a file of another length, and for one that was not
-    /// made to the file's end; [`NiftiError::Gzip`] where its points and windows do not unpack to what the file holds.
+    /// [`NiftiError::Index`] for bytes that are no such index, for the index of a file of another length, and for one
+    /// that was not made to the file's end; [`NiftiError::Gzip`] where its points and windows do not unpack to what the
+    /// file holds.
     pub fn import_gzidx(&self, gzidx: &[u8]) -> Result<Option<Index>, NiftiError> {
         if self.packing() != Packing::Gzip {
             return Ok(None);

@@ -18,17 +18,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Order.** The first axis is the fastest, as in files: voxel (x, y, z) of a volume nx x ny x nz has the index x + nx (y + ny z). A
-//! [`Volume`] has the shape of the result, which differs from the file's after a reorientation.
+//! **Order.** The first axis is the fastest, as in files: voxel (x, y, z) of a volume nx x ny x nz has the index x + nx
+//! (y + ny z). A [`Volume`] has the shape of the result, which differs from the file's after a reorientation.
 //!
-//! **Exactness.** What an output type cannot hold is counted in [`Decoded::losses`], or refused where the type is an integer.
+//! **Exactness.** What an output type cannot hold is counted in [`Decoded::losses`], or refused where the type is an
+//! integer.
 //!
-//! **Hostile files.** No content of a file makes these functions panic. Memory is allocated only after the header was checked against
-//! the file's length (a gzip file cannot unpack to more than 1032 times its length) and against [`Limits`]. A file that ends too early is
-//! an error, never a part of a volume.
+//! **Hostile files.** No content of a file makes these functions panic. Memory is allocated only after the header was
+//! checked against the file's length (a gzip file cannot unpack to more than 1032 times its length) and against
+//! [`Limits`]. A file that ends too early is an error, never a part of a volume.
 //!
-//! **Semantics** are those of nibabel where the format leaves a choice: scaling, affines, orientation. Where they differ, the variant of
-//! [`Warning`] or [`NiftiError`] says so.
+//! **Semantics** are those of nibabel where the format leaves a choice: scaling, affines, orientation. Where they
+//! differ, the variant of [`Warning`] or [`NiftiError`] says so.
 
 mod affine;
 mod cache;

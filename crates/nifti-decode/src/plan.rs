@@ -8,8 +8,8 @@ use crate::{Datatype, Orientation, stats::Voxels};
 
 /// The complete description of a conversion. It can be stored, compared and printed, and selects the kernels that run.
 ///
-/// The order of the steps is fixed, whatever the order of the calls: scale, reorient, clip, normalize. Statistics are of the scaled values before
-/// clipping.
+/// The order of the steps is fixed, whatever the order of the calls: scale, reorient, clip, normalize. Statistics are
+/// of the scaled values before clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -108,8 +108,8 @@ impl Plan {
         matches!(self.clip, Clip::Percentiles { .. }) || self.normalize != Normalize::None
     }
 
-    /// The passes that this plan makes over the stored voxels of `datatype`, in order. Searches can take fewer passes than this: they end
-    /// as soon as few candidates are left.
+    /// The passes that this plan makes over the stored voxels of `datatype`, in order. Searches can take fewer passes
+    /// than this: they end as soon as few candidates are left.
     pub fn describe(&self, datatype: Datatype) -> Description {
         let is_countable = matches!(datatype, Datatype::Uint8 | Datatype::Int8 | Datatype::Uint16 | Datatype::Int16);
         // The first pass serves every search; each search takes one more for every further 16 bits.

@@ -29,20 +29,23 @@ impl Span {
     }
 }
 
-/// Up to this share of the stream, unpacking as a stream up to the last byte wanted is faster than unpacking all in one shot.
+/// Up to this share of the stream, unpacking as a stream up to the last byte wanted is faster than unpacking all in one
+/// shot.
 const STREAM_SHARE: f64 = 0.65;
 /// Rows that use less than this of the run that they lie in are read one by one.
 const SPARSE: usize = 64;
 
 impl VolumeFile {
-    /// Converts the voxels of a region as `plan` says into `out`, x first. `ranges` are in the file's order of axes, x first; axes
-    /// that are left out are taken whole. Percentiles, means and statistics of the plan are those of the region.
+    /// Converts the voxels of a region as `plan` says into `out`, x first. `ranges` are in the file's order of axes, x
+    /// first; axes that are left out are taken whole. Percentiles, means and statistics of the plan are those of the
+    /// region.
     ///
-    /// What is read: of plain files the rows of the region; of blocked gzip, and of gzip with an index, the parts that hold
-    /// them; of other gzip all up to the last one. Only whole streams and parts are verified.
+    /// What is read: of plain files the rows of the region; of blocked gzip, and of gzip with an index, the parts that
+    /// hold them; of other gzip all up to the last one. Only whole streams and parts are verified.
     ///
     /// # Errors
-    /// [`NiftiError::Region`] for a range that is empty or beyond the volume; else as [`decode_into`](Self::decode_into).
+    /// [`NiftiError::Region`] for a range that is empty or beyond the volume; else as
+    /// [`decode_into`](Self::decode_into).
     pub fn read_region_into<D: Output>(
         &self,
         decoder: &mut Decoder,
@@ -78,8 +81,9 @@ impl VolumeFile {
         Ok(Volume::new(voxels, decoded))
     }
 
-    /// Copies the voxels of a region as they are stored, in this machine's byte order and with the axes in the given order, to `out`:
-    /// every type, [`Datatype::bytes`](crate::Datatype::bytes) bytes each. Else as [`read_region_into`](Self::read_region_into).
+    /// Copies the voxels of a region as they are stored, in this machine's byte order and with the axes in the given
+    /// order, to `out`: every type, [`Datatype::bytes`](crate::Datatype::bytes) bytes each. Else as
+    /// [`read_region_into`](Self::read_region_into).
     ///
     /// # Errors
     /// As [`read_region_into`](Self::read_region_into), except [`NiftiError::NotReal`].

@@ -1,7 +1,8 @@
 //! Passes over all stored voxels in a few megabytes of memory, however large the volume: its check and its statistics.
 //!
-//! A plain file is read block by block. Blocked gzip, and gzip with an index, is unpacked some parts at a time by libdeflate. Other
-//! gzip is unpacked as a stream by zlib-rs, unless the volume is so small that unpacking it in one shot fits the same memory.
+//! A plain file is read block by block. Blocked gzip, and gzip with an index, is unpacked some parts at a time by
+//! libdeflate. Other gzip is unpacked as a stream by zlib-rs, unless the volume is so small that unpacking it in one
+//! shot fits the same memory.
 
 use std::ops::Range;
 
@@ -22,12 +23,12 @@ const PARALLEL_BATCH_BYTES: u64 = 4 << 20;
 const ONE_SHOT_BYTES: u64 = 4 << 20;
 
 impl VolumeFile {
-    /// Reads and unpacks the whole file, checks the checksums that it carries, and keeps nothing: the voxels are all there, and gzip
-    /// streams are sound up to their end. Takes a few MiB of memory, whatever the size of the volume.
+    /// Reads and unpacks the whole file, checks the checksums that it carries, and keeps nothing: the voxels are all
+    /// there, and gzip streams are sound up to their end. Takes a few MiB of memory, whatever the size of the volume.
     ///
     /// # Errors
-    /// Faults in the voxels' part of the file: [`NiftiError::Truncated`], [`NiftiError::Gzip`], [`NiftiError::TooLarge`],
-    /// [`NiftiError::Io`].
+    /// Faults in the voxels' part of the file: [`NiftiError::Truncated`], [`NiftiError::Gzip`],
+    /// [`NiftiError::TooLarge`], [`NiftiError::Io`].
     pub fn verify(&self, decoder: &mut Decoder) -> Result<(), NiftiError> {
         let watch = decoder.buffers.watch.clone();
         // An index ends with the voxels; only the blocks, or the stream, show whether the rest is sound.
@@ -38,8 +39,9 @@ impl VolumeFile {
         })
     }
 
-    /// Statistics of all scaled values, without any output. They are exact, and take a few MiB of memory, whatever the size of the
-    /// volume: the file is read once where voxels have 8 or 16 bits, at most three times for 32 bits and five times for 64 bits.
+    /// Statistics of all scaled values, without any output. They are exact, and take a few MiB of memory, whatever the
+    /// size of the volume: the file is read once where voxels have 8 or 16 bits, at most three times for 32 bits and
+    /// five times for 64 bits.
     ///
     /// # Errors
     /// [`NiftiError::NotReal`] for colors and complex numbers; else as [`verify`](Self::verify).
@@ -60,7 +62,8 @@ impl VolumeFile {
         Ok(stats)
     }
 
-    /// Calls `each` with all stored voxels, some whole voxels at a time, in order; unpacks `parts` where they are given and small.
+    /// Calls `each` with all stored voxels, some whole voxels at a time, in order; unpacks `parts` where they are given
+    /// and small.
     fn pass(
         &self,
         decoder: &mut Decoder,
@@ -166,7 +169,8 @@ impl Passes for FilePasses<'_> {
     }
 }
 
-/// Cuts unpacked bytes into whole voxels: drops what lies before and behind them, and joins a voxel that two pieces share.
+/// Cuts unpacked bytes into whole voxels: drops what lies before and behind them, and joins a voxel that two pieces
+/// share.
 struct WholeVoxels<'a> {
     each: &'a mut dyn FnMut(&[u8]),
     /// Bytes until the first voxel begins.

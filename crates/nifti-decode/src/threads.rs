@@ -2,8 +2,8 @@
 
 use op::Threads;
 
-/// The least number of adjacent tasks for one thread, so that at most `threads` threads work on `tasks` of them. A pool that has no more
-/// threads than that balances single tasks.
+/// The least number of adjacent tasks for one thread, so that at most `threads` threads work on `tasks` of them. A pool
+/// that has no more threads than that balances single tasks.
 pub(crate) fn min_tasks(tasks: usize, threads: Threads) -> usize {
     if threads.get() >= rayon::current_num_threads() { 1 } else { tasks.div_ceil(threads.get()).max(1) }
 }

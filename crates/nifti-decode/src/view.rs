@@ -43,7 +43,8 @@ pub enum View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// `bytes` as voxels of `datatype`; `None` where they are not aligned for it, or their length is not a multiple of its size.
+    /// `bytes` as voxels of `datatype`; `None` where they are not aligned for it, or their length is not a multiple of
+    /// its size.
     pub fn new(datatype: Datatype, bytes: &'a [u8]) -> Option<Self> {
         fn cast<T: Pod>(bytes: &[u8]) -> Option<&[T]> {
             bytemuck::try_cast_slice(bytes).ok()
@@ -97,8 +98,8 @@ impl<'a> View<'a> {
 }
 
 impl VolumeFile {
-    /// All voxels as they are stored. Nothing is copied where the file is mapped or in memory, unpacked, in this machine's byte
-    /// order and aligned for its type; otherwise they are copied to the decoder's memory.
+    /// All voxels as they are stored. Nothing is copied where the file is mapped or in memory, unpacked, in this
+    /// machine's byte order and aligned for its type; otherwise they are copied to the decoder's memory.
     ///
     /// # Errors
     /// Faults in the voxels' part of the file.

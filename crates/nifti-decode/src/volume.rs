@@ -6,8 +6,9 @@ use crate::{Affine, Decoded, NiftiError, Stats};
 
 /// Converted voxels and their shape, first axis fastest.
 ///
-/// The shape is that of the output. After a reorientation it differs from [`VolumeFile::shape`](crate::VolumeFile::shape), so index
-/// through [`get`](Self::get), [`view`](Self::view) or `volume[[x, y, z]]`: they know the axes and check every index.
+/// The shape is that of the output. After a reorientation it differs from
+/// [`VolumeFile::shape`](crate::VolumeFile::shape), so index through [`get`](Self::get), [`view`](Self::view) or
+/// `volume[[x, y, z]]`: they know the axes and check every index.
 ///
 /// Arrays of other crates take over the memory without a copy. For ndarray:
 ///
@@ -190,7 +191,8 @@ impl<'a, D> VolumeView<'a, D> {
         self.voxels.get(self.offset + at)
     }
 
-    /// The voxels whose index along `axis` is `index`, with one axis less: a slice, or the volume of a time. `None` beyond the shape.
+    /// The voxels whose index along `axis` is `index`, with one axis less: a slice, or the volume of a time. `None`
+    /// beyond the shape.
     pub fn index_axis(&self, axis: usize, index: usize) -> Option<Self> {
         if index >= *self.shape.get(axis)? {
             return None;

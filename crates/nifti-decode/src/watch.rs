@@ -5,12 +5,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Unpacked bytes that a [`Decoder`](crate::Decoder) or a writer has processed so far. Another thread reads it to show progress; the number
-/// never decreases.
+/// Unpacked bytes that a [`Decoder`](crate::Decoder) or a writer has processed so far. Another thread reads it to show
+/// progress; the number never decreases.
 ///
-/// libdeflate reports nothing before a whole gzip member is unpacked. But it fills fresh memory from the front, and Linux reports which
-/// pages of a buffer were touched, so progress is known to a few megabytes at no cost. Elsewhere, and where memory is reused, a member
-/// counts when it is done.
+/// libdeflate reports nothing before a whole gzip member is unpacked. But it fills fresh memory from the front, and
+/// Linux reports which pages of a buffer were touched, so progress is known to a few megabytes at no cost. Elsewhere,
+/// and where memory is reused, a member counts when it is done.
 #[derive(Debug, Default)]
 pub struct Watch {
     done: AtomicU64,

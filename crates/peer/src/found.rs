@@ -1,4 +1,5 @@
-//! Contents of a file as text, for comparing readers that are written in different languages: results are compared line by line.
+//! Contents of a file as text, for comparing readers that are written in different languages: results are compared line
+//! by line.
 //!
 //! Integers are decimal, floating-point numbers are the bits of an f64, strings and data are hashes.
 

@@ -1,8 +1,9 @@
-//! The protocol of `cargo xtask peers`: an implementation of an op loads a case, shows its result, and is then timed in bursts.
+//! The protocol of `cargo xtask peers`: an implementation of an op loads a case, shows its result, and is then timed in
+//! bursts.
 //!
-//! Each implementation, ours included, is a process of its own: some cannot share a dependency graph with ours, some spin in
-//! thread pools, and peak memory is known only per process. The parent process sends one JSON object a line; the implementation
-//! answers each with one line. Its stderr is for people.
+//! Each implementation, ours included, is a process of its own: some cannot share a dependency graph with ours, some
+//! spin in thread pools, and peak memory is known only per process. The parent process sends one JSON object a line;
+//! the implementation answers each with one line. Its stderr is for people.
 //!
 //! | request | answer |
 //! |---|---|
@@ -60,7 +61,8 @@ pub trait Implementation {
         Err(Refusal::Unsupported("only our own side has a table of cases".to_owned()))
     }
 
-    /// Writes the inputs of a case into `dir`, from seeds: every implementation reads the same bytes. Only our side writes them.
+    /// Writes the inputs of a case into `dir`, from seeds: every implementation reads the same bytes. Only our side
+    /// writes them.
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
         let _ = dir;
         Err(Refusal::Unsupported(format!("{}: only our own side writes inputs", case.id)))

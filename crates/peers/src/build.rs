@@ -24,8 +24,8 @@ pub(crate) struct Recipe<'a> {
 pub(crate) struct BuildCache<'a>(Vec<(Recipe<'a>, Option<String>)>);
 
 impl<'a> BuildCache<'a> {
-    /// Builds a recipe once. Notes a failure and gives its first line; the rest names paths of this machine, which do not belong in
-    /// a table.
+    /// Builds a recipe once. Notes a failure and gives its first line; the rest names paths of this machine, which do
+    /// not belong in a table.
     pub(crate) fn build(
         &mut self,
         invocation: &Invocation,
@@ -84,7 +84,8 @@ impl Program {
     }
 }
 
-/// A command in `directory`. A relative path with a directory names a program below it, whatever the working directory is.
+/// A command in `directory`. A relative path with a directory names a program below it, whatever the working directory
+/// is.
 pub(crate) fn command_in(directory: &Path, words: &[String]) -> Command {
     let program = Path::new(&words[0]);
     let program = if program.components().count() > 1 { directory.join(program) } else { program.to_owned() };

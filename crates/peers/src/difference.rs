@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 
 /// `None` if a peer's result agrees with ours, else the difference in words.
 ///
-/// With tolerance 0 both files must hold equal bytes. Otherwise they hold f32 values, and ‖peer - ours‖ ≤ tolerance · ‖ours‖ in
-/// the Euclidean norm; NaN agrees only with NaN.
+/// With tolerance 0 both files must hold equal bytes. Otherwise they hold f32 values, and ‖peer - ours‖ ≤ tolerance ·
+/// ‖ours‖ in the Euclidean norm; NaN agrees only with NaN.
 pub(crate) fn difference(ours: &Path, peer: &Path, tolerance: f64) -> Result<Option<String>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("no result at {}", path.display()));
     Ok(of_bytes(&read(ours)?, &read(peer)?, tolerance))

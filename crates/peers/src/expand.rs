@@ -1,5 +1,5 @@
-//! Expands a case over several values of its parameters: `id = "{type}-v{version}"` with `over = { type = […], version = […] }` stands
-//! for one case of each combination.
+//! Expands a case over several values of its parameters: `id = "{type}-v{version}"` with
+//! `over = { type = […], version = […] }` stands for one case of each combination.
 
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;

@@ -1,18 +1,18 @@
 //! `cargo xtask peers OP`: times our code beside other people's, on the same bytes, in interleaved bursts.
 //!
-//! A *peer* is a program below `peers/`, in a workspace of its own. Our side is `assay peer OP`. Each is an *implementation*
-//! of the op and speaks the protocol of `crates/peer`. `peers/OP.toml` lists the peers and selects cases from the op's own
-//! table ([`suite`], [`select`]).
+//! A *peer* is a program below `peers/`, in a workspace of its own. Our side is `assay peer OP`. Each is an
+//! *implementation* of the op and speaks the protocol of `crates/peer`. `peers/OP.toml` lists the peers and selects
+//! cases from the op's own table ([`suite`], [`select`]).
 //!
 //! For each number of threads, [`SETS`] times:
 //! 1. Start every implementation ([`process`]). All but the one at work are stopped.
-//! 2. For each case, every implementation loads it and runs it once; each result is compared with ours ([`verify`]). One that
-//!    differs is not timed: its row says so, and the command ends with exit code 5.
+//! 2. For each case, every implementation loads it and runs it once; each result is compared with ours ([`verify`]).
+//!    One that differs is not timed: its row says so, and the command ends with exit code 5.
 //! 3. Time [`ROUNDS`] rounds: one burst of each implementation and of the ceiling, in random order ([`sweep`]).
 //!
-//! The median ratio of a set is one sample, because a set is one process of each implementation with one layout of its memory.
-//! The interval is that of the signed-rank test over the sets ([`row`]). [`report`] renders the rows, [`store`] keeps them
-//! below `baselines/`, and [`results`] draws tables and charts in `docs/results/` from what is kept.
+//! The median ratio of a set is one sample, because a set is one process of each implementation with one layout of its
+//! memory. The interval is that of the signed-rank test over the sets ([`row`]). [`report`] renders the rows, [`store`]
+//! keeps them below `baselines/`, and [`results`] draws tables and charts in `docs/results/` from what is kept.
 //!
 //! `cargo xtask agree OP` ([`agree()`]) times nothing and compares more.
 #![forbid(unsafe_code)]
@@ -91,8 +91,8 @@ impl Arguments {
 /// Runs `peers`.
 ///
 /// # Errors
-/// A file below `peers/` that is not valid, our own program if it cannot be built or fails, or a disk that is full. A peer that
-/// cannot be built or fails is a row of the table, not an error.
+/// A file below `peers/` that is not valid, our own program if it cannot be built or fails, or a disk that is full. A
+/// peer that cannot be built or fails is a row of the table, not an error.
 pub fn peers(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let Some(op) = suite::requested(invocation, root, arguments.op.as_deref(), "peers")? else {
         return Ok(Exit::Usage);
@@ -130,7 +130,8 @@ pub fn peers(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Res
     Ok(if differs { Exit::Invalid } else { Exit::Fine })
 }
 
-/// Checks `peers/OP.toml` against the table of cases that `assay`, a built program of ours, reports. Gives the number of cases.
+/// Checks `peers/OP.toml` against the table of cases that `assay`, a built program of ours, reports. Gives the number
+/// of cases.
 ///
 /// # Errors
 /// What is wrong with the file, or with the program.

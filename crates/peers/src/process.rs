@@ -11,7 +11,8 @@ use compare::child::{self, Group};
 use compare::command;
 use serde_json::Value;
 
-/// A running implementation. It is stopped (SIGSTOP) between requests, so that a spinning thread pool takes no processor time.
+/// A running implementation. It is stopped (SIGSTOP) between requests, so that a spinning thread pool takes no
+/// processor time.
 #[derive(Debug)]
 pub(crate) struct Process {
     group: Group,
@@ -45,7 +46,8 @@ impl Process {
         Ok(Self { group, requests, answers: receiver, stderr, limit })
     }
 
-    /// Sends one request and waits for the answer; the process runs only in between. After an error it must not be used again.
+    /// Sends one request and waits for the answer; the process runs only in between. After an error it must not be used
+    /// again.
     pub(crate) fn ask(&mut self, request: &Value) -> Result<Value> {
         self.group.resume();
         let answer = self.converse(request);

@@ -25,7 +25,8 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The whole report: a table for each number of threads, goals, the notes of `peers/OP.notes.md`, versions, and a summary.
+    /// The whole report: a table for each number of threads, goals, the notes of `peers/OP.notes.md`, versions, and a
+    /// summary.
     pub(crate) fn markdown(&self, root: &Path) -> Result<String> {
         let Self { suite, rows, op, made, .. } = self;
         let mut text =

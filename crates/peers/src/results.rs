@@ -1,7 +1,7 @@
 //! `cargo xtask charts`: tables and charts in `docs/results/`, drawn from `baselines/` alone.
 //!
-//! All of them show one machine class, which `docs/results/README.md` names; nothing is drawn from two. The same data give the
-//! same bytes, so that [`check`] finds a committed file that its data do not draw.
+//! All of them show one machine class, which `docs/results/README.md` names; nothing is drawn from two. The same data
+//! give the same bytes, so that [`check`] finds a committed file that its data do not draw.
 
 mod agreement;
 mod class;

@@ -33,8 +33,8 @@ fn yes() -> bool {
     true
 }
 
-/// The selected cases, selection by selection, each in the order of the table. A case belongs to the first selection that
-/// matches it, so that exceptions stand above the rule.
+/// The selected cases, selection by selection, each in the order of the table. A case belongs to the first selection
+/// that matches it, so that exceptions stand above the rule.
 pub(crate) fn select(selections: &[Selection], table: &[TableCase]) -> Result<Vec<Case>> {
     let mut is_taken = vec![false; table.len()];
     let mut cases = Vec::new();

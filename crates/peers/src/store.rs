@@ -1,4 +1,5 @@
-//! Rows and tables that are kept: one JSONL file and one Markdown table for each machine class and op, below `baselines/`.
+//! Rows and tables that are kept: one JSONL file and one Markdown table for each machine class and op, below
+//! `baselines/`.
 
 use std::fs;
 use std::io::{self, Write};

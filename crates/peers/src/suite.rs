@@ -138,7 +138,8 @@ pub(crate) struct Goal {
     pub(crate) ratio: Option<f64>,
     /// Least share of the ceiling.
     pub(crate) share: Option<f64>,
-    /// Least ratio of our share of the ceiling with most threads to that with one; with `peers`, of our speedup to theirs.
+    /// Least ratio of our share of the ceiling with most threads to that with one; with `peers`, of our speedup to
+    /// theirs.
     pub(crate) scaling: Option<f64>,
 }
 
@@ -223,7 +224,8 @@ impl Suite {
         Ok(suite)
     }
 
-    /// Adds the cases that the selections take from `table`, our own table of cases, and checks what only then can be checked.
+    /// Adds the cases that the selections take from `table`, our own table of cases, and checks what only then can be
+    /// checked.
     pub(crate) fn resolve(&mut self, table: &[TableCase]) -> Result<()> {
         self.cases.extend(select::select(&self.selections, table)?);
         let mut ids = BTreeSet::new();

@@ -112,7 +112,8 @@ impl<'a> Sweep<'a> {
         rows.collect()
     }
 
-    /// Loads the case in every session and verifies the results. Gives the sessions that may be timed; ours is the first.
+    /// Loads the case in every session and verifies the results. Gives the sessions that may be timed; ours is the
+    /// first.
     fn load(&mut self, sessions: &mut [PeerSession<'_>], at: usize) -> Result<Vec<usize>> {
         let (case, ours, peers) = &mut self.cases[at];
         let verifier = self.verifier;

@@ -1,5 +1,5 @@
-//! Verifies a case before it is timed: our side writes the inputs, each implementation loads them and runs once, and its result
-//! is compared with ours.
+//! Verifies a case before it is timed: our side writes the inputs, each implementation loads them and runs once, and
+//! its result is compared with ours.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -32,8 +32,8 @@ impl Verifier<'_> {
         loaded.map_err(|outcome| anyhow!("{}: our side failed: {}", case.id, outcome.why()))
     }
 
-    /// Loads a case that our side has loaded in a peer, and compares the results. Gives what the peer reports about the run, or why
-    /// it is not timed.
+    /// Loads a case that our side has loaded in a peer, and compares the results. Gives what the peer reports about the
+    /// run, or why it is not timed.
     pub(crate) fn peer(
         &self,
         session: &mut PeerSession<'_>,

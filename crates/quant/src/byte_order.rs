@@ -1,10 +1,10 @@
 //! Rows in big-endian byte order, from big-endian GGUF files.
 //!
-//! Kernels of this crate read and write little-endian blocks on every host. [`swap_bytes`] converts a row between the two byte
-//! orders: it reverses the bytes of every multi-byte number of a block, and leaves single-byte codes and scales unchanged. The
-//! multi-byte numbers are those that `ggml-common.h` of ggml-org/llama.cpp declares, and those that its row functions access as one
-//! word: the fifth bits of Q5_0 and Q5_1 are declared as four bytes and used as one word. For the types that
-//! `gguf_convert_endian.py` of the same repository supports, the result is the same.
+//! Kernels of this crate read and write little-endian blocks on every host. [`swap_bytes`] converts a row between the
+//! two byte orders: it reverses the bytes of every multi-byte number of a block, and leaves single-byte codes and
+//! scales unchanged. The multi-byte numbers are those that `ggml-common.h` of ggml-org/llama.cpp declares, and those
+//! that its row functions access as one word: the fifth bits of Q5_0 and Q5_1 are declared as four bytes and used as
+//! one word. For the types that `gguf_convert_endian.py` of the same repository supports, the result is the same.
 
 use crate::{GgmlType, QuantError};
 
@@ -29,8 +29,8 @@ const fn one(at: usize, width: usize) -> Numbers {
     Numbers { at, width, count: 1 }
 }
 
-/// The multi-byte numbers of a block. `None` for block types that this crate cannot convert: some of ggml's functions read their
-/// codes as words that the block does not declare. NVFP4 consists of single bytes.
+/// The multi-byte numbers of a block. `None` for block types that this crate cannot convert: some of ggml's functions
+/// read their codes as words that the block does not declare. NVFP4 consists of single bytes.
 const fn numbers(ty: GgmlType) -> Option<&'static [Numbers]> {
     Some(match ty {
         GgmlType::I8 | GgmlType::MXFP4 | GgmlType::NVFP4 => &[],
@@ -52,8 +52,8 @@ const fn numbers(ty: GgmlType) -> Option<&'static [Numbers]> {
 /// Converts a row of blocks from one byte order to the other, in place.
 ///
 /// # Errors
-/// [`QuantError::Unsupported`] for a block type that this crate cannot convert; [`QuantError::Bytes`] if the length of `bytes` is not
-/// a multiple of the block size. `bytes` is then unchanged.
+/// [`QuantError::Unsupported`] for a block type that this crate cannot convert; [`QuantError::Bytes`] if the length of
+/// `bytes` is not a multiple of the block size. `bytes` is then unchanged.
 pub fn swap_bytes(ty: GgmlType, bytes: &mut [u8]) -> Result<(), QuantError> {
     let numbers = numbers(ty).ok_or(QuantError::Unsupported { ty })?;
     let size = ty.block_bytes();

@@ -110,8 +110,8 @@ pub fn cases() -> Vec<NamedCase<Row>> {
 }
 
 fn case(direction: Direction, ty: GgmlType, len: usize) -> NamedCase<Row> {
-    // ggml leaves the sums of an all-zero Q8_K block unwritten. Its IQ4_NL quantizer leaves the codes of an all-zero block to what
-    // the block before had (fixed upstream since).
+    // ggml leaves the sums of an all-zero Q8_K block unwritten. Its IQ4_NL quantizer leaves the codes of an all-zero
+    // block to what the block before had (fixed upstream since).
     let is_unwritten = matches!(ty, GgmlType::Q8_K | GgmlType::IQ4_NL) && direction == Direction::Quantize;
     let has_zeros = !(is_unwritten && len == PEER_QUANTIZED);
     let name = format!("{direction}/{ty}/n{len}");

@@ -132,8 +132,8 @@ impl GgmlType {
     /// Size of a row of `len` numbers, in bytes.
     ///
     /// # Errors
-    /// [`QuantError::RowLength`] if `len` is not a multiple of the block length, [`QuantError::Overflow`] if the size exceeds the
-    /// address space.
+    /// [`QuantError::RowLength`] if `len` is not a multiple of the block length, [`QuantError::Overflow`] if the size
+    /// exceeds the address space.
     pub fn row_bytes(self, len: usize) -> Result<usize, QuantError> {
         let (ty, need) = (self, self.block_len());
         if !len.is_multiple_of(need) {

@@ -9,7 +9,8 @@ use crate::{GgmlType, QuantError, scalar};
 /// The instruction sets with code here, the widest last.
 const CODE: [Isa; 2] = [Isa::Scalar, Isa::Avx2];
 
-/// Converts rows with one instruction set. Types without code for it are converted by the portable code, with the same bits.
+/// Converts rows with one instruction set. Types without code for it are converted by the portable code, with the same
+/// bits.
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel(InstructionSet);
 

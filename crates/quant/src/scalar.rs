@@ -14,7 +14,8 @@ struct Rows {
     quantize: fn(&[f32], &mut [u8]),
 }
 
-/// The types that this crate can convert. The caller has checked the length of the row; a wrong one would panic in `bytemuck`.
+/// The types that this crate can convert. The caller has checked the length of the row; a wrong one would panic in
+/// `bytemuck`.
 const fn rows(ty: GgmlType) -> Option<Rows> {
     Some(match ty {
         GgmlType::F32 => of::<F32>(),

@@ -1,8 +1,8 @@
 //! Finds blocks whose scale is NaN or infinite: a single one makes every output of a model NaN.
 //!
-//! The rule is that of `ggml_validate_row_data` in ggml-org/llama.cpp, for every type, including those without a kernel. There are
-//! two differences: Q8_1, which ggml does not support there, is checked too; and an F64 number beyond the range of f32 is finite,
-//! whereas ggml converts it to f32 first.
+//! The rule is that of `ggml_validate_row_data` in ggml-org/llama.cpp, for every type, including those without a
+//! kernel. There are two differences: Q8_1, which ggml does not support there, is checked too; and an F64 number beyond
+//! the range of f32 is finite, whereas ggml converts it to f32 first.
 
 use crate::{
     Endian, GgmlType, QuantError,

@@ -108,8 +108,8 @@ impl Simd for Avx2 {
 /// ```
 ///
 /// # Safety
-/// 8 adjacent elements can be read at `from` plus 0, 1, 2 and 3 times `from_stride`; 4 adjacent floats can be written at
-/// `to` plus 0, 1, .. 7 times `to_stride`.
+/// 8 adjacent elements can be read at `from` plus 0, 1, 2 and 3 times `from_stride`; 4 adjacent floats can be written
+/// at `to` plus 0, 1, .. 7 times `to_stride`.
 #[inline(always)]
 pub(crate) unsafe fn transpose_4x8<E: Element>(
     token: Avx2,
@@ -245,7 +245,8 @@ impl F32Vector for F32x8 {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the token in `self` proves AVX2; the caller promises 8 writable floats, and the store has no alignment.
+        // SAFETY: the token in `self` proves AVX2; the caller promises 8 writable floats, and the store has no
+        // alignment.
         unsafe { _mm256_storeu_ps(to, self.lanes) }
     }
 
@@ -263,15 +264,17 @@ impl F32Vector for F32x8 {
 
     #[inline(always)]
     unsafe fn store_f16(self, to: *mut u16) {
-        // SAFETY: the token in `self` proves F16C; the caller promises 16 writable bytes, and the store has no alignment.
+        // SAFETY: the token in `self` proves F16C; the caller promises 16 writable bytes, and the store has no
+        // alignment.
         unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.lanes)) }
     }
 
-    /// Adds half of the last kept place, less one unit where that place is even. A NaN is made quiet instead, because its
-    /// fraction could carry into infinity.
+    /// Adds half of the last kept place, less one unit where that place is even. A NaN is made quiet instead, because
+    /// its fraction could carry into infinity.
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut u16) {
-        // SAFETY: the token in `self` proves AVX2; the caller promises 16 writable bytes, and the store has no alignment.
+        // SAFETY: the token in `self` proves AVX2; the caller promises 16 writable bytes, and the store has no
+        // alignment.
         unsafe {
             let bits = _mm256_castps_si256(self.lanes);
             let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));

@@ -206,8 +206,8 @@ impl F32Vector for F32x16 {
         unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.lanes)) }
     }
 
-    /// Adds half of the last kept place, less one unit where that place is even. A NaN is made quiet instead, because its
-    /// fraction could carry into infinity.
+    /// Adds half of the last kept place, less one unit where that place is even. A NaN is made quiet instead, because
+    /// its fraction could carry into infinity.
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut u16) {
         // SAFETY: the token in `self` proves AVX-512F; the caller promises 32 writable bytes, and the store has no

@@ -24,11 +24,12 @@
 //! }
 //! ```
 //!
-//! Code that is written once over [`Simd`](crate::Simd) needs no [`Dispatch`]: [`InstructionSet::run`] takes it as it is.
+//! Code that is written once over [`Simd`](crate::Simd) needs no [`Dispatch`]: [`InstructionSet::run`] takes it as it
+//! is.
 //!
-//! To add an instruction set: its token in `machine::isa`, its vectors in a file beside `avx2.rs`, a variant and a line in
-//! each `match` here, and a method of [`Dispatch`] that falls back. Ops that are generic over `Simd` have it then; the others
-//! go on with what they fall back to until they override the method.
+//! To add an instruction set: its token in `machine::isa`, its vectors in a file beside `avx2.rs`, a variant and a line
+//! in each `match` here, and a method of [`Dispatch`] that falls back. Ops that are generic over `Simd` have it then;
+//! the others go on with what they fall back to until they override the method.
 
 use std::sync::OnceLock;
 

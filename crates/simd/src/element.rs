@@ -25,8 +25,8 @@ pub trait Element: Copy + Send + Sync + fmt::Debug + sealed::Sealed + 'static {
     /// LANES elements can be read at `from`.
     unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::F32;
 
-    /// Loads the first `lanes` elements, all if there are more than LANES. The other lanes are 0, and their memory is not
-    /// read.
+    /// Loads the first `lanes` elements, all if there are more than LANES. The other lanes are 0, and their memory is
+    /// not read.
     ///
     /// # Safety
     /// `lanes` elements, LANES at most, can be read at `from`.
@@ -163,8 +163,8 @@ impl Element for f32 {
 /// Most lanes of any vector of floats.
 pub const MAX_LANES: usize = 16;
 
-/// The two 16-bit types differ only in how a vector of them is widened and narrowed. Part of a vector is copied through a
-/// buffer of MAX_LANES.
+/// The two 16-bit types differ only in how a vector of them is widened and narrowed. Part of a vector is copied through
+/// a buffer of MAX_LANES.
 macro_rules! half_element {
     ($half:ty, $type:ident, $widen:ident, $narrow:ident) => {
         impl Element for $half {
@@ -193,7 +193,8 @@ macro_rules! half_element {
                     return unsafe { simd.$widen(from.cast()) };
                 }
                 let mut whole = [0_u16; MAX_LANES];
-                // SAFETY: `lanes` elements can be read, fewer than the buffer has; a vector has no more than the buffer.
+                // SAFETY: `lanes` elements can be read, fewer than the buffer has; a vector has no more than the
+                // buffer.
                 unsafe {
                     from.cast::<u16>().copy_to_nonoverlapping(whole.as_mut_ptr(), lanes);
                     simd.$widen(whole.as_ptr())

@@ -172,8 +172,8 @@ impl F32Vector for F32x1 {
 
     #[inline(always)]
     fn ldexp(self, n: Self) -> Self {
-        // 2^n is normal in f64 for every n that is allowed, and the product exact. A NaN in n counts as 0: `self` is a NaN
-        // then, too.
+        // 2^n is normal in f64 for every n that is allowed, and the product exact. A NaN in n counts as 0: `self` is a
+        // NaN then, too.
         let power = f64::from_bits(((1023 + n.0 as i64) as u64) << 52);
         Self((f64::from(self.0) * power) as f32)
     }

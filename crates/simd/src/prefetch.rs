@@ -1,7 +1,7 @@
 //! Prefetching. A prefetch is a hint: it may name any address, mapped or not, and never faults.
 
-/// Prefetches the cache line of `at` into the level-1 cache. Does nothing where the architecture has no such instruction
-/// here.
+/// Prefetches the cache line of `at` into the level-1 cache. Does nothing where the architecture has no such
+/// instruction here.
 #[inline(always)]
 pub fn prefetch_l1<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -13,8 +13,8 @@ pub fn prefetch_l1<T>(at: *const T) {
     let _ = at;
 }
 
-/// Prefetches the cache line of `at` into the level-2 cache. Does nothing where the architecture has no such instruction
-/// here.
+/// Prefetches the cache line of `at` into the level-2 cache. Does nothing where the architecture has no such
+/// instruction here.
 #[inline(always)]
 pub fn prefetch_l2<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,5 @@
-//! The traits that kernels are generic over: [`Simd`], the token, and [`F32Vector`], a register of floats. Those of integers
-//! are in `integer.rs`.
+//! The traits that kernels are generic over: [`Simd`], the token, and [`F32Vector`], a register of floats. Those of
+//! integers are in `integer.rs`.
 
 use std::{
     fmt::Debug,
@@ -11,11 +11,12 @@ use crate::{
     integer::{I8Vector, I32Vector},
 };
 
-/// A token of an instruction set. A value exists only on a machine that has the instructions, so everything here is safe but
-/// for access to memory through pointers.
+/// A token of an instruction set. A value exists only on a machine that has the instructions, so everything here is
+/// safe but for access to memory through pointers.
 ///
-/// Methods are `#[inline(always)]`: they become single instructions when they are inlined into a function that is compiled
-/// for the instruction set, which is what [`run`](Self::run) provides. Called anywhere else they are correct and slow.
+/// Methods are `#[inline(always)]`: they become single instructions when they are inlined into a function that is
+/// compiled for the instruction set, which is what [`run`](Self::run) provides. Called anywhere else they are correct
+/// and slow.
 pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// Floats of a register; a power of two, at most [`MAX_LANES`](crate::MAX_LANES).
     const LANES: usize;
@@ -41,7 +42,8 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// LANES floats can be read at `from`, at any alignment.
     unsafe fn load(self, from: *const f32) -> Self::F32;
 
-    /// Loads the first `lanes` floats, all if there are more than LANES. The other lanes are 0, and their memory is not read.
+    /// Loads the first `lanes` floats, all if there are more than LANES. The other lanes are 0, and their memory is not
+    /// read.
     ///
     /// # Safety
     /// `lanes` floats, LANES at most, can be read at `from`, at any alignment.
@@ -71,8 +73,8 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// Widens 4 rows of 8 elements and transposes them to 8 rows of 4 floats: element (i, p) goes to float (p, i).
     ///
     /// # Safety
-    /// 8 adjacent elements can be read at `from` plus 0, 1, 2 and 3 times `from_stride`; 4 adjacent floats can be written at
-    /// `to` plus 0, 1, .. 7 times `to_stride`.
+    /// 8 adjacent elements can be read at `from` plus 0, 1, 2 and 3 times `from_stride`; 4 adjacent floats can be
+    /// written at `to` plus 0, 1, .. 7 times `to_stride`.
     #[inline(always)]
     unsafe fn transpose_4x8<E: Element>(self, from: *const E, from_stride: isize, to: *mut f32, to_stride: usize) {
         for (i, p) in (0..4).flat_map(|i| (0..8).map(move |p| (i, p))) {
@@ -82,7 +84,8 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     }
 }
 
-/// A register of floats. It carries the token of its instruction set, so arithmetic is safe; operators work lane by lane.
+/// A register of floats. It carries the token of its instruction set, so arithmetic is safe; operators work lane by
+/// lane.
 ///
 /// Results are those of the same operation on `f32`, except where a method says otherwise.
 pub trait F32Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {

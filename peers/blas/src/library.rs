@@ -143,8 +143,8 @@ impl Known {
     }
 }
 
-/// Makes BLIS use its AVX-512 kernels where the machine has the instructions, and gives the name of what it uses. By default it
-/// chooses by family and model, and runs portable code on an unknown processor (flame/blis, issue 912).
+/// Makes BLIS use its AVX-512 kernels where the machine has the instructions, and gives the name of what it uses. By
+/// default it chooses by family and model, and runs portable code on an unknown processor (flame/blis, issue 912).
 ///
 /// # Safety
 /// The library is BLIS, not used so far, and no other thread runs.

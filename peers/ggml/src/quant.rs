@@ -1,4 +1,5 @@
-//! ggml's row functions: `dequantize_row_*`, `quantize_row_*_ref`, and for F16 and BF16 the vector code of its CPU backend.
+//! ggml's row functions: `dequantize_row_*`, `quantize_row_*_ref`, and for F16 and BF16 the vector code of its CPU
+//! backend.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_void};

@@ -1,8 +1,8 @@
-//! Compares llama.cpp's verdict on hostile files with ours: `verdicts ASSAY SCRATCH`, on the files of `assay gguf corpus` and on
-//! mutations of them.
+//! Compares llama.cpp's verdict on hostile files with ours: `verdicts ASSAY SCRATCH`, on the files of
+//! `assay gguf corpus` and on mutations of them.
 //!
-//! A file counts as accepted if `gguf_init_from_file` takes it and the data of every tensor lie within the file, which is what
-//! the model loader requires next. The last line of output has the counts that `cargo xtask agree` reads.
+//! A file counts as accepted if `gguf_init_from_file` takes it and the data of every tensor lie within the file, which
+//! is what the model loader requires next. The last line of output has the counts that `cargo xtask agree` reads.
 
 use std::collections::BTreeMap;
 use std::error::Error;

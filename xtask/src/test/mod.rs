@@ -50,7 +50,8 @@ const CLIPPY: Cargo = Cargo {
     arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
     count: count::nothing,
 };
-// Targets are not selected one by one: `--examples` would build examples as tests instead of as the programs that tests start.
+// Targets are not selected one by one: `--examples` would build examples as tests instead of as the programs that tests
+// start.
 const TESTS: Cargo =
     Cargo { name: "tests, doc tests", arguments: &["test", "--workspace", "--no-fail-fast"], count: count::tests };
 const DOCUMENTATION: Cargo =

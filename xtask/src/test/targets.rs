@@ -1,7 +1,7 @@
 //! `cargo check` for platforms on which Assay is not measured, so that their `cfg` branches compile.
 //!
-//! Nothing is linked or run. Build scripts of dependencies ask for a C compiler of the platform; a script that writes an empty
-//! file answers (`.ci/no-c-compiler`), because `cargo check` never reads what it wrote.
+//! Nothing is linked or run. Build scripts of dependencies ask for a C compiler of the platform; a script that writes
+//! an empty file answers (`.ci/no-c-compiler`), because `cargo check` never reads what it wrote.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -88,8 +88,8 @@ fn is_entry(line: &str, key: &str) -> bool {
     line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['.', '=']))
 }
 
-/// `cargo bench -p NAME` is ambiguous if another package of that name is anywhere below NAME, dev-dependencies included.
-/// The lock file lists both kinds, for all platforms.
+/// `cargo bench -p NAME` is ambiguous if another package of that name is anywhere below NAME, dev-dependencies
+/// included. The lock file lists both kinds, for all platforms.
 fn registry_namesake(tree: &Tree, member: &Manifest<'_>) -> Option<Violation> {
     let lock: toml::Table = tree.file("Cargo.lock")?.text.parse().ok()?;
     let packages = lock.get("package")?.as_array()?;

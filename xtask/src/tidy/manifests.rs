@@ -1,4 +1,5 @@
-//! Manifests: each dependency is declared once with its purpose; benches are declared so that `cargo bench` runs criterion only.
+//! Manifests: each dependency is declared once with its purpose; benches are declared so that `cargo bench` runs
+//! criterion only.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,8 @@ fn inheritance(member: &Manifest<'_>) -> Vec<Violation> {
     dependencies.chain(lints).collect()
 }
 
-/// Each dependency of the workspace has a comment with its purpose, on its line or on the line above. Members need none.
+/// Each dependency of the workspace has a comment with its purpose, on its line or on the line above. Members need
+/// none.
 fn comments(workspace: &Manifest<'_>) -> Vec<Violation> {
     let entries = workspace.table.get("workspace").and_then(|w| w.get("dependencies")).and_then(Value::as_table);
     let lines: Vec<&str> = workspace.file.text.lines().collect();

@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: the structural rules. Each is a module with tests that show it can fail.
 //!
-//! A rule maps the tree to violations; each names file, line and fix. Rules read files and build nothing, so they take no time.
-//! Only bench ids have to be asked of the bench programs.
+//! A rule maps the tree to violations; each names file, line and fix. Rules read files and build nothing, so they take
+//! no time. Only bench ids have to be asked of the bench programs.
 
 mod bench_ids;
 mod comments;

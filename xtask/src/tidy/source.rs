@@ -1,7 +1,7 @@
 //! Splits a Rust file line by line into code, with blanked literals, and comments.
 //!
-//! This is not a parser. It finds where strings, characters and comments begin and end, which braces match, and which items
-//! are for tests only; the rules need no more.
+//! This is not a parser. It finds where strings, characters and comments begin and end, which braces match, and which
+//! items are for tests only; the rules need no more.
 
 /// A Rust file.
 #[derive(Debug)]

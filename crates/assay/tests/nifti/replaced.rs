@@ -68,7 +68,8 @@ fn send(child: &Child, signal: &str) {
     assert!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success());
 }
 
-/// Whether this process, and so its children, ignore a signal: a shell that starts tests in the background ignores SIGINT.
+/// Whether this process, and so its children, ignore a signal: a shell that starts tests in the background ignores
+/// SIGINT.
 fn is_ignored(number: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -301,7 +301,8 @@ fn toolchain(directory: &Path, environment: &[(OsString, OsString)]) -> Result<S
     Ok(command::stdout_of(&mut rustc)?.trim().to_owned())
 }
 
-/// Directories of dynamic libraries, as cargo sets them: build scripts' link paths, the target directory, the toolchain.
+/// Directories of dynamic libraries, as cargo sets them: build scripts' link paths, the target directory, the
+/// toolchain.
 fn library_path(
     target: &Path,
     directory: &Path,

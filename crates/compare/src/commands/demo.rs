@@ -1,8 +1,8 @@
 //! `demo`: a slowdown planted in a small workspace of its own is caught, explained and undone.
 //!
-//! The workspace is written into a temporary directory and has two benchmarks of criterion. Each step says in plain words
-//! what it does and then runs the very `compare` that a user would run. Nothing is left: neither the workspace nor its
-//! slots in the user's cache directory, and the user's own tree is never looked at.
+//! The workspace is written into a temporary directory and has two benchmarks of criterion. Each step says in plain
+//! words what it does and then runs the very `compare` that a user would run. Nothing is left: neither the workspace
+//! nor its slots in the user's cache directory, and the user's own tree is never looked at.
 
 use std::fs;
 use std::path::{Path, PathBuf};

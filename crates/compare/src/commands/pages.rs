@@ -9,7 +9,8 @@ use crate::cli::Pages;
 use crate::comparison::Invocation;
 use crate::report::{Entry, charts, html};
 
-/// Writes what was asked for. `history` holds the entries of the same title and machine class, oldest first, this one last.
+/// Writes what was asked for. `history` holds the entries of the same title and machine class, oldest first, this one
+/// last.
 pub(super) fn write(invocation: &Invocation, pages: &Pages, entry: &Entry, history: &[&Entry]) -> Result<()> {
     if let Some(path) = &pages.html {
         put(&invocation.directory.join(path), &html::page(entry, history))?;

@@ -1,8 +1,8 @@
 //! The index at the top of a log: its titles, what each found last, and errata.
 //!
-//! Only a file that this tool began has one: another's first lines belong to its people. It is derived from the entries and
-//! their data, so it can be written again at any time (`log index`), for example after two branches were merged. Entries
-//! are never changed; what is later found to be wrong in one is said here.
+//! Only a file that this tool began has one: another's first lines belong to its people. It is derived from the entries
+//! and their data, so it can be written again at any time (`log index`), for example after two branches were merged.
+//! Entries are never changed; what is later found to be wrong in one is said here.
 
 use std::ops::Range;
 
@@ -55,8 +55,8 @@ pub(super) fn exists(text: &str) -> bool {
     found(text).is_some()
 }
 
-/// `text` with an index that says what its entries and their data say. A text that the tool did not begin, or whose index
-/// is torn, stays as it is; so does one without entries of ours.
+/// `text` with an index that says what its entries and their data say. A text that the tool did not begin, or whose
+/// index is torn, stays as it is; so does one without entries of ours.
 pub(super) fn renewed(text: &str, data: &[&Entry]) -> String {
     let Some(head) = head_length(text).filter(|_| !is_torn(text)) else { return text.to_owned() };
     let index = rendered(text, data);

@@ -88,8 +88,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether something should have been measured and nothing was: every row is trouble that both sides have or that is
-    /// the target's own. Each alone is no reason to fail, but all together leave nothing that could pass.
+    /// Whether something should have been measured and nothing was: every row is trouble that both sides have or that
+    /// is the target's own. Each alone is no reason to fail, but all together leave nothing that could pass.
     pub fn is_all_trouble(&self) -> bool {
         let is_trouble = |row: &Row| {
             matches!(row.verdict, Verdict::Invalid | Verdict::Timeout) && !matches!(row.fault, Some(Fault::Base))

@@ -3,8 +3,8 @@
 //! The shape is the one that people's logs had before this tool: a heading with time and change, a table of metrics and
 //! their values, details folded. The metrics are the verdict in a sentence, each benchmark that moved, and memory.
 //!
-//! An entry's `render` names its form. Every form ever written stays renderable, so that `log check` can compare the text
-//! of an old entry with its data to the last byte.
+//! An entry's `render` names its form. Every form ever written stays renderable, so that `log check` can compare the
+//! text of an old entry with its data to the last byte.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -229,8 +229,8 @@ fn details(entry: &Entry, labels: &Labels, named: &[usize]) -> String {
     text
 }
 
-/// What the table has no column for and the lines above did not say: reasons without numbers, decisions, further metrics
-/// that grew, what ran, ceilings that cannot be. `named` rows stand above.
+/// What the table has no column for and the lines above did not say: reasons without numbers, decisions, further
+/// metrics that grew, what ran, ceilings that cannot be. `named` rows stand above.
 fn remarks(entry: &Entry, labels: &Labels, named: &[usize]) -> Vec<String> {
     let mut remarks = Vec::new();
     let unsaid = || entry.rows.iter().enumerate().filter(|(at, _)| !named.contains(at));

@@ -90,8 +90,8 @@ fn proof(row: &Row) -> String {
     }
 }
 
-/// What stands out: the reason of every row that is not simply the same, worse metrics, the largest unproven change, and
-/// ceilings that cannot be.
+/// What stands out: the reason of every row that is not simply the same, worse metrics, the largest unproven change,
+/// and ceilings that cannot be.
 pub(super) fn remarks(entry: &Entry, labels: &Labels) -> Vec<String> {
     let rows = || entry.rows.iter().zip(&labels.labels);
     let mut remarks = Vec::new();

@@ -1,8 +1,8 @@
 //! A few rows against a matrix with contiguous rows: y = x B, the sum of the rows of B, each times one element of x.
 //!
-//! Reading B tile by tile would touch another page at every step of k. Instead a chunk of y stays in the level-1 cache, and
-//! eight rows of B at a time are added to it. B is read once, as eight streams, and y is loaded and stored once for eight
-//! multiply-adds.
+//! Reading B tile by tile would touch another page at every step of k. Instead a chunk of y stays in the level-1 cache,
+//! and eight rows of B at a time are added to it. B is read once, as eight streams, and y is loaded and stored once for
+//! eight multiply-adds.
 //!
 //! ```text
 //!   for every chunk of columns:                     8 KiB of a row of y, 16 KiB of all rows at most
@@ -32,8 +32,8 @@ pub(crate) const MAX_ROWS: usize = 16;
 /// Sums that are on the stack and stay in the level-1 cache.
 const SUMS: usize = 4096;
 
-/// Most columns of a chunk: the eight rows of B that are added and the eight that are prefetched take 128 KiB then, half of the
-/// smallest level-2 caches. The hardware's prefetchers work best on long rows.
+/// Most columns of a chunk: the eight rows of B that are added and the eight that are prefetched take 128 KiB then,
+/// half of the smallest level-2 caches. The hardware's prefetchers work best on long rows.
 const MAX_COLUMNS: usize = 2048;
 
 /// Rows of B that are added together: with their factors, half of the registers of AVX2.
@@ -104,8 +104,8 @@ impl Vectorized for AddRows<'_, '_> {
                     m: x.rows(),
                     n,
                 };
-                // SAFETY: row p exists, and if `is_whole` so do the seven rows after it; rows are contiguous, and the sums have
-                // a row of n for each row of x, as asserted above.
+                // SAFETY: row p exists, and if `is_whole` so do the seven rows after it; rows are contiguous, and the
+                // sums have a row of n for each row of x, as asserted above.
                 unsafe {
                     match is_whole {
                         true => update.add::<S, ROWS>(simd),
@@ -160,8 +160,8 @@ impl<E: Element> Update<E> {
             let mut b = [simd.splat(0.0); R];
             for r in 0..R {
                 let at = rows.offset(r as isize * row_stride).add(j);
-                // The rows that are added next. Into level 1 they would evict the sums: rows that are a power of two apart
-                // share a set.
+                // The rows that are added next. Into level 1 they would evict the sums: rows that are a power of two
+                // apart share a set.
                 prefetch_l2(at.wrapping_offset(R as isize * row_stride));
                 b[r] = if WHOLE { E::load(simd, at) } else { E::load_partial(simd, at, n - j) };
             }

@@ -1,9 +1,10 @@
 //! Products with a small B: A is read in place, and so is B if its rows are contiguous.
 //!
-//! Where all of B fits the level-2 cache, a row of tiles finds it there, and the rows of A that the row needs are in level 1
-//! after the first tile. So blocks gain nothing, and packing A, which takes the time of some sixteen multiply-adds an element,
-//! is saved. There are three loops, over blocks of k and tiles of C. The sums have the order, and so the bits, of the packed
-//! path. Vectors cannot be loaded from rows of B that are not contiguous: such a B is packed after all.
+//! Where all of B fits the level-2 cache, a row of tiles finds it there, and the rows of A that the row needs are in
+//! level 1 after the first tile. So blocks gain nothing, and packing A, which takes the time of some sixteen
+//! multiply-adds an element, is saved. There are three loops, over blocks of k and tiles of C. The sums have the order,
+//! and so the bits, of the packed path. Vectors cannot be loaded from rows of B that are not contiguous: such a B is
+//! packed after all.
 
 use crate::{
     chunks::{chunks, equal_parts},
@@ -17,8 +18,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// C <- act(alpha A B + beta C + bias) + residual, where `a` is the A of the problem as floats. `grid` cuts rows only. If k is
-/// more than one block, C is of floats, too: it holds the sums between two blocks.
+/// C <- act(alpha A B + beta C + bias) + residual, where `a` is the A of the problem as floats. `grid` cuts rows only.
+/// If k is more than one block, C is of floats, too: it holds the sums between two blocks.
 pub(crate) fn product<K: MicroKernel>(
     kernel: K,
     mut problem: Problem<'_, Input<'_>>,
@@ -129,8 +130,8 @@ pub(crate) fn small<K: MicroKernel>(kernel: K, problem: &mut Problem<'_>, b: &In
             let (from, to) = (a.wrapping_offset(row * a_row), c.wrapping_offset(row * c_stride));
             for cols in chunks(first..end, width) {
                 tile.cols = cols.len();
-                // SAFETY: the tile is inside the product, whose three matrices are of floats with contiguous rows of B and C;
-                // C is borrowed as a whole. A tile of three vectors has at most `WIDE_ROWS` rows.
+                // SAFETY: the tile is inside the product, whose three matrices are of floats with contiguous rows of B
+                // and C; C is borrowed as a whole. A tile of three vectors has at most `WIDE_ROWS` rows.
                 unsafe { kernel.plain_tile(&tile, from, b.wrapping_add(cols.start), to.wrapping_add(cols.start)) }
             }
         }

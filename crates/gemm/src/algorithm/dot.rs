@@ -1,7 +1,8 @@
 //! A few rows against a matrix with contiguous columns: y = x Wt with the weights as models store them, n rows of k.
 //!
-//! Each element of C is a dot product of two contiguous vectors, so nothing is packed, and the weights are read once, at the
-//! bandwidth of the memory that they are in. X rows of activations are multiplied with W rows of weights at a time:
+//! Each element of C is a dot product of two contiguous vectors, so nothing is packed, and the weights are read once,
+//! at the bandwidth of the memory that they are in. X rows of activations are multiplied with W rows of weights at a
+//! time:
 //!
 //! ```text
 //!   for every W weight rows:
@@ -10,11 +11,11 @@
 //!         sums[x][w][lane] += x[p + lane] * w[p + lane]      X + W loads for X * W multiply-adds
 //! ```
 //!
-//! With few rows of activations, memory is the bound, and W = 8 streams keep it busy. With more, W = 4, and X is up to 4
-//! with AVX-512 and 2 with AVX2, as many as the registers hold.
+//! With few rows of activations, memory is the bound, and W = 8 streams keep it busy. With more, W = 4, and X is up to
+//! 4 with AVX-512 and 2 with AVX2, as many as the registers hold.
 //!
-//! The sum of an element is formed lane by lane, and the lanes are added up at the end of each block. So the order depends
-//! on k and the vector's width alone, however rows are grouped and wherever C is cut.
+//! The sum of an element is formed lane by lane, and the lanes are added up at the end of each block. So the order
+//! depends on k and the vector's width alone, however rows are grouped and wherever C is cut.
 
 use simd::{Element, F32Vector, Simd, Vectorized, prefetch_l1, with_element_type};
 
@@ -139,9 +140,9 @@ unsafe fn all_at_once<S: Simd, E: Element, const X: usize>(
     }
 }
 
-/// In groups of four rows of weights and of rows of activations: as few groups as the registers allow, whose sizes differ by at
-/// most one. The groups share the prefetching of the weights that are read next: otherwise the first group would wait for
-/// memory, and memory for the other groups.
+/// In groups of four rows of weights and of rows of activations: as few groups as the registers allow, whose sizes
+/// differ by at most one. The groups share the prefetching of the weights that are read next: otherwise the first group
+/// would wait for memory, and memory for the other groups.
 ///
 /// # Safety
 /// Rows of both matrices are contiguous, equally long, and no more than `sums` has room for.
@@ -178,8 +179,8 @@ unsafe fn in_groups<S: Simd, E: Element>(
                 let at_x = x.as_ptr().wrapping_offset(i as isize * x.row_stride()).wrapping_add(step);
                 let (x_row, w_row) = (x.row_stride(), weights.row_stride());
                 let rows = Rows { x: at_x, x_row, w, w_row, depth, next, group, groups };
-                // SAFETY: `height` rows of activations from i on and `width` rows of weights from j on exist, with `depth`
-                // columns from `step` on.
+                // SAFETY: `height` rows of activations from i on and `width` rows of weights from j on exist, with
+                // `depth` columns from `step` on.
                 unsafe {
                     match (height, width == W) {
                         (1, true) => dots::<S, E, 1, W>(simd, rows, i, j, sums),
@@ -208,8 +209,8 @@ struct Rows<E> {
     w: *const E,
     w_row: isize,
     depth: usize,
-    /// The weights to prefetch meanwhile, with the same distance between rows; and which group of activations this is, of how
-    /// many: each prefetches some of the rows.
+    /// The weights to prefetch meanwhile, with the same distance between rows; and which group of activations this is,
+    /// of how many: each prefetches some of the rows.
     next: *const E,
     group: usize,
     groups: usize,
@@ -231,7 +232,8 @@ unsafe fn dots<S: Simd, E: Element, const X: usize, const W: usize>(
     j: usize,
     sums: &mut [[f32; STRIP]; MAX_ROWS],
 ) {
-    // The rows that other groups prefetch are prefetched where they are read, which has no effect and costs less than a branch.
+    // The rows that other groups prefetch are prefetched where they are read, which has no effect and costs less than a
+    // branch.
     let mut ahead = [0; W];
     for b in (group..W).step_by(groups) {
         ahead[b] = next.addr().wrapping_sub(w.addr());

@@ -17,30 +17,31 @@
 //!
 //! It departs from BLIS in five points:
 //!
-//! 1. *A and B are exchanged.* BLIS keeps the panel of B in level 1, streams A from level 2 and so follows columns of C.
-//!    With contiguous rows of C, each tile would then touch MR pages that the tile before did not. Along a row, tiles are
-//!    neighbors: the pages stay in the TLB, and the next tile's lines follow this one's. The price is that B, the wider
-//!    panel, streams from level 2 (NR floats per step: 10.7 bytes per cycle; level 2 gives 32 to 64). A column-major C is
-//!    computed as its transpose; for other strides a tile is formed in a buffer.
+//! 1. *A and B are exchanged.* BLIS keeps the panel of B in level 1, streams A from level 2 and so follows columns of
+//!    C. With contiguous rows of C, each tile would then touch MR pages that the tile before did not. Along a row,
+//!    tiles are neighbors: the pages stay in the TLB, and the next tile's lines follow this one's. The price is that B,
+//!    the wider panel, streams from level 2 (NR floats per step: 10.7 bytes per cycle; level 2 gives 32 to 64). A
+//!    column-major C is computed as its transpose; for other strides a tile is formed in a buffer.
 //! 2. *A is packed panel by panel*, just before the first use, so that the panel is in level 1 when it is needed.
-//! 3. *What is packed next is prefetched* meanwhile ([`Prefetcher`](crate::tile::Prefetcher)), where operands are too large to
-//!    be in level 2 already.
-//! 4. *B is read in place*, if its rows are contiguous and A has few rows ([`Path::PackedA`](crate::Path::PackedA)): only the
-//!    columns that do not fill a panel are copied. If B is too large for level 2, the micro-kernel prefetches the columns of
-//!    the next tile meanwhile. Weights that were packed before ([`PackedB`](crate::PackedB)) are read in the same way.
-//! 5. *KC depends on the instruction set alone*, and k is cut into equal blocks. So the sum of an element of C is formed
-//!    in the same order for any caches, strides, path and number of threads.
+//! 3. *What is packed next is prefetched* meanwhile ([`Prefetcher`](crate::tile::Prefetcher)), where operands are too
+//!    large to be in level 2 already.
+//! 4. *B is read in place*, if its rows are contiguous and A has few rows ([`Path::PackedA`](crate::Path::PackedA)):
+//!    only the columns that do not fill a panel are copied. If B is too large for level 2, the micro-kernel prefetches
+//!    the columns of the next tile meanwhile. Weights that were packed before ([`PackedB`](crate::PackedB)) are read in
+//!    the same way.
+//! 5. *KC depends on the instruction set alone*, and k is cut into equal blocks. So the sum of an element of C is
+//!    formed in the same order for any caches, strides, path and number of threads.
 //!
 //! To change a size: a panel of A (MR * KC floats) must fit half the level-1 cache, beside the lines of B and C that
 //! pass through; a block of B (KC * NC) a part of level 2, beside the lines that pass through on their way to level 1;
 //! packed A (MC * KC) a part of level 3. A larger KC visits C less often; a larger NC reads packed A less often; both
 //! are worth little beyond the sizes here.
 //!
-//! A C of 16-bit numbers cannot hold the sums between two blocks of k. A block of floats, MC rows high, holds them until
-//! the last block.
+//! A C of 16-bit numbers cannot hold the sums between two blocks of k. A block of floats, MC rows high, holds them
+//! until the last block.
 //!
-//! Zeros that fill up a panel contribute only to elements that C does not have. Those are never stored, so it does not matter
-//! that they may become NaN.
+//! Zeros that fill up a panel contribute only to elements that C does not have. Those are never stored, so it does not
+//! matter that they may become NaN.
 
 mod blocks;
 mod panels;

@@ -12,8 +12,8 @@ use crate::{
 /// With up to so many rows, rows that share a set of the level-1 cache do not evict each other.
 pub(super) const FEW: usize = 4;
 
-/// The matrix itself, if it has up to [`FEW`] rows of contiguous floats, otherwise a copy. Many rows that are a power of two
-/// apart would share one set of the level-1 cache; those of the copy are a cache line more apart.
+/// The matrix itself, if it has up to [`FEW`] rows of contiguous floats, otherwise a copy. Many rows that are a power
+/// of two apart would share one set of the level-1 cache; those of the copy are a cache line more apart.
 pub(super) fn contiguous_rows<'a, S: Simd>(
     simd: S,
     a: Input<'a>,

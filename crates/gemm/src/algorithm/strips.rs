@@ -1,8 +1,8 @@
 //! The portable kernel: loops laid out so that a compiler vectorizes them with the target's baseline.
 //!
 //! The definition, element by element, reads a column of B for every element of C. Instead, 8 columns of B are copied
-//! next to each other as floats (a strip), and 4 rows of A at a time are multiplied with the strip, with the 4 x 8 sums in
-//! registers:
+//! next to each other as floats (a strip), and 4 rows of A at a time are multiplied with the strip, with the 4 x 8 sums
+//! in registers:
 //!
 //! ```text
 //!   for every 8 columns of C:

@@ -1,5 +1,5 @@
-//! Batches: whole products on each thread if there are enough of them, otherwise one product after the other on all threads.
-//! The bits are those of single products either way.
+//! Batches: whole products on each thread if there are enough of them, otherwise one product after the other on all
+//! threads. The bits are those of single products either way.
 
 use op::Threads;
 

@@ -169,8 +169,8 @@ impl CpuKernel {
         })
     }
 
-    /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel are left to that one.
-    /// `forced` is the path if it is possible.
+    /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel are left to that
+    /// one. `forced` is the path if it is possible.
     #[inline]
     pub(crate) fn product(
         self,

@@ -64,8 +64,8 @@ impl<'a> Operands<'a> {
     }
 }
 
-/// One implementation of the op. After [`load`](op::Kernel::load) nothing is computed yet. Running it again with a beta other
-/// than 0 reads the C of the run before; [`Loaded::reset`] restores the C that was loaded. Names are `reference`,
+/// One implementation of the op. After [`load`](op::Kernel::load) nothing is computed yet. Running it again with a beta
+/// other than 0 reads the C of the run before; [`Loaded::reset`] restores the C that was loaded. Names are `reference`,
 /// `cpu-scalar`, `cpu-avx2`, .. and `auto`.
 pub trait Kernel: op::Kernel<GemmOp> {
     /// Packs weights for this kernel, for use as B.
@@ -86,8 +86,8 @@ pub fn kernels() -> Vec<Box<dyn Kernel>> {
     list
 }
 
-/// The paths of all kernels that have several, each as a kernel of its own. It takes its path where that is possible, and
-/// otherwise the path that the kernel itself would choose; [`Loaded::ran`] reports which.
+/// The paths of all kernels that have several, each as a kernel of its own. It takes its path where that is possible,
+/// and otherwise the path that the kernel itself would choose; [`Loaded::ran`] reports which.
 pub fn paths() -> Vec<(Path, Box<dyn Kernel>)> {
     let kernels = CpuKernel::all().into_iter().filter(|kernel| kernel.has_paths());
     let forced = |kernel, path| (path, Box::new(Implementation::Cpu(kernel, Some(path))) as Box<dyn Kernel>);

@@ -203,8 +203,8 @@ fn origin(layout: &Layout, count: usize, stride: isize, len: usize) -> Result<us
     Ok(layout.lowest() + if stride < 0 { reach } else { 0 })
 }
 
-/// Whether two elements may share an address. In the order of their strides, each axis must step over everything that the
-/// axes before it reach.
+/// Whether two elements may share an address. In the order of their strides, each axis must step over everything that
+/// the axes before it reach.
 fn overlaps(mut axes: [(usize, isize); 3]) -> bool {
     if axes.iter().any(|&(extent, _)| extent == 0) {
         return false;

@@ -1,5 +1,5 @@
-//! Conversions from and to `ndarray` views. They cannot fail: an array has checked its layout, and the elements of a mutable
-//! view do not overlap.
+//! Conversions from and to `ndarray` views. They cannot fail: an array has checked its layout, and the elements of a
+//! mutable view do not overlap.
 
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, ShapeBuilder};
 
@@ -26,8 +26,8 @@ impl<'a, T> From<ArrayView2<'a, T>> for MatRef<'a, T> {
 impl<'a, T> From<ArrayViewMut2<'a, T>> for MatMut<'a, T> {
     fn from(mut view: ArrayViewMut2<'a, T>) -> Self {
         let layout = layout(view.dim(), view.strides());
-        // SAFETY: the view is the only borrow of elements of this layout for 'a, and no two share an address; its pointer is
-        // that of element (0, 0).
+        // SAFETY: the view is the only borrow of elements of this layout for 'a, and no two share an address; its
+        // pointer is that of element (0, 0).
         unsafe { Self::from_raw(view.as_mut_ptr(), layout) }
     }
 }
@@ -47,8 +47,8 @@ impl<'a, T> From<MatMut<'a, T>> for ArrayViewMut2<'a, T> {
     fn from(mut matrix: MatMut<'a, T>) -> Self {
         let (shape, is_inverted) = ascending(matrix.layout());
         let lowest = matrix.as_mut_ptr().wrapping_sub(matrix.layout().lowest());
-        // SAFETY: the elements are borrowed for 'a by nobody else, and no two share an address; from the lowest address on,
-        // strides are those of the matrix.
+        // SAFETY: the elements are borrowed for 'a by nobody else, and no two share an address; from the lowest address
+        // on, strides are those of the matrix.
         let mut view = unsafe { ArrayViewMut2::from_shape_ptr(shape, lowest) };
         (0..2).filter(|&axis| is_inverted[axis]).for_each(|axis| view.invert_axis(Axis(axis)));
         view
@@ -89,8 +89,8 @@ impl<'a, T: Element> From<ArrayViewMut3<'a, T>> for BatchMut<'a> {
     fn from(mut view: ArrayViewMut3<'a, T>) -> Self {
         let (count, rows, cols) = view.dim();
         let (layout, stride) = (layout((rows, cols), &view.strides()[1..]), view.strides()[0]);
-        // SAFETY: the view is the only borrow of all these matrices for 'a, and no two elements share an address; its pointer
-        // is that of the first element of the first.
+        // SAFETY: the view is the only borrow of all these matrices for 'a, and no two elements share an address; its
+        // pointer is that of the first element of the first.
         unsafe { Self::from_first(MatMut::from_raw(view.as_mut_ptr(), layout).into(), count, stride) }
     }
 }

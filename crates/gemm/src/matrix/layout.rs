@@ -15,8 +15,8 @@ pub(crate) struct Layout {
 impl Layout {
     /// Index of element (0, 0) in a slice of `len` elements that begins with the element of the lowest address.
     ///
-    /// `Ok` promises that all elements are inside the slice. With a negative stride, addresses decrease along the axis, and
-    /// (0, 0) is at its far end. An empty matrix has no elements and fits anywhere.
+    /// `Ok` promises that all elements are inside the slice. With a negative stride, addresses decrease along the axis,
+    /// and (0, 0) is at its far end. An empty matrix has no elements and fits anywhere.
     ///
     /// # Errors
     /// [`LayoutError::Overflow`] if an offset exceeds `isize::MAX`, [`LayoutError::OutOfBounds`] if the slice is too
@@ -62,8 +62,8 @@ impl Layout {
     /// matrix.
     pub(crate) fn overlaps(&self) -> bool {
         let (rs, cs) = (self.row_stride.unsigned_abs(), self.col_stride.unsigned_abs());
-        // Rows that end before the next one begins, or columns that do: this covers nearly all matrices without a division;
-        // the general test below has at least four.
+        // Rows that end before the next one begins, or columns that do: this covers nearly all matrices without a
+        // division; the general test below has at least four.
         let apart = |step: usize, extent: usize, stride: usize| {
             stride > 0 && step > extent.saturating_sub(1).saturating_mul(stride)
         };

@@ -1,7 +1,8 @@
 //! Matrices of any element type: [`Input`] to read, [`Output`] to write.
 //!
-//! They are views with the element type as a value instead of a parameter. So the loops over blocks are compiled once, and the
-//! type matters only where elements are accessed: in packing, in a micro-kernel's loads, and when a tile is stored.
+//! They are views with the element type as a value instead of a parameter. So the loops over blocks are compiled once,
+//! and the type matters only where elements are accessed: in packing, in a micro-kernel's loads, and when a tile is
+//! stored.
 
 use std::{marker::PhantomData, ops::Range};
 
@@ -107,8 +108,8 @@ impl<'a> Output<'a> {
         Self { layout: self.layout.t(), ..self }
     }
 
-    /// The matrix itself and the one of the same layout `elements` elements further, which is another matrix of a batch and
-    /// does not overlap it.
+    /// The matrix itself and the one of the same layout `elements` elements further, which is another matrix of a batch
+    /// and does not overlap it.
     pub(crate) fn with_other(self, elements: isize) -> (Self, Self) {
         let origin = self.origin.wrapping_offset(elements.wrapping_mul(self.element.bytes() as isize));
         let other = Output { origin, element: self.element, layout: self.layout, data: PhantomData };
@@ -127,7 +128,8 @@ impl<'a> Output<'a> {
 
     /// As a view of elements of type `T`, if that is their type.
     pub(crate) fn typed<T: Element>(&mut self) -> Option<MatMut<'_, T>> {
-        // SAFETY: elements of type T can only come from a `MatMut<T>`, of which this is the whole or a part, borrowed from `self`.
+        // SAFETY: elements of type T can only come from a `MatMut<T>`, of which this is the whole or a part, borrowed
+        // from `self`.
         (self.element == T::TYPE).then(|| unsafe { MatMut::from_raw(self.origin.cast(), self.layout) })
     }
 

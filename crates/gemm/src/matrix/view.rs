@@ -1,9 +1,9 @@
 //! Matrices in borrowed memory: [`MatRef`] to read, [`MatMut`] to write.
 //!
-//! A constructor checks once that every element is inside the slice; the kernels then address without checks. Strides count
-//! elements and may be anything: row-major is `(columns, 1)`, column-major `(1, rows)`, a padded leading dimension a larger
-//! number, 0 repeats (inputs only). With a negative stride, addresses decrease along the axis, and element (0, 0) is at its far
-//! end.
+//! A constructor checks once that every element is inside the slice; the kernels then address without checks. Strides
+//! count elements and may be anything: row-major is `(columns, 1)`, column-major `(1, rows)`, a padded leading
+//! dimension a larger number, 0 repeats (inputs only). With a negative stride, addresses decrease along the axis, and
+//! element (0, 0) is at its far end.
 
 use std::{marker::PhantomData, ops::Range};
 
@@ -47,7 +47,8 @@ impl<'a, T> MatRef<'a, T> {
         Self::with_strides(data, rows, cols, stride(cols), 1)
     }
 
-    /// A `rows` x `cols` matrix stored column by column: element (i, j) is `data[i + j * rows]`. The slice may be longer.
+    /// A `rows` x `cols` matrix stored column by column: element (i, j) is `data[i + j * rows]`. The slice may be
+    /// longer.
     ///
     /// # Errors
     /// As [`from_row_major`](Self::from_row_major).
@@ -149,7 +150,8 @@ impl<'a, T> MatMut<'a, T> {
         Self::with_strides(data, rows, cols, stride(cols), 1)
     }
 
-    /// A `rows` x `cols` matrix stored column by column: element (i, j) is `data[i + j * rows]`. The slice may be longer.
+    /// A `rows` x `cols` matrix stored column by column: element (i, j) is `data[i + j * rows]`. The slice may be
+    /// longer.
     ///
     /// # Errors
     /// As [`from_row_major`](Self::from_row_major).
@@ -270,17 +272,19 @@ macro_rules! extents {
 extents!(MatRef);
 extents!(MatMut);
 
-/// The row-major layout, if `len` elements hold it. This is what nearly every caller has, and no other check is needed. `None`
-/// leaves the error to the general constructor.
+/// The row-major layout, if `len` elements hold it. This is what nearly every caller has, and no other check is needed.
+/// `None` leaves the error to the general constructor.
 #[inline]
 fn dense(len: usize, rows: usize, cols: usize) -> Option<Layout> {
-    // A slice has at most `isize::MAX` bytes, so an extent that fits it is a valid stride. An empty matrix may have others.
+    // A slice has at most `isize::MAX` bytes, so an extent that fits it is a valid stride. An empty matrix may have
+    // others.
     let is_inside =
         rows > 0 && cols > 0 && rows.checked_mul(cols).is_some_and(|need| need <= len.min(isize::MAX as usize));
     is_inside.then_some(Layout { rows, cols, row_stride: cols as isize, col_stride: 1 })
 }
 
-/// An extent as a stride. One above `isize::MAX` fits no slice unless the matrix is empty, and then strides do not matter.
+/// An extent as a stride. One above `isize::MAX` fits no slice unless the matrix is empty, and then strides do not
+/// matter.
 fn stride(extent: usize) -> isize {
     isize::try_from(extent).unwrap_or(isize::MAX)
 }

@@ -13,9 +13,9 @@
 //! | [`Path::PackedA`] | A into panels, B in place | rows of B are contiguous, and A has few rows |
 //! | [`Path::Packed`] | both into panels | else |
 //!
-//! The first row is what the fifth to eighth would decide for such products, only sooner: the questions below take as long as
-//! a product of 8 x 8 x 8. A product that may take Dot or Axpy transposed, as C^T = B^T A^T, is transposed. Otherwise a product
-//! with a column-major C is transposed, because micro-kernels write rows.
+//! The first row is what the fifth to eighth would decide for such products, only sooner: the questions below take as
+//! long as a product of 8 x 8 x 8. A product that may take Dot or Axpy transposed, as C^T = B^T A^T, is transposed.
+//! Otherwise a product with a column-major C is transposed, because micro-kernels write rows.
 //!
 //! The thresholds were measured: `cargo run --release -p gemm --example crossover` times every path on both sides of
 //! each, and `crossover.txt` in this crate's folder is its output, with the machine it ran on.
@@ -45,8 +45,8 @@ const TINY_B: usize = 1 << 16;
 /// A B of this many elements comes from memory, and should be read in place.
 const HUGE_B: usize = 1 << 22;
 
-/// Whether a problem with the matrix `b` as B is in the first row of the table. A single row or column is not: it may take
-/// Dot or Axpy.
+/// Whether a problem with the matrix `b` as B is in the first row of the table. A single row or column is not: it may
+/// take Dot or Axpy.
 #[inline]
 pub(super) fn is_small<K: MicroKernel>(problem: &Problem<'_>, b: &Input<'_>) -> bool {
     // So that the other rows would decide the same.
@@ -121,8 +121,8 @@ fn needs_few_rows(path: Path) -> bool {
     matches!(path, Path::Dot | Path::Axpy)
 }
 
-/// Whether the product, as it is or transposed, may [prefer](is_preferred) a path for few rows. No other product can, and
-/// asking takes as long as a small product.
+/// Whether the product, as it is or transposed, may [prefer](is_preferred) a path for few rows. No other product can,
+/// and asking takes as long as a small product.
 fn may_have_few_rows<K: MicroKernel>(layout: &ProblemLayout) -> bool {
     let Shape { m, n, k } = layout.shape;
     let few = m.min(n);

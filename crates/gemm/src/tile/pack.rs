@@ -6,9 +6,9 @@
 //!   x00 x10 x20 .. | x01 x11 x21 .. | ..      W floats per step of k; rows that do not exist are 0
 //! ```
 //!
-//! One function packs both operands: columns of B are rows of its transpose. It distinguishes three layouts of the source.
-//! Where the W elements of a step are adjacent, a step is one copy. Where the steps of a row are adjacent, 4 rows x 8 steps
-//! are transposed in registers. With any other strides, elements are copied one by one.
+//! One function packs both operands: columns of B are rows of its transpose. It distinguishes three layouts of the
+//! source. Where the W elements of a step are adjacent, a step is one copy. Where the steps of a row are adjacent, 4
+//! rows x 8 steps are transposed in registers. With any other strides, elements are copied one by one.
 
 use simd::{Element, F32Vector, Simd, Vectorized, with_element_type};
 
@@ -62,8 +62,8 @@ fn pack<S: Simd, E: Element, const W: usize>(simd: S, x: MatRef<'_, E>, panel: &
         let i = group.min(rows.saturating_sub(4));
         let mut p = 0;
         while p < whole {
-            // SAFETY: rows i..i + 4 of columns p..p + 8 exist, and columns are adjacent; lanes i..i + 4 of these steps exist in
-            // the panel.
+            // SAFETY: rows i..i + 4 of columns p..p + 8 exist, and columns are adjacent; lanes i..i + 4 of these steps
+            // exist in the panel.
             unsafe {
                 let from = origin.offset(i as isize * row_stride).add(p);
                 simd.transpose_4x8(from, row_stride, to.add(p * W + i), W);

@@ -6,9 +6,9 @@ use crate::matrix::Input;
 
 /// Prefetches the cache lines of a block into the level-2 cache, a few at each call, before the block is packed.
 ///
-/// Packing reads a block in short rows from distant addresses, too short for the hardware's prefetchers: without help, each
-/// row begins with a wait for the level-3 cache or for memory. The micro-kernel leaves load slots free, so the lines are
-/// prefetched, a few per tile, while the block before is multiplied.
+/// Packing reads a block in short rows from distant addresses, too short for the hardware's prefetchers: without help,
+/// each row begins with a wait for the level-3 cache or for memory. The micro-kernel leaves load slots free, so the
+/// lines are prefetched, a few per tile, while the block before is multiplied.
 pub(crate) struct Prefetcher {
     row: *const u8,
     row_bytes: isize,

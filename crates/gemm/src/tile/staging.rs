@@ -1,8 +1,8 @@
-//! Tiles that a micro-kernel cannot write to C directly, because C has another type or no contiguous rows, or because of an
-//! [`Epilogue`].
+//! Tiles that a micro-kernel cannot write to C directly, because C has another type or no contiguous rows, or because
+//! of an [`Epilogue`].
 //!
-//! Such a tile is formed in a small row-major buffer of floats, which stays in the level-1 cache: [`LoadTile`] fills it from
-//! C, the micro-kernel adds to it, and [`StoreTile`] applies the epilogue and stores it to C.
+//! Such a tile is formed in a small row-major buffer of floats, which stays in the level-1 cache: [`LoadTile`] fills it
+//! from C, the micro-kernel adds to it, and [`StoreTile`] applies the epilogue and stores it to C.
 
 use simd::{Element, F32Vector, Simd, Vectorized, math, with_element_type};
 
@@ -43,7 +43,8 @@ fn load_row<S: Simd>(simd: S, from: Input<'_>, to: &mut [f32]) {
             let mut j = 0;
             while j < cols {
                 let lanes = S::LANES.min(cols - j);
-                // SAFETY: the row has `cols` adjacent elements, and `to` as many floats; `lanes` of them are left from j on.
+                // SAFETY: the row has `cols` adjacent elements, and `to` as many floats; `lanes` of them are left from
+                // j on.
                 unsafe { T::load_partial(simd, origin.add(j), lanes).store_partial(to.as_mut_ptr().add(j), lanes) }
                 j += S::LANES;
             }
@@ -56,7 +57,8 @@ fn load_row<S: Simd>(simd: S, from: Input<'_>, to: &mut [f32]) {
     });
 }
 
-/// Stores a tile to C: out <- act(tile + bias) + residual. The tile's rows are `stride` apart; its values are overwritten.
+/// Stores a tile to C: out <- act(tile + bias) + residual. The tile's rows are `stride` apart; its values are
+/// overwritten.
 pub(crate) struct StoreTile<'a, 'b> {
     pub(crate) tile: &'b mut [f32],
     pub(crate) stride: usize,
@@ -140,7 +142,8 @@ fn store_row<S: Simd>(simd: S, strip: &[f32], mut out: Output<'_>) {
             let mut j = 0;
             while j < cols {
                 let lanes = S::LANES.min(cols - j);
-                // SAFETY: the strip has `cols` floats, and the row as many adjacent elements; `lanes` are left from j on.
+                // SAFETY: the strip has `cols` floats, and the row as many adjacent elements; `lanes` are left from j
+                // on.
                 unsafe { T::store_partial(simd, simd.load_partial(strip.as_ptr().add(j), lanes), to.add(j), lanes) }
                 j += S::LANES;
             }

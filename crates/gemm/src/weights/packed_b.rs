@@ -10,9 +10,10 @@ use crate::{
 
 /// A k x n matrix in the order in which the fastest kernel of this machine reads it, for use as B in many products.
 ///
-/// A product with it packs only A, and reads the weights from front to back. It takes as much memory as the matrix, rounded
-/// up to whole panels, in the matrix's own element type. The result has the same bits as a product with the matrix itself,
-/// except where that one is formed by [`Path::Dot`](crate::Path::Dot) or [`Path::Axpy`](crate::Path::Axpy).
+/// A product with it packs only A, and reads the weights from front to back. It takes as much memory as the matrix,
+/// rounded up to whole panels, in the matrix's own element type. The result has the same bits as a product with the
+/// matrix itself, except where that one is formed by [`Path::Dot`](crate::Path::Dot) or
+/// [`Path::Axpy`](crate::Path::Axpy).
 ///
 /// ```
 /// use gemm::{MatMut, MatRef, PackedB, Threads, gemm};
@@ -91,8 +92,8 @@ impl PackedB {
         self.set
     }
 
-    /// Address of the panel that begins with column `col`, a multiple of the panel's width, in the block of k that begins with
-    /// `step`.
+    /// Address of the panel that begins with column `col`, a multiple of the panel's width, in the block of k that
+    /// begins with `step`.
     pub(crate) fn panel(&self, step: usize, col: usize) -> *const u8 {
         let PanelShape { kc, nr } = self.shape;
         debug_assert!(step.is_multiple_of(kc) && col.is_multiple_of(nr) && step < self.k && col < self.n);

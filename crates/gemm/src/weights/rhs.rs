@@ -117,8 +117,8 @@ impl<'a> Rhs<'a> {
         RightOperand::cols(self)
     }
 
-    /// Bytes that a product reads of it, each element once. Saturates: a matrix whose elements overlap may have more than
-    /// memory has.
+    /// Bytes that a product reads of it, each element once. Saturates: a matrix whose elements overlap may have more
+    /// than memory has.
     pub fn bytes(&self) -> u64 {
         let element: ElementType = match &self.0 {
             Source::Matrix(b) => b.element_type(),

@@ -79,8 +79,8 @@ fn batches_must_fit() {
     assert_eq!(out, [7.0; 4]);
 }
 
-/// Everything at once: a batch of activations, weights that were packed before, bias, activation, a residual of each product
-/// or one for all, threads and a workspace.
+/// Everything at once: a batch of activations, weights that were packed before, bias, activation, a residual of each
+/// product or one for all, threads and a workspace.
 #[test]
 fn everything_composes() {
     let (count, (m, n, k)) = (5, (9, 40, 33));

@@ -230,8 +230,8 @@ impl Trial {
         }
     }
 
-    /// [`check`](Self::check) over all kernels and all their paths. A path that this product cannot take is replaced by the
-    /// kernel's own choice.
+    /// [`check`](Self::check) over all kernels and all their paths. A path that this product cannot take is replaced by
+    /// the kernel's own choice.
     pub(crate) fn check_all_paths(&self) {
         self.check_all_kernels();
         for (path, kernel) in gemm::paths() {

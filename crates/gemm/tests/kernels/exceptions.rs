@@ -15,8 +15,8 @@ const SHAPES: [(usize, usize, usize); 8] =
     [(13, 37, 19), (6, 16, 8), (7, 15, 3), (1, 1, 1), (25, 33, 260), (1, 70, 300), (5, 40, 300), (13, 37, 531)];
 
 /// For every kernel, path, tail and kind of weights: whether element (i, j) of C, which has m rows, is finite after
-/// `spoil`, by i, j and m. Every element, finite or not, is what the f64 product says: NaN where that is NaN, infinite with
-/// its sign where that is.
+/// `spoil`, by i, j and m. Every element, finite or not, is what the f64 product says: NaN where that is NaN, infinite
+/// with its sign where that is.
 fn finite_after(spoil: impl Fn(&mut Trial), expected: impl Fn(usize, usize, usize) -> bool) {
     for shape in SHAPES {
         for lays in LAYS {

@@ -35,7 +35,8 @@ impl Fenced {
         let bytes = len * size_of::<T>();
         let skip = if at_end { inner - bytes } else { 0 };
         assert!(bytes <= inner);
-        // SAFETY: the range is inside the accessible pages, aligned, and borrowed from self; any bits are a valid number.
+        // SAFETY: the range is inside the accessible pages, aligned, and borrowed from self; any bits are a valid
+        // number.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(self.page + skip).cast(), len) }
     }
 }

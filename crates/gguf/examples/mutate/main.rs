@@ -1,9 +1,10 @@
-//! Reads millions of mutated files. None may panic, hang, or make the reader allocate more than the file's size plus 1 MiB.
+//! Reads millions of mutated files. None may panic, hang, or make the reader allocate more than the file's size plus 1
+//! MiB.
 //!
 //! `cargo run --release -p gguf --example mutate -- --files 1000000 [--seed 0] [--out FILE]`
 //!
-//! Every file is parsed with all options and its values and data are read. An accepted file is written again. One in eight is a
-//! model in several files. If a file fails, the program prints its seed and ends with an error.
+//! Every file is parsed with all options and its values and data are read. An accepted file is written again. One in
+//! eight is a model in several files. If a file fails, the program prints its seed and ends with an error.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod summary;

@@ -1,4 +1,5 @@
-//! Any bytes: parse, then read everything. `cargo +nightly fuzz run parse` in `crates/gguf`; seeds from `assay gguf corpus`.
+//! Any bytes: parse, then read everything. `cargo +nightly fuzz run parse` in `crates/gguf`; seeds from
+//! `assay gguf corpus`.
 #![no_main]
 
 use gguf::{DataError, Endian, Gguf, Options};

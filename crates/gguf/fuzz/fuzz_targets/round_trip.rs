@@ -1,4 +1,5 @@
-//! An accepted file can be written again and reads back the same. `cargo +nightly fuzz run round_trip` in `crates/gguf`.
+//! An accepted file can be written again and reads back the same. `cargo +nightly fuzz run round_trip` in
+//! `crates/gguf`.
 #![no_main]
 
 use gguf::{Gguf, Options, Writer};

@@ -32,10 +32,12 @@ impl PageIn {
     pub(super) const NONE: Self = Self { bytes: 0, threads: 0, by: "in memory" };
 }
 
-/// Thread i of n takes chunks i, i + n, ..: all threads read near the same place in the file, which suits the disk's read-ahead.
+/// Thread i of n takes chunks i, i + n, ..: all threads read near the same place in the file, which suits the disk's
+/// read-ahead.
 ///
-/// `MADV_POPULATE_READ` reads missing pages and maps every page one by one. For a file that is completely in the page cache,
-/// page faults are faster: one fault maps a whole window of cached pages, so touching one byte of each window is enough.
+/// `MADV_POPULATE_READ` reads missing pages and maps every page one by one. For a file that is completely in the page
+/// cache, page faults are faster: one fault maps a whole window of cached pages, so touching one byte of each window is
+/// enough.
 pub(super) fn page_in(map: &Mmap, file: &fs::File, threads: Threads) -> io::Result<PageIn> {
     let chunks = map.len().div_ceil(CHUNK_BYTES);
     let threads = threads.min(chunks).get();
@@ -76,15 +78,16 @@ fn touch(map: &Mmap, range: Range<usize>, step: usize, by: &'static str) -> io::
     Ok(by)
 }
 
-/// Whether a fault maps the pages around it, measured by the faults of one window. (The setting, `fault_around_bytes`, can be
-/// read only by an administrator.)
+/// Whether a fault maps the pages around it, measured by the faults of one window. (The setting, `fault_around_bytes`,
+/// can be read only by an administrator.)
 #[cfg(target_os = "linux")]
 fn maps_windows(map: &Mmap) -> bool {
     let faults = || {
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: `usage` is memory for one `rusage`, which the call writes.
         match unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } {
-            // SAFETY: the call succeeded, so it has written `usage`; before that, it was zeroed, which is a valid `rusage`.
+            // SAFETY: the call succeeded, so it has written `usage`; before that, it was zeroed, which is a valid
+            // `rusage`.
             0 => Some(unsafe { usage.assume_init() }.ru_minflt),
             _ => None,
         }
@@ -102,8 +105,8 @@ fn maps_windows(_: &Mmap) -> bool {
     false
 }
 
-/// Asks the operating system to drop a file from the page cache, so that the next access reads the disk. The request is advisory:
-/// check the [residency](crate::File::residency) afterward. Pages that a process has mapped stay.
+/// Asks the operating system to drop a file from the page cache, so that the next access reads the disk. The request is
+/// advisory: check the [residency](crate::File::residency) afterward. Pages that a process has mapped stay.
 ///
 /// # Errors
 /// What the operating system reports; [`io::ErrorKind::Unsupported`] where it has no such request.

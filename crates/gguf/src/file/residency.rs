@@ -23,8 +23,8 @@ impl Residency {
     }
 }
 
-/// Whether the page cache holds the whole file, by `cachestat` of Linux 6.5: one call, whereas `mincore` looks up each page.
-/// `false` where the system does not have the call.
+/// Whether the page cache holds the whole file, by `cachestat` of Linux 6.5: one call, whereas `mincore` looks up each
+/// page. `false` where the system does not have the call.
 #[cfg(target_os = "linux")]
 pub(super) fn is_cached(file: &fs::File, len: usize) -> bool {
     use std::os::fd::AsRawFd;
@@ -33,7 +33,8 @@ pub(super) fn is_cached(file: &fs::File, len: usize) -> bool {
     let range = [0, len as u64];
     // Pages that are cached, dirty, under writeback, evicted, recently evicted.
     let mut counts = [0_u64; 5];
-    // SAFETY: the call reads two numbers from `range` and writes five to `counts`, both of which have that length and outlive it.
+    // SAFETY: the call reads two numbers from `range` and writes five to `counts`, both of which have that length and
+    // outlive it.
     let outcome = unsafe { libc::syscall(CACHESTAT, file.as_raw_fd(), range.as_ptr(), counts.as_mut_ptr(), 0) };
     outcome == 0 && counts[0] >= len.div_ceil(page_bytes()) as u64
 }
@@ -58,7 +59,8 @@ pub(super) fn residency(map: &Mmap) -> io::Result<Residency> {
     let mut resident_bytes = 0;
     for start in (0..map.len()).step_by(WINDOW) {
         let len = WINDOW.min(map.len() - start);
-        // SAFETY: the range lies within the mapping and begins on a page boundary, and `in_memory` has a byte for each of its pages.
+        // SAFETY: the range lies within the mapping and begins on a page boundary, and `in_memory` has a byte for each
+        // of its pages.
         if unsafe { libc::mincore(map[start..].as_ptr().cast_mut().cast(), len, in_memory.as_mut_ptr()) } != 0 {
             return Err(io::Error::last_os_error());
         }

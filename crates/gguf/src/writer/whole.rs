@@ -1,8 +1,9 @@
 //! Files that appear as a whole or not at all.
 //!
-//! On Linux, the new file has no name while it is written (`O_TMPFILE`): whatever ends the process, the operating system frees
-//! it. When it is complete, it gets the name by a hard link, or by a link to a temporary name and a rename where a file is to be
-//! replaced. File systems without unnamed files get a file with a temporary name, which a signal may leave behind.
+//! On Linux, the new file has no name while it is written (`O_TMPFILE`): whatever ends the process, the operating
+//! system frees it. When it is complete, it gets the name by a hard link, or by a link to a temporary name and a rename
+//! where a file is to be replaced. File systems without unnamed files get a file with a temporary name, which a signal
+//! may leave behind.
 
 use std::{
     fs::{self, File},
@@ -12,9 +13,9 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
-/// Calls `fill` with a new, empty file, and gives it the name `path` when `fill` returns. A file of that name is replaced, and
-/// its permissions are kept; if it is a symbolic link, the link is replaced. If anything fails, no new file is left, and an old one
-/// stays as it was.
+/// Calls `fill` with a new, empty file, and gives it the name `path` when `fill` returns. A file of that name is
+/// replaced, and its permissions are kept; if it is a symbolic link, the link is replaced. If anything fails, no new
+/// file is left, and an old one stays as it was.
 ///
 /// # Errors
 /// Those of `fill`, and what the operating system reports.
@@ -105,8 +106,8 @@ mod unnamed {
         path::Path,
     };
 
-    /// A file without a name in `directory`; `None` where the file system has no such files, or `/proc`, through which it gets its
-    /// name, is missing.
+    /// A file without a name in `directory`; `None` where the file system has no such files, or `/proc`, through which
+    /// it gets its name, is missing.
     pub(super) fn create(directory: &Path) -> io::Result<Option<File>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o666).custom_flags(libc::O_TMPFILE);

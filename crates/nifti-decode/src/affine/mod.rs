@@ -15,8 +15,8 @@ use crate::{Header, Version};
 pub(crate) use orientation::Reorientation;
 pub use orientation::{AxisCode, Orientation, UnknownOrientation};
 
-/// Maps voxel indices (x, y, z, 1) to coordinates that grow to the right, front and top (RAS+), in the header's unit of length. Row by
-/// row; the last row is 0, 0, 0, 1.
+/// Maps voxel indices (x, y, z, 1) to coordinates that grow to the right, front and top (RAS+), in the header's unit of
+/// length. Row by row; the last row is 0, 0, 0, 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Affine(pub [[f64; 4]; 4]);
 
@@ -50,7 +50,8 @@ impl Affine {
     pub const IDENTITY: Affine =
         Affine([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
 
-    /// The affine of a header, and the fields that it comes from: the sform before the qform before the extents, as nibabel chooses.
+    /// The affine of a header, and the fields that it comes from: the sform before the qform before the extents, as
+    /// nibabel chooses.
     pub fn of(header: &Header) -> (Self, AffineSource) {
         if header.version == Version::Analyze {
             return (origin(header), AffineSource::Origin);
@@ -81,8 +82,8 @@ impl Affine {
         [0, 1, 2].map(|axis| (0..3).map(|row| self.0[row][axis].powi(2)).sum::<f64>().sqrt())
     }
 
-    /// Whether this maps voxels to a volume: every number is finite, and no axis is lost. Axes whose unit vectors span less than a
-    /// millionth of a cube count as lost: the rounding of stored numbers alone makes more of a plane.
+    /// Whether this maps voxels to a volume: every number is finite, and no axis is lost. Axes whose unit vectors span
+    /// less than a millionth of a cube count as lost: the rounding of stored numbers alone makes more of a plane.
     pub fn is_invertible(&self) -> bool {
         let spacing = self.spacing();
         let unit = [0, 1, 2].map(|row| [0, 1, 2].map(|axis| self.0[row][axis] / spacing[axis]));
@@ -119,7 +120,8 @@ pub(crate) fn real_part(header: &Header) -> Option<f64> {
     }
 }
 
-/// The unit vectors that the voxel axes run along, as columns: the rotation by the header's quaternion, its third axis mirrored by qfac.
+/// The unit vectors that the voxel axes run along, as columns: the rotation by the header's quaternion, its third axis
+/// mirrored by qfac.
 fn rotation(header: &Header) -> Option<[[f64; 3]; 3]> {
     let (w, x, y, z) = (real_part(header)?, header.quatern_b, header.quatern_c, header.quatern_d);
     // Rounding leaves it not exactly of length 1: the norm corrects that.
@@ -219,7 +221,8 @@ mod tests {
         assert_eq!(Affine::of(&h).0.0[2][2], -1.0);
     }
 
-    /// A rotation by 180 degrees, stored in f32, has a real part that is 0 up to rounding. A longer quaternion is not a rotation.
+    /// A rotation by 180 degrees, stored in f32, has a real part that is 0 up to rounding. A longer quaternion is not a
+    /// rotation.
     #[test]
     fn the_real_part_of_half_a_rotation_is_zero() {
         let mut h = header();

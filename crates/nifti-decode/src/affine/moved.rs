@@ -1,8 +1,8 @@
 //! Headers of volumes that are reoriented, cropped, or stored in another version.
 //!
-//! Every field that speaks of an axis follows: extents, distances, both transforms with their codes, the encoding directions of
-//! `dim_info`, and the times of the slices. The slices keep their times: where the slice axis is reversed, an order that increased
-//! now decreases.
+//! Every field that speaks of an axis follows: extents, distances, both transforms with their codes, the encoding
+//! directions of `dim_info`, and the times of the slices. The slices keep their times: where the slice axis is
+//! reversed, an order that increased now decreases.
 
 use std::ops::Range;
 
@@ -15,13 +15,14 @@ const ALIGNED: i32 = 2;
 impl Header {
     /// This header with its axes in the order `wanted`. A header that has the order already is returned as it is.
     ///
-    /// Both codes stay: a transform to a template remains one. Where the header has neither transform, the affine that its extents
-    /// stand for becomes the sform, because the new extents stand for another one. ANALYZE headers, which have no transform, become
-    /// NIfTI-1. Extensions, and files beside the volume such as `.bvec`, may speak of axes too; nothing here knows them.
+    /// Both codes stay: a transform to a template remains one. Where the header has neither transform, the affine that
+    /// its extents stand for becomes the sform, because the new extents stand for another one. ANALYZE headers, which
+    /// have no transform, become NIfTI-1. Extensions, and files beside the volume such as `.bvec`, may speak of axes
+    /// too; nothing here knows them.
     ///
     /// # Errors
-    /// [`NiftiError::NoOrientation`] where the affine maps an axis to nothing; [`NiftiError::Unstorable`] where an extent does not
-    /// fit its new axis; those of [`shape`](Self::shape).
+    /// [`NiftiError::NoOrientation`] where the affine maps an axis to nothing; [`NiftiError::Unstorable`] where an
+    /// extent does not fit its new axis; those of [`shape`](Self::shape).
     pub fn reoriented(&self, wanted: Orientation) -> Result<Self, NiftiError> {
         if self.version == Version::Analyze {
             return self.to_version(Version::Nifti1)?.reoriented(wanted);
@@ -62,12 +63,13 @@ impl Header {
         Ok(header)
     }
 
-    /// The header of the part of the volume that `ranges` select, x first; axes that are left out are whole. Both transforms place
-    /// the part where it lies in the volume, and `toffset` follows the fourth axis. Where slices are cut off, the order of the slices in
-    /// time is no longer known to the header, and is dropped.
+    /// The header of the part of the volume that `ranges` select, x first; axes that are left out are whole. Both
+    /// transforms place the part where it lies in the volume, and `toffset` follows the fourth axis. Where slices are
+    /// cut off, the order of the slices in time is no longer known to the header, and is dropped.
     ///
     /// # Errors
-    /// [`NiftiError::Region`] for a range that is empty or beyond the volume; those of [`to_version`](Self::to_version).
+    /// [`NiftiError::Region`] for a range that is empty or beyond the volume; those of
+    /// [`to_version`](Self::to_version).
     pub fn cropped(&self, ranges: &[Range<usize>]) -> Result<Self, NiftiError> {
         if self.version == Version::Analyze {
             return self.to_version(Version::Nifti1)?.cropped(ranges);
@@ -125,7 +127,8 @@ impl Header {
     /// What ANALYZE has no field for is made explicit: the affine becomes the sform, and SPM's scaling the slope.
     ///
     /// # Errors
-    /// [`NiftiError::Unstorable`] where the version cannot hold an extent; those of [`shape`](Self::shape) and [`scale`](Self::scale).
+    /// [`NiftiError::Unstorable`] where the version cannot hold an extent; those of [`shape`](Self::shape) and
+    /// [`scale`](Self::scale).
     pub fn to_version(&self, version: Version) -> Result<Self, NiftiError> {
         let shape = self.shape()?;
         let mut header = Self { version, ..self.clone() };
@@ -206,8 +209,8 @@ pub(super) fn determinant(m: &[[f64; 3]; 3]) -> f64 {
 
 /// The unit quaternion of a rotation, real part first and not negative.
 ///
-/// The largest of the four parts is taken from the diagonal, so that nothing is divided by a number near 0, and the others from the
-/// elements beside it.
+/// The largest of the four parts is taken from the diagonal, so that nothing is divided by a number near 0, and the
+/// others from the elements beside it.
 fn quaternion(m: &[[f64; 3]; 3]) -> [f64; 4] {
     let [[xx, _, _], [_, yy, _], [_, _, zz]] = *m;
     let squares = [1.0 + xx + yy + zz, 1.0 + xx - yy - zz, 1.0 - xx + yy - zz, 1.0 - xx - yy + zz];

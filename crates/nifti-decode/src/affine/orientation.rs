@@ -122,9 +122,10 @@ impl From<Orientation> for String {
     }
 }
 
-/// The direction of each voxel axis, by nibabel's rule (5.x): divide each column by its length, take the nearest rotation, and
-/// assign to each voxel axis, the one with the largest component first, the axis of space where its component is largest among
-/// those not assigned yet. `None` for an axis without a direction: a column of zeros or of infinities.
+/// The direction of each voxel axis, by nibabel's rule (5.x): divide each column by its length, take the nearest
+/// rotation, and assign to each voxel axis, the one with the largest component first, the axis of space where its
+/// component is largest among those not assigned yet. `None` for an axis without a direction: a column of zeros or of
+/// infinities.
 pub(super) fn of_affine(affine: &Affine) -> [Option<AxisCode>; 3] {
     let zooms = affine.spacing();
     let unit = [0, 1, 2]

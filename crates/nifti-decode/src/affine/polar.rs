@@ -1,7 +1,8 @@
 //! The rotation nearest to a 3 x 3 matrix.
 //!
 //! A = U S Vt; the orthogonal factor is U Vt over the singular values that are not 0. One-sided Jacobi rotates pairs of
-//! columns until all are orthogonal: A V = U S. It keeps small singular values apart from 0, which squaring A would not.
+//! columns until all are orthogonal: A V = U S. It keeps small singular values apart from 0, which squaring A would
+//! not.
 
 /// Rows of a matrix.
 pub(super) type Matrix = [[f64; 3]; 3];

@@ -1,7 +1,8 @@
 //! The loops, compiled for AVX2, FMA and F16C; and non-temporal stores.
 //!
-//! A store to a line that is not in a cache reads the line first. Outputs that are larger than the caches are therefore written with
-//! non-temporal stores, from a block that was filled in L1. That saves a third of the memory traffic of 16-bit voxels to f32.
+//! A store to a line that is not in a cache reads the line first. Outputs that are larger than the caches are therefore
+//! written with non-temporal stores, from a block that was filled in L1. That saves a third of the memory traffic of
+//! 16-bit voxels to f32.
 
 use std::arch::x86_64::*;
 
@@ -22,7 +23,8 @@ pub(super) fn fill<S: Stored, T: fill::Filled, A: fill::Arithmetic, const SWAP: 
     dst: &mut [T],
 ) {
     debug_assert!(Avx2::new().is_some());
-    // SAFETY: `Kernel` selects this function only where it holds an `Avx2`, which proves that avx2, fma and f16c were detected.
+    // SAFETY: `Kernel` selects this function only where it holds an `Avx2`, which proves that avx2, fma and f16c were
+    // detected.
     unsafe { fill_body::<S, T, A, SWAP>(map, src, dst) }
 }
 
@@ -54,7 +56,8 @@ fn screen_body<S: screen::Screened, const SWAP: bool>(bounds: &screen::Bounds, s
 /// As [`screen::screen`]. Obtained from [`screen::choose`] only, for a source that holds the token.
 pub(super) fn screen<S: screen::Screened, const SWAP: bool>(bounds: &screen::Bounds, src: &[u8]) -> screen::Reach {
     debug_assert!(Avx2::new().is_some());
-    // SAFETY: `screen::choose` selects this function only where the source holds an `Avx2`, which proves that avx2 was detected.
+    // SAFETY: `screen::choose` selects this function only where the source holds an `Avx2`, which proves that avx2 was
+    // detected.
     unsafe { screen_body::<S, SWAP>(bounds, src) }
 }
 
@@ -96,8 +99,8 @@ pub(super) fn stream(_: Avx2, src: &[u8], dst: &mut [u8]) {
             for part in [0, 32] {
                 // SAFETY: 64 bytes from `at` on lie within `src` and `dst`, which have the same length.
                 let value = unsafe { _mm256_loadu_si256(src.as_ptr().add(at + part).cast()) };
-                // SAFETY: 64 bytes from `at` on lie within `dst`; `at` - `head` is a multiple of 64 and `head` ends at a line, so the
-                // address is aligned.
+                // SAFETY: 64 bytes from `at` on lie within `dst`; `at` - `head` is a multiple of 64 and `head` ends at
+                // a line, so the address is aligned.
                 unsafe { _mm256_stream_si256(dst.as_mut_ptr().add(at + part).cast(), value) };
             }
         }

@@ -90,7 +90,8 @@ pub(super) struct Counts {
 /// Counts by the bits of magnitudes, which sort as the magnitudes do: integer compares and sums, in vector registers.
 macro_rules! counts {
     ($name:ident, $float:ty, $int:ty, $overflow:ident) => {
-        /// With `ONLY_WHOLE`, the caller knows that all magnitudes are zero or normal, do not overflow, and are at most 2^53.
+        /// With `ONLY_WHOLE`, the caller knows that all magnitudes are zero or normal, do not overflow, and are at most
+        /// 2^53.
         #[inline(always)]
         pub(super) fn $name<const ONLY_WHOLE: bool>(block: &[$float], format: &Format) -> Counts {
             const INFINITY: $int = <$float>::INFINITY.to_bits() as $int;

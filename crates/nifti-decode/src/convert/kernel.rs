@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{Datatype, Endian, NiftiError};
 
-/// Outputs above this size are written with non-temporal stores. Smaller ones stay in the caches for whoever reads them next.
+/// Outputs above this size are written with non-temporal stores. Smaller ones stay in the caches for whoever reads them
+/// next.
 const STREAM_BYTES: usize = 24 << 20;
 
 /// An instruction set with the proof that this machine has it.
@@ -73,8 +74,8 @@ impl fmt::Display for Choice {
     }
 }
 
-/// Blocks of voxels between the stored and the converted ones, in L1. Allocated once for all runs of a conversion: clearing them for
-/// each run took a tenth of its time.
+/// Blocks of voxels between the stored and the converted ones, in L1. Allocated once for all runs of a conversion:
+/// clearing them for each run took a tenth of its time.
 pub(crate) struct Blocks<D> {
     intermediate: Intermediate,
     converted: [D; BLOCK],
@@ -83,7 +84,8 @@ pub(crate) struct Blocks<D> {
 /// A block of numbers that the output is made from, or is compared with.
 pub struct Intermediate {
     pub(super) single: [f32; BLOCK],
-    /// Empty until it is needed: most conversions are made from `single`, and moving it would cost more than they do on a small region.
+    /// Empty until it is needed: most conversions are made from `single`, and moving it would cost more than they do on
+    /// a small region.
     wide: Vec<u64>,
 }
 
@@ -155,8 +157,8 @@ impl<D: Output> Kernel<D> {
         self.choice
     }
 
-    /// Converts a run of voxels; `src` has the bytes of `dst.len()` of them. Uses non-temporal stores if the whole output does. `first` is
-    /// the index of the run in the output, for `losses`.
+    /// Converts a run of voxels; `src` has the bytes of `dst.len()` of them. Uses non-temporal stores if the whole
+    /// output does. `first` is the index of the run in the output, for `losses`.
     pub(crate) fn run(&self, src: &[u8], dst: &mut [D], blocks: &mut Blocks<D>, (first, losses): (usize, &mut Losses)) {
         #[cfg(target_arch = "x86_64")]
         if let Path::Avx2(token) = self.source.path
@@ -210,7 +212,8 @@ impl<D: Output> Kernel<D> {
     }
 }
 
-/// The loop that fills blocks with the values of `source`, and the name of its arithmetic; `None` for types that are not real.
+/// The loop that fills blocks with the values of `source`, and the name of its arithmetic; `None` for types that are
+/// not real.
 pub(super) fn choose<T: Filled>(source: &Source) -> Option<(Fill<T>, &'static str)> {
     let Source { datatype, is_swapped, map, path } = source;
     with_stored!(*datatype, |S| if *is_swapped {

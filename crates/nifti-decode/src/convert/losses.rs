@@ -1,17 +1,19 @@
 //! Values that a conversion changes by more than the rounding of fractions.
 //!
-//! A float type rounds fractions: that is what asking for it means. It should not silently change a label id, turn a large value into
-//! infinity, or turn a small one into zero. [`scan`](super::scan) finds such voxels; [`whole`](super::whole) refuses them.
+//! A float type rounds fractions: that is what asking for it means. It should not silently change a label id, turn a
+//! large value into infinity, or turn a small one into zero. [`scan`](super::scan) finds such voxels;
+//! [`whole`](super::whole) refuses them.
 
 use std::fmt;
 
 use super::format::Kind;
 use crate::error::Short;
 
-/// Voxels whose output is not the value that they stand for, beside the rounding of fractions to the nearest number of a float type.
+/// Voxels whose output is not the value that they stand for, beside the rounding of fractions to the nearest number of
+/// a float type.
 ///
-/// They are counted for plans that do not normalize. Whole numbers are counted up to 2^53 where they are scaled or stored as floats:
-/// above, an f64 cannot tell a whole number from its neighbors.
+/// They are counted for plans that do not normalize. Whole numbers are counted up to 2^53 where they are scaled or
+/// stored as floats: above, an f64 cannot tell a whole number from its neighbors.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Losses {

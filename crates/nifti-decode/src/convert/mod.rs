@@ -1,18 +1,19 @@
 //! From stored voxels to numbers, in one pass.
 //!
-//! Voxels pass through a block of numbers in L1: [`fill`](Fill) reads a run of stored voxels, swaps their bytes, scales them and rounds
-//! once; the output packs the block as the type that was asked for. f32 and f64 are filled in place. So the kernels are a sum (types x
-//! arithmetic, plus outputs) and not a product, and every order of axes ([`reorient`]) uses the same ones.
+//! Voxels pass through a block of numbers in L1: [`fill`](Fill) reads a run of stored voxels, swaps their bytes, scales
+//! them and rounds once; the output packs the block as the type that was asked for. f32 and f64 are filled in place. So
+//! the kernels are a sum (types x arithmetic, plus outputs) and not a product, and every order of axes ([`reorient`])
+//! uses the same ones.
 //!
-//! **Arithmetic.** Unscaled values are rounded from what is stored. To f32, scaled 8- and 16-bit integers take one fused multiply-add in
-//! f32, which is correctly rounded: their values and the slope are exact in f32. All others take a product and a sum in f64, as NumPy
-//! does, and are rounded at the end. Clipping and z-scores are computed in f64. Integers are made from the stored integers ([`whole`]), or
-//! from f64.
+//! **Arithmetic.** Unscaled values are rounded from what is stored. To f32, scaled 8- and 16-bit integers take one
+//! fused multiply-add in f32, which is correctly rounded: their values and the slope are exact in f32. All others take
+//! a product and a sum in f64, as NumPy does, and are rounded at the end. Clipping and z-scores are computed in f64.
+//! Integers are made from the stored integers ([`whole`]), or from f64.
 //!
 //! **Losses.** What a type cannot hold, beside fractions, is counted ([`scan`]) or refused ([`whole`]).
 //!
-//! The scalar and the vector kernels are the same generic code; the vector ones are compiled for AVX2, FMA and F16C. Both give
-//! the same bits: Rust contracts nothing by itself, and a fused multiply-add has one result.
+//! The scalar and the vector kernels are the same generic code; the vector ones are compiled for AVX2, FMA and F16C.
+//! Both give the same bits: Rust contracts nothing by itself, and a fused multiply-add has one result.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -1,10 +1,10 @@
 //! Reorientation: conversion into another order of axes, in the same pass.
 //!
-//! Voxels are stored x first, and the output has its first axis first. The stored voxels are moved, because they are smaller than
-//! converted ones: a run of the output is gathered in a buffer that stays in a cache, and is converted from there to its place. Where x
-//! stays the first axis, rows are runs, reversed if x is flipped. Where it does not, tiles are transposed, and every column of a tile
-//! becomes a run. A tile has up to 512 rows, and as many voxels of each as fit the second-level cache: whole rows of most volumes, so
-//! that memory is read in long stretches.
+//! Voxels are stored x first, and the output has its first axis first. The stored voxels are moved, because they are
+//! smaller than converted ones: a run of the output is gathered in a buffer that stays in a cache, and is converted
+//! from there to its place. Where x stays the first axis, rows are runs, reversed if x is flipped. Where it does not,
+//! tiles are transposed, and every column of a tile becomes a run. A tile has up to 512 rows, and as many voxels of
+//! each as fit the second-level cache: whole rows of most volumes, so that memory is read in long stretches.
 
 use std::ops::Range;
 
@@ -86,8 +86,8 @@ impl Traversal {
         self.reorientation.from[0] != 2
     }
 
-    /// Splits the traversal into parts of up to `max_bytes` stored bytes, but at least a slice: runs where the order stays, else some
-    /// slices of a volume. Only for [slicewise](Self::is_slicewise) traversals.
+    /// Splits the traversal into parts of up to `max_bytes` stored bytes, but at least a slice: runs where the order
+    /// stays, else some slices of a volume. Only for [slicewise](Self::is_slicewise) traversals.
     pub(crate) fn parts(self, max_bytes: usize) -> impl Iterator<Item = Part> {
         let [x, y, z] = self.stored;
         // In stored order, every voxel counts as a slice.
@@ -111,8 +111,8 @@ impl Traversal {
         })
     }
 
-    /// Calls `convert` with runs of stored voxels in the order of the output, and with their places in `dst`. Every voxel is passed
-    /// once. For a part, `dst` is the volume that contains it.
+    /// Calls `convert` with runs of stored voxels in the order of the output, and with their places in `dst`. Every
+    /// voxel is passed once. For a part, `dst` is the volume that contains it.
     pub(crate) fn run<D>(
         &self,
         src: &[u8],

@@ -23,8 +23,8 @@ fn by_voxels<const N: usize>(src: &[u8], dst: &mut [u8]) {
     }
 }
 
-/// Moves 16 bytes at a time from the beginning of `src` to the end of `dst`. The voxels that are left are the last ones of `src` and
-/// the first ones of `dst`.
+/// Moves 16 bytes at a time from the beginning of `src` to the end of `dst`. The voxels that are left are the last ones
+/// of `src` and the first ones of `dst`.
 fn by_vectors<const N: usize>(src: &[u8], dst: &mut [u8]) {
     let (vectors, rest) = src.as_chunks::<16>();
     let (dst_rest, dst_vectors) = dst.as_rchunks_mut::<16>();

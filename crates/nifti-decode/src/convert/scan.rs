@@ -1,9 +1,9 @@
 //! Finds the voxels that a float type does not hold.
 //!
-//! [`Scan::new`] decides once per volume, from the types and the scaling, whether any can be lost. Then each block of values, which is in
-//! L1, is screened by the extremes of what is stored ([`screen`]). Only blocks that can lose something are counted, in vector registers,
-//! by the bits of the values. Values are examined one by one only to find the first one that is lost, and where a block has values below
-//! the normal numbers.
+//! [`Scan::new`] decides once per volume, from the types and the scaling, whether any can be lost. Then each block of
+//! values, which is in L1, is screened by the extremes of what is stored ([`screen`]). Only blocks that can lose
+//! something are counted, in vector registers, by the bits of the values. Values are examined one by one only to find
+//! the first one that is lost, and where a block has values below the normal numbers.
 
 use super::{
     BLOCK, Fill, Loss, Losses, Map, Value,
@@ -53,8 +53,8 @@ impl Scan {
         Some(Self { format, values, stored: unscaled(source)?, screen })
     }
 
-    /// Counts what was lost of the `n` voxels in `src`, the first of which has the index `first` in the output. `intermediate` is as the
-    /// conversion of the block left it.
+    /// Counts what was lost of the `n` voxels in `src`, the first of which has the index `first` in the output.
+    /// `intermediate` is as the conversion of the block left it.
     pub(super) fn run(
         &self,
         source: &Source,

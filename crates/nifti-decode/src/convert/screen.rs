@@ -1,11 +1,12 @@
 //! Whether a block of stored voxels can lose anything, by its extremes.
 //!
-//! Scaling is monotonic. So the stored values that a float format holds with nothing lost beside fractions make an interval, which the
-//! types and the scaling decide ([`Bounds::new`]). A block whose smallest and largest voxel lie inside needs no count. That takes two
-//! vector instructions for as many voxels as a register holds, and most blocks of most volumes end there.
+//! Scaling is monotonic. So the stored values that a float format holds with nothing lost beside fractions make an
+//! interval, which the types and the scaling decide ([`Bounds::new`]). A block whose smallest and largest voxel lie
+//! inside needs no count. That takes two vector instructions for as many voxels as a register holds, and most blocks of
+//! most volumes end there.
 //!
-//! Floats have a least magnitude too. Their magnitudes are compared, minus one unit in the last place: zero, which nothing loses, becomes
-//! a NaN in this way, and comparisons leave NaN out.
+//! Floats have a least magnitude too. Their magnitudes are compared, minus one unit in the last place: zero, which
+//! nothing loses, becomes a NaN in this way, and comparisons leave NaN out.
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
@@ -41,8 +42,8 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// The bounds of `source` in `format`; `None` where small values can be lost anywhere. `unit` divides all values of scaled integers.
-    /// `is_range_all` if only infinities can be lost.
+    /// The bounds of `source` in `format`; `None` where small values can be lost anywhere. `unit` divides all values of
+    /// scaled integers. `is_range_all` if only infinities can be lost.
     pub(super) fn new(source: &Source, format: &Format, unit: f64, is_range_all: bool) -> Option<Self> {
         let Source { datatype, map, .. } = source;
         let most = if is_range_all { f64::MAX / 2.0 } else { format.exact_up_to() };

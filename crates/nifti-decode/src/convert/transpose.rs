@@ -1,13 +1,14 @@
-//! Transposition of tiles of stored voxels. Nothing is converted here, so the loops depend on the size of a voxel alone.
+//! Transposition of tiles of stored voxels. Nothing is converted here, so the loops depend on the size of a voxel
+//! alone.
 //!
-//! Voxels of 1, 2, 4 and 8 bytes are transposed as square blocks in vector registers, as many voxels wide as fill 8 or 16 bytes.
-//! Where a tile's extents are not multiples of the block's side, the last blocks overlap the ones before them and write the same voxels
-//! again.
+//! Voxels of 1, 2, 4 and 8 bytes are transposed as square blocks in vector registers, as many voxels wide as fill 8 or
+//! 16 bytes. Where a tile's extents are not multiples of the block's side, the last blocks overlap the ones before them
+//! and write the same voxels again.
 
 /// A cache line.
 const LINE: usize = 64;
-/// Distance in rows from the block that is transposed to the rows that are prefetched. Hardware prefetchers do not follow rows that
-/// lie far apart.
+/// Distance in rows from the block that is transposed to the rows that are prefetched. Hardware prefetchers do not
+/// follow rows that lie far apart.
 const PREFETCH_ROWS: isize = 16;
 
 /// Where the rows of a tile lie in the stored bytes.
@@ -22,8 +23,8 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    /// Stride in bytes between the columns of a transposed tile: an odd number of cache lines. A power of two would map all columns to
-    /// the same sets of L1.
+    /// Stride in bytes between the columns of a transposed tile: an odd number of cache lines. A power of two would map
+    /// all columns to the same sets of L1.
     pub(super) fn column_bytes(rows: usize, bytes: usize) -> usize {
         ((rows * bytes).div_ceil(LINE) | 1) * LINE
     }
@@ -102,15 +103,17 @@ fn by_blocks<const N: usize>(stored: &[u8], tile: &Tile, transposed: &mut [u8]) 
 #[inline(always)]
 fn prefetch(address: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch is a hint; it does not fault and changes nothing that the program can see, whatever the address.
+    // SAFETY: a prefetch is a hint; it does not fault and changes nothing that the program can see, whatever the
+    // address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
 }
 
-/// Transposes one square block: row `i` begins `i * step` bytes after `from`, column `j` is written `j * column_bytes` bytes after `to`.
+/// Transposes one square block: row `i` begins `i * step` bytes after `from`, column `j` is written `j * column_bytes`
+/// bytes after `to`.
 ///
 /// # Safety
-/// Eight rows of 8 bytes if `N` is 1, else 16 / N (at most 8) rows of 16 bytes can be read, and as many columns of the same size
-/// written.
+/// Eight rows of 8 bytes if `N` is 1, else 16 / N (at most 8) rows of 16 bytes can be read, and as many columns of the
+/// same size written.
 #[cfg(target_arch = "x86_64")]
 unsafe fn block<const N: usize>(from: *const u8, step: isize, to: *mut u8, column_bytes: usize) {
     use std::arch::x86_64::*;
@@ -126,7 +129,8 @@ unsafe fn block<const N: usize>(from: *const u8, step: isize, to: *mut u8, colum
     unsafe {
         match N {
             1 => {
-                // Interleaves bytes of two rows, then pairs of four rows, then quads of eight: two columns per register.
+                // Interleaves bytes of two rows, then pairs of four rows, then quads of eight: two columns per
+                // register.
                 let pair = |i| _mm_unpacklo_epi8(half(i), half(i + 1));
                 let (p0, p1, p2, p3) = (pair(0), pair(2), pair(4), pair(6));
                 let (q0, q1) = (_mm_unpacklo_epi16(p0, p1), _mm_unpackhi_epi16(p0, p1));

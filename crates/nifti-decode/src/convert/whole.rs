@@ -1,8 +1,8 @@
 //! Integers as outputs: every voxel is exact, or the conversion fails.
 //!
-//! Stored integers that are not scaled are compared as integers, so that 64 bits stay exact. All other values are computed in f64, and
-//! have to be whole numbers within the range of the output. Values that scaling made are trusted up to 2^53 only: above, f64 does not tell
-//! whole numbers apart.
+//! Stored integers that are not scaled are compared as integers, so that 64 bits stay exact. All other values are
+//! computed in f64, and have to be whole numbers within the range of the output. Values that scaling made are trusted
+//! up to 2^53 only: above, f64 does not tell whole numbers apart.
 
 use super::{
     BLOCK, Fill, Losses, Output, Value,
@@ -17,7 +17,8 @@ use crate::Datatype;
 pub enum Fills {
     /// Stored integers; `is_u64` where the block has the bits of `u64`.
     Whole { fill: Fill<i64>, is_u64: bool },
-    /// Values, whole up to this magnitude. `stored` is filled for scaled integers of 64 bits, which have to fit f64 as well.
+    /// Values, whole up to this magnitude. `stored` is filled for scaled integers of 64 bits, which have to fit f64 as
+    /// well.
     Double { fill: Fill<f64>, most: f64, stored: Option<(Fill<i64>, bool)> },
 }
 

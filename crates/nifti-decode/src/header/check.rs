@@ -7,7 +7,8 @@ use crate::{Affine, Got, NiftiError, affine};
 pub(super) const SURFACE_VERTICES: i64 = 163_842;
 pub(super) const SURFACE: [i64; 3] = [27_307, 1, 6];
 
-/// Distances in `pixdim` and in the sform that differ by less than this share are the same, rounded or written in few digits.
+/// Distances in `pixdim` and in the sform that differ by less than this share are the same, rounded or written in few
+/// digits.
 const SPACING_TOLERANCE: f64 = 1e-3;
 
 /// Version, byte order and whether it is a pair, from a file's first bytes.

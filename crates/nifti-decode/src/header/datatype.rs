@@ -61,7 +61,8 @@ impl Datatype {
         Self::Rgba32,
     ];
 
-    /// The type of a code, if there is one. Code 1 (one bit) is not supported: programs disagree how the bits are packed.
+    /// The type of a code, if there is one. Code 1 (one bit) is not supported: programs disagree how the bits are
+    /// packed.
     pub fn from_code(code: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|datatype| i64::from(datatype.code()) == code)
     }

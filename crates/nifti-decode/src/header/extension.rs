@@ -14,11 +14,11 @@ pub struct Extension {
 /// Bytes of `esize` and `ecode`.
 const PREFIX: usize = 8;
 
-/// Reads the extensions in `bytes`, which begin with the four extender bytes at `offset` of their file and end where the
-/// voxels begin (or the file does).
+/// Reads the extensions in `bytes`, which begin with the four extender bytes at `offset` of their file and end where
+/// the voxels begin (or the file does).
 ///
-/// Where an `esize` is below 16, not a multiple of 16, or beyond the end, the next extension cannot be found: a warning, and the
-/// rest is skipped.
+/// Where an `esize` is below 16, not a multiple of 16, or beyond the end, the next extension cannot be found: a
+/// warning, and the rest is skipped.
 pub(crate) fn parse(bytes: &[u8], offset: u64, endian: Endian) -> (Vec<Extension>, Option<Warning>) {
     let mut found = Vec::new();
     if bytes.first().is_none_or(|&extender| extender == 0) {

@@ -1,7 +1,7 @@
 //! Headers of NIfTI-1, NIfTI-2 and ANALYZE 7.5 as one type, its fields named as in nifti1.h.
 //!
-//! Sources: nifti1.h and nifti2.h of the NIfTI Data Format Working Group; `dbh.h` of ANALYZE 7.5, whose unused fields are
-//! read as SPM does. What a field means where files disagree with the standard is decided as nibabel decides it.
+//! Sources: nifti1.h and nifti2.h of the NIfTI Data Format Working Group; `dbh.h` of ANALYZE 7.5, whose unused fields
+//! are read as SPM does. What a field means where files disagree with the standard is decided as nibabel decides it.
 
 mod check;
 mod codes;
@@ -102,7 +102,8 @@ pub struct Header {
     pub xyzt_units: i32,
     /// Largest stored value (ANALYZE).
     pub glmax: i32,
-    /// Smallest stored value (ANALYZE); in NIfTI-1 the length of a vector that is too long for `dim`, as FreeSurfer writes it.
+    /// Smallest stored value (ANALYZE); in NIfTI-1 the length of a vector that is too long for `dim`, as FreeSurfer
+    /// writes it.
     pub glmin: i32,
     /// Free text.
     pub descrip: [u8; 80],
@@ -137,11 +138,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// A header of `version` for voxels of `datatype` with the extents `shape`, x first: distances 1, no scaling, no spatial
-    /// transforms.
+    /// A header of `version` for voxels of `datatype` with the extents `shape`, x first: distances 1, no scaling, no
+    /// spatial transforms.
     ///
     /// # Errors
-    /// [`NiftiError::Unstorable`] where the shape has no or more than 7 axes, or an extent that the version cannot hold.
+    /// [`NiftiError::Unstorable`] where the shape has no or more than 7 axes, or an extent that the version cannot
+    /// hold.
     pub fn new(version: Version, datatype: Datatype, shape: &[usize]) -> Result<Self, NiftiError> {
         let mut header = Self { version, is_pair: version == Version::Analyze, ..Self::empty() };
         header.set_shape(shape)?;
@@ -153,8 +155,8 @@ impl Header {
 
     /// This header with other extents, x first.
     ///
-    /// NIfTI-1 holds extents of 32767 at most. As FreeSurfer and nibabel do, a vector that is longer is stored as -1 with its length in
-    /// `glmin`, and FreeSurfer's surface of 163842 vertices as 27307 x 1 x 6.
+    /// NIfTI-1 holds extents of 32767 at most. As FreeSurfer and nibabel do, a vector that is longer is stored as -1
+    /// with its length in `glmin`, and FreeSurfer's surface of 163842 vertices as 27307 x 1 x 6.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -235,12 +237,12 @@ impl Header {
         }
     }
 
-    /// Reads a header from the beginning of a file; version and byte order are detected. Returns it with its harmless faults
-    /// corrected, and lists them; see [`Warning`].
+    /// Reads a header from the beginning of a file; version and byte order are detected. Returns it with its harmless
+    /// faults corrected, and lists them; see [`Warning`].
     ///
     /// # Errors
-    /// [`NiftiError::NotNifti`], [`NiftiError::Truncated`], [`NiftiError::BadScale`], or [`NiftiError::Field`] for a field that
-    /// leaves position, number or type of the voxels in doubt.
+    /// [`NiftiError::NotNifti`], [`NiftiError::Truncated`], [`NiftiError::BadScale`], or [`NiftiError::Field`] for a
+    /// field that leaves position, number or type of the voxels in doubt.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<Warning>), NiftiError> {
         let (version, endian, is_pair) = check::sniff(bytes)?;
         let mut header = Self { version, endian, is_pair, ..Self::empty() };

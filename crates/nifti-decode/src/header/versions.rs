@@ -113,7 +113,8 @@ fn nifti2(h: &mut Header, codec: &mut impl Codec) {
     codec.code("dim_info", 524, U8, &mut h.dim_info);
 }
 
-/// SPM keeps a slope, an intercept and an origin in fields that ANALYZE leaves unused. The origin begins at an odd byte.
+/// SPM keeps a slope, an intercept and an origin in fields that ANALYZE leaves unused. The origin begins at an odd
+/// byte.
 fn analyze(h: &mut Header, codec: &mut impl Codec) {
     shared(h, codec);
     ints(codec, "origin", 253, I16, &mut h.origin);

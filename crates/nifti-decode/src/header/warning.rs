@@ -69,8 +69,8 @@ pub enum Warning {
         /// The first such offset.
         got: f64,
     },
-    /// An sform that maps no volume, because its numbers are not finite or an axis is lost: it is not used. ITK falls back as we do;
-    /// nibabel uses it as it stands.
+    /// An sform that maps no volume, because its numbers are not finite or an axis is lost: it is not used. ITK falls
+    /// back as we do; nibabel uses it as it stands.
     Sform {
         /// Stored `sform_code`.
         code: i32,

@@ -47,8 +47,8 @@ impl Packing {
     }
 }
 
-/// Opens a regular file. Anything else is refused before it is opened: opening a named pipe waits for a writer, and opening a device
-/// can act on it.
+/// Opens a regular file. Anything else is refused before it is opened: opening a named pipe waits for a writer, and
+/// opening a device can act on it.
 pub(crate) fn open_regular(path: &Path) -> Result<File, NiftiError> {
     let io = |source| NiftiError::Io { path: path.to_owned(), source };
     if let Some(kind) = Irregular::of(fs::metadata(path).map_err(io)?.file_type()) {

@@ -15,7 +15,8 @@ fn has_extension(path: &Path, extension: &str) -> bool {
     without_gz(path).0.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
-/// Names that `path` becomes with another extension: first the one that is packed as `path` is. Upper case stays upper case.
+/// Names that `path` becomes with another extension: first the one that is packed as `path` is. Upper case stays upper
+/// case.
 fn with_other(path: &Path, extension: &str) -> [PathBuf; 2] {
     let (bare, is_gz) = without_gz(path);
     let is_upper = bare.extension().is_some_and(|found| found.to_string_lossy().chars().all(char::is_uppercase));

@@ -1,7 +1,7 @@
 //! Memory that a decoder keeps between files, on huge pages where the system gives them.
 //!
-//! Fresh pages of 4 KiB cost more than the conversion that writes to them: on the machine that this was built on, a third of
-//! the time to load a large gzip file went into page faults.
+//! Fresh pages of 4 KiB cost more than the conversion that writes to them: on the machine that this was built on, a
+//! third of the time to load a large gzip file went into page faults.
 
 use memmap2::MmapMut;
 

@@ -1,10 +1,12 @@
 //! Files that appear whole or not at all.
 //!
-//! A file is written under a temporary name in the same directory and renamed to its own when it is complete. It takes the place of
-//! what was there before: of a file, with its permissions and, where the system allows it, its owner; of a symbolic link, the link
-//! itself. What a link pointed to stays as it is, for it often lies in an archive that must not change (git-annex, DataLad).
+//! A file is written under a temporary name in the same directory and renamed to its own when it is complete. It takes
+//! the place of what was there before: of a file, with its permissions and, where the system allows it, its owner; of a
+//! symbolic link, the link itself. What a link pointed to stays as it is, for it often lies in an archive that must not
+//! change (git-annex, DataLad).
 //!
-//! Temporary names are listed while they exist, so that a program that is interrupted can remove them: [`abandon_unfinished`].
+//! Temporary names are listed while they exist, so that a program that is interrupted can remove them:
+//! [`abandon_unfinished`].
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -20,23 +22,23 @@ use std::{
 
 use crate::{Irregular, NiftiError};
 
-/// Lets `fill` write a new file beside `path` and gives it that name once it is complete. On any error nothing is left, and what
-/// was at `path` stays.
+/// Lets `fill` write a new file beside `path` and gives it that name once it is complete. On any error nothing is left,
+/// and what was at `path` stays.
 ///
-/// The new file has the permissions of the file that it replaces, and its owner and group where the process may set them; the
-/// group's permissions are dropped where the group cannot be kept. If `path` is a symbolic link, the link is replaced, and the file
-/// that it points to stays: the new file has that file's permissions, and may be written by its owner. Extended attributes and access
-/// control lists are not carried over.
+/// The new file has the permissions of the file that it replaces, and its owner and group where the process may set
+/// them; the group's permissions are dropped where the group cannot be kept. If `path` is a symbolic link, the link is
+/// replaced, and the file that it points to stays: the new file has that file's permissions, and may be written by its
+/// owner. Extended attributes and access control lists are not carried over.
 ///
 /// # Errors
-/// [`NiftiError::Io`] with what `fill` or the system reported, [`NiftiError::NotRegular`] where `path` is a directory, a pipe or a
-/// device.
+/// [`NiftiError::Io`] with what `fill` or the system reported, [`NiftiError::NotRegular`] where `path` is a directory,
+/// a pipe or a device.
 pub fn atomically(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), NiftiError> {
     Complete::new(path, fill)?.appear()
 }
 
-/// Removes all files that this process has begun to write and not completed, and blocks every thread that begins, completes or gives
-/// up another: for a program that ends on a signal.
+/// Removes all files that this process has begun to write and not completed, and blocks every thread that begins,
+/// completes or gives up another: for a program that ends on a signal.
 pub fn abandon_unfinished() {
     let unfinished = lock_unfinished();
     for path in unfinished.iter() {
@@ -143,8 +145,8 @@ impl Drop for Temporary {
     }
 }
 
-/// Gives `file` the owner, group and permissions of `replaced`, as far as the system allows: a file that was private must not become
-/// public by being written again. What the system refuses leaves the file its owner's alone.
+/// Gives `file` the owner, group and permissions of `replaced`, as far as the system allows: a file that was private
+/// must not become public by being written again. What the system refuses leaves the file its owner's alone.
 #[cfg(unix)]
 fn keep_permissions(file: &File, replaced: &Metadata, is_link: bool) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};

@@ -1,5 +1,5 @@
-//! Writes volumes: every type, both byte orders, both versions, single files or pairs, plain or packed in every way that this crate
-//! reads. A file appears whole or not at all.
+//! Writes volumes: every type, both byte orders, both versions, single files or pairs, plain or packed in every way
+//! that this crate reads. A file appears whole or not at all.
 
 mod atomic;
 mod pack;
@@ -12,15 +12,15 @@ use atomic::Complete;
 pub use atomic::{abandon_unfinished, atomically};
 pub use pack::Pack;
 
-/// Writes a volume to `path`: `header` in its own version and byte order, `extensions`, and `voxels` as they are stored, in this
-/// machine's byte order, x first.
+/// Writes a volume to `path`: `header` in its own version and byte order, `extensions`, and `voxels` as they are
+/// stored, in this machine's byte order, x first.
 ///
-/// `bitpix` follows from the datatype, and `vox_offset` from the extensions unless the header's is larger. Where the header is of a
-/// pair, `path` names its file and the image lies beside it, packed alike.
+/// `bitpix` follows from the datatype, and `vox_offset` from the extensions unless the header's is larger. Where the
+/// header is of a pair, `path` names its file and the image lies beside it, packed alike.
 ///
 /// # Errors
-/// [`NiftiError::Buffer`] where `voxels` does not have the bytes of the header's shape, [`NiftiError::Unstorable`] for what the
-/// version cannot hold, [`NiftiError::Io`].
+/// [`NiftiError::Buffer`] where `voxels` does not have the bytes of the header's shape, [`NiftiError::Unstorable`] for
+/// what the version cannot hold, [`NiftiError::Io`].
 pub fn write(
     path: &Path,
     header: &Header,
@@ -54,8 +54,8 @@ fn write_parts(path: &Path, header: &Header, parts: [Unpacked<'_>; 2], pack: Pac
     }
     let [head, image] = parts;
     let image_path = image_path(path);
-    // Both are complete before either replaces what was there. The image is renamed first: an image without a header is refused by
-    // every reader.
+    // Both are complete before either replaces what was there. The image is renamed first: an image without a header is
+    // refused by every reader.
     let image = Complete::new(&image_path, |file| pack.write(&image, file))?;
     let head = Complete::new(path, |file| pack.write(&head, file))?;
     image.appear()?;

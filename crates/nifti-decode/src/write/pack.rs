@@ -10,8 +10,8 @@ use crate::gzip::{Deflater, Level, bgzf_header, crc32, mgzip_header, plain_heade
 
 /// Unpacked bytes of a BGZF member, as bgzip has them: packed, they fit 64 KiB whatever they are.
 const BGZF_BYTES: usize = 0xff00;
-/// The empty member that ends a BGZF file, byte for byte as the SAM specification (section 4.1.2) has it: readers compare the last
-/// bytes of a file with these to find out whether it was cut.
+/// The empty member that ends a BGZF file, byte for byte as the SAM specification (section 4.1.2) has it: readers
+/// compare the last bytes of a file with these to find out whether it was cut.
 const BGZF_END: [u8; 28] = *b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0\x1b\0\x03\0\0\0\0\0\0\0\0\0";
 /// Pieces that are packed in parallel before they are written.
 const BATCH: usize = 64;
@@ -43,8 +43,8 @@ pub enum Pack {
         /// Unpacked bytes of a member.
         bytes: usize,
     },
-    /// Members of at most 64 KiB with their sizes in a `BC` field, and an empty one at the end: BGZF, as bgzip writes it. Unpacks in
-    /// parallel, and in parts.
+    /// Members of at most 64 KiB with their sizes in a `BC` field, and an empty one at the end: BGZF, as bgzip writes
+    /// it. Unpacks in parallel, and in parts.
     Bgzf {
         /// 0 to 12.
         level: u8,
@@ -111,8 +111,8 @@ fn member(deflater: &mut Deflater, bytes: &[u8], header: &impl Fn(usize) -> Opti
     Ok(member)
 }
 
-/// The level of zlib-rs that matches `level` of zlib. Level 1 of zlib-rs differs (fixed codes in blocks of megabytes, a third larger on
-/// a CT); its level 2 searches as zlib's level 1 does.
+/// The level of zlib-rs that matches `level` of zlib. Level 1 of zlib-rs differs (fixed codes in blocks of megabytes, a
+/// third larger on a CT); its level 2 searches as zlib's level 1 does.
 fn zlib_level(level: u8) -> i32 {
     if level == 1 { 2 } else { i32::from(level.min(9)) }
 }

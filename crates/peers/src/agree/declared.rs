@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::build::Recipe;
 
-/// A checker: a program below `peers/` that compares other people's code with ours by itself. Its last line of output has the
-/// counts ([`Counts`](super::finding::Counts)).
+/// A checker: a program below `peers/` that compares other people's code with ours by itself. Its last line of output
+/// has the counts ([`Counts`](super::finding::Counts)).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Agreement {

@@ -1,11 +1,11 @@
 //! `cargo xtask agree OP`: compares results with other people's programs and counts what agrees. Nothing is timed.
 //!
 //! There are two kinds of evidence, both declared in `peers/OP.toml`:
-//! 1. Every implementation runs every case once, including cases that are not timed, and the results are compared with ours
-//!    ([`cases`]).
-//! 2. Checkers: programs that do the comparing themselves, for what does not fit a case, such as thousands of small files or
-//!    verdicts on hostile ones ([`checker`]). They are built like peers, and their last line of output has the counts
-//!    ([`finding`]).
+//! 1. Every implementation runs every case once, including cases that are not timed, and the results are compared with
+//!    ours ([`cases`]).
+//! 2. Checkers: programs that do the comparing themselves, for what does not fit a case, such as thousands of small
+//!    files or verdicts on hostile ones ([`checker`]). They are built like peers, and their last line of output has the
+//!    counts ([`finding`]).
 //!
 //! A difference must have a reason in the file, or the command fails ([`judge`]). The counts ([`report`]) go to
 //! `baselines/agree-OP.md`; they do not depend on the machine.

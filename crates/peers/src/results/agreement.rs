@@ -17,7 +17,8 @@ pub(crate) fn agreement_path(op: &str) -> String {
 pub(crate) struct Agreement {
     /// Revision and day.
     pub(crate) made: String,
-    /// Peer or checker, and its comparisons that agree, are listed, are open, are left out; `None` if it was not available.
+    /// Peer or checker, and its comparisons that agree, are listed, are open, are left out; `None` if it was not
+    /// available.
     totals: Vec<(String, Option<[u64; 4]>)>,
 }
 

@@ -1,5 +1,5 @@
-//! Any bytes as blocks of any type: every kernel gives the same numbers, swapping bytes twice restores the row, and a row that is
-//! not whole blocks is refused. The first byte selects the type.
+//! Any bytes as blocks of any type: every kernel gives the same numbers, swapping bytes twice restores the row, and a
+//! row that is not whole blocks is refused. The first byte selects the type.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Any numbers as blocks of any type: every kernel gives the same bytes, and a block with a NaN or an infinity is found. The first
-//! byte selects the type.
+//! Any numbers as blocks of any type: every kernel gives the same bytes, and a block with a NaN or an infinity is
+//! found. The first byte selects the type.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

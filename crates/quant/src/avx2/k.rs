@@ -36,8 +36,8 @@ pub(super) fn q5_k(blocks: &[BlockQ5_K], out: &mut [[f32; QK_K]]) {
         let (high, _) = block.qh.as_chunks::<16>();
         let (outs, _) = out.as_chunks_mut::<16>();
         for half in 0..2 {
-            // Moves bit j to bit 4: right by j, then left by 4. The shifts are on 16-bit lanes; the mask removes bits of the
-            // neighboring byte.
+            // Moves bit j to bit 4: right by j, then left by 4. The shifts are on 16-bit lanes; the mask removes bits
+            // of the neighboring byte.
             let high = load(&high[half]);
             for pair in 0..4 {
                 let codes = nibbles(load(&bytes[2 * pair + half]));

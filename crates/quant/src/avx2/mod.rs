@@ -1,8 +1,8 @@
 //! AVX2 code for the most common types.
 //!
-//! Dequantizers process eight numbers at a time: codes are widened to 32-bit integers, converted to f32, and multiplied by their
-//! scale. Where a minimum is subtracted, the product is exact (11 bits of d, 6 of the scale, at most 5 of the code), so a fused
-//! multiply-add rounds once, like the scalar code. Quantizers use no fused operations.
+//! Dequantizers process eight numbers at a time: codes are widened to 32-bit integers, converted to f32, and multiplied
+//! by their scale. Where a minimum is subtracted, the product is exact (11 bits of d, 6 of the scale, at most 5 of the
+//! code), so a fused multiply-add rounds once, like the scalar code. Quantizers use no fused operations.
 
 use std::arch::x86_64::*;
 

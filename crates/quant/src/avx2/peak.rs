@@ -6,8 +6,8 @@ const MAGNITUDE: i32 = 0x7fff_ffff;
 /// The bits of infinity; those of a NaN are larger.
 const INFINITY: i32 = 0x7f80_0000;
 
-/// The number of largest magnitude, with its sign; the first of equals; 0 if all are 0. `None` if one is not finite. `N` is a
-/// multiple of 32.
+/// The number of largest magnitude, with its sign; the first of equals; 0 if all are 0. `None` if one is not finite.
+/// `N` is a multiple of 32.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn peak<const N: usize>(x: &[f32; N]) -> Option<f32> {

@@ -1,8 +1,8 @@
 //! Q8_K, the format of activations in products with K-quants.
 //!
-//! The quantizer makes three passes over 256 numbers, which are 1 KiB and stay in L1: the largest magnitude, the first number that
-//! has it (its sign is that of the scale), and the codes with their sums. The conversion instruction rounds like the addition of the
-//! scalar code: both round ties to even, and codes are far below 2^22.
+//! The quantizer makes three passes over 256 numbers, which are 1 KiB and stay in L1: the largest magnitude, the first
+//! number that has it (its sign is that of the scale), and the codes with their sums. The conversion instruction rounds
+//! like the addition of the scalar code: both round ties to even, and codes are far below 2^22.
 
 use std::arch::x86_64::*;
 

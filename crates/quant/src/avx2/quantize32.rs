@@ -1,8 +1,8 @@
 //! Quantizers of the formats with blocks of 32: one scale, in some a minimum, codes of four, five or eight bits.
 //!
-//! The arithmetic is that of the portable code, eight numbers at a time, without fused operations. Blocks for which the conversion
-//! to integers could overflow (with a NaN, an infinity, or numbers so small that the inverse of the scale overflows) are left to the
-//! portable code.
+//! The arithmetic is that of the portable code, eight numbers at a time, without fused operations. Blocks for which the
+//! conversion to integers could overflow (with a NaN, an infinity, or numbers so small that the inverse of the scale
+//! overflows) are left to the portable code.
 
 use std::arch::x86_64::*;
 
@@ -197,7 +197,8 @@ fn signed_codes(x: &[f32; 32], d: f32) -> Option<__m256i> {
     Some(bytes(whole))
 }
 
-/// 32 small integers as bytes, in order. Packing works on 128-bit lanes; the permutation restores the order of the groups of four.
+/// 32 small integers as bytes, in order. Packing works on 128-bit lanes; the permutation restores the order of the
+/// groups of four.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn bytes([a, b, c, d]: [__m256i; 4]) -> __m256i {

@@ -1,8 +1,8 @@
 //! The searches of the K-quants, eight sub-blocks at a time.
 //!
-//! A search must compute its sums in the order of the numbers, or it may choose another scale. Such a sum is a chain of dependent
-//! additions. So each lane of a vector holds one sub-block: eight chains run in parallel, each with the operations of the portable
-//! code in the same order and without fused operations, and the result has the same bits.
+//! A search must compute its sums in the order of the numbers, or it may choose another scale. Such a sum is a chain of
+//! dependent additions. So each lane of a vector holds one sub-block: eight chains run in parallel, each with the
+//! operations of the portable code in the same order and without fused operations, and the result has the same bits.
 
 use std::arch::x86_64::*;
 

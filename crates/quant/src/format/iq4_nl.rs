@@ -32,9 +32,9 @@ impl Block for BlockIQ4_NL {
         }
     }
 
-    /// The first scale maps the number of largest magnitude to the lowest level. The final scale is the best fit for the levels
-    /// chosen with it, with errors weighted by the square of the number. ggml searches for a better first scale only when it
-    /// quantizes with importance weights, which this function does not do.
+    /// The first scale maps the number of largest magnitude to the lowest level. The final scale is the best fit for
+    /// the levels chosen with it, with errors weighted by the square of the number. ggml searches for a better first
+    /// scale only when it quantizes with importance weights, which this function does not do.
     fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, qs: [0; 16] };
@@ -56,8 +56,8 @@ impl Block for BlockIQ4_NL {
     }
 }
 
-/// Index of the level nearest to `x`, the upper one if two are equally near. The comparison of 2 `x` with the sum of two levels is
-/// exact.
+/// Index of the level nearest to `x`, the upper one if two are equally near. The comparison of 2 `x` with the sum of
+/// two levels is exact.
 fn nearest_level(x: f32) -> u8 {
     let above = |pair: &&[i8]| x + x >= f32::from(i16::from(pair[0]) + i16::from(pair[1]));
     LEVELS.windows(2).filter(above).count() as u8

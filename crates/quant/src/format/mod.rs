@@ -1,6 +1,7 @@
 //! One module for each type that this crate can convert: the layout of a block, and both directions of the conversion.
 //!
-//! This code is the scalar reference that every kernel is tested against: portable, and in the order of ggml's arithmetic.
+//! This code is the scalar reference that every kernel is tested against: portable, and in the order of ggml's
+//! arithmetic.
 
 pub mod float;
 pub mod iq4_nl;

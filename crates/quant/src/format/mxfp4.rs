@@ -20,7 +20,8 @@ const _: () = assert!(size_of::<BlockMXFP4>() == GgmlType::MXFP4.block_bytes());
 /// Twice the value of each code (sign, two exponent bits, one mantissa bit), which makes all of them integers.
 pub const DOUBLED: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
-/// The exponent of a block that is not finite. ggml treats it as one more power of two, with which the code 7 overflows.
+/// The exponent of a block that is not finite. ggml treats it as one more power of two, with which the code 7
+/// overflows.
 pub const RESERVED: u8 = 255;
 
 impl Block for BlockMXFP4 {
@@ -47,8 +48,8 @@ impl Block for BlockMXFP4 {
     }
 }
 
-/// The exponent of a block: that of its largest magnitude, less 2, the exponent of the largest code. As in ggml, the logarithm is
-/// that of the C library, which may round up just below a power of two.
+/// The exponent of a block: that of its largest magnitude, less 2, the exponent of the largest code. As in ggml, the
+/// logarithm is that of the C library, which may round up just below a power of two.
 pub(crate) fn exponent(largest: f32) -> u8 {
     if largest > 0.0 { (largest.log2().floor() + 125.0) as u8 } else { 0 }
 }

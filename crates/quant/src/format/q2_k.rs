@@ -82,7 +82,8 @@ fn four_bits(wanted: [f32; 16]) -> (F16Le, [u8; 16]) {
     (F16Le::from_f32(largest / 15.0), wanted.map(|x| nearest(per * x) as u8))
 }
 
-/// Two bits of each number of sub-block `j`, in the order of Q2_K and Q3_K: 16 consecutive bytes, all at the same shift.
+/// Two bits of each number of sub-block `j`, in the order of Q2_K and Q3_K: 16 consecutive bytes, all at the same
+/// shift.
 pub(super) fn two_bits(qs: &[u8; QK_K / 4], j: usize) -> [u8; 16] {
     let (bytes, _) = qs.as_chunks::<16>();
     bytes[j / 8 * 2 + j % 2].map(|byte| (byte >> (j % 8 / 2 * 2)) & 3)

@@ -20,7 +20,8 @@ pub struct BlockQ3_K {
     pub hmask: [u8; QK_K / 8],
     /// Bits 0 and 1, in the order of Q2_K.
     pub qs: [u8; QK_K / 4],
-    /// The low four bits of scale j are in byte j % 8 (low nibble for j < 8), the upper two in byte 8 + j % 4, at bit 2 (j / 4).
+    /// The low four bits of scale j are in byte j % 8 (low nibble for j < 8), the upper two in byte 8 + j % 4, at bit 2
+    /// (j / 4).
     pub scales: [u8; 12],
     /// Scale of the scales.
     pub d: F16Le,

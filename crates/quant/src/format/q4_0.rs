@@ -29,7 +29,8 @@ impl Block for BlockQ4_0 {
         }
     }
 
-    /// The number of largest magnitude gets the code for -8, so its sign decides which end of the range has the extra level.
+    /// The number of largest magnitude gets the code for -8, so its sign decides which end of the range has the extra
+    /// level.
     fn quantize(x: &[f32; 32]) -> Self {
         if !all_finite(x) {
             return Self { d: F16Le::NAN, qs: [0; 16] };

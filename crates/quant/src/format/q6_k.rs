@@ -12,8 +12,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BlockQ6_K {
-    /// Bits 0..4 of the codes, 64 bytes for each 128 numbers: numbers l < 64 of them in the low nibble of byte l, numbers l + 64 in
-    /// the high nibble.
+    /// Bits 0..4 of the codes, 64 bytes for each 128 numbers: numbers l < 64 of them in the low nibble of byte l,
+    /// numbers l + 64 in the high nibble.
     pub ql: [u8; QK_K / 2],
     /// Bits 4 and 5 of the codes, 32 bytes for each 128 numbers: those of number l + 32 k are at bit 2 k of byte l.
     pub qh: [u8; QK_K / 4],
@@ -31,8 +31,8 @@ pub(crate) const LEVELS: i8 = 32;
 impl BlockQ6_K {
     const ZERO: Self = Self { ql: [0; QK_K / 2], qh: [0; QK_K / 4], scales: [0; QK_K / 16], d: F16Le::from_bits(0) };
 
-    /// The block for finite numbers, given the best scale of each sub-block. The scales are rounded to eight bits, then the codes are
-    /// chosen for the rounded scales.
+    /// The block for finite numbers, given the best scale of each sub-block. The scales are rounded to eight bits, then
+    /// the codes are chosen for the rounded scales.
     #[inline]
     pub(crate) fn of_swept(x: &[f32; QK_K], swept: &[Swept; 16]) -> Self {
         let wanted = swept.map(|swept| swept.scale);

@@ -44,8 +44,8 @@ pub(super) fn codes(x: &[f32; 32]) -> (f32, [i8; 32]) {
     (d, x.map(|x| round(x * id)))
 }
 
-/// The nearest integer, ties away from 0, like C's `roundf` for numbers of this size. It adds the largest number below one half
-/// and truncates: from a fraction of one half on, the sum rounds up to the next integer.
+/// The nearest integer, ties away from 0, like C's `roundf` for numbers of this size. It adds the largest number below
+/// one half and truncates: from a fraction of one half on, the sum rounds up to the next integer.
 fn round(x: f32) -> i8 {
     ((x + BELOW_HALF.copysign(x)) as i32).clamp(-128, 127) as i8
 }

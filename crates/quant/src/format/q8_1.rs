@@ -1,4 +1,5 @@
-//! Q8_1: Q8_0 with the sum of its numbers. The format of activations for products with Q4_1 and Q5_1, which have a minimum.
+//! Q8_1: Q8_0 with the sum of its numbers. The format of activations for products with Q4_1 and Q5_1, which have a
+//! minimum.
 
 use bytemuck::{Pod, Zeroable};
 

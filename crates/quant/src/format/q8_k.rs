@@ -1,4 +1,5 @@
-//! Q8_K: 256 numbers of 8 bits with an f32 scale and the sums of each 16. The format of activations for products with K-quants.
+//! Q8_K: 256 numbers of 8 bits with an f32 scale and the sums of each 16. The format of activations for products with
+//! K-quants.
 
 use bytemuck::{Pod, Zeroable};
 

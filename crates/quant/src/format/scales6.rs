@@ -4,9 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 /// Packed scales and minima of eight sub-blocks.
 ///
-/// For sub-block j < 4, the scale is in the low six bits of byte j and the minimum in those of byte j + 4. For sub-block j >= 4, the
-/// low four bits are in byte j + 4 (scale in the low nibble, minimum in the high nibble), and the upper two bits are in the top two
-/// bits of bytes j - 4 (scale) and j (minimum).
+/// For sub-block j < 4, the scale is in the low six bits of byte j and the minimum in those of byte j + 4. For
+/// sub-block j >= 4, the low four bits are in byte j + 4 (scale in the low nibble, minimum in the high nibble), and the
+/// upper two bits are in the top two bits of bytes j - 4 (scale) and j (minimum).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct Scales6([u8; 12]);
@@ -24,7 +24,8 @@ impl Scales6 {
         Self(bytes)
     }
 
-    /// The eight scales and the eight minima, each below 64. It unpacks four sub-blocks at a time, as the bytes of one word.
+    /// The eight scales and the eight minima, each below 64. It unpacks four sub-blocks at a time, as the bytes of one
+    /// word.
     pub fn unpack(self) -> ([u8; 8], [u8; 8]) {
         const LOW_2: u32 = 0x0303_0303;
         const LOW_4: u32 = 0x0f0f_0f0f;
@@ -38,8 +39,8 @@ impl Scales6 {
         (both(early_scales, late), both(early_mins, late >> 4))
     }
 
-    /// Quantizes the best scale and minimum of each sub-block to six bits, relative to the largest ones. Returns d and dmin, not yet
-    /// rounded to f16, and the codes.
+    /// Quantizes the best scale and minimum of each sub-block to six bits, relative to the largest ones. Returns d and
+    /// dmin, not yet rounded to f16, and the codes.
     pub(super) fn quantize(wanted: [(f32, f32); 8]) -> (f32, f32, Self) {
         let (mut largest_scale, mut largest_min) = (0.0_f32, 0.0_f32);
         for (scale, min) in wanted {

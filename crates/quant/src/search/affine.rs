@@ -50,9 +50,9 @@ impl Rounding {
 }
 
 impl Affine {
-    /// Begins with the scale that maps the range of the numbers to that of the codes. Each trial takes another scale, rounds to
-    /// codes, and solves the normal equations of weighted least squares for scale and minimum; a positive minimum is replaced by 0.
-    /// The fit with the smallest weighted error is kept.
+    /// Begins with the scale that maps the range of the numbers to that of the codes. Each trial takes another scale,
+    /// rounds to codes, and solves the normal equations of weighted least squares for scale and minimum; a positive
+    /// minimum is replaced by 0. The fit with the smallest weighted error is kept.
     pub(crate) fn fit<const N: usize>(&self, x: &[f32; N], weights: &[f32; N]) -> Fit {
         let (mut min, mut max) = (x[0], x[0]);
         let (mut sum_w, mut sum_x) = (weights[0], weights[0] * x[0]);

@@ -1,7 +1,9 @@
-//! How the K-quants choose the scale of a sub-block: they try several and keep the one with the smallest weighted error.
+//! How the K-quants choose the scale of a sub-block: they try several and keep the one with the smallest weighted
+//! error.
 //!
-//! There are three searches, learned from `make_qkx2_quants`, `make_qx_quants` and `make_q3_quants` of ggml-org/llama.cpp
-//! (`ggml-quants.c`). Every sum is computed in the same order and in f32, so that the same scale is chosen.
+//! There are three searches, learned from `make_qkx2_quants`, `make_qx_quants` and `make_q3_quants` of
+//! ggml-org/llama.cpp (`ggml-quants.c`). Every sum is computed in the same order and in f32, so that the same scale is
+//! chosen.
 
 mod affine;
 mod symmetric;
@@ -16,8 +18,8 @@ pub(crate) use symmetric::{Swept, descend, sweep};
 /// A sub-block whose largest magnitude is below this counts as zero.
 pub(crate) const NEGLIGIBLE: f32 = 1e-15;
 
-/// The nearest integer, ties to even, for |x| below 2^22: adding 1.5 · 2^23 leaves it in the low bits of the mantissa. For larger
-/// numbers and for NaN, the result is an arbitrary integer.
+/// The nearest integer, ties to even, for |x| below 2^22: adding 1.5 · 2^23 leaves it in the low bits of the mantissa.
+/// For larger numbers and for NaN, the result is an arbitrary integer.
 pub(crate) fn nearest(x: f32) -> i32 {
     ((x + SHIFT).to_bits() & MANTISSA) as i32 - HALF_MANTISSA
 }

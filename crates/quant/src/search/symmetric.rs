@@ -23,8 +23,8 @@ pub(crate) fn steps() -> impl Iterator<Item = f32> {
     (-9..=9_i8).filter(|&step| step != 0).map(f32::from)
 }
 
-/// Tries 19 scales around the one that maps the number of largest magnitude to -levels. Each trial rounds to codes, then takes the
-/// scale that fits those codes best.
+/// Tries 19 scales around the one that maps the number of largest magnitude to -levels. Each trial rounds to codes,
+/// then takes the scale that fits those codes best.
 pub(crate) fn sweep<const N: usize>(x: &[f32; N], levels: i8) -> Swept {
     let peak = peak(x);
     if peak.abs() < NEGLIGIBLE {
@@ -48,8 +48,8 @@ pub(crate) fn sweep<const N: usize>(x: &[f32; N], levels: i8) -> Swept {
     Swept { scale, iscale }
 }
 
-/// Begins with the scale that maps the number of largest magnitude to -levels, then changes one code at a time while that reduces
-/// the error, in at most five passes. Returns the scale and the codes plus `levels`.
+/// Begins with the scale that maps the number of largest magnitude to -levels, then changes one code at a time while
+/// that reduces the error, in at most five passes. Returns the scale and the codes plus `levels`.
 pub(crate) fn descend<const N: usize>(x: &[f32; N], levels: i8) -> (f32, [u8; N]) {
     let peak = peak(x);
     if peak.abs() < NEGLIGIBLE {

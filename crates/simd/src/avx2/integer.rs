@@ -34,8 +34,8 @@ impl I8x32 {
 impl I8Vector for I8x32 {
     type I32 = I32x8;
 
-    /// The instruction multiplies unsigned by signed bytes, so the sign of `self` moves to `other`. Pairs are added in 16 bits,
-    /// which hold 2 * 128 * 127.
+    /// The instruction multiplies unsigned by signed bytes, so the sign of `self` moves to `other`. Pairs are added in
+    /// 16 bits, which hold 2 * 128 * 127.
     #[inline(always)]
     fn dot(self, other: Self, sum: I32x8) -> I32x8 {
         // SAFETY: the token in `self` proves AVX2.
@@ -93,7 +93,8 @@ impl I32Vector for I32x8 {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut i32) {
-        // SAFETY: the token in `self` proves AVX2; the caller promises 8 writable integers, and the store has no alignment.
+        // SAFETY: the token in `self` proves AVX2; the caller promises 8 writable integers, and the store has no
+        // alignment.
         unsafe { _mm256_storeu_si256(to.cast(), self.lanes) }
     }
 }

@@ -37,8 +37,8 @@ impl I8x64 {
 impl I8Vector for I8x64 {
     type I32 = I32x16;
 
-    /// The instruction multiplies unsigned by signed bytes, so the sign of `self` moves to `other`. Pairs are added in 16 bits,
-    /// which hold 2 * 128 * 127.
+    /// The instruction multiplies unsigned by signed bytes, so the sign of `self` moves to `other`. Pairs are added in
+    /// 16 bits, which hold 2 * 128 * 127.
     #[inline(always)]
     fn dot(self, other: Self, sum: I32x16) -> I32x16 {
         // SAFETY: the token in `self` proves AVX-512BW.

@@ -7,11 +7,12 @@
 //! | [`gelu`] | 4.5 |
 //! | [`squared_relu`] | 0.5 |
 //!
-//! The tests hold every instruction set to these bounds over the whole range of floats, against [`mod@reference`] and the
-//! standard library in f64. A unit is the spacing of floats at the result, and at the smallest normal float below that.
+//! The tests hold every instruction set to these bounds over the whole range of floats, against [`mod@reference`] and
+//! the standard library in f64. A unit is the spacing of floats at the result, and at the smallest normal float below
+//! that.
 //!
-//! The exponential is reduced to e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, ln 2 in two parts so that r is
-//! exact to its last bit (Cody and Waite), and e^r - 1 = r + r^2 Q(r) with Q of degree 4.
+//! The exponential is reduced to e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, ln 2 in two parts so that r
+//! is exact to its last bit (Cody and Waite), and e^r - 1 = r + r^2 Q(r) with Q of degree 4.
 
 pub mod reference;
 
@@ -71,7 +72,8 @@ pub fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 /// not its approximation by tanh. Infinity stays, minus infinity becomes -0, a NaN stays one.
 ///
 /// Phi(-t) = erfc(t / sqrt 2) / 2 = e^(-t^2/2) P(y) / (t + 4) for t >= 0, and Phi(t) = 1 - Phi(-t): each tail keeps its
-/// relative accuracy. The square is formed in two floats, high + low: an error of t^2 would be an error of the exponent.
+/// relative accuracy. The square is formed in two floats, high + low: an error of t^2 would be an error of the
+/// exponent.
 #[inline(always)]
 pub fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // Phi(-15) is far below the smallest float. Infinity must not be multiplied by its 0.

@@ -15,7 +15,8 @@ pub fn squared_relu(x: f64) -> f64 {
 
 /// The complementary error function, to some 1e-13 of itself. Near 0 by the series of positive terms
 /// erf x = 2 / sqrt(pi) e^(-x^2) (x + 2/3 x^3 + 4/15 x^5 + ..), further out by Laplace's continued fraction
-/// erfc x = e^(-x^2) / sqrt(pi) / (x + (1/2) / (x + 1 / (x + (3/2) / (x + ..)))): Abramowitz and Stegun 7.1.6 and 7.1.14.
+/// erfc x = e^(-x^2) / sqrt(pi) / (x + (1/2) / (x + 1 / (x + (3/2) / (x + ..)))): Abramowitz and Stegun 7.1.6 and
+/// 7.1.14.
 pub fn erfc(x: f64) -> f64 {
     if x < 0.0 {
         return 2.0 - erfc(-x);

@@ -25,8 +25,8 @@ pub(crate) struct Arguments {
     /// Accept what the specification allows and llama.cpp refuses: big-endian files, arrays of arrays
     #[arg(long)]
     lenient: bool,
-    /// Print JSON: for a refused file the rule, the key or tensor, the offset, the value found and the value needed. Of several
-    /// files an array
+    /// Print JSON: for a refused file the rule, the key or tensor, the offset, the value found and the value needed. Of
+    /// several files an array
     #[arg(long)]
     json: bool,
 }

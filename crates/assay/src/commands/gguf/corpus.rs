@@ -1,8 +1,8 @@
 //! `assay gguf corpus`: the hostile files, with the verdict that a reader should reach.
 //!
-//! `index.json` lists the single files: `name` (of `name.gguf`), `verdict`, `rule`, and as `not_finite` the first block of the
-//! only tensor whose scale is not finite. `sets.json` lists the models in several files, each in its own directory. Every file
-//! appears as a whole, and the lists appear last.
+//! `index.json` lists the single files: `name` (of `name.gguf`), `verdict`, `rule`, and as `not_finite` the first block
+//! of the only tensor whose scale is not finite. `sets.json` lists the models in several files, each in its own
+//! directory. Every file appears as a whole, and the lists appear last.
 
 use std::{
     fs,

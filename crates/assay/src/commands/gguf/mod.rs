@@ -28,9 +28,10 @@ pub(crate) enum Command {
     Tensors(Reading),
     /// Check the rules of the GGUF container; exit code 1 and the broken rule if a file breaks one
     ///
-    /// These are the rules that llama.cpp checks of any GGUF file: header, keys, arrays, tensor table, alignment, and that the data
-    /// of every tensor lie within the file. Not checked is the model in it: whether the keys and tensors that its architecture needs
-    /// are there with the right types and shapes, whether the vocabulary is complete, and whether the values are sensible.
+    /// These are the rules that llama.cpp checks of any GGUF file: header, keys, arrays, tensor table, alignment, and
+    /// that the data of every tensor lie within the file. Not checked is the model in it: whether the keys and tensors
+    /// that its architecture needs are there with the right types and shapes, whether the vocabulary is complete, and
+    /// whether the values are sensible.
     Check(check::Arguments),
     /// Write a model with the names and shapes of a real one and random weights
     Synth(synth::Arguments),

@@ -80,8 +80,8 @@ pub(super) fn open(path: &Path, options: Options) -> Result<Split, Refusal> {
     opened.map_err(|error| Refusal::new(path, error))
 }
 
-/// Maps a file. This program only reads it, and checks its length before it reads its data. A file that is truncated while it is
-/// being read ends the program with a signal.
+/// Maps a file. This program only reads it, and checks its length before it reads its data. A file that is truncated
+/// while it is being read ends the program with a signal.
 #[expect(unsafe_code, reason = "a mapped file must not change, which only the user of this program can ensure")]
 pub(crate) fn map(path: &Path, options: Options) -> Result<File, OpenError> {
     // SAFETY: this program does not write to the file; the user must not let another program do so.

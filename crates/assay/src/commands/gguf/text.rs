@@ -81,7 +81,8 @@ pub(super) fn string(bytes: &[u8]) -> String {
     format!("{shown:?}")
 }
 
-/// A value as JSON. Numbers that JSON cannot express (NaN, infinities) become strings, and bytes that are not UTF-8 an object.
+/// A value as JSON. Numbers that JSON cannot express (NaN, infinities) become strings, and bytes that are not UTF-8 an
+/// object.
 pub(super) fn json(value: &Value<'_>) -> serde_json::Value {
     match value {
         Value::U8(x) => json!(x),

@@ -179,7 +179,8 @@ fn extension(extension: &nifti_decode::Extension) -> Value {
     json!({ "ecode": ecode, "name": extension_name(ecode), "bytes": bytes })
 }
 
-/// Every field of the header by its name in nifti1.h; `datatype` stands as a name elsewhere. What is not finite is null.
+/// Every field of the header by its name in nifti1.h; `datatype` stands as a name elsewhere. What is not finite is
+/// null.
 fn fields(header: &Header) -> Value {
     json!({
         "version": header.version,

@@ -68,8 +68,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(context)
 }
 
-/// The volume on stdin. A file that is redirected to it is read where it lies. A stream is first copied to a temporary file that has no
-/// name, so that nothing is left of it whatever happens.
+/// The volume on stdin. A file that is redirected to it is read where it lies. A stream is first copied to a temporary
+/// file that has no name, so that nothing is left of it whatever happens.
 fn stdin() -> Result<VolumeFile> {
     let mut file = match redirected() {
         Some(file) => file,

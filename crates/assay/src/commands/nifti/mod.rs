@@ -1,4 +1,5 @@
-//! `assay nifti`: the header of a volume, whether it is sound, its statistics, conversion, parts of it, and volumes to test with.
+//! `assay nifti`: the header of a volume, whether it is sound, its statistics, conversion, parts of it, and volumes to
+//! test with.
 
 mod check;
 mod convert;
@@ -54,8 +55,8 @@ pub(crate) enum Command {
 /// Files to read.
 #[derive(Debug, Args)]
 pub(crate) struct Files {
-    /// .nii, .nii.gz, or either file of a .hdr and .img pair; `-` for stdin, of which a copy is kept in a temporary file without a
-    /// name (at most 64 GiB)
+    /// .nii, .nii.gz, or either file of a .hdr and .img pair; `-` for stdin, of which a copy is kept in a temporary
+    /// file without a name (at most 64 GiB)
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// JSON instead of text
@@ -64,7 +65,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Bytes of all voxels, for progress. Of files that cannot be opened, nothing is read; stdin can be opened once only.
+    /// Bytes of all voxels, for progress. Of files that cannot be opened, nothing is read; stdin can be opened once
+    /// only.
     fn voxel_bytes(&self) -> u64 {
         let files = self.files.iter().filter(|path| !is_stdin(path));
         files.filter_map(|path| open(path).ok()).map(|file| voxel_bytes(&file)).sum()
@@ -84,7 +86,8 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// Buffers of this size are made anew for the next file: the system then says how far they are filled, so that progress moves.
+/// Buffers of this size are made anew for the next file: the system then says how far they are filled, so that progress
+/// moves.
 const LARGE: usize = 256 << 20;
 
 /// Bytes of a volume's voxels as they are stored.
@@ -92,8 +95,8 @@ fn voxel_bytes(file: &VolumeFile) -> u64 {
     (file.voxels() * file.datatype().bytes()) as u64
 }
 
-/// Runs `each` on every file, whatever becomes of the others. Where there are several, an error is printed when it occurs, and the
-/// last one counts them.
+/// Runs `each` on every file, whatever becomes of the others. Where there are several, an error is printed when it
+/// occurs, and the last one counts them.
 fn for_all(files: &[PathBuf], progress: Option<&Progress>, mut each: impl FnMut(&Path) -> Result<()>) -> Result<()> {
     let mut n_failed = 0;
     for path in files {

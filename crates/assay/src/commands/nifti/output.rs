@@ -43,9 +43,9 @@ impl Target {
 /// What the new file holds.
 #[derive(Debug, Args)]
 pub(crate) struct ContentOptions {
-    /// Type of the values. Without it, NIfTI files keep the stored type and its scaling. A .npy gets values as nibabel's `dataobj` has
-    /// them: of the stored type where the header scales nothing, else float64. An integer type holds every value exactly, or the
-    /// command fails; what a floating-point type rounds is counted
+    /// Type of the values. Without it, NIfTI files keep the stored type and its scaling. A .npy gets values as
+    /// nibabel's `dataobj` has them: of the stored type where the header scales nothing, else float64. An integer type
+    /// holds every value exactly, or the command fails; what a floating-point type rounds is counted
     #[arg(long, value_enum, value_name = "TYPE", hide_possible_values = true)]
     r#type: Option<Type>,
     /// Scaled values: of float32, or of --type
@@ -108,7 +108,8 @@ impl ContentOptions {
         Ok(Voxels { bytes, shape, affine, ty, datatype, scale, losses, access: access.name() })
     }
 
-    /// Writes them to `out`; returns the bytes of the new files. `header` is the input's, with the axes in the new order.
+    /// Writes them to `out`; returns the bytes of the new files. `header` is the input's, with the axes in the new
+    /// order.
     pub(super) fn write(
         &self,
         out: &Path,

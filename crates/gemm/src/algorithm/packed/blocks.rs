@@ -95,7 +95,8 @@ impl<K: MicroKernel> Blocks<'_, K> {
         let (full, rest) = (panels(K::NR), panels(block_cols.len() % K::NR));
         let mut target = Target::new(kernel, c, if block.is_last { epilogue } else { Epilogue::NONE });
         let beta = if block.is_first { beta } else { 1.0 };
-        // Equal numbers of rows: a tile of one row has so few sums that it waits for them, and takes longer than one of several.
+        // Equal numbers of rows: a tile of one row has so few sums that it waits for them, and takes longer than one of
+        // several.
         let height = equal_parts(m, K::MR, 1);
         for (number, rows) in chunks(0..m, height).enumerate() {
             let panel = &mut self.packed_a[number * K::MR * depth..][..K::MR * depth];
@@ -130,9 +131,10 @@ impl<K: MicroKernel> Blocks<'_, K> {
                     beta,
                 };
                 let compute = |tile: &Tile, c: *mut f32| {
-                    // SAFETY: `chunks` gives 1 to MR rows and 1 to NR columns. The panel of A has MR floats per step. B is a
-                    // panel, or has these columns in place, which then fill a panel and are adjacent (the route's condition
-                    // for reading in place). C is what the target gives, or the sums, which are MC rows as wide as C.
+                    // SAFETY: `chunks` gives 1 to MR rows and 1 to NR columns. The panel of A has MR floats per step. B
+                    // is a panel, or has these columns in place, which then fill a panel and are adjacent (the route's
+                    // condition for reading in place). C is what the target gives, or the sums, which are MC rows as
+                    // wide as C.
                     unsafe { kernel.panel_tile(tile, panel, &b, c) }
                 };
                 let row = block.rows.start + rows.start;
@@ -194,8 +196,8 @@ mod tests {
         Some(c)
     }
 
-    /// Blocks so small that all five loops iterate several times. The block of k decides about the sums, the other sizes
-    /// about nothing.
+    /// Blocks so small that all five loops iterate several times. The block of k decides about the sums, the other
+    /// sizes about nothing.
     #[test]
     fn block_sizes_do_not_change_a_bit() {
         let shape @ (m, n, k) = (50, 70, 23);

@@ -1,4 +1,5 @@
-//! Where the micro-kernel reads B: in panels that are packed block by block, in place, or in weights that were packed before.
+//! Where the micro-kernel reads B: in panels that are packed block by block, in place, or in weights that were packed
+//! before.
 
 use std::ops::Range;
 
@@ -22,8 +23,8 @@ pub(crate) enum Reading {
 }
 
 impl Reading {
-    /// Whether `width` columns next to each other are packed. Columns that do not fill a panel are, because the micro-kernel
-    /// loads whole vectors.
+    /// Whether `width` columns next to each other are packed. Columns that do not fill a panel are, because the
+    /// micro-kernel loads whole vectors.
     fn packs(self, width: usize, nr: usize) -> bool {
         match self {
             Reading::PackedBefore => false,
@@ -33,7 +34,8 @@ impl Reading {
     }
 }
 
-/// Weights that were packed before are prefetched so far ahead: the processor's own prefetchers stop at the end of each page.
+/// Weights that were packed before are prefetched so far ahead: the processor's own prefetchers stop at the end of each
+/// page.
 const PREFETCH_BYTES: usize = 2048;
 
 /// A block of B: a block of k, and some columns.

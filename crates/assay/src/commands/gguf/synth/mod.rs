@@ -1,5 +1,5 @@
-//! `assay gguf synth`: a model with the names, shapes and types of a real one, and random weights in realistic ranges. It serves to
-//! measure speed, load time and memory; its output is meaningless.
+//! `assay gguf synth`: a model with the names, shapes and types of a real one, and random weights in realistic ranges.
+//! It serves to measure speed, load time and memory; its output is meaningless.
 
 mod random;
 mod shape;

@@ -1,5 +1,5 @@
-//! Names, shapes and types of the tensors of RWKV-7 in llama.cpp's architecture `rwkv7` (`src/llama-arch.cpp`, `src/models/rwkv7.cpp`
-//! and the converter in ggml-org/llama.cpp).
+//! Names, shapes and types of the tensors of RWKV-7 in llama.cpp's architecture `rwkv7` (`src/llama-arch.cpp`,
+//! `src/models/rwkv7.cpp` and the converter in ggml-org/llama.cpp).
 
 use std::{fmt, str::FromStr};
 
@@ -122,8 +122,9 @@ pub(super) enum Recipe {
 }
 
 impl Recipe {
-    /// The type of a tensor. The head has more bits than the layers. Low-rank matrices stay f16; those of the decay, vectors and
-    /// interpolation weights stay f32. llama.cpp's rule `use_more_bits` applies only to tensor names that RWKV does not have.
+    /// The type of a tensor. The head has more bits than the layers. Low-rank matrices stay f16; those of the decay,
+    /// vectors and interpolation weights stay f32. llama.cpp's rule `use_more_bits` applies only to tensor names that
+    /// RWKV does not have.
     pub(super) fn ty(self, role: Role) -> GgmlType {
         let matrix = matches!(role, Role::Embedding | Role::Head | Role::Projection | Role::Residual);
         match self {
@@ -178,7 +179,8 @@ impl Shape {
     fn layer(&self, layer: u64) -> Vec<Declared> {
         let (c, f) = (self.channels, self.feed_forward());
         let (w, a, g) = (self.decay_rank, self.iclr_rank, self.gate_rank);
-        // Layer 0 has no earlier layer whose value it could mix in: its v0, v1 and v2 are unused copies of a0, a1 and a2.
+        // Layer 0 has no earlier layer whose value it could mix in: its v0, v1 and v2 are unused copies of a0, a1 and
+        // a2.
         let v = if layer == 0 { a } else { self.value_rank };
         let (down, up) = (Role::Lora(Side::Down), Role::Lora(Side::Up));
         let norm =

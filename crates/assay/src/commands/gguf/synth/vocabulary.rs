@@ -1,7 +1,7 @@
 //! Tokens in the spelling of RWKV's vocabulary: Python's `repr` of bytes, without the quotes.
 //!
-//! The published vocabulary is not copied. This one has the same number of tokens: all single bytes, so that any text can be encoded,
-//! and pairs of bytes for the rest.
+//! The published vocabulary is not copied. This one has the same number of tokens: all single bytes, so that any text
+//! can be encoded, and pairs of bytes for the rest.
 
 /// 65536 tokens.
 pub(super) fn full() -> Vec<String> {

@@ -1,5 +1,6 @@
-//! Values in the ranges of trained models, so that states neither explode nor vanish: the decay's offset from -6 to 1 over the
-//! channels, key normalization near 0.85, key rate near 1, matrices scaled by the inverse square root of their inputs.
+//! Values in the ranges of trained models, so that states neither explode nor vanish: the decay's offset from -6 to 1
+//! over the channels, key normalization near 0.85, key rate near 1, matrices scaled by the inverse square root of their
+//! inputs.
 
 use std::io;
 
