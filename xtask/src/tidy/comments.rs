@@ -1,4 +1,5 @@
-//! Comments: SAFETY comments belong to unsafe code, commented-out code is deleted, and no path is of one machine.
+//! Comments: they keep to the width of code, SAFETY comments belong to unsafe code, commented-out code is deleted, and
+//! no path is of one machine.
 
 use super::Violation;
 use super::source::{Line, Source, words};
@@ -7,11 +8,15 @@ use super::tree::{File, Tree};
 /// Lines of code that may stand between a SAFETY comment and its `unsafe`.
 const SAFETY_REACH: usize = 4;
 
+/// Columns of a line, as in rustfmt.toml.
+const WIDTH: usize = 120;
+
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (file, source) in tree.sources() {
         violations.extend(stray_safety(file, source));
         violations.extend(dead_code(file, source));
+        violations.extend(wide(file));
     }
     violations.extend(tree.files.iter().flat_map(|file| paths_home(file, &tree.root)));
     violations
@@ -37,6 +42,26 @@ fn is_safety(line: &Line) -> bool {
 
 fn is_documentation(comment: &str) -> bool {
     comment.starts_with("///") || comment.starts_with("//!")
+}
+
+/// Comments wider than [`WIDTH`], which rustfmt leaves alone. Rows of tables, and code of examples, cannot be broken.
+fn wide(file: &File) -> Vec<Violation> {
+    let mut is_example = false;
+    let mut violations = Vec::new();
+    for (at, line) in file.text.lines().enumerate() {
+        let Some(text) = line.trim_start().strip_prefix("//") else {
+            is_example = false;
+            continue;
+        };
+        let text = text.trim_start_matches(['/', '!']).trim_start();
+        is_example ^= text.starts_with("```");
+        let columns = line.chars().count();
+        if columns > WIDTH && !is_example && !text.starts_with('|') {
+            let message = format!("a comment of {columns} columns, at most {WIDTH}: break the line");
+            violations.push(Violation::new(&file.path, at + 1, message));
+        }
+    }
+    violations
 }
 
 /// Comments that are code; one violation for consecutive lines.
@@ -117,6 +142,17 @@ mod tests {
             ),
             [0; 0]
         );
+    }
+
+    #[test]
+    fn wide_comments_are_caught_and_tables_are_not() {
+        let long = "word ".repeat(30);
+        let found = |text: String| check(&Tree::of(&[("crates/a/src/lib.rs", &text)])).len();
+        assert_eq!(found(format!("/// {long}\nfn f() {{}}\n")), 1);
+        assert_eq!(found(format!("fn f() {{\n    // {long}\n}}\n")), 1);
+        assert_eq!(found(format!("/// | {long} |\nfn f() {{}}\n")), 0);
+        assert_eq!(found(format!("/// ```\n/// {long}\n/// ```\n/// {long}\nfn f() {{}}\n")), 1);
+        assert_eq!(found(format!("/// {}\nfn f() {{}}\n", "é".repeat(110))), 0);
     }
 
     #[test]
