@@ -2,19 +2,19 @@
 //!
 //! A *peer* is a program below `peers/`, in a workspace of its own. Our side is `assay peer OP`. Each is an
 //! *implementation* of the op and speaks the protocol of `crates/peer`. `peers/OP.toml` lists the peers and selects
-//! cases from the op's own table ([`suite`], [`select`]).
+//! cases from the op's own table (`suite`, `select`).
 //!
-//! For each number of threads, [`SETS`] times:
-//! 1. Start every implementation ([`process`]). All but the one at work are stopped.
-//! 2. For each case, every implementation loads it and runs it once; each result is compared with ours ([`verify`]).
+//! For each number of threads, `SETS` times:
+//! 1. Start every implementation (`process`). All but the one at work are stopped.
+//! 2. For each case, every implementation loads it and runs it once; each result is compared with ours (`verify`).
 //!    One that differs is not timed: its row says so, and the command ends with exit code 5.
-//! 3. Time [`ROUNDS`] rounds: one burst of each implementation and of the ceiling, in random order ([`sweep`]).
+//! 3. Time `ROUNDS` rounds: one burst of each implementation and of the ceiling, in random order (`sweep`).
 //!
 //! The median ratio of a set is one sample, because a set is one process of each implementation with one layout of its
-//! memory. The interval is that of the signed-rank test over the sets ([`row`]). [`report`] renders the rows, [`store`]
-//! keeps them below `baselines/`, and [`results`] draws tables and charts in `docs/results/` from what is kept.
+//! memory. The interval is that of the signed-rank test over the sets (`row`). `report` renders the rows, `store`
+//! keeps them below `baselines/`, and `results` draws tables and charts in `docs/results/` from what is kept.
 //!
-//! `cargo xtask agree OP` ([`agree()`]) times nothing and compares more.
+//! `cargo xtask agree OP` (`agree()`) times nothing and compares more.
 #![forbid(unsafe_code)]
 
 mod agree;

@@ -1,6 +1,6 @@
 //! Our side of opening a GGUF file: from the path to the views.
 //!
-//! [`gguf_files`](super::gguf_files) makes the file of a case. Everything that a reader finds in it is compared.
+//! [`super::gguf_files`] makes the file of a case. Everything that a reader finds in it is compared.
 
 use std::cell::RefCell;
 use std::error::Error;
