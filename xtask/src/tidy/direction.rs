@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("quant", &["op", "simd"]),
     ("gguf", &["op", "quant"]),
     ("nifti-decode", &["op", "simd"]),
+    ("multiview", &["gemm", "op", "simd"]),
     ("assay", &["gemm", "gguf", "nifti-decode", "peer"]),
     ("peers", &["chart", "compare"]),
     ("xtask", &["compare", "peers"]),
