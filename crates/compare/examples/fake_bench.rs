@@ -80,6 +80,12 @@ struct Bench {
     /// Which of the measuring processes, counted from 0 by the diary, were disturbed: their batches are too short to
     /// time.
     disturbed: Vec<usize>,
+    /// Factors on its times, one for each measuring process in turns, counted by the diary.
+    factors: Vec<f64>,
+    /// Layouts from this number on, by the name of the program, take 1.3 times as long.
+    slow_from_layout: Option<u64>,
+    /// Measuring processes from this one on, counted from 0 by the diary, share their processor with a busy one.
+    preempted_from: Option<usize>,
     /// Measurement time that its group sets. Seconds.
     measurement_s: Option<u64>,
     /// How long it takes to measure. Seconds.
@@ -97,6 +103,9 @@ impl Default for Bench {
             bytes: None,
             mishap: None,
             disturbed: Vec::new(),
+            factors: Vec::new(),
+            slow_from_layout: None,
+            preempted_from: None,
             measurement_s: None,
             takes_s: 0.0,
         }
@@ -341,7 +350,14 @@ impl Script {
         std::thread::sleep(Duration::from_secs_f64(bench.takes_s));
         wire.send(&cbor!({"Warmup" => {"id" => id.clone(), "nanos" => 5e7}}).unwrap());
         let is_disturbed = bench.disturbed.contains(&self.earlier_measuring_processes());
-        let time = |time: &Option<f64>| if is_disturbed { 150.0 } else { time.unwrap_or(f64::NAN) };
+        let earlier = self.earlier_measuring_processes();
+        if bench.preempted_from.is_some_and(|first| earlier >= first) {
+            be_preempted();
+        }
+        let factor = bench.factors.get(earlier % bench.factors.len().max(1)).unwrap_or(&1.0);
+        let is_slow = bench.slow_from_layout.is_some_and(|first| layout() >= first);
+        let factor = if is_slow { 1.3 * factor } else { *factor };
+        let time = |time: &Option<f64>| if is_disturbed { 150.0 } else { time.map_or(f64::NAN, |time| time * factor) };
         let times: Vec<f64> = bench.times.iter().map(time).collect();
         let iters = bench.iters.clone().unwrap_or_else(|| vec![1.0; times.len()]);
         wire.send(
@@ -368,6 +384,31 @@ fn raw<'a>(wire: &'a mut Option<&mut Wire>, bytes: &[u8]) -> &'a mut Wire {
     let wire = wire.as_mut().expect("not connected at this stage");
     wire.write(bytes);
     wire
+}
+
+/// Number of the layout, from the name `NNN-NUMBER` of the program that became this one.
+fn layout() -> u64 {
+    let name = std::env::args().next().unwrap_or_default();
+    name.rsplit('-').next().and_then(|number| number.parse().ok()).expect("a program with the number of its layout")
+}
+
+/// Computes beside another process on the same processor, so that the kernel switches between the two.
+fn be_preempted() {
+    // SAFETY: an all-zero cpu_set_t is a valid empty set, the index is one that the kernel gave, and the set is read
+    // while it lives.
+    unsafe {
+        let mut here: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(libc::sched_getcpu() as usize, &mut here);
+        assert_eq!(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const here), 0);
+    }
+    // The child inherits the processor.
+    let mut other = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(60) {
+        std::hint::black_box(start);
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 fn start_grandchild() -> u32 {

@@ -1,66 +1,124 @@
 //! Runs other programs: captures output, shows the command and its last lines in errors, honors Ctrl-C.
+//!
+//! Every program that is run to its end here is watched for a signal meanwhile, so that a slow git, linker or network
+//! does not keep the user waiting.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::io;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::child::Group;
+pub use crate::interrupt::{Interrupt, Interrupted, is_interrupted};
+
 /// How many of a failing program's last lines an error repeats.
 pub const TAIL_LINES: usize = 25;
-
-/// Becomes true once the user pressed Ctrl-C or the process was asked to terminate.
-#[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// Registers the handlers of SIGINT and SIGTERM. A second signal ends the process at once, as users expect.
-    pub fn install() -> Result<Self> {
-        let flag = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag))
-                .context("failed to install the signal handler")?;
-            signal_hook::flag::register(signal, Arc::clone(&flag)).context("failed to install the signal handler")?;
-        }
-        Ok(Self(flag))
-    }
-
-    /// An error once interrupted; call it between steps.
-    pub fn check(&self) -> Result<()> {
-        if self.is_set() { bail!("interrupted: nothing was logged") } else { Ok(()) }
-    }
-
-    /// Whether a signal came.
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+/// Characters of a line, or of a command, that a message repeats: the call of a linker has thousands.
+const LINE_CHARACTERS: usize = 240;
+/// How often a running program is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs `command` to its end and returns its standard output as text.
 pub fn stdout_of(command: &mut Command) -> Result<String> {
-    let output = run(command)?;
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
+    command.stderr(Stdio::piped());
+    let output = succeeded(command, &Interrupt::of_process())?;
+    text_of(command, output.stdout)
+}
+
+/// As [`stdout_of`], but what it writes to standard error is shown as it comes.
+pub fn stdout_of_shown(command: &mut Command) -> Result<String> {
+    command.stderr(Stdio::inherit());
+    let output = succeeded(command, &Interrupt::of_process())?;
+    text_of(command, output.stdout)
+}
+
+fn text_of(command: &Command, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
 }
 
 /// Runs `command` to its end; a non-zero status is an error that carries the last lines it printed.
 pub fn run(command: &mut Command) -> Result<Output> {
-    let output = output_of(command)?;
+    command.stderr(Stdio::piped());
+    succeeded(command, &Interrupt::of_process())
+}
+
+/// Runs `command` to its end whatever its status; an error only if it cannot be started or a signal came.
+pub fn output_of(command: &mut Command) -> Result<Output> {
+    command.stderr(Stdio::piped());
+    watched(command, &Interrupt::of_process())
+}
+
+fn succeeded(command: &mut Command, interrupt: &Interrupt) -> Result<Output> {
+    let output = watched(command, interrupt)?;
     if !output.status.success() {
         bail!("`{}` failed ({})\n{}", shown(command), output.status, tail(&output.stderr));
     }
     Ok(output)
 }
 
-/// Runs `command` to its end whatever its status; an error only if it cannot be started.
-pub fn output_of(command: &mut Command) -> Result<Output> {
-    command.stdin(Stdio::null());
-    unless_busy(|| command.output()).with_context(|| format!("failed to start `{}`", shown(command)))
+/// Runs `command` to its end, and reads what it prints meanwhile. On a signal, the program and what it started are
+/// asked to end, then killed, and the error is [`Interrupted`].
+fn watched(command: &mut Command, interrupt: &Interrupt) -> Result<Output> {
+    interrupt.check()?;
+    let mut group = Group::in_session(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let child = group.child();
+    let streams = [child.stdout.take().map(reader), child.stderr.take().map(reader)];
+    match finished(&mut group, streams, interrupt) {
+        Ok((status, [stdout, stderr])) => {
+            group.release();
+            Ok(Output { status, stdout, stderr })
+        }
+        Err(error) => {
+            group.end();
+            Err(error)
+        }
+    }
+}
+
+/// Waits until both streams are at their end, and then for the program.
+fn finished(
+    group: &mut Group,
+    streams: [Option<Receiver<io::Result<Vec<u8>>>>; 2],
+    interrupt: &Interrupt,
+) -> Result<(ExitStatus, [Vec<u8>; 2])> {
+    let mut read = [Vec::new(), Vec::new()];
+    for (stream, bytes) in streams.into_iter().zip(&mut read) {
+        let Some(stream) = stream else { continue };
+        *bytes = loop {
+            match stream.recv_timeout(LOOK) {
+                Ok(read) => break read.context("failed to read what a program printed")?,
+                Err(mpsc::RecvTimeoutError::Timeout) => interrupt.check()?,
+                Err(mpsc::RecvTimeoutError::Disconnected) => bail!("failed to read what a program printed"),
+            }
+        };
+    }
+    let mut wait = Duration::from_micros(100);
+    loop {
+        if let Some(status) = group.status()? {
+            return Ok((status, read));
+        }
+        interrupt.check()?;
+        thread::sleep(wait);
+        wait = (2 * wait).min(LOOK);
+    }
+}
+
+/// Reads a stream to its end in a thread of its own. The thread is not waited for: a process that outlives the program
+/// may keep the stream open.
+fn reader(mut stream: impl Read + Send + 'static) -> Receiver<io::Result<Vec<u8>>> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let result = stream.read_to_end(&mut bytes).map(|_| bytes);
+        let _ = send.send(result);
+    });
+    receive
 }
 
 /// `start` again while the program's file is "busy". A file that was just written cannot be run while any process has
@@ -70,7 +128,7 @@ pub fn unless_busy<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Result<T>
     for wait_ms in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] {
         match start() {
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-                std::thread::sleep(Duration::from_millis(wait_ms));
+                thread::sleep(Duration::from_millis(wait_ms));
             }
             other => return other,
         }
@@ -82,7 +140,28 @@ pub fn unless_busy<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Result<T>
 pub fn tail(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    printable(&lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")).into_owned()
+    let last = lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| shortened(line));
+    printable(&last.collect::<Vec<_>>().join("\n")).into_owned()
+}
+
+/// Writes all that a program said into the file at `path`, or into a new temporary file where there is no room.
+/// Returns where it is, if it is anywhere.
+pub fn keep_log(path: &Path, said: &str) -> Option<PathBuf> {
+    if std::fs::write(path, said).is_ok() {
+        return Some(path.to_owned());
+    }
+    let _ = std::fs::remove_file(path);
+    let mut file = tempfile::Builder::new().prefix("assay-").suffix(".log").tempfile().ok()?;
+    io::Write::write_all(&mut file, said.as_bytes()).ok()?;
+    file.into_temp_path().keep().ok()
+}
+
+/// The beginning of a line that is too long for a message.
+fn shortened(line: &str) -> Cow<'_, str> {
+    match line.char_indices().nth(LINE_CHARACTERS) {
+        None => Cow::Borrowed(line),
+        Some((at, _)) => Cow::Owned(format!("{} … ({} more characters)", &line[..at], line[at..].chars().count())),
+    }
 }
 
 /// `text` without control characters other than line breaks and tabs, which a terminal would obey: they are written as
@@ -117,8 +196,13 @@ fn color_after(text: &str) -> Option<&str> {
     end.strip_prefix('m')
 }
 
-/// The command as a person would type it.
+/// The command as a person would type it; the beginning of one that is too long for a message.
 pub fn shown(command: &Command) -> String {
+    shortened(&whole(command)).into_owned()
+}
+
+/// The command with all its words.
+pub fn whole(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
@@ -173,6 +257,60 @@ mod tests {
             error.contains("sh -c") && error.contains("exit status: 3") && error.ends_with("first\nlast"),
             "{error}"
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn an_interrupt_ends_a_program_and_what_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let started = directory.path().join("started");
+        // It ignores the request to end, so it must be killed; its child keeps the output open.
+        let script = "trap '' TERM; sleep 1000 & echo $! $$ >\"$1\"; while :; do sleep 1; done";
+        let interrupt = Interrupt::default();
+        let result = thread::scope(|scope| {
+            let run = scope.spawn(|| watched(Command::new("sh").args(["-c", script, "sh"]).arg(&started), &interrupt));
+            while std::fs::read_to_string(&started).unwrap_or_default().lines().count() == 0 {
+                thread::sleep(LOOK);
+            }
+            interrupt.set();
+            run.join().unwrap()
+        });
+        assert!(is_interrupted(&result.unwrap_err().context("while it ran")));
+        for pid in std::fs::read_to_string(&started).unwrap().split_whitespace() {
+            // SAFETY: signal 0 to a process id only asks whether there is such a process.
+            let exists = || unsafe { libc::kill(pid.parse().unwrap(), 0) } == 0;
+            // A killed orphan is there until its new parent has waited for it.
+            for _ in 0..500 {
+                if !exists() {
+                    break;
+                }
+                thread::sleep(LOOK);
+            }
+            assert!(!exists(), "process {pid} is left");
+        }
+        assert!(
+            is_interrupted(&watched(&mut Command::new("true"), &interrupt).unwrap_err()),
+            "nothing more is started"
+        );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn both_streams_are_read_whole_and_a_process_in_the_background_goes_on() {
+        let script = "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; sleep 30 >/dev/null 2>&1 & echo $! >&2";
+        let output = output_of(Command::new("sh").args(["-c", script])).unwrap();
+        assert_eq!((output.status.success(), output.stdout.len()), (true, 300_000));
+        let pid: i32 = String::from_utf8_lossy(&output.stderr[300_000..]).trim().parse().unwrap();
+        // SAFETY: kill takes two integers; the process is the one that the script just started.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0, "what a program leaves in the background goes on");
+    }
+
+    #[test]
+    fn a_long_command_and_a_long_line_are_cut() {
+        let long = format!("ä{}", "x".repeat(5000));
+        let error =
+            run(Command::new("sh").args(["-c", "echo \"$1\" >&2; exit 1", "sh", &long])).unwrap_err().to_string();
+        assert!(error.len() < 700 && error.contains("more characters)"), "{error}");
     }
 
     #[test]

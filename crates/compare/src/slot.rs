@@ -14,6 +14,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::command;
+use crate::disk;
 use crate::repo::{Git, Snapshot};
 
 /// Where functions begin.
@@ -76,6 +77,11 @@ impl Slots {
         Ok(())
     }
 
+    /// Whether a slot holds this commit, checked out to the end, so that its build is at most partly stale.
+    pub fn hold(&self, commit: &str) -> bool {
+        [self.slot("a"), self.slot("b")].iter().any(|slot| slot.commit().is_some_and(|held| held == commit))
+    }
+
     /// Which slot is for the base and which for the head. The slot that holds a side's revision already, from an
     /// earlier comparison, is given to that side, so that yesterday's head is not built again as today's base.
     pub fn assign(&self, base: &Snapshot, head: &Snapshot) -> (Slot, Slot) {
@@ -125,6 +131,11 @@ impl Slot {
         self.directory.join("wrapper")
     }
 
+    /// Where a build that failed leaves all that it said.
+    pub fn build_log(&self) -> PathBuf {
+        self.directory.join("build.log")
+    }
+
     /// The commit that is checked out here, as far as the last checkout got to its end.
     fn commit(&self) -> Option<String> {
         Some(fs::read_to_string(self.directory.join("commit")).ok()?.trim().to_owned())
@@ -134,7 +145,7 @@ impl Slot {
     /// after the other is built where you can: dependencies are then compiled once.
     pub fn check_out(&self, git: &Git, commit: &str, other: &Slot) -> Result<()> {
         let tree = self.tree();
-        if !self.is_worktree(git) {
+        if !self.is_worktree(git)? {
             let _ = fs::remove_dir_all(&tree);
             fs::create_dir_all(&self.directory)
                 .with_context(|| format!("failed to make {}", self.directory.display()))?;
@@ -145,7 +156,7 @@ impl Slot {
                 copy_tree(&theirs, &ours);
             }
             let path = tree.to_str().context("the cache directory's path is not UTF-8")?;
-            git.read(&[
+            let added = git.read(&[
                 "-c",
                 "core.hooksPath=/dev/null",
                 "worktree",
@@ -157,25 +168,31 @@ impl Slot {
                 "--no-checkout",
                 path,
                 commit,
-            ])
-            .context("failed to make a worktree")?;
+            ]);
+            added.map_err(|error| explained(error, &self.directory)).context("failed to make a worktree")?;
         }
         let _ = fs::remove_file(self.directory.join("commit"));
         self.remove_stale_lock()?;
-        self.git(&["checkout", "--quiet", "--detach", "--force", commit]).map_err(explained)?;
+        self.git(&["checkout", "--quiet", "--detach", "--force", commit])
+            .map_err(|error| explained(error, &self.directory))?;
         self.git(&["clean", "--quiet", "-ffdx"])?;
         if tree.join(".gitmodules").exists() {
             self.git(&["submodule", "--quiet", "update", "--init", "--recursive", "--force"])
+                .map_err(|error| explained(error, &self.directory))
                 .context("failed to fetch the submodules of a revision")?;
         }
         fs::write(self.directory.join("commit"), commit).context("failed to write into the slot; is the disk full?")
     }
 
     /// Whether the tree is a worktree of this very repository.
-    fn is_worktree(&self, git: &Git) -> bool {
-        let found = Git::discover(&self.tree());
+    fn is_worktree(&self, git: &Git) -> Result<bool> {
+        let found = match Git::discover(&self.tree()) {
+            Err(error) if command::is_interrupted(&error) => return Err(error),
+            Err(_) => return Ok(false),
+            Ok(found) => found,
+        };
         let same = |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b);
-        found.is_ok_and(|found| same(found.common_dir(), git.common_dir()) && same(found.top(), &self.tree()))
+        Ok(same(found.common_dir(), git.common_dir()) && same(found.top(), &self.tree()))
     }
 
     /// A killed git leaves its lock behind. Only one comparison runs at a time on a machine, so the lock is stale.
@@ -192,12 +209,12 @@ impl Slot {
     }
 }
 
-/// What to do about a checkout that failed, where git's message tells.
-fn explained(error: anyhow::Error) -> anyhow::Error {
+/// What to do about a checkout into `directory` that failed, where git's message tells.
+fn explained(error: anyhow::Error, directory: &Path) -> anyhow::Error {
     let text = format!("{error:#}");
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if has(&["No space left on device", "Disk quota exceeded"]) {
-        return error.context("the disk is full: free some of it, or set XDG_CACHE_HOME to a directory with room");
+    if let Some(full) = disk::full(&text, directory) {
+        return error.context(full);
     }
     if has(&["smudge filter lfs", "git-lfs", "external filter 'git-lfs"]) {
         let cure = "objects of Git LFS are missing: fetch them with `git lfs fetch --all`, or set GIT_LFS_SKIP_SMUDGE=1 if no \
@@ -211,11 +228,14 @@ fn explained(error: anyhow::Error) -> anyhow::Error {
     error
 }
 
-/// Copies a directory with its modification times; a failure only costs a longer build.
+/// Copies a directory with its modification times; a failure only costs a longer build. The copy appears whole or not
+/// at all: cargo would take half a library for a fresh one.
 fn copy_tree(from: &Path, to: &Path) {
-    let copied = command::run(Command::new("cp").args(["-a", "--reflink=auto", "--"]).arg(from).arg(to));
-    if copied.is_err() {
-        let _ = fs::remove_dir_all(to);
+    let partial = to.with_extension("partial");
+    let _ = fs::remove_dir_all(&partial);
+    let copied = command::run(Command::new("cp").args(["-a", "--reflink=auto", "--"]).arg(from).arg(&partial));
+    if copied.is_err() || fs::rename(&partial, to).is_err() {
+        let _ = fs::remove_dir_all(&partial);
     }
 }
 
@@ -235,10 +255,10 @@ mod tests {
     fn checkouts_that_fail_come_with_what_to_do() {
         for (said, cure) in [
             ("fatal: data.bin: smudge filter lfs failed", "git lfs fetch --all"),
-            ("fatal: unable to write new index file: No space left on device", "XDG_CACHE_HOME"),
+            ("fatal: unable to write new index file: No space left on device", "disk full: "),
             ("fatal: unable to read tree (0123)", "--unshallow"),
         ] {
-            let text = format!("{:#}", explained(anyhow::anyhow!("{said}")));
+            let text = format!("{:#}", explained(anyhow::anyhow!("{said}"), Path::new("/")));
             assert!(text.contains(cure) && text.contains(said), "{text}");
         }
     }

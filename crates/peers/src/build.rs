@@ -1,7 +1,7 @@
 //! Builds the programs of implementations as their users would build them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use compare::command;
@@ -101,7 +101,7 @@ pub(crate) fn ours(invocation: &Invocation, root: &Path, op: &str) -> Result<Pro
     let progress = invocation.console.spinner("building assay");
     let mut cargo = command::in_directory("cargo", root);
     cargo.args(["build", "--release", "--package", "assay", "--message-format=json-render-diagnostics"]);
-    let messages = command::stdout_of(cargo.stderr(Stdio::inherit()))?;
+    let messages = command::stdout_of_shown(&mut cargo)?;
     progress.finish();
     let program = messages
         .lines()

@@ -27,6 +27,7 @@ use crate::bench::{Program, Protocol};
 use crate::child::{Group, die_with_parent};
 use crate::command::{self, Interrupt};
 use crate::console::Console;
+use crate::disk;
 use crate::slot::{Alignment, Slot};
 
 /// What the user wants built.
@@ -169,7 +170,7 @@ pub fn build(
         }
         cargo.args(arguments);
         wrapper.apply(&mut cargo, surroundings.alignment);
-        messages.extend(run_cargo((side, package), &mut cargo, surroundings)?);
+        messages.extend(run_cargo((side, package), &mut cargo, &slot.build_log(), surroundings)?);
     }
     let mut targets = collect(slot, &directory, &selected, wanted, &messages, surroundings)?;
     let variables = config.variables();
@@ -187,10 +188,12 @@ pub fn build(
     Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory, notes })
 }
 
-/// Runs cargo, shows its progress, and returns its messages; its last lines are in the error if it fails.
+/// Runs cargo, shows its progress, and returns its messages. If it fails, its last lines are in the error, and all that
+/// it said is in the file `slot_log`.
 fn run_cargo(
     (side, package): (&str, &str),
     cargo: &mut std::process::Command,
+    slot_log: &Path,
     surroundings: &Surroundings<'_>,
 ) -> Result<Vec<Message>> {
     cargo.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -230,12 +233,18 @@ fn run_cargo(
     spinner.finish();
     surroundings.interrupt.check()?;
     if !status.success() {
-        let advice = advice(&log);
-        return Err(anyhow::Error::new(DoesNotBuild(format!(
-            "{side} does not build ({status}); the last lines of `{}`:\n{}{advice}",
+        let kept = command::keep_log(slot_log, &log)
+            .map_or_else(String::new, |path| format!("\nall of it: {}", path.display()));
+        let said = format!(
+            "{side} does not build ({status}); the last lines of `{}`:\n{}{kept}",
             command::shown(cargo),
             command::tail(log.as_bytes())
-        ))));
+        );
+        // A revision is not to blame for the disk.
+        return Err(match disk::full(&log, slot_log) {
+            Some(full) => anyhow::anyhow!(said).context(full),
+            None => anyhow::Error::new(DoesNotBuild(said + &advice(&log))),
+        });
     }
     Ok(messages)
 }
@@ -244,9 +253,7 @@ fn run_cargo(
 fn advice(log: &str) -> String {
     let has = |words: &[&str]| words.iter().any(|word| log.contains(word));
     let broken = log.lines().find_map(|line| Some(line.split_once("(bench \"")?.1.split_once('"')?.0));
-    if has(&["No space left on device", "Disk quota exceeded", "ld terminated with signal 7", "Bus error"]) {
-        "\nThe disk is full: free some of it, or set XDG_CACHE_HOME to a directory with room for two builds.".to_owned()
-    } else if has(&["--locked"]) {
+    if has(&["--locked"]) {
         "\nIts Cargo.lock does not fit its Cargo.toml: run `cargo update --workspace` there and commit it.".to_owned()
     } else if has(&["is not installed"]) {
         "\nInstall the toolchain that this revision asks for: rustup toolchain install NAME.".to_owned()
@@ -337,8 +344,6 @@ mod tests {
     fn failed_builds_come_with_advice() {
         for (log, cure) in [
             ("error: the lock file needs to be updated but --locked was passed", "cargo update --workspace"),
-            ("rust-lld: error: failed to write output: No space left on device", "XDG_CACHE_HOME"),
-            ("collect2: fatal error: ld terminated with signal 7 [Bus error]", "XDG_CACHE_HOME"),
             ("error: toolchain 'nightly-2020-01-01' is not installed", "rustup toolchain install"),
             ("error: could not compile `x` (bench \"old\") due to 1 previous error", "leave the bench `old` out"),
         ] {

@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::command;
+use crate::disk;
 
 /// The recorded link of one program.
 #[derive(Clone, Debug)]
@@ -34,6 +35,10 @@ impl Link {
     }
 
     /// Links into `output` with the layout of `seed`; seed 0 is the plain layout.
+    ///
+    /// # Errors
+    /// If the linker fails, with its last lines; its call, of which a message shows the beginning, and all that it said
+    /// are in a file beside `output` then. [`disk::DiskFull`] if that is the reason.
     pub fn link(
         &self,
         seed: u64,
@@ -53,6 +58,19 @@ impl Link {
         if seed != 0 {
             command.arg(format!("-Wl,--randomize-section-padding={seed}"));
         }
-        command::run(&mut command).map(drop)
+        let done = command::output_of(&mut command)?;
+        if done.status.success() {
+            return Ok(());
+        }
+        let said = format!("{}\n{}", done.status, String::from_utf8_lossy(&done.stderr));
+        let log = format!("{}\n{said}", command::whole(&command));
+        let kept = command::keep_log(&output.with_extension("log"), &log)
+            .map_or_else(String::new, |path| format!("\nall of it: {}", path.display()));
+        let (shown, last) = (command::shown(&command), command::tail(&done.stderr));
+        let failed = anyhow::anyhow!("`{shown}` failed ({})\n{last}{kept}", done.status);
+        Err(match disk::full(&said, output) {
+            Some(full) => failed.context(full),
+            None => failed,
+        })
     }
 }

@@ -57,7 +57,7 @@ pub fn clean(invocation: &Invocation, arguments: &Clean) -> Result<Exit> {
 }
 
 /// Directories of slots below the cache. Other files there, such as entries that could not be logged, are not slots.
-fn all_slots(cache: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn all_slots(cache: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(cache).with_context(|| format!("failed to read {}", cache.display()))?;
     let mut slots: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -68,7 +68,7 @@ fn all_slots(cache: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Bytes of all files below a directory; links are not followed, and what cannot be read counts as nothing.
-fn size(directory: &Path) -> u64 {
+pub(super) fn size(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else { return 0 };
     let of = |entry: fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => size(&entry.path()),

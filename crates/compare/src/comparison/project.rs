@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::build::{self, Surroundings, Workspace};
-use crate::command::Interrupt;
+use crate::command::{Interrupt, is_interrupted};
 use crate::console::Console;
 use crate::exit::usage;
 use crate::log::Log;
@@ -99,8 +99,11 @@ impl Project {
                     .ok_or_else(|| usage(format!("--manifest-path: there is no Cargo.toml at {}", path.display())))?
             }
         };
-        let workspace = Workspace::read(&start, &environment).map_err(|error| {
-            usage(format!("{} is not in a Cargo workspace, or its manifest is broken:\n{error:#}", start.display()))
+        let workspace = Workspace::read(&start, &environment).map_err(|error| match is_interrupted(&error) {
+            true => error,
+            false => {
+                usage(format!("{} is not in a Cargo workspace, or its manifest is broken:\n{error:#}", start.display()))
+            }
         })?;
         let root = workspace.root().canonicalize().context("the workspace's root is gone")?;
         let git = Git::discover(&root)?;

@@ -18,7 +18,9 @@ use super::project::{Invocation, Project};
 use super::trial::{Judged, MeasureContext, Trial, trial};
 use crate::bench::{CriterionVersion, ScratchDir, Settings};
 use crate::build::identical;
+use crate::command::is_interrupted;
 use crate::console::Console;
+use crate::disk::DiskFull;
 use crate::exit::{Exit, usage};
 use crate::instructions;
 use crate::judge::{Margins, Verdict};
@@ -64,7 +66,7 @@ pub fn run(
     let pilots = piloted.passed;
     let mut dropped: Vec<String> = piloted.not_reached.iter().map(not_reached).collect();
     let nulls = if options.purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
-    let relinked = !options.one_link && can_relink(&links, &pilots, &invocation.console);
+    let relinked = !options.one_link && can_relink(&links, &pilots, &invocation.console)?;
     let mut plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, budget.left_s());
     plan.blocks = plan.blocks.max(options.least_blocks);
     announce(invocation, &plan, &paired.identical, first, options.purpose);
@@ -266,10 +268,16 @@ fn announce(invocation: &Invocation, plan: &Plan, identical: &[BenchPair], first
 }
 
 /// Whether every program can be linked in another layout on both sides. Makes the first such link of each, which the
-/// first stage needs in any case.
-fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> bool {
+/// first stage needs in any case. An error only if it is not the linker that refuses.
+fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> Result<bool> {
     let variants: Vec<&Variant> = pilots.iter().flat_map(|pilot| [&pilot.pair.base, &pilot.pair.head]).collect();
-    variants.iter().all(|variant| variant.target.link.is_some()) && links.make(&variants, &[1], console).is_ok()
+    if variants.iter().any(|variant| variant.target.link.is_none()) {
+        return Ok(false);
+    }
+    match links.make(&variants, &[1], console) {
+        Err(error) if error.is::<DiskFull>() || is_interrupted(&error) => Err(error),
+        made => Ok(made.is_ok()),
+    }
 }
 
 /// Runs the trial and its controls, and turns findings into rows.

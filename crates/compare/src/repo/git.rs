@@ -23,8 +23,10 @@ impl Git {
         let ask = |what: &str| -> Result<PathBuf> {
             let mut probe = command::git_in(directory);
             probe.args(["rev-parse", "--path-format=absolute", what]);
-            let output = command::output_of(&mut probe)
-                .map_err(|_| usage("git is not installed; two revisions cannot be compared without it"))?;
+            let output = command::output_of(&mut probe).map_err(|error| match command::is_interrupted(&error) {
+                true => error,
+                false => usage("git is not installed; two revisions cannot be compared without it"),
+            })?;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             match text.strip_suffix('\n').filter(|path| output.status.success() && !path.is_empty()) {
                 Some(path) => Ok(PathBuf::from(path)),
@@ -139,8 +141,16 @@ impl Git {
     }
 
     /// Drops the kept revisions that are neither in `named`, the entries of this work tree, nor in a version of the log
-    /// at `path` on any branch. A revision is kept as long as an entry that measured it exists.
+    /// at `path` on any branch. A revision is kept as long as an entry that measured it exists. An interrupt is no
+    /// error here: the entry is logged already, and the next run drops the rest.
     pub fn drop_unnamed(&self, named: &[String], path: &str) -> Result<()> {
+        self.drop_all_unnamed(named, path).or_else(|error| match command::is_interrupted(&error) {
+            true => Ok(()),
+            false => Err(error),
+        })
+    }
+
+    fn drop_all_unnamed(&self, named: &[String], path: &str) -> Result<()> {
         let kept = self.read(&["for-each-ref", "--format=%(refname)", "refs/assay/"])?;
         for reference in kept.lines() {
             let name = reference.trim_start_matches("refs/assay/");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::fake::scripted;
+use crate::tools::Tools;
 use crate::workspace::{Started, Workspace, turn, verdicts};
 
 fn script() -> Value {
@@ -126,4 +127,44 @@ fn the_base_reuses_dependencies_that_the_head_built() {
         (library.file_name().unwrap().to_owned(), library.metadata().unwrap().modified().unwrap())
     };
     assert_eq!(built("a"), built("b"), "the base compiled the dependency again");
+}
+
+/// `cargo +NAME assay` sets this variable, as a user may. Where it names the workspace's own toolchain, rustup set it.
+#[test]
+fn a_toolchain_that_the_user_asks_for_builds_both_sides() {
+    let workspace = Workspace::new(&script());
+    workspace.script(&json!({"benches": [{"id": scripted("g|f"), "times": vec![1.25e6; 10]}]}));
+    let tools = Tools::new(&workspace);
+    // The proxies choose by the variable; the compiler behind them is the same, under another name.
+    tools.script(
+        "rustc",
+        "toolchain=$RUSTUP_TOOLCHAIN\nunset RUSTUP_TOOLCHAIN\ncase \"$toolchain $*\" in\nfancy\\ -vV | fancy\\ --version)\n    \
+         \"$0\" \"$@\" | sed '1s/$/ (fancy)/'\n    exit ;;\nesac",
+    );
+    tools.script(
+        "cargo",
+        "echo \"{\\\"toolchain\\\": \\\"$RUSTUP_TOOLCHAIN\\\", \\\"call\\\": \\\"$1\\\", \\\"in\\\": \\\"$PWD\\\"}\" >>\"$diary\"\nunset RUSTUP_TOOLCHAIN",
+    );
+    let compare = |toolchain: &str| {
+        let arguments =
+            ["compare", "--title", "T", "--change", "c", "--base", "HEAD", "--no-log", "--one-link", "--json"];
+        let mut command = tools.first(workspace.command(&arguments));
+        command.env("RUSTUP_TOOLCHAIN", toolchain);
+        let entry = workspace.run(command).expect(3, &[]).json();
+        let builds = tools.diary().into_iter().filter(|line| line["call"] == "bench");
+        let builds: Vec<(String, bool)> = builds
+            .map(|line| {
+                (line["toolchain"].as_str().unwrap().to_owned(), line["in"].as_str().unwrap().ends_with("/a/tree"))
+            })
+            .collect();
+        tools.forget();
+        (entry["notes"].to_string(), builds)
+    };
+    let (notes, builds) = compare("fancy");
+    assert!(notes.contains("both sides are built with the toolchain fancy, as asked"), "{notes}");
+    assert!(builds.iter().all(|(toolchain, _)| toolchain == "fancy"), "{builds:?}");
+    assert!([true, false].iter().all(|side| builds.iter().any(|(_, is_a)| is_a == side)), "{builds:?}");
+    let (notes, builds) = compare("the-workspaces-own");
+    assert!(!notes.contains("toolchain"), "{notes}");
+    assert!(builds.len() == 2 && builds.iter().all(|(toolchain, _)| toolchain.is_empty()), "{builds:?}");
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::fake::{assert_no_process_is_left, read_diary, scripted, wait_until};
+use crate::tools::Tools;
 use crate::workspace::{Started, Workspace, turn};
 
 const COMPARE: [&str; 7] = ["compare", "--title", "T", "--change", "c", "--one-link", "--timeout"];
@@ -107,4 +108,59 @@ fn one_comparison_runs_at_a_time_and_the_second_says_that_it_waits() {
     second.finish().expect(5, &["TIMEOUT"]);
     assert!(workspace.diary().len() > processes);
     assert_no_process_is_left(&workspace.diary());
+}
+
+/// Two commits with different code, so that a comparison builds, runs and links again.
+fn two_commits() -> Workspace {
+    let workspace = Workspace::new(&good());
+    let bench = workspace.read("benches/t.rs");
+    workspace.write("benches/t.rs", &bench.replace("fn main() {", "fn main() {\n    let _ = std::hint::black_box(1);"));
+    workspace.commit("other code");
+    workspace
+}
+
+/// Whichever program the tool waits for: it ends, and so does what it started.
+#[test]
+fn an_interrupt_ends_git_cargo_rustc_and_the_linker() {
+    let workspace = two_commits();
+    let tools = Tools::new(&workspace);
+    let compare = ["compare", "--title", "T", "--change", "c", "--base", "HEAD~1"];
+    let calls = [
+        ("cargo", "*\\ metadata\\ *"),
+        ("git", "*\\ --show-toplevel\\ *"),
+        ("git", "*\\ status\\ *"),
+        ("git", "*\\ worktree\\ add\\ *"),
+        ("git", "*\\ checkout\\ *"),
+        ("rustc", "\\ --version\\ *"),
+        ("cc", "*--randomize-section-padding=*"),
+    ];
+    for (at, (program, pattern)) in calls.into_iter().enumerate() {
+        tools.hang(program, pattern);
+        {
+            let _turn = turn();
+            let started = Started::new(tools.first(workspace.command(&compare)));
+            wait_until(&format!("{program} {pattern} hangs"), || !tools.diary().is_empty());
+            started.signal(["-INT", "-TERM"][at % 2]);
+            started.finish().expect(1, &["interrupted: nothing was logged"]);
+        }
+        assert_no_process_is_left(&tools.diary());
+        assert_nothing_is_written(&workspace);
+        assert_eq!(workspace.git(&["worktree", "prune", "--dry-run"]), "", "after {program} {pattern}");
+        tools.forget();
+        tools.remove(program);
+    }
+    // An entry that is measured already is not lost.
+    tools.hang("git", "*\\ update-ref\\ *");
+    let measured = {
+        let _turn = turn();
+        let started = Started::new(tools.first(workspace.command(&compare)));
+        wait_until("git hangs as it keeps the revision", || !tools.diary().is_empty());
+        started.signal("-INT");
+        started.finish().expect(1, &["the entry could not be logged", "log import"])
+    };
+    assert_no_process_is_left(&tools.diary());
+    assert_nothing_is_written(&workspace);
+    let saved = measured.stderr.split("log import ").nth(1).unwrap().split([':', '\n']).next().unwrap().to_owned();
+    workspace.assay(&["log", "import", &saved]).expect(0, &[]);
+    workspace.assay(&["log", "check"]).expect(0, &["1 entries agree"]);
 }

@@ -18,29 +18,37 @@ use serde_json::{Value, json};
 use crate::fake::scripted;
 use crate::workspace::Workspace;
 
-/// Calls that create, change, move or remove a file.
-const CHANGING: [libc::c_long; 14] = [
-    libc::SYS_write,
-    libc::SYS_pwrite64,
-    libc::SYS_fsync,
-    libc::SYS_fdatasync,
-    libc::SYS_ftruncate,
-    libc::SYS_rename,
-    libc::SYS_renameat,
-    libc::SYS_renameat2,
-    libc::SYS_unlink,
-    libc::SYS_unlinkat,
-    libc::SYS_mkdir,
-    libc::SYS_mkdirat,
-    libc::SYS_chmod,
-    libc::SYS_fchmod,
+/// Calls that create, change, move or remove a file. `openat` counts where it may create one.
+const CHANGING: [(libc::c_long, &str); 14] = [
+    (libc::SYS_write, "write"),
+    (libc::SYS_pwrite64, "pwrite64"),
+    (libc::SYS_fsync, "fsync"),
+    (libc::SYS_fdatasync, "fdatasync"),
+    (libc::SYS_ftruncate, "ftruncate"),
+    (libc::SYS_rename, "rename"),
+    (libc::SYS_renameat, "renameat"),
+    (libc::SYS_renameat2, "renameat2"),
+    (libc::SYS_unlink, "unlink"),
+    (libc::SYS_unlinkat, "unlinkat"),
+    (libc::SYS_mkdir, "mkdir"),
+    (libc::SYS_mkdirat, "mkdirat"),
+    (libc::SYS_chmod, "chmod"),
+    (libc::SYS_fchmod, "fchmod"),
 ];
 /// Marks a stop at a system call, with `PTRACE_O_TRACESYSGOOD`.
 const SYSTEM_CALL: libc::c_int = libc::SIGTRAP | 0x80;
 
+/// How a command ended under [`kill_at`].
+pub(crate) enum Ending {
+    /// It was killed at this call.
+    Killed(&'static str),
+    /// It ended by itself, after so many stops.
+    Ended(usize),
+}
+
 /// Runs `command` and kills it at the `nth` stop, counted from 0, right before and right after each changing call of
-/// its main thread. Returns the call, or `None` if the command ended before.
-fn kill_at(mut command: Command, nth: usize) -> Option<u64> {
+/// its main thread.
+pub(crate) fn kill_at(mut command: Command, nth: usize) -> Ending {
     // SAFETY: the closure runs between fork and exec and calls only ptrace, which takes integers here and is
     // async-signal-safe.
     unsafe {
@@ -64,11 +72,11 @@ fn kill_at(mut command: Command, nth: usize) -> Option<u64> {
     };
     assert_eq!(stopped(), Some(libc::SIGTRAP), "it stops as it begins");
     request(libc::PTRACE_SETOPTIONS, (libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL).into());
-    let (mut stops, mut entering, mut changes, mut signal) = (0, true, false, 0);
+    let (mut stops, mut entering, mut changes, mut signal) = (0, true, None, 0);
     loop {
         request(libc::PTRACE_SYSCALL, signal);
         signal = match stopped() {
-            None => return None,
+            None => return Ending::Ended(stops),
             Some(SYSTEM_CALL) => {
                 // SAFETY: an all-zero register set is a valid value, and ptrace fills it for the stopped child.
                 let registers = unsafe {
@@ -79,16 +87,17 @@ fn kill_at(mut command: Command, nth: usize) -> Option<u64> {
                 let call = registers.orig_rax;
                 if entering {
                     let creates = call == libc::SYS_openat as u64 && registers.rdx & libc::O_CREAT as u64 != 0;
-                    changes = creates || CHANGING.iter().any(|known| *known as u64 == call);
+                    let known = CHANGING.iter().find(|(known, _)| *known as u64 == call).map(|(_, name)| *name);
+                    changes = if creates { Some("openat") } else { known };
                 }
                 entering = !entering;
-                if changes && stops == nth {
+                if let (Some(name), true) = (changes, stops == nth) {
                     // SAFETY: kill takes two integers; the process is our child and not waited for yet.
                     assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
                     while stopped().is_some() {}
-                    return Some(call);
+                    return Ending::Killed(name);
                 }
-                stops += usize::from(changes);
+                stops += usize::from(changes.is_some());
                 0
             }
             Some(other) => other.into(),
@@ -114,7 +123,7 @@ fn killed_everywhere(workspace: &Workspace, file: &Path, data: &Path) -> usize {
         command
     };
     let (mut points, mut calls, mut outcomes) = (0, BTreeSet::new(), [0, 0]);
-    while let Some(call) = kill_at(import(), points) {
+    while let Ending::Killed(call) = kill_at(import(), points) {
         calls.insert(call);
         // Each file is in its old or its new state, and the text is never ahead of the data.
         let now = (text_of(&log.text_path()), text_of(data));

@@ -1,33 +1,16 @@
 //! A failure on both sides, or one that the machine caused, neither counts as a result nor fails a change that did not
 //! cause it.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::fake::{assert_no_process_is_left, scripted, wait_until};
-use crate::workspace::{Ran, Started, Workspace, turn, verdicts};
+use crate::tools::Tools;
+use crate::workspace::{Ran, Started, Workspace, branched, turn, verdicts};
 
 fn bench(name: &str, fields: Value) -> Value {
     let mut bench = json!({"id": scripted(&format!("g|{name}")), "times": vec![1e6; 10]});
     bench.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     bench
-}
-
-/// A branch `work` whose code differs from `main`, both with this script.
-fn branched(script: &Value) -> Workspace {
-    let workspace = Workspace::new(script);
-    workspace.git(&["checkout", "--quiet", "-b", "work"]);
-    workspace.write("src/lib.rs", &format!("{}pub const OTHER: u32 = 1;\n", workspace.library(script)));
-    let bench = workspace.read("benches/t.rs");
-    workspace.write(
-        "benches/t.rs",
-        &bench.replace("fn main() {", "fn main() {\n    assert!(tiny::OTHER == 1 && std::env::args().count() < 99);"),
-    );
-    workspace.commit("work");
-    workspace
 }
 
 fn gate(workspace: &Workspace, more: &[&str]) -> Ran {
@@ -154,49 +137,63 @@ fn a_budget_is_a_bound() {
 }
 
 /// A fake valgrind that starts a process which keeps its output open, and then counts or hangs.
-fn with_valgrind(mut command: Command, workspace: &Workspace, then: &str) -> Command {
-    let directory = workspace.cache().join("tools");
-    fs::create_dir_all(&directory).unwrap();
-    let path = directory.join("valgrind");
-    let diary = workspace.cache().join("stray");
-    let script = format!(
-        "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nsleep 1000 &\necho \"{{\\\"grandchild\\\": $!}}\" >>{diary:?}\n{then}\n"
+fn valgrind(tools: &Tools, then: &str) {
+    tools.file(
+        "valgrind",
+        &format!(
+            "[ \"$1\" = --version ] && exit 0\nsleep 1000 &\necho \"{{\\\"grandchild\\\": $!}}\" >>\"$diary\"\n{then}"
+        ),
     );
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let old = std::env::var("PATH").unwrap();
-    command.env("PATH", format!("{}:{old}", directory.display()));
-    command
 }
 
 #[test]
 fn counting_instructions_neither_waits_for_strays_nor_outlives_an_interrupt() {
     let workspace = branched(&json!({"benches": [bench("f", json!({}))]}));
     let arguments = ["compare", "--title", "T", "--change", "c", "--base", "main", "--one-link", "--instructions"];
-    let stray = workspace.cache().join("stray");
+    let tools = Tools::new(&workspace);
     let counts = "case \"$*\" in *~*) n=1000000;; *) n=1001000;; esac\necho \"==1== Collected : $n\" >&2";
-    let ran = workspace.run(with_valgrind(
-        workspace.command(&[&arguments[..], &["--json", "--no-log"]].concat()),
-        &workspace,
-        counts,
-    ));
+    valgrind(&tools, counts);
+    let ran = workspace.run(tools.first(workspace.command(&[&arguments[..], &["--json", "--no-log"]].concat())));
     let entry = ran.expect(0, &[]).json();
     let why = entry["rows"][0]["why"].as_str().unwrap();
     assert!(why.contains("instructions") && why.contains("(+0.0 %)"), "{why}");
-    let strays = crate::fake::read_diary(&stray);
+    let strays = tools.diary();
     assert_eq!(strays.len(), 8, "two counts of two runs of each side");
     assert_no_process_is_left(&strays);
 
+    valgrind(&tools, "sleep 1000");
     for signal in ["-INT", "-TERM"] {
-        fs::remove_file(&stray).unwrap();
+        tools.forget();
         {
             let _turn = turn();
-            let started = Started::new(with_valgrind(workspace.command(&arguments), &workspace, "sleep 1000"));
-            wait_until("instructions are counted", || !crate::fake::read_diary(&stray).is_empty());
+            let started = Started::new(tools.first(workspace.command(&arguments)));
+            wait_until("instructions are counted", || !tools.diary().is_empty());
             started.signal(signal);
             started.finish().expect(1, &["interrupted: nothing was logged"]);
         }
-        assert_no_process_is_left(&crate::fake::read_diary(&stray));
+        assert_no_process_is_left(&tools.diary());
         assert!(!workspace.root().join("BENCHMARKS.md").exists());
     }
+}
+
+/// If the clock does not decide, the count of instructions stands beside the verdict, and does not change it.
+#[test]
+fn an_undecided_row_shows_its_instructions() {
+    let factors = [1.0, 1.3, 0.8, 1.1, 0.9, 1.2, 0.85];
+    let workspace = branched(&json!({"benches": [bench("f", json!({"factors": factors}))]}));
+    let tools = Tools::new(&workspace);
+    // One iteration of the benchmark has 1 000 000 instructions on the base, and 1 % more on the head.
+    tools.file(
+        "valgrind",
+        "[ \"$1\" = --version ] && exit 0\nn=5000000\ncase \"$*\" in *~*) ;; */a/*) n=6000000 ;; *) n=6010000 ;; esac\n\
+         echo \"==1== Collected : $n\" >&2",
+    );
+    let compare = [&COMPARE[..], &["--one-link", "--seed", "1"]].concat();
+    let ran = workspace.run(tools.first(workspace.command(&compare)));
+    let ran = ran.expect(0, &["The benchmark is inconclusive"]);
+    let said = [
+        "1,000,000 instructions before, 1,010,000 instructions after (+1.0 %)",
+        "1,010,000 instructions before, 1,000,000",
+    ];
+    assert!(said.iter().any(|said| ran.stdout.contains(said)), "{}", ran.stdout);
 }

@@ -37,6 +37,8 @@ fn main() {
     // The name by which the tool knows a criterion program.
     let _ = std::hint::black_box("CARGO_CRITERION_PORT");
     let mut fake = std::process::Command::new(PROGRAM);
+    // The name by which the tool started it tells the layout.
+    fake.arg0(std::env::args_os().next().unwrap());
     let error = fake.args(std::env::args_os().skip(1)).env("FAKE_BENCH", tiny::SCRIPT).exec();
     panic!("{error}");
 }
@@ -197,6 +199,20 @@ impl Workspace {
             .map(|entry| entry.unwrap().path())
             .any(|slot| slot.join("a/target").exists() || slot.join("b/target").exists())
     }
+}
+
+/// A branch `work` whose code differs from `main`, both with this script.
+pub(crate) fn branched(script: &Value) -> Workspace {
+    let workspace = Workspace::new(script);
+    workspace.git(&["checkout", "--quiet", "-b", "work"]);
+    workspace.write("src/lib.rs", &format!("{}pub const OTHER: u32 = 1;\n", workspace.library(script)));
+    let bench = workspace.read("benches/t.rs");
+    workspace.write(
+        "benches/t.rs",
+        &bench.replace("fn main() {", "fn main() {\n    assert!(tiny::OTHER == 1 && std::env::args().count() < 99);"),
+    );
+    workspace.commit("work");
+    workspace
 }
 
 /// The right to run a command.

@@ -1,0 +1,33 @@
+//! Runs that must not decide: a gate whose control finds a difference, one on a disturbed machine, and a benchmark that
+//! varies too much.
+
+use serde_json::{Value, json};
+
+use crate::fake::scripted;
+use crate::workspace::branched;
+
+fn bench(fields: &Value) -> Value {
+    let mut bench = json!({"id": scripted("g|f"), "times": vec![1e6; 10]});
+    bench.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    json!({"benches": [bench]})
+}
+
+/// Layouts of controls have numbers from 4000 on: the benchmark is slower in those alone, so a control is not the same
+/// as itself.
+#[test]
+fn a_gate_whose_null_control_fires_gives_no_verdict() {
+    let workspace = branched(&bench(&json!({"slow_from_layout": 4000})));
+    let ran = workspace.assay(&["gate", "--base", "main"]).expect(4, &["NO VERDICT", "control"]);
+    assert!(ran.stdout.contains("g/f"), "{}", ran.stdout);
+    // A wrong output is wrong however the controls turn out.
+    let json = workspace.assay(&["gate", "--base", "main", "--format", "json"]).expect(4, &[]).json();
+    assert_eq!((&json["exit"], json["contaminated"].as_str().is_some()), (&json!(4), true), "{json}");
+}
+
+/// Of two series of twelve blocks, the later ones are preempted: more than a quarter of all.
+#[test]
+fn a_gate_on_a_disturbed_machine_gives_no_verdict() {
+    let workspace = branched(&bench(&json!({"preempted_from": 60})));
+    let ran = workspace.assay(&["gate", "--base", "main", "--one-link"]);
+    ran.expect(4, &["NO VERDICT", "ran on a disturbed machine"]);
+}
