@@ -1,4 +1,5 @@
 //! The arguments of the command line, one for `cargo xtask` and `cargo assay`.
+// Long because it is the one list of all options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -203,6 +204,9 @@ pub struct Bisect {
     /// Measurement time of each step
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub budget: Duration,
+    /// Print the answer as JSON; steps go to standard error
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How `gate` reports.
@@ -356,6 +360,7 @@ mod tests {
             "x log show T --html f --charts d",
             "x log index",
             "x doctor",
+            "x bisect --good v1 --filter x --json",
             "x demo --keep",
             "x clean --all --dry-run",
             "x gate --exclude a --exclude b",

@@ -7,6 +7,7 @@
 use anyhow::Result;
 use regex_lite::Regex;
 
+use super::bisect_answer::{Answer, Named, Taken, Tally, said};
 use super::{exclude, wanted};
 use crate::build::DoesNotBuild;
 use crate::cli::Bisect;
@@ -16,9 +17,12 @@ use crate::judge::Verdict;
 use crate::policy::Policy;
 use crate::repo::{Git, Snapshot};
 use crate::report::{Entry, Row};
+use crate::slot::Slots;
 
 /// Blocks of a step, and of its repetitions as long as it is undecided.
 const BLOCKS: [usize; 3] = [12, 24, 48];
+/// Blocks that confirm the answer.
+const CONFIRMING: usize = 24;
 
 /// Runs the command.
 pub fn bisect(invocation: &Invocation, arguments: &Bisect) -> Result<Exit> {
@@ -29,26 +33,54 @@ pub fn bisect(invocation: &Invocation, arguments: &Bisect) -> Result<Exit> {
     let policy = Policy::read(&project.root)?;
     let commits = line(&project.git, arguments)?;
     let _lock = lock(invocation)?;
-    let mut steps = Steps { invocation, project: &project, policy: &policy, arguments, id: None, processes: 0 };
+    let slots = Slots::open(&invocation.cache()?, &project.git)?;
+    let tally = Tally::default();
+    let mut steps = Steps { invocation, project: &project, policy: &policy, arguments, slots, id: None, tally };
+    // With --json, standard output is for the answer alone.
+    let say = |text: &str| -> Result<()> {
+        if !arguments.json {
+            return invocation.console.print(text);
+        }
+        invocation.console.note(text);
+        Ok(())
+    };
     let (good, bad) = (&commits[0], &commits[commits.len() - 1]);
     let row = steps.whole(good, bad)?;
     let direction = row.verdict;
-    invocation.console.print(&format!("{}: {} over {} commits", row.shown_id(), said(&row), commits.len() - 1))?;
+    say(&format!("{}: {} over {} commits", row.shown_id(), said(&row), commits.len() - 1))?;
     let mut search = Search::new(commits.len() - 1);
+    let mut taken = Vec::new();
     while let Some(at) = search.next() {
         invocation.interrupt.check()?;
         let (step, why) = steps.step(good, &commits[at], direction)?;
         search.record(at, step);
-        let name = label(&project.git, &commits[at])?;
-        let word = match step {
-            Step::Before => "as before",
-            Step::After => "changed",
-            Step::Skipped => "passed over",
-        };
+        let commit = named(&project.git, &commits[at])?;
         let left = search.steps_left();
-        invocation.console.print(&format!("{name}: {word}: {why} (at most {left} steps left)"))?;
+        say(&format!("{}: {}: {why} (at most {left} steps left)", commit.label, step.word()))?;
+        taken.push(Taken { commit, step: step.word(), why });
     }
-    answer(&mut steps, &commits, search.ends(), direction)
+    let (low, high) = search.ends();
+    // What the search selected does not test itself: fresh blocks do.
+    let row = match steps.compare(&commits[low], &commits[high], CONFIRMING)? {
+        Ok(row) => row,
+        Err(why) => return Err(anyhow::anyhow!("the answer could not be confirmed: {why}")),
+    };
+    let name = |commit: &String| named(&project.git, commit);
+    let answer = Answer {
+        is_confirmed: row.verdict == direction,
+        before: name(&commits[low])?,
+        suspects: commits[low + 1..=high].iter().map(name).collect::<Result<_>>()?,
+        row,
+        steps: taken,
+        tally: steps.tally,
+    };
+    invocation.console.print(&if arguments.json { answer.json()? } else { answer.to_string() })?;
+    Ok(answer.exit())
+}
+
+fn named(git: &Git, commit: &str) -> Result<Named> {
+    let Snapshot { commit, label, .. } = Snapshot::of_commit(git, commit.to_owned())?;
+    Ok(Named { commit, label })
 }
 
 /// The commits from the good one to the bad one, along first parents.
@@ -62,51 +94,17 @@ fn line(git: &Git, arguments: &Bisect) -> Result<Vec<String>> {
     Ok(std::iter::once(good).chain(between.lines().map(str::to_owned)).collect())
 }
 
-fn label(git: &Git, commit: &str) -> Result<String> {
-    Ok(Snapshot::of_commit(git, commit.to_owned())?.label)
-}
-
-/// The effect and its interval.
-fn said(row: &Row) -> String {
-    format!("{} {} (95 % interval {})", row.verdict, row.shown_effect(), row.shown_interval())
-}
-
-/// Compares the ends with each other and names the commit, or those that remain suspects.
-fn answer(steps: &mut Steps<'_>, commits: &[String], (low, high): (usize, usize), direction: Verdict) -> Result<Exit> {
-    let (git, console) = (&steps.project.git, &steps.invocation.console);
-    let last = BLOCKS[1];
-    let row = match steps.compare(&commits[low], &commits[high], last)? {
-        Ok(row) => row,
-        Err(why) => return Err(anyhow::anyhow!("the answer could not be confirmed: {why}")),
-    };
-    let suspects = &commits[low + 1..=high];
-    let names: Vec<String> = suspects.iter().map(|commit| label(git, commit)).collect::<Result<_>>()?;
-    let processes = steps.processes;
-    if row.verdict != direction {
-        console.print(&format!(
-            "not confirmed: between {} and {} it is {}; the change may have come in several steps\n{processes} measured processes",
-            label(git, &commits[low])?,
-            names[names.len() - 1],
-            said(&row)
-        ))?;
-        return Ok(Exit::NoVerdict);
-    }
-    let list = names.join("\n  ");
-    let head = if names.len() == 1 { "the commit is" } else { "one of these commits, which could not be told apart" };
-    console.print(&format!("\n{head}:\n  {list}\n{}: {}, on {last} fresh blocks", row.shown_id(), said(&row)))?;
-    console.print(&format!("{processes} measured processes"))?;
-    Ok(if names.len() == 1 { Exit::Fine } else { Exit::NoVerdict })
-}
-
 /// How commits are compared.
 struct Steps<'a> {
     invocation: &'a Invocation,
     project: &'a Project,
     policy: &'a Policy,
     arguments: &'a Bisect,
+    /// Where they are built.
+    slots: Slots,
     /// The benchmark that moved, once it is known.
     id: Option<String>,
-    processes: usize,
+    tally: Tally,
 }
 
 impl Steps<'_> {
@@ -162,6 +160,8 @@ impl Steps<'_> {
         let git = &self.project.git;
         let snapshot = |commit: &str| Snapshot::of_commit(git, commit.to_owned());
         let revisions = Revisions { base: Some(snapshot(base)?), head: snapshot(head)? };
+        // A slot that holds a commit has its build: cargo finds nothing to do there.
+        self.tally.builds += [base, head].iter().filter(|commit| !self.slots.hold(commit)).count();
         let scope = &self.arguments.scope;
         let filter = match &self.id {
             Some(id) => format!("^(?:{})$", regex_lite::escape(id)),
@@ -187,7 +187,7 @@ impl Steps<'_> {
         match run(self.invocation, self.project, &revisions, &options, self.policy)? {
             Outcome::Measured(entry) => {
                 let of = |row: &Row| [&row.base, &row.head].into_iter().flatten().map(|side| side.n).sum::<usize>();
-                self.processes += entry.rows.iter().map(of).sum::<usize>();
+                self.tally.processes += entry.rows.iter().map(of).sum::<usize>();
                 Ok(*entry)
             }
             Outcome::Planned(_) => Err(anyhow::anyhow!("a bisection is never a dry run")),

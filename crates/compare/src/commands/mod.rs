@@ -1,10 +1,12 @@
 //! The commands themselves: each turns its arguments into calls and its result into words and an exit code.
 
 mod bisect;
+mod bisect_answer;
 mod clean;
 mod compare;
 mod demo;
 mod doctor;
+mod full;
 mod gate;
 mod layout;
 mod log;
@@ -40,9 +42,15 @@ pub fn execute(invocation: &Invocation, command: &Command) -> Exit {
         Command::Doctor(arguments) => doctor(invocation, arguments),
         Command::Selftest(arguments) => selftest(invocation, arguments),
     };
-    result.unwrap_or_else(|error| {
-        invocation.console.error(&format!("error: {error:#}"));
-        exit::of_error(&error)
+    result.unwrap_or_else(|error| match full::disk(invocation, &error) {
+        Some(advice) => {
+            invocation.console.error(&format!("error: {advice}"));
+            Exit::Failure
+        }
+        None => {
+            invocation.console.error(&format!("error: {error:#}"));
+            exit::of_error(&error)
+        }
     })
 }
 

@@ -18,6 +18,17 @@ pub enum Step {
     Skipped,
 }
 
+impl Step {
+    /// As a report says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Step::Before => "as before",
+            Step::After => "changed",
+            Step::Skipped => "passed over",
+        }
+    }
+}
+
 /// A search over commits 0 (as before) to `last` (changed).
 #[derive(Clone, Debug)]
 pub struct Search {

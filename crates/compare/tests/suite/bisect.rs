@@ -1,53 +1,99 @@
-//! `bisect` names the commit that caused a change, even if commits in between cannot be judged.
+//! `bisect` names the commit that caused a change, with few builds and processes, even if commits in between cannot be
+//! judged.
 
 use serde_json::{Value, json};
 
 use crate::fake::scripted;
-use crate::workspace::Workspace;
+use crate::tools::Tools;
+use crate::workspace::{Ran, Workspace};
 
-/// Two benchmarks, of which `f` takes `ns`.
-fn script(ns: f64) -> Value {
-    json!({"benches": [{"id": scripted("g|f"), "times": vec![ns; 10]}, {"id": scripted("g|other"), "times": vec![1e6; 10]}]})
+/// Two benchmarks, of which `f` takes `ns` and varies from process to process by `factors`.
+fn script(ns: f64, factors: &[f64]) -> Value {
+    json!({"benches": [
+        {"id": scripted("g|f"), "times": vec![ns; 10], "factors": factors},
+        {"id": scripted("g|other"), "times": vec![1e6; 10]},
+    ]})
 }
 
-/// Sixteen commits with different code; `f` becomes slower with the tenth. Commits in `broken` do not build.
-fn history(broken: &[usize]) -> (Workspace, Vec<String>) {
-    let workspace = Workspace::new(&script(1e6));
+/// Commits with different code, one after the other; `f` becomes 12 % slower with the commit `culprit`. Commits in
+/// `broken` do not build, and `f` is unsteady in those of `unsteady`.
+fn history(length: usize, culprit: usize, broken: &[usize], unsteady: &[usize]) -> (Workspace, Vec<String>) {
+    let workspace = Workspace::new(&script(1e6, &[]));
     let mut commits = vec![workspace.git(&["rev-parse", "HEAD"])];
     let bench = workspace.read("benches/t.rs");
     workspace.write(
         "benches/t.rs",
         &bench.replace("fn main() {", "fn main() {\n    assert!(std::env::args().count() < tiny::COUNT);"),
     );
-    for at in 1..=16 {
-        let script = script(if at < 10 { 1e6 } else { 1.25e6 });
+    for at in 1..=length {
+        let factors: &[f64] = if unsteady.contains(&at) { &[1.0, 1.6, 0.5, 1.2, 0.8, 1.5, 0.6] } else { &[] };
+        let library = workspace.library(&script(if at < culprit { 1e6 } else { 1.12e6 }, factors));
         let code = if broken.contains(&at) { "no code" } else { "" };
-        let library = workspace.library(&script);
         workspace.write("src/lib.rs", &format!("{library}pub const COUNT: usize = {};\n{code}\n", 100 + at));
         commits.push(workspace.commit(&format!("step {at}")));
     }
     (workspace, commits)
 }
 
-fn bisect(workspace: &Workspace, good: &str, more: &[&str]) -> crate::workspace::Ran {
-    workspace.assay(&[&["bisect", "--wait", "0s", "--good", good, "--one-link", "--filter"], more].concat())
+fn arguments<'a>(good: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["bisect", "--wait", "0s", "--good", good, "--one-link", "--filter"], more].concat()
 }
 
+fn bisect(workspace: &Workspace, good: &str, more: &[&str]) -> Ran {
+    workspace.assay(&arguments(good, more))
+}
+
+/// Builds and processes grow with the logarithm of the history's length.
 #[test]
-fn the_commit_is_named_with_its_interval_though_others_do_not_build() {
+fn the_commit_among_sixty_is_named_with_its_interval_and_few_builds() {
     // The first commit in the middle does not build.
-    let (workspace, commits) = history(&[8]);
-    let ran = bisect(&workspace, &commits[0], &["^g/f$"]);
-    let ran = ran.expect(0, &["the commit is:", "step 10", "SLOWER +25.0 %", "it does not build", "24 fresh blocks"]);
-    assert!(!ran.stdout.contains("step 9\ng/f"), "{}", ran.stdout);
+    let (workspace, commits) = history(60, 41, &[30], &[]);
+    let tools = Tools::new(&workspace);
+    tools.script("cc", "case \"$*\" in *deps/t-*) echo 1 >>\"$diary\" ;; esac");
+    let ran = workspace.run(tools.first(workspace.command(&arguments(&commits[0], &["^g/f$", "--json"]))));
+    let answer = ran.expect(0, &["it does not build", "passed over", "at most 0 steps left"]).json();
+    let suspects = answer["suspects"].as_array().unwrap();
+    assert_eq!((suspects.len(), &suspects[0]["commit"]), (1, &json!(commits[41])), "{answer}");
+    assert_eq!((&answer["before"]["commit"], &answer["confirmed"]), (&json!(commits[40]), &json!(true)));
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert!((number(&answer["effect"]) - 0.12).abs() < 1e-9, "{answer}");
+    let (low, high) = (number(&answer["ci"][0]), number(&answer["ci"][1]));
+    assert!(low <= 0.12 + 1e-9 && high >= 0.12 - 1e-9 && high - low < 0.01, "{low} .. {high}");
+    assert_eq!(answer["n"], 24, "the answer rests on fresh blocks");
+
+    let steps = answer["steps"].as_array().unwrap();
+    // Six steps halve sixty commits to one; one more is passed over.
+    assert!((5..=7).contains(&steps.len()), "{answer}");
+    let builds = answer["builds"].as_u64().unwrap() as usize;
+    assert!(builds <= 2 + steps.len() + 2, "both ends, each step, and at most both ends of the answer again: {builds}");
+    assert_eq!(
+        tools.diary().len(),
+        builds - 1,
+        "what does not build is not linked; nothing else is built or built again"
+    );
+    let processes = answer["processes"].as_u64().unwrap() as usize;
+    assert_eq!(processes, 48 * steps.len() + 96, "the ends and each step that builds; the answer");
+    // Beside pilots and blocks that were disturbed, a quarter of all at most, no process is wasted.
+    let most = processes + processes / 4 + 8 * (steps.len() + 2);
+    assert!(workspace.measuring_processes() <= most, "{} of {most}", workspace.measuring_processes());
     assert!(!workspace.root().join("BENCHMARKS.md").exists(), "a bisection logs nothing");
+
     bisect(&workspace, &commits[0], &["^g/other$"]).expect(2, &["no benchmark is proven slower or faster"]);
     bisect(&workspace, &commits[0], &["^g/f$", "--bad", &commits[0]]).expect(2, &["no earlier commit"]);
 }
 
+/// A step that is undecided is measured longer, twice, before it is passed over.
 #[test]
 fn commits_that_cannot_be_distinguished_are_all_named() {
-    let (workspace, commits) = history(&[9, 10]);
-    let said = ["one of these commits", "step 9", "step 10", "step 11", "SLOWER +25.0 %"];
-    bisect(&workspace, &commits[6], &["^g/f$", "--bad", &commits[12]]).expect(4, &said);
+    let (workspace, commits) = history(6, 4, &[4], &[3]);
+    let said = [
+        "after 48 blocks",
+        "it does not build",
+        "one of these commits",
+        "step 3",
+        "step 4",
+        "step 5",
+        "SLOWER +12.0 %",
+    ];
+    bisect(&workspace, &commits[0], &["^g/f$"]).expect(4, &said);
 }
