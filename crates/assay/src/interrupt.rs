@@ -18,7 +18,7 @@ pub(crate) fn watch() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)))?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            nifti_decode::abandon_unfinished();
+            whole_file::abandon_unfinished();
             // Does not return for signals that end a process.
             let _ = emulate_default_handler(signal);
         }

@@ -16,11 +16,9 @@ use crate::{
 };
 
 mod encode;
-mod whole;
 
 use encode::Encoder;
 pub use encode::Number;
-pub use whole::create_whole;
 
 /// A file to be written: keys and tensors are declared first, the data are supplied while it is written.
 ///
@@ -192,8 +190,8 @@ impl Writer {
         Ok(bytes)
     }
 
-    /// Writes the file to disk as a whole or not at all, see [`create_whole`]. A process that has the old file mapped
-    /// keeps it.
+    /// Writes the file to disk as a whole or not at all, see [`whole_file::write`]. A process that has the old file
+    /// mapped keeps it.
     ///
     /// # Errors
     /// As [`write_to`](Self::write_to).
@@ -202,7 +200,7 @@ impl Writer {
         path: &Path,
         data: impl FnMut(&Tensor<'_>, &mut dyn Write) -> io::Result<()>,
     ) -> Result<u64, WriteError> {
-        create_whole(path, |file| {
+        whole_file::write(path, |file| {
             let bytes = self.write_to(&mut BufWriter::with_capacity(1 << 20, file), data)?;
             file.sync_all()?;
             Ok(bytes)

@@ -79,7 +79,8 @@ pub use stats::{Stats, Voxels};
 pub use view::View;
 pub use volume::{Volume, VolumeView};
 pub use watch::Watch;
-pub use write::{Pack, abandon_unfinished, atomically, encode, write, write_watched};
+pub use whole_file::abandon_unfinished;
+pub use write::{Pack, atomically, encode, write, write_watched};
 
 /// The bytes of converted voxels, in this machine's order.
 pub fn bytes_of<D: Output>(voxels: &[D]) -> &[u8] {

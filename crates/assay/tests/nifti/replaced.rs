@@ -44,7 +44,8 @@ fn a_replaced_file_keeps_its_mode_and_a_link_is_replaced() {
     assert_eq!(error, "error: d.nii is a directory, not a regular file\n");
 }
 
-/// Starts to write a volume that takes seconds, and returns once its temporary file is there.
+/// Starts to write a volume that takes seconds, and returns once its new file is there: under a temporary name, or open
+/// without one.
 fn writing(at: &Path, ignored: Option<&str>) -> Child {
     let mut command = Command::new(ignored.unwrap_or(env!("CARGO_BIN_EXE_assay")));
     if ignored.is_some() {
@@ -53,11 +54,19 @@ fn writing(at: &Path, ignored: Option<&str>) -> Child {
     let arguments = ["nifti", "phantom", "brain", "p.nii.gz", "--level=9"];
     command.args(arguments).current_dir(at).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    while names(at).is_empty() {
+    let before = names(at).len();
+    while names(at).len() == before && !has_open_below(&child, at) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it wrote");
         sleep(Duration::from_millis(2));
     }
     child
+}
+
+/// Whether a process has a file open in a directory, which only Linux tells.
+fn has_open_below(child: &Child, at: &Path) -> bool {
+    let files = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+    let at = at.canonicalize().unwrap();
+    files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.starts_with(&at))
 }
 
 fn names(at: &Path) -> Vec<String> {
@@ -99,4 +108,23 @@ fn a_signal_that_the_parent_ignores_is_ignored() {
     send(&child, "HUP");
     assert!(child.wait().unwrap().success());
     assert_eq!(names(at), ["p.nii.gz"]);
+}
+
+/// What a killed command leaves, if its file system has no unnamed files, goes with the next write beside it.
+#[test]
+fn a_kill_leaves_nothing_for_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    fs::write(at.join("p.nii.gz"), "old").unwrap();
+    let mut child = writing(at, None);
+    send(&child, "KILL");
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    assert_eq!(fs::read(at.join("p.nii.gz")).unwrap(), b"old");
+    fs::write(at.join(".unfinished-1-0"), "left by another one").unwrap();
+    for _ in 0..2 {
+        done(&["phantom", "tiny", "a.nii"], at);
+    }
+    let mut names = names(at);
+    names.sort();
+    assert_eq!(names, ["a.nii", "p.nii.gz"]);
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::{Extension, Header, NiftiError, Version, Watch, copy::swap_copy, header::encode_extensions};
 
 use atomic::Complete;
-pub use atomic::{abandon_unfinished, atomically};
+pub use atomic::atomically;
 pub use pack::Pack;
 
 /// Writes a volume to `path`: `header` in its own version and byte order, `extensions`, and `voxels` as they are

@@ -15,7 +15,6 @@ use clap::Args;
 use gguf::{
     Gguf,
     corpus::{Mutator, Verdict, cases, sets},
-    writer::create_whole,
 };
 use serde_json::{Value, json};
 
@@ -96,5 +95,6 @@ fn create_directory(directory: &Path) -> Result<()> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    create_whole(path, |mut file| file.write_all(bytes)).with_context(|| format!("failed to write {}", path.display()))
+    whole_file::write(path, |mut file| file.write_all(bytes))
+        .with_context(|| format!("failed to write {}", path.display()))
 }
