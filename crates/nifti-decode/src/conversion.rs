@@ -1,11 +1,12 @@
 //! One conversion: stored voxels, a plan and a traversal to voxels of the output.
 
 use rayon::prelude::*;
+use simd::InstructionSet;
 
 use crate::{
     Choice, Clip, Decoder, Losses, NiftiError, Normalize, Output, Plan, Stats, Threads, VolumeFile,
     convert::{
-        Blocks, Kernel, Loss, Map, Path,
+        Blocks, Kernel, Loss, Map,
         reorient::{TileBuffer, Traversal},
     },
     scan::READ_BYTES,
@@ -35,7 +36,7 @@ pub(crate) struct Report {
 impl Conversion<'_> {
     pub(crate) fn kernel<D: Output>(&self, decoder: &Decoder, map: Map) -> Result<Kernel<D>, NiftiError> {
         let VolumeFile { datatype, header, .. } = self.file;
-        Kernel::new(*datatype, header.endian, map, decoder.path(), self.traversal.voxels())
+        Kernel::new(*datatype, header.endian, map, decoder.simd, self.traversal.voxels())
     }
 
     /// Tables to count in, where that is wanted and possible. They take a megabyte.
@@ -63,7 +64,7 @@ impl Conversion<'_> {
     /// Converts voxels that are in memory.
     pub(crate) fn run<D: Output>(
         &self,
-        path: Path,
+        simd: InstructionSet,
         threads: Threads,
         stored: &[u8],
         out: &mut [D],
@@ -86,7 +87,7 @@ impl Conversion<'_> {
             }
             map = normalized(plan, map, &mut *distribution)?;
         }
-        let kernel = Kernel::new(*datatype, header.endian, map, path, self.traversal.voxels())?;
+        let kernel = Kernel::new(*datatype, header.endian, map, simd, self.traversal.voxels())?;
         let losses = if !threads.is_serial() && self.traversal.keeps_order() {
             let losses;
             (tally, losses) = self.run_in_parallel(&kernel, tally, stored, out, threads)?;

@@ -146,9 +146,9 @@ impl VolumeFile {
         let report = if is_blockwise {
             conversion.run_by_blocks(decoder, out)?
         } else {
-            let (path, threads) = (decoder.path(), decoder.threads);
+            let (simd, threads) = (decoder.simd, decoder.threads);
             let stored = self.stored(&mut decoder.buffers, threads)?;
-            conversion.run(path, threads, stored, out)?
+            conversion.run(simd, threads, stored, out)?
         };
         let access = self.access(is_blockwise, decoder.threads);
         Ok(Decoded { access, ..self.geometry(reorientation) }.with(report))

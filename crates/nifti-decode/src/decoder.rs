@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use machine::isa::Isa;
 use op::Threads;
+use simd::{InstructionSet, Isa};
 
 use crate::{
     NiftiError, VolumeFile, Watch,
-    convert::Path,
+    convert::instruction_set,
     gzip::{self, Inflater, blocks::Block},
     source::{Packing, Scratch},
 };
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Decoder {
     pub(crate) buffers: Buffers,
-    isa: Option<Isa>,
+    pub(crate) simd: InstructionSet,
     pub(crate) threads: Threads,
 }
 
@@ -48,13 +48,13 @@ impl Decoder {
             inflater: Inflater::new(),
             watch: None,
         };
-        Self { buffers, isa: None, threads: Threads::SERIAL }
+        Self { buffers, simd: instruction_set(Isa::best()), threads: Threads::SERIAL }
     }
 
     /// With kernels of this instruction set, or the widest one below it. For tests and comparisons.
     #[must_use]
     pub fn with_isa(self, isa: Isa) -> Self {
-        Self { isa: Some(isa), ..self }
+        Self { simd: instruction_set(isa), ..self }
     }
 
     /// With up to this many threads of the rayon pool that the caller is in, for work that can be divided: blocked
@@ -83,10 +83,6 @@ impl Decoder {
         packed.shrink(most_bytes);
         stored.shrink(most_bytes);
         region.shrink(most_bytes);
-    }
-
-    pub(crate) fn path(&self) -> Path {
-        Path::new(self.isa)
     }
 }
 

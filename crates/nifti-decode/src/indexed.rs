@@ -47,9 +47,9 @@ impl VolumeFile {
         if !self.datatype.is_real() {
             return Err(NiftiError::NotReal { datatype: self.datatype, to: D::NAME });
         }
-        let (path, threads) = (decoder.path(), decoder.threads);
+        let (simd, threads) = (decoder.simd, decoder.threads);
         let (index, stored) = self.unpack_and_index(decoder)?;
-        let report = Conversion { file: self, plan, traversal }.run(path, threads, stored, out)?;
+        let report = Conversion { file: self, plan, traversal }.run(simd, threads, stored, out)?;
         let decoded = Decoded { access: Access::GzipAndIndex, ..self.geometry(reorientation) }.with(report);
         Ok((decoded, Some(index)))
     }

@@ -59,8 +59,8 @@ impl VolumeFile {
             return Err(NiftiError::NotReal { datatype: self.datatype, to: D::NAME });
         }
         let conversion = Conversion { file: self, plan, traversal: region.traversal };
-        let path = decoder.path();
-        let convert = |voxels: &[u8]| conversion.run(path, Threads::SERIAL, voxels, out);
+        let simd = decoder.simd;
+        let convert = |voxels: &[u8]| conversion.run(simd, Threads::SERIAL, voxels, out);
         let (access, report) = self.with_region(decoder, &region, convert)?;
         Ok(Decoded { access, ..region.geometry(self) }.with(report))
     }

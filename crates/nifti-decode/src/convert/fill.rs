@@ -1,6 +1,13 @@
 //! The loops from stored voxels to blocks of numbers, once for all types and instruction sets.
 
-use super::{Map, Stored};
+use std::marker::PhantomData;
+
+use simd::InstructionSet;
+
+use super::{
+    Map, Stored,
+    compiled::{self, Loop},
+};
 
 /// What a block is filled with: `f32` or `f64`, rounded once; or `i64`, for stored integers that are not scaled.
 pub(super) trait Filled: Copy + 'static {
@@ -119,11 +126,32 @@ impl Arithmetic for Normalized {
     }
 }
 
-#[inline(always)]
-pub(super) fn fill<S: Stored, T: Filled, A: Arithmetic, const SWAP: bool>(map: &Map, src: &[u8], dst: &mut [T]) {
-    // A copy: through the reference, the loop would have to assume that `dst` overlaps it.
-    let map = *map;
-    for (dst, value) in dst.iter_mut().zip(S::each::<SWAP>(src)) {
-        *dst = A::apply(&map, value);
+/// Reads stored voxels into `dst`; see [`Fill`](super::Fill).
+pub(super) fn fill<S: Stored, T: Filled, A: Arithmetic, const SWAP: bool>(
+    simd: InstructionSet,
+    map: &Map,
+    src: &[u8],
+    dst: &mut [T],
+) {
+    compiled::run(simd, Run::<S, T, A, SWAP> { map, src, dst, of: PhantomData });
+}
+
+struct Run<'a, S, T, A, const SWAP: bool> {
+    map: &'a Map,
+    src: &'a [u8],
+    dst: &'a mut [T],
+    of: PhantomData<(S, A)>,
+}
+
+impl<S: Stored, T: Filled, A: Arithmetic, const SWAP: bool> Loop for Run<'_, S, T, A, SWAP> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        // A copy: through the reference, the loop would have to assume that `dst` overlaps it.
+        let map = *self.map;
+        for (dst, value) in self.dst.iter_mut().zip(S::each::<SWAP>(self.src)) {
+            *dst = A::apply(&map, value);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! What a float format holds, and how many values of a block it does not.
 
-#[cfg(target_arch = "x86_64")]
-use super::avx2;
-use super::kernel::Path;
+use simd::InstructionSet;
+
+use super::compiled::{self, Loop};
 
 /// What became of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,66 +89,63 @@ pub(super) struct Counts {
 
 /// Counts by the bits of magnitudes, which sort as the magnitudes do: integer compares and sums, in vector registers.
 macro_rules! counts {
-    ($name:ident, $float:ty, $int:ty, $overflow:ident) => {
+    ($name:ident, $loop:ident, $float:ty, $int:ty, $overflow:ident) => {
         /// With `ONLY_WHOLE`, the caller knows that all magnitudes are zero or normal, do not overflow, and are at most
         /// 2^53.
-        #[inline(always)]
-        pub(super) fn $name<const ONLY_WHOLE: bool>(block: &[$float], format: &Format) -> Counts {
-            const INFINITY: $int = <$float>::INFINITY.to_bits() as $int;
-            let low = (1 << <$float>::MANTISSA_DIGITS.saturating_sub(format.bits)) - 1;
-            let overflow = ((format.$overflow as $float).to_bits() as $int).min(INFINITY);
-            let least = (format.min_normal as $float).to_bits() as $int;
-            // Above 2^53, a float does not tell a whole number from its neighbors.
-            let most = ((1_u64 << 53) as $float).to_bits() as $int;
-            let (mut whole, mut overflowed, mut small, mut infinite): ($int, $int, $int, $int) = (0, 0, 0, 0);
-            if ONLY_WHOLE {
-                for &value in block {
-                    whole += <$int>::from((value.trunc() == value) & (value.to_bits() as $int & low != 0));
+        pub(super) fn $name<const ONLY_WHOLE: bool>(simd: InstructionSet, block: &[$float], format: &Format) -> Counts {
+            compiled::run(simd, $loop::<ONLY_WHOLE> { block, format })
+        }
+
+        struct $loop<'a, const ONLY_WHOLE: bool> {
+            block: &'a [$float],
+            format: &'a Format,
+        }
+
+        impl<const ONLY_WHOLE: bool> Loop for $loop<'_, ONLY_WHOLE> {
+            type Output = Counts;
+
+            #[inline(always)]
+            fn run(self) -> Counts {
+                let Self { block, format } = self;
+                const INFINITY: $int = <$float>::INFINITY.to_bits() as $int;
+                let low = (1 << <$float>::MANTISSA_DIGITS.saturating_sub(format.bits)) - 1;
+                let overflow = ((format.$overflow as $float).to_bits() as $int).min(INFINITY);
+                let least = (format.min_normal as $float).to_bits() as $int;
+                // Above 2^53, a float does not tell a whole number from its neighbors.
+                let most = ((1_u64 << 53) as $float).to_bits() as $int;
+                let (mut whole, mut overflowed, mut small, mut infinite): ($int, $int, $int, $int) = (0, 0, 0, 0);
+                if ONLY_WHOLE {
+                    for &value in block {
+                        whole += <$int>::from((value.trunc() == value) & (value.to_bits() as $int & low != 0));
+                    }
+                    return Counts { whole: whole as u64, ..Counts::default() };
                 }
-                return Counts { whole: whole as u64, ..Counts::default() };
-            }
-            for &value in block {
-                let bits = value.abs().to_bits() as $int;
-                let is_over = (bits >= overflow) & (bits < INFINITY);
-                let is_whole = (value.trunc() == value) & (bits & low != 0) & (bits <= most) & !is_over;
-                whole += <$int>::from(is_whole);
-                overflowed += <$int>::from(is_over);
-                small += <$int>::from((bits != 0) & (bits < least));
-                infinite += <$int>::from(bits == INFINITY);
-            }
-            Counts {
-                whole: whole as u64,
-                overflowed: overflowed as u64,
-                small: small as u64,
-                infinite: infinite as u64,
+                for &value in block {
+                    let bits = value.abs().to_bits() as $int;
+                    let is_over = (bits >= overflow) & (bits < INFINITY);
+                    let is_whole = (value.trunc() == value) & (bits & low != 0) & (bits <= most) & !is_over;
+                    whole += <$int>::from(is_whole);
+                    overflowed += <$int>::from(is_over);
+                    small += <$int>::from((bits != 0) & (bits < least));
+                    infinite += <$int>::from(bits == INFINITY);
+                }
+                Counts {
+                    whole: whole as u64,
+                    overflowed: overflowed as u64,
+                    small: small as u64,
+                    infinite: infinite as u64,
+                }
             }
         }
     };
 }
-counts!(count_f32, f32, i32, overflow);
-counts!(count_f64, f64, i64, overflow_double);
-
-impl Path {
-    pub(super) fn count_f32<const ONLY_WHOLE: bool>(self, block: &[f32], format: &Format) -> Counts {
-        match self {
-            Self::Scalar => count_f32::<ONLY_WHOLE>(block, format),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(token) => avx2::count_f32::<ONLY_WHOLE>(token, block, format),
-        }
-    }
-
-    pub(super) fn count_f64<const ONLY_WHOLE: bool>(self, block: &[f64], format: &Format) -> Counts {
-        match self {
-            Self::Scalar => count_f64::<ONLY_WHOLE>(block, format),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(token) => avx2::count_f64::<ONLY_WHOLE>(token, block, format),
-        }
-    }
-}
+counts!(count_f32, CountF32, f32, i32, overflow);
+counts!(count_f64, CountF64, f64, i64, overflow_double);
 
 #[cfg(test)]
 mod tests {
     use half::{bf16, f16};
+    use simd::Isa;
 
     use super::*;
 
@@ -203,11 +200,11 @@ mod tests {
             let infinite = values.iter().filter(|v| v.is_infinite()).count() as u64;
             Counts { whole: of(Kind::Whole), overflowed: of(Kind::Overflowed), small, infinite }
         };
-        for path in [Path::new(None), Path::new(Some(machine::isa::Isa::Scalar))] {
+        for simd in [Isa::best(), Isa::Scalar].map(compiled::instruction_set) {
             for n in (0..values.len()).step_by(7).chain([values.len()]) {
                 for format in [F16, BF16, F32, F64] {
                     assert_eq!(
-                        path.count_f64::<false>(&values[..n], &format),
+                        count_f64::<false>(simd, &values[..n], &format),
                         expected(&values[..n], format),
                         "{format:?}"
                     );
@@ -215,7 +212,7 @@ mod tests {
                 let widened: Vec<f64> = singles[..n].iter().map(|&value| value.into()).collect();
                 for format in [F16, BF16] {
                     assert_eq!(
-                        path.count_f32::<false>(&singles[..n], &format),
+                        count_f32::<false>(simd, &singles[..n], &format),
                         expected(&widened, format),
                         "{format:?}"
                     );
@@ -229,13 +226,13 @@ mod tests {
     fn blocks_count_whole_numbers_alone() {
         let is_fit =
             |v: &f64, f: &Format| *v == 0.0 || (f.min_normal..f.overflow.min(f64::exp2(53.0))).contains(&v.abs());
-        for path in [Path::new(None), Path::new(Some(machine::isa::Isa::Scalar))] {
+        for simd in [Isa::best(), Isa::Scalar].map(compiled::instruction_set) {
             for format in [F16, BF16, F32, F64] {
                 let values: Vec<f64> = values().into_iter().filter(|v| is_fit(v, &format)).collect();
-                assert_eq!(path.count_f64::<true>(&values, &format), path.count_f64::<false>(&values, &format));
+                assert_eq!(count_f64::<true>(simd, &values, &format), count_f64::<false>(simd, &values, &format));
                 let singles: Vec<f32> =
                     values.iter().map(|&v| v as f32).filter(|&v| is_fit(&v.into(), &format)).collect();
-                assert_eq!(path.count_f32::<true>(&singles, &format), path.count_f32::<false>(&singles, &format));
+                assert_eq!(count_f32::<true>(simd, &singles, &format), count_f32::<false>(simd, &singles, &format));
             }
         }
     }

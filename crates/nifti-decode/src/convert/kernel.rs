@@ -2,55 +2,19 @@
 
 use std::fmt;
 
-#[cfg(target_arch = "x86_64")]
-use machine::isa::Avx2;
-use machine::isa::Isa;
+use simd::{InstructionSet, Isa};
 
-#[cfg(target_arch = "x86_64")]
-use super::avx2;
 use super::{
     BLOCK, Fill, Losses, Map, Output, Stored,
-    fill::{Arithmetic, Double, Filled, Normalized, Single, Unscaled},
-    scalar,
+    fill::{Double, Filled, Normalized, Single, Unscaled, fill},
     scan::Scan,
-    with_stored,
+    stream, with_stored,
 };
 use crate::{Datatype, Endian, NiftiError};
 
 /// Outputs above this size are written with non-temporal stores. Smaller ones stay in the caches for whoever reads them
 /// next.
 const STREAM_BYTES: usize = 24 << 20;
-
-/// An instruction set with the proof that this machine has it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Path {
-    /// The target's baseline.
-    Scalar,
-    /// AVX2, FMA and F16C.
-    #[cfg(target_arch = "x86_64")]
-    Avx2(Avx2),
-}
-
-impl Path {
-    /// The path for `isa`: the widest one if it is `None`, the scalar one where the machine lacks it.
-    pub(crate) fn new(isa: Option<Isa>) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if isa != Some(Isa::Scalar)
-            && let Some(token) = Avx2::new()
-        {
-            return Self::Avx2(token);
-        }
-        Self::Scalar
-    }
-
-    pub(crate) fn isa(self) -> Isa {
-        match self {
-            Self::Scalar => Isa::Scalar,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(_) => Isa::Avx2,
-        }
-    }
-}
 
 /// The loops that a conversion runs, or ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +86,7 @@ pub struct Source {
     pub(super) datatype: Datatype,
     pub(super) is_swapped: bool,
     pub(super) map: Map,
-    pub(super) path: Path,
+    pub(super) simd: InstructionSet,
 }
 
 /// A conversion of stored voxels, ready to run.
@@ -140,15 +104,15 @@ impl<D: Output> Kernel<D> {
         datatype: Datatype,
         endian: Endian,
         map: Map,
-        path: Path,
+        simd: InstructionSet,
         n_voxels: usize,
     ) -> Result<Self, NiftiError> {
         let is_swapped = endian.is_swapped() && datatype.unit_bytes() > 1;
-        let source = Source { datatype, is_swapped, map, path };
+        let source = Source { datatype, is_swapped, map, simd };
         let not_real = NiftiError::NotReal { datatype, to: D::NAME };
         let Some((fills, arithmetic)) = D::fills(&source) else { return Err(not_real) };
-        let is_streamed = path.isa() != Isa::Scalar && n_voxels.saturating_mul(size_of::<D>()) > STREAM_BYTES;
-        let choice = Choice { isa: path.isa(), arithmetic, is_swapped, is_streamed };
+        let is_streamed = simd.isa() != Isa::Scalar && n_voxels.saturating_mul(size_of::<D>()) > STREAM_BYTES;
+        let choice = Choice { isa: simd.isa(), arithmetic, is_swapped, is_streamed };
         let scan = D::FORMAT.and_then(|format| Scan::new(&source, format));
         Ok(Self { fills, scan, source, voxel_bytes: datatype.bytes(), choice })
     }
@@ -160,12 +124,8 @@ impl<D: Output> Kernel<D> {
     /// Converts a run of voxels; `src` has the bytes of `dst.len()` of them. Uses non-temporal stores if the whole
     /// output does. `first` is the index of the run in the output, for `losses`.
     pub(crate) fn run(&self, src: &[u8], dst: &mut [D], blocks: &mut Blocks<D>, (first, losses): (usize, &mut Losses)) {
-        #[cfg(target_arch = "x86_64")]
-        if let Path::Avx2(token) = self.source.path
-            && self.choice.is_streamed
-            && dst.len() >= 64
-        {
-            return self.run_streamed(token, src, dst, blocks, (first, losses));
+        if self.choice.is_streamed && dst.len() >= 64 {
+            return self.run_streamed(src, dst, blocks, (first, losses));
         }
         let step = if D::IS_IN_PLACE && self.scan.is_none() { dst.len().max(1) } else { BLOCK };
         for (i, (src, dst)) in src.chunks(step * self.voxel_bytes).zip(dst.chunks_mut(step)).enumerate() {
@@ -173,19 +133,11 @@ impl<D: Output> Kernel<D> {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    fn run_streamed(
-        &self,
-        token: Avx2,
-        src: &[u8],
-        dst: &mut [D],
-        blocks: &mut Blocks<D>,
-        (first, losses): (usize, &mut Losses),
-    ) {
+    fn run_streamed(&self, src: &[u8], dst: &mut [D], blocks: &mut Blocks<D>, (first, losses): (usize, &mut Losses)) {
         for (i, (src, dst)) in src.chunks(BLOCK * self.voxel_bytes).zip(dst.chunks_mut(BLOCK)).enumerate() {
             let converted = &mut blocks.converted[..dst.len()];
             self.convert(src, converted, &mut blocks.intermediate, (first + i * BLOCK, losses));
-            avx2::stream(token, bytemuck::cast_slice(converted), bytemuck::cast_slice_mut(dst));
+            stream::copy(self.source.simd, bytemuck::cast_slice(converted), bytemuck::cast_slice_mut(dst));
         }
     }
 
@@ -205,50 +157,39 @@ impl<D: Output> Kernel<D> {
 
     /// Makes non-temporal stores visible to other threads. Once, at the end.
     pub(crate) fn finish(&self) {
-        #[cfg(target_arch = "x86_64")]
-        if let Path::Avx2(token) = self.source.path {
-            avx2::fence(token);
-        }
+        stream::fence(self.source.simd);
     }
 }
 
 /// The loop that fills blocks with the values of `source`, and the name of its arithmetic; `None` for types that are
 /// not real.
 pub(super) fn choose<T: Filled>(source: &Source) -> Option<(Fill<T>, &'static str)> {
-    let Source { datatype, is_swapped, map, path } = source;
+    let Source { datatype, is_swapped, map, .. } = source;
     with_stored!(*datatype, |S| if *is_swapped {
-        choose_arithmetic::<S, T, true>(map, *path)
+        choose_arithmetic::<S, T, true>(map)
     } else {
-        choose_arithmetic::<S, T, false>(map, *path)
+        choose_arithmetic::<S, T, false>(map)
     })
 }
 
 /// The loop that fills blocks with numbers as they are stored.
 pub(super) fn unscaled<T: Filled>(source: &Source) -> Option<Fill<T>> {
-    let Source { datatype, is_swapped, path, .. } = source;
+    let Source { datatype, is_swapped, .. } = source;
     with_stored!(*datatype, |S| if *is_swapped {
-        of::<S, T, Unscaled, true>(*path)
+        fill::<S, T, Unscaled, true>
     } else {
-        of::<S, T, Unscaled, false>(*path)
+        fill::<S, T, Unscaled, false> as Fill<T>
     })
 }
 
-fn choose_arithmetic<S: Stored, T: Filled, const SWAP: bool>(map: &Map, path: Path) -> (Fill<T>, &'static str) {
+fn choose_arithmetic<S: Stored, T: Filled, const SWAP: bool>(map: &Map) -> (Fill<T>, &'static str) {
     if map.is_normalized() {
-        (of::<S, T, Normalized, SWAP>(path), "normalized")
+        (fill::<S, T, Normalized, SWAP>, "normalized")
     } else if !map.is_scaled() {
-        (of::<S, T, Unscaled, SWAP>(path), "unscaled")
+        (fill::<S, T, Unscaled, SWAP>, "unscaled")
     } else if T::IS_SINGLE && S::IS_SMALL && map.is_single() {
-        (of::<S, T, Single, SWAP>(path), "single")
+        (fill::<S, T, Single, SWAP>, "single")
     } else {
-        (of::<S, T, Double, SWAP>(path), "double")
-    }
-}
-
-fn of<S: Stored, T: Filled, A: Arithmetic, const SWAP: bool>(path: Path) -> Fill<T> {
-    match path {
-        Path::Scalar => scalar::fill::<S, T, A, SWAP>,
-        #[cfg(target_arch = "x86_64")]
-        Path::Avx2(_) => avx2::fill::<S, T, A, SWAP>,
+        (fill::<S, T, Double, SWAP>, "double")
     }
 }

@@ -12,11 +12,11 @@
 //!
 //! **Losses.** What a type cannot hold, beside fractions, is counted ([`scan`]) or refused ([`whole`]).
 //!
-//! The scalar and the vector kernels are the same generic code; the vector ones are compiled for AVX2, FMA and F16C.
-//! Both give the same bits: Rust contracts nothing by itself, and a fused multiply-add has one result.
+//! The scalar and the vector kernels are the same generic code ([`compiled`]).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod compiled;
 mod fill;
 mod format;
 mod kernel;
@@ -24,15 +24,18 @@ mod losses;
 mod output;
 pub(crate) mod reorient;
 mod reverse;
-mod scalar;
 mod scan;
 mod screen;
 mod stored;
+mod stream;
 mod transpose;
 mod whole;
 
+use simd::InstructionSet;
+
+pub(crate) use compiled::instruction_set;
 pub use kernel::Choice;
-pub(crate) use kernel::{Blocks, Kernel, Path};
+pub(crate) use kernel::{Blocks, Kernel};
 pub use losses::{Loss, Losses, Value};
 pub use output::Output;
 pub(crate) use stored::{Stored, with_stored};
@@ -41,7 +44,7 @@ pub(crate) use stored::{Stored, with_stored};
 pub(crate) const BLOCK: usize = 2048;
 
 /// Reads stored voxels into a block; `src` has the bytes of as many voxels as `dst`.
-pub(crate) type Fill<T> = fn(&Map, &[u8], &mut [T]);
+pub(crate) type Fill<T> = fn(InstructionSet, &Map, &[u8], &mut [T]);
 
 /// The numbers of a conversion: value = slope * stored + inter, then clip, then (value - shift) * gain.
 #[derive(Debug, Clone, Copy, PartialEq)]

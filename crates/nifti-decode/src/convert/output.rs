@@ -1,11 +1,13 @@
 //! What voxels are converted to.
 
 use half::{bf16, f16};
+use simd::{Dispatch, Portable};
 
 use super::{
     Fill, Losses,
+    compiled::{self, Loop},
     format::{BF16, F16, F32, F64, Format},
-    kernel::{Intermediate, Path, Source, choose},
+    kernel::{Intermediate, Source, choose},
 };
 
 /// A type that voxels can be converted to.
@@ -51,70 +53,109 @@ pub(crate) mod sealed {
     }
 }
 
-macro_rules! in_place {
-    ($type:ty, $name:literal, $format:expr) => {
+/// Implements an output: its name, what it can hold, and how a block of it is made.
+macro_rules! output {
+    (
+        $type:ty, $name:literal, $format:expr, in place: $is_in_place:literal, $fills:ty, $choose:path,
+        |$fill:ident, $source:ident, $src:ident, $dst:ident, $intermediate:ident, $losses:ident| $convert:expr
+    ) => {
         impl Output for $type {
             const NAME: &'static str = $name;
         }
 
         impl Target for $type {
-            type Fills = Fill<$type>;
-            const FORMAT: Option<Format> = Some($format);
-            const IS_IN_PLACE: bool = true;
+            type Fills = $fills;
+            const FORMAT: Option<Format> = $format;
+            const IS_IN_PLACE: bool = $is_in_place;
 
             fn fills(source: &Source) -> Option<(Self::Fills, &'static str)> {
-                choose(source)
+                $choose(source)
             }
 
             fn convert(
-                fill: &Self::Fills,
-                source: &Source,
-                src: &[u8],
-                dst: &mut [Self],
-                _: &mut Intermediate,
-                _: (usize, &mut Losses),
+                $fill: &Self::Fills,
+                $source: &Source,
+                $src: &[u8],
+                $dst: &mut [Self],
+                $intermediate: &mut Intermediate,
+                $losses: (usize, &mut Losses),
             ) {
-                fill(&source.map, src, dst);
+                $convert
             }
         }
+    };
+}
+pub(super) use output;
+
+macro_rules! in_place {
+    ($type:ty, $name:literal, $format:expr) => {
+        output!(
+            $type, $name, Some($format), in place: true, Fill<$type>, choose,
+            |fill, source, src, dst, _intermediate, _losses| fill(source.simd, &source.map, src, dst)
+        );
     };
 }
 in_place!(f32, "float32", F32);
 in_place!(f64, "float64", F64);
 
 macro_rules! packed {
-    ($type:ty, $name:literal, $format:expr, $pack:ident) => {
-        impl Output for $type {
-            const NAME: &'static str = $name;
-        }
-
-        impl Target for $type {
-            type Fills = Fill<f32>;
-            const FORMAT: Option<Format> = Some($format);
-            const IS_IN_PLACE: bool = false;
-
-            fn fills(source: &Source) -> Option<(Self::Fills, &'static str)> {
-                choose(source)
+    ($type:ty, $name:literal, $format:expr, |$simd:ident, $block:ident, $dst:ident| $pack:expr) => {
+        output!(
+            $type, $name, Some($format), in place: false, Fill<f32>, choose,
+            |fill, source, src, $dst, intermediate, _losses| {
+                let $simd = source.simd;
+                let $block = &mut intermediate.single[..$dst.len()];
+                fill($simd, &source.map, src, $block);
+                $pack
             }
-
-            fn convert(
-                fill: &Self::Fills,
-                source: &Source,
-                src: &[u8],
-                dst: &mut [Self],
-                intermediate: &mut Intermediate,
-                _: (usize, &mut Losses),
-            ) {
-                let block = &mut intermediate.single[..dst.len()];
-                fill(&source.map, src, block);
-                match source.path {
-                    Path::Scalar => super::scalar::$pack(block, dst),
-                    #[cfg(target_arch = "x86_64")]
-                    Path::Avx2(token) => super::avx2::$pack(token, block, dst),
-                }
-            }
-        }
+        );
     };
 }
-packed!(f16, "float16", F16, pack_f16);
-packed!(bf16, "bfloat16", BF16, pack_bf16);
+packed!(f16, "float16", F16, |simd, block, dst| simd.dispatch(PackF16 { block, dst }));
+packed!(bf16, "bfloat16", BF16, |simd, block, dst| compiled::run(simd, PackBf16 { block, dst }));
+
+/// Rounds a block to f16.
+struct PackF16<'a> {
+    block: &'a [f32],
+    dst: &'a mut [f16],
+}
+
+impl Dispatch for PackF16<'_> {
+    type Output = ();
+
+    fn portable(self, _: Portable) {
+        pack_f16(self.block, self.dst);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(self, token: simd::Avx2) {
+        super::avx2::pack_f16(token, self.block, self.dst);
+    }
+}
+
+pub(super) fn pack_f16(block: &[f32], dst: &mut [f16]) {
+    for (dst, &value) in dst.iter_mut().zip(block) {
+        *dst = f16::from_f32_const(value);
+    }
+}
+
+/// Rounds a block to bf16.
+struct PackBf16<'a> {
+    block: &'a [f32],
+    dst: &'a mut [bf16],
+}
+
+impl Loop for PackBf16<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (dst, &value) in self.dst.iter_mut().zip(self.block) {
+            // To nearest, ties to even; a NaN stays one whatever its payload.
+            let bits = value.to_bits();
+            let rounded = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
+            let quiet = (bits >> 16) as u16 | 0x40;
+            *dst = bf16::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 { quiet } else { rounded });
+        }
+    }
+}

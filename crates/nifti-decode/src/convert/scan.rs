@@ -7,7 +7,7 @@
 
 use super::{
     BLOCK, Fill, Loss, Losses, Map, Value,
-    format::{Counts, F32, Format, Kind},
+    format::{self, Counts, F32, Format, Kind},
     kernel::{Intermediate, Source, choose, unscaled},
     screen::{self, Bounds, Reach, Screen},
     whole::value_of,
@@ -63,7 +63,7 @@ impl Scan {
         intermediate: &mut Intermediate,
         (first, losses): (usize, &mut Losses),
     ) {
-        let reach = self.screen.map_or(Reach::Any, |(screen, bounds)| screen(&bounds, src));
+        let reach = self.screen.map_or(Reach::Any, |(screen, bounds)| screen(source.simd, &bounds, src));
         if reach == Reach::Nothing {
             return;
         }
@@ -71,17 +71,17 @@ impl Scan {
             Values::Filled => {
                 let block = &intermediate.single[..n];
                 let counts = match reach {
-                    Reach::Whole => source.path.count_f32::<true>(block, &self.format),
-                    _ => source.path.count_f32::<false>(block, &self.format),
+                    Reach::Whole => format::count_f32::<true>(source.simd, block, &self.format),
+                    _ => format::count_f32::<false>(source.simd, block, &self.format),
                 };
                 self.settle(counts, block.iter().map(|&value| value.into()), first, losses);
             }
             Values::F64(fill) => {
                 let block = &mut intermediate.doubles()[..n];
-                fill(&source.map, src, block);
+                fill(source.simd, &source.map, src, block);
                 let counts = match reach {
-                    Reach::Whole => source.path.count_f64::<true>(block, &self.format),
-                    _ => source.path.count_f64::<false>(block, &self.format),
+                    Reach::Whole => format::count_f64::<true>(source.simd, block, &self.format),
+                    _ => format::count_f64::<false>(source.simd, block, &self.format),
                 };
                 if counts.infinite > 0 {
                     self.find_infinities(source, src, block, first, losses);
@@ -90,7 +90,7 @@ impl Scan {
             }
             Values::I64 { fill, is_u64 } => {
                 let block = &mut intermediate.wholes()[..n];
-                fill(&source.map, src, block);
+                fill(source.simd, &source.map, src, block);
                 let most = self.format.exact_up_to() as u64;
                 for (i, &bits) in block.iter().enumerate() {
                     let magnitude = if is_u64 { bits as u64 } else { bits.unsigned_abs() };
@@ -129,7 +129,7 @@ impl Scan {
     fn find_infinities(&self, source: &Source, src: &[u8], block: &[f64], first: usize, losses: &mut Losses) {
         let mut stored = [0.0; BLOCK];
         let stored = &mut stored[..block.len()];
-        (self.stored)(&source.map, src, stored);
+        (self.stored)(source.simd, &source.map, src, stored);
         for (i, (value, stored)) in block.iter().zip(stored).enumerate() {
             if value.is_infinite() && stored.is_finite() {
                 losses.add(Kind::Overflowed, first + i, Value::Float(*value));
@@ -201,11 +201,12 @@ fn lowest_bit(value: f64) -> f64 {
 mod tests {
     use super::{
         super::{
+            compiled::instruction_set,
             format::{BF16, F16, F64},
-            kernel::Path,
         },
         *,
     };
+    use simd::Isa;
 
     /// Scalings of scanners need no scan, and others the cheapest that finds every loss.
     #[test]
@@ -301,8 +302,8 @@ mod tests {
         let (mut screened, mut lost) = (0, 0);
         for datatype in datatypes {
             for (map, format) in maps.iter().flat_map(|map| [F16, BF16, F32, F64].map(|format| (*map, format))) {
-                for (isa, is_swapped) in [(None, false), (None, true), (Some(machine::isa::Isa::Scalar), false)] {
-                    let source = Source { datatype, is_swapped, map, path: Path::new(isa) };
+                for (isa, is_swapped) in [(Isa::best(), false), (Isa::best(), true), (Isa::Scalar, false)] {
+                    let source = Source { datatype, is_swapped, map, simd: instruction_set(isa) };
                     let Some(scan) = Scan::new(&source, format) else { continue };
                     let Some((screen, bounds)) = scan.screen else { continue };
                     for seed in 0..12 {
@@ -312,7 +313,7 @@ mod tests {
                         }
                         let n = src.len() / datatype.bytes();
                         let mut intermediate = Intermediate::new();
-                        choose(&source).unwrap().0(&map, &src, &mut intermediate.single[..n]);
+                        choose(&source).unwrap().0(source.simd, &map, &src, &mut intermediate.single[..n]);
                         let mut run = |scan: Scan| {
                             let mut losses = Losses::default();
                             scan.run(&source, &src, n, &mut intermediate, (7, &mut losses));
@@ -320,7 +321,7 @@ mod tests {
                         };
                         let expected = run(Scan { screen: None, ..scan });
                         assert_eq!(run(scan), expected, "{datatype:?} {map:?} {format:?} {bounds:?} {seed}");
-                        screened += u32::from(screen(&bounds, &src) == Reach::Nothing);
+                        screened += u32::from(screen(source.simd, &bounds, &src) == Reach::Nothing);
                         lost += u32::from(!expected.is_empty());
                     }
                 }

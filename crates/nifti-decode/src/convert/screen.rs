@@ -8,18 +8,21 @@
 //! Floats have a least magnitude too. Their magnitudes are compared, minus one unit in the last place: zero, which
 //! nothing loses, becomes a NaN in this way, and comparisons leave NaN out.
 
-#[cfg(target_arch = "x86_64")]
-use super::avx2;
+use std::marker::PhantomData;
+
+use simd::InstructionSet;
+
 use super::{
     Map, Stored,
+    compiled::{self, Loop},
     format::Format,
-    kernel::{Path, Source},
+    kernel::Source,
     with_stored,
 };
 use crate::Datatype;
 
 /// Screens the stored bytes of a block.
-pub(super) type Screen = fn(&Bounds, &[u8]) -> Reach;
+pub(super) type Screen = fn(InstructionSet, &Bounds, &[u8]) -> Reach;
 
 /// What a block can lose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,6 @@ impl Bounds {
     }
 
     /// `low` to `high` are the values of a block; `least` is below its least magnitude beside zero.
-    #[inline(always)]
     fn reach(&self, (low, high, least): (f64, f64, f64)) -> Reach {
         let is_inside = |[from, to]: [f64; 2]| from <= low && high <= to;
         if least < self.least || !is_inside(self.finite) {
@@ -95,24 +97,26 @@ fn stored(map: &Map, most: f64) -> [f64; 2] {
 
 /// The loop that screens blocks of `source`.
 pub(super) fn choose(source: &Source) -> Option<Screen> {
-    with_stored!(source.datatype, |S| if source.is_swapped {
-        of::<S, true>(source.path)
-    } else {
-        of::<S, false>(source.path)
-    })
+    with_stored!(source.datatype, |S| if source.is_swapped { screen::<S, true> } else { screen::<S, false> as Screen })
 }
 
-fn of<S: Screened, const SWAP: bool>(path: Path) -> Screen {
-    match path {
-        Path::Scalar => screen::<S, SWAP>,
-        #[cfg(target_arch = "x86_64")]
-        Path::Avx2(_) => avx2::screen::<S, SWAP>,
+fn screen<S: Screened, const SWAP: bool>(simd: InstructionSet, bounds: &Bounds, src: &[u8]) -> Reach {
+    bounds.reach(compiled::run(simd, Extremes::<S, SWAP> { src, of: PhantomData }))
+}
+
+/// The extremes of a block.
+struct Extremes<'a, S, const SWAP: bool> {
+    src: &'a [u8],
+    of: PhantomData<S>,
+}
+
+impl<S: Screened, const SWAP: bool> Loop for Extremes<'_, S, SWAP> {
+    type Output = (f64, f64, f64);
+
+    #[inline(always)]
+    fn run(self) -> (f64, f64, f64) {
+        S::extremes::<SWAP>(self.src)
     }
-}
-
-#[inline(always)]
-pub(super) fn screen<S: Screened, const SWAP: bool>(bounds: &Bounds, src: &[u8]) -> Reach {
-    bounds.reach(S::extremes::<SWAP>(src))
 }
 
 /// A stored type of which blocks are screened.

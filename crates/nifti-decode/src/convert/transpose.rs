@@ -88,7 +88,7 @@ fn by_blocks<const N: usize>(stored: &[u8], tile: &Tile, transposed: &mut [u8]) 
             let to = transposed.as_mut_ptr().wrapping_add(c * column_bytes + r * N);
             if (c * N).is_multiple_of(LINE) {
                 for i in 0..side as isize {
-                    prefetch(from.wrapping_offset(tile.step.wrapping_mul(i + PREFETCH_ROWS)));
+                    simd::prefetch_l1(from.wrapping_offset(tile.step.wrapping_mul(i + PREFETCH_ROWS)));
                 }
             }
             // SAFETY: r + side <= rows and c + side <= columns, and all rows lie within `stored`, as asserted above; so
@@ -96,16 +96,6 @@ fn by_blocks<const N: usize>(stored: &[u8], tile: &Tile, transposed: &mut [u8]) 
             unsafe { block::<N>(from, tile.step, to, column_bytes) }
         }
     }
-}
-
-/// Prefetches a cache line into L1.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn prefetch(address: *const u8) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch is a hint; it does not fault and changes nothing that the program can see, whatever the
-    // address.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
 }
 
 /// Transposes one square block: row `i` begins `i * step` bytes after `from`, column `j` is written `j * column_bytes`

@@ -8,7 +8,7 @@ use super::{
     BLOCK, Fill, Losses, Output, Value,
     format::{Format, Kind},
     kernel::{Intermediate, Source, choose, unscaled},
-    output::Target,
+    output::{Target, output},
 };
 use crate::Datatype;
 
@@ -78,31 +78,13 @@ pub(super) fn value_of(bits: i64, is_u64: bool) -> Value {
 
 macro_rules! whole {
     ($($type:ty, $name:literal;)*) => {$(
-        impl Output for $type {
-            const NAME: &'static str = $name;
-        }
-
-        impl Target for $type {
-            type Fills = Fills;
-            const FORMAT: Option<Format> = None;
-            const IS_IN_PLACE: bool = false;
-
-            fn fills(source: &Source) -> Option<(Self::Fills, &'static str)> {
-                fills(source)
-            }
-
-            fn convert(
-                fills: &Self::Fills,
-                source: &Source,
-                src: &[u8],
-                dst: &mut [Self],
-                intermediate: &mut Intermediate,
-                losses: (usize, &mut Losses),
-            ) {
+        output!(
+            $type, $name, None, in place: false, Fills, fills,
+            |fills, source, src, dst, intermediate, losses| {
                 match *fills {
                     Fills::Whole { fill, is_u64 } => {
                         let block = &mut intermediate.wholes()[..dst.len()];
-                        fill(&source.map, src, block);
+                        fill(source.simd, &source.map, src, block);
                         let value = |bits| value_of(bits, is_u64);
                         if is_u64 {
                             let convert = |_, bits| checked(<$type>::try_from(bits as u64).ok());
@@ -115,11 +97,11 @@ macro_rules! whole {
                     Fills::Double { fill, most, stored } => {
                         let are_wide = stored.map(|(fill, is_u64)| {
                             let block = &mut intermediate.wholes()[..dst.len()];
-                            fill(&source.map, src, block);
+                            fill(source.simd, &source.map, src, block);
                             too_wide(block, is_u64)
                         });
                         let block = &mut intermediate.doubles()[..dst.len()];
-                        fill(&source.map, src, block);
+                        fill(source.simd, &source.map, src, block);
                         // One past the largest value, which is a power of two.
                         let end = f64::exp2(f64::from(<$type>::MAX.count_ones()));
                         let convert = |i: usize, value: f64| {
@@ -131,7 +113,7 @@ macro_rules! whole {
                     }
                 }
             }
-        }
+        );
     )*};
 }
 
