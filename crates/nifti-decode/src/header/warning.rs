@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{AffineSource, error::Short};
+use crate::{AffineSource, error::Short, form_name};
 
 /// A fault that was corrected. Each names the field and its value; the variant says what is used instead.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,6 +88,16 @@ pub enum Warning {
         /// Length of the sform's column.
         sform: f64,
     },
+    /// The sform and the qform, both of which are there, place a corner of the volume more than half a voxel apart. The
+    /// sform is used; a program that prefers the qform sees the volume elsewhere.
+    Transforms {
+        /// Stored `sform_code`.
+        sform_code: i32,
+        /// Stored `qform_code`.
+        qform_code: i32,
+        /// The largest distance of a corner, in the header's unit of length.
+        distance: f64,
+    },
     /// The four bytes after NIfTI-2's magic, which reveal damage by text-mode transfers, are all 0.
     NoLineEndings,
     /// An extension with an impossible size: it and what follows are not listed.
@@ -133,6 +143,11 @@ impl fmt::Display for Warning {
             Self::Spacing { axis, pixdim, sform } => {
                 let (pixdim, sform) = (Short(pixdim), Short(sform));
                 write!(f, "pixdim[{axis}] is {pixdim}, but a step of the sform has length {sform}; the sform is used")
+            }
+            Self::Transforms { sform_code, qform_code, distance } => {
+                let name = |code| form_name(code).unwrap_or("not defined");
+                let (sform, qform, distance) = (name(sform_code), name(qform_code), Short(distance));
+                write!(f, "sform ({sform}) and qform ({qform}) place a corner {distance} apart; the sform is used")
             }
             Self::NoLineEndings => f.write_str("magic lacks the line endings that NIfTI-2 asks for"),
             Self::Extension { offset, got } => {

@@ -138,3 +138,29 @@ fn distances_that_disagree_are_reported() {
     assert_eq!(warnings(&[4, 4, 4], &rows(2.001, -2.0, 1.9999)), []);
     assert!(x.to_string().contains("pixdim[1] is 2, but a step of the sform has length 1"), "{x}");
 }
+
+#[test]
+fn transforms_that_disagree_are_reported() {
+    let sform = |shift: f32| floats(&[2.0, 0.0, 0.0, shift, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0]);
+    let warnings = |codes: [u8; 2], rows: &[u8], quaternion: &[u8]| {
+        let [qform, sform] = codes;
+        let edits: [(usize, &[u8]); 4] =
+            [(QFORM_CODE, &[qform]), (SFORM_CODE, &[sform]), (SROWS, rows), (QUATERNION, quaternion)];
+        let volume = open(file(&[4, 4, 4], &edits, 64));
+        assert_eq!(volume.affine_source(), if sform > 0 { AffineSource::Sform } else { AffineSource::Qform });
+        volume.warnings().to_vec()
+    };
+    let straight = floats(&[0.0; 3]);
+    let shifted = Warning::Transforms { sform_code: 4, qform_code: 1, distance: 1.25 };
+    assert_eq!(warnings([1, 4], &sform(1.25), &straight), [shifted]);
+    let text = "sform (mni) and qform (scanner) place a corner 1.25 apart; the sform is used";
+    assert_eq!(shifted.to_string(), text);
+    // Half a voxel is not more than half a voxel; and one transform alone contradicts nothing.
+    assert_eq!(warnings([1, 4], &sform(1.0), &straight), []);
+    assert_eq!(warnings([1, 0], &sform(9.0), &straight), []);
+    assert_eq!(warnings([0, 4], &sform(9.0), &straight), []);
+    // Half a turn about z takes the last corner of x and y from 6 to -6.
+    let turned = warnings([2, 2], &sform(0.0), &floats(&[0.0, 0.0, 1.0]));
+    let [Warning::Transforms { sform_code: 2, qform_code: 2, distance }] = turned[..] else { panic!("{turned:?}") };
+    assert!((distance - 12.0 * 2.0_f64.sqrt()).abs() < 1e-5, "{distance}");
+}
