@@ -13,6 +13,7 @@ use nifti_decode::{
     Datatype, Decoder, Endian, Extension, Header, Index, Limits, NiftiError, Orientation, Pack, Plan, Threads, Version,
     VolumeFile, encode,
 };
+use op::random::SplitMix64;
 
 /// The system's allocator, which records the largest single request.
 struct Largest;
@@ -53,21 +54,6 @@ const TWO: Threads = Threads::new(2).unwrap();
 #[global_allocator]
 static ALLOCATOR: Largest = Largest;
 
-struct Random(u64);
-
-impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n.max(1) as u64) as usize
-    }
-}
-
 /// Small files with different versions, byte orders, types, extensions and packings.
 fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
@@ -94,7 +80,7 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// Changes bits, bytes or critical numbers, truncates, or copies.
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+fn mutate(bytes: &mut Vec<u8>, random: &mut SplitMix64) {
     for _ in 0..1 + random.below(4) {
         let at = match random.below(3) {
             // Headers have the greatest effect.
@@ -164,7 +150,7 @@ fn damaged_files_are_refused_without_panic() {
     let seeds = seeds();
     let mut limits = Limits::default().with_data_bytes(DATA_BYTES);
     (limits.extension_bytes, limits.trailing_bytes) = (1 << 16, 1 << 20);
-    let mut random = Random(20_261_122);
+    let mut random = SplitMix64::new(20_261_122);
     // One thread and several.
     let mut decoders = [Decoder::new(), Decoder::new().with_threads(TWO)];
     for seed in &seeds {
@@ -188,7 +174,7 @@ fn damaged_files_are_refused_without_panic() {
 fn a_false_claim_of_gigabytes_allocates_no_memory() {
     let _alone = ALONE.lock();
     let header = Header::new(Version::Nifti1, Datatype::Uint8, &[256, 256, 80]).unwrap();
-    let mut random = Random(6);
+    let mut random = SplitMix64::new(6);
     let voxels: Vec<u8> = (0..256 * 256 * 80).map(|_| random.bits() as u8).collect();
     let mut bytes = encode(&header, &[], &voxels, Pack::Mgzip { level: 1, bytes: 16 << 20 }).unwrap();
     assert!(bytes.len() > 4 << 20);
@@ -265,7 +251,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn damaged_indexes_are_refused_without_panic() {
     let _alone = ALONE.lock();
     let header = Header::new(Version::Nifti1, Datatype::Int16, &[64, 64, 200]).unwrap();
-    let mut random = Random(4);
+    let mut random = SplitMix64::new(4);
     let voxels: Vec<u8> = (0..64 * 64 * 200 * 2).map(|_| (random.bits() % 7) as u8).collect();
     let bytes: std::sync::Arc<[u8]> = encode(&header, &[], &voxels, Pack::Gzip { level: 1 }).unwrap().into();
     let file = VolumeFile::from_bytes(bytes.clone(), Limits::default()).unwrap();
@@ -303,7 +289,7 @@ fn damaged_imports_are_refused_without_panic() {
     let open = || VolumeFile::from_bytes(bytes.clone(), Limits::default()).unwrap();
     let mut whole = vec![0.0_f32; open().voxels()];
     open().decode_into(&mut Decoder::new(), &Plan::stored(), &mut whole).unwrap();
-    let (mut random, mut refused, mut read) = (Random(9), 0, 0);
+    let (mut random, mut refused, mut read) = (SplitMix64::new(9), 0, 0);
     LARGEST.store(0, Relaxed);
     for serial in 0..3_000 {
         let mut damaged = sound.clone();
