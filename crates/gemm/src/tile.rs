@@ -38,6 +38,8 @@ use crate::{chunks::equal_parts, matrix::Input, weights::PanelShape};
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod micro_kernel;
 mod pack;
 mod prefetcher;
 mod staging;

@@ -36,32 +36,6 @@ unsafe impl<T: Send> Send for MatMut<'_, T> {}
 unsafe impl<T: Sync> Sync for MatMut<'_, T> {}
 
 impl<'a, T> MatRef<'a, T> {
-    /// A `rows` x `cols` matrix stored row by row: element (i, j) is `data[i * cols + j]`. The slice may be longer.
-    ///
-    /// # Errors
-    /// [`LayoutError::OutOfBounds`] or [`LayoutError::Overflow`] if the slice cannot hold the matrix.
-    pub fn from_row_major(data: &'a [T], rows: usize, cols: usize) -> Result<Self, LayoutError> {
-        if let Some(layout) = dense(data.len(), rows, cols) {
-            return Ok(Self { origin: data.as_ptr(), layout, data: PhantomData });
-        }
-        Self::with_strides(data, rows, cols, stride(cols), 1)
-    }
-
-    /// A `rows` x `cols` matrix stored column by column: element (i, j) is `data[i + j * rows]`. The slice may be
-    /// longer.
-    ///
-    /// # Errors
-    /// As [`from_row_major`](Self::from_row_major).
-    pub fn from_col_major(data: &'a [T], rows: usize, cols: usize) -> Result<Self, LayoutError> {
-        Self::with_strides(data, rows, cols, 1, stride(rows))
-    }
-
-    /// A slice as a matrix of one column.
-    pub fn column(data: &'a [T]) -> Self {
-        let layout = Layout { rows: data.len(), cols: 1, row_stride: 1, col_stride: 1 };
-        Self { origin: data.as_ptr(), layout, data: PhantomData }
-    }
-
     /// A `rows` x `cols` matrix with any strides, in elements. `data[0]` is the element of the lowest address: (0, 0)
     /// unless a stride is negative.
     ///
@@ -78,29 +52,6 @@ impl<'a, T> MatRef<'a, T> {
         let origin = layout.origin(data.len())?;
         // SAFETY: `origin` is 0 or the index of an element.
         Ok(Self { origin: unsafe { data.as_ptr().add(origin) }, layout, data: PhantomData })
-    }
-
-    /// The transpose. No element moves.
-    #[must_use]
-    pub fn t(self) -> Self {
-        Self { layout: self.layout.t(), ..self }
-    }
-
-    /// Rows and columns of a part.
-    ///
-    /// # Errors
-    /// [`LayoutError::OutOfMatrix`] if the part reaches beyond the matrix.
-    pub fn sub(self, rows: Range<usize>, cols: Range<usize>) -> Result<Self, LayoutError> {
-        inside(&self.layout, &rows, &cols)?;
-        Ok(self.part(rows, cols))
-    }
-
-    /// As [`sub`](Self::sub), for a part that is known to be inside.
-    pub(crate) fn part(self, rows: Range<usize>, cols: Range<usize>) -> Self {
-        debug_assert_eq!(inside(&self.layout, &rows, &cols), Ok(()));
-        let offset = self.layout.offset(rows.start, cols.start);
-        let layout = Layout { rows: rows.len(), cols: cols.len(), ..self.layout };
-        Self { origin: self.origin.wrapping_offset(offset), layout, ..self }
     }
 
     /// Element (i, j), if there is one.
@@ -125,10 +76,6 @@ impl<'a, T> MatRef<'a, T> {
         self.origin
     }
 
-    pub(crate) fn layout(&self) -> Layout {
-        self.layout
-    }
-
     /// The matrix with this layout whose element (0, 0) is at `origin`.
     ///
     /// # Safety
@@ -139,32 +86,6 @@ impl<'a, T> MatRef<'a, T> {
 }
 
 impl<'a, T> MatMut<'a, T> {
-    /// A `rows` x `cols` matrix stored row by row: element (i, j) is `data[i * cols + j]`. The slice may be longer.
-    ///
-    /// # Errors
-    /// [`LayoutError::OutOfBounds`] or [`LayoutError::Overflow`] if the slice cannot hold the matrix.
-    pub fn from_row_major(data: &'a mut [T], rows: usize, cols: usize) -> Result<Self, LayoutError> {
-        if let Some(layout) = dense(data.len(), rows, cols) {
-            return Ok(Self { origin: data.as_mut_ptr(), layout, data: PhantomData });
-        }
-        Self::with_strides(data, rows, cols, stride(cols), 1)
-    }
-
-    /// A `rows` x `cols` matrix stored column by column: element (i, j) is `data[i + j * rows]`. The slice may be
-    /// longer.
-    ///
-    /// # Errors
-    /// As [`from_row_major`](Self::from_row_major).
-    pub fn from_col_major(data: &'a mut [T], rows: usize, cols: usize) -> Result<Self, LayoutError> {
-        Self::with_strides(data, rows, cols, 1, stride(rows))
-    }
-
-    /// A slice as a matrix of one column.
-    pub fn column(data: &'a mut [T]) -> Self {
-        let layout = Layout { rows: data.len(), cols: 1, row_stride: 1, col_stride: 1 };
-        Self { origin: data.as_mut_ptr(), layout, data: PhantomData }
-    }
-
     /// A `rows` x `cols` matrix with any strides, in elements, under which no two elements share an address. `data[0]`
     /// is the element of the lowest address: (0, 0) unless a stride is negative.
     ///
@@ -184,29 +105,6 @@ impl<'a, T> MatMut<'a, T> {
         }
         // SAFETY: `origin` is 0 or the index of an element.
         Ok(Self { origin: unsafe { data.as_mut_ptr().add(origin) }, layout, data: PhantomData })
-    }
-
-    /// The transpose. No element moves.
-    #[must_use]
-    pub fn t(self) -> Self {
-        Self { layout: self.layout.t(), ..self }
-    }
-
-    /// Rows and columns of a part.
-    ///
-    /// # Errors
-    /// [`LayoutError::OutOfMatrix`] if the part reaches beyond the matrix.
-    pub fn sub(self, rows: Range<usize>, cols: Range<usize>) -> Result<Self, LayoutError> {
-        inside(&self.layout, &rows, &cols)?;
-        Ok(self.part(rows, cols))
-    }
-
-    /// As [`sub`](Self::sub), for a part that is known to be inside.
-    pub(crate) fn part(self, rows: Range<usize>, cols: Range<usize>) -> Self {
-        debug_assert_eq!(inside(&self.layout, &rows, &cols), Ok(()));
-        let offset = self.layout.offset(rows.start, cols.start);
-        let layout = Layout { rows: rows.len(), cols: cols.len(), ..self.layout };
-        Self { origin: self.origin.wrapping_offset(offset), layout, ..self }
     }
 
     /// The same matrix, borrowed for a shorter time.
@@ -230,10 +128,6 @@ impl<'a, T> MatMut<'a, T> {
         self.origin
     }
 
-    pub(crate) fn layout(&self) -> Layout {
-        self.layout
-    }
-
     /// The matrix with this layout whose element (0, 0) is at `origin`.
     ///
     /// # Safety
@@ -243,10 +137,60 @@ impl<'a, T> MatMut<'a, T> {
     }
 }
 
-/// Extents and strides, the same for both views.
-macro_rules! extents {
-    ($view:ident) => {
-        impl<T> $view<'_, T> {
+/// What both views have.
+macro_rules! view {
+    ($view:ident, $slice:ty, $as_ptr:ident) => {
+        impl<'a, T> $view<'a, T> {
+            /// A `rows` x `cols` matrix stored row by row: element (i, j) is `data[i * cols + j]`. The slice may be
+            /// longer.
+            ///
+            /// # Errors
+            /// [`LayoutError::OutOfBounds`] or [`LayoutError::Overflow`] if the slice cannot hold the matrix.
+            pub fn from_row_major(data: $slice, rows: usize, cols: usize) -> Result<Self, LayoutError> {
+                if let Some(layout) = dense(data.len(), rows, cols) {
+                    return Ok(Self { origin: data.$as_ptr(), layout, data: PhantomData });
+                }
+                Self::with_strides(data, rows, cols, stride(cols), 1)
+            }
+
+            /// A `rows` x `cols` matrix stored column by column: element (i, j) is `data[i + j * rows]`. The slice may
+            /// be longer.
+            ///
+            /// # Errors
+            /// As [`from_row_major`](Self::from_row_major).
+            pub fn from_col_major(data: $slice, rows: usize, cols: usize) -> Result<Self, LayoutError> {
+                Self::with_strides(data, rows, cols, 1, stride(rows))
+            }
+
+            /// A slice as a matrix of one column.
+            pub fn column(data: $slice) -> Self {
+                let layout = Layout { rows: data.len(), cols: 1, row_stride: 1, col_stride: 1 };
+                Self { origin: data.$as_ptr(), layout, data: PhantomData }
+            }
+
+            /// The transpose. No element moves.
+            #[must_use]
+            pub fn t(self) -> Self {
+                Self { layout: self.layout.t(), ..self }
+            }
+
+            /// Rows and columns of a part.
+            ///
+            /// # Errors
+            /// [`LayoutError::OutOfMatrix`] if the part reaches beyond the matrix.
+            pub fn sub(self, rows: Range<usize>, cols: Range<usize>) -> Result<Self, LayoutError> {
+                inside(&self.layout, &rows, &cols)?;
+                Ok(self.part(rows, cols))
+            }
+
+            /// As [`sub`](Self::sub), for a part that is known to be inside.
+            pub(crate) fn part(self, rows: Range<usize>, cols: Range<usize>) -> Self {
+                debug_assert_eq!(inside(&self.layout, &rows, &cols), Ok(()));
+                let offset = self.layout.offset(rows.start, cols.start);
+                let layout = Layout { rows: rows.len(), cols: cols.len(), ..self.layout };
+                Self { origin: self.origin.wrapping_offset(offset), layout, ..self }
+            }
+
             /// Rows.
             pub fn rows(&self) -> usize {
                 self.layout.rows
@@ -266,11 +210,15 @@ macro_rules! extents {
             pub fn col_stride(&self) -> isize {
                 self.layout.col_stride
             }
+
+            pub(crate) fn layout(&self) -> Layout {
+                self.layout
+            }
         }
     };
 }
-extents!(MatRef);
-extents!(MatMut);
+view!(MatRef, &'a [T], as_ptr);
+view!(MatMut, &'a mut [T], as_mut_ptr);
 
 /// The row-major layout, if `len` elements hold it. This is what nearly every caller has, and no other check is needed.
 /// `None` leaves the error to the general constructor.
