@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gguf::{File, Gguf, Options, Value, Writer};
+use gguf::{
+    File, Gguf, Options, Value, Writer,
+    cases::{TENSORS, TOKENS},
+};
 use machine::ceiling::Level;
 use op::{Loaded, Ran, Threads};
 use proof::{
@@ -23,8 +26,6 @@ use record::Work;
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
-const TENSORS: usize = 902;
-const TOKENS: usize = 65_536;
 /// Bytes of data of the file that is paged in.
 const DATA_BYTES: u64 = 1 << 30;
 

@@ -10,17 +10,12 @@ mod files;
 
 use contest::{Contest, Row, Run};
 use files::Files;
-use nifti_decode::{Kind, Pack};
+use nifti_decode::cases::{self, Packing, Reading};
 use proof::bench::{Bench, Ceiling, Suite};
 use record::Work;
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
-
-const BRAIN: (Kind, &[usize], &str) = (Kind::Brain, &[240, 240, 155], "brain");
-/// A chest with half the usual extent along each axis, so that setup does not take minutes.
-const CT: (Kind, &[usize], &str) = (Kind::Ct, &[256, 256, 150], "ct4");
-const WIDE_CT: (Kind, &[usize], &str) = (Kind::Ct, &[512, 512, 128], "ct128");
 
 fn main() {
     let files = Files::default();
@@ -31,62 +26,40 @@ fn main() {
     });
 }
 
+/// The cases of the table that are measured, each with our kernel and with its rivals.
 fn rows() -> Vec<Row> {
-    let gzip = Pack::Gzip { level: 6 };
-    let bgzf = Pack::Bgzf { level: 6 };
-    let row = |volume, pack, run, threads, kernel, tier| Row { volume, pack, run, threads, kernel, tier };
     let mut rows = Vec::new();
-    // Plain files.
-    for (run, tier) in [
-        (Run::Mapped, 1),
-        (Run::Read, 1),
-        (Run::Swapped, 1),
-        (Run::Half, 2),
-        (Run::Brain, 2),
-        (Run::Flipped, 2),
-        (Run::Permuted, 1),
-        (Run::Stats, 1),
-        (Run::Zscore, 2),
-    ] {
-        rows.push(row(BRAIN, Pack::Plain, run, 1, "auto", tier));
+    for case in cases::cases().into_iter().filter(|case| case.tier > 0) {
+        let Some(run) = Run::of(&case.params) else { continue };
+        let name = case.name.split_once('-').map_or("", |(volume, _)| volume).to_owned();
+        let row =
+            |threads, kernel, tier| Row { reading: case.params, volume: name.clone(), run, threads, kernel, tier };
+        let most = case.threads.iter().copied().max().unwrap_or(1);
+        // With several numbers of threads, the largest tells most.
+        rows.extend(case.threads.iter().map(|&n| row(n, "auto", if n == most { case.tier } else { case.tier.max(2) })));
+        match (run, case.params.packing) {
+            (Run::Mapped, _) => rows.push(row(1, "cpu-scalar", 2)),
+            (Run::Read, Packing::Plain) => rows.push(row(1, "nifti", 2)),
+            // Against libdeflate alone and the crate `nifti`.
+            (Run::Read, Packing::Gzip6) => rows.extend(["libdeflate", "nifti"].map(|kernel| row(1, kernel, 2))),
+            _ => {}
+        }
     }
-    rows.push(row(BRAIN, Pack::Plain, Run::Mapped, 1, "cpu-scalar", 2));
-    rows.push(row(BRAIN, Pack::Plain, Run::Read, 1, "nifti", 2));
-    // Compressed files, against libdeflate alone and the crate `nifti`.
-    for volume in [BRAIN, CT] {
-        rows.push(row(volume, gzip, Run::Read, 1, "auto", 1));
-        rows.push(row(volume, gzip, Run::Read, 1, "libdeflate", 2));
-        rows.push(row(volume, gzip, Run::Read, 1, "nifti", 2));
-    }
-    // Parallel.
-    for threads in [1, 2] {
-        rows.push(row(CT, bgzf, Run::Read, threads, "auto", if threads == 2 { 1 } else { 2 }));
-        rows.push(row(CT, gzip, Run::Indexed, threads, "auto", 2));
-    }
-    // Regions: without an index, everything before the region's end is decompressed.
-    rows.push(row(WIDE_CT, gzip, Run::Patch, 1, "auto", 2));
-    rows.push(row(WIDE_CT, gzip, Run::PatchByIndex, 1, "auto", 1));
-    rows.push(row(WIDE_CT, bgzf, Run::Patch, 1, "auto", 2));
-    rows.push(row(WIDE_CT, Pack::Plain, Run::Patch, 1, "auto", 2));
-    rows.push(row(WIDE_CT, Pack::Plain, Run::PatchMapped, 1, "auto", 1));
-    rows.push(row(WIDE_CT, gzip, Run::FirstSlices, 1, "auto", 3));
-    rows.push(row(BRAIN, gzip, Run::Header, 1, "auto", 2));
-    rows.push(row(BRAIN, gzip, Run::BuildIndex, 1, "auto", 3));
     rows
 }
 
 fn declare(suite: &mut Suite, files: &Files, row: Row) {
-    let (kind, shape, name) = row.volume;
-    let packing = match row.pack {
-        Pack::Plain => "nii",
-        Pack::Bgzf { .. } => "bgzf",
+    let Reading { kind, shape, packing, .. } = row.reading;
+    let packing = match packing {
+        Packing::Plain => "nii",
+        Packing::Bgzf => "bgzf",
         _ => "gz",
     };
     let voxels: usize = shape.iter().product();
     let (stored, output) = row.run.bytes(voxels, kind.datatype().bytes());
     let bench = Bench {
         group: format!("nifti-decode/{packing}/{}", row.run.types()),
-        function: format!("{name}{}/resident/t{}", row.run.name(), row.threads),
+        function: format!("{}{}/resident/t{}", row.volume, row.run.name(), row.threads),
         value: row.kernel.to_owned(),
         tier: row.tier,
         work: Work { flops: None, bytes: Some((stored + output) as f64), elements: Some(voxels as f64) },

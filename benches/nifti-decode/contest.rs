@@ -11,7 +11,11 @@ use std::{
 
 use machine::isa::Isa;
 use nifti::{IntoNdArray, NiftiObject};
-use nifti_decode::{Clip, Decoder, Kind, Orientation, Pack, Phantom, Plan, Threads, VolumeFile, Voxels, bf16, f16};
+use nifti_decode::{
+    Clip, Decoder, Endian, Orientation, Phantom, Plan, Threads, VolumeFile, Voxels, bf16,
+    cases::{By, Make, PATCH, Reading, SCALE},
+    f16,
+};
 use op::{Loaded, Ran};
 use proof::{bench::Subject, input::Hash};
 use record::Proof;
@@ -19,10 +23,10 @@ use record::Proof;
 use crate::files::{Files, Key};
 
 /// The declaration of a bench.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Row {
-    pub(crate) volume: (Kind, &'static [usize], &'static str),
-    pub(crate) pack: Pack,
+    pub(crate) reading: Reading,
+    pub(crate) volume: String,
     pub(crate) run: Run,
     pub(crate) threads: usize,
     pub(crate) kernel: &'static str,
@@ -58,9 +62,30 @@ pub(crate) enum Run {
     BuildIndex,
 }
 
-const PATCH: usize = 64;
-
 impl Run {
+    /// The work of a case; `None` where no bench has it.
+    pub(crate) fn of(reading: &Reading) -> Option<Self> {
+        Some(match (reading.make, reading.by) {
+            (Make::F32, By::Map) if reading.endian == Endian::Big => Self::Swapped,
+            (Make::F32, By::Map) => Self::Mapped,
+            (Make::F32, By::Any) => Self::Read,
+            (Make::F32, By::Index) => Self::Indexed,
+            (Make::F16, By::Map) => Self::Half,
+            (Make::Bf16, By::Map) => Self::Brain,
+            (Make::Ras, By::Map) => Self::Flipped,
+            (Make::Psr, By::Map) => Self::Permuted,
+            (Make::F32AndStats, By::Map) => Self::Stats,
+            (Make::Zscore, By::Map) => Self::Zscore,
+            (Make::Patch, By::Any) => Self::Patch,
+            (Make::Patch, By::Index) => Self::PatchByIndex,
+            (Make::Patch, By::Map) => Self::PatchMapped,
+            (Make::Slices8, By::Any) => Self::FirstSlices,
+            (Make::Header, By::Any) => Self::Header,
+            (Make::Index, By::Any) => Self::BuildIndex,
+            _ => return None,
+        })
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mapped | Self::Swapped | Self::Half | Self::Brain => "-map",
@@ -141,14 +166,8 @@ struct Output {
 
 impl Contest {
     pub(crate) fn new(files: &Files, row: Row) -> Self {
-        let (kind, shape, _) = row.volume;
-        let pack = match row.pack {
-            Pack::Plain => "plain",
-            Pack::Bgzf { .. } => "bgzf",
-            _ => "gzip",
-        };
-        let key = Key { kind, shape, pack, is_big: row.run == Run::Swapped };
-        let path = files.path(&key, row.pack);
+        let Reading { kind, shape, packing, endian, .. } = row.reading;
+        let path = files.path(&Key { kind, shape, packing, is_big: endian == Endian::Big });
         let output = Arc::new(std::sync::Mutex::new(Output::default()));
         let work = work(&row, &path, Arc::clone(&output));
         let pool = (row.threads > 1)
@@ -159,8 +178,8 @@ impl Contest {
 
     /// The expected voxels, computed one by one.
     fn expected(&self) -> Vec<f32> {
-        let (_, shape, _) = self.row.volume;
-        let (slope, inter) = Files::SCALE;
+        let shape = self.row.reading.shape;
+        let (slope, inter) = SCALE;
         let stored = self.phantom.voxels.as_chunks::<2>().0;
         let value = |at: usize| (f64::from(i16::from_ne_bytes(stored[at])) * slope + inter) as f32;
         let [nx, ny, nz] = [shape[0], shape[1], shape[2]];
@@ -173,7 +192,7 @@ impl Contest {
             Run::Permuted => {
                 (0..nx * ny * nz).map(|i| value(index(nx - 1 - i / ny / nz, ny - 1 - i % ny, i / ny % nz))).collect()
             }
-            run => match run.region(shape) {
+            run => match run.region(&shape) {
                 None => (0..stored.len()).map(value).collect(),
                 Some(region) => {
                     let [xs, ys, zs] = [region[0].clone(), region[1].clone(), region[2].clone()];
@@ -205,7 +224,7 @@ fn work(
         }),
         "libdeflate" => {
             let packed = std::fs::read(&path).expect("a file");
-            let need = 352 + row.volume.1.iter().product::<usize>() * 2;
+            let need = 352 + row.reading.shape.iter().product::<usize>() * 2;
             let mut unpacked = vec![0_u8; need];
             Box::new(move || {
                 inflate(&packed, &mut unpacked);
@@ -352,8 +371,7 @@ impl Loaded for Contest {
     }
 
     fn ran(&self) -> Ran {
-        let (_, shape, _) = self.row.volume;
-        let (stored, output) = self.row.run.bytes(shape.iter().product(), 2);
+        let (stored, output) = self.row.run.bytes(self.row.reading.shape.iter().product(), 2);
         let isa = if self.row.kernel == "auto" { Isa::best().to_string() } else { String::new() };
         Ran {
             path: format!("{} ({} bytes)", self.ran.borrow(), self.path.metadata().map_or(0, |m| m.len())),

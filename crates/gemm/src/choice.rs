@@ -86,7 +86,7 @@ pub struct Blocking {
 
 impl Choice {
     /// As a report of what ran, without work counted.
-    pub(crate) fn ran(&self) -> Ran {
+    pub fn ran(&self) -> Ran {
         let tile = self.tile.map_or_else(String::new, |tile| tile.to_string());
         let transposed = if self.transposed { " transposed" } else { "" };
         let path = format!("{}{transposed}", self.path);

@@ -45,6 +45,7 @@
 //! | [`value`] | metadata values and array views |
 //! | [`writer`] | writing: in memory, to a stream, to a file as a whole, split |
 
+pub mod cases;
 pub mod corpus;
 mod cursor;
 mod data;

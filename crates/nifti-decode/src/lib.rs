@@ -33,6 +33,7 @@
 
 mod affine;
 mod cache;
+pub mod cases;
 mod conversion;
 mod convert;
 mod copy;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     error::Error,
+    fmt,
     hint::black_box,
     time::{Duration, Instant},
 };
@@ -145,6 +146,11 @@ impl Ran {
         Self { kernel, isa: isa.into(), path: String::new(), tile: String::new(), threads: 1, flops: 0, bytes: 0 }
     }
 
+    /// As [`new`](Self::new), with a path: for a library that names no instruction set.
+    pub fn by(kernel: &'static str, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..Self::new(kernel, "") }
+    }
+
     /// The text fields for a record: `kernel`, `isa`, `path`, `tile` and `threads`, the empty ones left out. `flops`
     /// and `bytes` go to the record's work.
     pub fn fields(&self) -> BTreeMap<String, String> {
@@ -160,6 +166,17 @@ impl Ran {
         .filter(|(_, value)| !value.is_empty())
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
+    }
+}
+
+impl fmt::Display for Ran {
+    /// `cpu-avx2, avx2, packed, mr6 nr16 kc256, 2 threads`; what is empty is left out, and so is one thread.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kernel)?;
+        for part in [&self.isa, &self.path, &self.tile].into_iter().filter(|part| !part.is_empty()) {
+            write!(f, ", {part}")?;
+        }
+        if self.threads > 1 { write!(f, ", {} threads", self.threads) } else { Ok(()) }
     }
 }
 
@@ -210,5 +227,7 @@ mod tests {
         let fields = Count { state: 0.0, resets: 0 }.ran().fields();
         let fields: Vec<_> = fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(fields, [("isa", "scalar"), ("kernel", "count"), ("threads", "1")]);
+        assert_eq!(Ran::by("faer", "matmul").to_string(), "faer, matmul");
+        assert_eq!(Ran { threads: 2, ..Ran::new("count", "avx2") }.to_string(), "count, avx2, 2 threads");
     }
 }

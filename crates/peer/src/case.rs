@@ -1,6 +1,6 @@
 //! One problem, as the parent process states it.
 
-use serde_json::{Map, Value};
+use op::{ParamError, Parameters, Params};
 
 use crate::Refusal;
 
@@ -9,20 +9,38 @@ use crate::Refusal;
 pub struct Case {
     /// Name of the case in the op's table.
     pub id: String,
-    /// Its parameters: whole numbers and strings.
-    pub params: Map<String, Value>,
+    /// Its parameters.
+    pub params: Params,
 }
 
 impl Case {
     /// A parameter that is a whole number.
+    ///
+    /// # Errors
+    /// [`Refusal::Error`] if there is none.
     pub fn number(&self, name: &str) -> Result<usize, Refusal> {
-        let number = self.params.get(name).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
-        number.ok_or_else(|| Refusal::Error(format!("case {}: `{name}` has to be a whole number", self.id)))
+        self.params.number(name).map_err(|error| self.refused(&error))
     }
 
-    /// A parameter that is a string.
+    /// A parameter that is a word.
+    ///
+    /// # Errors
+    /// [`Refusal::Error`] if there is none.
     pub fn text(&self, name: &str) -> Result<&str, Refusal> {
-        let text = self.params.get(name).and_then(Value::as_str);
-        text.ok_or_else(|| Refusal::Error(format!("case {}: `{name}` has to be a string", self.id)))
+        self.params.text(name).map_err(|error| self.refused(&error))
+    }
+
+    /// All parameters in the types of the op.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] for a word that the op does not know, [`Refusal::Error`] for what is missing or of
+    /// another kind.
+    pub fn read<P: Parameters>(&self) -> Result<P, Refusal> {
+        P::from_params(&self.params).map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &ParamError) -> Refusal {
+        let why = format!("case {}: {error}", self.id);
+        if matches!(error, ParamError::Unknown { .. }) { Refusal::Unsupported(why) } else { Refusal::Error(why) }
     }
 }

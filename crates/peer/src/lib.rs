@@ -8,7 +8,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `{"do":"describe"}` | `{"name","version","settings"}`, or `{"unavailable"}` with what has to be installed |
-//! | `{"do":"cases"}` | `{"ok":{"cases":[{"id","params"}, …]}}`: the op's case table (ours only) |
+//! | `{"do":"cases"}` | `{"ok":{"cases":[{"name","params","tier","regime","threads"}, …]}}`: the op's case table, a list of [`op::CaseRow`] (ours only) |
 //! | `{"do":"inputs","case","params","dir"}` | `{"ok":{}}` after it wrote the inputs of the case into `dir` (ours only) |
 //! | `{"do":"load","case","params","inputs","output"}` | `{"ok":{"ran","flops"?,"bytes"?,"prepare_s"?}}` after one run whose result is in the file `output`; `{"unsupported"}` or `{"error"}` |
 //! | `{"do":"time","seconds"}` | `{"ok":{"iterations","elapsed_s"}}` |
@@ -18,7 +18,7 @@
 //! cannot gain by solving another problem than ours.
 //!
 //! ```no_run
-//! use peer::{Case, Implementation, Description, Loaded, Refusal};
+//! use peer::{Case, Closures, Description, Implementation, Load, Ran};
 //!
 //! struct Sum;
 //!
@@ -26,11 +26,12 @@
 //!     fn describe(&mut self) -> Result<Description, String> {
 //!         Ok(Description::new("sum", "1.0", "one thread"))
 //!     }
-//!     fn load(&mut self, case: &Case, inputs: &std::path::Path) -> Result<Loaded<'_>, Refusal> {
+//!     fn load(&mut self, case: &Case, inputs: &std::path::Path) -> Load<'_> {
 //!         let x = peer::read_f32(&inputs.join("x"))?;
 //!         let y = std::rc::Rc::new(std::cell::Cell::new(0.0));
 //!         let of = y.clone();
-//!         Ok(Loaded::new(case.text("type")?, move || y.set(x.iter().sum::<f32>()), move || of.get().to_le_bytes().to_vec()))
+//!         let ran = Ran::by("sum", case.text("type")?);
+//!         Ok(Closures::boxed(ran, move || y.set(x.iter().sum::<f32>()), move || of.get().to_le_bytes().to_vec()))
 //!     }
 //! }
 //!
@@ -41,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 mod case;
+mod closures;
 mod files;
 pub mod found;
 mod serve;
@@ -48,7 +50,10 @@ mod serve;
 use std::path::Path;
 
 pub use case::Case;
+pub use closures::{Closures, remade};
 pub use files::{files_ending, read_f32, write};
+use op::CaseRow;
+pub use op::{Loaded, Ran};
 pub use serve::{serve, threads_argument};
 
 /// An implementation of an op: it loads a case and runs it.
@@ -57,7 +62,7 @@ pub trait Implementation {
     fn describe(&mut self) -> Result<Description, String>;
 
     /// The cases of the op, in the order of its table. Only our side has them.
-    fn cases(&mut self) -> Result<Vec<Case>, Refusal> {
+    fn cases(&mut self) -> Result<Vec<CaseRow>, Refusal> {
         Err(Refusal::Unsupported("only our own side has a table of cases".to_owned()))
     }
 
@@ -69,7 +74,7 @@ pub trait Implementation {
     }
 
     /// Prepares a case: reads its inputs and does what a user does once, such as packing weights. Nothing runs yet.
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal>;
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_>;
 }
 
 /// What an implementation reports about itself.
@@ -90,27 +95,14 @@ impl Description {
     }
 }
 
-/// A case that is ready to be timed.
-pub struct Loaded<'a> {
-    /// What will run, as the code itself reports it: path, instruction set, threads.
-    pub ran: String,
-    /// Floating-point operations of one run.
-    pub flops: Option<f64>,
-    /// Bytes that one run has to move.
-    pub bytes: Option<f64>,
-    /// Seconds of preparation that a user pays once, such as packing.
-    pub prepare_s: Option<f64>,
-    run: Box<dyn FnMut() + 'a>,
-    output: Box<dyn FnMut() -> Vec<u8> + 'a>,
+/// A loaded case whose result can be compared with that of another implementation.
+pub trait Comparable: Loaded {
+    /// The result of the last run as raw little-endian bytes.
+    fn output(&mut self) -> Vec<u8>;
 }
 
-impl<'a> Loaded<'a> {
-    /// `run` is one timed iteration; `output` gives the result of the last one as raw little-endian bytes.
-    pub fn new(ran: impl Into<String>, run: impl FnMut() + 'a, output: impl FnMut() -> Vec<u8> + 'a) -> Self {
-        let (run, output) = (Box::new(run), Box::new(output));
-        Self { ran: ran.into(), flops: None, bytes: None, prepare_s: None, run, output }
-    }
-}
+/// A case that is ready to be timed, or why it is not run.
+pub type Load<'a> = Result<Box<dyn Comparable + 'a>, Refusal>;
 
 /// Why a case is not run.
 #[derive(Clone, Debug, PartialEq, Eq)]

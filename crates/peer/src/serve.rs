@@ -3,11 +3,13 @@
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use op::Params;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Case, Implementation, Loaded, Refusal, write};
+use crate::{Case, Comparable, Implementation, Refusal, write};
 
 /// Shortest batch of iterations between two clock reads: reading the clock must not add to the time.
 const BATCH: Duration = Duration::from_micros(50);
@@ -38,19 +40,20 @@ fn serve_on(
                 Err(why) => json!({ "unavailable": why }),
             },
             Some("cases") => match implementation.cases() {
-                Ok(cases) => {
-                    let case = |case: Case| json!({ "id": case.id, "params": case.params });
-                    json!({ "ok": { "cases": cases.into_iter().map(case).collect::<Vec<_>>() } })
+                Ok(cases) => json!({ "ok": { "cases": cases } }),
+                Err(refusal) => refused(&refusal),
+            },
+            Some("inputs") => {
+                let dir = Path::new(text(&request, "dir"));
+                match case(&request).and_then(|case| implementation.inputs(&case, dir)) {
+                    Ok(()) => json!({ "ok": {} }),
+                    Err(refusal) => refused(&refusal),
                 }
-                Err(refusal) => refused(&refusal),
-            },
-            Some("inputs") => match implementation.inputs(&case(&request), Path::new(text(&request, "dir"))) {
-                Ok(()) => json!({ "ok": {} }),
-                Err(refusal) => refused(&refusal),
-            },
+            }
             Some("load") => {
-                match implementation.load(&case(&request), Path::new(text(&request, "inputs"))) {
-                    Ok(loaded) => serve_loaded(loaded, Path::new(text(&request, "output")), input, output)?,
+                let inputs = Path::new(text(&request, "inputs"));
+                match case(&request).and_then(|case| implementation.load(&case, inputs)) {
+                    Ok(mut loaded) => serve_loaded(&mut *loaded, Path::new(text(&request, "output")), input, output)?,
                     Err(refusal) => answer(output, &refused(&refusal))?,
                 }
                 continue;
@@ -64,23 +67,24 @@ fn serve_on(
 
 /// Runs the case once, writes its result, then answers requests until the case is unloaded.
 fn serve_loaded(
-    mut loaded: Loaded<'_>,
+    loaded: &mut dyn Comparable,
     result: &Path,
     input: &mut dyn BufRead,
     output: &mut dyn Write,
 ) -> io::Result<()> {
-    (loaded.run)();
-    if let Err(error) = write(result, &(loaded.output)()) {
+    loaded.run();
+    if let Err(error) = write(result, &loaded.output()) {
         return answer(output, &json!({ "error": error.to_string() }));
     }
-    let about = json!({
-        "ran": loaded.ran, "flops": loaded.flops, "bytes": loaded.bytes, "prepare_s": loaded.prepare_s,
-    });
+    let ran = loaded.ran();
+    // 0 stands for work that has none.
+    let counted = |n: u64| (n > 0).then_some(n);
+    let about = json!({ "ran": ran.to_string(), "flops": counted(ran.flops), "bytes": counted(ran.bytes) });
     answer(output, &json!({ "ok": about }))?;
     while let Some(request) = next(input)? {
         match request["do"].as_str() {
             Some("time") => {
-                let (iterations, elapsed) = time(&mut loaded, request["seconds"].as_f64().unwrap_or(0.0));
+                let (iterations, elapsed) = time(loaded, request["seconds"].as_f64().unwrap_or(0.0));
                 let times = json!({ "iterations": iterations, "elapsed_s": elapsed.as_secs_f64() });
                 answer(output, &json!({ "ok": times }))?;
             }
@@ -91,14 +95,10 @@ fn serve_loaded(
     Ok(())
 }
 
-fn time(loaded: &mut Loaded<'_>, seconds: f64) -> (u64, Duration) {
+fn time(loaded: &mut dyn Comparable, seconds: f64) -> (u64, Duration) {
     let (mut iterations, mut elapsed, mut batch) = (0, Duration::ZERO, 1_u64);
     loop {
-        let start = Instant::now();
-        for _ in 0..batch {
-            (loaded.run)();
-        }
-        let took = start.elapsed();
+        let took = loaded.time(batch);
         iterations += batch;
         elapsed += took;
         if elapsed.as_secs_f64() >= seconds {
@@ -123,8 +123,12 @@ fn answer(output: &mut dyn Write, answer: &Value) -> io::Result<()> {
     output.flush()
 }
 
-fn case(request: &Value) -> Case {
-    Case { id: text(request, "case").to_owned(), params: request["params"].as_object().cloned().unwrap_or_default() }
+fn case(request: &Value) -> Result<Case, Refusal> {
+    let id = text(request, "case").to_owned();
+    match Params::deserialize(&request["params"]) {
+        Ok(params) => Ok(Case { id, params }),
+        Err(error) => Err(Refusal::Error(format!("case {id}: its parameters are no names with values: {error}"))),
+    }
 }
 
 fn text<'a>(request: &'a Value, key: &str) -> &'a str {
@@ -146,8 +150,10 @@ fn unexpected(request: &Value) -> Value {
 mod tests {
     use std::path::PathBuf;
 
+    use op::{CaseRow, Ran, Regime};
+
     use super::*;
-    use crate::Description;
+    use crate::{Closures, Description, Load};
 
     /// Doubles a number in each run.
     struct Doubling(u64);
@@ -157,15 +163,17 @@ mod tests {
             Ok(Description::new("doubling", "1", "one thread"))
         }
 
-        fn cases(&mut self) -> Result<Vec<Case>, Refusal> {
-            let params = json!({"start": 21}).as_object().cloned().unwrap_or_default();
-            Ok(vec![Case { id: "c".to_owned(), params }])
+        fn cases(&mut self) -> Result<Vec<CaseRow>, Refusal> {
+            let params = Params::new().with("start", 21_usize);
+            Ok(vec![CaseRow { name: "c".to_owned(), params, tier: 1, regime: Regime::Resident, threads: vec![1] }])
         }
 
-        fn load(&mut self, case: &Case, _: &Path) -> Result<Loaded<'_>, Refusal> {
+        fn load(&mut self, case: &Case, _: &Path) -> Load<'_> {
             self.0 = case.number("start")? as u64;
             let value = std::cell::Cell::from_mut(&mut self.0);
-            Ok(Loaded::new("scalar", || value.set(value.get().wrapping_mul(2)), || value.get().to_le_bytes().to_vec()))
+            let ran = Ran { bytes: 8, ..Ran::new("doubling", "scalar") };
+            let run = || value.set(value.get().wrapping_mul(2));
+            Ok(Closures::boxed(ran, run, || value.get().to_le_bytes().to_vec()))
         }
     }
 
@@ -196,9 +204,12 @@ mod tests {
         let mut answers = talk(&requests);
         assert_eq!(answers.len(), 7);
         assert_eq!(answers[0]["name"], "doubling");
-        assert_eq!(answers.remove(1)["ok"]["cases"], json!([{"id": "c", "params": {"start": 21}}]));
+        assert_eq!(
+            answers.remove(1)["ok"]["cases"],
+            json!([{"name": "c", "params": {"start": 21}, "tier": 1, "regime": "resident", "threads": [1]}])
+        );
         assert!(answers[1]["error"].is_string(), "nothing is loaded yet");
-        assert_eq!(answers[2]["ok"]["ran"], "scalar");
+        assert_eq!(answers[2]["ok"], json!({"ran": "doubling, scalar", "flops": null, "bytes": 8}));
         assert!(answers[3]["ok"]["iterations"].as_u64().unwrap() >= 1);
         assert!(answers[3]["ok"]["elapsed_s"].as_f64().unwrap() >= 1e-4);
         assert_eq!(answers[4], json!({"ok": {}}));
@@ -212,12 +223,14 @@ mod tests {
         let answers = talk(&[
             json!({"do": "load", "case": "c", "params": {"start": "x"}, "inputs": "", "output": file}),
             json!({"do": "inputs", "case": "c", "params": {}, "dir": ""}),
+            json!({"do": "load", "case": "c", "params": [], "inputs": "", "output": file}),
             json!({"do": "load", "case": "c", "params": {"start": 1}, "inputs": "", "output": "/nowhere/at/all"}),
             json!({"do": "describe"}),
         ]);
-        assert_eq!(answers[0]["error"], "case c: `start` has to be a whole number");
+        assert_eq!(answers[0]["error"], "case c: parameter `start` is x: a whole number is wanted");
         assert!(answers[1]["unsupported"].is_string());
-        assert!(answers[2]["error"].as_str().unwrap().contains("/nowhere/at/all"));
-        assert_eq!(answers[3]["version"], "1");
+        assert!(answers[2]["error"].as_str().unwrap().contains("no names with values"));
+        assert!(answers[3]["error"].as_str().unwrap().contains("/nowhere/at/all"));
+        assert_eq!(answers[4]["version"], "1");
     }
 }

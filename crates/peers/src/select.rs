@@ -25,7 +25,7 @@ pub(crate) struct Selection {
 /// A row of our table of cases, as `assay peer OP` reports it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct TableCase {
-    id: String,
+    name: String,
     params: Params,
 }
 
@@ -42,12 +42,12 @@ pub(crate) fn select(selections: &[Selection], table: &[TableCase]) -> Result<Ve
         let ids = pattern(&selection.cases)?;
         let before = cases.len();
         for (row, is_taken) in table.iter().zip(&mut is_taken) {
-            if *is_taken || !ids.is_match(&row.id) {
+            if *is_taken || !ids.is_match(&row.name) {
                 continue;
             }
             *is_taken = true;
             cases.push(Case {
-                id: row.id.clone(),
+                id: row.name.clone(),
                 params: row.params.clone(),
                 tolerance: selection.tolerance,
                 threads: selection.threads.clone(),
@@ -75,7 +75,8 @@ mod tests {
             select: Vec<Selection>,
         }
         let file: File = toml::from_str(text).unwrap();
-        let row = |id: &str| TableCase { id: id.to_owned(), params: Params::from_iter([("id".to_owned(), id.into())]) };
+        let row =
+            |id: &str| TableCase { name: id.to_owned(), params: Params::from_iter([("id".to_owned(), id.into())]) };
         select(&file.select, &["a-1", "a-2", "b-1", "c"].map(row))
     }
 

@@ -1,6 +1,6 @@
 //! The named cases of this op: one home for the rows that benches, peers and tests use.
 //!
-//! A name is `DIRECTION/TYPE/nLENGTH`.
+//! A name is `DIRECTION/TYPE/nLENGTH`, or `DIRECTION/TYPE/[VALUES/]seedSEED` for rows whose results are only compared.
 
 use std::fmt;
 
@@ -35,6 +35,8 @@ pub const STREAMED: usize = 48 << 20;
 /// Lengths of the rows that are compared with peers.
 const PEER_DEQUANTIZED: usize = 1 << 20;
 const PEER_QUANTIZED: usize = 64 << 10;
+/// Length of the rows of other seeds, whose results are compared without timing.
+const COMPARED: usize = 64 << 10;
 
 /// The direction of a conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,19 +76,41 @@ pub struct Row {
     pub len: usize,
     /// Whether the input may have blocks of zeros. ggml leaves some bytes of such blocks unwritten for two types.
     pub has_zeros: bool,
+    /// The numbers that are quantized.
+    pub values: Values,
+    /// Seed of the input.
+    pub seed: u64,
+}
+
+/// The numbers of a row that is quantized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// Nearly normal ones, of many scales, with a few outliers.
+    Normal,
+    /// Random bit patterns of finite numbers.
+    Bits,
+}
+
+impl Values {
+    const NAMES: [(Self, &'static str); 2] = [(Self::Normal, "normal"), (Self::Bits, "bits")];
 }
 
 impl Parameters for Row {
     fn to_params(&self) -> Params {
         let params = Params::new().with("work", self.direction.name()).with("type", self.ty.name()).with("n", self.len);
-        if self.has_zeros { params } else { params.with("zeros", "none") }
+        let params = if self.has_zeros { params } else { params.with("zeros", "none") };
+        let params = if self.values == Values::Bits { params.with("values", "bits") } else { params };
+        if self.seed == 0 { params } else { params.with("seed", self.seed) }
     }
 
     fn from_params(params: &Params) -> Result<Self, ParamError> {
         let direction = params.one_of("work", Direction::NAMES)?;
         let ty = params.one_of("type", GgmlType::ALL.iter().map(|&ty| (ty, ty.name())))?;
-        let has_zeros = if params.get("zeros").is_some() { params.one_of("zeros", [(false, "none")])? } else { true };
-        Ok(Self { direction, ty, len: params.number("n")?, has_zeros })
+        let has = |name: &str| params.get(name).is_some();
+        let has_zeros = !has("zeros") || params.one_of("zeros", [(false, "none")])?;
+        let values = if has("values") { params.one_of("values", Values::NAMES)? } else { Values::Normal };
+        let seed = if has("seed") { params.number("seed")? as u64 } else { 0 };
+        Ok(Self { direction, ty, len: params.number("n")?, has_zeros, values, seed })
     }
 }
 
@@ -103,9 +127,20 @@ pub fn cases() -> Vec<NamedCase<Row>> {
         cases.push(case(Quantize, ty, RESIDENT).tier(if is_common { 1 } else { 2 }));
     }
     // ggml cannot dequantize Q8_1.
-    let dequantized = TYPES.into_iter().filter(|&ty| ty != GgmlType::Q8_1);
-    cases.extend(dequantized.map(|ty| case(Dequantize, ty, PEER_DEQUANTIZED).tier(0)));
+    let dequantized = || TYPES.into_iter().filter(|&ty| ty != GgmlType::Q8_1);
+    cases.extend(dequantized().map(|ty| case(Dequantize, ty, PEER_DEQUANTIZED).tier(0)));
     cases.extend(TYPES.map(|ty| case(Quantize, ty, PEER_QUANTIZED).tier(0)));
+    let seeds = 1..=3;
+    for (ty, seed) in dequantized().flat_map(|ty| seeds.clone().map(move |seed| (ty, seed))) {
+        let row = Row { seed, ..case(Dequantize, ty, COMPARED).params };
+        cases.push(NamedCase::computed(format!("{Dequantize}/{ty}/seed{seed}"), row).tier(0));
+    }
+    for (ty, (values, word)) in TYPES.into_iter().flat_map(|ty| Values::NAMES.map(|values| (ty, values))) {
+        cases.extend(seeds.clone().map(|seed| {
+            let row = Row { seed, values, has_zeros: false, ..case(Quantize, ty, COMPARED).params };
+            NamedCase::computed(format!("{Quantize}/{ty}/{word}/seed{seed}"), row).tier(0)
+        }));
+    }
     cases
 }
 
@@ -115,7 +150,7 @@ fn case(direction: Direction, ty: GgmlType, len: usize) -> NamedCase<Row> {
     let is_unwritten = matches!(ty, GgmlType::Q8_K | GgmlType::IQ4_NL) && direction == Direction::Quantize;
     let has_zeros = !(is_unwritten && len == PEER_QUANTIZED);
     let name = format!("{direction}/{ty}/n{len}");
-    NamedCase::computed(name, Row { direction, ty, len, has_zeros })
+    NamedCase::computed(name, Row { direction, ty, len, has_zeros, values: Values::Normal, seed: 0 })
 }
 
 #[cfg(test)]
@@ -126,7 +161,7 @@ mod tests {
     fn the_table_is_sound() {
         let cases = cases();
         assert_eq!(op::check_table(&cases), Ok(()));
-        assert_eq!(cases.len(), 16 + 3 + 16 + 15 + 16);
+        assert_eq!(cases.len(), 16 + 3 + 16 + 15 + 16 + 3 * 15 + 2 * 3 * 16);
         for case in &cases {
             let Row { ty, len, .. } = case.params;
             assert!(ty.row_bytes(len).is_ok(), "{}", case.name);

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::rc::Rc;
 
-use peer::{Case, Description, Loaded, Refusal};
+use peer::{Case, Closures, Description, Load, Ran, Refusal};
 
 use crate::library::{Blas, Known};
 
@@ -31,7 +31,7 @@ impl peer::Implementation for Implementation {
         Ok(Description::new(self.known.name, blas.version.trim(), settings))
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let blas = self.blas.as_ref().map_err(|why| Refusal::Error(why.clone()))?;
         let (m, n, k) = (case.number("m")?, case.number("n")?, case.number("k")?);
         if case.text("type")? != "f32" {
@@ -46,9 +46,8 @@ impl peer::Implementation for Implementation {
         let result = c.clone();
         let run = move || blas.product((m, n, k), by_columns, &a, &b, &mut c.borrow_mut());
         let output = move || result.borrow().iter().flat_map(|c| c.to_le_bytes()).collect();
-        let mut loaded = Loaded::new(if m == 1 { "sgemv" } else { "sgemm" }, run, output);
-        loaded.flops = Some(2.0 * m as f64 * n as f64 * k as f64);
-        loaded.bytes = Some(4.0 * (m * k + k * n + m * n) as f64);
-        Ok(loaded)
+        let (flops, bytes) = (2 * m * n * k, 4 * (m * k + k * n + m * n));
+        let ran = Ran::by(self.known.name, if m == 1 { "sgemv" } else { "sgemm" });
+        Ok(Closures::boxed(Ran { flops: flops as u64, bytes: bytes as u64, ..ran }, run, output))
     }
 }

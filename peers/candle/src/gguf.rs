@@ -1,14 +1,12 @@
 //! `candle_core::quantized::gguf_file` opens a model's file.
 
-use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
-use std::rc::Rc;
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
-use peer::{Case, Implementation, Description, Loaded, Refusal, found};
+use peer::{Case, Description, Implementation, Load, Ran, Refusal, found};
 
 struct Candle;
 
@@ -17,24 +15,14 @@ impl Implementation for Candle {
         Ok(Description::new("candle", "0.11.1", "gguf_file::Content::read of a BufReader, one thread"))
     }
 
-    fn load(&mut self, _: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, _: &Case, inputs: &Path) -> Load<'_> {
         let paths = peer::files_ending(inputs, ".gguf")?;
         let bytes: Vec<_> = paths.iter().map(fs::read).collect::<Result<_, _>>()?;
         let open = move || paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>();
-        let opened = Rc::new(RefCell::new(open().map_err(Refusal::Error)?));
-        let shown = opened.clone();
-        let run = move || {
-            // Opening the same file succeeded above.
-            if let Ok(files) = open() {
-                *opened.borrow_mut() = files;
-            }
-        };
-        let output = move || {
-            let opened = shown.borrow();
+        peer::remade(Ran::by("candle", "open, read, parse"), open, move |opened| {
             let files = opened.iter().zip(&bytes).enumerate();
             files.map(|(number, (file, bytes))| dump(number, file, bytes)).collect::<String>().into_bytes()
-        };
-        Ok(Loaded::new("open, read, parse", run, output))
+        })
     }
 }
 

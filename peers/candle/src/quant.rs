@@ -8,7 +8,7 @@ use candle_core::quantized::k_quants::{
     BlockQ2K, BlockQ3K, BlockQ4_0, BlockQ4_1, BlockQ4K, BlockQ5_0, BlockQ5_1, BlockQ5K, BlockQ6K, BlockQ8_0, BlockQ8K,
     GgmlType,
 };
-use peer::{Case, Implementation, Description, Loaded, Refusal};
+use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
 
 struct Candle;
 
@@ -17,7 +17,7 @@ impl Implementation for Candle {
         Ok(Description::new("candle", "0.11.1", "k_quants::GgmlType, one thread"))
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let is_k = |name: &str| name.ends_with("_K") && name != "Q8_K";
         if case.text("work")? == "quantize" && is_k(case.text("type")?) {
             return Err(Refusal::Unsupported("candle's search finds other scales than ggml's reference".to_owned()));
@@ -39,7 +39,7 @@ impl Implementation for Candle {
     }
 }
 
-fn row<T: GgmlType + 'static>(case: &Case, inputs: &Path) -> Result<Loaded<'static>, Refusal> {
+fn row<T: GgmlType + 'static>(case: &Case, inputs: &Path) -> Load<'static> {
     let len = case.number("n")?;
     let blocks: Vec<T> = vec![T::zeros(); len / T::BLCK_SIZE];
     if case.text("work")? == "dequantize" {
@@ -54,7 +54,7 @@ fn row<T: GgmlType + 'static>(case: &Case, inputs: &Path) -> Result<Loaded<'stat
         let shown = out.clone();
         let run = move || T::to_float(&blocks, &mut out.borrow_mut());
         let one_nan = |x: f32| if x.is_nan() { f32::from_bits(0x7fc0_0000) } else { x };
-        Ok(Loaded::new("to_float", run, move || {
+        Ok(Closures::boxed(Ran::by("candle", "to_float"), run, move || {
             shown.borrow().iter().flat_map(|&x| one_nan(x).to_le_bytes()).collect()
         }))
     } else {
@@ -67,7 +67,7 @@ fn row<T: GgmlType + 'static>(case: &Case, inputs: &Path) -> Result<Loaded<'stat
             // SAFETY: the blocks are plain integers and halves without padding.
             unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast::<u8>(), size_of_val(&blocks[..])) }.to_vec()
         };
-        Ok(Loaded::new("from_float", run, output))
+        Ok(Closures::boxed(Ran::by("candle", "from_float"), run, output))
     }
 }
 

@@ -1,13 +1,11 @@
 //! llama.cpp's `gguf_init_from_file` opens a model's file, without the data.
 
-use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use llama_cpp_sys_2 as sys;
-use peer::{Case, Implementation, Description, Loaded, Refusal, found};
+use peer::{Case, Description, Implementation, Load, Ran, Refusal, found};
 
 struct Ggml;
 
@@ -16,26 +14,19 @@ impl Implementation for Ggml {
         Ok(Description::new("llama.cpp", "llama-cpp-sys-2 0.1.161", "gguf_init_from_file with no_alloc, one thread"))
     }
 
-    fn load(&mut self, _: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, _: &Case, inputs: &Path) -> Load<'_> {
         let paths = peer::files_ending(inputs, ".gguf")?;
         let bytes: Vec<_> = paths.iter().map(fs::read).collect::<Result<_, _>>()?;
         let name = |path: &PathBuf| CString::new(path.to_string_lossy().as_bytes());
         let names: Vec<_> = paths.iter().map(name).collect::<Result<_, _>>().map_err(|error| refused(&error))?;
-        let open = move || names.iter().map(|name| Opened::new(name)).collect::<Option<Vec<_>>>();
-        let opened = Rc::new(RefCell::new(open().ok_or_else(|| refused(&"llama.cpp refuses it"))?));
-        let shown = opened.clone();
-        let run = move || {
-            // Opening the same file succeeded above.
-            if let Some(files) = open() {
-                *opened.borrow_mut() = files;
-            }
+        let open = move || {
+            let opened = names.iter().map(|name| Opened::new(name)).collect::<Option<Vec<_>>>();
+            opened.ok_or("llama.cpp refuses it")
         };
-        let output = move || {
-            let opened = shown.borrow();
+        peer::remade(Ran::by("llama.cpp", "open, read, parse"), open, move |opened| {
             let files = opened.iter().zip(&bytes).enumerate();
             files.map(|(number, (file, bytes))| file.dump(number, bytes)).collect::<String>().into_bytes()
-        };
-        Ok(Loaded::new("open, read, parse", run, output))
+        })
     }
 }
 

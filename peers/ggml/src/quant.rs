@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use llama_cpp_sys_2 as sys;
-use peer::{Case, Implementation, Description, Loaded, Refusal};
+use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
 
 type ToFloat = unsafe extern "C" fn(*const c_void, *mut f32, i64);
 type FromFloat = unsafe extern "C" fn(*const f32, *mut c_void, i64);
@@ -31,7 +31,7 @@ impl Implementation for Ggml {
         Ok(Description::new("ggml", "llama-cpp-sys-2 0.1.161", format!("one thread; {}", system.trim())))
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let (name, len) = (case.text("type")?, case.number("n")?);
         let id = type_id(name).ok_or_else(|| Refusal::Unsupported(format!("ggml has no type {name}")))?;
         // SAFETY: the id is one of ggml's.
@@ -53,7 +53,7 @@ impl Implementation for Ggml {
             let run = move || unsafe { function(blocks.as_ptr().cast(), out.borrow_mut().as_mut_ptr(), len as i64) };
             let one_nan = |x: f32| if x.is_nan() { f32::from_bits(0x7fc0_0000) } else { x };
             let output = move || shown.borrow().iter().flat_map(|&x| one_nan(x).to_le_bytes()).collect();
-            Ok(Loaded::new(ran, run, output))
+            Ok(Closures::boxed(Ran::by("ggml", ran), run, output))
         } else {
             let (ran, function) = from_float(name, traits.from_float_ref)?;
             let x = peer::read_f32(&inputs.join("x"))?;
@@ -62,7 +62,7 @@ impl Implementation for Ggml {
             // SAFETY: `len` numbers, and room for their blocks.
             let run = move || unsafe { function(x.as_ptr(), out.borrow_mut().as_mut_ptr().cast(), len as i64) };
             let output = move || shown.borrow().iter().flat_map(|word| word.to_ne_bytes()).take(size).collect();
-            Ok(Loaded::new(ran, run, output))
+            Ok(Closures::boxed(Ran::by("ggml", ran), run, output))
         }
     }
 }

@@ -1,12 +1,10 @@
 //! `gguf-rs` opens a model's file, with whole arrays: by default it keeps three elements of `tokenizer.*`.
 
-use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
-use std::rc::Rc;
 
 use gguf_rs::GGUFModel;
-use peer::{Case, Implementation, Description, Loaded, Refusal, found};
+use peer::{Case, Description, Implementation, Load, Ran, Refusal, found};
 use serde_json::Value;
 
 struct GgufRs;
@@ -16,24 +14,14 @@ impl Implementation for GgufRs {
         Ok(Description::new("gguf-rs", "0.1.8", "get_gguf_container_array_size(u64::MAX), one thread"))
     }
 
-    fn load(&mut self, _: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, _: &Case, inputs: &Path) -> Load<'_> {
         let paths = peer::files_ending(inputs, ".gguf")?;
         let bytes: Vec<_> = paths.iter().map(fs::read).collect::<Result<_, _>>()?;
         let open = move || paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>();
-        let opened = Rc::new(RefCell::new(open().map_err(Refusal::Error)?));
-        let shown = opened.clone();
-        let run = move || {
-            // Opening the same file succeeded above.
-            if let Ok(files) = open() {
-                *opened.borrow_mut() = files;
-            }
-        };
-        let output = move || {
-            let opened = shown.borrow();
+        peer::remade(Ran::by("gguf-rs", "open, read, parse"), open, move |opened| {
             let files = opened.iter().zip(&bytes).enumerate();
             files.map(|(number, (file, bytes))| dump(number, file, bytes)).collect::<String>().into_bytes()
-        };
-        Ok(Loaded::new("open, read, parse", run, output))
+        })
     }
 }
 

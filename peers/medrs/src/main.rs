@@ -1,11 +1,9 @@
 //! medrs: from a path to scaled f32, x fastest.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use medrs::nifti::{load, load_cropped};
-use peer::{Case, Implementation, Description, Loaded, Refusal};
+use peer::{Case, Description, Implementation, Load, Ran, Refusal};
 
 struct Medrs;
 
@@ -43,22 +41,15 @@ impl Implementation for Medrs {
         Ok(Description::new("medrs", "0.2.0", "load, to_f32; its own cache of ten files for patches of .nii.gz"))
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let path = inputs.join(if case.text("pack")? == "plain" { "v.nii" } else { "v.nii.gz" });
         let shape = [case.number("x")?, case.number("y")?, case.number("z")?];
         let Some(work) = work(case.text("make")?, path, shape) else {
             return Err(Refusal::Unsupported("it has no such call on a file".to_owned()));
         };
-        let voxels = Rc::new(RefCell::new(work().map_err(Refusal::Error)?));
-        let shown = voxels.clone();
-        let run = move || {
-            // Reading the same file succeeded above.
-            if let Ok(read) = work() {
-                *voxels.borrow_mut() = read;
-            }
-        };
-        let output = move || shown.borrow().iter().flat_map(|value| value.to_le_bytes()).collect();
-        Ok(Loaded::new("load, to_f32", run, output))
+        peer::remade(Ran::by("medrs", "load, to_f32"), work, |voxels| {
+            voxels.iter().flat_map(|value| value.to_le_bytes()).collect()
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use peer::{Case, Loaded, Refusal};
+use peer::{Case, Closures, Load, Ran, Refusal};
 
 /// Dimensions, type and layout of a case.
 pub(crate) struct Product {
@@ -36,9 +36,9 @@ impl Product {
     pub(crate) fn load<'a, T: Number>(
         self,
         inputs: &Path,
-        ran: String,
+        ran: Ran,
         multiply: impl Fn(&Product, &[T], &[T], &mut [T]) + 'a,
-    ) -> Result<Loaded<'a>, Refusal> {
+    ) -> Load<'a> {
         let (a, b) = (read::<T>(&inputs.join("a"))?, read::<T>(&inputs.join("b"))?);
         let (m, n, k) = (self.m, self.n, self.k);
         if a.len() != m * k || b.len() != k * n {
@@ -48,10 +48,8 @@ impl Product {
         let result = c.clone();
         let run = move || multiply(&self, &a, &b, &mut c.borrow_mut());
         let output = move || result.borrow().iter().flat_map(|c| c.to_f32().to_le_bytes()).collect();
-        let mut loaded = Loaded::new(ran, run, output);
-        loaded.flops = Some(2.0 * m as f64 * n as f64 * k as f64);
-        loaded.bytes = Some((size_of::<T>() * (m * k + k * n + m * n)) as f64);
-        Ok(loaded)
+        let (flops, bytes) = (2 * m * n * k, size_of::<T>() * (m * k + k * n + m * n));
+        Ok(Closures::boxed(Ran { flops: flops as u64, bytes: bytes as u64, ..ran }, run, output))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use peer::{Case, Description, Loaded, Refusal};
+use peer::{Case, Description, Load, Ran, Refusal};
 
 use crate::operands::Product;
 
@@ -24,12 +24,12 @@ impl peer::Implementation for Implementation {
         Ok(Description::new("faer", "0.24", format!("{:?}", par(self.threads))))
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let (product, par) = (Product::of(case)?, par(self.threads));
         if product.element != "f32" {
             return Err(Refusal::Unsupported(format!("no products of {}", product.element)));
         }
-        product.load::<f32>(inputs, format!("matmul, {par:?}"), move |product, a, b, c| {
+        product.load::<f32>(inputs, Ran::by("faer", format!("matmul, {par:?}")), move |product, a, b, c| {
             let &Product { m, n, k, by_columns, .. } = product;
             let a = MatRef::from_row_major_slice(a, m, k);
             let b = match by_columns {

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use gemm::{Parallelism, f16, gemm};
-use peer::{Case, Description, Loaded, Refusal};
+use peer::{Case, Description, Load, Ran, Refusal};
 
 use crate::operands::{Number, Product};
 
@@ -23,14 +23,13 @@ impl peer::Implementation for Implementation {
         Ok(Description::new("gemm", "0.19", format!("{:?}", parallelism(self.threads))))
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let (product, parallelism) = (Product::of(case)?, parallelism(self.threads));
-        let ran = format!("gemm, {parallelism:?}");
+        let ran = Ran::by("gemm", format!("{parallelism:?}"));
         match product.element.as_str() {
             "f32" => product.load::<f32>(inputs, ran, move |p, a, b, c| multiply(p, a, b, c, 0.0, 1.0, parallelism)),
-            "f16" => product.load::<f16>(inputs, ran, move |p, a, b, c| {
-                multiply(p, a, b, c, f16::ZERO, f16::ONE, parallelism)
-            }),
+            "f16" => product
+                .load::<f16>(inputs, ran, move |p, a, b, c| multiply(p, a, b, c, f16::ZERO, f16::ONE, parallelism)),
             other => Err(Refusal::Unsupported(format!("no products of {other}"))),
         }
     }

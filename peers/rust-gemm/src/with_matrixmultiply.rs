@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use peer::{Case, Description, Loaded, Refusal};
+use peer::{Case, Description, Load, Ran, Refusal};
 
 use crate::operands::Product;
 
@@ -25,12 +25,12 @@ impl peer::Implementation for Implementation {
         Ok(Description::new("matrixmultiply", "0.3.11", settings))
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let product = Product::of(case)?;
         if product.element != "f32" {
             return Err(Refusal::Unsupported(format!("no products of {}", product.element)));
         }
-        product.load::<f32>(inputs, "sgemm".to_owned(), |product, a, b, c| {
+        product.load::<f32>(inputs, Ran::by("matrixmultiply", "sgemm"), |product, a, b, c| {
             let &Product { m, n, k, .. } = product;
             let ((rsb, csb), (rsa, rsc)) = (product.b_strides(), (k as isize, n as isize));
             let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());

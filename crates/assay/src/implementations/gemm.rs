@@ -11,8 +11,8 @@ use ::gemm::{
     Activation, Element, ElementType, MatMut, MatRef, ProblemLayout, Shape, Storage, Threads, Workspace, explain,
 };
 use half::{bf16, f16};
-use op::{ParamError, Parameters, random::SplitMix64};
-use peer::{Case, Description, Implementation, Loaded, Refusal};
+use op::{CaseRow, random::SplitMix64};
+use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
 
 /// Seeds of the operands.
 const SEED_A: u64 = 0xa55a_0001;
@@ -34,13 +34,8 @@ impl Implementation for Gemm {
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), format!("threads: {}", self.threads)))
     }
 
-    fn cases(&mut self) -> Result<Vec<Case>, Refusal> {
-        let row = |case: &op::NamedCase<Product>| {
-            let params = serde_json::to_value(case.params.to_params()).map_err(|e| Refusal::Error(e.to_string()))?;
-            let params = params.as_object().cloned().unwrap_or_default();
-            Ok(Case { id: case.name.clone().into_owned(), params })
-        };
-        ::gemm::cases::CASES.iter().map(row).collect()
+    fn cases(&mut self) -> Result<Vec<CaseRow>, Refusal> {
+        Ok(super::rows(&::gemm::cases::CASES))
     }
 
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
@@ -57,7 +52,7 @@ impl Implementation for Gemm {
         Ok(())
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let product = product(case)?;
         match product.element {
             ElementType::F16 => self.load_as(product, inputs, |bytes| f16::from_le_bytes([bytes[0], bytes[1]])),
@@ -68,12 +63,7 @@ impl Implementation for Gemm {
 }
 
 impl Gemm {
-    fn load_as<T: Element>(
-        &mut self,
-        product: Product,
-        inputs: &Path,
-        number: fn(&[u8]) -> T,
-    ) -> Result<Loaded<'_>, Refusal> {
+    fn load_as<T: Element>(&mut self, product: Product, inputs: &Path, number: fn(&[u8]) -> T) -> Load<'_> {
         let Product { shape: shape @ Shape { m, n, k }, element, b: order, .. } = product;
         let read = |name: &str| -> Result<Vec<T>, Refusal> {
             Ok(std::fs::read(inputs.join(name))?.chunks_exact(element.bytes()).map(number).collect())
@@ -82,7 +72,8 @@ impl Gemm {
         let is_by_columns = order == Order::Columns;
         let b_storage = if is_by_columns { Storage::col_major(element) } else { Storage::row_major(element) };
         let layout = ProblemLayout::new(shape, Storage::row_major(element), b_storage, Storage::row_major(element));
-        let ran = format!("{:?}", explain(layout, self.threads));
+        let (flops, moved) = (2 * m * n * k, element.bytes() * (m * k + k * n + m * n));
+        let ran = Ran { flops: flops as u64, bytes: moved as u64, ..explain(layout, self.threads).ran() };
         let c = Rc::new(RefCell::new(vec![T::from_f32(f32::NAN); m * n]));
         let (workspace, threads) = (&mut self.workspace, self.threads);
         let result = c.clone();
@@ -102,21 +93,13 @@ impl Gemm {
             let _ = product();
         };
         let output = move || result.borrow().iter().flat_map(|value| value.to_f32().to_le_bytes()).collect();
-        let mut loaded = Loaded::new(ran, run, output);
-        loaded.flops = Some(2.0 * m as f64 * n as f64 * k as f64);
-        loaded.bytes = Some((element.bytes() * (m * k + k * n + m * n)) as f64);
-        Ok(loaded)
+        Ok(Closures::boxed(ran, run, output))
     }
 }
 
 /// The product that a case describes. Peers take plain matrices, so no case has prepacked weights or an epilogue.
 fn product(case: &Case) -> Result<Product, Refusal> {
-    let error = |error: &dyn std::fmt::Display| Refusal::Error(format!("case {}: {error}", case.id));
-    let params = serde_json::from_value(case.params.clone().into()).map_err(|e: serde_json::Error| error(&e))?;
-    let product = Product::from_params(&params).map_err(|e| match e {
-        ParamError::Unknown { .. } => Refusal::Unsupported(format!("case {}: {e}", case.id)),
-        e => error(&e),
-    })?;
+    let product: Product = case.read()?;
     if product.b == Order::Packed || product.activation != Activation::Identity {
         return Err(Refusal::Unsupported(format!(
             "case {}: no peer packs weights before or fuses an epilogue",

@@ -2,14 +2,15 @@
 //!
 //! [`super::gguf_files`] makes the file of a case. Everything that a reader finds in it is compared.
 
-use std::cell::RefCell;
-use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::rc::Rc;
 
-use ::gguf::{File, Options, Split, Value};
-use peer::{Case, Description, Implementation, Loaded, Refusal, found};
+use ::gguf::{
+    Endian, File, Options, Split, Value,
+    cases::{self, Contents},
+};
+use op::CaseRow;
+use peer::{Case, Description, Implementation, Load, Ran, Refusal, found};
 
 use super::gguf_files;
 use crate::commands::gguf::map;
@@ -29,41 +30,35 @@ impl Implementation for Opening {
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), "mapped, strings not copied"))
     }
 
+    fn cases(&mut self) -> Result<Vec<CaseRow>, Refusal> {
+        Ok(super::rows(&cases::cases()))
+    }
+
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
         gguf_files::write(case, dir)
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         if self.threads.get() != 1 {
             return Err(Refusal::Unsupported("a header is read by one thread".to_owned()));
         }
         let first = peer::files_ending(inputs, ".gguf")?.into_iter().next();
         let first = first.ok_or_else(|| Refusal::Error(format!("{}: no file", case.id)))?;
         // Big-endian files are read only on request.
-        let is_big = case.text("endian") == Ok("big");
-        let options = if is_big { Options::LENIENT } else { Options::default() };
-        if case.text("file") == Ok("split") {
+        let contents: Contents = case.read()?;
+        let options = match contents {
+            Contents::Type { form, .. } | Contents::Metadata { form, .. } if form.endian == Endian::Big => {
+                Options::LENIENT
+            }
+            _ => Options::default(),
+        };
+        let ran = Ran::by("gguf", "open, mmap, parse");
+        if matches!(contents, Contents::Split { .. }) {
             let open = move || Split::open(&first, |part| map(part, options));
-            return loaded(open, |set| dump(set.parts()));
+            return peer::remade(ran, open, |set| dump(set.parts()));
         }
-        loaded(move || map(&first, options), |file| dump(std::slice::from_ref(file)))
+        peer::remade(ran, move || map(&first, options), |file| dump(std::slice::from_ref(file)))
     }
-}
-
-/// Times `open`; the result is the contents of the file that it opened last.
-fn loaded<'a, T: 'a, E: Error>(
-    open: impl Fn() -> Result<T, E> + 'a,
-    dump: impl Fn(&T) -> Vec<u8> + 'a,
-) -> Result<Loaded<'a>, Refusal> {
-    let opened = Rc::new(RefCell::new(open().map_err(|error| Refusal::Error(error.to_string()))?));
-    let shown = opened.clone();
-    let run = move || {
-        // It was opened before, so this call succeeds.
-        if let Ok(file) = open() {
-            *opened.borrow_mut() = file;
-        }
-    };
-    Ok(Loaded::new("open, mmap, parse", run, move || dump(&shown.borrow())))
 }
 
 /// The contents of files as lines that an implementation in any language can produce.

@@ -1,37 +1,30 @@
 //! Files written by our GGUF writer, for readers to open.
-//!
-//! The parameters of a case select the file. Without `file`, it is a model with `tensors` tensors and `tokens` tokens.
-//! With it:
-//!
-//! | `file` | contents | parameters |
-//! |---|---|---|
-//! | `type` | tensors of one to four dimensions, and one without elements | `type`, `version`, `endian` |
-//! | `metadata` | a key and an array of every type | `values`: `exact`, or `odd` for numbers that decimal text cannot express; `version`, `endian` |
-//! | `split` | a model in parts | `tensors`, `tokens`, `per_part` |
-//! | `alignment` | tensors of few bytes, far apart | `alignment` |
+//! [`::gguf::cases`] says what is in them.
 
 use std::io::Write;
 use std::path::Path;
 
-use ::gguf::{Endian, Tensor, Value, Writer};
+use ::gguf::{
+    Tensor, Value, Writer,
+    cases::{Contents, Form},
+    writer::WriteError,
+};
 use ::quant::GgmlType;
 use peer::{Case, Refusal};
 
 pub(super) fn write(case: &Case, dir: &Path) -> Result<(), Refusal> {
-    let refused = |error: &dyn ToString| Refusal::Error(format!("{}: {}", case.id, error.to_string()));
-    if case.text("file") == Ok("split") {
-        let writer = model(case.number("tensors")?, case.number("tokens")?);
-        let parts = writer.create_split(&dir.join("model"), case.number("per_part")?, data);
-        return parts.map(drop).map_err(|error| refused(&error));
-    }
-    let writer = match case.text("file") {
-        Err(_) => model(case.number("tensors")?, case.number("tokens")?),
-        Ok("type") => of_type(empty(case)?, case.text("type")?.parse().map_err(|error| refused(&error))?),
-        Ok("metadata") => metadata(empty(case)?, case.text("values")? == "odd"),
-        Ok("alignment") => aligned(case.number("alignment")? as u32),
-        Ok(other) => return Err(refused(&format!("`file` is {other}"))),
+    let refused = |error: WriteError| Refusal::Error(format!("{}: {error}", case.id));
+    let writer = match case.read()? {
+        Contents::Split { tensors, tokens, per_part } => {
+            let parts = model(tensors, tokens).create_split(&dir.join("model"), per_part, data);
+            return parts.map(drop).map_err(refused);
+        }
+        Contents::Model { tensors, tokens } => model(tensors, tokens),
+        Contents::Type { ty, form } => of_type(empty(form), ty),
+        Contents::Metadata { is_odd, form } => metadata(empty(form), is_odd),
+        Contents::Alignment { alignment } => aligned(alignment),
     };
-    writer.create(&dir.join("model.gguf"), data).map(drop).map_err(|error| refused(&error))
+    writer.create(&dir.join("model.gguf"), data).map(drop).map_err(refused)
 }
 
 /// Random bytes, with the tensor's name as the seed.
@@ -44,10 +37,9 @@ fn data(tensor: &Tensor<'_>, out: &mut dyn Write) -> std::io::Result<()> {
     out.write_all(&(0..tensor.bytes()).map(|_| next()).collect::<Vec<_>>())
 }
 
-/// An empty file with the version and the byte order of the case.
-fn empty(case: &Case) -> Result<Writer, Refusal> {
-    let endian = if case.text("endian")? == "big" { Endian::Big } else { Endian::Little };
-    Ok(Writer::new().with_version(case.number("version")? as u32).with_endian(endian))
+/// An empty file.
+fn empty(form: Form) -> Writer {
+    Writer::new().with_version(form.version).with_endian(form.endian)
 }
 
 /// A model with keys of every type that all readers support.

@@ -11,6 +11,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use op::{CaseRow, NamedCase, Parameters};
 use peer::Implementation;
 
 /// What to serve.
@@ -40,7 +41,12 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
         Op::Gemm => Box::new(gemm::Gemm::new(arguments.threads)),
         Op::Gguf => Box::new(gguf::Opening::new(arguments.threads)),
         Op::Quant => Box::new(quant::Quant::new(arguments.threads)),
-        Op::NiftiDecode => Box::new(nifti_decode::Reading::new(arguments.threads)),
+        Op::NiftiDecode => Box::new(nifti_decode::Volumes::new(arguments.threads)),
     };
     Ok(peer::serve(&mut *implementation)?)
+}
+
+/// A table of cases for those who do not know the op's types.
+fn rows<P: Parameters>(cases: &[NamedCase<P>]) -> Vec<CaseRow> {
+    cases.iter().map(NamedCase::row).collect()
 }

@@ -1,22 +1,12 @@
 //! Our side of reading volumes: from a file in the page cache to scaled f32 in memory, x fastest.
 //!
-//! Parameters of a case:
+//! [`::nifti_decode::cases`] has the cases.
 //!
-//! - `kind`, `x`, `y`, `z` of the phantom;
-//! - `pack`: `plain`, `gzip1`, `gzip6`, `bgzf`, `mgzip`;
-//! - `endian`: `little`, `big`;
-//! - `scale`: 0 for none, 1 for a slope and an intercept;
-//! - `make`: `f32`; `ras` or `psr`, voxels in that order of axes; `stats`; `patch`; `slice`, the first one along z;
-//!   `header`, extents and affine without a voxel;
-//! - `by`: how we read a patch, which peers can ignore: through an access-point index that was built before (`index`),
-//!   from an uncompressed sidecar (`sidecar`), or from a sidecar that is mapped once for all patches (`sidecar-kept`).
+//! The timed work begins with the path, except for a sidecar that is kept. Each implementation keeps what it normally
+//! keeps between two volumes; ours keeps a decoder and the output.
 //!
-//! The timed work begins with the path, except for `sidecar-kept`. Each implementation keeps what it normally keeps
-//! between two volumes; ours keeps a decoder and the output.
-//!
-//! We also time other ways to the same results: `patch-whole`, a patch from the whole volume; `f32-stats`, voxels and
-//! statistics in one pass, whose result is the statistics; `inflate`, libdeflate alone, the lower bound of a compressed
-//! file; and `ras` and `psr` with `turned` as `before`, where the file is already stored in that order.
+//! Other ways to the same results are timed as peers of ours: a patch from the whole volume; libdeflate alone, the
+//! lower bound of a compressed file; and a file that is already stored in the order that is asked for.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -26,63 +16,65 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ::nifti_decode::{
-    Decoder, Endian, Header, Index, Kind, Limits, NiftiError, Orientation, Pack, Phantom, Plan, Stats, VolumeFile,
-    bytes_of, encode, write, zeroed,
+    Decoder, Header, Index, Limits, NiftiError, Orientation, Pack, Phantom, Plan, Stats, VolumeFile, bytes_of,
+    cases::{self, By, PATCH, Packing, Reading, SCALE},
+    encode, write, zeroed,
 };
-use peer::{Case, Description, Implementation, Loaded, Refusal};
+use op::CaseRow;
+use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
 
 use super::inflate::Floor;
 
-pub(super) struct Reading {
+pub(super) struct Volumes {
     threads: NonZeroUsize,
 }
 
-impl Reading {
+impl Volumes {
     pub(super) fn new(threads: NonZeroUsize) -> Self {
         Self { threads }
     }
 }
 
-/// Edge of a patch.
-const PATCH: usize = 64;
-const SLOPE: f64 = 0.5;
-const INTER: f64 = -24.0;
-
-impl Implementation for Reading {
+impl Implementation for Volumes {
     fn describe(&mut self) -> Result<Description, String> {
         let settings = format!("{} threads, decoder and output kept", self.threads);
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), settings))
     }
 
-    fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
-        let kind = Kind::from_name(case.text("kind")?).ok_or_else(|| refused("`kind` names no phantom"))?;
-        let shape = [case.number("x")?, case.number("y")?, case.number("z")?];
-        let orientation: Orientation = "LAS".parse().map_err(refused)?;
-        let phantom = Phantom::new(kind, Some(&shape), orientation, 1).map_err(refused)?;
-        let endian = if case.text("endian")? == "big" { Endian::Big } else { Endian::Little };
-        let header = Header { endian, ..phantom.header };
-        let header = if case.number("scale")? == 1 { header.with_scale(SLOPE, INTER) } else { header };
-        let (header, voxels) = match case.text("turned") {
-            Ok("before") => reoriented(&header, &phantom.voxels, case.text("make")?).map_err(refused)?,
-            _ => (header, phantom.voxels),
-        };
-        write(&path(case, dir)?, &header, &[], &voxels, pack(case)?).map_err(refused)
+    fn cases(&mut self) -> Result<Vec<CaseRow>, Refusal> {
+        Ok(super::rows(&cases::cases()))
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
-        let path = path(case, inputs)?;
-        if case.text("make")? == "inflate" {
+    fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
+        let reading: Reading = case.read()?;
+        let orientation: Orientation = "LAS".parse().map_err(refused)?;
+        let phantom = Phantom::new(reading.kind, Some(&reading.shape), orientation, 1).map_err(refused)?;
+        let header = Header { endian: reading.endian, ..phantom.header };
+        let header = if reading.is_scaled { header.with_scale(SCALE.0, SCALE.1) } else { header };
+        let order = if reading.is_turned { order(reading.make) } else { None };
+        let (header, voxels) = match order {
+            Some(order) => reoriented(&header, &phantom.voxels, order).map_err(refused)?,
+            None => (header, phantom.voxels),
+        };
+        write(&path(&reading, dir), &header, &[], &voxels, reading.packing.pack()).map_err(refused)
+    }
+
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
+        let reading: Reading = case.read()?;
+        let path = path(&reading, inputs);
+        if reading.make == cases::Make::Inflated {
             return self.inflate(&path);
         }
         let mut decoder = Decoder::new().with_threads(self.threads.into());
-        let (make, path) = Make::prepared(case.text("make")?, case.text("by").ok(), path, &mut decoder)?;
+        let (make, path) = Make::prepared(&reading, path, &mut decoder)?;
         let out = Rc::new(RefCell::new((Vec::new(), None)));
         let shown = out.clone();
         let mut work = move || {
             let (voxels, stats) = &mut *out.borrow_mut();
             once(&path, &make, &mut decoder, voxels, stats)
         };
-        let (ran, bytes) = work().map_err(refused)?;
+        let (path, bytes) = work().map_err(refused)?;
+        let ran = Ran { bytes: bytes as u64, threads: self.threads.get(), ..Ran::by("nifti-decode", path) };
         let run = move || {
             // The same call succeeded above, on the same file.
             let _ = work();
@@ -91,24 +83,35 @@ impl Implementation for Reading {
             let (voxels, stats) = &*shown.borrow();
             stats.as_ref().map_or_else(|| bytes_of::<f32>(voxels).to_vec(), figures)
         };
-        let mut loaded = Loaded::new(ran, run, output);
-        loaded.bytes = Some(bytes as f64);
-        Ok(loaded)
+        Ok(Closures::boxed(ran, run, output))
     }
 }
 
-/// Header and voxels of the volume in the order `codes`.
-fn reoriented(header: &Header, voxels: &[u8], codes: &str) -> Result<(Header, Vec<u8>), Box<dyn std::error::Error>> {
+/// The order of the axes that a make asks for.
+fn order(make: cases::Make) -> Option<Orientation> {
+    match make {
+        cases::Make::Ras => "RAS".parse().ok(),
+        cases::Make::Psr => "PSR".parse().ok(),
+        _ => None,
+    }
+}
+
+/// Header and voxels of the volume in another order.
+fn reoriented(
+    header: &Header,
+    voxels: &[u8],
+    order: Orientation,
+) -> Result<(Header, Vec<u8>), Box<dyn std::error::Error>> {
     let file = VolumeFile::from_bytes(encode(header, &[], voxels, Pack::Plain)?, Limits::default())?;
     let mut copy = vec![0; voxels.len()];
-    let copied = file.copy_into(&mut Decoder::new(), Some(codes.to_uppercase().parse()?), &mut copy)?;
+    let copied = file.copy_into(&mut Decoder::new(), Some(order), &mut copy)?;
     let dim = Header::new(header.version, file.datatype(), &copied.shape)?.dim;
     Ok((Header { dim, qform_code: 0, ..header.clone().with_affine(&copied.affine) }, copy))
 }
 
-impl Reading {
+impl Volumes {
     /// Times libdeflate alone. Its result is the voxels that are computed from what it decompressed.
-    fn inflate(&self, path: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn inflate(&self, path: &Path) -> Load<'_> {
         let stored = open(path).map_err(refused)?;
         let need = stored.header().vox_offset as usize + stored.voxels() * stored.datatype().bytes();
         let floor = Floor::new(std::fs::read(path)?, need).map_err(refused)?;
@@ -122,7 +125,8 @@ impl Reading {
             volume
                 .map_or_else(|error| error.to_string().into_bytes(), |volume| bytes_of::<f32>(volume.voxels()).to_vec())
         };
-        Ok(Loaded::new("libdeflate, memory to memory", run, output))
+        let ran = Ran { threads, ..Ran::by("libdeflate", "memory to memory") };
+        Ok(Closures::boxed(ran, run, output))
     }
 }
 
@@ -145,35 +149,32 @@ enum Make {
 }
 
 impl Make {
-    /// Looks up a `make` by name and prepares its inputs; returns it with the file to read.
-    fn prepared(
-        name: &str,
-        by: Option<&str>,
-        path: PathBuf,
-        decoder: &mut Decoder,
-    ) -> Result<(Self, PathBuf), Refusal> {
-        let make = match name {
-            "f32" => Self::Voxels(Plan::scaled()),
-            "ras" | "psr" => Self::Voxels(Plan::scaled().oriented(name.to_uppercase().parse().map_err(refused)?)),
-            "f32-stats" => Self::VoxelsAndStats,
-            "stats" => Self::Stats,
-            "header" => Self::Header,
-            "slice" => Self::Slice,
-            "patch" if by == Some("index") => {
+    /// Prepares what a case asks for; returns it with the file to read.
+    fn prepared(reading: &Reading, path: PathBuf, decoder: &mut Decoder) -> Result<(Self, PathBuf), Refusal> {
+        let make = match reading.make {
+            cases::Make::F32 => Self::Voxels(Plan::scaled()),
+            cases::Make::Ras | cases::Make::Psr => {
+                Self::Voxels(Plan { orientation: order(reading.make), ..Plan::scaled() })
+            }
+            cases::Make::F32AndStats => Self::VoxelsAndStats,
+            cases::Make::Stats => Self::Stats,
+            cases::Make::Header => Self::Header,
+            cases::Make::Slice => Self::Slice,
+            cases::Make::Patch if reading.by == By::Index => {
                 let index = open(&path).and_then(|file| file.index(decoder)).map_err(refused)?;
                 Self::Patch(Some(Arc::new(index.ok_or_else(|| refused("this file needs no index"))?)))
             }
-            "patch" if matches!(by, Some("sidecar" | "sidecar-kept")) => {
+            cases::Make::Patch if matches!(reading.by, By::Sidecar | By::SidecarKept) => {
                 let directory = path.parent().unwrap_or(Path::new("."));
                 let sidecar = open(&path).and_then(|file| file.cached(decoder, directory)).map_err(refused)?;
-                if by == Some("sidecar-kept") {
+                if reading.by == By::SidecarKept {
                     return Ok((Self::PatchOf(Box::new(open(&sidecar).map_err(refused)?)), sidecar));
                 }
                 return Ok((Self::Patch(None), sidecar));
             }
-            "patch" => Self::Patch(None),
-            "patch-whole" => Self::PatchOfWhole(RefCell::default()),
-            other => return Err(refused(format!("`make` is {other}"))),
+            cases::Make::Patch => Self::Patch(None),
+            cases::Make::PatchOfWhole => Self::PatchOfWhole(RefCell::default()),
+            other => return Err(Refusal::Unsupported(format!("{other:?} is for benches alone"))),
         };
         Ok((make, path))
     }
@@ -279,17 +280,6 @@ fn refused(error: impl ToString) -> Refusal {
     Refusal::Error(error.to_string())
 }
 
-fn path(case: &Case, dir: &Path) -> Result<PathBuf, Refusal> {
-    Ok(dir.join(if case.text("pack")? == "plain" { "v.nii" } else { "v.nii.gz" }))
-}
-
-fn pack(case: &Case) -> Result<Pack, Refusal> {
-    Ok(match case.text("pack")? {
-        "plain" => Pack::Plain,
-        "gzip1" => Pack::Gzip { level: 1 },
-        "gzip6" => Pack::Gzip { level: 6 },
-        "bgzf" => Pack::Bgzf { level: 6 },
-        "mgzip" => Pack::Mgzip { level: 6, bytes: 1 << 20 },
-        other => return Err(refused(format!("`pack` is {other}"))),
-    })
+fn path(reading: &Reading, dir: &Path) -> PathBuf {
+    dir.join(if reading.packing == Packing::Plain { "v.nii" } else { "v.nii.gz" })
 }

@@ -1,16 +1,16 @@
-//! Our side of quantized rows: random blocks to numbers, and numbers to blocks.
-//!
-//! Parameters of a case: `work` (`dequantize` or `quantize`), `type`, `n` (numbers of the row), and optionally `seed`,
-//! `values` (`bits`: random bit patterns of finite numbers) and `zeros` (`none`: no blocks of zeros).
+//! Our side of quantized rows ([`::quant::cases`]): random blocks to numbers, and numbers to blocks.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::rc::Rc;
 
-use ::quant::{GgmlType, Kernel, QuantError};
-use op::random::SplitMix64;
-use peer::{Case, Description, Implementation, Loaded, Refusal};
+use ::quant::{
+    Kernel, QuantError,
+    cases::{self, Direction, Row, Values},
+};
+use op::{CaseRow, random::SplitMix64};
+use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
 
 pub(super) struct Quant {
     threads: NonZeroUsize,
@@ -22,50 +22,46 @@ impl Quant {
     }
 }
 
-/// The row of a case: type, length in numbers, and direction.
-struct Row {
-    ty: GgmlType,
-    len: usize,
-    is_dequantized: bool,
-}
-
 impl Implementation for Quant {
     fn describe(&mut self) -> Result<Description, String> {
         let settings = format!("{} threads, {}", self.threads, Kernel::best().name());
         Ok(Description::new("assay", env!("CARGO_PKG_VERSION"), settings))
     }
 
+    fn cases(&mut self) -> Result<Vec<CaseRow>, Refusal> {
+        Ok(super::rows(&cases::cases()))
+    }
+
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
-        let Row { ty, len, is_dequantized } = row(case)?;
-        let seed = if case.params.contains_key("seed") { case.number("seed")? as u64 } else { 0 };
+        let Row { direction, ty, len, has_zeros, values, seed } = case.read()?;
         // The low bits differ between blocks and numbers.
         let seeded = |kind: u64| SplitMix64::new(kind ^ seed << 32);
-        if is_dequantized {
+        if direction == Direction::Dequantize {
             let bytes = ty.row_bytes(len).map_err(refused)?;
             let blocks: Vec<u8> = seeded(0xb10c).flat_map(u64::to_le_bytes).take(bytes).collect();
             peer::write(&dir.join("blocks"), &blocks)?;
             return Ok(());
         }
-        // A peer may leave bytes of an all-zero block unwritten; its cases have `zeros = "none"`.
-        let has_zeros = case.text("zeros") != Ok("none");
-        let x: Vec<f32> = match case.text("values") {
-            Ok("bits") => seeded(0xf10a).map(finite).take(len).collect(),
-            _ => numbers(seeded(0xf10a), len, has_zeros).collect(),
+        let x: Vec<f32> = match values {
+            Values::Bits => seeded(0xf10a).map(finite).take(len).collect(),
+            Values::Normal => numbers(seeded(0xf10a), len, has_zeros).collect(),
         };
         peer::write(&dir.join("x"), &x.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
         Ok(())
     }
 
-    fn load(&mut self, case: &Case, inputs: &Path) -> Result<Loaded<'_>, Refusal> {
+    fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         if self.threads.get() != 1 {
             return Err(Refusal::Unsupported("a row is converted by one thread".to_owned()));
         }
-        let Row { ty, len, is_dequantized } = row(case)?;
+        let Row { direction, ty, len, .. } = case.read()?;
         let kernel = Kernel::best();
         let bytes = ty.row_bytes(len).map_err(refused)?;
+        let is_dequantized = direction == Direction::Dequantize;
         let isa = if is_dequantized { kernel.dequantizes(ty) } else { kernel.quantizes(ty) };
-        let ran = format!("{ty}, {}", isa.map_or("no kernel", |isa| isa.name()));
-        let mut loaded = if is_dequantized {
+        let isa = isa.map_or("no kernel", |isa| isa.name());
+        let ran = Ran { bytes: (bytes + 4 * len) as u64, ..Ran::new(kernel.name(), isa) };
+        if is_dequantized {
             let blocks = std::fs::read(inputs.join("blocks"))?;
             let out = Rc::new(RefCell::new(vec![0.0_f32; len]));
             let shown = out.clone();
@@ -74,7 +70,8 @@ impl Implementation for Quant {
             let run = move || {
                 let _ = kernel.dequantize(ty, &blocks, &mut out.borrow_mut());
             };
-            Loaded::new(ran, run, move || shown.borrow().iter().flat_map(|&x| one_nan(x).to_le_bytes()).collect())
+            let output = move || shown.borrow().iter().flat_map(|&x| one_nan(x).to_le_bytes()).collect();
+            Ok(Closures::boxed(ran, run, output))
         } else {
             let x = peer::read_f32(&inputs.join("x"))?;
             let out = Rc::new(RefCell::new(vec![0_u8; bytes]));
@@ -83,21 +80,9 @@ impl Implementation for Quant {
             let run = move || {
                 let _ = kernel.quantize(ty, &x, &mut out.borrow_mut());
             };
-            Loaded::new(ran, run, move || shown.borrow().clone())
-        };
-        loaded.bytes = Some((bytes + 4 * len) as f64);
-        Ok(loaded)
+            Ok(Closures::boxed(ran, run, move || shown.borrow().clone()))
+        }
     }
-}
-
-fn row(case: &Case) -> Result<Row, Refusal> {
-    let ty = case.text("type")?.parse::<GgmlType>().map_err(|error| Refusal::Error(error.to_string()))?;
-    let is_dequantized = match case.text("work")? {
-        "dequantize" => true,
-        "quantize" => false,
-        other => return Err(Refusal::Error(format!("case {}: unknown work {other:?}", case.id))),
-    };
-    Ok(Row { ty, len: case.number("n")?, is_dequantized })
 }
 
 fn refused(error: QuantError) -> Refusal {
