@@ -9,6 +9,7 @@
 pub mod cache;
 pub mod ceiling;
 pub mod fingerprint;
+pub mod heap;
 pub mod isa;
 pub mod memory;
 pub mod noise;

@@ -114,6 +114,13 @@ pub fn process_counters(pid: u32) -> Option<ProcessCounters> {
     })
 }
 
+/// Lets this process's [`vm_hwm_bytes`](ProcessCounters::vm_hwm_bytes) begin anew from what is resident now. `false`
+/// where the system refuses or has no such request: the peak then covers the whole life of the process.
+pub fn reset_peak_rss() -> bool {
+    // 5 is the request of `clear_refs` that resets the peak and nothing else (proc_pid_clear_refs(5)).
+    cfg!(target_os = "linux") && std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
