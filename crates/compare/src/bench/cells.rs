@@ -2,6 +2,8 @@
 //!
 //! `assay cells NAME` prints the cells, one a line; `assay cell NAME CELL --out FILE` runs one and writes its record by
 //! rename, also on failure. A process that ends without the file has failed: its status and last lines are reported.
+//! The number that is compared is the record's cost: the primary metric that the scenario declares. The crate
+//! `scenario` documents the grammar; only the record is needed here.
 
 use std::fs;
 use std::io::Read;
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use machine::noise;
-use record::{BenchRow, CellRecord, SCHEMA, State, Work};
+use record::{BenchRow, CellRecord, SCHEMA, State, Unit, Work};
 
 use super::process::{End, Program, Run, ScratchDir};
 use super::protocol::{RawId, Samples};
@@ -33,7 +35,7 @@ pub(super) fn run(
     let mut command = Command::new(&program.executable);
     match selection {
         Selection::List => {
-            command.args(["cells", scenario]).args(set.iter().flat_map(|set| ["--set", set]));
+            command.args(["cells", scenario, "--own"]).args(set.iter().flat_map(|set| ["--set", set]));
         }
         Selection::Measure { id, .. } => {
             command.args(["cell", scenario, id, "--out"]).arg(&record);
@@ -83,18 +85,16 @@ fn take_record(run: &mut Run, cell: &str, bytes: Option<Vec<u8>>) {
         return;
     }
     let failed = record.proof.as_ref().is_some_and(|proof| proof.failure.is_some());
-    if let Some(time_s) = record.time_s() {
-        let (iters, times) = (vec![1.0], vec![1e9 * time_s]);
-        run.samples.push(Samples {
-            id: id_of(cell),
-            iters,
-            times,
-            throughput: None,
-            measurement_s: None,
-            unit: "ns".to_owned(),
-        });
+    match record.cost() {
+        Some((cost, unit)) => run.samples.push(sample(cell, cost, unit)),
+        None if failed => {}
+        None => {
+            let primary = record.primary.as_deref().unwrap_or("none is named");
+            run.end = End::Failed(format!("the record lacks its primary metric: {primary}"));
+            return;
+        }
     }
-    let peak = record.metrics.iter().find(|metric| metric.name == "peak_rss_bytes").and_then(|metric| metric.value);
+    let ceiling = record.ceilings.first();
     run.rows.push(BenchRow {
         schema: SCHEMA,
         state: if failed { State::Failed } else { State::Proved },
@@ -103,14 +103,32 @@ fn take_record(run: &mut Run, cell: &str, bytes: Option<Vec<u8>>) {
         value: None,
         tier: 1,
         source: None,
+        rate_per_s: ceiling.and_then(|ceiling| record.value(&ceiling.metric)),
+        ceiling: ceiling.map(|ceiling| ceiling.ceiling.clone()),
+        peak_rss_bytes: record.value("peak_rss_bytes").map(|bytes| bytes as u64),
         proof: record.proof,
         ran: record.ran,
         work: Work::default(),
-        ceiling: None,
-        rate_per_s: None,
         allocations: None,
-        peak_rss_bytes: peak.map(|bytes| bytes as u64),
     });
+}
+
+/// The cost as a criterion program would report it: times in nanoseconds, anything else in its own unit.
+fn sample(cell: &str, cost: f64, unit: Unit) -> Samples {
+    let (scale, unit) = match unit {
+        Unit::Seconds => (1e9, "ns"),
+        Unit::Ratio => (1.0, "(ratio)"),
+        Unit::Count => (1.0, "(count)"),
+        other => (1.0, other.symbol()),
+    };
+    Samples {
+        id: id_of(cell),
+        iters: vec![1.0],
+        times: vec![scale * cost],
+        throughput: None,
+        measurement_s: None,
+        unit: unit.to_owned(),
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -123,11 +141,18 @@ mod tests {
 
     /// A program `assay` in a few lines of shell.
     const PROGRAM: &str = r#"#!/bin/sh
-if [ "$1" = cells ]; then printf 'size=1\nsize=2\nsize=3\n'; exit 0; fi
+if [ "$1" = cells ]; then [ "$3" = --own ] || exit 1; printf 'size=1\nsize=2\nsize=3\nsize=4\nsize=5\nsize=6\n'; exit 0; fi
+record() { printf '{"schema":1,"scenario":"s","cell":"%s",%s}' "$1" "$2" > "$3"; }
+metric() { printf '{"name":"%s","value":%s,"unit":"%s","direction":"%s","n":1,"low":null,"high":null}' "$@"; }
+load=$(metric load_s 9 seconds lower_is_better)
+ceiling='{"metric":"read_per_s","ceiling":{"name":"read","unit":"bytes_per_second","bursts_per_s":8,"best_per_s":9,"n":2}}'
 case $3 in
-size=1) printf '{"schema":1,"scenario":"s","cell":"size=1","metrics":[{"name":"prefill_s","value":0.5,"unit":"seconds","direction":"lower_is_better","n":1,"low":null,"high":null}],"proof":null,"ran":{"isa":"avx2"},"error":null}' > "$5" ;;
-size=2) printf '{"schema":1,"scenario":"s","cell":"size=2","metrics":[],"proof":null,"ran":{},"error":"no such file"}' > "$5"; exit 1 ;;
-*) echo boom >&2; exit 9 ;;
+size=1) record $3 '"primary":"prefill_s","metrics":['"$load,$(metric prefill_s 0.5 seconds lower_is_better)"'],"ran":{"isa":"avx2"}' "$5" ;;
+size=2) record $3 '"error":"no such file"' "$5"; exit 1 ;;
+size=3) echo boom >&2; exit 9 ;;
+size=4) record $3 '"primary":"read_per_s","metrics":['"$(metric read_per_s 4 bytes_per_second higher_is_better)"'],"ceilings":['"$ceiling]" "$5" ;;
+size=5) record $3 '"primary":"kept_bytes","metrics":['"$(metric kept_bytes 64 bytes lower_is_better)"']' "$5" ;;
+size=6) record $3 '"primary":"prefill_s","metrics":['"$load]" "$5" ;;
 esac
 "#;
 
@@ -154,10 +179,21 @@ esac
     #[test]
     fn cells_are_listed_and_measured() {
         let listed: Vec<String> = ran(&Selection::List).listed.iter().map(RawId::full).collect();
-        assert_eq!(listed, ["size=1", "size=2", "size=3"]);
+        assert_eq!(listed, ["size=1", "size=2", "size=3", "size=4", "size=5", "size=6"]);
         let run = measured("size=1");
         assert_eq!((run.end, run.samples[0].times.as_slice()), (End::Success, [5e8].as_slice()));
         assert_eq!(run.rows[0].ran["isa"], "avx2");
+    }
+
+    #[test]
+    fn the_primary_metric_counts_in_its_own_unit_and_rates_as_times() {
+        let run = measured("size=4");
+        assert_eq!((run.samples[0].times[0], run.samples[0].unit.as_str()), (2.5e8, "ns"));
+        assert_eq!((run.rows[0].rate_per_s, run.rows[0].share_of_ceiling()), (Some(4.0), Some(0.5)));
+        let run = measured("size=5");
+        assert_eq!((run.samples[0].times[0], run.samples[0].unit.as_str()), (64.0, "B"));
+        let End::Failed(why) = measured("size=6").end else { panic!("another metric is not the primary one") };
+        assert!(why.contains("prefill_s"), "{why}");
     }
 
     #[test]
