@@ -21,7 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gguf", &["op", "quant", "whole-file"]),
     ("nifti-decode", &["op", "simd", "whole-file"]),
     ("multiview", &["gemm", "op", "simd"]),
-    ("assay", &["gemm", "gguf", "nifti-decode", "peer"]),
+    ("scenario", &["machine", "record"]),
+    ("assay", &["chart", "gemm", "gguf", "nifti-decode", "peer", "scenario"]),
     ("peers", &["chart", "compare"]),
     ("xtask", &["compare", "peers"]),
 ];

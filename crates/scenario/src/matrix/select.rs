@@ -1,0 +1,96 @@
+//! `--set axis=value,…`: a part of a matrix.
+
+use std::str::FromStr;
+
+use super::{Level, Matrix};
+use crate::cell::{Cell, CellError, check_name, check_value};
+
+/// A restriction of one axis to some of its values. Settings of the same axis add values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The axis.
+    pub axis: String,
+    /// The values that remain.
+    pub values: Vec<String>,
+}
+
+impl FromStr for Setting {
+    type Err = CellError;
+
+    fn from_str(text: &str) -> Result<Self, CellError> {
+        let (axis, values) = text.split_once('=').ok_or_else(|| CellError::Part { part: text.to_owned() })?;
+        check_name(axis)?;
+        let values: Vec<String> = values.split(',').map(str::to_owned).collect();
+        values.iter().try_for_each(|value| check_value(axis, value))?;
+        Ok(Self { axis: axis.to_owned(), values })
+    }
+}
+
+/// Why a part of a matrix cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectError {
+    /// The matrix has no such axis.
+    #[error("there is no axis `{axis}`; there are {}", axes.join(", "))]
+    Axis {
+        /// The axis.
+        axis: String,
+        /// All axes.
+        axes: Vec<String>,
+    },
+    /// The axis has no such value.
+    #[error("`{axis}` is never `{value}`; it is {}", values.join(", "))]
+    Value {
+        /// The axis.
+        axis: String,
+        /// The value.
+        value: String,
+        /// All its values.
+        values: Vec<String>,
+    },
+    /// No cell of the level matches.
+    #[error("no cell of [{}] matches{}", level.name(), others.iter().map(|other| format!("; {} of [{}] do", other.1, other.0.name())).collect::<String>())]
+    Nothing {
+        /// The level.
+        level: Level,
+        /// Other levels, with how many of their cells match.
+        others: Vec<(Level, usize)>,
+    },
+    /// No level has the cell.
+    #[error("the matrix has no cell `{cell}`")]
+    Unknown {
+        /// The cell.
+        cell: String,
+    },
+    /// The text is no cell.
+    #[error(transparent)]
+    Cell(CellError),
+}
+
+pub(super) fn cells(matrix: &Matrix, level: Level, settings: &[Setting]) -> Result<Vec<Cell>, SelectError> {
+    for Setting { axis, values } in settings {
+        let known = matrix.axes().iter().find(|known| known.name == *axis).ok_or_else(|| SelectError::Axis {
+            axis: axis.clone(),
+            axes: matrix.axes().iter().map(|axis| axis.name.clone()).collect(),
+        })?;
+        if let Some(value) = values.iter().find(|value| !known.values.contains(value)) {
+            let (axis, value, values) = (axis.clone(), value.clone(), known.values.clone());
+            return Err(SelectError::Value { axis, value, values });
+        }
+    }
+    let is_left = |cell: &&Cell| {
+        matrix.axes().iter().all(|axis| {
+            let mut own = settings.iter().filter(|setting| setting.axis == axis.name).peekable();
+            own.peek().is_none()
+                || own.any(|setting| setting.values.iter().any(|value| cell.get(&axis.name) == Some(value)))
+        })
+    };
+    let of = |level: Level| matrix.level(level).iter().filter(is_left);
+    let cells: Vec<Cell> = of(level).cloned().collect();
+    if cells.is_empty() {
+        let others = Level::ALL.into_iter().filter(|other| *other != level);
+        let others = others.map(|other| (other, of(other).count())).filter(|(_, count)| *count > 0).collect();
+        return Err(SelectError::Nothing { level, others });
+    }
+    Ok(cells)
+}
