@@ -1,4 +1,4 @@
-//! `assay`: daily tools on the formats, and our side of `cargo xtask peers`.
+//! `assay`: daily tools on the formats, the scenarios, and our side of `cargo xtask peers`.
 //!
 //! Exit codes: see [`EXIT_CODES`].
 #![deny(unsafe_code)]
@@ -10,10 +10,16 @@ mod implementations;
 mod interrupt;
 mod print;
 mod progress;
+mod scenarios;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use machine::heap::Metering;
+
+/// Cells report the peak of their heap.
+#[global_allocator]
+static ALLOCATOR: Metering = Metering;
 
 /// What a script can rely on; shown by every `--help`.
 const EXIT_CODES: &str = "\
@@ -40,6 +46,14 @@ enum Command {
     /// NIfTI and ANALYZE files: the header, checks, statistics, conversion, patches, indexes, and files to test with
     #[command(subcommand, after_help = EXIT_CODES)]
     Nifti(commands::nifti::Command),
+    /// List the cells of a scenario, or the scenarios
+    Cells(commands::cells::ListArguments),
+    /// Run one cell of a scenario and write its record
+    ///
+    /// `cargo xtask run NAME` runs all cells, each in a process like this.
+    Cell(commands::cells::RunArguments),
+    /// Make the report of a scenario from the rows that were kept
+    Report(commands::cells::ReportArguments),
     /// Take part in `cargo xtask peers OP` as our side, on stdin and stdout
     #[command(hide = true)]
     Peer(implementations::Arguments),
@@ -57,6 +71,9 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Gguf(command) => commands::gguf::run(&command),
         Command::Nifti(command) => commands::nifti::run(&command),
+        Command::Cells(arguments) => commands::cells::list(&arguments),
+        Command::Cell(arguments) => commands::cells::run(&arguments),
+        Command::Report(arguments) => commands::cells::report(&arguments),
         Command::Peer(arguments) => implementations::serve(&arguments),
     };
     match result {

@@ -1,4 +1,5 @@
-//! Daily tools, one module a format.
+//! Daily tools, one module a format; and the scenarios.
 
+pub(crate) mod cells;
 pub(crate) mod gguf;
 pub(crate) mod nifti;
