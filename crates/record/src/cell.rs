@@ -102,8 +102,8 @@ impl CellRecord {
         (bursts > 0.0).then_some(self.value(metric)? / bursts)
     }
 
-    /// The first metric that is further above the best of its ceiling than [`IMPOSSIBLE_SHARE`](crate::IMPOSSIBLE_SHARE)
-    /// allows, and its share: an error of the cell or of the ceiling.
+    /// The first metric that is further above the best of its ceiling than
+    /// [`IMPOSSIBLE_SHARE`](crate::IMPOSSIBLE_SHARE) allows, and its share: an error of the cell or of the ceiling.
     pub fn impossible(&self) -> Option<(&str, f64)> {
         self.ceilings.iter().find_map(|MetricCeiling { metric, ceiling }| {
             Some((metric.as_str(), impossible_share(self.value(metric)?, ceiling.best_per_s)?))

@@ -5,8 +5,8 @@
 //!
 //! - [`Matrix`]: `benches/scenarios/NAME.toml`, and its cells at three levels, `[smoke]`, `[default]` and `[full]`.
 //! - [`Cell`]: `axis=value,…` in the order of the matrix.
-//! - [`Unproved`] and [`Measured`]: what a cell says while it runs, proof before time. [`record::CellRecord`] is the file
-//!   that it leaves, by rename, also on failure.
+//! - [`Unproved`] and [`Measured`]: what a cell says while it runs, proof before time. [`record::CellRecord`] is the
+//!   file that it leaves, by rename, also on failure.
 //! - [`Row`]: what is kept of each process, with its provenance, in `baselines/<machine class>/scenario-NAME.jsonl`.
 //! - [`Results`]: rows by cell, with medians, spreads and paired ratios. [`Report`]: what a scenario makes of them.
 //!
@@ -20,10 +20,10 @@
 //! ```
 //!
 //! The matrix is part of the program, so a cell needs nothing but the program: it can be a task of a batch scheduler.
-//! `cargo xtask run NAME` (crate `scenarios`) starts the cells, each in a process group of its own with a time limit, in
-//! random order, and keeps their rows. A process that ends without its file becomes a row with an error: its status and
-//! last lines. `cargo xtask compare --scenario NAME` runs the same cells of two revisions in turns and judges their
-//! primary metric.
+//! `cargo xtask run NAME` (crate `scenarios`) starts the cells, each in a process group of its own with a time limit,
+//! in random order, and keeps their rows. A process that ends without its file becomes a row with an error: its status
+//! and last lines. `cargo xtask compare --scenario NAME` runs the same cells of two revisions in turns and judges
+//! their primary metric.
 #![forbid(unsafe_code)]
 
 mod bursts;

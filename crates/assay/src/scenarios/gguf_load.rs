@@ -1,8 +1,8 @@
 //! Loading a model from a GGUF file, from the path to weights that can be read at the speed of memory.
 //!
 //! A cell writes a file of random words, brings the page cache into the state that it names, and times in a fresh
-//! process: open and check the file, bring its data in, read every word of every tensor once. Their sum is compared with
-//! the sum of what was written, before the timing and again of what was timed.
+//! process: open and check the file, bring its data in, read every word of every tensor once. Their sum is compared
+//! with the sum of what was written, before the timing and again of what was timed.
 
 use std::path::Path;
 use std::time::Instant;

@@ -27,8 +27,8 @@
 //! exclude = "it would read the disk for minutes"
 //! ```
 //!
-//! A level is a product of values; `[[full]]`, written several times, is the union of several products. Values are text;
-//! whole numbers may stand without quotes.
+//! A level is a product of values; `[[full]]`, written several times, is the union of several products. Values are
+//! text; whole numbers may stand without quotes.
 
 mod parse;
 mod select;
