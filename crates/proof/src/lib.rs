@@ -9,6 +9,7 @@
 //! | [`input`] | seeded, asymmetric inputs that are the same bits on every machine, and their hash |
 //! | [`guarded`] | output memory framed by guard words and poisoned with NaN |
 //! | [`compare`] | element-wise and norm tests with tolerances derived from the length of the sums |
+//! | [`attention`] | rows of softmax(scale Q Kᵀ + bias) V in f64, with the error that rounding explains |
 //! | [`product`] | a proof of C = αAB + βC₀ that costs less than the product |
 //! | [`alloc`] | an allocator that counts |
 //! | [`mod@bench`] | declares, proves, times and records benches |
@@ -17,6 +18,7 @@
 //! than none: the tests of this crate feed every check with wrong kernels.
 
 pub mod alloc;
+pub mod attention;
 pub mod bench;
 pub mod compare;
 pub mod guarded;

@@ -227,6 +227,27 @@ impl F32Vector for F32x8 {
         self * self.with(first) * self.with(second)
     }
 
+    /// n is whole, and at least -127.
+    #[inline(always)]
+    fn split_exp2(self) -> (Self, Self) {
+        // SAFETY: the token in `self` proves AVX2.
+        let bounded = self.max(self.with(unsafe { _mm256_set1_ps(-127.0) }));
+        // SAFETY: the token in `self` proves AVX2.
+        let n = self.with(unsafe { _mm256_floor_ps(bounded.lanes) });
+        (bounded - n, n)
+    }
+
+    /// The bits of 2^n are its biased exponent alone, and those of 0 for n = -127.
+    #[inline(always)]
+    fn scale_exp2(self, n: Self) -> Self {
+        // SAFETY: the token in `self` proves AVX2.
+        let power = unsafe {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.lanes), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        };
+        self * self.with(power)
+    }
+
     #[inline(always)]
     fn select_negative(self, negative: Self, other: Self) -> Self {
         // SAFETY: the token in `self` proves AVX2.

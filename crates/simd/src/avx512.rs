@@ -168,6 +168,20 @@ impl F32Vector for F32x16 {
         self.with(unsafe { _mm512_scalef_ps(self.lanes, n.lanes) })
     }
 
+    /// n is `self`: the instruction behind [`scale_exp2`](Self::scale_exp2) rounds it down. The fraction of an infinity
+    /// is 0.
+    #[inline(always)]
+    fn split_exp2(self) -> (Self, Self) {
+        const FLOOR: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+        // SAFETY: the token in `self` proves AVX-512DQ.
+        (self.with(unsafe { _mm512_reduce_ps::<FLOOR>(self.lanes) }), self)
+    }
+
+    #[inline(always)]
+    fn scale_exp2(self, n: Self) -> Self {
+        self.ldexp(n)
+    }
+
     #[inline(always)]
     fn select_negative(self, negative: Self, other: Self) -> Self {
         // SAFETY: the token in `self` proves AVX-512DQ.

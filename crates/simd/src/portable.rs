@@ -178,6 +178,22 @@ impl F32Vector for F32x1 {
         Self((f64::from(self.0) * power) as f32)
     }
 
+    /// n is whole, and at least -127.
+    #[inline(always)]
+    fn split_exp2(self) -> (Self, Self) {
+        let bounded = self.max(Self(-127.0));
+        // Baseline x86-64 has no instruction for `floor`; it would be a library call.
+        let nearest = bounded.round_ties_even();
+        let n = if nearest.0 > bounded.0 { nearest - Self(1.0) } else { nearest };
+        (bounded - n, n)
+    }
+
+    /// The bits of 2^n are its biased exponent alone, and those of 0 for n = -127.
+    #[inline(always)]
+    fn scale_exp2(self, n: Self) -> Self {
+        Self(self.0 * f32::from_bits(((n.0 as i32 + 127) as u32) << 23))
+    }
+
     #[inline(always)]
     fn select_negative(self, negative: Self, other: Self) -> Self {
         if self.0.is_sign_negative() { negative } else { other }

@@ -110,6 +110,15 @@ pub trait F32Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output
     /// self * 2^n for whole n in -252..=254. Where the result is subnormal it may be rounded twice.
     fn ldexp(self, n: Self) -> Self;
 
+    /// `self` in two parts, f and n with 2^self = 2^f 2^n and 0 <= f <= 1, for `self` up to 128. What n holds is for
+    /// [`scale_exp2`](Self::scale_exp2) alone. Below -127, minus infinity included, f is any number of the range. A NaN
+    /// makes f a NaN.
+    fn split_exp2(self) -> (Self, Self);
+
+    /// self * 2^n for an n of [`split_exp2`](Self::split_exp2), which was made of a number up to 128. Where 2^n is
+    /// below the normal range, the result is that or 0. A NaN in `self` stays one.
+    fn scale_exp2(self, n: Self) -> Self;
+
     /// In each lane `negative` where the sign bit of `self` is set, else `other`.
     fn select_negative(self, negative: Self, other: Self) -> Self;
 

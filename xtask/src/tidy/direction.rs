@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proof", &["op", "record", "machine"]),
     ("compare", &["chart", "record", "machine"]),
     ("simd", &["machine"]),
+    ("attention", &["op", "simd"]),
     ("gemm", &["op", "simd"]),
     ("quant", &["op", "simd"]),
     ("gguf", &["op", "quant", "whole-file"]),

@@ -7,6 +7,7 @@ use crate::{InstructionSet, Vectorized};
 #[derive(Clone, Copy, Debug)]
 enum Function {
     Exp,
+    Exp2Weight,
     Tanh,
     Gelu,
     SquaredRelu,
@@ -16,6 +17,7 @@ impl Function {
     fn exact(self, x: f64) -> f64 {
         match self {
             Self::Exp => x.exp(),
+            Self::Exp2Weight => x.exp2(),
             Self::Tanh => x.tanh(),
             Self::Gelu => reference::gelu(x),
             Self::SquaredRelu => reference::squared_relu(x),
@@ -26,6 +28,7 @@ impl Function {
     fn allowed_ulps(self) -> f64 {
         match self {
             Self::Exp => 1.5,
+            Self::Exp2Weight => 2.0,
             Self::Tanh => 3.5,
             Self::Gelu => 4.5,
             Self::SquaredRelu => 0.5,
@@ -48,6 +51,7 @@ impl Vectorized for Apply<'_> {
                 let x = simd.load_partial(chunk.as_ptr(), chunk.len());
                 let y = match function {
                     Function::Exp => exp(simd, x),
+                    Function::Exp2Weight => exp2_weight(simd, x),
                     Function::Tanh => tanh(simd, x),
                     Function::Gelu => gelu(simd, x),
                     Function::SquaredRelu => squared_relu(simd, x),
@@ -90,6 +94,26 @@ fn functions_are_right_to_the_stated_units_in_the_last_place() {
             let (error, x, y) = worst;
             assert!(error <= function.allowed_ulps(), "{set:?} {function:?}({x:e}) = {y:e}, {error} units off");
         }
+    }
+}
+
+/// Every 61st float from -0 to minus infinity, and all that are next to a whole number or at an end of the range.
+#[test]
+fn weights_are_right_to_the_stated_units_in_the_last_place() {
+    let all = ((-0.0_f32).to_bits()..=f32::NEG_INFINITY.to_bits()).step_by(61).map(f32::from_bits);
+    let near = (0..=130).map(|n| -(n as f32)).flat_map(|n| [n.next_down(), n, n.next_up()]).filter(|&x| x <= 0.0);
+    let x: Vec<f32> = all.chain(near).collect();
+    let exact: Vec<f64> = x.iter().map(|&x| Function::Exp2Weight.exact(f64::from(x))).collect();
+    for set in InstructionSet::supported() {
+        for ((&x, y), &exact) in x.iter().zip(apply(set, Function::Exp2Weight, &x)).zip(&exact) {
+            let is_zero = y == 0.0 && exact < f64::from(f32::MIN_POSITIVE);
+            let error = ulps(y, exact);
+            assert!(is_zero || error <= Function::Exp2Weight.allowed_ulps(), "{set:?} 2^{x:e} = {y:e}, {error} units");
+            assert!((0.0..=1.0).contains(&y), "{set:?} 2^{x:e} = {y:e}");
+        }
+        let y = apply(set, Function::Exp2Weight, &[0.0, -0.0, -1.0, -126.0, -1e30, f32::NEG_INFINITY, f32::NAN]);
+        assert_eq!(y[..6], [1.0, 1.0, 0.5, f32::MIN_POSITIVE, 0.0, 0.0], "{set:?}");
+        assert!(y[6].is_nan(), "{set:?}");
     }
 }
 

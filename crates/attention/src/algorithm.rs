@@ -1,0 +1,3 @@
+//! The algorithms, one file each. `kernel/cpu.rs` chooses among them.
+
+pub(crate) mod rows;

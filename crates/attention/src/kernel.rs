@@ -1,0 +1,8 @@
+//! The kernels of this op: what each instruction set runs, and the list that tests and benches iterate over.
+
+mod cpu;
+mod list;
+mod reference;
+
+pub(crate) use cpu::CpuKernel;
+pub use list::{AttentionOp, Case, Kernel, Operands, kernels, paths};

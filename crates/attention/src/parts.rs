@@ -1,0 +1,127 @@
+//! Work on the output in blocks, and threads that take one block after the other.
+//!
+//! A block is a head of K and V, a sequence, and some of its queries, with all query heads that share the head of K and
+//! V. Blocks are computed independently of each other and always in the same way, so neither their order nor the thread
+//! that computes one matters to the result.
+
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use op::Threads;
+
+use crate::problem::{Problem, Sequence};
+
+/// All blocks of a problem.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blocks {
+    /// Queries of a block; the last block of a sequence may have fewer.
+    queries: usize,
+    /// Blocks of one head of K and V, some of them empty.
+    per_head: usize,
+    kv_heads: usize,
+}
+
+/// One block.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    pub(crate) sequence: Sequence,
+    pub(crate) kv_head: usize,
+    /// Counted from the first query of the sequence.
+    pub(crate) queries: Range<usize>,
+}
+
+impl Blocks {
+    /// Cuts each sequence into blocks of `queries`, which is not 0.
+    ///
+    /// With packed sequences, numbers follow from the bounds b: those of sequence s begin at b[s] / `queries` + s.
+    /// So each sequence has at most one empty block, and the sequence of a block is found by bisection.
+    pub(crate) fn new(problem: &Problem<'_>, queries: usize) -> Self {
+        let shape = problem.shape;
+        let per_head = match problem.options.sequences {
+            Some([bounds, _]) => shape.queries / queries + bounds.len() - 1,
+            None => shape.batch * shape.queries.div_ceil(queries),
+        };
+        Self { queries, per_head, kv_heads: shape.kv_heads }
+    }
+
+    /// How many blocks there are, empty ones included.
+    pub(crate) fn count(&self) -> usize {
+        self.per_head * self.kv_heads
+    }
+
+    /// Block `index`, if it is not empty.
+    ///
+    /// Later queries come first: under a causal mask they have more work, and the small blocks at the end keep all
+    /// threads busy for as long as possible.
+    pub(crate) fn get(&self, problem: &Problem<'_>, index: usize) -> Option<Block> {
+        let (kv_head, number) = (index / self.per_head, self.per_head - 1 - index % self.per_head);
+        let (sequence, within) = match problem.options.sequences {
+            Some([bounds, _]) => {
+                let first = |sequence: usize| bounds[sequence] / self.queries + sequence;
+                let (mut low, mut high) = (0, bounds.len() - 1);
+                while high - low > 1 {
+                    let middle = low.midpoint(high);
+                    if first(middle) <= number { low = middle } else { high = middle }
+                }
+                (low, number - first(low))
+            }
+            None => {
+                let per_sequence = self.per_head / problem.shape.batch;
+                (number / per_sequence, number % per_sequence)
+            }
+        };
+        let sequence = problem.sequence(sequence);
+        let start = within * self.queries;
+        let end = sequence.queries.len().min(start + self.queries);
+        (start < end).then_some(Block { sequence, kv_head, queries: start..end })
+    }
+}
+
+/// Calls `f` with every index below `count`, on `threads` threads of the pool that this is called from. Each thread has
+/// its own share of the workspace.
+pub(crate) fn for_each_index(
+    count: usize,
+    threads: Threads,
+    workspace: &mut [f32],
+    f: &(impl Fn(usize, &mut [f32]) + Sync),
+) {
+    if threads.is_serial() {
+        return (0..count).for_each(|index| f(index, workspace));
+    }
+    on_threads(&AtomicUsize::new(0), count, threads.get(), workspace, f);
+}
+
+fn on_threads(
+    next: &AtomicUsize,
+    count: usize,
+    threads: usize,
+    workspace: &mut [f32],
+    f: &(impl Fn(usize, &mut [f32]) + Sync),
+) {
+    if threads == 1 {
+        loop {
+            // Relaxed: the counter only hands out numbers; the pool's own joining orders everything else.
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return;
+            }
+            f(index, workspace);
+        }
+    }
+    let left = threads / 2;
+    let (left_space, right_space) = workspace.split_at_mut(workspace.len() / threads * left);
+    rayon::join(
+        || on_threads(next, count, left, left_space, f),
+        || on_threads(next, count, threads - left, right_space, f),
+    );
+}
+
+/// A thread with fewer operations is not worth waking, which takes some 10 us.
+const MIN_FLOPS: u64 = 2_000_000;
+
+/// How many threads of those allowed are worth using for `blocks` blocks with `flops` operations.
+pub(crate) fn worthwhile(threads: Threads, blocks: usize, flops: u64) -> Threads {
+    threads.min(blocks).min(usize::try_from(flops / MIN_FLOPS).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,82 @@
+//! The same bits for any number of threads, any layout, any repetition.
+
+use attention::{Kernel, Mask, Shape, kernels, paths};
+use rayon::ThreadPoolBuilder;
+
+use crate::check::{Lay, Trial, named_kernels, own};
+
+fn bits(trial: &Trial, kernel: &dyn Kernel) -> Vec<u32> {
+    let outcome = trial.run(kernel).unwrap();
+    assert!(outcome.ran.threads <= trial.case.threads.get(), "{:?}", outcome.ran);
+    outcome.out.iter().chain(&outcome.lse).map(|x| x.to_bits()).collect()
+}
+
+/// Long enough for several threads: one head, many heads, packed sequences, one query for a long cache.
+fn trials() -> Vec<Trial> {
+    let many = Shape { batch: 2, heads: 8, kv_heads: 4, ..own(150, 32) };
+    let decoding = Shape { queries: 1, keys: 9000, heads: 4, kv_heads: 2, ..own(0, 64) };
+    vec![
+        Trial::dense(own(700, 64)).masked(Mask::Causal),
+        Trial::dense(many),
+        Trial::dense(many).masked(Mask::Window { left: 50, right: 3 }),
+        Trial::dense(Shape { heads: 4, kv_heads: 4, ..own(600, 32) }).packed(&[(300, 300), (17, 17), (283, 283)]),
+        Trial::dense(decoding),
+        Trial::dense(Shape { queries: 3, ..decoding }).masked(Mask::Causal),
+    ]
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let pool = ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    for trial in trials() {
+        for (name, kernel) in named_kernels() {
+            let serial = bits(&trial, kernel.as_ref());
+            for threads in [1, 2, 3, 4, 64] {
+                let parallel = pool.install(|| bits(&trial.clone().threads(threads), kernel.as_ref()));
+                assert!(parallel == serial, "{name} with {threads} threads: {}", trial.text());
+            }
+            let global = bits(&trial.clone().threads(2), kernel.as_ref());
+            assert!(global == serial, "{name} in the global pool: {}", trial.text());
+        }
+    }
+}
+
+#[test]
+fn layouts_do_not_change_a_bit() {
+    let shape = Shape { batch: 2, heads: 4, kv_heads: 2, ..own(130, 40) };
+    for (name, kernel) in named_kernels() {
+        let plain = bits(&Trial::dense(shape).masked(Mask::Causal), kernel.as_ref());
+        for lays in [[Lay::Bhnd; 4], [Lay::Gaps; 4], [Lay::Bnhd, Lay::Bhnd, Lay::Gaps, Lay::Bhnd]] {
+            let other = bits(&Trial::new(shape, lays).masked(Mask::Causal), kernel.as_ref());
+            assert!(other == plain, "{name} {lays:?}");
+        }
+    }
+}
+
+/// Calls inside a parallel loop: a thread that waits for its parts may start another call meanwhile.
+#[test]
+fn calls_nest_in_the_callers_loops() {
+    use rayon::prelude::*;
+    let trial = Trial::dense(Shape { heads: 2, kv_heads: 2, ..own(300, 32) }).threads(4);
+    let expected = bits(&trial, kernels().pop().unwrap().as_ref());
+    let all: Vec<_> = (0..16).into_par_iter().map(|_| bits(&trial, kernels().pop().unwrap().as_ref())).collect();
+    assert!(all.into_iter().all(|bits| bits == expected));
+}
+
+#[test]
+fn large_problems_use_the_threads_they_are_given() {
+    let trial = Trial::dense(Shape { heads: 2, kv_heads: 2, ..own(300, 64) }).threads(2);
+    for kernel in kernels().iter().filter(|kernel| kernel.name() != "reference") {
+        let ran = trial.run(kernel.as_ref()).unwrap().ran;
+        assert_eq!(ran.threads, 2, "{}", kernel.name());
+        assert_eq!(ran.kernel == kernel.name(), kernel.name() != "auto", "{ran:?}");
+    }
+}
+
+#[test]
+fn forced_paths_run_where_they_are_possible() {
+    let trial = Trial::dense(own(100, 32));
+    for (path, kernel) in paths() {
+        assert_eq!(trial.run(kernel.as_ref()).unwrap().ran.path, path.name(), "{}", kernel.name());
+    }
+}
