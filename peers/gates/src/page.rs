@@ -76,7 +76,8 @@ fn rows(records: &[Record]) -> String {
         };
         let (unchanged, slowed) = (of(Kind::Unchanged), of(Kind::Slowed));
         let alarms = unchanged.iter().filter(|case| case.1.has_alarm()).count();
-        let called = |says| unchanged.iter().flat_map(|case| case.1.benchmarks.values()).filter(|of| **of == says).count();
+        let called =
+            |says| unchanged.iter().flat_map(|case| case.1.benchmarks.values()).filter(|of| **of == says).count();
         let tools: BTreeSet<&str> = cases.iter().map(|case| case.0.tool.as_str()).collect();
         let versions: BTreeSet<&str> = cases.iter().map(|case| case.0.version.as_str()).collect();
         let mut cells = vec![
@@ -194,7 +195,8 @@ mod tests {
             record("x", (Kind::Slowed, 1), &["a", "b"]),
         ];
         let text = page("class", &records);
-        let expected = ["rule of x", "1.0", "3", "2", "9 .. 99 %", "2 + 0", "2 of 2 (16 .. 100 %)", "1 of 2 (1 .. 99 %)"];
+        let expected =
+            ["rule of x", "1.0", "3", "2", "9 .. 99 %", "2 + 0", "2 of 2 (16 .. 100 %)", "1 of 2 (1 .. 99 %)"];
         assert_eq!(cells(&text, "rule of x")[..8], expected, "{text}");
         assert_eq!(cells(&text, "rule of x")[8..], ["1", "0", "1.5"], "{text}");
         assert!(text.contains("6 comparisons") && text.contains("at most an hour in 6"), "{text}");

@@ -20,8 +20,16 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The last lines of both streams, for an error message.
-    pub fn tail(&self) -> String {
+    /// Why it failed, in a line and then its last words: the first line that calls itself an error, else the status.
+    pub fn reason(&self) -> String {
+        let is_error = |line: &&str| line.to_ascii_lowercase().starts_with("error");
+        let status = || self.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit {code}"));
+        let first = self.stderr.lines().chain(self.stdout.lines()).map(str::trim).find(is_error);
+        format!("{}\n{}", first.map_or_else(status, str::to_owned), self.tail())
+    }
+
+    /// The last lines of both streams.
+    fn tail(&self) -> String {
         let lines: Vec<&str> = self.stdout.lines().chain(self.stderr.lines()).collect();
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
@@ -68,13 +76,13 @@ pub fn run(command: &mut Command) -> Result<Ran> {
 pub fn succeed(command: &mut Command) -> Result<String> {
     let ran = run(command)?;
     if ran.code != Some(0) {
-        bail!("`{}` ended with {:?}:\n{}", shown(command), ran.code, ran.tail());
+        bail!("`{}`: {}", shown(command), ran.reason());
     }
     Ok(ran.stdout)
 }
 
 /// The command as a person would type it.
-pub fn shown(command: &Command) -> String {
+fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
@@ -95,8 +103,9 @@ mod tests {
 
     #[test]
     fn failures_show_the_command_and_its_last_words() {
-        let error = succeed(command("sh", Path::new(".")).args(["-c", "echo one; echo two >&2; exit 3"]));
-        let error = error.unwrap_err().to_string();
-        assert!(error.contains("Some(3)") && error.ends_with("one\ntwo"), "{error}");
+        let error = |script| succeed(command("sh", Path::new(".")).args(["-c", script])).unwrap_err().to_string();
+        assert_eq!(error("echo one; echo two >&2; exit 3"), "`sh -c echo one; echo two >&2; exit 3`: exit 3\none\ntwo");
+        let named = error("echo one; echo Error: two >&2; echo three >&2; exit 1");
+        assert!(named.lines().next().is_some_and(|line| line.ends_with("`: Error: two")), "{named}");
     }
 }

@@ -56,7 +56,7 @@ impl Tool for Assay {
             gate.args(["--wait", "0s"]);
         }
         let ran = run(&mut gate)?;
-        let Ok(text) = fs::read_to_string(&report) else { bail!("no report; it ended so:\n{}", ran.tail()) };
+        let Ok(text) = fs::read_to_string(&report) else { bail!("no report: {}", ran.reason()) };
         read(&text).map(|finding| vec![finding])
     }
 }

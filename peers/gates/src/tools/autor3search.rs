@@ -77,7 +77,10 @@ impl Tool for Autor3search {
         repository.put(pair, Side::Head)?;
         repository.commit("head")?;
         let ran = run(Self::program(place, &repository).args(["eval", "--json"]))?;
-        read(&ran.stdout).with_context(|| format!("it ended so:\n{}", ran.tail())).map(|finding| vec![finding])
+        if ran.stdout.trim().is_empty() {
+            bail!("`eval` printed nothing: {}", ran.reason());
+        }
+        read(&ran.stdout).map(|finding| vec![finding])
     }
 }
 

@@ -145,12 +145,10 @@ mod tests {
 
     #[test]
     fn the_ratio_of_means_has_a_limit_on_both_sides() {
-        assert_eq!([106.0, 104.0, 96.0, 95.0].map(|head| by_ratio(100.0, head)), [
-            Says::Slower,
-            Says::Nothing,
-            Says::Nothing,
-            Says::Faster
-        ]);
+        assert_eq!(
+            [106.0, 104.0, 96.0, 95.0].map(|head| by_ratio(100.0, head)),
+            [Says::Slower, Says::Nothing, Says::Nothing, Says::Faster]
+        );
         assert_eq!(mean(r#"{"mean":{"point_estimate":12.5},"median":{"point_estimate":1.0}}"#), Some(12.5));
         assert_eq!(mean(r#"{"mean":{"point_estimate":0.0}}"#), None);
     }

@@ -67,7 +67,7 @@ fn by_status(ran: &Ran) -> Result<Says> {
     match ran.code {
         Some(0) => Ok(Says::Nothing),
         Some(1 | 2) if ran.stderr.contains("wall time regression") && !ran.stderr.contains("exit ") => Ok(Says::Slower),
-        code => bail!("perfgate ended with {code:?}:\n{}", ran.tail()),
+        _ => bail!("perfgate: {}", ran.reason()),
     }
 }
 
