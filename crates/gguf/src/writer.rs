@@ -190,7 +190,7 @@ impl Writer {
         Ok(bytes)
     }
 
-    /// Writes the file to disk as a whole or not at all, see [`whole_file::write`]. A process that has the old file
+    /// Writes the file to disk as a whole or not at all, see [`whole_file::write()`]. A process that has the old file
     /// mapped keeps it.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all.
 //!
-//! [`write`] gives its caller a new file, and gives the file its name once the caller is done. It takes the place of
+//! [`write()`] gives its caller a new file, and gives the file its name once the caller is done. It takes the place of
 //! what was there before: of a file, with its permissions and, where the system allows it, its owner; of a symbolic
 //! link, the link itself. What a link pointed to stays as it is, for it often lies in an archive that must not change
 //! (git-annex, DataLad).
@@ -56,7 +56,7 @@ impl Complete {
     /// The file that is to appear at `path`, filled by `fill`.
     ///
     /// # Errors
-    /// As [`write`].
+    /// As [`write()`].
     pub fn new<T, E: From<io::Error>>(path: &Path, fill: impl FnOnce(&File) -> Result<T, E>) -> Result<(Self, T), E> {
         // Found out before the work: no file can take the name of a directory, and none should take that of a device.
         let replaced = fs::metadata(path).ok();

@@ -9,7 +9,7 @@ use std::{
 use crate::{Irregular, NiftiError};
 
 /// Lets `fill` write a new file and gives it the name `path` once it is complete. On any error nothing is left, and
-/// what was at `path` stays. Permissions and links are kept as [`whole_file::write`] says.
+/// what was at `path` stays. Permissions and links are kept as [`whole_file::write()`] says.
 ///
 /// # Errors
 /// [`NiftiError::Io`] with what `fill` or the system reported, [`NiftiError::NotRegular`] where `path` is a directory,
