@@ -49,6 +49,12 @@ enum Command {
     /// that cannot be had stays in the table and says why. A whole run writes its table below `baselines/` and its
     /// summary into README. Exit code 5 if a peer's result differs from ours.
     Peers(peers::Arguments),
+    /// Run the cells of a scenario, each in a process of its own, and report them
+    ///
+    /// `benches/scenarios/NAME.toml` is the matrix. Rows are on disk as soon as their process ended: after an
+    /// interrupt, the same command goes on. A whole run keeps rows, report and figures below `baselines/`. Exit code 5
+    /// if an output is wrong, 1 if a cell failed.
+    Run(scenarios::Arguments),
     /// Compare results and files with other people's programs, and count what agrees
     ///
     /// Runs every case of `peers/OP.toml` once by everybody, and the programs there that compare by themselves. The
@@ -59,10 +65,11 @@ enum Command {
     ///
     /// All of them show one machine class. Equal data draw equal bytes; `tidy` fails if a file differs from its data.
     Charts(peers::ChartsArguments),
-    /// Everything that CI runs: format, lints, tests, documentation, one iteration of every bench, tidy, log
+    /// Everything that CI runs: format, lints, tests, documentation, one iteration of every bench, the
+    /// smallest cells of every scenario, tidy, log
     ///
-    /// All steps run even if one fails. The last line is `N passed, N failed`: tests and smoke-tested benches one by
-    /// one, every other step as one.
+    /// All steps run even if one fails. The last line is `N passed, N failed`: tests, smoke-tested benches and cells
+    /// one by one, every other step as one.
     Test(test::Arguments),
 }
 
@@ -87,6 +94,7 @@ fn dispatch(invocation: &Invocation, command: &Command) -> Exit {
     let result = match command {
         Command::Compare(command) => return commands::execute(invocation, command),
         Command::Peers(arguments) => peers::peers(invocation, &root, arguments),
+        Command::Run(arguments) => scenarios::run(invocation, &root, arguments),
         Command::Agree(arguments) => peers::agree(invocation, &root, arguments),
         Command::Charts(arguments) => peers::charts(invocation, &root, arguments),
         Command::Tidy(arguments) => tidy::tidy(invocation, &root, arguments),
@@ -117,6 +125,8 @@ mod tests {
             "x doctor",
             "x selftest",
             "x peers gemm --filter 512 --peer matrixmultiply --dry-run",
+            "x run gguf-load --set access=map,read --set size_mib=64 --full --again --dry-run --seed 1",
+            "x run",
             "x agree gguf --filter split --dry-run",
             "x charts --class some-class",
             "x peers gemm --render --class some-class",

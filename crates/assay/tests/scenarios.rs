@@ -83,3 +83,49 @@ fn what_is_no_cell_or_cannot_be_written_leaves_no_file() {
         assert!(output.status.code() == Some(1) && stderr(&output).contains(part), "{}", stderr(&output));
     }
 }
+
+/// Reports and figures below `baselines/` that are not what `assay report` makes of the rows beside them.
+fn stale(root: &Path) -> Vec<String> {
+    let mut stale = Vec::new();
+    for class in std::fs::read_dir(root.join("baselines")).unwrap().flatten().map(|entry| entry.path()) {
+        for path in std::fs::read_dir(&class).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let Some(name) = name.strip_prefix("scenario-").and_then(|name| name.strip_suffix(".jsonl")) else {
+                continue;
+            };
+            let made = tempfile::tempdir().unwrap();
+            let arguments = ["report", name, "--rows", path.to_str().unwrap(), "--out", made.path().to_str().unwrap()];
+            stdout(&assay(&arguments, root));
+            for file in std::fs::read_dir(made.path()).unwrap().flatten() {
+                let kept = class.join(file.file_name());
+                if std::fs::read(&kept).ok() != std::fs::read(file.path()).ok() {
+                    stale.push(kept.display().to_string());
+                }
+            }
+        }
+    }
+    stale
+}
+
+#[test]
+fn what_is_kept_is_what_its_rows_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let class = directory.path().join("baselines/a-class");
+    std::fs::create_dir_all(&class).unwrap();
+    let mut record = CellRecord::empty("gguf-load", CELL);
+    record.ran.insert("access".into(), "read".into());
+    let row =
+        Row { schema: 1, run: 1, place: 1, began: String::new(), process_s: 1.0, made: Provenance::default(), record };
+    let rows = class.join("scenario-gguf-load.jsonl");
+    std::fs::write(&rows, serde_json::to_string(&row).unwrap() + "\n").unwrap();
+    assert_eq!(stale(directory.path()).len(), 2, "report and figure are missing");
+    let (rows, out) = (rows.to_str().unwrap(), class.to_str().unwrap());
+    stdout(&assay(&["report", "gguf-load", "--rows", rows, "--out", out], directory.path()));
+    assert_eq!(stale(directory.path()), [] as [String; 0]);
+    std::fs::write(class.join("scenario-gguf-load.md"), "faster").unwrap();
+    assert_eq!(stale(directory.path()).len(), 1);
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let stale = stale(root);
+    assert!(stale.is_empty(), "`cargo xtask run NAME` writes these again: {stale:?}");
+}

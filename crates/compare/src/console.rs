@@ -57,6 +57,11 @@ impl Console {
         self.quiet.store(quiet, Ordering::Relaxed);
     }
 
+    /// Whether progress is drawn.
+    pub fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
     fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::Relaxed)
     }

@@ -86,7 +86,7 @@ impl Program {
 
 /// A command in `directory`. A relative path with a directory names a program below it, whatever the working directory
 /// is.
-pub(crate) fn command_in(directory: &Path, words: &[String]) -> Command {
+pub fn command_in(directory: &Path, words: &[String]) -> Command {
     let program = Path::new(&words[0]);
     let program = if program.components().count() > 1 { directory.join(program) } else { program.to_owned() };
     let mut command = Command::new(program);
@@ -98,9 +98,20 @@ pub(crate) fn command_in(directory: &Path, words: &[String]) -> Command {
 
 /// Builds our side.
 pub(crate) fn ours(invocation: &Invocation, root: &Path, op: &str) -> Result<Program> {
+    Ok(Program::ours(root, op, &assay(invocation, root, true)?.to_string_lossy()))
+}
+
+/// Builds the program `assay` of a workspace and gives its path.
+///
+/// # Errors
+/// The last lines of cargo, if it fails.
+pub fn assay(invocation: &Invocation, root: &Path, is_release: bool) -> Result<PathBuf> {
     let progress = invocation.console.spinner("building assay");
     let mut cargo = command::in_directory("cargo", root);
-    cargo.args(["build", "--release", "--package", "assay", "--message-format=json-render-diagnostics"]);
+    cargo.args(["build", "--package", "assay", "--message-format=json-render-diagnostics"]);
+    if is_release {
+        cargo.arg("--release");
+    }
     let messages = command::stdout_of_shown(&mut cargo)?;
     progress.finish();
     let program = messages
@@ -108,7 +119,7 @@ pub(crate) fn ours(invocation: &Invocation, root: &Path, op: &str) -> Result<Pro
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .context("cargo built assay, but named no program")?;
-    Ok(Program::ours(root, op, &program))
+    Ok(program.into())
 }
 
 /// Builds all peers of the file. One that cannot be built stays in the list with the reason.

@@ -48,6 +48,7 @@ pub use agree::{Arguments as AgreeArguments, agree};
 pub use results::{Arguments as ChartsArguments, Fault, charts, check};
 
 use build::{BuildCache, Program};
+pub use build::{assay, command_in};
 use report::Report;
 use row::{Outcome, Row};
 use session::PeerSession;

@@ -87,6 +87,10 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
         rows = tidy::take_rows(&rows_path)?;
         Ok(outcome)
     })?;
+    step("scenarios, smoke", &mut || {
+        let assay = peers::assay(invocation, root, false)?;
+        Ok(of_cells(&scenarios::smoke(invocation, root, &assay)?))
+    })?;
     for target in targets::TARGETS {
         if targets::is_installed(root, target) {
             step(target, &mut || targets::step(target).run(root, &targets::variables(root, target)))?;
@@ -151,6 +155,14 @@ fn of_list(faults: Vec<String>) -> Outcome {
     Outcome { count: Count::default().of_step(faults.is_empty()), shown: faults.join("\n") }
 }
 
+/// A step that counts cells and reports one by one.
+fn of_cells(smoked: &[scenarios::Smoked]) -> Outcome {
+    let faults = smoked.iter().filter_map(|cell| Some(format!("{}: {}", cell.what, cell.fault.as_ref()?)));
+    let shown: Vec<String> = faults.collect();
+    let count = Count { passed: smoked.len() - shown.len(), failed: shown.len() };
+    Outcome { count: if smoked.is_empty() { count.of_step(false) } else { count }, shown: shown.join("\n") }
+}
+
 /// Required names that no bench ran: neither a kernel nor the beginning of kernels' names (`wgpu` of `wgpu-tiled`).
 fn missing(required: &[String], rows: &[BenchRow]) -> Vec<String> {
     let ran = |name: &str| {
@@ -184,6 +196,14 @@ mod tests {
             line("tidy", &of_list(Vec::new()), 0.0),
             "tidy                 ok         0.0 s   1 passed, 0 failed"
         );
+    }
+
+    #[test]
+    fn cells_are_counted_one_by_one_and_none_is_a_failure() {
+        let cell = |fault: Option<&str>| scenarios::Smoked { what: "s a=1".into(), fault: fault.map(str::to_owned) };
+        let outcome = of_cells(&[cell(None), cell(Some("killed")), cell(None)]);
+        assert_eq!((outcome.count, outcome.shown.as_str()), (Count { passed: 2, failed: 1 }, "s a=1: killed"));
+        assert_eq!(of_cells(&[]).count.failed, 1);
     }
 
     #[test]

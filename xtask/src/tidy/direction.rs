@@ -25,11 +25,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("scenario", &["machine", "record"]),
     ("assay", &["chart", "gemm", "gguf", "nifti-decode", "peer", "scenario"]),
     ("peers", &["chart", "compare"]),
-    ("xtask", &["compare", "peers"]),
+    ("scenarios", &["peers", "scenario"]),
+    ("xtask", &["compare", "peers", "scenarios"]),
 ];
 
 /// Members that run programs and read files. Nothing that is measured may depend on them.
-const TOOLS: [&str; 4] = ["assay", "compare", "peers", "xtask"];
+const TOOLS: [&str; 5] = ["assay", "compare", "peers", "scenarios", "xtask"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let members = tree.members();
