@@ -90,6 +90,9 @@ const MARGIN: f64 = 1.0 / (1_u64 << 48) as f64;
 
 /// The stored values that `map` scales to magnitudes up to `most`.
 fn stored(map: &Map, most: f64) -> [f64; 2] {
+    if !map.is_scaled() {
+        return [-most, most];
+    }
     let ends = [(-most - map.inter) / map.slope, (most - map.inter) / map.slope];
     let margin = (most / map.slope.abs() + (map.inter / map.slope).abs()) * MARGIN;
     [ends[0].min(ends[1]) + margin, ends[0].max(ends[1]) - margin]
@@ -174,3 +177,25 @@ macro_rules! floats {
     )*};
 }
 floats!(f32 f64);
+
+#[cfg(test)]
+mod tests {
+    use simd::Isa;
+
+    use super::{
+        super::{compiled::instruction_set, format::F16},
+        *,
+    };
+
+    /// Nothing is rounded where nothing is scaled: a bound itself is inside.
+    #[test]
+    fn unscaled_bounds_are_exact() {
+        let (datatype, map) = (Datatype::Int16, Map::IDENTITY);
+        let source = Source { datatype, is_swapped: false, map, simd: instruction_set(Isa::best()) };
+        let bounds = Bounds::new(&source, &F16, 1.0, false).unwrap();
+        let screen = choose(&source).unwrap();
+        let reach = |voxels: &[i16]| screen(source.simd, &bounds, bytemuck::cast_slice(voxels));
+        assert_eq!(reach(&[-2048, 0, 2048]), Reach::Nothing);
+        assert_eq!((reach(&[-2049, 0]), reach(&[0, 2049])), (Reach::Whole, Reach::Whole));
+    }
+}
