@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+mod times;
+
+pub(crate) use times::duration;
+use times::{time, times};
+
 /// The commands that measure and compare.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -91,24 +96,25 @@ pub struct Scope {
 #[command(args_override_self = true)]
 pub struct Compare {
     /// Group of the log; entries under one title are compared with each other
-    /// [optional with --no-log or --base; without it nothing is logged]
-    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["no_log", "base"], requires = "change")]
+    /// [optional with --no-log, --base or --list; without it nothing is logged]
+    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["no_log", "base", "list"], requires = "change")]
     pub title: Option<String>,
     /// What changed since the last entry under the title
-    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["no_log", "base"])]
+    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["no_log", "base", "list"])]
     pub change: Option<String>,
-    /// Revision before [default: the one that the last entry under the title measured]
+    /// Revision before [default: the one that the last entry under the title measured]. Given up to four times, the
+    /// head is compared with each: one column per base, and the first one decides the exit code
     #[arg(long, value_name = "REV")]
-    pub base: Option<String>,
+    pub base: Vec<String>,
     /// Revision after [default: the work tree as it is]
     #[arg(long, value_name = "REV")]
     pub head: Option<String>,
     /// What to build and to count.
     #[command(flatten)]
     pub scope: Scope,
-    /// Measurement time; what does not fit is dropped by tier, never measured less
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
-    pub budget: Duration,
+    /// Measurement time; what does not fit is dropped by tier, never measured less [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub budget: Option<Duration>,
     /// Compare a scenario's cells instead of benchmarks
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<String>,
@@ -124,6 +130,10 @@ pub struct Compare {
     /// Build, pilot, print the plan, and stop
     #[arg(long)]
     pub dry_run: bool,
+    /// Print the benchmarks with tier and cost, and stop: the head is built and listed, and one process is run of each
+    /// whose cost is not known
+    #[arg(long, conflicts_with = "dry_run")]
+    pub list: bool,
     /// Print JSON instead of the table
     #[arg(long)]
     pub json: bool,
@@ -163,9 +173,9 @@ pub struct Gate {
     /// What to build and to count.
     #[command(flatten)]
     pub scope: Scope,
-    /// Measurement time; what does not fit is dropped by tier, never measured less
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
-    pub budget: Duration,
+    /// Measurement time; what does not fit is dropped by tier, never measured less [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub budget: Option<Duration>,
     /// How to report
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -184,6 +194,10 @@ pub struct Gate {
     /// Build, pilot, print the plan, and stop
     #[arg(long)]
     pub dry_run: bool,
+    /// Print the benchmarks with tier and cost, and stop: the head is built and listed, and one process is run of each
+    /// whose cost is not known
+    #[arg(long, conflicts_with = "dry_run")]
+    pub list: bool,
     /// Where else to report.
     #[command(flatten)]
     pub pages: Pages,
@@ -278,6 +292,9 @@ pub struct Demo {
 /// `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct Doctor {
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
     /// Cargo.toml of the workspace, or its directory [default: found from here upwards]
     #[arg(long, value_name = "PATH")]
     pub manifest_path: Option<PathBuf>,
@@ -311,32 +328,6 @@ pub struct Selftest {
     pub scope: Scope,
 }
 
-/// "0.05,0.2": two positive numbers of seconds.
-fn times(text: &str) -> Result<(f64, f64), String> {
-    let parse = |part: &str| part.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && seconds.is_finite());
-    text.split_once(',')
-        .and_then(|(warm_up, measurement)| Some((parse(warm_up)?, parse(measurement)?)))
-        .ok_or_else(|| format!("`{text}` is not two times such as 0.05,0.2"))
-}
-
-/// "90s", "5m", "1h" or plain seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    time(text).and_then(|time| if time.is_zero() { Err(format!("`{text}` is no time at all")) } else { Ok(time) })
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time such as 90s, 5m or 1h");
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
-    let factor = match unit {
-        "s" | "" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(number * factor).map_err(|_| wrong())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,8 +350,8 @@ mod tests {
             "x log show T --manifest-path M",
             "x log show T --html f --charts d",
             "x log index",
-            "x doctor",
             "x bisect --good v1 --filter x --json",
+            "x doctor --json",
             "x demo --keep",
             "x clean --all --dry-run",
             "x gate --exclude a --exclude b",
@@ -371,7 +362,14 @@ mod tests {
         for line in ["x compare --title T", "x compare --change C", "x compare", "x compare --base a --title T"] {
             assert!(Line::try_parse_from(line.split(' ')).is_err(), "{line}: title and change go together");
         }
-        for line in ["x compare --no-log", "x compare --base main", "x compare --base main --html f --charts d -q"] {
+        for line in [
+            "x compare --list --json",
+            "x gate --list",
+            "x compare --base a --base b",
+            "x compare --no-log",
+            "x compare --base main",
+            "x compare --base main --html f --charts d -q",
+        ] {
             Line::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
     }
@@ -381,7 +379,7 @@ mod tests {
         let line =
             "x compare --no-log --budget 5m -p a --budget 90s --filter x -p b --filter y --accept i=r --accept j=r";
         let Command::Compare(compare) = Line::try_parse_from(line.split(' ')).unwrap().command else { panic!() };
-        assert_eq!((compare.budget.as_secs(), compare.scope.filter.as_deref()), (90, Some("y")));
+        assert_eq!((compare.budget.unwrap().as_secs(), compare.scope.filter.as_deref()), (90, Some("y")));
         assert_eq!((compare.scope.package, compare.accept.len()), (vec!["a".to_owned(), "b".to_owned()], 2));
         let Command::Gate(gate) =
             Line::try_parse_from("x gate --tier 1 --tier 3 --format json --format text".split(' ')).unwrap().command
@@ -389,16 +387,5 @@ mod tests {
             panic!()
         };
         assert_eq!((gate.scope.tier, gate.format), (Some(3), Format::Text));
-    }
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        for wrong in ["", "m", "5 weeks", "-3s", "0s", "nan"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(time("0s"), Ok(Duration::ZERO));
-        assert!(time("-0.1s").is_err());
     }
 }

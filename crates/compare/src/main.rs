@@ -18,7 +18,13 @@ struct Line {
 }
 
 /// What a reader of a report or a log must know of the program that wrote it.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (log schema 1, log form 2, criterion 0.3 to 0.8)");
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    // The build script says "commit 0123456789; " in a release that is built from a repository, else nothing.
+    env!("ASSAY_REVISION"),
+    "log schema 1, log form 2, criterion 0.3 to 0.8)"
+);
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "one value per process")]

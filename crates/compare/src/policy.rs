@@ -13,6 +13,8 @@
 //! [metrics]                       # growth that the rules allow, as fractions
 //! peak_rss = 0.05
 //! ```
+//!
+//! `[settings]` beside these is described in [`crate::settings`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,26 +22,39 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::exit::usage;
 use crate::judge::Verdict;
 use crate::report::{Row, Rules};
+use crate::settings::{self, Settings};
 
 /// Name of the file.
 pub const FILE: &str = "assay.toml";
 
-/// The decisions.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// The decisions and settings.
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     accepted: BTreeMap<String, Decision>,
     removed: BTreeMap<String, Decision>,
     excluded: BTreeMap<String, Decision>,
     metrics: Metrics,
+    /// What the command line does not say.
+    pub settings: Settings,
     /// `ID=REASON` from the command line, valid for this run. It is split once the benchmarks are known, because an id
     /// may contain `=`.
-    #[serde(skip)]
     given: Vec<String>,
+}
+
+/// The file as it is written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    accepted: BTreeMap<String, Spanned<Decision>>,
+    removed: BTreeMap<String, Spanned<Decision>>,
+    excluded: BTreeMap<String, Spanned<Decision>>,
+    metrics: Metrics,
+    settings: settings::Written,
 }
 
 /// One decision.
@@ -73,14 +88,27 @@ impl Policy {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let policy: Policy = toml::from_str(text).map_err(|error| usage(error.to_string()))?;
-        for (id, decision) in policy.accepted.iter().chain(&policy.removed).chain(&policy.excluded) {
-            let date: Result<jiff::civil::Date, _> = decision.until.parse();
-            if date.is_err() || decision.reason.trim().is_empty() {
-                return Err(usage(format!("\"{id}\" needs a reason and a date `until = \"YYYY-MM-DD\"`")));
-            }
-        }
-        Ok(policy)
+        let written: Written = toml::from_str(text).map_err(|error| usage(error.to_string()))?;
+        let checked = |decisions: BTreeMap<String, Spanned<Decision>>| {
+            let check = |(id, decision): (String, Spanned<Decision>)| {
+                let (span, decision) = (decision.span(), decision.into_inner());
+                let date: Result<jiff::civil::Date, _> = decision.until.parse();
+                if date.is_err() || decision.reason.trim().is_empty() {
+                    let wrong = format!("\"{id}\" needs a reason and a date `until = \"YYYY-MM-DD\"`");
+                    return Err(settings::error_at(text, span, &wrong));
+                }
+                Ok((id, decision))
+            };
+            decisions.into_iter().map(check).collect::<Result<BTreeMap<_, _>>>()
+        };
+        Ok(Self {
+            accepted: checked(written.accepted)?,
+            removed: checked(written.removed)?,
+            excluded: checked(written.excluded)?,
+            metrics: written.metrics,
+            settings: written.settings.checked(text)?,
+            given: Vec::new(),
+        })
     }
 
     /// Adds a decision from the command line, `ID=REASON`, valid for this run.
@@ -95,8 +123,14 @@ impl Policy {
 
     /// Why the benchmark or target `id` is not run on `today` (`YYYY-MM-DD`), if it is not.
     pub fn exclusion(&self, id: &str, today: &str) -> Option<String> {
-        let decision = self.excluded.get(id).filter(|decision| decision.until.as_str() >= today)?;
-        Some(format!("{} (until {})", decision.reason, decision.until))
+        let decision = self.excluded.get(id).filter(|decision| decision.until.as_str() >= today);
+        let decided = decision.map(|decision| format!("{} (until {})", decision.reason, decision.until));
+        decided.or_else(|| self.settings.exclusion(id).map(str::to_owned))
+    }
+
+    /// Whether the absence of a benchmark that `matches` is decided.
+    pub fn removes(&self, matches: &dyn Fn(&str) -> bool) -> bool {
+        self.removed.keys().any(|id| matches(id))
     }
 
     /// Splits a decision from the command line into id and decision. The id is the longest id of a row that `text`
@@ -122,10 +156,10 @@ impl Policy {
         }
     }
 
-    /// Marks the rows that a decision covers on `today` (`YYYY-MM-DD`). Returns remarks about decisions that expired or
-    /// match no benchmark. The id `*` covers every row.
+    /// Marks the rows that a decision covers on `today` (`YYYY-MM-DD`). Returns remarks about settings, and about
+    /// decisions that expired or match no benchmark. The id `*` covers every row.
     pub fn apply(&self, rows: &mut [Row], today: &str) -> Vec<String> {
-        let mut remarks = Vec::new();
+        let mut remarks = self.settings.remarks(&|id| rows.iter().any(|row| row.id == id));
         let mut accepted = self.accepted.clone();
         accepted.extend(self.given.iter().map(|text| Self::of_command_line(text, rows)));
         let tables = [("accepted", &accepted), ("removed", &self.removed), ("excluded", &self.excluded)];
@@ -178,6 +212,18 @@ mod tests {
         assert!(policy.apply(&mut rows, "2027-01-01")[0].contains("ran out"));
         assert_eq!(rows[0].exit(), Exit::Regression);
         assert_eq!(policy.rules().peak_rss, 0.5);
+    }
+
+    #[test]
+    fn settings_exclude_and_explain_themselves() {
+        let text = "[settings]\nmargin = { ratio = 0.05, reason = \"why\" }\n\
+            exclude = [{ filter = \"^slow\", reason = \"flaky\" }]\n";
+        let policy = Policy::parse(text).unwrap();
+        assert_eq!(policy.exclusion("slow|er", "2026-01-01").as_deref(), Some("flaky"));
+        let remarks = policy.apply(&mut example_entry().rows, "2026-01-01").join("\n");
+        assert!(remarks.contains("the margin to 5.0 % (why)") && remarks.contains("`^slow` (flaky)"), "{remarks}");
+        let error = Policy::parse("[accepted]\nx = { reason = \"y\", until = \"soon\" }").unwrap_err().to_string();
+        assert!(error.contains("line 2: \"x\" needs a reason and a date"), "{error}");
     }
 
     #[test]

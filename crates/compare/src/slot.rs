@@ -4,7 +4,7 @@
 //! workspace paths relative to the workspace and compares modification times, so it would call the second side's
 //! artifacts fresh and hand out the first side's binary. Slots live in the user's cache directory, outside every
 //! checkout (a slot inside one would merge that checkout's `.cargo/config.toml`), and are kept between comparisons, so
-//! that the next one rebuilds only what changed. The two paths are equally long: path length shifts the stack.
+//! that the next one rebuilds only what changed. All paths are equally long: path length shifts the stack.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,7 +27,12 @@ pub enum Alignment {
     Natural,
 }
 
-/// The two slots of one clone.
+/// Names of slots, one for each side of a comparison: all of one length, because path length shifts the stack.
+const LETTERS: [&str; 1 + MOST_BASES] = ["a", "b", "c", "d", "e"];
+/// Most bases that a head is compared with at a time.
+pub const MOST_BASES: usize = 4;
+
+/// The slots of one clone.
 #[derive(Debug)]
 pub struct Slots {
     root: PathBuf,
@@ -43,6 +48,13 @@ impl Slots {
     /// The slots of the clone that `git` belongs to, below the tool's cache directory.
     pub fn open(cache: &Path, git: &Git) -> Result<Self> {
         git.check_writable()?;
+        let root = Self::directory(cache, git);
+        fs::create_dir_all(&root).with_context(|| format!("failed to make {}; is the disk full?", root.display()))?;
+        Ok(Self { root })
+    }
+
+    /// Where the slots of a clone are, whether they exist or not.
+    pub fn directory(cache: &Path, git: &Git) -> PathBuf {
         let common = git.common_dir();
         // All work trees of a clone share its slots: the lock lets one comparison run at a time anyway.
         let home = if common.ends_with(".git") { common.parent() } else { Some(common) };
@@ -52,9 +64,7 @@ impl Slots {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(24).collect();
         let mut hasher = DefaultHasher::new();
         common.hash(&mut hasher);
-        let root = cache.join(format!("{name}-{:08x}", hasher.finish() as u32));
-        fs::create_dir_all(&root).with_context(|| format!("failed to make {}; is the disk full?", root.display()))?;
-        Ok(Self { root })
+        cache.join(format!("{name}-{:08x}", hasher.finish() as u32))
     }
 
     /// The directory of this clone below the cache.
@@ -62,14 +72,14 @@ impl Slots {
         &self.root
     }
 
-    /// Removes both slots, and git's knowledge of their worktrees. Never by `git worktree prune`: that would also
+    /// Removes all slots, and git's knowledge of their worktrees. Never by `git worktree prune`: that would also
     /// forget every worktree of the user's whose directory is away at the moment, with what is staged there.
     pub fn clean(&self, git: &Git) -> Result<()> {
-        for slot in [self.slot("a"), self.slot("b")] {
+        for slot in self.all() {
             let tree = slot.tree();
             let path = tree.to_str().context("the cache directory's path is not UTF-8")?;
             // A slot that git does not know of is no error: there is nothing to forget.
-            git.succeeds(&["worktree", "remove", "--force", "--force", path])?;
+            command::output_of(git.of_worktrees().args(["worktree", "remove", "--force", "--force", path]))?;
         }
         if self.root.exists() {
             fs::remove_dir_all(&self.root).with_context(|| format!("failed to remove {}", self.root.display()))?;
@@ -79,16 +89,17 @@ impl Slots {
 
     /// Whether a slot holds this commit, checked out to the end, so that its build is at most partly stale.
     pub fn hold(&self, commit: &str) -> bool {
-        [self.slot("a"), self.slot("b")].iter().any(|slot| slot.commit().is_some_and(|held| held == commit))
+        self.all().iter().any(|slot| slot.commit().is_some_and(|held| held == commit))
     }
 
-    /// Which slot is for the base and which for the head. The slot that holds a side's revision already, from an
-    /// earlier comparison, is given to that side, so that yesterday's head is not built again as today's base.
-    pub fn assign(&self, base: &Snapshot, head: &Snapshot) -> (Slot, Slot) {
-        let [a, b] = [self.slot("a"), self.slot("b")];
-        let swap =
-            b.commit().is_some_and(|held| held == base.commit) || a.commit().is_some_and(|held| held == head.commit);
-        if swap && base != head { (b, a) } else { (a, b) }
+    /// A slot for each of these commits. The slot that holds a commit already, from an earlier comparison, is given to
+    /// that side, so that yesterday's head is not built again as today's base.
+    pub fn assign(&self, commits: &[&str]) -> Vec<Slot> {
+        let mut free = self.all();
+        let mut take = |is: &dyn Fn(&Slot) -> bool| free.iter().position(is).map(|at| free.remove(at));
+        let held: Vec<Option<Slot>> =
+            commits.iter().map(|commit| take(&|slot| slot.commit().as_deref() == Some(*commit))).collect();
+        held.into_iter().filter_map(|held| held.or_else(|| take(&|_| true))).collect()
     }
 
     /// Checks out one side alone, for the first entry under a title.
@@ -99,12 +110,21 @@ impl Slots {
         Ok(slot)
     }
 
+    fn all(&self) -> Vec<Slot> {
+        LETTERS.iter().map(|letter| self.slot(letter)).collect()
+    }
+
     fn slot(&self, letter: &str) -> Slot {
         Slot { directory: self.root.join(letter) }
     }
 }
 
 impl Slot {
+    /// The slot's directory, which holds everything of it.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The work tree.
     pub fn tree(&self) -> PathBuf {
         self.directory.join("tree")
@@ -156,19 +176,11 @@ impl Slot {
                 copy_tree(&theirs, &ours);
             }
             let path = tree.to_str().context("the cache directory's path is not UTF-8")?;
-            let added = git.read(&[
-                "-c",
-                "core.hooksPath=/dev/null",
-                "worktree",
-                "add",
-                "--detach",
-                // Twice: whatever git remembers of an earlier slot at this path is replaced.
-                "--force",
-                "--force",
-                "--no-checkout",
-                path,
-                commit,
-            ]);
+            let mut add = git.of_worktrees();
+            add.args(["-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach"]);
+            // Twice: whatever git remembers of an earlier slot at this path is replaced.
+            add.args(["--force", "--force", "--no-checkout", path, commit]);
+            let added = command::run(&mut add);
             added.map_err(|error| explained(error, &self.directory)).context("failed to make a worktree")?;
         }
         let _ = fs::remove_file(self.directory.join("commit"));
@@ -192,7 +204,7 @@ impl Slot {
             Ok(found) => found,
         };
         let same = |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b);
-        Ok(same(found.common_dir(), git.common_dir()) && same(found.top(), &self.tree()))
+        Ok(same(found.common_dir(), git.home()) && same(found.top(), &self.tree()))
     }
 
     /// A killed git leaves its lock behind. Only one comparison runs at a time on a machine, so the lock is stale.
@@ -245,7 +257,7 @@ mod tests {
     use crate::repo::fresh_repository;
 
     fn check_out(slots: &Slots, git: &Git, base: &Snapshot, head: &Snapshot) -> Result<(Slot, Slot)> {
-        let (for_base, for_head) = slots.assign(base, head);
+        let [for_base, for_head] = slots.assign(&[&base.commit, &head.commit]).try_into().unwrap();
         for_head.check_out(git, &head.commit, &for_base)?;
         for_base.check_out(git, &base.commit, &for_head)?;
         Ok((for_base, for_head))
@@ -295,6 +307,16 @@ mod tests {
         let (base, other) = check_out(&slots, &git, &second, &first).unwrap();
         assert_eq!(base.tree(), head.tree());
         assert_eq!(text(&other), "one\n");
+    }
+
+    #[test]
+    fn every_side_gets_a_slot_of_its_own_even_of_one_commit() {
+        let (_directory, git, first, _) = two_commits();
+        let cache = tempfile::tempdir().unwrap();
+        let slots = Slots::open(cache.path(), &git).unwrap();
+        let assigned = slots.assign(&[first.commit.as_str(); 1 + MOST_BASES]);
+        let directories: std::collections::BTreeSet<&Path> = assigned.iter().map(Slot::directory).collect();
+        assert_eq!(directories.len(), 1 + MOST_BASES);
     }
 
     /// As in a hook: git tells its children by variables which repository they are about.

@@ -4,12 +4,14 @@ mod config;
 mod dependencies;
 mod environment;
 pub mod identical;
+mod outside;
 mod relink;
 mod workspace;
 mod wrapper;
 
 pub use dependencies::difference;
 pub use environment::{asked_toolchain, cleaned, notes};
+pub use outside::refer_outside;
 pub use relink::Link;
 pub use workspace::{Selected, Workspace};
 

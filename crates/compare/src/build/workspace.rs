@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId, Target};
@@ -10,6 +10,7 @@ use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId, Target};
 use super::{Skipped, Wanted};
 use crate::command;
 use crate::exit::usage;
+use crate::nearest::did_you_mean;
 
 /// A workspace's packages.
 #[derive(Debug)]
@@ -39,16 +40,14 @@ impl Workspace {
         self.0.workspace_root.as_std_path()
     }
 
-    /// A path dependency outside of `top`, as "package needs dependency at path", if there is one: a slot would lack
-    /// it.
-    pub fn dependency_outside(&self, top: &Path) -> Option<String> {
-        let outside = |path: &Path| !path.canonicalize().unwrap_or_else(|_| path.to_owned()).starts_with(top);
-        self.0.workspace_packages().into_iter().find_map(|package| {
-            package.dependencies.iter().find_map(|dependency| {
-                let path = dependency.path.as_ref().filter(|path| outside(path.as_std_path()))?;
-                Some(format!("{} needs {} at {path}", package.name, dependency.name))
-            })
-        })
+    /// The manifests of the workspace and of its packages.
+    pub fn manifests(&self) -> Vec<PathBuf> {
+        let packages =
+            self.0.workspace_packages().into_iter().map(|package| package.manifest_path.as_std_path().to_owned());
+        let mut manifests: Vec<PathBuf> = packages.chain([self.root().join("Cargo.toml")]).collect();
+        manifests.sort();
+        manifests.dedup();
+        manifests
     }
 
     /// Rejects names that this workspace does not have. Only the head is checked: the base may lack what is new.
@@ -57,14 +56,22 @@ impl Workspace {
         for name in &wanted.packages {
             if !members.iter().any(|package| package.name.as_str() == name) {
                 let known: Vec<&str> = members.iter().map(|package| package.name.as_str()).collect();
-                return Err(usage(format!("no package `{name}` in this workspace; it has: {}", known.join(", "))));
+                let meant = did_you_mean(name, known.iter().copied());
+                return Err(usage(format!(
+                    "no package `{name}` in this workspace{meant}; it has: {}",
+                    known.join(", ")
+                )));
             }
         }
         let known = members.iter().flat_map(|package| &package.targets).filter(|target| target.is_bench());
         let known: BTreeSet<&str> = known.map(|target| target.name.as_str()).collect();
         if let Some(name) = wanted.benches.iter().find(|name| !known.contains(name.as_str())) {
             let known: Vec<&str> = known.into_iter().collect();
-            return Err(usage(format!("no bench target `{name}` in this workspace; it has: {}", known.join(", "))));
+            let meant = did_you_mean(name, known.iter().copied());
+            return Err(usage(format!(
+                "no bench target `{name}` in this workspace{meant}; it has: {}",
+                known.join(", ")
+            )));
         }
         Ok(())
     }

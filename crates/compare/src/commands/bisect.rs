@@ -159,7 +159,7 @@ impl Steps<'_> {
     fn entry(&mut self, base: &str, head: &str, blocks: usize) -> Result<Entry> {
         let git = &self.project.git;
         let snapshot = |commit: &str| Snapshot::of_commit(git, commit.to_owned());
-        let revisions = Revisions { base: Some(snapshot(base)?), head: snapshot(head)? };
+        let revisions = Revisions { base: Some(snapshot(base)?), others: Vec::new(), head: snapshot(head)? };
         // A slot that holds a commit has its build: cargo finds nothing to do there.
         self.tally.builds += [base, head].iter().filter(|commit| !self.slots.hold(commit)).count();
         let scope = &self.arguments.scope;

@@ -1,19 +1,23 @@
 //! `compare`: before and after, measured now, logged by title and change.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{exclude, filter, pages, quoted, scope_words, wanted};
+use super::{exclude, filter, list, pages, quoted, scope_words, wanted};
 use crate::build::Wanted;
-use crate::cli::Compare;
+use crate::cli::{Compare, Scope};
 use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, lock_log, run};
 use crate::exit::{Exit, usage};
 use crate::log::valid_title;
 use crate::policy::Policy;
 use crate::repo::Snapshot;
 use crate::report::{Entry, json, markdown, text};
-use crate::slot::Slots;
+use crate::slot::{MOST_BASES, Slots};
+
+/// Measurement time unless the command line or a setting says otherwise.
+pub(super) const BUDGET: Duration = Duration::from_secs(300);
 
 /// Runs the command.
 pub fn compare(invocation: &Invocation, arguments: &Compare) -> Result<Exit> {
@@ -28,13 +32,21 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
     invocation.console.set_quiet(arguments.scope.quiet);
     let title = arguments.title.as_deref().map(valid_title).transpose()?;
     let change = arguments.change.as_deref().map(valid_change).transpose()?;
-    let filter = filter(&arguments.scope)?;
+    check_bases(arguments)?;
     let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
     let mut policy = Policy::read(&project.root)?;
     arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
+    let (scope, budget) = policy.settings.under(&arguments.scope, arguments.budget, BUDGET);
+    let options = options(arguments, &scope, budget)?;
+    if arguments.list {
+        let _lock = lock(invocation)?;
+        let head = head(invocation, &project, arguments)?;
+        return Ok(Outcome::Planned(list::print(invocation, &project, head, &options, &policy)?));
+    }
     let logs = !arguments.no_log && !arguments.dry_run;
     let logged_as = title.as_ref().filter(|_| logs);
     if let Some(title) = logged_as {
+        project.git.check_can_log()?;
         project.log.check_writable(title)?;
         if !project.log.exists() {
             invocation.console.note(&first_words(&project));
@@ -54,25 +66,6 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
     if arguments.clean {
         Slots::open(&invocation.cache()?, &project.git)?.clean(&project.git)?;
     }
-    let options = Options {
-        purpose: Purpose::Compare,
-        wanted: Wanted {
-            scenario: arguments.scenario.clone().map(|name| (name, arguments.set.clone())),
-            ..wanted(&arguments.scope)
-        },
-        filter,
-        exclude: exclude(&arguments.scope)?,
-        tier: arguments.scope.tier.unwrap_or(1),
-        budget_s: arguments.budget.as_secs_f64(),
-        timeout: arguments.scope.timeout,
-        wait: arguments.scope.wait,
-        dry_run: arguments.dry_run,
-        json: arguments.json,
-        seed: arguments.scope.seed,
-        one_link: arguments.scope.one_link,
-        all_instructions: arguments.instructions,
-        least_blocks: 0,
-    };
     let mut entry = match run(invocation, &project, &revisions, &options, &policy)? {
         Outcome::Measured(entry) => *entry,
         planned @ Outcome::Planned(_) => return Ok(planned),
@@ -80,13 +73,49 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
     let logs = logged_as.is_some();
     entry.title = title.unwrap_or_default();
     entry.change = change.unwrap_or_default();
-    entry.command = command(invocation, arguments, &entry);
+    entry.command = command(invocation, arguments, &scope, &entry);
     show(invocation, arguments, &entry)?;
     let written = if logs { write_log(invocation, &project, &entry) } else { Ok(()) };
     let data = project.log.data().unwrap_or_default();
     pages::write(invocation, &arguments.pages, &entry, &pages::history(&data, &entry))?;
     written?;
     Ok(Outcome::Measured(Box::new(entry)))
+}
+
+/// What the arguments ask for, with the scope and budget that are in force.
+fn options(arguments: &Compare, scope: &Scope, budget: Duration) -> Result<Options> {
+    Ok(Options {
+        purpose: Purpose::Compare,
+        wanted: Wanted {
+            scenario: arguments.scenario.clone().map(|name| (name, arguments.set.clone())),
+            ..wanted(scope)
+        },
+        filter: filter(scope)?,
+        exclude: exclude(scope)?,
+        // A list is there to show what else could be measured.
+        tier: scope.tier.unwrap_or(if arguments.list { u8::MAX } else { 1 }),
+        budget_s: budget.as_secs_f64(),
+        timeout: scope.timeout,
+        wait: scope.wait,
+        dry_run: arguments.dry_run,
+        json: arguments.json,
+        seed: scope.seed,
+        one_link: scope.one_link,
+        all_instructions: arguments.instructions,
+        least_blocks: 0,
+    })
+}
+
+/// Rejects more bases than there are slots for, and several bases for an entry of the log, which has one.
+fn check_bases(arguments: &Compare) -> Result<()> {
+    let n = arguments.base.len();
+    if n > MOST_BASES {
+        return Err(usage(format!("--base is given {n} times; at most {MOST_BASES} bases are compared at a time")));
+    }
+    if n > 1 && arguments.title.is_some() && !arguments.no_log {
+        return Err(usage("an entry of the log compares with one revision: leave out --title, or add --no-log"));
+    }
+    Ok(())
 }
 
 /// The trimmed change, or why it cannot stand in a heading.
@@ -107,13 +136,8 @@ fn first_words(project: &Project) -> String {
     )
 }
 
-/// The head as asked or as the work tree is; the base as asked or as the log says.
-fn revisions(
-    invocation: &Invocation,
-    project: &Project,
-    arguments: &Compare,
-    title: Option<&str>,
-) -> Result<Revisions> {
+/// The head as asked or as the work tree is.
+fn head(invocation: &Invocation, project: &Project, arguments: &Compare) -> Result<Snapshot> {
     let head = match &arguments.head {
         Some(revision) => Snapshot::of_commit(&project.git, project.git.require_commit(revision, "--head")?)?,
         None => Snapshot::of_work_tree(&project.git, &project.own_paths())?,
@@ -121,12 +145,27 @@ fn revisions(
     for path in &head.left_out {
         invocation.console.note(&format!("left out, being untracked and over 10 MiB: {path}"));
     }
+    Ok(head)
+}
+
+/// The head as asked or as the work tree is; the bases as asked or as the log says.
+fn revisions(
+    invocation: &Invocation,
+    project: &Project,
+    arguments: &Compare,
+    title: Option<&str>,
+) -> Result<Revisions> {
+    let head = head(invocation, project, arguments)?;
     let last = title.map(|title| project.log.last(title)).transpose()?.flatten();
     let title = title.unwrap_or_default();
-    let base = match (&arguments.base, last) {
-        (Some(revision), _) => {
-            Some(Snapshot::of_commit(&project.git, project.git.require_commit(revision, "--base")?)?)
-        }
+    let named = |revision: &String| {
+        let snapshot = Snapshot::of_commit(&project.git, project.git.require_commit(revision, "--base")?)?;
+        Ok(if arguments.base.len() > 1 { snapshot.named(revision) } else { snapshot })
+    };
+    let mut bases: Vec<Snapshot> = arguments.base.iter().map(named).collect::<Result<_>>()?;
+    let others = bases.split_off(bases.len().min(1));
+    let base = match (bases.pop(), last) {
+        (Some(base), _) => Some(base),
         (None, Some(last)) => {
             let commit = project
                 .git
@@ -144,24 +183,27 @@ fn revisions(
             None
         }
     };
-    if let Some(base) = &base {
-        invocation.console.note(&format!("before: {}\nafter:  {}", base.label, head.label));
-        if base.commit == head.commit {
-            invocation.console.note("both are the same state: nothing changed since");
-        }
+    for base in base.iter().chain(&others) {
+        invocation.console.note(&format!("before: {}", base.label));
     }
-    Ok(Revisions { base, head })
+    if base.is_some() {
+        invocation.console.note(&format!("after:  {}", head.label));
+    }
+    if base.as_ref().is_some_and(|base| base.commit == head.commit) && others.is_empty() {
+        invocation.console.note("both are the same state: nothing changed since");
+    }
+    Ok(Revisions { base, others, head })
 }
 
-/// The command that measures the same two revisions again.
-fn command(invocation: &Invocation, arguments: &Compare, entry: &Entry) -> String {
+/// The command that measures the same revisions again.
+fn command(invocation: &Invocation, arguments: &Compare, scope: &Scope, entry: &Entry) -> String {
     let mut words = vec![invocation.called.clone(), "compare".to_owned()];
     if entry.title.is_empty() {
         words.push("--no-log".to_owned());
     } else {
         words.extend(["--title".to_owned(), quoted(&entry.title), "--change".to_owned(), quoted(&entry.change)]);
     }
-    if let Some(base) = &entry.base {
+    for base in entry.base.iter().chain(entry.others.iter().map(|against| &against.base)) {
         words.extend(["--base".to_owned(), base.commit[..12].to_owned()]);
     }
     words.extend(["--head".to_owned(), entry.head.commit[..12].to_owned()]);
@@ -169,7 +211,7 @@ fn command(invocation: &Invocation, arguments: &Compare, entry: &Entry) -> Strin
         words.extend(["--scenario".to_owned(), quoted(scenario)]);
         words.extend(arguments.set.iter().flat_map(|set| ["--set".to_owned(), quoted(set)]));
     }
-    words.extend(scope_words(&arguments.scope));
+    words.extend(scope_words(scope));
     words.join(" ")
 }
 

@@ -4,16 +4,20 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use machine::Fingerprint;
 use machine::ceiling::{Burst, FmaLoop, Level, ReadLoop};
 use machine::isa::Isa;
-use machine::{Fingerprint, noise};
+use machine::noise::{self, Noise};
 use record::{Align, Table, Unit, stats};
+use serde::Serialize;
+use serde_json::json;
 
-use crate::build::{Wanted, Workspace};
+use super::benches;
 use crate::cli::Doctor;
 use crate::command;
 use crate::comparison::{Invocation, Project};
 use crate::exit::Exit;
+use crate::report::SCHEMA;
 
 /// Length of a burst of a ceiling.
 const BURST: Duration = Duration::from_millis(5);
@@ -22,41 +26,39 @@ const WATCH: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub fn doctor(invocation: &Invocation, arguments: &Doctor) -> Result<Exit> {
+    let console = &invocation.console;
     let fingerprint = Fingerprint::collect();
-    invocation.console.print(&format!("Machine class {}\n", fingerprint.class()))?;
-    invocation.console.print(&machine_table(&fingerprint).to_string())?;
-    invocation.console.note("measuring ceilings …");
-    invocation.console.print(&format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceilings()))?;
-    invocation.console.print(&format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table()))?;
+    if !arguments.json {
+        console.print(&format!("Machine class {}\n", fingerprint.class()))?;
+        console.print(&machine_table(&fingerprint).to_string())?;
+    }
+    console.note("measuring ceilings …");
+    let ceilings = ceilings();
+    if !arguments.json {
+        console.print(&format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceiling_table(&ceilings)))?;
+    }
+    let noise = watch();
     let project = Project::open(invocation, arguments.manifest_path.as_deref());
-    invocation.console.print(&format!("Features\n\n{}", features(&project)))?;
-    if let Ok(project) = &project {
-        let workspace = Workspace::read(&project.root, &project.environment)?;
-        invocation.console.print(&format!("Benches of this workspace\n\n{}", benches(workspace)))?;
+    let features = features(&project);
+    let benches = project.as_ref().ok().map(|project| benches::benches(invocation, project)).transpose()?;
+    if arguments.json {
+        let value = json!({
+            "schema": SCHEMA,
+            "machine_class": fingerprint.class(),
+            "fingerprint": fingerprint,
+            "instruction_sets": Isa::supported().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "ceilings": ceilings,
+            "noise": {"steal_share": noise.steal_share, "pressure_share": noise.psi_share, "load": noise.load},
+            "features": features,
+            "benches": benches,
+        });
+        console.print(&serde_json::to_string_pretty(&value)?)?;
+        return Ok(Exit::Fine);
     }
+    console.print(&format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table(&noise)))?;
+    console.print(&format!("Features\n\n{}", feature_table(&features)))?;
+    benches.map_or(Ok(()), |benches| console.print(&benches.text()))?;
     Ok(Exit::Fine)
-}
-
-/// Every bench target with the criterion that its package asks for, and whether it can be compared, as far as that is
-/// known without building it.
-fn benches(workspace: Workspace) -> Table {
-    let selected = workspace.select(&Wanted::default(), false);
-    let mut table = Table::new([("bench target", Align::Left), ("criterion", Align::Left), ("compared", Align::Left)]);
-    for (package, target) in &selected.targets {
-        let criterion = package.dependencies.iter().find(|dependency| dependency.name == "criterion");
-        let (version, state) = match criterion {
-            Some(dependency) => (dependency.req.to_string(), "yes"),
-            None => ("-".to_owned(), "if another package brings criterion (0.3 to 0.8); else SKIPPED"),
-        };
-        table.row([format!("{}/{}", package.name, target.name), version, state.to_owned()]);
-    }
-    for skipped in &selected.skipped {
-        table.row([format!("{}/{}", skipped.package, skipped.name), "-".to_owned(), format!("no: {}", skipped.reason)]);
-    }
-    if table.is_empty() {
-        table.row(["none".to_owned(), "-".to_owned(), "there is nothing to compare".to_owned()]);
-    }
-    table
 }
 
 fn machine_table(fingerprint: &Fingerprint) -> Table {
@@ -87,41 +89,63 @@ fn machine_table(fingerprint: &Fingerprint) -> Table {
     table
 }
 
+/// One ceiling; rates are `None` where it cannot be measured.
+#[derive(Debug, Serialize)]
+struct Ceiling {
+    name: String,
+    unit: Unit,
+    one_thread_per_s: Option<f64>,
+    all_threads_per_s: Option<f64>,
+}
+
 /// Median of nine bursts of each ceiling, with one thread and with all.
-fn ceilings() -> Table {
+fn ceilings() -> Vec<Ceiling> {
     let all = machine::threads::available();
+    let median = |bursts: &mut dyn FnMut() -> Burst| stats::median(&[(); 9].map(|()| bursts().per_s()));
+    let ceiling = |name: String, unit: Unit, of: &dyn Fn(usize) -> Option<f64>| Ceiling {
+        name,
+        unit,
+        one_thread_per_s: of(1),
+        all_threads_per_s: of(all),
+    };
+    let fma = Isa::supported().into_iter().map(|isa| {
+        ceiling(format!("multiply-add f32, {isa}"), Unit::FlopPerSecond, &|threads| {
+            let mut fma = FmaLoop::new(isa, threads).ok()?;
+            median(&mut || fma.burst(BURST))
+        })
+    });
+    let read = Level::ALL.into_iter().map(|level| {
+        ceiling(format!("read {level}"), Unit::BytesPerSecond, &|threads| {
+            let mut read = ReadLoop::new(level, threads).ok()?;
+            median(&mut || read.burst(BURST))
+        })
+    });
+    fma.chain(read).collect()
+}
+
+fn ceiling_table(ceilings: &[Ceiling]) -> Table {
     let mut table = Table::new([
         ("ceiling".to_owned(), Align::Left),
         ("1 thread".to_owned(), Align::Right),
-        (format!("{all} threads"), Align::Right),
+        (format!("{} threads", machine::threads::available()), Align::Right),
         ("scaling".to_owned(), Align::Right),
     ]);
-    let mut row = |name: String, unit: Unit, of: &dyn Fn(usize) -> Option<f64>| {
-        let (one, many) = (of(1), of(all));
-        let show = |rate: Option<f64>| rate.map_or_else(|| "not here".to_owned(), |rate| unit.show(rate));
-        let scaling = one.zip(many).map_or_else(String::new, |(one, many)| format!("{:.2}", many / one));
-        table.row([name, show(one), show(many), scaling]);
-    };
-    let median = |bursts: &mut dyn FnMut() -> Burst| stats::median(&[(); 9].map(|()| bursts().per_s()));
-    for isa in Isa::supported() {
-        row(format!("multiply-add f32, {isa}"), Unit::FlopPerSecond, &|threads| {
-            let mut fma = FmaLoop::new(isa, threads).ok()?;
-            median(&mut || fma.burst(BURST))
-        });
-    }
-    for level in Level::ALL {
-        row(format!("read {level}"), Unit::BytesPerSecond, &|threads| {
-            let mut read = ReadLoop::new(level, threads).ok()?;
-            median(&mut || read.burst(BURST))
-        });
+    for Ceiling { name, unit, one_thread_per_s: one, all_threads_per_s: many } in ceilings {
+        let show = |rate: &Option<f64>| rate.map_or_else(|| "not here".to_owned(), |rate| unit.show(rate));
+        let scaling = one.zip(*many).map_or_else(String::new, |(one, many)| format!("{:.2}", many / one));
+        table.row([name.clone(), show(one), show(many), scaling]);
     }
     table
 }
 
-fn noise_table() -> Table {
+/// Watches the machine.
+fn watch() -> Noise {
     let before = noise::Sample::take();
     std::thread::sleep(WATCH);
-    let noise = noise::Sample::take().since(&before);
+    noise::Sample::take().since(&before)
+}
+
+fn noise_table(noise: &Noise) -> Table {
     let percent =
         |share: Option<f64>| share.map_or_else(|| "hidden".to_owned(), |share| format!("{:.1} %", 100.0 * share));
     let mut table = Table::new([("noise", Align::Left), ("now", Align::Right), ("fit to measure", Align::Left)]);
@@ -134,27 +158,50 @@ fn noise_table() -> Table {
     table
 }
 
-fn features(project: &Result<Project>) -> Table {
-    let mut table = Table::new([("for", Align::Left), ("needs", Align::Left), ("found", Align::Left)]);
+/// Something that the tool needs.
+#[derive(Debug, Serialize)]
+struct Feature {
+    #[serde(rename = "for")]
+    purpose: &'static str,
+    needs: &'static str,
+    is_found: bool,
+    /// What was found, or how to get it.
+    says: String,
+}
+
+fn features(project: &Result<Project>) -> Vec<Feature> {
     let version = |program: &str| {
         let output =
             command::output_of(Command::new(program).arg("--version")).ok().filter(|output| output.status.success());
         output.map(|output| String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
     };
-    let mut row = |purpose: &str, program: &str, cure: &str| {
-        table.row([purpose.to_owned(), program.to_owned(), version(program).unwrap_or_else(|| format!("no; {cure}"))]);
+    let program = |purpose, needs, cure: &str| {
+        let found = version(needs);
+        Feature { purpose, needs, is_found: found.is_some(), says: found.unwrap_or_else(|| cure.to_owned()) }
     };
-    row("comparing revisions", "git", "Debian: apt-get install git");
-    row("building", "cargo", "see https://rustup.rs");
-    row("linking (and linking again with other layouts)", "cc", "Debian: apt-get install gcc");
-    row("counting instructions", "valgrind", "Debian: apt-get install valgrind");
-    let found = match project {
-        Ok(project) => match project.git.is_shallow() {
-            Ok(true) => "shallow clone; get the history: git fetch --unshallow".to_owned(),
-            _ => format!("workspace {}", project.root.display()),
-        },
-        Err(error) => format!("no; {error}"),
+    let mut features = vec![
+        program("comparing revisions", "git", "Debian: apt-get install git"),
+        program("building", "cargo", "see https://rustup.rs"),
+        program("linking (and linking again with other layouts)", "cc", "Debian: apt-get install gcc"),
+        program("counting instructions", "valgrind", "Debian: apt-get install valgrind"),
+    ];
+    let (is_found, says) = match project {
+        Ok(project) if project.git.is_shallow().unwrap_or(false) => {
+            (false, "shallow clone; get the history: git fetch --unshallow".to_owned())
+        }
+        Ok(project) => (true, format!("workspace {}", project.root.display())),
+        Err(error) => (false, error.to_string()),
     };
-    table.row(["finding the revision of the last entry".to_owned(), "a git work tree with history".to_owned(), found]);
+    let (purpose, needs) = ("finding the revision of the last entry", "a git work tree with history");
+    features.push(Feature { purpose, needs, is_found, says });
+    features
+}
+
+fn feature_table(features: &[Feature]) -> Table {
+    let mut table = Table::new([("for", Align::Left), ("needs", Align::Left), ("found", Align::Left)]);
+    for Feature { purpose, needs, is_found, says } in features {
+        let found = if *is_found { says.clone() } else { format!("no; {says}") };
+        table.row([(*purpose).to_owned(), (*needs).to_owned(), found]);
+    }
     table
 }

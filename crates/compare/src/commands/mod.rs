@@ -1,5 +1,6 @@
 //! The commands themselves: each turns its arguments into calls and its result into words and an exit code.
 
+mod benches;
 mod bisect;
 mod bisect_answer;
 mod clean;
@@ -9,6 +10,7 @@ mod doctor;
 mod full;
 mod gate;
 mod layout;
+mod list;
 mod log;
 mod pages;
 mod selftest;

@@ -18,7 +18,12 @@ pub(super) fn write(invocation: &Invocation, pages: &Pages, entry: &Entry, histo
     if let Some(directory) = &pages.charts {
         let directory = invocation.directory.join(directory);
         fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
-        for (name, svg) in [("comparison.svg", charts::comparison(entry)), ("history.svg", charts::history(history))] {
+        let mut files = vec![("history.svg".to_owned(), charts::history(history))];
+        for (at, entry) in entry.comparisons().iter().enumerate() {
+            let name = if at == 0 { "comparison.svg".to_owned() } else { format!("comparison-{}.svg", at + 1) };
+            files.push((name, charts::comparison(entry)));
+        }
+        for (name, svg) in files {
             if let Some(svg) = svg {
                 put(&directory.join(name), &svg)?;
             }

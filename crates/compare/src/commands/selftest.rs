@@ -102,7 +102,7 @@ fn one_round(
     let mut chosen: Vec<BenchPair> = pairs.to_vec();
     random.shuffle(&mut chosen);
     chosen.truncate(arguments.ids);
-    draw_layouts(&mut chosen, &mut random);
+    draw_layouts(std::iter::once(chosen.as_mut_slice()), &mut random);
     let mut injected = vec![0.0; chosen.len()];
     for (at, pair) in chosen.iter_mut().enumerate() {
         if at < arguments.inject {

@@ -67,7 +67,7 @@ pub(super) fn absolute(
             let invalid = |reason| Trouble { kind: TroubleKind::Invalid, reason };
             figures.unwrap_or_else(|| Err("no process gave a number".to_owned())).map_err(invalid)
         });
-        entry.rows.push(match figures {
+        entry.columns[0].push(match figures {
             Err(trouble) => trouble_row(pair, Fault::Head, &trouble),
             Ok(figures) if first => {
                 let why = format!("first entry under this title; median of {} processes", figures.n);

@@ -6,16 +6,18 @@ use crate::judge::Verdict;
 use crate::measure::{BenchPair, Random};
 use crate::policy::Policy;
 use crate::repo::Snapshot;
-use crate::report::{Entry, Method, RENDER, Revision, Row, SCHEMA};
+use crate::report::{Against, Entry, Method, RENDER, Revision, Row, SCHEMA};
 use machine::Fingerprint;
 
 /// What becomes an entry once everything is measured.
 pub(super) struct EntryBuilder {
     pub(super) seed: u64,
     started_on: Fingerprint,
-    base_rustc: String,
+    /// Of every base.
+    base_rustc: Vec<String>,
     head_rustc: String,
-    pub(super) rows: Vec<Row>,
+    /// The rows of each base, or those of a head that is measured alone.
+    pub(super) columns: Vec<Vec<Row>>,
     pub(super) notes: Vec<String>,
     pub(super) method: Option<Method>,
     pub(super) contaminated: Option<String>,
@@ -30,9 +32,9 @@ impl EntryBuilder {
         Self {
             seed: options.seed.unwrap_or_else(|| Random::new(clock).bits() >> 16),
             started_on: Fingerprint::collect(),
-            base_rustc: String::new(),
+            base_rustc: Vec::new(),
             head_rustc: String::new(),
-            rows: Vec::new(),
+            columns: vec![Vec::new(); revisions.bases().count().max(1)],
             notes: left_out
                 .map(|path| format!("left out of the snapshot, being untracked and over 10 MiB: {path}"))
                 .collect(),
@@ -42,12 +44,17 @@ impl EntryBuilder {
         }
     }
 
-    pub(super) fn rustc(&mut self, base: Option<String>, head: &str) {
-        self.base_rustc = base.unwrap_or_default();
-        head.clone_into(&mut self.head_rustc);
-        if !self.base_rustc.is_empty() && self.base_rustc != self.head_rustc {
-            self.notes.push(format!("the toolchains differ: {} before, {} after", self.base_rustc, self.head_rustc));
+    pub(super) fn rustc(&mut self, bases: Vec<String>, head: &str) {
+        for base in bases.iter().filter(|base| *base != head) {
+            self.notes.push(format!("the toolchains differ: {base} before, {head} after"));
         }
+        self.base_rustc = bases;
+        head.clone_into(&mut self.head_rustc);
+    }
+
+    /// All rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.columns.iter().flatten()
     }
 
     /// Adds a control: a benchmark compared with itself, for which any verdict is a false alarm.
@@ -72,10 +79,15 @@ impl EntryBuilder {
     pub(super) fn finish(mut self, revisions: &Revisions, policy: &Policy) -> Entry {
         let now = jiff::Timestamp::now();
         let shown = now.strftime("%Y-%m-%d %H:%M:%S").to_string();
-        let order = |row: &Row| (row.tier, row.package.clone(), row.target.clone());
-        self.rows.sort_by_key(order);
-        tell_apart(&mut self.rows);
-        self.notes.extend(policy.apply(&mut self.rows, &shown[..10]));
+        for rows in &mut self.columns {
+            rows.sort_by_key(|row| (row.tier, row.package.clone(), row.target.clone()));
+            tell_apart(rows);
+            for remark in policy.apply(rows, &shown[..10]) {
+                if !self.notes.contains(&remark) {
+                    self.notes.push(remark);
+                }
+            }
+        }
         let fingerprint = Fingerprint::collect();
         if fingerprint.class() != self.started_on.class() {
             let classes = (self.started_on.class(), fingerprint.class());
@@ -87,6 +99,14 @@ impl EntryBuilder {
             dirty: snapshot.dirty,
             rustc: rustc.to_owned(),
         };
+        let mut compared = self.columns.into_iter();
+        let rows = compared.next().unwrap_or_default();
+        let mut bases = revisions
+            .bases()
+            .zip(self.base_rustc.iter().map(String::as_str).chain(std::iter::repeat("")))
+            .map(|(base, rustc)| revision(base, rustc));
+        let base = bases.next();
+        let others = bases.zip(compared).map(|(base, rows)| Against { base, rows }).collect();
         let unique = Random::new(now.as_nanosecond() as u64 ^ u64::from(std::process::id())).bits() & 0xff_ffff;
         Entry {
             schema: SCHEMA,
@@ -97,10 +117,11 @@ impl EntryBuilder {
             at: shown,
             machine_class: fingerprint.class(),
             fingerprint,
-            base: revisions.base.as_ref().map(|base| revision(base, &self.base_rustc)),
+            base,
+            others,
             head: revision(&revisions.head, &self.head_rustc),
             method: self.method,
-            rows: self.rows,
+            rows,
             notes: self.notes,
             contaminated: self.contaminated,
             measured_s: self.measured_s,

@@ -40,13 +40,34 @@ pub struct Options {
     pub least_blocks: usize,
 }
 
-/// Both revisions.
+impl Options {
+    /// Whether filter and tier select a benchmark. A filter selects from every tier.
+    pub fn selects(&self, id: &str, tier: u8) -> bool {
+        self.filter.as_ref().map_or(tier <= self.tier, |filter| filter.is_match(id))
+    }
+
+    /// Whether a benchmark is selected and not excluded.
+    pub fn takes(&self, id: &str, tier: u8) -> bool {
+        self.selects(id, tier) && !self.exclude.iter().any(|exclude| exclude.is_match(id))
+    }
+}
+
+/// All revisions.
 #[derive(Clone, Debug)]
 pub struct Revisions {
     /// Before; `None` measures the head alone.
     pub base: Option<Snapshot>,
+    /// More of them: the head is compared with each, beside the first.
+    pub others: Vec<Snapshot>,
     /// After.
     pub head: Snapshot,
+}
+
+impl Revisions {
+    /// Every base, the first one first.
+    pub fn bases(&self) -> impl Iterator<Item = &Snapshot> {
+        self.base.iter().chain(&self.others)
+    }
 }
 
 /// What the result is for.

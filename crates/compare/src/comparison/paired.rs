@@ -190,13 +190,19 @@ fn directory(target: &Target, slots: [&Path; 2]) -> String {
     inside.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Draws the first seed of each side within its range, the same for all pairs. Each run draws again: with the same few
-/// layouts in every run, their effect would never average out.
-pub fn draw_layouts(pairs: &mut [BenchPair], random: &mut Random) {
-    let (base, head) = (first_seed(0, random), first_seed(1, random));
-    for pair in pairs {
-        pair.base.seed_offset = base;
-        pair.head.seed_offset = head;
+/// Draws the first seed of each side within its range, one for the pairs of each base and one for the head. Each run
+/// draws again: with the same few layouts in every run, their effect would never average out.
+pub fn draw_layouts<'a>(pairs_of_bases: impl Iterator<Item = &'a mut [BenchPair]>, random: &mut Random) {
+    let (mut base, head) = (first_seed(0, random), first_seed(1, random));
+    for (at, pairs) in pairs_of_bases.enumerate() {
+        if at > 0 {
+            // The ranges of null controls, which only a comparison with one base has.
+            base = first_seed(1 + at, random);
+        }
+        for pair in pairs {
+            pair.base.seed_offset = base;
+            pair.head.seed_offset = head;
+        }
     }
 }
 

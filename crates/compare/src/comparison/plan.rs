@@ -72,6 +72,15 @@ impl Plan {
         Self::of_costs(costs.collect(), nulls, link_s, budget_s)
     }
 
+    /// The plan for benchmarks of which only tier, cost of a process in seconds and number of the program are known.
+    pub fn estimate(benches: &[(u8, f64, usize)], budget_s: f64) -> Self {
+        let costs = benches
+            .iter()
+            .enumerate()
+            .map(|(index, (tier, process_s, program))| cost(index, *tier, *process_s, *program));
+        Self::of_costs(costs.collect(), 0, 0.0, budget_s)
+    }
+
     /// The plan for programs.
     pub fn json(&self, pilots: &[Pilot], identical: &[BenchPair], rows: &[Row], notes: &[String]) -> serde_json::Value {
         let ids = |indices: &[usize]| indices.iter().map(|&at| pilots[at].pair.key.to_string()).collect::<Vec<_>>();

@@ -1,8 +1,9 @@
-//! Prepares both sides for measuring: checks them out, builds them, lists their benchmarks.
+//! Prepares the sides for measuring: checks them out, builds them, lists their benchmarks.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::catalog::{Catalog, Listed, ProblemKind};
 use super::options::{Options, Revisions};
@@ -10,7 +11,7 @@ use super::paired::{PairedBenches, Pairing, problem_row};
 use super::pilot::pilot;
 use super::project::{Invocation, Project};
 use crate::bench::ScratchDir;
-use crate::build::{self, Built, Wanted};
+use crate::build::{self, Built, Wanted, Workspace};
 use crate::measure::{BenchPair, Sampler, Variant};
 use crate::repo::Snapshot;
 use crate::report::Fault;
@@ -23,55 +24,91 @@ pub(super) struct Prepared {
     pub(super) catalog: Catalog,
 }
 
-/// Checks out, builds and lists one or both sides.
+/// Every side in its slot.
+pub(super) struct Sides {
+    /// In the order of the revisions; empty if the head is measured alone.
+    pub(super) bases: Vec<Prepared>,
+    pub(super) head: Prepared,
+}
+
+/// Checks out, builds and lists every side, the head first. An error of `check`, which sees the head, ends it there.
 pub(super) fn prepare(
     invocation: &Invocation,
     project: &Project,
     revisions: &Revisions,
     options: &Options,
-    slots: &Slots,
-    scratch: &ScratchDir,
-) -> Result<(Option<Prepared>, Prepared)> {
+    (slots, scratch): (&Slots, &ScratchDir),
+    check: &mut dyn FnMut(&Prepared) -> Result<()>,
+) -> Result<Sides> {
     let surroundings = project.surroundings(invocation, Alignment::Lines);
     let lock = project.root.join("Cargo.lock");
     let build_side = |side: &str, slot: Slot, lock: Option<&Path>| -> Result<Prepared> {
         invocation.interrupt.check()?;
-        let built = build::build(side, &slot, &project.relative, &options.wanted, lock, &surroundings)?;
+        let outside = refer_outside(project, &slot)?;
+        let mut built = build::build(side, &slot, &project.relative, &options.wanted, lock, &surroundings)?;
+        built.notes.extend(outside);
         let catalog = Catalog::list(side, &built, scratch, options.timeout, &invocation.console)?;
         Ok(Prepared { slot, built, catalog })
     };
     let own_lock = lock.exists().then_some(lock.as_path());
-    match &revisions.base {
-        None => Ok((None, build_side(build::HEAD, slots.check_out_one(&project.git, &revisions.head)?, own_lock)?)),
-        Some(base) => {
-            let (base_slot, head_slot) = slots.assign(base, &revisions.head);
-            head_slot.check_out(&project.git, &revisions.head.commit, &base_slot)?;
-            let head = build_side(build::HEAD, head_slot, own_lock)?;
-            // Not earlier: a new slot reuses the dependencies that the head has built.
-            base_slot.check_out(&project.git, &base.commit, &head.slot)?;
-            // A base without its own lock file uses the head's resolution: the dependencies are not what is compared.
-            let resolved = head.built.workspace.join("Cargo.lock");
-            let base = build_side("base", base_slot, Some(&resolved))?;
-            Ok((Some(base), head))
-        }
+    let Some(first) = &revisions.base else {
+        let head = build_side(build::HEAD, slots.check_out_one(&project.git, &revisions.head)?, own_lock)?;
+        check(&head)?;
+        return Ok(Sides { bases: Vec::new(), head });
+    };
+    let commits: Vec<&str> =
+        [first, &revisions.head].into_iter().chain(&revisions.others).map(|side| &*side.commit).collect();
+    let mut assigned = slots.assign(&commits);
+    let head_slot = assigned.remove(1);
+    head_slot.check_out(&project.git, &revisions.head.commit, &assigned[0])?;
+    let head = build_side(build::HEAD, head_slot, own_lock)?;
+    check(&head)?;
+    let mut bases = Vec::new();
+    for (base, slot) in revisions.bases().zip(assigned) {
+        // Not earlier: a new slot reuses the dependencies that the head has built.
+        slot.check_out(&project.git, &base.commit, &head.slot)?;
+        // A base without its own lock file uses the head's resolution: the dependencies are not what is compared.
+        let resolved = head.built.workspace.join("Cargo.lock");
+        let side = if revisions.others.is_empty() { "base".to_owned() } else { format!("base {}", base.name()) };
+        bases.push(build_side(&side, slot, Some(&resolved))?);
     }
+    Ok(Sides { bases, head })
 }
 
-/// Pairs the benchmarks of both sides, or lists those of the head alone.
+/// Leads path dependencies outside the repository from a slot to where the work tree has them.
+fn refer_outside(project: &Project, slot: &Slot) -> Result<BTreeSet<String>> {
+    let tree = slot.tree().canonicalize().context("the slot's work tree is gone")?;
+    let directory = tree.join(&project.relative);
+    // A workspace that cannot be read is reported by the build.
+    let Ok(workspace) = Workspace::read(&directory, &project.environment) else { return Ok(BTreeSet::new()) };
+    build::refer_outside(&tree, project.git.top(), &workspace.manifests())
+}
+
+/// Pairs the benchmarks of the head with those of each base, or lists those of the head alone.
 pub(super) fn pair_sides(
     project: &Project,
     revisions: &Revisions,
-    base: Option<&Prepared>,
-    head: &Prepared,
+    sides: &Sides,
+    wanted: &dyn Fn(&Listed) -> bool,
+) -> Result<Vec<PairedBenches>> {
+    if sides.bases.is_empty() {
+        return Ok(vec![alone(&sides.head, wanted)]);
+    }
+    let pair = |(base, revision)| pair_with(project, (revision, &revisions.head), (base, &sides.head), wanted);
+    sides.bases.iter().zip(revisions.bases()).map(pair).collect()
+}
+
+fn pair_with(
+    project: &Project,
+    (revision, head_revision): (&Snapshot, &Snapshot),
+    (base, head): (&Prepared, &Prepared),
     wanted: &dyn Fn(&Listed) -> bool,
 ) -> Result<PairedBenches> {
-    let (Some(base), Some(revision)) = (base, &revisions.base) else { return Ok(alone(head, wanted)) };
-    let changed = project.git.changed_paths(&revision.commit, &revisions.head.commit)?;
-    let directories = [base, head].map(|side| side.slot.tree().parent().map(Path::to_owned).unwrap_or_default());
+    let changed = project.git.changed_paths(&revision.commit, &head_revision.commit)?;
     let pairing = Pairing {
         base: (&base.built, &base.catalog),
         head: (&head.built, &head.catalog),
-        slots: [&directories[0], &directories[1]],
+        slots: [base.slot.directory(), head.slot.directory()],
         changed: &changed,
         own: &project.own_paths(),
     };
@@ -126,6 +163,7 @@ pub fn pilot_one_side(
     alignment: Alignment,
 ) -> Result<Vec<BenchPair>> {
     let slot = slots.check_out_one(&project.git, head)?;
+    refer_outside(project, &slot)?;
     let lock = project.root.join("Cargo.lock");
     let lock = lock.exists().then_some(lock.as_path());
     let built = build::build(

@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::exit::usage;
 use crate::log::Log;
 use crate::repo::Git;
-use crate::slot::Alignment;
+use crate::slot::{Alignment, Slots};
 
 /// What a command takes from its process: collected once, in `main`.
 #[derive(Debug)]
@@ -106,14 +106,19 @@ impl Project {
             }
         })?;
         let root = workspace.root().canonicalize().context("the workspace's root is gone")?;
-        let git = Git::discover(&root)?;
-        let top = git.top().canonicalize().context("the work tree's top is gone")?;
-        if let Some(dependency) = workspace.dependency_outside(&top) {
-            return Err(usage(format!(
-                "{dependency}, which is outside the repository, so it is not in the slot that a revision is built in. Move it \
-                 into the repository, or depend on it by version or git"
-            )));
+        let mut git = Git::discover(&root)?;
+        // Without a cache directory there is no store either; a command that needs one says so.
+        if let Ok(cache) = invocation.cache() {
+            let store = Slots::directory(&cache, &git).join("store");
+            git = git.with_store_if_needed(&store)?;
         }
+        if git.store().is_some() {
+            notes.push(format!(
+                "{} cannot be written: snapshots and worktrees are kept in the cache directory instead",
+                git.common_dir().display()
+            ));
+        }
+        let top = git.top().canonicalize().context("the work tree's top is gone")?;
         let relative = root.strip_prefix(&top).map(Path::to_owned).unwrap_or_default();
         if let Some(asked) = invocation.variable("RUSTUP_TOOLCHAIN").filter(|_| invocation.directory.starts_with(&root))
             && build::asked_toolchain(&root, &environment, &asked)

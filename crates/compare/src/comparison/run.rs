@@ -8,14 +8,16 @@ use super::absolute::{PROCESSES, absolute};
 use super::budget::Budget;
 use super::catalog::Listed;
 use super::entry_builder::EntryBuilder;
+use super::known::{Known, State};
 use super::options::{Options, Purpose, Revisions};
 use super::paired::{PairedBenches, bare_row, draw_layouts, fault, identical_row, null_of, trouble_row};
-use super::pilot::{Pilot, Piloted, pilot};
+use super::pilot::{Pilot, pilot};
 use super::plan::Plan;
 use super::preflight::wait_for_quiet;
-use super::prepare::{pair_sides, prepare};
+use super::prepare::{Prepared, pair_sides, prepare};
 use super::project::{Invocation, Project};
 use super::trial::{Judged, MeasureContext, Trial, trial};
+use super::unmatched::{KnownIds, nothing};
 use crate::bench::{CriterionVersion, ScratchDir, Settings};
 use crate::build::identical;
 use crate::command::is_interrupted;
@@ -26,7 +28,7 @@ use crate::instructions;
 use crate::judge::{Margins, Verdict};
 use crate::measure::{BenchPair, Links, Random, Sampler, Side, Trouble, TroubleKind, Variant};
 use crate::policy::Policy;
-use crate::report::{Entry, Figures, Row, changes, text};
+use crate::report::{Entry, Figures, Row, changes, count, text};
 use crate::slot::Slots;
 
 /// How many benchmarks a gate runs against themselves.
@@ -54,31 +56,36 @@ pub fn run(
     let links = Links::new(&project.environment);
     let mut entry = EntryBuilder::new(revisions, options);
     entry.notes.extend(project.notes.iter().cloned());
-    let paired = find_pairs(invocation, project, revisions, options, policy, (&slots, &scratch), &mut entry)?;
+    let mut known = Known::read(slots.root());
+    let paired =
+        find_pairs(invocation, project, revisions, options, policy, (&slots, &scratch, &mut known), &mut entry)?;
     let first = revisions.base.is_none();
     let mut budget = Budget::new(options.budget_s);
-    let piloted = if first {
-        Piloted::default()
+    let (paired, identical): (Vec<_>, Vec<_>) =
+        paired.into_iter().map(|paired| (paired.pairs, paired.identical)).unzip();
+    let mut dropped = Vec::new();
+    let (pilots, columns) = if first {
+        Default::default()
     } else {
-        pilot(&sampler(&scratch, options, Some(budget.pilots_until())), paired.pairs, &invocation.console)?
+        let sampler = sampler(&scratch, options, Some(budget.pilots_until()));
+        pilot_columns(&sampler, paired, &invocation.console, &mut entry, &mut dropped)?
     };
-    entry.rows.extend(piloted.failed);
-    let pilots = piloted.passed;
-    let mut dropped: Vec<String> = piloted.not_reached.iter().map(not_reached).collect();
+    known.remember_pilots(&pilots);
+    // What is not kept is only not known next time.
+    let _ = known.write(slots.root());
     let nulls = if options.purpose == Purpose::Gate { NULLS.min(pilots.len()) } else { 0 };
     let relinked = !options.one_link && can_relink(&links, &pilots, &invocation.console)?;
     let mut plan = Plan::new(&pilots, nulls, if relinked { links.mean_s() } else { 0.0 }, budget.left_s());
     plan.blocks = plan.blocks.max(options.least_blocks);
-    announce(invocation, &plan, &paired.identical, first, options.purpose);
+    announce(invocation, &plan, &identical, first, options.purpose);
     dropped.extend(plan.dropped.iter().map(|&at| too_long(&pilots[at])));
     if options.dry_run {
-        show_plan(invocation, options, &plan, &pilots, &paired.identical, (&entry.rows, &dropped))?;
-        entry.rows.extend(paired.identical.iter().map(identical_row));
-        entry.rows.extend(plan.kept.iter().map(|&at| bare_row(&pilots[at].pair, Verdict::Inconclusive, "")));
+        let planned = (&plan, pilots.as_slice(), columns.as_slice());
+        show_plan(invocation, options, planned, &identical, &dropped, &mut entry)?;
         return Ok(Outcome::Planned(entry.finish(revisions, policy).exit()));
     }
-    let proven = options.purpose == Purpose::Compare && !paired.identical.is_empty();
-    if plan.kept.is_empty() && !dropped.is_empty() && !proven && entry.rows.iter().all(is_silent) {
+    let proven = options.purpose == Purpose::Compare && identical.iter().any(|pairs| !pairs.is_empty());
+    if plan.kept.is_empty() && !dropped.is_empty() && !proven && entry.rows().all(is_silent) {
         let all = dropped.join("\n  ");
         return Err(usage(format!("no benchmark fits the budget of {} s:\n  {all}", options.budget_s)));
     }
@@ -97,54 +104,102 @@ pub fn run(
         MeasureContext { sampler: &sampler, links: &links, relinked, seed: entry.seed, console: &invocation.console };
     if !plan.kept.is_empty() {
         let margins = crate::nulls::margins(&crate::nulls::read(&project.root)?);
-        measure(&context, &pilots, &plan, nulls, &margins, policy, options, &mut entry)?;
+        measure(&context, (&pilots, &columns), &plan, nulls, &margins, policy, options, &mut entry)?;
     }
-    if first || options.purpose == Purpose::Compare {
-        absolute(&context, &paired.identical, first, options.budget_s, &mut entry)?;
-    } else {
-        entry.rows.extend(paired.identical.iter().map(identical_row));
-    }
+    add_identical(&context, identical, first, options, &mut entry)?;
     entry.measured_s =
         if plan.kept.is_empty() && (options.purpose == Purpose::Gate) { 0.0 } else { started.elapsed().as_secs_f64() };
     invocation.interrupt.check()?;
     Ok(Outcome::Measured(Box::new(entry.finish(revisions, policy))))
 }
 
-/// Builds both sides and pairs their benchmarks. What is known without measuring goes into the entry.
+/// Adds the rows of benchmarks that are the same code on both sides. A person gets figures of the head for them: once,
+/// beside the first base.
+fn add_identical(
+    context: &MeasureContext<'_>,
+    identical: Vec<Vec<BenchPair>>,
+    first: bool,
+    options: &Options,
+    entry: &mut EntryBuilder,
+) -> Result<()> {
+    let mut identical = identical.into_iter().enumerate();
+    if first || options.purpose == Purpose::Compare {
+        let (_, pairs) = identical.next().unwrap_or_default();
+        absolute(context, &pairs, first, options.budget_s, entry)?;
+    }
+    identical.for_each(|(column, pairs)| entry.columns[column].extend(pairs.iter().map(identical_row)));
+    Ok(())
+}
+
+/// Builds all sides and pairs the head's benchmarks with those of each base. What is known without measuring goes into
+/// the entry, and what the build told into `known`.
 fn find_pairs(
     invocation: &Invocation,
     project: &Project,
     revisions: &Revisions,
     options: &Options,
     policy: &Policy,
-    (slots, scratch): (&Slots, &ScratchDir),
+    (slots, scratch, known): (&Slots, &ScratchDir, &mut Known),
     entry: &mut EntryBuilder,
-) -> Result<PairedBenches> {
-    let (base, head) = prepare(invocation, project, revisions, options, slots, scratch)?;
-    for note in base.iter().chain([&head]).flat_map(|side| &side.built.notes) {
+) -> Result<Vec<PairedBenches>> {
+    let selection = KnownIds::of(project, revisions, options, known)?;
+    selection.check_head(options, policy, None)?;
+    let mut remember = |side: &Prepared, state: Option<&State>| {
+        // Cells are listed by another program, whose list is not kept.
+        if let Some(state) = state.filter(|_| options.wanted.scenario.is_none()) {
+            known.remember(state.clone(), &side.built, &side.catalog);
+            // What is not kept is only not known next time.
+            let _ = known.write(slots.root());
+        }
+    };
+    let sides = prepare(invocation, project, revisions, options, (slots, scratch), &mut |head| {
+        remember(head, selection.states().last());
+        selection.check_head(options, policy, Some(&head.catalog))
+    })?;
+    sides.bases.iter().zip(selection.states()).for_each(|(base, state)| remember(base, Some(state)));
+    for note in sides.bases.iter().chain([&sides.head]).flat_map(|side| &side.built.notes) {
         if !entry.notes.contains(note) {
             entry.notes.push(note.clone());
         }
     }
-    entry.rustc(base.as_ref().map(|side| side.built.rustc.clone()), &head.built.rustc);
-    let wanted = |listed: &Listed| {
-        let id = listed.key.id();
-        options.filter.as_ref().map_or(listed.tier <= options.tier, |filter| filter.is_match(&id))
-            && !options.exclude.iter().any(|exclude| exclude.is_match(&id))
-    };
-    let mut paired = pair_sides(project, revisions, base.as_ref(), &head, &wanted)?;
+    entry.rustc(sides.bases.iter().map(|side| side.built.rustc.clone()).collect(), &sides.head.built.rustc);
+    let wanted = |listed: &Listed| options.takes(&listed.key.id(), listed.tier);
+    let mut paired = pair_sides(project, revisions, &sides, &wanted)?;
     let today = entry.today();
-    paired.exclude(&|id| policy.exclusion(id, &today));
-    draw_layouts(&mut paired.pairs, &mut Random::new(entry.seed));
-    if paired.is_empty() {
-        return Err(nothing(options, &head.catalog.benches, &paired.rows));
+    let mut random = Random::new(entry.seed);
+    for paired in &mut paired {
+        paired.exclude(&|id| policy.exclusion(id, &today));
     }
-    entry.notes.append(&mut paired.notes);
-    entry.rows.append(&mut paired.rows);
-    if let Some(over) = overlapping(options, &paired.pairs) {
-        entry.notes.push(over);
+    draw_layouts(paired.iter_mut().map(|paired| paired.pairs.as_mut_slice()), &mut random);
+    if paired.iter().all(PairedBenches::is_empty) {
+        let rows: Vec<Row> = paired.into_iter().flat_map(|paired| paired.rows).collect();
+        return Err(nothing(options, &sides.head.catalog, &rows));
     }
+    for (paired, rows) in paired.iter_mut().zip(&mut entry.columns) {
+        entry.notes.append(&mut paired.notes);
+        rows.append(&mut paired.rows);
+    }
+    entry.notes.extend(paired.iter().filter_map(|paired| overlapping(options, &paired.pairs)).take(1));
     Ok(paired)
+}
+
+/// Pilots of all pairs, and for each the base that it belongs to. Rows of what failed go into the entry.
+fn pilot_columns(
+    sampler: &Sampler<'_>,
+    paired: Vec<Vec<BenchPair>>,
+    console: &Console,
+    entry: &mut EntryBuilder,
+    dropped: &mut Vec<String>,
+) -> Result<(Vec<Pilot>, Vec<usize>)> {
+    let (mut pilots, mut columns) = (Vec::new(), Vec::new());
+    for (column, pairs) in paired.into_iter().enumerate() {
+        let piloted = pilot(sampler, pairs, console)?;
+        entry.columns[column].extend(piloted.failed);
+        dropped.extend(piloted.not_reached.iter().map(not_reached));
+        columns.extend(piloted.passed.iter().map(|_| column));
+        pilots.extend(piloted.passed);
+    }
+    Ok((pilots, columns))
 }
 
 fn sampler<'a>(scratch: &'a ScratchDir, options: &Options, until: Option<Instant>) -> Sampler<'a> {
@@ -156,53 +211,32 @@ fn is_silent(row: &Row) -> bool {
     matches!(row.verdict, Verdict::Skipped | Verdict::Inconclusive)
 }
 
-/// Prints the plan of a dry run: as JSON for programs, or only its problems for people.
+/// Prints the plan of a dry run: as JSON for programs, or only its problems for people. The rows that a run would have
+/// go into the entry, for the exit code.
 fn show_plan(
     invocation: &Invocation,
     options: &Options,
-    plan: &Plan,
-    pilots: &[Pilot],
-    identical: &[BenchPair],
-    (rows, dropped): (&[Row], &[String]),
+    (plan, pilots, columns): (&Plan, &[Pilot], &[usize]),
+    identical: &[Vec<BenchPair>],
+    dropped: &[String],
+    entry: &mut EntryBuilder,
 ) -> Result<()> {
+    let print = |text: &str| invocation.console.print(text);
+    let (rows, same): (Vec<Row>, _) = (entry.rows().cloned().collect(), identical.concat());
     if options.json {
-        let plan = plan.json(pilots, identical, rows, dropped);
-        return invocation.console.print(&serde_json::to_string_pretty(&plan)?);
-    }
-    if plan.kept.is_empty() && identical.is_empty() {
-        invocation.console.print("plan: nothing can be measured")?;
-    }
-    for row in rows {
-        invocation.console.print(&format!("{}: {}: {}", row.verdict, row.id, row.why))?;
-    }
-    dropped.iter().try_for_each(|text| invocation.console.print(text))
-}
-
-/// Why there is no benchmark at all, with some of the ids that there are.
-fn nothing(options: &Options, listed: &[Listed], rows: &[Row]) -> anyhow::Error {
-    const SHOWN: usize = 5;
-    let what = match &options.wanted.scenario {
-        Some(_) if listed.is_empty() => {
-            "no cell to measure: no program `assay` in this workspace lists cells of that scenario"
+        print(&serde_json::to_string_pretty(&plan.json(pilots, &same, &rows, dropped))?)?;
+    } else {
+        if plan.kept.is_empty() && same.is_empty() {
+            print("plan: nothing can be measured")?;
         }
-        Some(_) => "no cell to measure: none matches",
-        None if listed.is_empty() => {
-            "no benchmark to measure: the selected packages have no bench targets that list benchmarks"
-        }
-        None => "no benchmark to measure: no id matches filter and tier",
-    };
-    let skipped: String = rows.iter().map(|row| format!("\n  {}: {}: {}", row.verdict, row.id, row.why)).collect();
-    if listed.is_empty() {
-        return usage(format!("{what}{skipped}"));
+        rows.iter().try_for_each(|row| print(&format!("{}: {}: {}", row.verdict, row.id, row.why)))?;
+        dropped.iter().try_for_each(|text| print(text))?;
     }
-    let mut text = format!("{what}{skipped}; there are {} of them:", listed.len());
-    for listed in listed.iter().take(SHOWN) {
-        text += &format!("\n  {} (tier {})", listed.key.id(), listed.tier);
+    identical.iter().zip(&mut entry.columns).for_each(|(pairs, rows)| rows.extend(pairs.iter().map(identical_row)));
+    for &at in &plan.kept {
+        entry.columns[columns[at]].push(bare_row(&pilots[at].pair, Verdict::Inconclusive, ""));
     }
-    if listed.len() > SHOWN {
-        text += "\n  …";
-    }
-    usage(text)
+    Ok(())
 }
 
 /// Why a benchmark does not fit, and what would help.
@@ -242,28 +276,34 @@ fn overlapping(options: &Options, pairs: &[BenchPair]) -> Option<String> {
     Some(format!("the id {} stands in more than one target{hint}", twice[0]))
 }
 
-fn announce(invocation: &Invocation, plan: &Plan, identical: &[BenchPair], first: bool, purpose: Purpose) {
+fn announce(invocation: &Invocation, plan: &Plan, identical: &[Vec<BenchPair>], first: bool, purpose: Purpose) {
     if !plan.kept.is_empty() {
-        invocation.console.note(&plan.to_string());
+        let bases = if identical.len() > 1 {
+            format!("; a benchmark counts once for each of the {} bases", identical.len())
+        } else {
+            String::new()
+        };
+        invocation.console.note(&format!("{plan}{bases}"));
     }
+    let same: usize = identical.iter().map(Vec::len).sum();
     if first {
-        let s = identical.len() as f64 * PROCESSES as f64 * 2.0 * 0.35;
+        let s = same as f64 * PROCESSES as f64 * 2.0 * 0.35;
         invocation.console.note(&format!(
-            "plan: first entry under this title: {} benchmarks, {} processes each, about {}",
-            identical.len(),
+            "plan: first entry under this title: {}, {} processes each, about {}",
+            count(same, "benchmark"),
             2 * PROCESSES,
             text::minutes(s)
         ));
-    } else if !identical.is_empty() {
+    } else if same > 0 {
         let then = if purpose == Purpose::Compare {
             format!("; {PROCESSES} processes each for their figures")
         } else {
             String::new()
         };
-        invocation.console.note(&format!(
-            "plan: {} benchmarks are the same machine code on both sides: proven the same{then}",
-            identical.len()
-        ));
+        let (noun, verb) = (count(same, "benchmark"), if same == 1 { "is" } else { "are" });
+        invocation
+            .console
+            .note(&format!("plan: {noun} {verb} the same machine code on both sides: proven the same{then}"));
     }
 }
 
@@ -284,7 +324,7 @@ fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> Result<bool
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 fn measure(
     context: &MeasureContext<'_>,
-    pilots: &[Pilot],
+    (pilots, columns): (&[Pilot], &[usize]),
     plan: &Plan,
     nulls: usize,
     margins: &Margins,
@@ -299,8 +339,8 @@ fn measure(
     let chosen = shuffled.iter().take(nulls).enumerate();
     let controls: Vec<BenchPair> = chosen.map(|(at, pilot)| null_of(&pilot.pair, at, &mut random)).collect();
     let real = kept.iter().map(|pilot| &pilot.pair);
-    let pairs: Vec<_> =
-        real.chain(&controls).map(|pair| (pair, margins.of(&pair.key.to_string(), context.relinked))).collect();
+    let margin = |id: &str| margins.of(id, context.relinked, policy.settings.margin(id));
+    let pairs: Vec<_> = real.chain(&controls).map(|pair| (pair, margin(&pair.key.to_string()))).collect();
     let Trial { judged, method, global, counted, missing } = trial(context, &pairs, plan)?;
     entry.notes.extend(global);
     for ((pair, _), control) in pairs[kept.len()..].iter().zip(&judged[kept.len()..]) {
@@ -325,7 +365,7 @@ fn measure(
             Purpose::Compare | Purpose::Bisect => entry.notes.push(text),
         }
     }
-    for (pilot, judged) in kept.iter().zip(&judged) {
+    for ((pilot, column), judged) in kept.iter().zip(plan.kept.iter().map(|&at| columns[at])).zip(&judged) {
         let mut row = row(&pilot.pair, judged, policy);
         // If the clock does not decide, instructions are evidence: they are shown beside the verdict, which depends on
         // time alone.
@@ -333,7 +373,7 @@ fn measure(
         if wanted && judged.trouble().is_none() && options.purpose != Purpose::Bisect {
             instructions::add(context.sampler, &pilot.pair, policy, &mut row, &mut entry.notes)?;
         }
-        entry.rows.push(row);
+        entry.columns[column].push(row);
     }
     entry.method = Some(method);
     Ok(())

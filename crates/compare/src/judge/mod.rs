@@ -16,7 +16,7 @@ mod margin;
 pub mod rivals;
 mod verdict;
 
-pub use margin::{Margin, Margins, margin_for};
+pub use margin::{DEFAULT_MARGIN, Margin, Margins, margin_for};
 pub use verdict::{Estimate, Finding, Verdict, confirmed, estimate, screened};
 
 /// Error rate of each family of tests.

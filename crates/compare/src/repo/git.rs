@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::store::Store;
 use crate::command;
 use crate::exit::usage;
 
@@ -14,6 +15,8 @@ use crate::exit::usage;
 pub struct Git {
     top: PathBuf,
     common_dir: PathBuf,
+    /// Takes what the repository itself cannot: see [`Store`].
+    store: Option<Store>,
 }
 
 impl Git {
@@ -33,7 +36,45 @@ impl Git {
                 None => Err(usage(no_work_tree(directory, &command::tail(&output.stderr)))),
             }
         };
-        Ok(Self { top: ask("--show-toplevel")?, common_dir: ask("--git-common-dir")? })
+        Ok(Self { top: ask("--show-toplevel")?, common_dir: ask("--git-common-dir")?, store: None })
+    }
+
+    /// The same work tree, with snapshots and worktrees in a repository of our own at `path` if its own one cannot be
+    /// written. References are not written there, so nothing can be logged.
+    ///
+    /// # Errors
+    /// If that repository cannot be made.
+    pub fn with_store_if_needed(self, path: &Path) -> Result<Self> {
+        if self.is_writable() {
+            return Ok(self);
+        }
+        let store = Store::open(path, &self)?;
+        Ok(self.with_store(store))
+    }
+
+    pub(super) fn with_store(self, store: Store) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
+    fn is_writable(&self) -> bool {
+        tempfile::tempfile_in(&self.common_dir).is_ok()
+    }
+
+    /// Where snapshots go instead of the repository itself.
+    pub fn store(&self) -> Option<&Path> {
+        self.store.as_ref().map(Store::path)
+    }
+
+    /// The repository that the slots' worktrees belong to.
+    pub fn home(&self) -> &Path {
+        self.store().unwrap_or(&self.common_dir)
+    }
+
+    /// A git command in the repository that the slots' worktrees belong to.
+    pub fn of_worktrees(&self) -> Command {
+        let mut command = command::git_in(self.store().unwrap_or(&self.top));
+        command.env("GIT_OPTIONAL_LOCKS", "0");
+        command
     }
 
     /// The root of the work tree.
@@ -46,12 +87,24 @@ impl Git {
         &self.common_dir
     }
 
-    /// Refuses a repository whose git directory cannot be written: snapshots and the slots' worktrees are kept there.
+    /// Refuses a repository whose git directory cannot be written, and that has no store: snapshots and the slots'
+    /// worktrees are kept there.
     pub fn check_writable(&self) -> Result<()> {
+        if self.store.is_some() {
+            return Ok(());
+        }
+        self.check_own_writable("Compare in a clone of your own")
+    }
+
+    /// Refuses a repository whose git directory cannot be written, though a reference is to be written there.
+    pub fn check_can_log(&self) -> Result<()> {
+        self.check_own_writable("Nothing can be logged here: compare with --no-log, or in a clone of your own")
+    }
+
+    fn check_own_writable(&self, cure: &str) -> Result<()> {
         tempfile::tempfile_in(&self.common_dir).map(drop).map_err(|error| {
             usage(format!(
-                "{} cannot be written ({error}): a comparison keeps snapshots and worktrees there. Compare in a clone of your \
-                 own: git clone {}",
+                "{} cannot be written ({error}): a comparison keeps snapshots and worktrees there. {cure}: git clone {}",
                 self.common_dir.display(),
                 self.top.display()
             ))
@@ -62,6 +115,9 @@ impl Git {
     pub fn command(&self) -> Command {
         let mut command = command::git_in(&self.top);
         command.env("GIT_OPTIONAL_LOCKS", "0");
+        if let Some(store) = &self.store {
+            store.apply(&mut command);
+        }
         command
     }
 
@@ -86,6 +142,11 @@ impl Git {
         ]))?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Ok((output.status.success() && !text.is_empty()).then_some(text))
+    }
+
+    /// Git's id of the files of a commit.
+    pub fn tree(&self, commit: &str) -> Result<String> {
+        self.read(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")])
     }
 
     /// The commit that `revision` names, or an error that says how to get it.

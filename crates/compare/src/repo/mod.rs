@@ -2,6 +2,7 @@
 
 mod git;
 mod snapshot;
+mod store;
 
 pub use git::Git;
 pub use snapshot::Snapshot;

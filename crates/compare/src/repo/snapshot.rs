@@ -29,6 +29,19 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The first word of the label: the short id, or the name by which the user asked for the revision.
+    pub fn name(&self) -> &str {
+        self.label.split(' ').next().unwrap_or_default()
+    }
+
+    /// The same revision under the name that the user gave it.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        let is_id = self.commit.starts_with(name) || name.contains(char::is_whitespace);
+        let label = if is_id { self.label } else { format!("{name} ({})", self.label) };
+        Self { label, ..self }
+    }
+
     /// A revision that is committed already.
     pub fn of_commit(git: &Git, commit: String) -> Result<Self> {
         let subject = git.subject(&commit)?;

@@ -50,6 +50,15 @@ pub struct Method {
     pub smallest_p: f64,
 }
 
+/// What a run found against one more base.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Against {
+    /// Before.
+    pub base: Revision,
+    /// The benchmarks.
+    pub rows: Vec<Row>,
+}
+
 /// A finished comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -71,6 +80,10 @@ pub struct Entry {
     pub fingerprint: Fingerprint,
     /// Before; `None` for the first entry under a title.
     pub base: Option<Revision>,
+    /// Further bases that the same run compared the head with. They decide no exit code, and an entry of the log has
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Against>,
     /// After.
     pub head: Revision,
     /// How it was measured; `None` if nothing had to be.
@@ -87,7 +100,23 @@ pub struct Entry {
     pub command: String,
 }
 
+impl Revision {
+    /// The first word of the label: the short id, or the name by which the user asked for the revision.
+    pub fn name(&self) -> &str {
+        self.label.split(' ').next().unwrap_or_default()
+    }
+}
+
 impl Entry {
+    /// The entry as one comparison for each base: the first base, then the others.
+    pub fn comparisons(&self) -> Vec<Entry> {
+        let first = Entry { others: Vec::new(), ..self.clone() };
+        let other =
+            |against: &Against| Entry { base: Some(against.base.clone()), rows: against.rows.clone(), ..first.clone() };
+        let others: Vec<Entry> = self.others.iter().map(other).collect();
+        std::iter::once(first).chain(others).collect()
+    }
+
     /// Whether something should have been measured and nothing was: every row is trouble that both sides have or that
     /// is the target's own. Each alone is no reason to fail, but all together leave nothing that could pass.
     pub fn is_all_trouble(&self) -> bool {
@@ -113,7 +142,7 @@ impl Entry {
 pub(crate) mod tests {
     use super::*;
     use crate::bench::{Key, RawId};
-    use crate::judge::{Finding, Margin, confirmed};
+    use crate::judge::{Margin, confirmed};
 
     /// A small entry with one row of each important kind, for tests.
     pub(crate) fn example() -> Entry {
@@ -125,9 +154,8 @@ pub(crate) mod tests {
         };
         let margin = Margin { ratio: 0.03, noise: None };
         let around = |center: f64| -> Vec<f64> { (0..12).map(|i| center + 0.001 * (f64::from(i) - 5.5)).collect() };
-        let family = [(around(0.12), margin), (around(-0.2), margin), (around(0.0), margin)];
-        let findings: Vec<Finding> = confirmed(&family);
-        let mut rows: Vec<Row> = findings
+        let family = [0.12, -0.2, 0.0].map(|center| (around(center), margin));
+        let mut rows: Vec<Row> = confirmed(&family)
             .iter()
             .zip(["slow|er", "faster", "same"])
             .zip(&family)
@@ -161,6 +189,7 @@ pub(crate) mod tests {
                 dirty: false,
                 rustc: "rustc 1.95.0".into(),
             }),
+            others: vec![],
             head: Revision {
                 commit: "b".repeat(40),
                 label: "bbbbbbbbbb new".into(),

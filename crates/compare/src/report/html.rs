@@ -7,7 +7,7 @@ use super::figures::Figures;
 use super::label::{Labels, plain};
 use super::row::Row;
 use super::sentence::sentence;
-use super::{ceiling, charts, text};
+use super::{ceiling, charts, several, text};
 use crate::exit::Exit;
 use crate::judge::Verdict;
 
@@ -34,12 +34,24 @@ pub fn page(entry: &Entry, history: &[&Entry]) -> String {
         Exit::Fine => "",
         _ => " worse",
     };
-    let _ = writeln!(body, "<p class=\"lead{class}\">{}</p>", escape(&sentence(entry)));
+    let comparisons = entry.comparisons();
+    let names = several::names(&comparisons);
+    // With one base there is nothing to tell apart.
+    let against = |at: usize| if names.len() > 1 { format!(" against {}", escape(&names[at])) } else { String::new() };
+    for (at, entry) in comparisons.iter().enumerate() {
+        let start = if names.len() > 1 { format!("{}: ", against(at).trim_start()) } else { String::new() };
+        let _ = writeln!(body, "<p class=\"lead{class}\">{start}{}</p>", escape(&sentence(entry)));
+    }
     if let Some(reason) = &entry.contaminated {
         let _ = writeln!(body, "<p class=\"lead worse\">No verdict: {}</p>", escape(reason));
     }
-    if let Some(svg) = charts::comparison(entry) {
-        let _ = writeln!(body, "<h2>Change of time</h2>\n<div class=\"scroll\">{svg}</div>");
+    if comparisons.len() > 1 {
+        body.push_str(&side_by_side(&comparisons, &names));
+    }
+    for (at, entry) in comparisons.iter().enumerate() {
+        if let Some(svg) = charts::comparison(entry) {
+            let _ = writeln!(body, "<h2>Change of time{}</h2>\n<div class=\"scroll\">{svg}</div>", against(at));
+        }
     }
     if let Some(svg) = charts::history(history) {
         let _ = writeln!(body, "<h2>History</h2>\n<div class=\"scroll\">{svg}</div>\n<ol>");
@@ -54,7 +66,7 @@ pub fn page(entry: &Entry, history: &[&Entry]) -> String {
         }
         body.push_str("</ol>\n");
     }
-    body.push_str(&rows(entry));
+    comparisons.iter().enumerate().for_each(|(at, entry)| body.push_str(&rows(entry, &against(at))));
     body.push_str(&origin(entry));
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -63,15 +75,34 @@ pub fn page(entry: &Entry, history: &[&Entry]) -> String {
     )
 }
 
+/// A line for each benchmark, a column for each base.
+fn side_by_side(comparisons: &[Entry], names: &[String]) -> String {
+    let mut text =
+        "<h2>Against each base</h2>\n<div class=\"scroll\"><table>\n<tr><th>benchmark</th><th>after</th>".to_owned();
+    names.iter().for_each(|name| write!(text, "<th>against {}</th>", escape(name)).unwrap_or_default());
+    text.push_str("</tr>\n");
+    for line in several::lines(comparisons).0 {
+        let _ = write!(text, "<tr><td class=\"id\">{}</td>", escape(&line.label));
+        let _ = write!(text, "<td>{}</td>", line.after.as_deref().unwrap_or("-"));
+        for row in line.rows {
+            let _ = write!(text, "<td>{}</td>", escape(&several::cell(row)));
+        }
+        text.push_str("</tr>\n");
+    }
+    text.push_str("</table></div>\n");
+    text
+}
+
 /// The table of all rows, with what each was decided by.
-fn rows(entry: &Entry) -> String {
+fn rows(entry: &Entry, against: &str) -> String {
     let labels = Labels::of(&entry.rows);
     let below = if labels.prefix.is_empty() {
         String::new()
     } else {
         format!(" <span class=\"muted\">below <code>{}</code></span>", escape(&labels.prefix))
     };
-    let mut text = format!("<h2>All {} rows{below}</h2>\n<div class=\"scroll\"><table>\n<tr>", entry.rows.len());
+    let mut text =
+        format!("<h2>All {} rows{against}{below}</h2>\n<div class=\"scroll\"><table>\n<tr>", entry.rows.len());
     for name in ["benchmark", "verdict", "change", "95 % interval", "n", "before", "after", "rate", "of ceiling", "why"]
     {
         let _ = write!(text, "<th>{name}</th>");
@@ -115,7 +146,7 @@ fn origin(entry: &Entry) -> String {
     let mut item = |name: &str, said: &str| {
         let _ = writeln!(text, "<li><span class=\"muted\">{name}:</span> {}</li>", escape(said));
     };
-    if let Some(base) = &entry.base {
+    for base in entry.base.iter().chain(entry.others.iter().map(|against| &against.base)) {
         item("before", &format!("{} ({}, {})", base.label, base.commit, base.rustc));
     }
     item("after", &format!("{} ({}, {})", entry.head.label, entry.head.commit, entry.head.rustc));

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json as value};
 
-use super::entry::Entry;
+use super::entry::{Against, Entry};
 use super::row::Row;
 
 /// `{schema, base, head, rows: [{package, target, id, verdict, effect, ci, n, margin, proof, metrics}], exit}` and what
-/// else the entry holds. Effects are ratios minus one; a number that was not measured is null.
+/// else the entry holds; with several bases, `others` has base and rows of all but the first. Effects are ratios minus
+/// one; a number that was not measured is null.
 pub fn json(entry: &Entry) -> Value {
-    value!({
+    let mut value = value!({
         "schema": entry.schema,
         "id": entry.id,
         "title": entry.title,
@@ -24,7 +25,13 @@ pub fn json(entry: &Entry) -> Value {
         "measured_s": entry.measured_s,
         "command": entry.command,
         "exit": entry.exit().code(),
-    })
+    });
+    // Comparisons with one base, which all but a few are, have no such key.
+    if !entry.others.is_empty() {
+        let against = |against: &Against| value!({"base": against.base, "rows": against.rows.iter().map(row).collect::<Vec<_>>()});
+        value["others"] = entry.others.iter().map(against).collect();
+    }
+    value
 }
 
 fn row(row: &Row) -> Value {

@@ -15,16 +15,18 @@ mod log_entry;
 mod metrics;
 mod row;
 mod sentence;
+mod several;
 pub mod text;
 
 pub use ceiling::erratum;
-pub use entry::{Entry, Method, RENDER, Revision, SCHEMA};
+pub use entry::{Against, Entry, Method, RENDER, Revision, SCHEMA};
 pub use figures::Figures;
 pub use json::json;
 pub(crate) use label::plain;
 pub use log_entry::markdown;
 pub use metrics::{Change, Rules, changes};
 pub use row::{Fault, Row};
+pub use sentence::count;
 
 /// What an entry found, in one sentence without a full stop.
 pub fn sentence(entry: &Entry) -> String {

@@ -51,7 +51,7 @@ pub(super) fn sentence(entry: &Entry) -> String {
 }
 
 /// "6 benchmarks", "1 benchmark".
-fn count(n: usize, noun: &str) -> String {
+pub fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 

@@ -11,6 +11,7 @@ use super::label::{Labels, code, plain, reason};
 use super::metrics::Change;
 use super::row::{Row, percent};
 use super::sentence::sentence;
+use super::several;
 use crate::judge::Verdict;
 
 /// Where a table is read.
@@ -129,6 +130,16 @@ pub(super) fn grown_values(change: &Change) -> String {
 
 /// What the terminal shows.
 pub fn terminal(entry: &Entry) -> String {
+    let mut text = if entry.others.is_empty() { one_base(entry) } else { several_bases(entry) };
+    if let Some(reason) = &entry.contaminated {
+        let _ = write!(text, "\nNO VERDICT: {}\n", plain(reason));
+    }
+    entry.notes.iter().for_each(|note| writeln!(text, "note: {}", plain(note)).unwrap_or_default());
+    let _ = write!(text, "\n{}", method(entry));
+    text
+}
+
+fn one_base(entry: &Entry) -> String {
     let labels = Labels::of(&entry.rows);
     let mut text = format!("{}\n\n", sentence(entry));
     if !labels.prefix.is_empty() {
@@ -142,11 +153,26 @@ pub fn terminal(entry: &Entry) -> String {
         text.push('\n');
         remarks.iter().for_each(|remark| writeln!(text, "{remark}").unwrap_or_default());
     }
-    if let Some(reason) = &entry.contaminated {
-        let _ = write!(text, "\nNO VERDICT: {}\n", plain(reason));
+    text
+}
+
+/// A sentence for each base, one table, and then what stands out against each.
+fn several_bases(entry: &Entry) -> String {
+    let comparisons = entry.comparisons();
+    let label = |entry: &Entry| entry.base.as_ref().map_or_else(String::new, |base| plain(&base.label));
+    let mut text = String::new();
+    for entry in &comparisons {
+        let _ = writeln!(text, "against {}: {}", label(entry), sentence(entry));
     }
-    entry.notes.iter().for_each(|note| writeln!(text, "note: {}", plain(note)).unwrap_or_default());
-    let _ = write!(text, "\n{}", method(entry));
+    let (table, prefix) = several::table(&comparisons);
+    let _ = write!(text, "\n{}{table}", if prefix.is_empty() { String::new() } else { format!("below {prefix}\n") });
+    for entry in &comparisons {
+        let remarks = remarks(entry, &Labels::of(&entry.rows));
+        if !remarks.is_empty() {
+            let _ = writeln!(text, "\nagainst {}:", label(entry));
+            remarks.iter().for_each(|remark| writeln!(text, "{remark}").unwrap_or_default());
+        }
+    }
     text
 }
 

@@ -60,17 +60,33 @@ fn paths_may_contain_line_breaks_and_a_compiler_wrapper_spaces() {
 }
 
 #[test]
-fn a_path_dependency_outside_the_repository_is_reported_before_any_build() {
+fn a_path_dependency_outside_the_repository_is_the_same_on_both_sides_and_reported() {
     let workspace = Workspace::new(&script());
     let outside = workspace.cache().with_file_name("outside");
     fs::create_dir_all(outside.join("src")).unwrap();
     fs::write(outside.join("Cargo.toml"), "[package]\nname = \"outside\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")
         .unwrap();
-    fs::write(outside.join("src/lib.rs"), "").unwrap();
+    fs::write(outside.join("src/lib.rs"), "pub const VALUE: u32 = 1;\n").unwrap();
     let manifest = workspace.read("Cargo.toml");
     workspace.write("Cargo.toml", &format!("{manifest}\n[dependencies]\noutside = {{ path = \"../outside\" }}\n"));
-    workspace.assay(&FIRST).expect(2, &["tiny needs outside at", "outside the repository", "not in the slot"]);
-    assert!(!workspace.has_built());
+    workspace.write(
+        "Cargo.lock",
+        "version = 4\n\n[[package]]\nname = \"outside\"\nversion = \"0.1.0\"\n\n\
+        [[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\ndependencies = [\n \"outside\",\n]\n",
+    );
+    let library = |ns: f64| {
+        let script = json!({"benches": [{"id": scripted("g|f"), "times": vec![ns; 10]}]});
+        workspace.write("src/lib.rs", &format!("pub use outside::VALUE;\n{}", workspace.library(&script)));
+    };
+    library(1e6);
+    workspace.commit("a crate beside the repository");
+    library(1.25e6);
+    let compare = ["compare", "--base", "HEAD", "--no-log", "--one-link", "--json"];
+    let entry = workspace.assay(&compare).expect(3, &[]).json();
+    let notes = entry["notes"].to_string();
+    assert!(notes.contains("outside at ") && notes.contains("every side uses it as it is now"), "{notes}");
+    fs::remove_dir_all(&outside).unwrap();
+    workspace.assay(&compare).expect(2, &["Cargo.toml needs outside at", "not there"]);
 }
 
 /// Two runs on one repository whose caches, and so the machine's locks, differ: the later one waits for the log.

@@ -75,7 +75,7 @@ impl Sides {
     fn trial_of(&self, pairs: &[BenchPair], sampler: &Sampler<'_>, one_stage: bool, budget_s: f64) -> Trial {
         let (links, console) = (Links::new(&[]), Console::silent());
         let means = MeasureContext { sampler, links: &links, relinked: false, seed: 7, console: &console };
-        let family: Vec<_> = pairs.iter().map(|pair| (pair, Margins::default().of("any", false))).collect();
+        let family: Vec<_> = pairs.iter().map(|pair| (pair, Margins::default().of("any", false, None))).collect();
         let kept = (0..pairs.len()).collect();
         let plan = Plan { kept, dropped: Vec::new(), one_stage, blocks: 12, seconds: 1.0, budget_s };
         let trial = trial(&means, &family, &plan).unwrap();

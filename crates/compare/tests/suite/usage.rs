@@ -88,16 +88,29 @@ fn a_log_that_cannot_be_written_is_reported_before_anything_is_built() {
     plan.expect(0, &["plan:"]);
 }
 
+/// As in a checkout that belongs to another user: what is measured is kept elsewhere, and only a log needs the
+/// repository itself.
 #[test]
-fn a_repository_that_cannot_be_written_is_reported_before_anything_is_built() {
+fn a_repository_that_cannot_be_written_is_compared_but_not_logged() {
     let workspace = workspace();
-    let permit = |mode| fs::set_permissions(workspace.root().join(".git"), fs::Permissions::from_mode(mode)).unwrap();
-    workspace.write("uncommitted.txt", "work\n");
-    permit(0o555);
-    let ran = workspace.run(without_override(workspace.command(&[&COMPARE[..], &["--no-log"]].concat())));
-    permit(0o755);
-    ran.expect(2, &["cannot be written", "git clone"]);
-    assert!(!workspace.has_built());
+    let permit = |mode: &str| {
+        let changed = Command::new("chmod").args(["-R", mode]).arg(workspace.root().join(".git")).status().unwrap();
+        assert!(changed.success());
+    };
+    workspace.script(&json!({"benches": [{"id": scripted("g|f"), "times": vec![1.25e6; 10]}]}));
+    let before = workspace.state();
+    permit("a-w");
+    let compare = ["compare", "--no-log", "--base", "HEAD", "--one-link", "--json"];
+    let ran = workspace.run(without_override(workspace.command(&compare)));
+    let logged = workspace.run(without_override(workspace.command(&COMPARE)));
+    permit("u+w");
+    let entry = ran.expect(3, &[]).json();
+    assert_eq!(entry["head"]["dirty"], true, "uncommitted work is measured");
+    assert!(entry["notes"].to_string().contains("kept in the cache directory instead"), "{entry}");
+    logged.expect(2, &["cannot be written", "--no-log", "git clone"]);
+    assert!(workspace.state() == before && workspace.git(&["worktree", "list"]).lines().count() == 1);
+    // Once it can be written, the slots move into it.
+    workspace.assay(&compare).expect(3, &[]);
 }
 
 #[test]
