@@ -2,6 +2,7 @@
 //!
 //! Cargo calls the program `cargo-assay` with `assay` as its first argument.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -47,8 +48,13 @@ fn main() -> ExitCode {
     let command = match line.command {
         Command::Compare(command) => command,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Line::command(), "cargo-assay", &mut std::io::stdout());
-            return ExitCode::SUCCESS;
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Line::command(), "cargo-assay", &mut script);
+            // A reader that went away (`| head`) is no error.
+            return match std::io::stdout().write_all(&script) {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+                _ => ExitCode::SUCCESS,
+            };
         }
     };
     match Invocation::of_process("cargo assay") {

@@ -32,7 +32,7 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
     invocation.console.set_quiet(arguments.scope.quiet);
     let title = arguments.title.as_deref().map(valid_title).transpose()?;
     let change = arguments.change.as_deref().map(valid_change).transpose()?;
-    check_bases(arguments)?;
+    check_bases(invocation, arguments)?;
     let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
     let mut policy = Policy::read(&project.root)?;
     arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
@@ -106,9 +106,19 @@ fn options(arguments: &Compare, scope: &Scope, budget: Duration) -> Result<Optio
     })
 }
 
-/// Rejects more bases than there are slots for, and several bases for an entry of the log, which has one.
-fn check_bases(arguments: &Compare) -> Result<()> {
+/// Rejects a comparison with nothing, more bases than there are slots for, and several bases for an entry of the log,
+/// which has one.
+fn check_bases(invocation: &Invocation, arguments: &Compare) -> Result<()> {
     let n = arguments.base.len();
+    if arguments.title.is_none() && n == 0 && !arguments.no_log && !arguments.list {
+        let called = &invocation.called;
+        return Err(usage(format!(
+            "say what to compare with:\n  \
+             {called} compare --base REV                  with a revision, without a log\n  \
+             {called} compare --title T --change C        with what the last entry under T measured, and log it\n  \
+             {called} compare --list                      only show the benchmarks"
+        )));
+    }
     if n > MOST_BASES {
         return Err(usage(format!("--base is given {n} times; at most {MOST_BASES} bases are compared at a time")));
     }

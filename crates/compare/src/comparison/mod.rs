@@ -4,6 +4,7 @@ mod absolute;
 mod bisect;
 mod budget;
 mod catalog;
+mod dropped;
 mod entry_builder;
 mod inputs;
 mod known;

@@ -7,8 +7,8 @@ use std::fmt;
 
 use crate::judge::{ALPHA, SCREEN_BLOCKS, blocks_for, confirming_blocks};
 use crate::measure::BenchPair;
-use crate::report::Row;
 use crate::report::text::minutes;
+use crate::report::{Row, count};
 
 use super::pilot::Pilot;
 
@@ -167,7 +167,7 @@ impl fmt::Display for Plan {
                 confirming_blocks(1)
             )
         };
-        write!(f, "plan: {n} benchmarks, {method}, about {}", minutes(self.seconds))?;
+        write!(f, "plan: {}, {method}, about {}", count(n, "benchmark"), minutes(self.seconds))?;
         if self.one_stage {
             write!(
                 f,

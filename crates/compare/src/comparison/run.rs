@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::absolute::{PROCESSES, absolute};
 use super::budget::Budget;
 use super::catalog::Listed;
+use super::dropped::{not_reached, too_long};
 use super::entry_builder::EntryBuilder;
 use super::known::{Known, State};
 use super::options::{Options, Purpose, Revisions};
@@ -18,7 +19,7 @@ use super::prepare::{Prepared, pair_sides, prepare};
 use super::project::{Invocation, Project};
 use super::trial::{Judged, MeasureContext, Trial, trial};
 use super::unmatched::{KnownIds, nothing};
-use crate::bench::{CriterionVersion, ScratchDir, Settings};
+use crate::bench::{ScratchDir, Settings};
 use crate::build::identical;
 use crate::command::is_interrupted;
 use crate::console::Console;
@@ -237,34 +238,6 @@ fn show_plan(
         entry.columns[columns[at]].push(bare_row(&pilots[at].pair, Verdict::Inconclusive, ""));
     }
     Ok(())
-}
-
-/// Why a benchmark does not fit, and what would help.
-fn too_long(pilot: &Pilot) -> String {
-    let Pilot { pair, samples } = pilot;
-    let BenchPair { key, tier, process_s, .. } = pair;
-    let asked = Settings::STANDARD.measurement_s;
-    let own = samples.iter().filter_map(|sample| sample.measurement_s).fold(0.0, f64::max);
-    let old = [&pair.base, &pair.head]
-        .iter()
-        .any(|variant| variant.version.is_some_and(CriterionVersion::counts_whole_seconds));
-    let why = if old {
-        "; criterion 0.3 counts whole seconds: a newer criterion measures in a tenth of that"
-    } else if own > 2.0 * asked {
-        &format!(
-            "; its group sets {own} s of measurement itself: set it on `Criterion`, where the command line outweighs it"
-        )
-    } else {
-        ""
-    };
-    format!("dropped for the budget: {key} (tier {tier}, {process_s:.1} s per process){why}")
-}
-
-fn not_reached(pair: &BenchPair) -> String {
-    format!(
-        "dropped for the budget: {} (tier {}): a first look at the benchmarks before it took too long",
-        pair.key, pair.tier
-    )
 }
 
 /// Notes an id that is equal in two targets. An id that contains another one as a whole part is legal.

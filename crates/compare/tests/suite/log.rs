@@ -119,7 +119,7 @@ fn a_dry_run_plans_and_writes_nothing() {
     compare(&workspace, "T", &[]).expect(0, &[]);
     workspace.script(&json!({"benches": [{"id": scripted("g|f"), "times": [4e6]}]}));
     let before = workspace.state();
-    compare(&workspace, "T", &["--dry-run"]).expect(0, &["plan: 1 benchmarks, 12 blocks of 4 processes each"]);
+    compare(&workspace, "T", &["--dry-run"]).expect(0, &["plan: 1 benchmark, 12 blocks of 4 processes each"]);
     workspace.assay(&["gate", "--base", "HEAD", "--dry-run"]).expect(0, &["plan:"]);
     assert!(workspace.state() == before, "a dry run changed the work tree, the index or the refs");
     // Called as a git hook is: these variables override the directory in which git runs.

@@ -21,8 +21,10 @@ const COMPARE: [&str; 5] = ["compare", "--title", "T", "--change", "c"];
 fn wrong_use_is_reported_before_anything_is_built() {
     let workspace = workspace();
     let with = |more: &[&'static str]| [&COMPARE, more].concat();
-    let cases: [(Vec<&str>, &str); 15] = [
+    let cases: [(Vec<&str>, &str); 17] = [
         (vec![], "Usage"),
+        (vec!["compare"], "--base REV"),
+        (vec!["compare", "--change", "c"], "--title T --change C"),
         (vec!["compare", "--title", "T"], "--change"),
         (vec!["compare", "--title", "", "--change", "c"], "--title"),
         (vec!["compare", "--title", "a\nb", "--change", "c"], "--title"),
@@ -60,6 +62,16 @@ fn without_git_or_commits_the_message_says_what_to_do() {
     fs::remove_file(workspace.root().join("Cargo.toml")).unwrap();
     workspace.assay(&COMPARE).expect(2, &["not in a Cargo workspace"]);
     assert!(!workspace.has_built());
+}
+
+/// As in `cargo assay completions bash | head`.
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let workspace = Workspace::uncommitted(&json!({}));
+    let mut command = workspace.command(&["completions", "bash"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
 }
 
 /// Drops the capability by which root may write everywhere; other users do not have it.
