@@ -59,7 +59,7 @@ fn a_filter_that_matches_nothing_is_told_after_one_build_and_later_before_any() 
     workspace.assay(&mistyped).expect(2, &["did you mean:\n  g/slower", "ids of the last build of this state"]);
     workspace.assay(&[&COMPARE[..], &["--exclude", "^g/"]].concat()).expect(2, &["--exclude leaves out all 2"]);
     workspace.assay(&[&COMPARE[..], &["--tier", "0"]].concat()).expect(2, &["none is of tier 0", "g/slower (tier 1)"]);
-    workspace.assay(&[&COMPARE[..], &["-p", "tyni"]].concat()).expect(2, &["did you mean `tiny`?"]);
+    workspace.assay(&[&COMPARE[..], &["-p", "tinny"]].concat()).expect(2, &["did you mean `tiny`?"]);
     assert_eq!(workspace.diary().len(), 1, "nothing was built or listed again");
     // Another state is not answered for by that list.
     workspace.script(&json!({"benches": [{"id": scripted("g|slwer")}]}));
