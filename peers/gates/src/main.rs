@@ -64,6 +64,15 @@ struct Line {
     render: bool,
 }
 
+impl Line {
+    /// What is asked of a tool beyond its documented use.
+    fn settings(&self, tool: &str) -> String {
+        let budget = self.budget.filter(|_| tool == "assay").map(|budget| format!("--budget {}s", budget.as_secs()));
+        let quick = self.quick.then(|| "quick".to_owned());
+        quick.into_iter().chain(budget).collect::<Vec<_>>().join(", ")
+    }
+}
+
 fn main() -> Result<()> {
     let line = Line::parse();
     let assay = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
@@ -89,7 +98,8 @@ fn measure(line: &Line, place: &Workplace, store: &Store) -> Result<()> {
     tools.retain(|tool| line.tool.is_empty() || line.tool.iter().any(|name| name == tool.name()));
     let known = store.read()?;
     let is_kept = |tool: &str, pair: (Kind, u32)| {
-        known.iter().any(|of| of.tool == tool && of.pair == Some(pair) && of.seed == line.seed)
+        let is_same = |of: &&Record| of.tool == tool && of.pair == Some(pair) && of.seed == line.seed;
+        known.iter().filter(is_same).any(|of| of.settings == line.settings(tool))
     };
     tools.retain(|tool| {
         eprintln!("installing {}", tool.name());
@@ -130,13 +140,6 @@ fn keep(
     pair: Option<&Pair>,
     (seconds, at, findings): (f64, jiff::Timestamp, Result<Vec<Finding>>),
 ) {
-    let mut settings = Vec::new();
-    if line.quick {
-        settings.push("quick".to_owned());
-    }
-    if let Some(budget) = line.budget.filter(|_| tool.name() == "assay") {
-        settings.push(format!("--budget {}s", budget.as_secs()));
-    }
     let record = Record {
         schema: SCHEMA,
         at: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -148,7 +151,7 @@ fn keep(
         }),
         tool: tool.name().to_owned(),
         version: tool.version(place).unwrap_or_else(|_| "unknown".to_owned()),
-        settings: settings.join(", "),
+        settings: line.settings(tool.name()),
         seconds,
         finding: None,
         error: None,
@@ -246,7 +249,8 @@ mod tests {
     fn the_documented_line_parses() {
         let line = "gates --comparisons 10 --planted 5,8,10 --budget 5m --tool tango --tool assay --seed 2 --quick";
         let line = Line::try_parse_from(line.split(' ')).unwrap();
-        assert_eq!((line.planted, line.budget.map(|of| of.as_secs())), (vec![5, 8, 10], Some(300)));
+        assert_eq!((&line.planted[..], line.budget.map(|of| of.as_secs())), (&[5, 8, 10][..], Some(300)));
+        assert_eq!([line.settings("assay"), line.settings("tango")], ["quick, --budget 300s", "quick"]);
         assert!(Line::try_parse_from(["gates", "--budget", "5"]).is_err());
     }
 }

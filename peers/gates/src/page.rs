@@ -109,11 +109,13 @@ fn rows(records: &[Record]) -> String {
     table.to_string()
 }
 
+/// Cases by rule; one that was asked for something beyond its documented use is a row of its own.
 fn by_rule(records: &[Record]) -> BTreeMap<String, Vec<Case<'_>>> {
     let mut rules: BTreeMap<String, Vec<Case<'_>>> = BTreeMap::new();
     for record in records {
         if let Some(finding) = &record.finding {
-            rules.entry(finding.rule.clone()).or_default().push((record, finding));
+            let settings = if record.settings.is_empty() { String::new() } else { format!(" ({})", record.settings) };
+            rules.entry(format!("{}{settings}", finding.rule)).or_default().push((record, finding));
         }
     }
     rules
@@ -209,6 +211,15 @@ mod tests {
         let text = page("class", &[record("x", (Kind::Unchanged, 0), &[]), broken]);
         assert_eq!(cells(&text, "| y ")[..], ["y", "1.0", "-", "-", "-", "-", "-", "1", "-"], "{text}");
         assert!(text.contains("- y: no such program\n"), "{text}");
+    }
+
+    #[test]
+    fn other_settings_are_another_row() {
+        let mut short = record("x", (Kind::Unchanged, 0), &["a"]);
+        short.settings = "--budget 300s".to_owned();
+        let text = page("class", &[record("x", (Kind::Unchanged, 0), &[]), short]);
+        assert_eq!(cells(&text, "rule of x (--budget 300s)")[2..4], ["1", "1"], "{text}");
+        assert_eq!(cells(&text, "rule of x  ")[2..4], ["1", "0"], "{text}");
     }
 
     #[test]

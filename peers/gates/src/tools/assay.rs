@@ -64,6 +64,7 @@ impl Tool for Assay {
 #[derive(Deserialize)]
 struct Report {
     rows: Vec<Row>,
+    contaminated: Option<String>,
     exit: u8,
 }
 
@@ -81,7 +82,7 @@ fn read(text: &str) -> Result<Finding> {
     match report.exit {
         0 | 3 => {}
         4 => {
-            finding.no_verdict = Some("exit 4".to_owned());
+            finding.no_verdict = Some(report.contaminated.unwrap_or_else(|| "exit 4".to_owned()));
             return Ok(finding);
         }
         exit => bail!("the gate ended with exit {exit}"),
@@ -104,7 +105,10 @@ mod tests {
 
     fn report(exit: u8, verdicts: [&str; 2]) -> String {
         let [a, b] = verdicts;
-        format!(r#"{{"schema":1,"exit":{exit},"rows":[{{"id":"a","verdict":"{a}"}},{{"id":"b","verdict":"{b}"}}]}}"#)
+        format!(
+            r#"{{"schema":1,"contaminated":"why","exit":{exit},
+                "rows":[{{"id":"a","verdict":"{a}"}},{{"id":"b","verdict":"{b}"}}]}}"#
+        )
     }
 
     #[test]
@@ -119,7 +123,7 @@ mod tests {
     fn exits_decide_what_the_rows_mean() {
         assert_eq!(read(&report(3, ["SAME", "SAME"])).unwrap().whole, Says::Slower, "memory grew, say");
         let none = read(&report(4, ["SLOWER", "SAME"])).unwrap();
-        assert!(none.no_verdict.is_some() && !none.has_alarm());
+        assert_eq!((none.no_verdict.as_deref(), none.has_alarm()), (Some("why"), false));
         assert!(read(&report(5, ["INVALID", "SAME"])).unwrap_err().to_string().contains("exit 5"));
         assert!(read("{}").is_err());
     }
