@@ -1,0 +1,42 @@
+"""PyTorch as a peer of the aggregator: eager, `scaled_dot_product_attention`, float32 on the CPU, with the same weights.
+
+The case parameter `keep` chooses what is kept: `all` keeps 24 outputs and projects what the depth head reads afterwards, as VGGT does;
+`projected` projects each captured output at once and drops the rest.
+"""
+
+import multiview_oracle
+import peer
+import torch
+
+
+class Implementation:
+    def __init__(self, threads):
+        torch.set_num_threads(threads)
+
+    def describe(self):
+        settings = f"eager, scaled_dot_product_attention, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+        return {"name": "torch", "version": torch.__version__, "settings": settings}
+
+    def load(self, case, params, inputs):
+        weights, config, images = multiview_oracle.read(inputs)
+        model = multiview_oracle.Model(weights, config, torch.float32)
+        captured, kept = config["captured"], [None]
+
+        def run():
+            kept[0] = None
+            if params["keep"] == "all":
+                outputs = list(model.outputs(images))
+                kept[0] = [model.head_input(index, outputs[layer]) for index, layer in enumerate(captured)]
+            else:
+                outputs = enumerate(model.outputs(images))
+                kept[0] = [model.head_input(captured.index(layer), output) for layer, output in outputs if layer in captured]
+
+        return {
+            "ran": f"eager, {params['keep']}",
+            "run": run,
+            "output": lambda: b"".join(part.contiguous().numpy().astype("<f4").tobytes() for part in kept[0]),
+        }
+
+
+if __name__ == "__main__":
+    peer.serve(Implementation(peer.threads_argument()))
