@@ -1,8 +1,11 @@
-"""PyTorch as a peer of the aggregator: eager, `scaled_dot_product_attention`, float32 on the CPU, with the same weights.
+"""PyTorch as a peer of the aggregator: eager, `scaled_dot_product_attention`, on the CPU, with the same weights. In float32, or with
+`--float64` as the oracle.
 
 The case parameter `keep` chooses what is kept: `all` keeps 24 outputs and projects what the depth head reads afterwards, as VGGT does;
 `projected` projects each captured output at once and drops the rest.
 """
+
+import sys
 
 import multiview_oracle
 import peer
@@ -10,16 +13,17 @@ import torch
 
 
 class Implementation:
-    def __init__(self, threads):
+    def __init__(self, threads, dtype):
         torch.set_num_threads(threads)
+        self.dtype = dtype
 
     def describe(self):
-        settings = f"eager, scaled_dot_product_attention, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+        settings = f"{self.dtype}, eager, scaled_dot_product_attention, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
         return {"name": "torch", "version": torch.__version__, "settings": settings}
 
     def load(self, case, params, inputs):
         weights, config, images = multiview_oracle.read(inputs)
-        model = multiview_oracle.Model(weights, config, torch.float32)
+        model = multiview_oracle.Model(weights, config, self.dtype)
         captured, kept = config["captured"], [None]
 
         def run():
@@ -39,4 +43,5 @@ class Implementation:
 
 
 if __name__ == "__main__":
-    peer.serve(Implementation(peer.threads_argument()))
+    dtype = torch.float64 if "--float64" in sys.argv else torch.float32
+    peer.serve(Implementation(peer.threads_argument(), dtype))

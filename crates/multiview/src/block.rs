@@ -16,10 +16,10 @@
 //! 3. *The captured output is formed piece by piece.* Before the second pass of a global block updates a piece, that
 //!    holds the frame block's output; afterwards the global block's. Both are stored or projected at once.
 
+use attention::{Attention, View, ViewMut};
 use simd::InstructionSet;
 
 use crate::{
-    attend::attend,
     config::{Config, MLP_RATIO, Shape},
     error::RunError,
     kept::{Slot, Slots, Values, patches_of},
@@ -114,14 +114,22 @@ fn attention(
     scratch: &mut Scratch,
 ) -> Result<(), RunError> {
     let (c, heads) = (config.embed_dim, config.heads);
-    let Scratch { narrow, queries, wide, packed, .. } = scratch;
+    let Scratch { narrow, queries, wide, packed, tiles, .. } = scratch;
     let (normed, wide, queries) = (&mut narrow[..x.len()], &mut wide[..x.len()], &mut queries[..x.len()]);
     block.norm1.apply(x, normed);
     block.queries.apply(normed, wide, Store::Set, packed)?;
     let (norm, token) = (&block.query_norm, piece.tokens.start);
     InstructionSet::best().run(HeadNorm { from: wide, stride: c, to: queries, heads, norm, rope, token });
     let attended = normed;
-    attend(c, heads, queries, keys, values, attended);
+    let of = |x: &[f32]| [1, x.len() / c, heads, config.head_dim()];
+    let extents = of(attended);
+    Attention::new(
+        View::from_bnhd(queries, of(queries))?,
+        View::from_bnhd(keys, of(keys))?,
+        View::from_bnhd(values, of(values))?,
+    )
+    .workspace(tiles)
+    .run(ViewMut::from_bnhd(attended, extents)?)?;
     block.projection.apply(attended, x, Store::Add, packed)
 }
 

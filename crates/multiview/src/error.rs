@@ -1,5 +1,6 @@
 //! Errors of the public functions.
 
+use attention::{AttentionError, ViewError};
 use gemm::{GemmError, LayoutError};
 use thiserror::Error;
 
@@ -144,6 +145,12 @@ pub enum RunError {
     /// An operand of a product does not fit its memory.
     #[error(transparent)]
     Operand(#[from] LayoutError),
+    /// Attention failed.
+    #[error(transparent)]
+    Attention(#[from] AttentionError),
+    /// An operand of attention does not fit its memory.
+    #[error(transparent)]
+    View(#[from] ViewError),
 }
 
 impl From<op::OutOfMemory> for RunError {

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod aggregator;
-mod attend;
 mod block;
+pub mod cases;
 mod config;
 mod error;
 mod kept;

@@ -8,6 +8,7 @@
 //! | image | 3 H W, one at a time |
 //! | scratch | per thread and token of a piece: C + C + 2C, and the larger of 4C and 588 |
 //! | packed | per thread: a piece's tokens times at most 256 terms of a sum |
+//! | tiles | per thread: queries and outputs of up to 192 rows, and 144 keys and values with their scores, of one head |
 //! | angles | twice the longer axis in patches, plus one, times a quarter of a head |
 //! | kept | see [`Keep`]: 24 B S P 2C for all outputs, 4 of them for the captured ones, or projections |
 //!
@@ -56,12 +57,13 @@ impl Memory {
         let parts = shape.frames.saturating_mul(shape.tokens().div_ceil(piece));
         let ScratchValues { narrow, queries, wide, joined } = ScratchValues::new(config, shape);
         let packed = piece.next_multiple_of(TILE_ROWS) * STEPS;
+        let tiles = (2 * QUERIES + 2 * KEYS) * config.head_dim() + KEYS * STRIP;
         Ok(Self {
             weights: (config.parameters()? - branches) * float,
             tokens,
             keys_values: 2 * tokens,
             image: shape.image_values() * float,
-            scratch: threads.min(parts).get() * (narrow + queries + wide + joined + packed) * float
+            scratch: threads.min(parts).get() * (narrow + queries + wide + joined + packed + tiles) * float
                 + Rope::bytes(shape, config.head_dim()),
             kept,
         })
@@ -83,3 +85,8 @@ const TILE_ROWS: usize = 16;
 
 /// Terms of a sum that are packed at a time, at most.
 const STEPS: usize = 256;
+
+/// Queries, keys and rows of a strip that attention works on at a time.
+const QUERIES: usize = 192;
+const KEYS: usize = 144;
+const STRIP: usize = 48;

@@ -10,8 +10,9 @@ use std::{
 
 use crate::{config::Shape, error::RunError};
 
-/// Most tokens of a piece. The hidden layer of a piece, 4C channels, stays in the level-2 cache for small C.
-const MAX_TOKENS: usize = 128;
+/// Most tokens of a piece: three strips of queries in attention, each of three AVX-512 vectors. The hidden layer of a
+/// piece, 4C channels, stays in the level-2 cache for small C.
+const MAX_TOKENS: usize = 144;
 
 /// A run of tokens of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,6 +45,8 @@ pub(crate) struct Scratch {
     pub(crate) joined: Buffer<f32>,
     /// Packed operands of products.
     pub(crate) packed: gemm::Workspace,
+    /// Tiles of attention.
+    pub(crate) tiles: attention::Workspace,
 }
 
 /// Numbers of each buffer of a scratch.
@@ -81,6 +83,7 @@ impl Workspace {
                 wide: Buffer::zeroed(wide)?,
                 joined: Buffer::zeroed(joined)?,
                 packed: gemm::Workspace::new(),
+                tiles: attention::Workspace::new(),
             })
         };
         Ok(Self {
@@ -95,12 +98,14 @@ impl Workspace {
         })
     }
 
-    /// Bytes held. Products add the memory that they pack into when they run for the first time.
+    /// Bytes held. The first run adds what products and attention work in.
     pub fn bytes(&self) -> usize {
         let buffers = [&self.tokens, &self.keys, &self.values, &self.image].map(|buffer| size_of_val(&**buffer));
         let scratches = self.scratches.iter().map(|scratch| {
-            let Scratch { narrow, queries, wide, joined, packed } = scratch;
-            [narrow, queries, wide, joined].map(|buffer| size_of_val(&**buffer)).iter().sum::<usize>() + packed.bytes()
+            let Scratch { narrow, queries, wide, joined, packed, tiles } = scratch;
+            [narrow, queries, wide, joined].map(|buffer| size_of_val(&**buffer)).iter().sum::<usize>()
+                + packed.bytes()
+                + tiles.bytes()
         });
         buffers.iter().sum::<usize>() + scratches.sum::<usize>() + Rope::bytes(&self.shape, self.config.head_dim())
     }

@@ -4,6 +4,7 @@ mod gemm;
 mod gguf;
 mod gguf_files;
 mod inflate;
+mod multiview;
 mod nifti_decode;
 mod quant;
 
@@ -28,6 +29,7 @@ pub(crate) struct Arguments {
 enum Op {
     Gemm,
     Gguf,
+    Multiview,
     Quant,
     NiftiDecode,
 }
@@ -40,6 +42,7 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     let mut implementation: Box<dyn Implementation> = match arguments.op {
         Op::Gemm => Box::new(gemm::Gemm::new(arguments.threads)),
         Op::Gguf => Box::new(gguf::Opening::new(arguments.threads)),
+        Op::Multiview => Box::new(multiview::Multiview::new(arguments.threads)),
         Op::Quant => Box::new(quant::Quant::new(arguments.threads)),
         Op::NiftiDecode => Box::new(nifti_decode::Volumes::new(arguments.threads)),
     };
