@@ -35,6 +35,26 @@ impl Problem {
         });
         (!self.lengths.is_empty()).then(|| std::iter::once(0).chain(ends).collect())
     }
+
+    /// Operations, a multiply-add as two: Q K^T and P V for the pairs of a query and a key that it sees.
+    pub fn flops(&self) -> u64 {
+        let Shape { batch, queries, keys, heads, head_dim, value_dim, .. } = self.shape;
+        let pairs = |queries: usize, keys: usize| {
+            (0..queries).map(|query| self.mask.visible(query, queries, keys, keys).len() as u64).sum::<u64>()
+        };
+        let pairs = match self.lengths.is_empty() {
+            true => batch as u64 * pairs(queries, keys),
+            false => self.lengths.iter().map(|&length| pairs(length, length)).sum(),
+        };
+        2 * (head_dim + value_dim) as u64 * heads as u64 * pairs
+    }
+
+    /// Bytes that must move at least: every tensor once.
+    pub fn bytes(&self) -> u64 {
+        let Shape { batch, queries, keys, heads, kv_heads, head_dim, value_dim } = self.shape;
+        let rows = queries * heads + keys * kv_heads;
+        (batch * rows * (head_dim + value_dim) * self.element.bytes()) as u64
+    }
 }
 
 const fn case(name: &'static str, element: ElementType, shape: Shape, mask: Mask) -> NamedCase<Problem> {
@@ -191,6 +211,19 @@ mod tests {
             assert_eq!(case.name, name);
             assert_eq!(head_dim, value_dim, "{name}");
         }
+    }
+
+    #[test]
+    fn work_is_counted_exactly() {
+        let flops = |name: &str| find(name).unwrap().params.flops();
+        assert_eq!(flops("f32-b1-h12-n1024-d64"), 4 * 64 * 12 * 1024 * 1024);
+        assert_eq!(flops("f32-b1-h12-n1024-d64-causal"), 4 * 64 * 12 * (1024 * 1025 / 2));
+        let window = 256 * 257 / 2 + (4096 - 256) * 256;
+        assert_eq!(flops("f32-b1-h4-n4096-d64-window256"), 4 * 64 * 4 * window);
+        let squares: u64 = TEXTS.iter().map(|&length| (length * length) as u64).sum();
+        assert_eq!(flops("f32-h12-texts16-d32"), 4 * 32 * 12 * squares);
+        let decoding = find("f16-b1-h32-kv8-q1-n8192-d128").unwrap();
+        assert_eq!(decoding.params.bytes(), 2 * 2 * 128 * (32 + 8 * 8192));
     }
 
     #[test]
