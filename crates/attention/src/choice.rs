@@ -29,11 +29,13 @@ pub enum Path {
     Empty,
     /// One row after the other, with vectors along the elements of a head.
     Rows,
+    /// Strips of rows against blocks of keys, with vectors along the rows.
+    Tiles,
 }
 
 impl Path {
     /// Those that a kernel chooses among.
-    pub(crate) const CHOICES: [Path; 1] = [Path::Rows];
+    pub(crate) const CHOICES: [Path; 2] = [Path::Rows, Path::Tiles];
 
     /// The name, as bench ids spell it.
     pub const fn name(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Path {
             Path::Definition => "definition",
             Path::Empty => "empty",
             Path::Rows => "rows",
+            Path::Tiles => "tiles",
         }
     }
 }

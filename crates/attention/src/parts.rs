@@ -11,7 +11,11 @@ use std::{
 
 use op::Threads;
 
-use crate::problem::{Problem, Sequence};
+use crate::{
+    error::AttentionError,
+    problem::{Problem, Sequence},
+    workspace::{LINE, Workspace},
+};
 
 /// All blocks of a problem.
 #[derive(Debug, Clone, Copy)]
@@ -79,14 +83,31 @@ impl Blocks {
     }
 }
 
+impl Blocks {
+    /// Calls `f` with every block and `floats` floats of workspace. Returns how many threads worked.
+    pub(crate) fn compute(
+        &self,
+        problem: &Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+        floats: usize,
+        f: &(impl Fn(&Block, &mut [f32]) + Sync),
+    ) -> Result<Threads, AttentionError> {
+        let threads = worthwhile(threads, self.count(), problem.shape.most_flops().unwrap_or(u64::MAX));
+        let floats = floats.next_multiple_of(LINE);
+        let scratch = workspace.floats(floats.saturating_mul(threads.get()))?;
+        for_each_index(self.count(), threads, &mut scratch[..floats * threads.get()], &|index, scratch| {
+            if let Some(block) = self.get(problem, index) {
+                f(&block, scratch);
+            }
+        });
+        Ok(threads)
+    }
+}
+
 /// Calls `f` with every index below `count`, on `threads` threads of the pool that this is called from. Each thread has
 /// its own share of the workspace.
-pub(crate) fn for_each_index(
-    count: usize,
-    threads: Threads,
-    workspace: &mut [f32],
-    f: &(impl Fn(usize, &mut [f32]) + Sync),
-) {
+fn for_each_index(count: usize, threads: Threads, workspace: &mut [f32], f: &(impl Fn(usize, &mut [f32]) + Sync)) {
     if threads.is_serial() {
         return (0..count).for_each(|index| f(index, workspace));
     }
@@ -122,6 +143,6 @@ fn on_threads(
 const MIN_FLOPS: u64 = 2_000_000;
 
 /// How many threads of those allowed are worth using for `blocks` blocks with `flops` operations.
-pub(crate) fn worthwhile(threads: Threads, blocks: usize, flops: u64) -> Threads {
+fn worthwhile(threads: Threads, blocks: usize, flops: u64) -> Threads {
     threads.min(blocks).min(usize::try_from(flops / MIN_FLOPS).unwrap_or(usize::MAX))
 }

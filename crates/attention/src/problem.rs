@@ -2,8 +2,6 @@
 
 use std::{marker::PhantomData, ops::Range};
 
-use simd::with_element_type;
-
 use crate::{
     error::{AttentionError, Operand},
     options::Options,
@@ -154,18 +152,6 @@ impl Sequence {
         let position = query + self.keys.len();
         position.abs_diff(key + self.queries.len()) as f32
     }
-}
-
-/// Widens a row of a tensor and multiplies it.
-pub(crate) fn copy_row(from: Input<'_>, [batch, token, head]: [usize; 3], factor: f32, to: &mut [f32]) {
-    debug_assert!(to.len() <= from.extents().head_dim);
-    with_element_type!(from.element_type(), T => {
-        let row = from.row::<T>(batch, token, head);
-        for (d, x) in to.iter_mut().enumerate() {
-            // SAFETY: callers name a row of the tensor, and no more elements of it than it has.
-            *x = factor * simd::Element::to_f32(unsafe { *row.add(d) });
-        }
-    });
 }
 
 fn check_options(options: &Options<'_>, shape: &Shape) -> Result<(), AttentionError> {

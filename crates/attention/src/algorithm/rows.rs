@@ -18,12 +18,7 @@ use std::f32::consts::{LN_2, LOG2_E};
 
 use simd::{Element, F32Vector, Simd, Vectorized, math::exp2_weight, with_element_type};
 
-use crate::{
-    parts::Block,
-    problem::{Problem, copy_row},
-    shape::Shape,
-    workspace::LINE,
-};
+use crate::{parts::Block, problem::Problem, shape::Shape, view::Input, workspace::LINE};
 
 /// Queries of a block.
 pub(crate) const QUERIES: usize = 16;
@@ -249,6 +244,18 @@ unsafe fn finish(problem: &Problem<'_>, [batch, token, head]: [usize; 3], acc: &
             let x = if sum == 0.0 { 0.0 } else { x / sum };
             // SAFETY: the row has as many elements as `acc`, and nobody else accesses them.
             unsafe { *row.add(d) = <T as Element>::from_f32(x) };
+        }
+    });
+}
+
+/// Widens a row of a tensor and multiplies it.
+fn copy_row(from: Input<'_>, [batch, token, head]: [usize; 3], factor: f32, to: &mut [f32]) {
+    debug_assert!(to.len() <= from.extents().head_dim);
+    with_element_type!(from.element_type(), T => {
+        let row = from.row::<T>(batch, token, head);
+        for (d, x) in to.iter_mut().enumerate() {
+            // SAFETY: callers name a row of the tensor, and no more elements of it than it has.
+            *x = factor * unsafe { *row.add(d) }.to_f32();
         }
     });
 }

@@ -1,13 +1,16 @@
 //! One kernel for each instruction set: which path it takes, and with how many threads.
 
 use op::Threads;
-use simd::InstructionSet;
+use simd::{InstructionSet, Simd, Vectorized};
 
 use crate::{
-    algorithm::rows::{self, Rows},
+    algorithm::{
+        rows::{self, Rows},
+        tiles::{Cut, Tiles},
+    },
     choice::{Choice, Path},
     error::AttentionError,
-    parts::{Blocks, for_each_index, worthwhile},
+    parts::Blocks,
     problem::Problem,
     workspace::Workspace,
 };
@@ -38,24 +41,61 @@ impl CpuKernel {
         problem: &mut Problem<'_>,
         threads: Threads,
         workspace: &mut Workspace,
-        _forced: Option<Path>,
+        forced: Option<Path>,
     ) -> Result<Choice, AttentionError> {
-        let choice =
-            |path, threads: Threads| Choice { kernel: self.name(), isa: self.0.isa(), path, threads: threads.get() };
-        if problem.is_empty() {
-            return Ok(choice(Path::Empty, Threads::SERIAL));
-        }
-        let problem = &*problem;
-        let blocks = Blocks::new(problem, rows::QUERIES);
-        let flops = problem.shape.most_flops().unwrap_or(u64::MAX);
-        let threads = worthwhile(threads, blocks.count(), flops);
-        let scratch = rows::scratch_floats(&problem.shape).saturating_mul(threads.get());
-        let scratch = workspace.floats(scratch)?;
-        for_each_index(blocks.count(), threads, scratch, &|index, scratch| {
-            if let Some(block) = blocks.get(problem, index) {
-                self.0.run(Rows { problem, block: &block, scratch });
-            }
-        });
-        Ok(choice(Path::Rows, threads))
+        let (path, threads) = match problem.is_empty() {
+            true => (Path::Empty, Threads::SERIAL),
+            false => match forced.unwrap_or_else(|| path(problem)) {
+                Path::Tiles => (Path::Tiles, self.tiles(problem, threads, workspace)?),
+                _ => (Path::Rows, self.rows(problem, threads, workspace)?),
+            },
+        };
+        Ok(Choice { kernel: self.name(), isa: self.0.isa(), path, threads: threads.get() })
     }
+
+    fn rows(
+        self,
+        problem: &Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+    ) -> Result<Threads, AttentionError> {
+        let (blocks, floats) = (Blocks::new(problem, rows::QUERIES), rows::scratch_floats(&problem.shape));
+        blocks.compute(problem, threads, workspace, floats, &|block, scratch| {
+            self.0.run(Rows { problem, block, scratch });
+        })
+    }
+
+    fn tiles(
+        self,
+        problem: &Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+    ) -> Result<Threads, AttentionError> {
+        let cut = Cut::new(&problem.shape, self.0.run(Lanes));
+        let blocks = Blocks::new(problem, cut.queries);
+        blocks.compute(problem, threads, workspace, cut.scratch_floats(), &|block, scratch| {
+            self.0.run(Tiles { problem, block, cut, scratch });
+        })
+    }
+}
+
+/// Lanes of a vector.
+struct Lanes;
+
+impl Vectorized for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        S::LANES
+    }
+}
+
+/// With fewer rows, most lanes of a strip would be idle.
+const FEW_ROWS: usize = 8;
+
+/// The path that is expected to be the fastest. It does not depend on threads, because the order of sums depends on it.
+fn path(problem: &Problem<'_>) -> Path {
+    let queries = problem.shape.queries * problem.shape.batch / problem.sequences().max(1);
+    if queries * problem.shape.group() < FEW_ROWS { Path::Rows } else { Path::Tiles }
 }

@@ -14,9 +14,9 @@ fn bits(trial: &Trial, kernel: &dyn Kernel) -> Vec<u32> {
 /// Long enough for several threads: one head, many heads, packed sequences, one query for a long cache.
 fn trials() -> Vec<Trial> {
     let many = Shape { batch: 2, heads: 8, kv_heads: 4, ..own(150, 32) };
-    let decoding = Shape { queries: 1, keys: 9000, heads: 4, kv_heads: 2, ..own(0, 64) };
+    let decoding = Shape { queries: 1, keys: 5000, heads: 4, kv_heads: 2, ..own(0, 64) };
     vec![
-        Trial::dense(own(700, 64)).masked(Mask::Causal),
+        Trial::dense(own(500, 64)).masked(Mask::Causal),
         Trial::dense(many),
         Trial::dense(many).masked(Mask::Window { left: 50, right: 3 }),
         Trial::dense(Shape { heads: 4, kv_heads: 4, ..own(600, 32) }).packed(&[(300, 300), (17, 17), (283, 283)]),
@@ -29,9 +29,9 @@ fn trials() -> Vec<Trial> {
 fn threads_do_not_change_a_bit() {
     let pool = ThreadPoolBuilder::new().num_threads(4).build().unwrap();
     for trial in trials() {
-        for (name, kernel) in named_kernels() {
+        for (name, kernel) in named_kernels().into_iter().filter(|(name, _)| name != "reference") {
             let serial = bits(&trial, kernel.as_ref());
-            for threads in [1, 2, 3, 4, 64] {
+            for threads in [2, 4, 64] {
                 let parallel = pool.install(|| bits(&trial.clone().threads(threads), kernel.as_ref()));
                 assert!(parallel == serial, "{name} with {threads} threads: {}", trial.text());
             }

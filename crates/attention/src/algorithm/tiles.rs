@@ -1,0 +1,190 @@
+//! Strips of rows against blocks of keys: what long sequences take.
+//!
+//! The lanes of all vectors are rows of the output (a query of one of the heads that share a head of K and V), so the
+//! softmax has no sum or maximum across lanes. A strip is up to three vectors of rows. Its queries are transposed
+//! once, its output is transposed at the end.
+//!
+//! ```text
+//!   for every block of keys that some row of the block sees:       K and V are made dense floats, once for all strips
+//!     for every strip:
+//!       P[j][row]  = sum over d of K[j][d] Q[d][row]               scores.rs: 8 keys x 3 vectors in registers
+//!       P[j][row] += term, or minus infinity where masked          edit.rs: only where there is something to do
+//!       m, l; P[j][row] = 2^(P[j][row] - m[row])                   weights.rs
+//!       O[d][row]  = factor[row] O[d][row] + sum of V[j][d] P[j][row]   values.rs: 8 elements x 3 vectors
+//! ```
+//!
+//! P stays in the level-1 cache, everything of a block in the level-2 cache. Blocks of keys begin at multiples of their
+//! size, so the order of a sum depends on the keys that a row sees and on nothing else.
+
+mod edit;
+mod scores;
+mod stage;
+mod strip;
+mod values;
+mod weights;
+
+use std::ops::Range;
+
+use simd::{Simd, Vectorized};
+
+use crate::{parts::Block, problem::Problem, shape::Shape, workspace::LINE};
+use stage::Stage;
+use strip::Strip;
+
+/// Vectors of rows in a whole strip: 3 of AVX-512, whose 32 registers hold 8 x 3 sums, and 2 of AVX2, whose 16 hold
+/// 6 x 2. (4 x 3 would be 16 with their operands, and the compiler needs one more.)
+const fn most_vectors(lanes: usize) -> usize {
+    if lanes == 16 { 3 } else { 2 }
+}
+
+/// Keys of a block of long heads, twice as many of others. A multiple of the keys of register tiles, 8 and 6.
+const KEYS: usize = 72;
+
+/// Rows of O are padded to a multiple of this, which 8, 6 and 4 divide.
+const PADDING: usize = 24;
+
+/// How a problem is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Queries of a block, each with all heads of a group.
+    pub(crate) queries: usize,
+    /// Keys of a block.
+    keys: usize,
+    /// Rows of a whole strip.
+    strip_rows: usize,
+    group: usize,
+    head_dim: usize,
+    value_dim: usize,
+}
+
+impl Cut {
+    /// For vectors of `lanes` floats.
+    pub(crate) fn new(shape: &Shape, lanes: usize) -> Self {
+        let &Shape { head_dim, value_dim, .. } = shape;
+        let (group, strip_rows) = (shape.group().max(1), most_vectors(lanes) * lanes);
+        // A block of long heads has half as many strips and keys, so that it fits the same cache.
+        let (strips, keys) = if head_dim.max(value_dim) <= 128 { (4, 2 * KEYS) } else { (2, KEYS) };
+        Self { queries: (strips * strip_rows / group).max(1), keys, strip_rows, group, head_dim, value_dim }
+    }
+
+    /// Rows of O, with padding.
+    fn padded_dim(&self) -> usize {
+        self.value_dim.next_multiple_of(PADDING)
+    }
+
+    /// Floats of a strip: queries, output, largest scores, sums.
+    fn strip_floats(&self) -> usize {
+        ((self.head_dim + self.padded_dim() + 2) * self.strip_rows).next_multiple_of(LINE)
+    }
+
+    /// Floats of scores, and of rows of the output while they are transposed.
+    fn score_floats(&self) -> usize {
+        (self.keys * self.strip_rows).max(8 * self.padded_dim()).next_multiple_of(LINE)
+    }
+
+    /// Floats of limits, largest scores and factors: four for each row of a strip.
+    fn lane_floats(&self) -> usize {
+        (4 * self.strip_rows).next_multiple_of(LINE)
+    }
+
+    fn strips(&self) -> usize {
+        (self.queries * self.group).div_ceil(self.strip_rows)
+    }
+
+    /// Floats of workspace that a thread needs.
+    pub(crate) fn scratch_floats(&self) -> usize {
+        let stage = self.keys * (self.head_dim + self.value_dim);
+        self.strips() * self.strip_floats() + self.score_floats() + self.lane_floats() + stage + 2 * LINE
+    }
+}
+
+/// Computes a block.
+pub(crate) struct Tiles<'p, 's> {
+    pub(crate) problem: &'p Problem<'p>,
+    pub(crate) block: &'p Block,
+    pub(crate) cut: Cut,
+    /// At least [`Cut::scratch_floats`].
+    pub(crate) scratch: &'s mut [f32],
+}
+
+impl Vectorized for Tiles<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { problem, block, cut, scratch } = self;
+        debug_assert_eq!(cut.strip_rows, most_vectors(S::LANES) * S::LANES);
+        let rows = block.queries.len() * cut.group;
+        let (strip_memory, rest) = scratch.split_at_mut(cut.strips() * cut.strip_floats());
+        let (scores, rest) = rest.split_at_mut(cut.score_floats());
+        let (lanes, rest) = rest.split_at_mut(cut.lane_floats());
+        let mut stage = Stage::new(rest, &cut);
+        let mut seen = Range { start: usize::MAX, end: 0 };
+        for (own, memory) in strips(rows, &cut, strip_memory) {
+            let mut strip = Strip::new(problem, block, &cut, own, S::LANES, memory);
+            strip.load_queries(simd);
+            seen = seen.start.min(strip.seen.start)..seen.end.max(strip.seen.end);
+        }
+        for keys in blocks(seen, cut.keys) {
+            let mut is_staged = false;
+            for (own, memory) in strips(rows, &cut, strip_memory) {
+                let mut strip = Strip::new(problem, block, &cut, own, S::LANES, memory);
+                let own = keys.start.max(strip.seen.start)..keys.end.min(strip.seen.end);
+                if own.start < own.end {
+                    if !is_staged {
+                        stage.load(simd, problem, block, keys.clone());
+                        is_staged = true;
+                    }
+                    strip.attend(simd, &stage, own, scores, lanes);
+                }
+            }
+        }
+        for (own, memory) in strips(rows, &cut, strip_memory) {
+            Strip::new(problem, block, &cut, own, S::LANES, memory).store_output(simd, scores);
+        }
+    }
+}
+
+/// The rows and the memory of each strip.
+fn strips<'m>(rows: usize, cut: &Cut, memory: &'m mut [f32]) -> impl Iterator<Item = (Range<usize>, &'m mut [f32])> {
+    let ranges = (0..rows).step_by(cut.strip_rows).map({
+        let strip_rows = cut.strip_rows;
+        move |start| start..rows.min(start + strip_rows)
+    });
+    ranges.zip(memory.chunks_exact_mut(cut.strip_floats()))
+}
+
+/// A range cut at multiples of `len`.
+fn blocks(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let Range { mut start, end } = range;
+    std::iter::from_fn(move || {
+        let block = start..end.min((start / len + 1) * len);
+        start = block.end;
+        (block.start < block.end).then_some(block)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_cut_at_multiples() {
+        assert_eq!(blocks(5..20, 8).collect::<Vec<_>>(), [5..8, 8..16, 16..20]);
+        assert_eq!((blocks(8..16, 8).count(), blocks(8..16, 8).next()), (1, Some(8..16)));
+        assert_eq!(blocks(Range { start: usize::MAX, end: 0 }, 8).count(), 0);
+        assert_eq!(blocks(3..3, 8).count(), 0);
+    }
+
+    /// Whatever the length of the sequence.
+    #[test]
+    fn a_thread_needs_at_most_512_kib() {
+        for head_dim in [8, 32, 64, 128, 256] {
+            for heads in [1, 8, 32] {
+                let shape = Shape { batch: 1, queries: 0, keys: 0, heads, kv_heads: 1, head_dim, value_dim: head_dim };
+                let bytes = Cut::new(&shape, 16).scratch_floats() * size_of::<f32>();
+                assert!(bytes <= 512 << 10, "{shape}: {bytes}");
+            }
+        }
+    }
+}
