@@ -68,6 +68,8 @@ impl Tool for Autor3search {
         // The worktree of the last comparison, with its builds.
         let _ = fs::remove_dir_all(state(place));
         repository.git(&["worktree", "prune"])?;
+        // Its table of experiments: `baseline` refuses to begin beside that of an earlier run.
+        let _ = fs::remove_file(repository.root.join("results.tsv"));
         repository.put(pair, Side::Base)?;
         let base = repository.commit("base")?;
         // It refuses the tag of an earlier run.
