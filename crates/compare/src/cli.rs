@@ -74,7 +74,7 @@ pub struct Scope {
     /// Limit of one process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
-    /// Longest to wait for a quiet machine before measuring; 0s begins at once
+    /// Longest wait for a quiet machine before measuring; 0s starts at once
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
     pub wait: Duration,
     /// Cargo.toml of the workspace, or its directory [default: found from here upwards]
@@ -284,7 +284,7 @@ pub struct Clean {
 /// `demo`.
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
-    /// Leave the workspace where it was made, to play with
+    /// Keep the workspace afterward
     #[arg(long)]
     pub keep: bool,
 }

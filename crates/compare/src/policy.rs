@@ -184,7 +184,7 @@ impl Policy {
                     }
                 }
                 if !matched {
-                    remarks.push(format!("the decision on {id} in [{table}] meets no benchmark of this run"));
+                    remarks.push(format!("the decision on {id} in [{table}] matches no benchmark of this run"));
                 }
             }
         }
@@ -258,6 +258,6 @@ mod tests {
     fn unmatched_decisions_are_mentioned() {
         let mut policy = Policy::default();
         policy.accept("nothing=because").unwrap();
-        assert!(policy.apply(&mut example_entry().rows, "2026-01-01")[0].contains("meets no benchmark"));
+        assert!(policy.apply(&mut example_entry().rows, "2026-01-01")[0].contains("matches no benchmark"));
     }
 }

@@ -208,7 +208,7 @@ impl Settings {
             remarks.push(if has(id) {
                 format!("assay.toml sets the margin of {id} to {}", shown(set))
             } else {
-                format!("the margin of {id} in [settings.margins] meets no benchmark of this run")
+                format!("the margin of {id} in [settings.margins] matches no benchmark of this run")
             });
         }
         let excluded = |(_, Exclusion { filter, reason }): &(Regex, Exclusion)| {
@@ -256,7 +256,7 @@ mod tests {
             "filter = \"^parse/\", features = \"simd\", budget = \"3m\"",
             "the margin to 8.0 % (shared hosts)",
             "the margin of parse/b to 10.0 % (page cache)",
-            "the margin of parse/a in [settings.margins] meets no benchmark",
+            "the margin of parse/a in [settings.margins] matches no benchmark",
             "excludes ids that match `^parse/io` (needs a server)",
         ] {
             assert!(remarks.contains(said), "no {said:?} in {remarks}");

@@ -153,7 +153,7 @@ fn head(invocation: &Invocation, project: &Project, arguments: &Compare) -> Resu
         None => Snapshot::of_work_tree(&project.git, &project.own_paths())?,
     };
     for path in &head.left_out {
-        invocation.console.note(&format!("left out, being untracked and over 10 MiB: {path}"));
+        invocation.console.note(&format!("left out, because it is untracked and over 10 MiB: {path}"));
     }
     Ok(head)
 }
@@ -200,7 +200,7 @@ fn revisions(
         invocation.console.note(&format!("after:  {}", head.label));
     }
     if base.as_ref().is_some_and(|base| base.commit == head.commit) && others.is_empty() {
-        invocation.console.note("both are the same state: nothing changed since");
+        invocation.console.note("both sides are the same state: nothing has changed since");
     }
     Ok(Revisions { base, others, head })
 }
@@ -254,7 +254,7 @@ fn write_log(invocation: &Invocation, project: &Project, entry: &Entry) -> Resul
             invocation.console.print(&markdown(entry).unwrap_or_default())?;
             let place = if kept {
                 let path = quoted(&path.to_string_lossy());
-                format!("it is kept; once that is mended, log it with: {} log import {path}", invocation.called)
+                format!("it is saved; once the cause is fixed, log it with: {} log import {path}", invocation.called)
             } else {
                 "it stands above".to_owned()
             };

@@ -89,9 +89,9 @@ pub fn demo(invocation: &Invocation, arguments: &Demo) -> Result<Exit> {
     let say = |text: &str| invocation.console.print(text);
     let stage = Stage::set(invocation)?;
     say(&format!(
-        "A small workspace with two benchmarks was written to {}.\nYour own files are not touched{}.\n",
+        "A small workspace with two benchmarks is in {}.\nYour own files are not touched{}.\n",
         stage.directory().display(),
-        if arguments.keep { "" } else { ", and nothing stays" }
+        if arguments.keep { "" } else { ", and nothing is left behind" }
     ))?;
     say("1. Record the state as it is. (The first time, criterion is built for it.)")?;
     stage.compare("as it is", &[])?;
@@ -130,7 +130,7 @@ fn explained(entry: &Entry) -> String {
     };
     format!(
         "\nCaught: the time of `words` changed by {} ({}), and even the near end of that interval is beyond\n\
-         what noise explains. `digits`, which nobody changed, is not called slower. A gate ends with exit code {} here.\n\
+         the margin. `digits`, which nobody changed, is not called slower. A gate ends with exit code {} here.\n\
          The reason stands in the change above: it allocates a list to count what it could count at once.",
         row.shown_effect(),
         row.shown_interval(),

@@ -27,8 +27,5 @@ pub(super) fn too_long(pilot: &Pilot) -> String {
 
 /// Why a benchmark was not even piloted.
 pub(super) fn not_reached(pair: &BenchPair) -> String {
-    format!(
-        "dropped for the budget: {} (tier {}): a first look at the benchmarks before it took too long",
-        pair.key, pair.tier
-    )
+    format!("dropped for the budget: {} (tier {}): the pilots before it took half of the budget", pair.key, pair.tier)
 }

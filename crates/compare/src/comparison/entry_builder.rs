@@ -36,7 +36,7 @@ impl EntryBuilder {
             head_rustc: String::new(),
             columns: vec![Vec::new(); revisions.bases().count().max(1)],
             notes: left_out
-                .map(|path| format!("left out of the snapshot, being untracked and over 10 MiB: {path}"))
+                .map(|path| format!("left out of the snapshot, because it is untracked and over 10 MiB: {path}"))
                 .collect(),
             method: None,
             contaminated: None,

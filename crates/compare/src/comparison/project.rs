@@ -188,7 +188,7 @@ fn hold(invocation: &Invocation, path: &Path, what: &str) -> Result<Lock> {
         .read(true)
         .write(true)
         .open(path)
-        .map_err(|error| usage(format!("cannot open {} ({error}), by which runs keep apart", path.display())))?;
+        .map_err(|error| usage(format!("cannot open the lock file {} ({error})", path.display())))?;
     if file.try_lock().is_err() {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);

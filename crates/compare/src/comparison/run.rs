@@ -92,7 +92,8 @@ pub fn run(
     }
     if !plan.kept.is_empty() && !relinked {
         entry.notes.push(
-            "each side is one link (the linker cannot lay out again, or --one-link): the margin is 5 %".to_owned(),
+            "each side was linked once (--one-link, or a linker that cannot draw layouts): the margin is at least 5 %"
+                .to_owned(),
         );
     }
     entry.notes.extend(dropped);

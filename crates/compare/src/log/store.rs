@@ -210,7 +210,7 @@ impl Log {
         let text = self.text()?;
         if !index::is_ours(&text) {
             return Err(usage(
-                "BENCHMARKS.md was not begun by this tool: its first lines are its people's, and stay so",
+                "BENCHMARKS.md was not started by this tool, so it gets no index: its first lines stay as they are",
             ));
         }
         if index::is_torn(&text) {
@@ -248,7 +248,7 @@ impl Log {
             && has_data(&id)?
         {
             fs::rename(&pending, self.text_path()).context("failed to finish an interrupted write of BENCHMARKS.md")?;
-            return Ok(Some(format!("finished writing entry {id}, which an earlier run was interrupted at")));
+            return Ok(Some(format!("finished writing entry {id}, where an earlier run was interrupted")));
         }
         fs::remove_file(&pending).context("failed to remove what an interrupted run left")?;
         Ok(Some("removed an unfinished entry of an interrupted run".to_owned()))

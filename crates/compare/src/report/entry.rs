@@ -217,7 +217,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn contamination_silences_slow_but_not_wrong() {
+    fn contamination_hides_a_regression_but_not_a_wrong_output() {
         let mut entry = example();
         assert_eq!(entry.exit(), Exit::Invalid);
         entry.rows.retain(|row| row.verdict != Verdict::Invalid);
@@ -227,7 +227,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn trouble_everywhere_is_never_green() {
+    fn a_run_in_which_everything_fails_ends_with_invalid() {
         let mut entry = example();
         let broken = |fault| Row { fault: Some(fault), ..example().rows[3].clone() };
         let skipped = || Row { verdict: Verdict::Skipped, fault: None, ..example().rows[3].clone() };

@@ -56,7 +56,7 @@ fn check(name: &str, text: &str) {
 }
 
 #[test]
-fn every_form_is_as_it_was() {
+fn every_report_matches_its_golden_file() {
     let entry = full();
     check("entry_first_form.md", &markdown(&Entry { render: 1, ..full() }).unwrap());
     check("entry.md", &markdown(&entry).unwrap());

@@ -173,7 +173,7 @@ mod tests {
     use crate::report::golden::full;
 
     #[test]
-    fn the_page_needs_nothing_else() {
+    fn the_page_loads_nothing_from_elsewhere() {
         let entry = full();
         let first = Entry { base: None, ..full() };
         let page = page(&entry, &[&first, &entry]);

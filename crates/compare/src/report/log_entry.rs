@@ -291,7 +291,7 @@ mod tests {
     use crate::report::golden::full;
 
     #[test]
-    fn the_entry_keeps_the_shape_that_people_know() {
+    fn an_entry_has_a_heading_an_id_and_a_table_of_metrics() {
         let text = markdown(&example_entry()).unwrap();
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("### 2026-01-31 12:34:56 - a change"));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_twice() {
+    fn an_entry_says_nothing_twice() {
         let entry = full();
         let text = markdown(&entry).unwrap();
         let (glance, details) = text.split_once("<details>").unwrap();

@@ -106,7 +106,7 @@ mod tests {
     use crate::report::example_entry;
 
     #[test]
-    fn one_sentence_says_it_all() {
+    fn the_sentence_counts_verdicts_and_shows_their_range() {
         let mut entry = example_entry();
         assert_eq!(sentence(&entry), "4 benchmarks: 1 slower (+12.7 %), 1 faster (-18.1 %), 1 the same, 1 invalid");
         entry.rows[0].accepted = Some("known".into());
