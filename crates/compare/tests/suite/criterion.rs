@@ -22,6 +22,10 @@ criterion = { version = "=0.8.2", default-features = false, features = ["cargo_b
 [[bench]]
 name = "t"
 harness = false
+
+# Criterion and what it needs take most of the test's time to compile.
+[profile.bench.package."*"]
+opt-level = 0
 "#;
 
 /// One constant, in which two revisions differ, and which shows in the work and in the output.
