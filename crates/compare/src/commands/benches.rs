@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::bench::Settings;
 use crate::build::{Wanted, Workspace};
 use crate::comparison::{Invocation, Known, KnownTarget, Plan, Project};
-use crate::report::{count, plain, text::minutes};
+use crate::report::{plain, text::minutes};
 use crate::slot::Slots;
 
 /// Bench targets, and what a comparison with all defaults would cost.
@@ -185,9 +185,7 @@ impl Benches {
                 times.join(", ")
             );
         }
-        let run = &self.default_run;
-        let of = if run.benchmarks > 0 { format!(" of {}", count(run.benchmarks, "benchmark")) } else { String::new() };
-        text += &format!("A `compare` with all defaults{of}: {}\n", run.says);
+        text += &format!("A `compare` with all defaults: {}\n", self.default_run.says);
         text
     }
 }

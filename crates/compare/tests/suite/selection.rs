@@ -46,7 +46,7 @@ fn a_list_builds_one_side_measures_unknown_costs_once_and_logs_nothing() {
     let gate = workspace.assay(&["gate", "--list", "--format", "json", "--filter", "other"]).expect(0, &[]).json();
     assert_eq!((gate["benchmarks"].as_array().unwrap().len(), workspace.measuring_processes()), (1, 2));
     workspace.assay(&["compare", "--list", "--filter", "g/slwer"]).expect(2, &["did you mean:\n  g/slower"]);
-    workspace.assay(&["doctor"]).expect(0, &["0.8.2 (reported)", "own main", "of 2 benchmarks: plan: 2 benchmarks"]);
+    workspace.assay(&["doctor"]).expect(0, &["0.8.2 (reported)", "own main", "with all defaults: plan: 2 benchmarks"]);
 }
 
 #[test]
