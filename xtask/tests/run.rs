@@ -35,6 +35,8 @@ fn cell(scenario: &str, cell: &str, out: &str) {
     let does = cell.strip_prefix("does=").unwrap();
     let mut diary = fs::File::options().create(true).append(true).open(env::var("DIARY").unwrap()).unwrap();
     writeln!(diary, "{} {does}", process::id()).unwrap();
+    // Nobody removes it here, and the next cell must not find it.
+    fs::File::create_new(env::temp_dir().join("left")).unwrap();
     let metric = r#"{"name":"work_s","value":0.5,"unit":"seconds","direction":"lower_is_better","n":1,"low":null,"high":null}"#;
     let record = |rest: &str| format!(r#"{{"schema":1,"scenario":"{scenario}","cell":"{cell}",{rest}}}"#);
     let good = record(&format!(r#""metrics":[{metric}]"#));
@@ -155,6 +157,14 @@ impl Workspace {
         jsonl::read::<Row>(path, SCHEMA).unwrap().rows
     }
 
+    /// Nothing of a cell is left in the cache directory.
+    fn assert_no_scratch_is_left(&self) {
+        let entries = fs::read_dir(self.path().join("cache/assay")).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["lock", "scenarios"]);
+    }
+
     /// No process that a cell was, or that a cell started, is left.
     fn assert_nothing_is_left(&self) {
         let text = fs::read_to_string(self.path().join("diary")).unwrap();
@@ -247,6 +257,7 @@ fn cells_that_misbehave_become_rows_and_the_others_run() {
     assert_eq!(workspace.kept(), [] as [PathBuf; 0], "a smoke run is not kept");
     workspace.run(&["fake"]).expect(1, &["1 of them finished", "report of 18 rows"]);
     workspace.assert_nothing_is_left();
+    workspace.assert_no_scratch_is_left();
     let rows = workspace.rows();
     for (does, parts) in [
         ("fails", &["no such weights"][..]),
@@ -286,6 +297,7 @@ fn an_interrupt_or_a_kill_leaves_no_process_and_the_next_run_goes_on() {
         let before = workspace.diary().len();
         workspace.run(&["fake"]).expect(0, &[&format!("{} of them finished", before - 1), "report of 6 rows"]);
         assert_eq!(workspace.diary().len(), 6 + 1, "only what was open ran");
+        workspace.assert_no_scratch_is_left();
     }
 }
 

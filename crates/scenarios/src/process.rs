@@ -12,6 +12,9 @@ use compare::command::Interrupt;
 use record::{CellRecord, SCHEMA};
 use scenario::{Cell, Matrix};
 
+/// Begin of the names of scratch directories, by which [`ScratchDir::new`] knows those of killed runs.
+const SCRATCH: &str = "run-";
+
 /// Starts processes one after another.
 pub(crate) struct CellProcesses {
     scratch: ScratchDir,
@@ -19,10 +22,13 @@ pub(crate) struct CellProcesses {
 }
 
 impl CellProcesses {
-    /// `parent` is where scratch files go.
+    /// `parent` is where scratch files go: the records, and what the cells put into their temporary directory. One that
+    /// was killed cannot tidy up after itself, so that is done here, and by the next run if this one is killed too.
     pub(crate) fn new(parent: &Path, interrupt: Interrupt) -> Result<Self> {
+        // Removes what killed runs left.
         let scratch = ScratchDir::new(parent, interrupt)?;
-        Ok(Self { scratch, directory: tempfile::tempdir().context("failed to make a scratch directory")? })
+        let directory = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
+        Ok(Self { scratch, directory: directory.context("failed to make a scratch directory; is the disk full?")? })
     }
 
     /// Runs one process and gives its record, and how many seconds it took. `command` is the program, or why there is
@@ -40,14 +46,16 @@ impl CellProcesses {
             Ok(command) => command,
             Err(why) => return Ok((failed(why), 0.0)),
         };
-        let out = self.directory.path().join("record.json");
+        let (out, temporary) = (self.directory.path().join("record.json"), self.directory.path().join("tmp"));
         remove(&out)?;
+        fs::create_dir(&temporary).context("failed to make a scratch directory; is the disk full?")?;
         let name = cell.to_string();
-        command.args(["cell", scenario, &name, "--out"]).arg(&out);
+        command.args(["cell", scenario, &name, "--out"]).arg(&out).env("TMPDIR", &temporary);
         let limit = matrix.limit(cell);
         let start = Instant::now();
         let ended = self.scratch.capture(&mut command, limit);
         let process_s = start.elapsed().as_secs_f64();
+        fs::remove_dir_all(&temporary).context("failed to remove what a cell left")?;
         let (end, tail) = match ended {
             Ok(ended) => ended,
             Err(error) => match not_startable(&error) {
