@@ -43,6 +43,9 @@ pub(super) fn run(
     }
     command.current_dir(&program.directory).env_clear();
     command.envs(program.environment.iter().map(|(key, value)| (key, value)));
+    // A cell that is killed cannot remove what it wrote.
+    let temporary = tempfile::tempdir_in(scratch.scratch.path()).context("failed to make a scratch directory")?;
+    command.env("TMPDIR", temporary.path());
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
     die_with_parent(&mut command);
     let start = Instant::now();
@@ -52,6 +55,7 @@ pub(super) fn run(
     run.seconds = start.elapsed().as_secs_f64();
     run.counters = noise::process_counters(child.id());
     drop(child);
+    drop(temporary);
     let mut errors = errors;
     run.tail = last_lines(&mut errors)?;
     match selection {
@@ -149,7 +153,7 @@ ceiling='{"metric":"read_per_s","ceiling":{"name":"read","unit":"bytes_per_secon
 case $3 in
 size=1) record $3 '"primary":"prefill_s","metrics":['"$load,$(metric prefill_s 0.5 seconds lower_is_better)"'],"ran":{"isa":"avx2"}' "$5" ;;
 size=2) record $3 '"error":"no such file"' "$5"; exit 1 ;;
-size=3) echo boom >&2; exit 9 ;;
+size=3) echo boom >&2; touch $TMPDIR/left; exit 9 ;;
 size=4) record $3 '"primary":"read_per_s","metrics":['"$(metric read_per_s 4 bytes_per_second higher_is_better)"'],"ceilings":['"$ceiling]" "$5" ;;
 size=5) record $3 '"primary":"kept_bytes","metrics":['"$(metric kept_bytes 64 bytes lower_is_better)"']' "$5" ;;
 size=6) record $3 '"primary":"prefill_s","metrics":['"$load]" "$5" ;;
@@ -169,7 +173,10 @@ esac
             environment: Vec::new(),
         };
         let scratch = ScratchDir::new(directory.path(), Interrupt::default()).unwrap();
-        scratch.run(&program, selection, &[], Duration::from_secs(30)).unwrap()
+        let run = scratch.run(&program, selection, &[], Duration::from_secs(30)).unwrap();
+        let mut entries = fs::read_dir(scratch.scratch.path()).unwrap();
+        assert!(entries.all(|entry| entry.unwrap().path().is_file()), "a temporary directory is left");
+        run
     }
 
     fn measured(id: &str) -> Run {

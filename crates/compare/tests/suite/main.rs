@@ -18,6 +18,7 @@ mod log;
 mod no_verdict;
 mod process;
 mod sample;
+mod scenario;
 mod selection;
 mod several;
 mod tools;
