@@ -20,12 +20,14 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Why it failed, in a line and then its last words: the first line that calls itself an error, else the status.
+    /// Why it failed, in a line and then its last words: the status with the first line that calls itself an error,
+    /// else with the last line.
     pub fn reason(&self) -> String {
         let is_error = |line: &&str| line.to_ascii_lowercase().starts_with("error");
-        let status = || self.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit {code}"));
-        let first = self.stderr.lines().chain(self.stdout.lines()).map(str::trim).find(is_error);
-        format!("{}\n{}", first.map_or_else(status, str::to_owned), self.tail())
+        let lines = || self.stdout.lines().chain(self.stderr.lines()).map(str::trim).filter(|line| !line.is_empty());
+        let why = lines().find(is_error).or(lines().next_back()).unwrap_or("it says nothing");
+        let status = self.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit {code}"));
+        format!("{status}: {why}\n{}", self.tail())
     }
 
     /// The last lines of both streams.
@@ -104,8 +106,11 @@ mod tests {
     #[test]
     fn failures_show_the_command_and_its_last_words() {
         let error = |script| succeed(command("sh", Path::new(".")).args(["-c", script])).unwrap_err().to_string();
-        assert_eq!(error("echo one; echo two >&2; exit 3"), "`sh -c echo one; echo two >&2; exit 3`: exit 3\none\ntwo");
+        assert_eq!(
+            error("echo one; echo two >&2; exit 3"),
+            "`sh -c echo one; echo two >&2; exit 3`: exit 3: two\none\ntwo"
+        );
         let named = error("echo one; echo Error: two >&2; echo three >&2; exit 1");
-        assert!(named.lines().next().is_some_and(|line| line.ends_with("`: Error: two")), "{named}");
+        assert!(named.lines().next().is_some_and(|line| line.ends_with("`: exit 1: Error: two")), "{named}");
     }
 }
