@@ -68,6 +68,22 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
+/// The page about the method says what the newest record says.
+#[test]
+fn the_documented_counts_are_those_of_the_newest_record() {
+    let classes =
+        fs::read_dir(root().join("baselines")).unwrap().map(|class| class.unwrap().path().join("kills.jsonl"));
+    let mut records: Vec<Kills> = classes
+        .filter(|path| path.exists())
+        .flat_map(|path| jsonl::read::<Kills>(&path, SCHEMA).unwrap().rows)
+        .collect();
+    records.sort_by(|a, b| a.at.cmp(&b.at));
+    let newest = records.last().expect("a record").sentence();
+    let page = fs::read_to_string(root().join("docs/method.md")).unwrap();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&page).contains(&words(&newest)), "docs/method.md does not say: {newest}");
+}
+
 fn compare(workspace: &Workspace) -> Command {
     let arguments = ["compare", "--title", "T", "--change", "c", "--base", "HEAD~1", "--one-link"];
     let mut command = workspace.command(&arguments);
