@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use compare::command::Interrupt;
+use compare::comparison::Invocation;
+use compare::console::Console;
 use record::{SCHEMA, jsonl};
 use scenario::Row;
 
@@ -33,8 +36,10 @@ fn main() {
 
 fn cell(scenario: &str, cell: &str, out: &str) {
     let does = cell.strip_prefix("does=").unwrap();
-    let mut diary = fs::File::options().create(true).append(true).open(env::var("DIARY").unwrap()).unwrap();
-    writeln!(diary, "{} {does}", process::id()).unwrap();
+    if let Some(diary) = env::var_os("DIARY") {
+        let mut diary = fs::File::options().create(true).append(true).open(diary).unwrap();
+        writeln!(diary, "{} {does}", process::id()).unwrap();
+    }
     // Nobody removes it here, and the next cell must not find it.
     fs::File::create_new(env::temp_dir().join("left")).unwrap();
     let metric = r#"{"name":"work_s","value":0.5,"unit":"seconds","direction":"lower_is_better","n":1,"low":null,"high":null}"#;
@@ -364,4 +369,25 @@ fn wrong_usage_is_told_before_anything_is_built() {
     workspace.write("benches/scenarios/fake.toml", "title = 7");
     workspace.run(&["fake"]).expect(2, &["benches/scenarios/fake.toml: "]);
     assert!(!workspace.path().join("target").exists());
+}
+
+#[test]
+fn the_smoke_test_runs_every_cell_of_every_scenario_once_and_its_report() {
+    let workspace = Workspace::new(&["ok", "lies", "dies"], "");
+    workspace.run(&["fake", "--smoke"]).expect(1, &["report of 3 rows"]);
+    let invocation = Invocation {
+        variables: Vec::new(),
+        directory: workspace.path().to_owned(),
+        called: "cargo xtask".into(),
+        console: Console::silent(),
+        interrupt: Interrupt::default(),
+    };
+    let assay = workspace.path().join("target/release/assay");
+    let smoked = scenarios::smoke(&invocation, workspace.path(), &assay).unwrap();
+    let found: Vec<(&str, bool)> = smoked.iter().map(|smoked| (smoked.what.as_str(), smoked.fault.is_none())).collect();
+    let expected =
+        [("fake does=ok", true), ("fake does=lies", false), ("fake does=dies", false), ("fake, report", true)];
+    assert_eq!(found, expected);
+    let kept = workspace.kept();
+    assert!(kept.is_empty(), "{kept:?}");
 }
