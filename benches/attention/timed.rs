@@ -197,7 +197,7 @@ impl Timed {
         let out = self.out.floats();
         let output = match self.problem.element {
             ElementType::F16 => 2.0_f64.powi(-11),
-            ElementType::Bf16 => 2.0_f64.powi(-9),
+            ElementType::Bf16 => 2.0_f64.powi(-8),
             _ => 0.0,
         };
         let rows = batch * queries * heads;
