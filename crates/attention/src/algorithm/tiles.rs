@@ -158,9 +158,9 @@ fn strips<'m>(rows: usize, cut: &Cut, memory: &'m mut [f32]) -> impl Iterator<It
 fn blocks(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     let Range { mut start, end } = range;
     std::iter::from_fn(move || {
-        let block = start..end.min((start / len + 1) * len);
-        start = block.end;
-        (block.start < block.end).then_some(block)
+        let block = (start < end).then(|| start..end.min((start / len + 1) * len));
+        start = block.as_ref().map_or(end, |block| block.end);
+        block
     })
 }
 
