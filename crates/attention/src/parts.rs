@@ -5,6 +5,7 @@
 //! that computes one matters to the result.
 
 use std::{
+    marker::PhantomData,
     ops::Range,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -102,6 +103,76 @@ impl Blocks {
             }
         });
         Ok(threads)
+    }
+}
+
+/// A block and part of its keys, computed by several threads and merged by one.
+pub(crate) struct Parts {
+    /// Parts of each block, at least one.
+    pub(crate) count: usize,
+    /// Floats of the result of a part.
+    pub(crate) result_floats: usize,
+    /// Floats that a thread works in.
+    pub(crate) scratch_floats: usize,
+}
+
+impl Blocks {
+    /// Calls `compute` with every part of every block, memory for its result, and workspace; then `merge` with every
+    /// block and the results of its parts. Returns how many threads worked.
+    pub(crate) fn compute_parts(
+        &self,
+        problem: &Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+        parts: &Parts,
+        compute: &(impl Fn(&Block, usize, &mut [f32], &mut [f32]) + Sync),
+        merge: impl Fn(&Block, &mut [f32]),
+    ) -> Result<Threads, AttentionError> {
+        let count = self.count().saturating_mul(parts.count);
+        let threads = worthwhile(threads, count, problem.shape.most_flops().unwrap_or(u64::MAX));
+        let scratch_floats = parts.scratch_floats.next_multiple_of(LINE);
+        let results_floats = parts.result_floats.saturating_mul(count);
+        let scratch = scratch_floats.saturating_mul(threads.get());
+        let memory = workspace.floats(results_floats.saturating_add(scratch))?;
+        let (results, rest) = memory.split_at_mut(results_floats);
+        let shares = Shares { origin: results.as_mut_ptr(), floats: parts.result_floats, data: PhantomData };
+        for_each_index(count, threads, &mut rest[..scratch], &|index, scratch| {
+            // One part of all blocks, then the next: heads that lie side by side share pages.
+            let (part, number) = (index / self.count(), index % self.count());
+            if let Some(block) = self.get(problem, number) {
+                // SAFETY: there is memory for `count` results, and each index is computed once.
+                compute(&block, part, unsafe { shares.get(number * parts.count + part) }, scratch);
+            }
+        });
+        for (index, results) in results.chunks_exact_mut(parts.result_floats * parts.count).enumerate() {
+            if let Some(block) = self.get(problem, index) {
+                merge(&block, results);
+            }
+        }
+        Ok(threads)
+    }
+}
+
+/// Memory that is cut into shares of equal size.
+struct Shares<'m> {
+    origin: *mut f32,
+    floats: usize,
+    data: PhantomData<&'m mut [f32]>,
+}
+
+// SAFETY: it is the only borrow of floats, and they are only accessed through `get`, whose callers promise to be the only
+// ones for a share.
+unsafe impl Sync for Shares<'_> {}
+
+impl Shares<'_> {
+    /// Share `index`.
+    ///
+    /// # Safety
+    /// There is one, and nobody else holds it.
+    #[expect(clippy::mut_from_ref, reason = "each share is held once")]
+    unsafe fn get(&self, index: usize) -> &mut [f32] {
+        // SAFETY: the share is inside of the memory, and held once.
+        unsafe { std::slice::from_raw_parts_mut(self.origin.add(index * self.floats), self.floats) }
     }
 }
 

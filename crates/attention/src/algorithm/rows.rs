@@ -1,251 +1,242 @@
-//! One row of the output after the other, with vectors along the elements of a head.
+//! A few rows against many keys, with vectors along the elements of a head: the decoding of a token.
+//!
+//! Such work is bound by the reading of K and V. So a row of K or V is read once for all rows of the output that share
+//! it, the queries of a sequence times the heads of a group; each chunk of K is prefetched while V of the chunk before
+//! is added up, and V while K is multiplied. The keys of a sequence are cut into parts of PART, which threads share.
+//! Where the cuts are depends on nothing else, so results are the same for any number of threads.
 //!
 //! The softmax is formed online (Milakov and Gimelshein, arXiv 1805.02867): a row keeps the largest score m so far, the
 //! sum l of the weights 2^(s - m), and the sum of weighted rows of V. When m grows, both sums are multiplied by
-//! 2^(m before - m).
+//! 2^(m before - m). Parts are merged by the same rule, which is exact.
 //!
 //! ```text
-//!   q = scale log2(e) Q[row]                  so that weights are powers of 2
-//!   for every KEYS keys that the row sees:    no others are read
-//!     s[j] = q . K[j] + log2(e) term[j]
+//!   for every part, every CHUNK of its keys, every TOGETHER rows:
+//!     s[row][j] = scale log2(e) Q[row] . K[j] + log2(e) term[row][j]
 //!     m, l, acc *= 2^(m before - m)
-//!     p[j] = 2^(s[j] - m),  l += p[j]
-//!     acc += p[j] V[j]
-//!   O[row] = acc / l
+//!     p[row][j] = 2^(s[row][j] - m),  l += p[row][j]
+//!     acc[row] += p[row][j] V[j]
+//!   for every row:  O[row] = sum of 2^(m of part - m) acc / sum of 2^(m of part - m) l      over its parts
 //! ```
 
-use std::f32::consts::{LN_2, LOG2_E};
+mod dots;
+mod merge;
+
+use std::{f32::consts::LOG2_E, ops::Range};
 
 use simd::{Element, F32Vector, Simd, Vectorized, math::exp2_weight, with_element_type};
 
-use crate::{parts::Block, problem::Problem, shape::Shape, view::Input, workspace::LINE};
+use crate::{
+    parts::{Block, Parts},
+    problem::Problem,
+    shape::Shape,
+    view::Input,
+    workspace::LINE,
+};
+use dots::{add_rows, dots};
+pub(crate) use merge::Merge;
 
-/// Queries of a block.
-pub(crate) const QUERIES: usize = 16;
+/// Keys that are weighted together: K and V of 32 keys of 128 floats are 32 KiB.
+const CHUNK: usize = 32;
 
-/// Keys that are weighted together.
-const KEYS: usize = 64;
+/// Keys of a part: so few that the pages of all heads of a part are found again where heads lie side by side.
+const PART: usize = 512;
 
-/// Vectors of sums that are held in registers.
-const VECTORS: usize = 4;
+/// Rows that use a row of K or V while it is in a register.
+const TOGETHER: usize = 4;
 
-/// Floats of workspace that a thread needs.
-pub(crate) fn scratch_floats(shape: &Shape) -> usize {
-    shape.head_dim.next_multiple_of(LINE) + shape.value_dim.next_multiple_of(LINE) + KEYS
+/// Rows of a block, if a group has no more heads.
+const ROWS: usize = 12;
+
+/// How a problem is cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    /// Queries of a block, each with all heads of a group.
+    pub(crate) queries: usize,
+    /// Parts of the keys of a sequence, some of them empty.
+    parts: usize,
+    group: usize,
+    head_dim: usize,
+    value_dim: usize,
 }
 
-/// Computes a block.
-pub(crate) struct Rows<'p, 's> {
+impl Cut {
+    pub(crate) fn new(problem: &Problem<'_>) -> Self {
+        let Shape { head_dim, value_dim, .. } = problem.shape;
+        let group = problem.shape.group().max(1);
+        let longest = (0..problem.sequences()).map(|index| problem.sequence(index).length).max();
+        let parts = longest.unwrap_or(0).div_ceil(PART).max(1);
+        Self { queries: (ROWS / group).max(1), parts, group, head_dim, value_dim }
+    }
+
+    fn rows(&self) -> usize {
+        self.queries * self.group
+    }
+
+    /// Floats of the result of a part: weighted sums, largest scores, sums of weights.
+    fn part_floats(&self) -> usize {
+        (self.rows() * (self.value_dim + 2)).next_multiple_of(LINE)
+    }
+
+    /// Parts and their memory. A thread works in queries and scores of a few rows.
+    pub(crate) fn parts(&self) -> Parts {
+        let scratch_floats = (self.rows() * self.head_dim).next_multiple_of(LINE) + TOGETHER * CHUNK;
+        Parts { count: self.parts, result_floats: self.part_floats(), scratch_floats }
+    }
+}
+
+/// The result of a part of the keys for all rows of a block.
+pub(super) struct Part<'m> {
+    /// A row of V's length for each row.
+    acc: &'m mut [f32],
+    max: &'m mut [f32],
+    sum: &'m mut [f32],
+}
+
+impl<'m> Part<'m> {
+    fn new(cut: &Cut, memory: &'m mut [f32]) -> Self {
+        let (acc, rest) = memory.split_at_mut(cut.rows() * cut.value_dim);
+        let (max, rest) = rest.split_at_mut(cut.rows());
+        Self { acc, max, sum: &mut rest[..cut.rows()] }
+    }
+}
+
+/// Computes a part of a block.
+pub(crate) struct RowsOfPart<'p, 's> {
     pub(crate) problem: &'p Problem<'p>,
     pub(crate) block: &'p Block,
-    /// At least [`scratch_floats`].
+    pub(crate) cut: Cut,
+    /// Below the number of parts.
+    pub(crate) part: usize,
+    /// Memory for the result of a part.
+    pub(crate) result: &'s mut [f32],
+    /// Memory of a thread.
     pub(crate) scratch: &'s mut [f32],
 }
 
-impl Vectorized for Rows<'_, '_> {
+impl Vectorized for RowsOfPart<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { problem, block, scratch } = self;
-        let Shape { head_dim, value_dim, .. } = problem.shape;
-        let (q, rest) = scratch.split_at_mut(head_dim.next_multiple_of(LINE));
-        let (acc, rest) = rest.split_at_mut(value_dim.next_multiple_of(LINE));
-        let (q, acc) = (&mut q[..head_dim], &mut acc[..value_dim]);
-        let Some(scores) = rest.first_chunk_mut::<KEYS>() else { unreachable!("the workspace has room for scores") };
-        let group = problem.shape.group();
-        for query in block.queries.clone() {
-            for head in block.kv_head * group..(block.kv_head + 1) * group {
-                let row = Row { query, head, q, acc, scores };
-                with_element_type!(problem.k.element_type(), E => weigh::<S, E>(simd, problem, block, row));
+        let Self { problem, block, cut, part, result, scratch } = self;
+        let count = block.queries.len() * cut.group;
+        let (q, scores) = scratch.split_at_mut((cut.rows() * cut.head_dim).next_multiple_of(LINE));
+        let mut rows = Rows { problem, block, cut, q, scores, part: Part::new(&cut, result) };
+        rows.part.acc.fill(0.0);
+        // The lowest float instead of minus infinity: scores of minus infinity have weight 0 under it.
+        rows.part.max.fill(f32::MIN);
+        rows.part.sum.fill(0.0);
+        for row in 0..count {
+            rows.load_query(row);
+        }
+        // Both ends of what a query sees grow with the query.
+        let (first, last) = (rows.seen(0), rows.seen(count - 1));
+        let end = last.end.min((part + 1) * PART);
+        let mut key = first.start.max(part * PART);
+        while key < end {
+            let keys = key..end.min(key + CHUNK);
+            for first in (0..count).step_by(TOGETHER) {
+                with_element_type!(problem.k.element_type(), E => {
+                    rows.attend::<S, E>(simd, first..count.min(first + TOGETHER), &keys);
+                });
             }
+            key = keys.end;
         }
     }
 }
 
-/// One row and the memory to compute it in.
-struct Row<'s> {
-    query: usize,
-    head: usize,
+/// The rows of a block and the memory to compute them in.
+struct Rows<'p, 's> {
+    problem: &'p Problem<'p>,
+    block: &'p Block,
+    cut: Cut,
     q: &'s mut [f32],
-    acc: &'s mut [f32],
-    scores: &'s mut [f32; KEYS],
+    /// TOGETHER rows of CHUNK.
+    scores: &'s mut [f32],
+    part: Part<'s>,
 }
 
-#[inline(always)]
-fn weigh<S: Simd, E: Element>(simd: S, problem: &Problem<'_>, block: &Block, row: Row<'_>) {
-    let Row { query, head, q, acc, scores } = row;
-    let sequence = &block.sequence;
-    let token = sequence.queries.start + query;
-    copy_row(problem.q, [sequence.batch, token, head], problem.scale * LOG2_E, q);
-    acc.fill(0.0);
-    // The lowest float instead of minus infinity: scores of minus infinity have weight 0 under it.
-    let (mut max, mut sum) = (f32::MIN, 0.0_f32);
-    let visible = problem.visible(sequence, query);
-    let mut key = visible.start;
-    while key < visible.end {
-        let count = KEYS.min(visible.end - key);
-        let first = [sequence.batch, sequence.keys.start + key, block.kv_head];
-        let (k_rows, k_stride) = (problem.k.row::<E>(first[0], first[1], first[2]), problem.k.strides().token);
-        let (v_rows, v_stride) = (problem.v.row::<E>(first[0], first[1], first[2]), problem.v.strides().token);
-        // SAFETY: the keys from `key` on are `count` rows of K and V.
-        unsafe { dots(simd, q, k_rows, k_stride, &mut scores[..count]) };
-        if problem.options.has_terms() {
-            for (j, score) in scores[..count].iter_mut().enumerate() {
-                *score += LOG2_E * problem.term(sequence, head, query, key + j);
-            }
-        }
-        let largest = scores[..count].iter().fold(max, |max, &score| if score > max { score } else { max });
-        if largest > max {
-            let factor = only(simd, exp2_weight(simd, simd.splat(max - largest)));
-            sum *= factor;
-            acc.iter_mut().for_each(|x| *x *= factor);
-            max = largest;
-        }
-        scores[count..].fill(f32::NEG_INFINITY);
-        sum += weights(simd, scores, max);
-        // SAFETY: as above.
-        unsafe { add_rows(simd, &scores[..count], v_rows, v_stride, acc) };
-        key += count;
+impl Rows<'_, '_> {
+    /// The query of a row, counted from the first of the sequence, and its head.
+    fn place(&self, row: usize) -> (usize, usize) {
+        place(self.block, &self.cut, row)
     }
-    // SAFETY: the row of the output exists, and only this block writes it.
-    unsafe {
-        finish(problem, [sequence.batch, token, head], acc, sum);
-        let lse = if sum == 0.0 { f32::NEG_INFINITY } else { (max + sum.log2()) * LN_2 };
-        problem.set_lse(sequence.batch, head, token, lse);
-    }
-}
 
-/// The first lane of a vector whose lanes are equal.
-#[inline(always)]
-fn only<S: Simd>(_: S, vector: S::F32) -> f32 {
-    let mut first = 0.0;
-    // SAFETY: one float is written.
-    unsafe { vector.store_partial(&raw mut first, 1) };
-    first
-}
+    /// The keys that a row sees.
+    fn seen(&self, row: usize) -> Range<usize> {
+        self.problem.visible(&self.block.sequence, self.place(row).0)
+    }
 
-/// scores[j] = q . K[j].
-///
-/// # Safety
-/// There are as many rows of K as scores, `stride` elements apart, each as long as q.
-#[inline(always)]
-unsafe fn dots<S: Simd, E: Element>(simd: S, q: &[f32], rows: *const E, stride: usize, scores: &mut [f32]) {
-    const TOGETHER: usize = 4;
-    let mut j = 0;
-    while j + TOGETHER <= scores.len() {
-        // SAFETY: rows j .. j + 4 exist.
-        let four = unsafe { dots_of::<S, E, TOGETHER>(simd, q, rows.wrapping_add(j * stride), stride) };
-        scores[j..j + TOGETHER].copy_from_slice(&four);
-        j += TOGETHER;
+    fn load_query(&mut self, row: usize) {
+        let (query, head) = self.place(row);
+        let (dim, sequence) = (self.cut.head_dim, &self.block.sequence);
+        let index = [sequence.batch, sequence.queries.start + query, head];
+        copy_row(self.problem.q, index, self.problem.scale * LOG2_E, &mut self.q[row * dim..(row + 1) * dim]);
     }
-    while j < scores.len() {
-        // SAFETY: row j exists.
-        [scores[j]] = unsafe { dots_of::<S, E, 1>(simd, q, rows.wrapping_add(j * stride), stride) };
-        j += 1;
-    }
-}
 
-/// # Safety
-/// There are N rows, `stride` elements apart, each as long as q.
-#[inline(always)]
-unsafe fn dots_of<S: Simd, E: Element, const N: usize>(simd: S, q: &[f32], rows: *const E, stride: usize) -> [f32; N] {
-    let mut sums = [simd.splat(0.0); N];
-    let mut d = 0;
-    while d < q.len() {
-        let rest = q.len() - d;
-        // SAFETY: no more than the rest of q and of each row is read.
-        unsafe {
-            let x = simd.load_partial(q.as_ptr().add(d), rest);
-            for j in 0..N {
-                let row = rows.wrapping_add(j * stride + d);
-                let y = if rest >= S::LANES { E::load(simd, row) } else { E::load_partial(simd, row, rest) };
-                sums[j] = x.mul_add(y, sums[j]);
-            }
-        }
-        d += S::LANES;
-    }
-    let mut dots = [0.0; N];
-    for j in 0..N {
-        dots[j] = sums[j].reduce_sum();
-    }
-    dots
-}
-
-/// scores[j] <- 2^(scores[j] - max); returns their sum.
-#[inline(always)]
-fn weights<S: Simd>(simd: S, scores: &mut [f32; KEYS], max: f32) -> f32 {
-    let (max, mut sum) = (simd.splat(max), simd.splat(0.0));
-    let mut j = 0;
-    while j < KEYS {
-        // SAFETY: KEYS is a multiple of the lanes.
-        unsafe {
-            let at = scores.as_mut_ptr().add(j);
-            let weight = exp2_weight(simd, simd.load(at) - max);
-            weight.store(at);
-            sum = sum + weight;
-        }
-        j += S::LANES;
-    }
-    sum.reduce_sum()
-}
-
-/// acc += sum of weights[j] V[j].
-///
-/// # Safety
-/// There are as many rows of V as weights, `stride` elements apart, each as long as `acc`.
-#[inline(always)]
-unsafe fn add_rows<S: Simd, E: Element>(simd: S, weights: &[f32], rows: *const E, stride: usize, acc: &mut [f32]) {
-    let mut d = 0;
-    while d + VECTORS * S::LANES <= acc.len() {
-        let mut sums = [simd.splat(0.0); VECTORS];
-        // SAFETY: VECTORS vectors from `d` on are inside `acc` and each row.
-        unsafe {
-            for v in 0..VECTORS {
-                sums[v] = simd.load(acc.as_ptr().add(d + v * S::LANES));
-            }
-            for (j, &weight) in weights.iter().enumerate() {
-                let weight = simd.splat(weight);
-                for v in 0..VECTORS {
-                    let row = E::load(simd, rows.wrapping_add(j * stride + d + v * S::LANES));
-                    sums[v] = weight.mul_add(row, sums[v]);
+    /// Attends to some keys. Rows that see the same of them are computed together.
+    #[inline(always)]
+    fn attend<S: Simd, E: Element>(&mut self, simd: S, rows: Range<usize>, keys: &Range<usize>) {
+        let own = |seen: Range<usize>| seen.start.max(keys.start)..seen.end.min(keys.end);
+        let first = own(self.seen(rows.start));
+        match (first == own(self.seen(rows.end - 1)), rows.len()) {
+            (true, 1) => self.attend_together::<S, E, 1>(simd, rows.start, first),
+            (true, 2) => self.attend_together::<S, E, 2>(simd, rows.start, first),
+            (true, 3) => self.attend_together::<S, E, 3>(simd, rows.start, first),
+            (true, _) => self.attend_together::<S, E, TOGETHER>(simd, rows.start, first),
+            (false, _) => {
+                for row in rows {
+                    let own = own(self.seen(row));
+                    self.attend_together::<S, E, 1>(simd, row, own);
                 }
             }
-            for v in 0..VECTORS {
-                sums[v].store(acc.as_mut_ptr().add(d + v * S::LANES));
-            }
         }
-        d += VECTORS * S::LANES;
     }
-    while d < acc.len() {
-        let rest = acc.len() - d;
-        // SAFETY: no more than the rest of `acc` and of each row is accessed.
-        unsafe {
-            let mut sum = simd.load_partial(acc.as_ptr().add(d), rest);
-            for (j, &weight) in weights.iter().enumerate() {
-                let row = rows.wrapping_add(j * stride + d);
-                let row = if rest >= S::LANES { E::load(simd, row) } else { E::load_partial(simd, row, rest) };
-                sum = simd.splat(weight).mul_add(row, sum);
-            }
-            sum.store_partial(acc.as_mut_ptr().add(d), rest);
+
+    #[inline(always)]
+    fn attend_together<S: Simd, E: Element, const N: usize>(&mut self, simd: S, first_row: usize, keys: Range<usize>) {
+        if keys.start >= keys.end {
+            return;
         }
-        d += S::LANES;
+        let (problem, count) = (self.problem, keys.len());
+        let Cut { head_dim, value_dim, .. } = self.cut;
+        let sequence = &self.block.sequence;
+        let at = [sequence.batch, sequence.keys.start + keys.start, self.block.kv_head];
+        let k = (problem.k.row::<E>(at[0], at[1], at[2]), problem.k.strides().token);
+        let v = (problem.v.row::<E>(at[0], at[1], at[2]), problem.v.strides().token);
+        let q = &self.q[first_row * head_dim..(first_row + N) * head_dim];
+        // SAFETY: there are `count` keys from `at` on, with as many elements as Q and the output have.
+        unsafe { dots::<S, E, N>(simd, q, k, v.0, v.1, count, self.scores) };
+        for n in 0..N {
+            let (row, scores) = (first_row + n, &mut self.scores[n * CHUNK..(n + 1) * CHUNK]);
+            if problem.options.has_terms() {
+                let (query, head) = place(self.block, &self.cut, row);
+                for (j, score) in scores[..count].iter_mut().enumerate() {
+                    *score += LOG2_E * problem.term(sequence, head, query, keys.start + j);
+                }
+            }
+            let max = self.part.max[row];
+            let largest = scores[..count].iter().fold(max, |max, &score| if score > max { score } else { max });
+            if largest > max {
+                let factor = only(simd, exp2_weight(simd, simd.splat(max - largest)));
+                self.part.sum[row] *= factor;
+                self.part.acc[row * value_dim..(row + 1) * value_dim].iter_mut().for_each(|x| *x *= factor);
+                self.part.max[row] = largest;
+            }
+            scores[count..].fill(f32::NEG_INFINITY);
+            self.part.sum[row] += weights(simd, scores, largest);
+        }
+        let acc = &mut self.part.acc[first_row * value_dim..(first_row + N) * value_dim];
+        // The keys of the next chunk.
+        let next = k.0.wrapping_add(CHUNK * k.1);
+        // SAFETY: as above.
+        unsafe { add_rows::<S, E, N>(simd, self.scores, count, v, (next, k.1), acc) };
     }
 }
 
-/// O[row] = acc / sum, or 0 where no key has a weight.
-///
-/// # Safety
-/// The row exists, and nobody else writes it meanwhile.
-unsafe fn finish(problem: &Problem<'_>, [batch, token, head]: [usize; 3], acc: &[f32], sum: f32) {
-    with_element_type!(problem.out.element_type(), T => {
-        let row = problem.out.row::<T>(batch, token, head);
-        for (d, &x) in acc.iter().enumerate() {
-            let x = if sum == 0.0 { 0.0 } else { x / sum };
-            // SAFETY: the row has as many elements as `acc`, and nobody else accesses them.
-            unsafe { *row.add(d) = <T as Element>::from_f32(x) };
-        }
-    });
+/// The query of a row of a block, counted from the first of the sequence, and its head.
+fn place(block: &Block, cut: &Cut, row: usize) -> (usize, usize) {
+    (block.queries.start + row / cut.group, block.kv_head * cut.group + row % cut.group)
 }
 
 /// Widens a row of a tensor and multiplies it.
@@ -258,4 +249,28 @@ fn copy_row(from: Input<'_>, [batch, token, head]: [usize; 3], factor: f32, to: 
             *x = factor * unsafe { *row.add(d) }.to_f32();
         }
     });
+}
+
+/// The first lane of a vector whose lanes are equal.
+#[inline(always)]
+fn only<S: Simd>(_: S, vector: S::F32) -> f32 {
+    let mut first = 0.0;
+    // SAFETY: one float is written.
+    unsafe { vector.store_partial(&raw mut first, 1) };
+    first
+}
+
+/// scores[j] <- 2^(scores[j] - max) for CHUNK scores; returns their sum.
+#[inline(always)]
+fn weights<S: Simd>(simd: S, scores: &mut [f32], max: f32) -> f32 {
+    let (max, mut sum) = (simd.splat(max), simd.splat(0.0));
+    for scores in scores.chunks_exact_mut(S::LANES) {
+        // SAFETY: the chunk has LANES floats.
+        unsafe {
+            let weight = exp2_weight(simd, simd.load(scores.as_ptr()) - max);
+            weight.store(scores.as_mut_ptr());
+            sum = sum + weight;
+        }
+    }
+    sum.reduce_sum()
 }

@@ -5,12 +5,12 @@ use simd::{InstructionSet, Simd, Vectorized};
 
 use crate::{
     algorithm::{
-        rows::{self, Rows},
+        rows::{self, Merge, RowsOfPart},
         tiles::{Cut, Tiles},
     },
     choice::{Choice, Path},
     error::AttentionError,
-    parts::Blocks,
+    parts::{Block, Blocks},
     problem::Problem,
     workspace::Workspace,
 };
@@ -59,10 +59,13 @@ impl CpuKernel {
         threads: Threads,
         workspace: &mut Workspace,
     ) -> Result<Threads, AttentionError> {
-        let (blocks, floats) = (Blocks::new(problem, rows::QUERIES), rows::scratch_floats(&problem.shape));
-        blocks.compute(problem, threads, workspace, floats, &|block, scratch| {
-            self.0.run(Rows { problem, block, scratch });
-        })
+        let cut = rows::Cut::new(problem);
+        let blocks = Blocks::new(problem, cut.queries);
+        let compute = |block: &Block, part: usize, result: &mut [f32], scratch: &mut [f32]| {
+            self.0.run(RowsOfPart { problem, block, cut, part, result, scratch });
+        };
+        let merge = |block: &Block, results: &mut [f32]| self.0.run(Merge { problem, block, cut, results });
+        blocks.compute_parts(problem, threads, workspace, &cut.parts(), &compute, merge)
     }
 
     fn tiles(
@@ -91,11 +94,11 @@ impl Vectorized for Lanes {
     }
 }
 
-/// With fewer rows, most lanes of a strip would be idle.
-const FEW_ROWS: usize = 8;
+/// Up to so many rows that share a head of K and V, too many lanes of a strip would be idle.
+const FEW_ROWS: usize = 12;
 
 /// The path that is expected to be the fastest. It does not depend on threads, because the order of sums depends on it.
 fn path(problem: &Problem<'_>) -> Path {
     let queries = problem.shape.queries * problem.shape.batch / problem.sequences().max(1);
-    if queries * problem.shape.group() < FEW_ROWS { Path::Rows } else { Path::Tiles }
+    if queries * problem.shape.group() <= FEW_ROWS { Path::Rows } else { Path::Tiles }
 }
