@@ -36,7 +36,9 @@ impl Rows<'_> {
 
     /// The query of a lane, counted from the first of the sequence.
     pub(super) fn query(&self, lane: usize) -> usize {
-        self.block.queries.start + self.at(lane) / self.group
+        let row = self.at(lane);
+        // A division takes as long as the rest of a limit.
+        self.block.queries.start + if self.group == 1 { row } else { row / self.group }
     }
 
     /// The query head of a lane.
@@ -185,11 +187,24 @@ impl<'p, 's> Strip<'p, 's> {
         let before = simd.run(Weights::<VECS> { p, count, largest, max, sum, factor, is_first });
         let (dim, stride, o) = (self.cut.value_dim, stage.v.stride, self.o.as_mut_ptr());
         // A masked weight is 0, but 0 times what is not finite is a NaN. So such weights get a sign.
-        let is_careful = is_partial && !simd.run(IsFinite { rows: v, stride, count, dim });
+        let is_careful = is_partial && !self.is_finite_where_masked(simd, stage, &keys);
         if is_careful {
             simd.run(mask(-0.0));
         }
         simd.run(Values::<VECS> { p, v, stride, count, dim, o, factor, before, is_careful });
+    }
+
+    /// Whether V is finite at all of these keys that some row does not see.
+    #[inline(always)]
+    fn is_finite_where_masked<S: Simd>(&self, simd: S, stage: &Stage<'_>, keys: &Range<usize>) -> bool {
+        let before = keys.start..self.seen_by_all.start.clamp(keys.start, keys.end);
+        let after = self.seen_by_all.end.clamp(before.end, keys.end)..keys.end;
+        let (dim, stride) = (self.cut.value_dim, stage.v.stride);
+        let is_finite = |keys: Range<usize>| {
+            let [_, rows] = stage.rows_from(keys.start);
+            simd.run(IsFinite { rows, stride, count: keys.len(), dim })
+        };
+        is_finite(before) && is_finite(after)
     }
 
     /// Writes O / l and the log-sum-exp. `memory` is that of scores.
