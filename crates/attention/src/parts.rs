@@ -160,8 +160,8 @@ struct Shares<'m> {
     data: PhantomData<&'m mut [f32]>,
 }
 
-// SAFETY: it is the only borrow of floats, and they are only accessed through `get`, whose callers promise to be the only
-// ones for a share.
+// SAFETY: it is the only borrow of floats, and they are only accessed through `get`, whose callers promise to be the
+// only ones for a share.
 unsafe impl Sync for Shares<'_> {}
 
 impl Shares<'_> {

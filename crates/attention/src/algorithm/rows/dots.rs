@@ -10,8 +10,8 @@ const KEYS: usize = 4;
 /// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 
-/// scores[n][j] = q[n] . K[j] for N rows of q, one after the other, and `count` rows of K, `k.1` elements apart. Rows of
-/// scores are CHUNK apart. Meanwhile, as many rows of V are prefetched.
+/// scores[n][j] = q[n] . K[j] for N rows of q, one after the other, and `count` rows of K, `k.1` elements apart. Rows
+/// of scores are CHUNK apart. Meanwhile, as many rows of V are prefetched.
 ///
 /// # Safety
 /// Rows of K are as long as those of q.

@@ -111,8 +111,8 @@ impl Vectorized for IsFinite {
     fn run<S: Simd>(self, simd: S) -> bool {
         let Self { rows, stride, count, dim } = self;
         let zero = simd.splat(0.0);
-        // 0 times what is not finite is a NaN, which stays in the sum. Four rows have a sum each, so that none waits for
-        // another; behind the end, the last row is read again.
+        // 0 times what is not finite is a NaN, which stays in the sum. Four rows have a sum each, so that none waits
+        // for another; behind the end, the last row is read again.
         let mut sums = [zero; 4];
         for j in (0..count).step_by(sums.len()) {
             let mut d = 0;
