@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use chart::{Bar, BarKind, TimePanel, Times};
 use gguf::{File, Options, Writer};
+use machine::cache::Caches;
 use machine::ceiling::Level;
 use op::Threads;
 use op::random::SplitMix64;
@@ -68,7 +69,7 @@ fn run(cell: &Cell, mut unproved: Unproved) -> Result<Measured> {
     );
     ensure!(is_cold || cached >= 1.0, "the page cache holds only {:.0} % of the file: memory is short", 100.0 * cached);
 
-    let mut ceiling = Bursts::read(Level::Memory, 1);
+    let mut ceiling = Bursts::read(limit(bytes), 1);
     // A small machine has no room for the loop; the row then has no ceiling.
     let has_ceiling = ceiling.burst().is_ok();
     measured.memory_from_here();
@@ -88,6 +89,12 @@ fn run(cell: &Cell, mut unproved: Unproved) -> Result<Measured> {
         measured.rate_under("load_bytes_per_s", bytes as f64 / load_s, sample);
     }
     Ok(measured)
+}
+
+/// The level whose reads bound a load: main memory only where no cache can hold a good part of the file, which was
+/// written and read just before.
+fn limit(bytes: u64) -> Level {
+    if bytes > 4 * Caches::detect().last_level_total_bytes() as u64 { Level::Memory } else { Level::L2 }
 }
 
 /// What one load took and found.
@@ -229,6 +236,11 @@ mod tests {
         assert!(Unproved::default().prove(same_sum(1, 1, 8)).is_ok());
         let wrong = Unproved::default().prove(same_sum(1, 2, 8)).unwrap_err();
         assert!(wrong.to_string().contains("add up to"), "{wrong}");
+    }
+
+    #[test]
+    fn a_file_that_a_cache_may_hold_is_not_bound_by_main_memory() {
+        assert_eq!((limit(4 << 20), limit(1 << 50)), (Level::L2, Level::Memory));
     }
 
     #[test]
