@@ -1,5 +1,7 @@
-//! Rust crates that multiply matrices, one process each: `rust-gemm matrixmultiply|gemm|faer --threads N`.
+//! Rust crates that multiply matrices, one process each: `rust-gemm matrixmultiply|gemm|faer --threads N`; and
+//! attention written with one of them, `rust-gemm attention --threads N`.
 
+mod attention;
 mod operands;
 mod with_faer;
 mod with_gemm;
@@ -14,6 +16,7 @@ fn main() -> io::Result<()> {
         Some("matrixmultiply") => peer::serve(&mut with_matrixmultiply::Implementation::new(threads)),
         Some("gemm") => peer::serve(&mut with_gemm::Implementation::new(pool(threads))),
         Some("faer") => peer::serve(&mut with_faer::Implementation::new(pool(threads))),
+        Some("attention") => peer::serve(&mut attention::Implementation::new(pool(threads))),
         other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no implementation is called {other:?}"))),
     }
 }

@@ -11,8 +11,10 @@ use ::gemm::{
     Activation, Element, ElementType, MatMut, MatRef, ProblemLayout, Shape, Storage, Threads, Workspace, explain,
 };
 use half::{bf16, f16};
-use op::{CaseRow, random::SplitMix64};
+use op::CaseRow;
 use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
+
+use super::normal_like;
 
 /// Seeds of the operands.
 const SEED_A: u64 = 0xa55a_0001;
@@ -107,12 +109,4 @@ fn product(case: &Case) -> Result<Product, Refusal> {
         )));
     }
     Ok(product)
-}
-
-/// `len` values of mean 0 and variance 1, each the sum of four uniform ones.
-fn normal_like(seed: u64, len: usize) -> impl Iterator<Item = f32> {
-    let mut bits = SplitMix64::new(seed);
-    let mut uniform = move || (bits.bits() >> 40) as f32 / (1_u32 << 24) as f32;
-    let scale = 3.0_f32.sqrt();
-    (0..len).map(move |_| scale * ((0..4).map(|_| uniform()).sum::<f32>() - 2.0))
 }
