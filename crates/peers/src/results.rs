@@ -21,6 +21,7 @@ use crate::figures;
 use crate::row::Row;
 use crate::store;
 use crate::suite::{self, Suite};
+use page::Absent;
 
 const DIRECTORY: &str = "docs/results";
 
@@ -151,7 +152,7 @@ fn draw(root: &Path, class: &str) -> Result<BTreeMap<String, String>> {
         let suite = Suite::read(root, &op)?;
         match store::rows(root, class, &op)? {
             Some(rows) => measured.push(Measured { op, suite, rows }),
-            None => absent.push(op),
+            None => absent.push(Absent { elsewhere: class::newest(root, std::slice::from_ref(&op))?, op }),
         }
     }
     let mut drawn = BTreeMap::new();
@@ -213,6 +214,23 @@ mod tests {
         assert!(faults[0].starts_with("docs/results/peers.svg differs"), "{faults:?}");
         assert!(faults[1].starts_with("docs/results/sum.md is missing"), "{faults:?}");
         assert!(faults[2].starts_with("docs/results/old.svg is drawn from nothing"), "{faults:?}");
+    }
+
+    #[test]
+    fn an_op_that_was_measured_on_another_class_is_linked() {
+        let root = root();
+        let root = root.path();
+        store::write(root, "peers/other.toml", SUITE).unwrap();
+        store::write(root, "peers/never.toml", SUITE).unwrap();
+        let rows = store::read(root, "baselines/two/peers-sum.jsonl").unwrap().unwrap();
+        store::write(root, "baselines/two/peers-other.jsonl", &rows).unwrap();
+        write(root, "one").unwrap();
+        let index = store::read(root, "docs/results/README.md").unwrap().unwrap();
+        assert!(
+            index.contains("class `two` alone") && index.contains("(../../baselines/two/peers-other.md)"),
+            "{index}"
+        );
+        assert!(index.contains("| never") && !index.contains("peers-never"), "{index}");
     }
 
     #[test]

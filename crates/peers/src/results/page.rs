@@ -16,8 +16,15 @@ pub(crate) fn class_of_index(index: &str) -> Option<&str> {
     index.lines().find_map(|line| line.strip_prefix(CLASS)?.split('`').next())
 }
 
-/// The index. `absent` are ops without a table on this class.
-pub(crate) fn index(measured: &[Measured], absent: &[String], class: &str) -> String {
+/// An op without a table on the class that is shown.
+pub(crate) struct Absent {
+    pub(crate) op: String,
+    /// The class with its newest table, if there is one.
+    pub(crate) elsewhere: Option<String>,
+}
+
+/// The index.
+pub(crate) fn index(measured: &[Measured], absent: &[Absent], class: &str) -> String {
     let mut table = Table::new(["op", "what", "measured", "every row"].map(|name| (name, Align::Left)));
     for Measured { op, suite, rows } in measured {
         let all = store::table_path(class, op);
@@ -25,12 +32,19 @@ pub(crate) fn index(measured: &[Measured], absent: &[String], class: &str) -> St
         let cells = [format!("[{op}]({op}.md)"), suite.title.clone(), made.to_owned(), format!("[table](../../{all})")];
         table.row(cells);
     }
-    for op in absent {
-        table.row([op, "not measured on this machine class", "-", "-"]);
+    for Absent { op, elsewhere } in absent {
+        let what = "not measured on this machine class".to_owned();
+        let (measured, all) = match elsewhere {
+            Some(other) => {
+                (format!("class `{other}` alone"), format!("[table](../../{})", store::table_path(other, op)))
+            }
+            None => ("-".to_owned(), "-".to_owned()),
+        };
+        table.row([op.clone(), what, measured, all]);
     }
     format!(
         "# Results beside other people's programs\n\n{CLASS}{class}`. All numbers on these pages are from this class; numbers of \
-         different classes are not compared.\n\n![Ratios to peers](peers.svg)\n\n{table}\nDrawn by `cargo xtask charts` from \
+         different classes are not compared. Ops that were measured elsewhere alone are linked.\n\n![Ratios to peers](peers.svg)\n\n{table}\nDrawn by `cargo xtask charts` from \
          `baselines/` and `peers/`; `cargo xtask tidy` fails if a file here differs from what they draw.\n"
     )
 }
