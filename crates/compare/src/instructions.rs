@@ -18,7 +18,7 @@ use crate::command;
 use crate::judge::Verdict;
 use crate::measure::{BenchPair, Sampler, Side};
 use crate::policy::Policy;
-use crate::report::Row;
+use crate::report::{Row, listed};
 
 /// How often the glue repeats the iteration in the longer of the two runs.
 const REPEATS: u32 = 3;
@@ -28,20 +28,36 @@ const SLOWDOWN: u32 = 4;
 /// A relative change of the count below this is no change.
 const UNCHANGED: f64 = 0.001;
 
-/// Adds the row's instruction count, or a note that it could not be taken. The count is evidence beside the verdict,
-/// which depends on time alone. It fails a gate only if both counts are exact.
+/// Benchmarks whose instructions were not counted, by reason.
+#[derive(Debug, Default)]
+pub struct Uncounted(Vec<(String, Vec<String>)>);
+
+impl Uncounted {
+    fn add(&mut self, why: String, id: String) {
+        match self.0.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, ids)) => ids.push(id),
+            None => self.0.push((why, vec![id])),
+        }
+    }
+
+    /// One note for each reason.
+    pub fn notes(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|(why, ids)| format!("instructions of {} were not counted: {why}", listed(&ids)))
+    }
+}
+
+/// Adds the row's instruction count, or the reason why it could not be taken to `uncounted`. The count is evidence
+/// beside the verdict, which depends on time alone. It fails a gate only if both counts are exact.
 pub fn add(
     sampler: &Sampler<'_>,
     pair: &BenchPair,
     policy: &Policy,
     row: &mut Row,
-    notes: &mut Vec<String>,
+    uncounted: &mut Uncounted,
 ) -> Result<()> {
-    const MISSING: &str = "instructions were not counted: valgrind is not installed (Debian: apt-get install valgrind)";
     if !is_available() {
-        if !notes.iter().any(|note| note == MISSING) {
-            notes.push(MISSING.to_owned());
-        }
+        let why = "valgrind is not installed (Debian: apt-get install valgrind)";
+        uncounted.add(why.to_owned(), pair.key.to_string());
         return Ok(());
     }
     let ours = row.head.as_ref().is_some_and(|figures| !figures.ran.is_empty());
@@ -49,7 +65,7 @@ pub fn add(
     let (base, head) = match (count(Side::Base)?, count(Side::Head)?) {
         (Ok(base), Ok(head)) => (base, head),
         (Err(why), _) | (_, Err(why)) => {
-            notes.push(format!("instructions of {} were not counted: {why}", pair.key));
+            uncounted.add(why, pair.key.to_string());
             return Ok(());
         }
     };
@@ -191,6 +207,19 @@ fn parse(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_reason_is_one_note() {
+        let mut uncounted = Uncounted::default();
+        for id in ["a", "b", "c", "d", "e"] {
+            uncounted.add("the budget had ended".to_owned(), id.to_owned());
+        }
+        uncounted.add("it crashed".to_owned(), "f".to_owned());
+        let notes: Vec<String> = uncounted.notes().collect();
+        assert_eq!(notes.len(), 2);
+        assert_eq!(notes[0], "instructions of a, b, c and 2 more were not counted: the budget had ended");
+        assert_eq!(notes[1], "instructions of f were not counted: it crashed");
+    }
 
     #[test]
     fn the_filter_that_matches_nothing_has_the_same_length() {

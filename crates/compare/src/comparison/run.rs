@@ -339,16 +339,18 @@ fn measure(
             Purpose::Compare | Purpose::Bisect => entry.notes.push(text),
         }
     }
+    let mut uncounted = instructions::Uncounted::default();
     for ((pilot, column), judged) in kept.iter().zip(plan.kept.iter().map(|&at| columns[at])).zip(&judged) {
         let mut row = row(&pilot.pair, judged, policy);
         // If the clock does not decide, instructions are evidence: they are shown beside the verdict, which depends on
         // time alone.
         let wanted = matches!(row.verdict, Verdict::Slower | Verdict::Inconclusive) || options.all_instructions;
         if wanted && judged.trouble().is_none() && options.purpose != Purpose::Bisect {
-            instructions::add(context.sampler, &pilot.pair, policy, &mut row, &mut entry.notes)?;
+            instructions::add(context.sampler, &pilot.pair, policy, &mut row, &mut uncounted)?;
         }
         entry.columns[column].push(row);
     }
+    entry.notes.extend(uncounted.notes());
     entry.method = Some(method);
     Ok(())
 }

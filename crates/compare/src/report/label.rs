@@ -44,6 +44,16 @@ fn common_prefix(ids: &[String]) -> String {
     common.unwrap_or_default().to_owned()
 }
 
+/// The names of benchmarks that a sentence is about: all of up to three, of more the first three and how many there
+/// are.
+pub(crate) fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match names.len() {
+        0..=SHOWN => names.join(", "),
+        all => format!("{} and {} more", names[..SHOWN].join(", "), all - SHOWN),
+    }
+}
+
 /// `text` on one line, with control characters escaped: ids and messages come from other people's programs, and a
 /// terminal would obey them.
 pub(crate) fn plain(text: &str) -> String {

@@ -22,7 +22,7 @@ pub use ceiling::erratum;
 pub use entry::{Against, Entry, Method, RENDER, Revision, SCHEMA};
 pub use figures::Figures;
 pub use json::json;
-pub(crate) use label::plain;
+pub(crate) use label::{listed, plain};
 pub use log_entry::markdown;
 pub use metrics::{Change, Rules, changes};
 pub use row::{Fault, Row};

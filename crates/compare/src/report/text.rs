@@ -7,7 +7,7 @@ use record::{Align, Table};
 use super::ceiling;
 use super::entry::Entry;
 use super::figures::Figures;
-use super::label::{Labels, code, plain, reason};
+use super::label::{Labels, code, listed, plain, reason};
 use super::metrics::Change;
 use super::row::{Row, percent};
 use super::sentence::sentence;
@@ -103,9 +103,18 @@ pub(super) fn remarks(entry: &Entry, labels: &Labels) -> Vec<String> {
             remarks.push(format!("  accepted: {}", reason(why)));
         }
     }
+    // A program is one for many benchmarks: equal growth of several is one remark.
+    let mut worse: Vec<(&'static str, String, Vec<String>)> = Vec::new();
     for (row, label) in rows() {
-        remarks.extend(row.metrics.iter().filter(|change| change.worse).map(|change| grown(label, change)));
+        for change in row.metrics.iter().filter(|change| change.worse) {
+            let (kind, values) = (growth(change), grown_values(change));
+            match worse.iter_mut().find(|known| (known.0, &known.1) == (kind, &values)) {
+                Some((.., labels)) => labels.push(label.clone()),
+                None => worse.push((kind, values, vec![label.clone()])),
+            }
+        }
     }
+    remarks.extend(worse.iter().map(|(kind, values, labels)| format!("{kind}: {}: {values}", listed(labels))));
     let unproven = rows().filter(|(row, _)| matches!(row.verdict, Verdict::Inconclusive | Verdict::NotFlagged));
     if let Some((label, effect)) =
         unproven.filter_map(|(row, label)| Some((label, row.effect?))).max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
@@ -118,8 +127,12 @@ pub(super) fn remarks(entry: &Entry, labels: &Labels) -> Vec<String> {
 
 /// A metric that its rule calls worse.
 pub(super) fn grown(label: &str, change: &Change) -> String {
-    let kind = if change.gates { "WORSE" } else { "larger" };
-    format!("{kind}: {label}: {}", grown_values(change))
+    format!("{}: {label}: {}", growth(change), grown_values(change))
+}
+
+/// Whether growth fails a gate, in a word.
+fn growth(change: &Change) -> &'static str {
+    if change.gates { "WORSE" } else { "larger" }
 }
 
 /// "allocations 1 -> 3 (may grow by 0 %)".
@@ -224,6 +237,23 @@ mod tests {
             "{remarks:?}"
         );
         assert!(remarks.iter().any(|remark| remark.contains("element 3 is 1.5")));
+    }
+
+    #[test]
+    fn equal_growth_of_several_benchmarks_is_one_remark() {
+        let mut entry = crate::report::example_full();
+        let of = |entry: &Entry| -> Vec<String> {
+            let remarks = remarks(entry, &Labels::of(&entry.rows));
+            remarks.into_iter().filter(|r| r.starts_with("WORSE") || r.starts_with("larger")).collect()
+        };
+        let change = entry.rows.iter().flat_map(|row| &row.metrics).find(|change| change.worse).cloned();
+        let change = change.expect("the example has a metric that became worse");
+        entry.rows.iter_mut().for_each(|row| row.metrics = vec![change.clone()]);
+        let said = of(&entry);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains(&format!("and {} more: {}", entry.rows.len() - 3, change.name)), "{said:?}");
+        entry.rows[0].metrics[0].head = entry.rows[0].metrics[0].head.map(|value| value + 1000.0);
+        assert_eq!(of(&entry).len(), 2);
     }
 
     #[test]
