@@ -28,7 +28,7 @@ impl Function {
     fn allowed_ulps(self) -> f64 {
         match self {
             Self::Exp => 1.5,
-            Self::Exp2Weight => 2.0,
+            Self::Exp2Weight => 2.2,
             Self::Tanh => 3.5,
             Self::Gelu => 4.5,
             Self::SquaredRelu => 0.5,
