@@ -24,10 +24,10 @@ fn a_gate_whose_null_control_fires_gives_no_verdict() {
     assert_eq!((&json["exit"], json["contaminated"].as_str().is_some()), (&json!(4), true), "{json}");
 }
 
-/// Of two series of twelve blocks, the later ones are preempted: more than a quarter of all.
+/// Of two series of twelve blocks, those after the first few are preempted: far more than a quarter of all.
 #[test]
 fn a_gate_on_a_disturbed_machine_gives_no_verdict() {
-    let workspace = branched(&bench(&json!({"preempted_from": 60})));
+    let workspace = branched(&bench(&json!({"preempted_from": 30})));
     let ran = workspace.assay(&["gate", "--base", "main", "--one-link"]);
     ran.expect(4, &["NO VERDICT", "ran on a disturbed machine"]);
 }

@@ -77,8 +77,8 @@ pub fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 /// 2^x for x up to 0, as a softmax needs it: exactly 1 at 0, exactly 0 at minus infinity, and a NaN stays one. Results
 /// below 2^-126, the smallest normal float, may be 0. It takes half the instructions of [`exp`].
 ///
-/// 2^x = 2^n 2^f with n = floor(x). The fraction f = x - n is rounded where x is above -1/2, which costs up to 0.4 units
-/// beside those of the polynomial.
+/// 2^x = 2^n 2^f with n = floor(x). The fraction f = x - n is rounded where x is above -1/2, which costs up to 0.4
+/// units beside those of the polynomial.
 #[inline(always)]
 pub fn exp2_weight<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let (f, n) = x.split_exp2();
