@@ -1,6 +1,6 @@
 //! The public functions: [`Attention`], which composes everything, and a short form of its most frequent use.
 
-use op::Threads;
+use op::{Threads, Workspace};
 use simd::Element;
 
 use crate::{
@@ -11,7 +11,6 @@ use crate::{
     options::{Bias, Options},
     problem::Problem,
     view::{Input, Output, View},
-    workspace::{Workspace, with_workspace},
 };
 
 /// O = softmax(scale Q K^T + bias) V for every batch and head.
@@ -133,7 +132,7 @@ impl<'a> Attention<'a> {
         let mut problem = Problem::new([q, k, v], out.into(), lse, options)?;
         match workspace {
             Some(workspace) => CpuKernel::best().attend(&mut problem, threads, workspace, None),
-            None => with_workspace(|workspace| CpuKernel::best().attend(&mut problem, threads, workspace, None)),
+            None => Workspace::with_kept(|workspace| CpuKernel::best().attend(&mut problem, threads, workspace, None)),
         }
     }
 }

@@ -206,3 +206,9 @@ pub enum AttentionError {
         bytes: usize,
     },
 }
+
+impl From<op::OutOfMemory> for AttentionError {
+    fn from(op::OutOfMemory { bytes }: op::OutOfMemory) -> Self {
+        Self::OutOfMemory { bytes }
+    }
+}

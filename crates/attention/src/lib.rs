@@ -16,16 +16,14 @@ mod parts;
 mod problem;
 mod shape;
 mod view;
-mod workspace;
 
 pub use api::{Attention, attention};
 pub use choice::{Choice, Path};
 pub use error::{AttentionError, Operand, ViewError};
 pub use kernel::{AttentionOp, Case, Kernel, Operands, kernels, paths};
 pub use mask::Mask;
-pub use op::Threads;
+pub use op::{Threads, Workspace};
 pub use options::{Bias, Options};
 pub use shape::Shape;
 pub use simd::{Element, ElementType};
 pub use view::{Extents, Input, Output, Strides, View, ViewMut};
-pub use workspace::Workspace;

@@ -10,12 +10,11 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use op::Threads;
+use op::{Threads, Workspace};
 
 use crate::{
     error::AttentionError,
     problem::{Problem, Sequence},
-    workspace::{LINE, Workspace},
 };
 
 /// All blocks of a problem.
@@ -95,7 +94,7 @@ impl Blocks {
         f: &(impl Fn(&Block, &mut [f32]) + Sync),
     ) -> Result<Threads, AttentionError> {
         let threads = worthwhile(threads, self.count(), problem.shape.most_flops().unwrap_or(u64::MAX));
-        let floats = floats.next_multiple_of(LINE);
+        let floats = floats.next_multiple_of(Workspace::LINE);
         let scratch = workspace.floats(floats.saturating_mul(threads.get()))?;
         for_each_index(self.count(), threads, &mut scratch[..floats * threads.get()], &|index, scratch| {
             if let Some(block) = self.get(problem, index) {
@@ -130,7 +129,7 @@ impl Blocks {
     ) -> Result<Threads, AttentionError> {
         let count = self.count().saturating_mul(parts.count);
         let threads = worthwhile(threads, count, problem.shape.most_flops().unwrap_or(u64::MAX));
-        let scratch_floats = parts.scratch_floats.next_multiple_of(LINE);
+        let scratch_floats = parts.scratch_floats.next_multiple_of(Workspace::LINE);
         let results_floats = parts.result_floats.saturating_mul(count);
         let scratch = scratch_floats.saturating_mul(threads.get());
         let memory = workspace.floats(results_floats.saturating_add(scratch))?;

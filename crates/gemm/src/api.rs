@@ -2,7 +2,7 @@
 
 mod batched;
 
-use op::Threads;
+use op::{Threads, Workspace};
 use simd::Element;
 
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
     plan::ProblemLayout,
     problem::Problem,
     weights::{Rhs, RhsBatch},
-    workspace::{Workspace, with_workspace},
 };
 
 /// C <- act(alpha A B + beta C + bias) + residual, for one product or a batch.
@@ -143,7 +142,7 @@ impl<'a> Gemm<'a> {
 fn product(mut problem: Problem<'_>, threads: Threads, workspace: Option<&mut Workspace>) -> Result<Choice, GemmError> {
     match workspace {
         Some(workspace) => CpuKernel::best().product(&mut problem, threads, workspace, None),
-        None => with_workspace(|workspace| CpuKernel::best().product(&mut problem, threads, workspace, None)),
+        None => Workspace::with_kept(|workspace| CpuKernel::best().product(&mut problem, threads, workspace, None)),
     }
 }
 

@@ -146,3 +146,9 @@ pub enum GemmError {
         bytes: usize,
     },
 }
+
+impl From<op::OutOfMemory> for GemmError {
+    fn from(op::OutOfMemory { bytes }: op::OutOfMemory) -> Self {
+        Self::OutOfMemory { bytes }
+    }
+}

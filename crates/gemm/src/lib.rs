@@ -20,7 +20,6 @@ mod problem;
 mod shape;
 mod tile;
 mod weights;
-mod workspace;
 
 pub use api::{Gemm, explain, gemm, gemv};
 pub use choice::{Blocking, Choice, Path};
@@ -28,9 +27,8 @@ pub use epilogue::{Activation, Epilogue};
 pub use error::{GemmError, LayoutError, Operand};
 pub use kernel::{Case, GemmOp, Kernel, Operands, kernels, paths};
 pub use matrix::{Batch, BatchMut, Input, MatMut, MatRef, Output};
-pub use op::Threads;
+pub use op::{Threads, Workspace};
 pub use plan::{ProblemLayout, Storage};
 pub use shape::Shape;
 pub use simd::{Element, ElementType};
 pub use weights::{PackedB, Rhs, RhsBatch};
-pub use workspace::Workspace;

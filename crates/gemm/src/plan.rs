@@ -5,7 +5,7 @@ mod route;
 
 pub use layout::{ProblemLayout, Storage};
 
-use op::Threads;
+use op::{Threads, Workspace};
 use simd::ElementType;
 
 use self::route::{Route, is_small, route};
@@ -23,7 +23,6 @@ use crate::{
     shape::Shape,
     tile::MicroKernel,
     weights::Source,
-    workspace::Workspace,
 };
 
 /// What a kernel does with a product: a report.

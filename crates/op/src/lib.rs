@@ -8,7 +8,7 @@
 //! | [`Op`], [`Kernel`], [`Loaded`], [`Ran`] | one list of kernels per op, which tests, benches and peers iterate |
 //! | [`NamedCase`], [`CaseRow`], [`Params`] | one table of cases per op, which tests, benches and peers read |
 //! | [`Threads`] | how many threads may work on one call |
-//! | [`Buffer`] | aligned memory, on huge pages where asked for |
+//! | [`Buffer`], [`Workspace`] | aligned memory, on huge pages where asked for; memory that calls share |
 //! | [`random`] | seeded numbers, the same bits on every machine |
 //!
 //! It computes nothing, starts no thread and prints nothing. Its only dependencies are `machine`, `serde` and
@@ -20,12 +20,14 @@ mod kernel;
 mod params;
 pub mod random;
 mod threads;
+mod workspace;
 
 pub use case::{CaseRow, NamedCase, Regime, TableError, check_table};
 pub use kernel::{Kernel, Loaded, Op, Ran};
 pub use machine::memory::{Buffer, OutOfMemory};
 pub use params::{ParamError, Parameters, Params, Value};
 pub use threads::Threads;
+pub use workspace::Workspace;
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]

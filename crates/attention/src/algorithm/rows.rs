@@ -21,6 +21,7 @@
 mod dots;
 mod merge;
 
+use op::Workspace;
 use std::{f32::consts::LOG2_E, ops::Range};
 
 use simd::{Element, F32Vector, Simd, Vectorized, math::exp2_weight, with_element_type};
@@ -30,7 +31,6 @@ use crate::{
     problem::Problem,
     shape::Shape,
     view::Input,
-    workspace::LINE,
 };
 use dots::{add_rows, dots};
 pub(crate) use merge::Merge;
@@ -74,12 +74,12 @@ impl Cut {
 
     /// Floats of the result of a part: weighted sums, largest scores, sums of weights.
     fn part_floats(&self) -> usize {
-        (self.rows() * (self.value_dim + 2)).next_multiple_of(LINE)
+        (self.rows() * (self.value_dim + 2)).next_multiple_of(Workspace::LINE)
     }
 
     /// Parts and their memory. A thread works in queries and scores of a few rows.
     pub(crate) fn parts(&self) -> Parts {
-        let scratch_floats = (self.rows() * self.head_dim).next_multiple_of(LINE) + TOGETHER * CHUNK;
+        let scratch_floats = (self.rows() * self.head_dim).next_multiple_of(Workspace::LINE) + TOGETHER * CHUNK;
         Parts { count: self.parts, result_floats: self.part_floats(), scratch_floats }
     }
 }
@@ -120,7 +120,7 @@ impl Vectorized for RowsOfPart<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { problem, block, cut, part, result, scratch } = self;
         let count = block.queries.len() * cut.group;
-        let (q, scores) = scratch.split_at_mut((cut.rows() * cut.head_dim).next_multiple_of(LINE));
+        let (q, scores) = scratch.split_at_mut((cut.rows() * cut.head_dim).next_multiple_of(Workspace::LINE));
         let mut rows = Rows { problem, block, cut, q, scores, part: Part::new(&cut, result) };
         rows.part.acc.fill(0.0);
         // The lowest float instead of minus infinity: scores of minus infinity have weight 0 under it.

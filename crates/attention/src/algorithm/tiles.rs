@@ -23,11 +23,12 @@ mod strip;
 mod values;
 mod weights;
 
+use op::Workspace;
 use std::ops::Range;
 
 use simd::{Simd, Vectorized};
 
-use crate::{parts::Block, problem::Problem, shape::Shape, workspace::LINE};
+use crate::{parts::Block, problem::Problem, shape::Shape};
 use stage::Stage;
 use strip::Strip;
 
@@ -74,17 +75,17 @@ impl Cut {
 
     /// Floats of a strip: queries, output, largest scores, sums.
     fn strip_floats(&self) -> usize {
-        ((self.head_dim + self.padded_dim() + 2) * self.strip_rows).next_multiple_of(LINE)
+        ((self.head_dim + self.padded_dim() + 2) * self.strip_rows).next_multiple_of(Workspace::LINE)
     }
 
     /// Floats of scores, and of rows of the output while they are transposed.
     fn score_floats(&self) -> usize {
-        (self.keys * self.strip_rows).max(8 * self.padded_dim()).next_multiple_of(LINE)
+        (self.keys * self.strip_rows).max(8 * self.padded_dim()).next_multiple_of(Workspace::LINE)
     }
 
     /// Floats of limits, largest scores and factors: four for each row of a strip.
     fn lane_floats(&self) -> usize {
-        (4 * self.strip_rows).next_multiple_of(LINE)
+        (4 * self.strip_rows).next_multiple_of(Workspace::LINE)
     }
 
     fn strips(&self) -> usize {
@@ -94,7 +95,7 @@ impl Cut {
     /// Floats of workspace that a thread needs.
     pub(crate) fn scratch_floats(&self) -> usize {
         let stage = self.keys * (self.head_dim + self.value_dim);
-        self.strips() * self.strip_floats() + self.score_floats() + self.lane_floats() + stage + 2 * LINE
+        self.strips() * self.strip_floats() + self.score_floats() + self.lane_floats() + stage + 2 * Workspace::LINE
     }
 }
 

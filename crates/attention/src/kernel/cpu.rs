@@ -1,6 +1,6 @@
 //! One kernel for each instruction set: which path it takes, and with how many threads.
 
-use op::Threads;
+use op::{Threads, Workspace};
 use simd::{InstructionSet, Simd, Vectorized};
 
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
     error::AttentionError,
     parts::{Block, Blocks},
     problem::Problem,
-    workspace::Workspace,
 };
 
 /// A kernel of this machine.

@@ -1,6 +1,6 @@
 //! The kernels as tests, benches and peers see them: one list, one trait.
 
-use op::{Loaded, Op, Ran, Threads};
+use op::{Loaded, Op, Ran, Threads, Workspace};
 
 use super::{cpu::CpuKernel, reference};
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
     problem::Problem,
     shape::Shape,
     view::{Input, Output},
-    workspace::{Workspace, with_workspace},
 };
 
 /// The op: O = softmax(scale Q K^T + bias) V.
@@ -140,7 +139,7 @@ impl Loaded for LoadedProblem<'_> {
     fn run(&mut self) {
         let Self { threads, ref mut problem, .. } = *self;
         let attend = |kernel: CpuKernel, problem: &mut Problem<'_>, path: Option<Path>| {
-            with_workspace(|workspace: &mut Workspace| kernel.attend(problem, threads, workspace, path))
+            Workspace::with_kept(|workspace: &mut Workspace| kernel.attend(problem, threads, workspace, path))
         };
         self.outcome = Some(match self.implementation {
             Implementation::Reference => Ok(reference::attend(problem)),

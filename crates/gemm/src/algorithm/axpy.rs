@@ -13,6 +13,7 @@
 //!
 //! The terms of an element are added in the order of k, wherever C is cut.
 
+use op::Workspace;
 use simd::{Element, F32Vector, Simd, Vectorized, prefetch_l2, with_element_type};
 
 use super::rows::contiguous_rows;
@@ -23,7 +24,6 @@ use crate::{
     matrix::{Input, MatRef},
     problem::Problem,
     tile::{LoadTile, StoreTile},
-    workspace::Workspace,
 };
 
 /// Most rows of A.

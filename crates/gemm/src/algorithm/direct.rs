@@ -15,8 +15,8 @@ use crate::{
     problem::Problem,
     shape::Shape,
     tile::{MicroKernel, Target, Tile},
-    workspace::Workspace,
 };
+use op::Workspace;
 
 /// C <- act(alpha A B + beta C + bias) + residual, where `a` is the A of the problem as floats. `grid` cuts rows only.
 /// If k is more than one block, C is of floats, too: it holds the sums between two blocks.

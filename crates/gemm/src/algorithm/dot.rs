@@ -17,6 +17,7 @@
 //! The sum of an element is formed lane by lane, and the lanes are added up at the end of each block. So the order
 //! depends on k and the vector's width alone, however rows are grouped and wherever C is cut.
 
+use op::Workspace;
 use simd::{Element, F32Vector, Simd, Vectorized, prefetch_l1, with_element_type};
 
 use super::rows::{self, contiguous_rows};
@@ -28,7 +29,6 @@ use crate::{
     problem::Problem,
     shape::Shape,
     tile::{LoadTile, StoreTile},
-    workspace::Workspace,
 };
 
 /// Most rows of activations.

@@ -47,6 +47,7 @@ mod blocks;
 mod panels;
 
 use machine::cache::Caches;
+use op::Workspace;
 use simd::ElementType;
 
 use self::blocks::Blocks;
@@ -58,7 +59,6 @@ use crate::{
     problem::Problem,
     shape::Shape,
     tile::{MAX_TILE, MicroKernel},
-    workspace::{LINE, Workspace},
 };
 
 pub(crate) use self::panels::Reading;
@@ -94,7 +94,7 @@ pub(crate) fn product<K: MicroKernel>(
     let keeps_sums = keeps_sums(problem.c.element_type(), tile.kc, problem.shape().k);
     let sums = if keeps_sums { tile.mc * problem.shape().n.div_ceil(grid.cols).next_multiple_of(K::NR) } else { 0 };
     let packed_b = if reading == Reading::PackedBefore { 0 } else { tile.kc * tile.nc };
-    let floats = [tile.mc * tile.kc, packed_b, sums].map(|floats| floats.next_multiple_of(LINE));
+    let floats = [tile.mc * tile.kc, packed_b, sums].map(|floats| floats.next_multiple_of(Workspace::LINE));
     let workspace = workspace.floats(floats.iter().sum::<usize>() * grid.parts())?;
     for_each_part(problem, grid, (K::MR, K::NR), workspace, &|part, workspace| {
         let (packed_a, rest) = workspace.split_at_mut(floats[0]);

@@ -1,12 +1,12 @@
 //! A few rows of A as contiguous floats, for algorithms that read them again and again.
 
+use op::Workspace;
 use simd::Simd;
 
 use crate::{
     error::GemmError,
     matrix::{Input, MatRef},
     tile::LoadTile,
-    workspace::{LINE, Workspace},
 };
 
 /// With up to so many rows, rows that share a set of the level-1 cache do not evict each other.
@@ -23,7 +23,7 @@ pub(super) fn contiguous_rows<'a, S: Simd>(
     if let Some(a) = a.typed::<f32>().filter(|a| a.col_stride() == 1 && m <= FEW) {
         return Ok(a);
     }
-    let stride = k.next_multiple_of(LINE) + LINE;
+    let stride = k.next_multiple_of(Workspace::LINE) + Workspace::LINE;
     let copy = workspace.floats(m * stride)?;
     simd.run(LoadTile { from: a, to: copy, stride });
     let copy = MatRef::with_strides(copy, m, k, stride as isize, 1);

@@ -13,6 +13,7 @@
 //!
 //! Sums are multiplied and added, not fused: baseline x86-64 has no fused multiply-add.
 
+use op::Workspace;
 use simd::{Element, Portable, Simd, with_element_type};
 
 use crate::{
@@ -23,7 +24,6 @@ use crate::{
     problem::Problem,
     shape::Shape,
     tile::StoreTile,
-    workspace::{LINE, Workspace},
 };
 
 /// Rows of a register tile: with 8 columns, 8 of the 16 vectors of SSE2.
@@ -34,7 +34,7 @@ pub(crate) const NR: usize = 8;
 /// C <- act(alpha A B + beta C + bias) + residual, with alpha and k not 0.
 pub(crate) fn product(problem: Problem<'_>, grid: Grid, workspace: &mut Workspace) -> Result<(), GemmError> {
     // A matrix that repeats one row may have more rows than memory has bytes.
-    let strip = problem.shape().k.checked_mul(NR).and_then(|floats| floats.checked_next_multiple_of(LINE));
+    let strip = problem.shape().k.checked_mul(NR).and_then(|floats| floats.checked_next_multiple_of(Workspace::LINE));
     let strip = strip.and_then(|strip| strip.checked_mul(grid.parts()));
     let workspace = workspace.floats(strip.ok_or(GemmError::OutOfMemory { bytes: usize::MAX })?)?;
     for_each_part(problem, grid, (MR, NR), workspace, &|part, strip| {

@@ -1,7 +1,7 @@
 //! Batches: whole products on each thread if there are enough of them, otherwise one product after the other on all
 //! threads. The bits are those of single products either way.
 
-use op::Threads;
+use op::{Threads, Workspace};
 
 use super::product;
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
     problem::Problem,
     shape::Shape,
     weights::RhsBatch,
-    workspace::Workspace,
 };
 
 /// The products from `first` on.

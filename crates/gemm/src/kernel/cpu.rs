@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use op::Threads;
+use op::{Threads, Workspace};
 #[cfg(target_arch = "x86_64")]
 use simd::{Avx2, Avx512};
 use simd::{Dispatch, ElementType, InstructionSet, Portable};
@@ -18,7 +18,6 @@ use crate::{
     shape::Shape,
     tile::MicroKernel,
     weights::{PackedB, PanelShape, Source},
-    workspace::Workspace,
 };
 
 /// A kernel of this machine.

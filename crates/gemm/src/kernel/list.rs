@@ -1,6 +1,6 @@
 //! The kernels as tests, benches and peers see them: one list, one trait.
 
-use op::{Loaded, Op, Ran, Threads};
+use op::{Loaded, Op, Ran, Threads, Workspace};
 
 use super::{cpu::CpuKernel, reference};
 use crate::{
@@ -11,7 +11,6 @@ use crate::{
     problem::Problem,
     shape::Shape,
     weights::{PackedB, Rhs},
-    workspace::with_workspace,
 };
 
 /// The op: C <- act(alpha A B + beta C + bias) + residual.
@@ -154,7 +153,7 @@ impl Loaded for LoadedProduct<'_> {
         self.outcome = Some(match self.implementation {
             Implementation::Reference => Ok(reference::product(problem)),
             Implementation::Cpu(kernel, path) => {
-                with_workspace(|workspace| kernel.product(&mut problem, threads, workspace, path))
+                Workspace::with_kept(|workspace| kernel.product(&mut problem, threads, workspace, path))
             }
             Implementation::Auto => {
                 let Problem { alpha, a, b, beta, c, epilogue } = problem;

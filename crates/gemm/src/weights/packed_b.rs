@@ -1,11 +1,11 @@
 //! Weights that are packed once and used often.
 
+use op::Workspace;
 use simd::{Element, ElementType, InstructionSet, with_element_type};
 
 use crate::{
     error::GemmError,
     matrix::{Input, MatRef},
-    workspace::Workspace,
 };
 
 /// A k x n matrix in the order in which the fastest kernel of this machine reads it, for use as B in many products.

@@ -1,11 +1,12 @@
 //! K and V of a block as floats: in place where they are dense floats, else copied once for all strips.
 
+use op::Workspace;
 use std::ops::Range;
 
 use simd::{Element, ElementType, F32Vector, Simd, Vectorized, with_element_type};
 
 use super::Cut;
-use crate::{parts::Block, problem::Problem, view::Input, workspace::LINE};
+use crate::{parts::Block, problem::Problem, view::Input};
 
 /// The rows of K and V of a block of keys.
 pub(super) struct Stage<'s> {
@@ -34,7 +35,7 @@ impl Floats {
 
 impl<'s> Stage<'s> {
     pub(super) fn new(memory: &'s mut [f32], cut: &Cut) -> Self {
-        let (k_memory, v_memory) = memory.split_at_mut((cut.keys * cut.head_dim).next_multiple_of(LINE));
+        let (k_memory, v_memory) = memory.split_at_mut((cut.keys * cut.head_dim).next_multiple_of(Workspace::LINE));
         Self { k_memory, v_memory, k: Floats::NONE, v: Floats::NONE, first_key: 0 }
     }
 
