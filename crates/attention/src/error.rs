@@ -49,7 +49,10 @@ pub enum ViewError {
         extent: usize,
     },
     /// An additive bias does not fit its slice: the last number is beyond its end, or an offset overflows.
-    #[error("a bias of {} x {} x {} x {} does not fit a slice of {len} numbers", extents[0], extents[1], extents[2], extents[3])]
+    #[error(
+        "a bias of {} x {} x {} x {} does not fit a slice of {len} numbers",
+        extents[0], extents[1], extents[2], extents[3]
+    )]
     Bias {
         /// Batches, heads, queries and keys.
         extents: [usize; 4],
@@ -143,7 +146,8 @@ pub enum AttentionError {
     },
     /// Bounds of sequences do not begin with 0, decrease, or do not end with the number of tokens.
     #[error(
-        "bound {index} of the sequences of {operand} is {got}: bounds begin with 0, do not decrease and end with {tokens}"
+        "bound {index} of the sequences of {operand} is {got}: bounds begin with 0, do not decrease and end with \
+         {tokens}"
     )]
     SequenceBound {
         /// Whose.

@@ -8,7 +8,7 @@
 //! | image | 3 H W, one at a time |
 //! | scratch | per thread and token of a piece: C + C + 2C, and the larger of 4C and 588 |
 //! | packed | per thread: a piece's tokens times at most 256 terms of a sum |
-//! | tiles | per thread: queries and outputs of up to 192 rows, and 144 keys and values with their scores, of one head |
+//! | tiles | per thread and head: queries and outputs of up to 192 rows, 144 keys and values, and their scores |
 //! | angles | twice the longer axis in patches, plus one, times a quarter of a head |
 //! | kept | see [`Keep`]: 24 B S P 2C for all outputs, 4 of them for the captured ones, or projections |
 //!

@@ -1,24 +1,49 @@
 //! The criterion glue: declares a bench, proves it, lets criterion time it, and writes a row that explains the time.
 //!
 //! ```no_run
+//! use op::{Loaded, Ran};
 //! use proof::bench::{Bench, Ceiling, Subject};
+//! use proof::{compare, input};
 //! use record::Work;
-//! # fn subject() -> Box<dyn Subject> { unimplemented!() }
 //!
 //! #[global_allocator]
 //! static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 //!
+//! /// y <- 2 x.
+//! struct Double {
+//!     x: Vec<f32>,
+//!     y: Vec<f32>,
+//! }
+//!
+//! impl Loaded for Double {
+//!     fn run(&mut self) {
+//!         self.y.iter_mut().zip(&self.x).for_each(|(y, x)| *y = 2.0 * x);
+//!     }
+//!     fn ran(&self) -> Ran {
+//!         Ran::new("cpu-scalar", "scalar")
+//!     }
+//! }
+//!
+//! impl Subject for Double {
+//!     fn prove(&mut self) -> record::Proof {
+//!         self.y.fill(f32::NAN);
+//!         self.run();
+//!         let expected: Vec<f64> = self.x.iter().map(|&x| 2.0 * f64::from(x)).collect();
+//!         compare::proof(compare::check(&self.y, &expected, |_| 0.0), input::hash(&[&self.x]))
+//!     }
+//! }
+//!
 //! fn main() {
 //!     proof::bench::main(|suite| {
 //!         let bench = Bench {
-//!             group: "gemm/gemm/f32".into(),
-//!             function: "m512-n512-k512/resident/t1".into(),
-//!             value: "cpu-avx2".into(),
+//!             group: "scale/double/f32".into(),
+//!             function: "n4096/resident/t1".into(),
+//!             value: "cpu-scalar".into(),
 //!             tier: 1,
-//!             work: Work { flops: Some(2.0 * 512.0_f64.powi(3)), ..Work::default() },
-//!             ceiling: Ceiling::Fma { isa: machine::isa::Isa::Avx2, threads: 1 },
+//!             work: Work { flops: Some(4096.0), bytes: Some(2.0 * 4.0 * 4096.0), elements: None },
+//!             ceiling: Ceiling::Fma { isa: machine::isa::Isa::Scalar, threads: 1 },
 //!         };
-//!         suite.bench(bench, || subject());
+//!         suite.bench(bench, || Box::new(Double { x: input::normal(1, 4096), y: vec![0.0; 4096] }));
 //!     });
 //! }
 //! ```

@@ -102,8 +102,8 @@ fn note(results: &Results<'_>) -> String {
         _ => "medians over processes, with 95 % signed-rank intervals in parentheses",
     };
     format!(
-        "Every cell ran in processes of its own, in random order (seed {}): {spread}. Its output was proved before anything was \
-         timed.",
+        "Every cell ran in processes of its own, in random order (seed {}): {spread}. Its output was proved before \
+         anything was timed.",
         results.made.seed
     )
 }

@@ -46,7 +46,8 @@ impl Implementation for Multiview {
         let Config { embed_dim, depth, heads, captured, .. } = run.config;
         let Shape { height, width, .. } = shape;
         let config = serde_json::json!({
-            "embed_dim": embed_dim, "depth": depth, "heads": heads, "captured": captured, "height": height, "width": width,
+            "embed_dim": embed_dim, "depth": depth, "heads": heads, "captured": captured,
+            "height": height, "width": width,
         });
         peer::write(&dir.join("config.json"), config.to_string().as_bytes())?;
         Ok(())

@@ -37,8 +37,8 @@ pub fn refer_outside(tree: &Path, top: &Path, manifests: &[PathBuf]) -> Result<B
             let real = normal(&top.join(below).join(&path));
             if !real.join("Cargo.toml").exists() {
                 return Err(usage(format!(
-                    "{} needs {name} at {}, which is outside the repository and not there. Put it there, move it into the \
-                     repository, or depend on it by version or git",
+                    "{} needs {name} at {}, which is outside the repository and not there. Put it there, move it into \
+                     the repository, or depend on it by version or git",
                     below.join("Cargo.toml").display(),
                     real.display()
                 )));
@@ -46,7 +46,8 @@ pub fn refer_outside(tree: &Path, top: &Path, manifests: &[PathBuf]) -> Result<B
             let quoted = toml_string(&real.to_string_lossy());
             written.replace_range(span, &quoted);
             remarks.insert(format!(
-                "{name} at {} is outside the repository: every side uses it as it is now, so its changes are not compared",
+                "{name} at {} is outside the repository: every side uses it as it is now, so its changes are not \
+                 compared",
                 real.display()
             ));
         }
@@ -101,7 +102,8 @@ fn toml_string(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const MANIFEST: &str = "[package]\nname = \"us\"\n\n[[bench]]\nname = \"b\"\npath = \"../../../not/a/dependency.rs\"\n\
+    const MANIFEST: &str = "[package]\nname = \"us\"\n\n\
+        [[bench]]\nname = \"b\"\npath = \"../../../not/a/dependency.rs\"\n\
         [dependencies]\nfar = { path = \"../../far\", version = \"1\" }\nnear = { path = \"../near\" }\n\
         [target.'cfg(unix)'.dev-dependencies.other]\npath = '../../far'\n";
 

@@ -104,7 +104,8 @@ impl Git {
     fn check_own_writable(&self, cure: &str) -> Result<()> {
         tempfile::tempfile_in(&self.common_dir).map(drop).map_err(|error| {
             usage(format!(
-                "{} cannot be written ({error}): a comparison keeps snapshots and worktrees there. {cure}: git clone {}",
+                "{} cannot be written ({error}): a comparison keeps snapshots and worktrees there. {cure}: \
+                 git clone {}",
                 self.common_dir.display(),
                 self.top.display()
             ))

@@ -28,7 +28,10 @@ pub fn json(entry: &Entry) -> Value {
     });
     // Comparisons with one base, which all but a few are, have no such key.
     if !entry.others.is_empty() {
-        let against = |against: &Against| value!({"base": against.base, "rows": against.rows.iter().map(row).collect::<Vec<_>>()});
+        let against = |against: &Against| {
+            let rows: Vec<_> = against.rows.iter().map(row).collect();
+            value!({"base": against.base, "rows": rows})
+        };
         value["others"] = entry.others.iter().map(against).collect();
     }
     value

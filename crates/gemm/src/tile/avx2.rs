@@ -15,5 +15,11 @@ micro_kernel!(
     rows: [1 2 3 4 5 6],
     wide_rows: [1 2 3],
     kc: 256,
-    thresholds: Thresholds { long_k: 192, axpy_rows: [1, 16], unpacked_b_rows: 16, direct_b: 1 << 16, packed_columns: 96 }
+    thresholds: Thresholds {
+        long_k: 192,
+        axpy_rows: [1, 16],
+        unpacked_b_rows: 16,
+        direct_b: 1 << 16,
+        packed_columns: 96,
+    }
 );

@@ -15,5 +15,11 @@ micro_kernel!(
     rows: [1 2 3 4 5 6 7 8 9 10 11 12],
     wide_rows: [1 2 3 4 5 6 7 8],
     kc: 256,
-    thresholds: Thresholds { long_k: 256, axpy_rows: [1, 6], unpacked_b_rows: 160, direct_b: 1 << 19, packed_columns: usize::MAX }
+    thresholds: Thresholds {
+        long_k: 256,
+        axpy_rows: [1, 6],
+        unpacked_b_rows: 160,
+        direct_b: 1 << 19,
+        packed_columns: usize::MAX,
+    }
 );

@@ -3,7 +3,13 @@
 /// The micro-kernel of an instruction set: the rows that a tile can have, from 1 to MR; those of a tile of three
 /// vectors, from 1 to WIDE_ROWS; and its constants.
 macro_rules! micro_kernel {
-    ($token:ty, rows: [$($rows:literal)+], wide_rows: [$($wide:literal)+], kc: $kc:expr, thresholds: $thresholds:expr) => {
+    (
+        $token:ty,
+        rows: [$($rows:literal)+],
+        wide_rows: [$($wide:literal)+],
+        kc: $kc:expr,
+        thresholds: $thresholds:expr
+    ) => {
         const LANES: usize = <$token as Simd>::LANES;
         const MR: usize = [$($rows),+].len();
         const NR: usize = 2 * LANES;

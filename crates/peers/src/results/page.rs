@@ -43,9 +43,10 @@ pub(crate) fn index(measured: &[Measured], absent: &[Absent], class: &str) -> St
         table.row([op.clone(), what, measured, all]);
     }
     format!(
-        "# Results beside other people's programs\n\n{CLASS}{class}`. All numbers on these pages are from this class; numbers of \
-         different classes are not compared. Ops that were measured elsewhere alone are linked.\n\n![Ratios to peers](peers.svg)\n\n{table}\nDrawn by `cargo xtask charts` from \
-         `baselines/` and `peers/`; `cargo xtask tidy` fails if a file here differs from what they draw.\n"
+        "# Results beside other people's programs\n\n{CLASS}{class}`. All numbers on these pages are from this class; \
+         numbers of different classes are not compared. Ops that were measured elsewhere alone are linked.\n\n\
+         ![Ratios to peers](peers.svg)\n\n{table}\nDrawn by `cargo xtask charts` from `baselines/` and `peers/`; \
+         `cargo xtask tidy` fails if a file here differs from what they draw.\n"
     )
 }
 

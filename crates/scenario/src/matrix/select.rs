@@ -49,7 +49,11 @@ pub enum SelectError {
         values: Vec<String>,
     },
     /// No cell of the level matches.
-    #[error("no cell of [{}] matches{}", level.name(), others.iter().map(|other| format!("; {} of [{}] do", other.1, other.0.name())).collect::<String>())]
+    #[error(
+        "no cell of [{}] matches{}",
+        level.name(),
+        others.iter().map(|(level, cells)| format!("; {cells} of [{}] do", level.name())).collect::<String>()
+    )]
     Nothing {
         /// The level.
         level: Level,

@@ -12,6 +12,14 @@ use super::cases;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
+const NOTES: &str = "
+Notes:
+
+- \"full\" keeps the outputs of all layers; \"opt\" projects what the heads read when it is formed, and drops the rest.
+- Memory is the most bytes of the heap in use at once, weights included, in MiB. Images are made one at a time.
+- Times end with what the depth head reads: full projects it from the outputs, eight images at a time.
+";
+
 /// One case with all outputs kept ("full") and with projections ("opt"), medians over seeds.
 struct Pair {
     dims: String,
@@ -199,10 +207,7 @@ fn summary(pairs: &[Pair]) -> String {
     if let (Some(low), Some(high)) = (largest(pairs, |p| -p.kept_reduction()), largest(pairs, Pair::kept_reduction)) {
         line(format!("Storage reduction: {:.2}% to {:.2}%", low.kept_reduction(), high.kept_reduction()));
     }
-    text += "\nNotes:\n\n- \"full\" keeps the outputs of all layers; \"opt\" projects what the heads read when it is formed, and \
-             drops the rest.\n- Memory is the most bytes of the heap in use at once, weights included, in MiB. Images are made one at \
-             a time.\n- Times end with what the depth head reads: full projects it from the outputs, eight images at a time.\n";
-    text
+    text + NOTES
 }
 
 fn observations(pairs: &[Pair]) -> String {
@@ -247,8 +252,9 @@ fn by_resolution(pairs: &[Pair]) -> String {
         let (full, opt) = (average(|pair| pair.full.peak), average(|pair| pair.opt.peak));
         let name = if dims == "toy" { String::new() } else { format!("{dims}, ") };
         text += &format!(
-            "- {name}{pixels}px (n={})\n  - Avg speedup: {:.3}×; full {} ms → opt {} ms; {:.2} → {:.2} frames/s\n  - Avg peak memory: {} MiB → {} \
-             MiB (opt {:+.2} MiB); avg mem_red: {:+.3}%\n",
+            "- {name}{pixels}px (n={})\n  \
+             - Avg speedup: {:.3}×; full {} ms → opt {} ms; {:.2} → {:.2} frames/s\n  \
+             - Avg peak memory: {} MiB → {} MiB (opt {:+.2} MiB); avg mem_red: {:+.3}%\n",
             of.len(),
             average(|pair| pair.speedup),
             ms(average(|pair| pair.full.seconds)),
