@@ -1,7 +1,7 @@
 //! Memory between inaccessible pages: a kernel that reads or writes one element too many crashes.
 //!
-//! [`Guarded`](crate::guarded::Guarded) finds writes beside an output, in any run. This finds reads too, at the price of
-//! a mapping for each operand, so tests use it and benches do not.
+//! [`Guarded`](crate::guarded::Guarded) finds writes beside an output, in any run. This finds reads too, at the price
+//! of a mapping for each operand, so tests use it and benches do not.
 
 use std::{marker::PhantomData, ptr};
 

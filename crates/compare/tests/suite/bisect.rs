@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fake::scripted;
+use crate::fake::{UNSTEADY, scripted};
 use crate::tools::Tools;
 use crate::workspace::{Ran, Workspace};
 
@@ -26,7 +26,7 @@ fn history(length: usize, culprit: usize, broken: &[usize], unsteady: &[usize]) 
         &bench.replace("fn main() {", "fn main() {\n    assert!(std::env::args().count() < tiny::COUNT);"),
     );
     for at in 1..=length {
-        let factors: &[f64] = if unsteady.contains(&at) { &[1.0, 1.6, 0.5, 1.2, 0.8, 1.5, 0.6] } else { &[] };
+        let factors: &[f64] = if unsteady.contains(&at) { &UNSTEADY } else { &[] };
         let library = workspace.library(&script(if at < culprit { 1e6 } else { 1.12e6 }, factors));
         let code = if broken.contains(&at) { "no code" } else { "" };
         workspace.write("src/lib.rs", &format!("{library}pub const COUNT: usize = {};\n{code}\n", 100 + at));

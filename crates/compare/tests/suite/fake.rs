@@ -13,6 +13,10 @@ use tempfile::TempDir;
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// Limit of processes that are meant to hang: long enough to reach that point on a busy machine.
 pub(crate) const SHORT: Duration = Duration::from_secs(4);
+/// Factors of one side that no number of blocks decides. Random factors would be decided now and then, as often as the
+/// level of the test allows. These are exp(cos(2πk/11)/2): wherever a comparison starts in them, eleven blocks are
+/// spread over the whole period, so that as many are slower as are faster, by every amount.
+pub(crate) const UNSTEADY: [f64; 11] = [1.649, 1.523, 1.231, 0.931, 0.721, 0.619, 0.619, 0.721, 0.931, 1.231, 1.523];
 
 /// The program `fake_bench` of this very build.
 pub(crate) fn program() -> PathBuf {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fake::{assert_no_process_is_left, scripted, wait_until};
+use crate::fake::{UNSTEADY, assert_no_process_is_left, scripted, wait_until};
 use crate::tools::Tools;
 use crate::workspace::{Ran, Started, Workspace, branched, turn, verdicts};
 
@@ -181,8 +181,10 @@ fn counting_instructions_neither_waits_for_strays_nor_outlives_an_interrupt() {
 /// If the clock does not decide, the count of instructions stands beside the verdict, and does not change it.
 #[test]
 fn an_undecided_row_shows_its_instructions() {
-    let factors = [1.0, 1.3, 0.8, 1.1, 0.9, 1.2, 0.85];
-    let workspace = branched(&json!({"benches": [bench("f", json!({"factors": factors}))]}));
+    let workspace = branched(&json!({"benches": [bench("f", json!({}))]}));
+    let unsteady = json!({"benches": [bench("f", json!({"factors": UNSTEADY}))]});
+    workspace.write("src/lib.rs", &format!("{}pub const OTHER: u32 = 1;\n", workspace.library(&unsteady)));
+    workspace.commit("unsteady");
     let tools = Tools::new(&workspace);
     // One iteration of the benchmark has 1 000 000 instructions on the base, and 1 % more on the head.
     tools.file(
