@@ -14,7 +14,7 @@ use super::{filter, wanted};
 use crate::bench::{ScratchDir, Settings};
 use crate::cli::Selftest;
 use crate::comparison::{
-    Invocation, Judged, MeasureContext, Plan, Project, Trial, draw_layouts, lock, pilot_one_side, trial,
+    Candidate, Invocation, Judged, MeasureContext, Plan, Project, Trial, draw_layouts, lock, pilot_one_side, trial,
 };
 use crate::exit::{Exit, usage};
 use crate::judge::rivals::{Decision, criterion, ratio_over_5};
@@ -122,7 +122,8 @@ fn one_round(
         budget_s: f64::INFINITY,
     };
     // Use the default margin: margins that were fitted to earlier rounds would bias the counts.
-    let pairs: Vec<_> = chosen.iter().map(|pair| (pair, margin_for(None, relinked))).collect();
+    let margin = margin_for(None, relinked);
+    let pairs: Vec<_> = chosen.iter().map(|pair| Candidate { pair, margin, column: 0 }).collect();
     let Trial { judged, method, .. } = trial(&context, &pairs, &plan)?;
     let run = now.strftime("%Y%m%dT%H%M%S").to_string();
     let mut lines = Vec::new();

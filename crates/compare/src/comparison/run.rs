@@ -17,7 +17,7 @@ use super::plan::Plan;
 use super::preflight::wait_for_quiet;
 use super::prepare::{Prepared, pair_sides, prepare};
 use super::project::{Invocation, Project};
-use super::trial::{Judged, MeasureContext, Trial, trial};
+use super::trial::{Candidate, Judged, MeasureContext, Trial, trial};
 use super::unmatched::{KnownIds, nothing};
 use crate::bench::{ScratchDir, Settings};
 use crate::build::identical;
@@ -29,6 +29,7 @@ use crate::instructions;
 use crate::judge::{Margins, Verdict};
 use crate::measure::{BenchPair, Links, Random, Sampler, Side, Trouble, TroubleKind, Variant};
 use crate::policy::Policy;
+use crate::repo::Snapshot;
 use crate::report::{Entry, Figures, Row, changes, count, text};
 use crate::slot::Slots;
 
@@ -106,7 +107,8 @@ pub fn run(
         MeasureContext { sampler: &sampler, links: &links, relinked, seed: entry.seed, console: &invocation.console };
     if !plan.kept.is_empty() {
         let margins = crate::nulls::margins(&crate::nulls::read(&project.root)?);
-        measure(&context, (&pilots, &columns), &plan, nulls, &margins, policy, options, &mut entry)?;
+        let bases: Vec<&Snapshot> = revisions.bases().collect();
+        measure(&context, (&pilots, &columns), &bases, &plan, nulls, &margins, policy, options, &mut entry)?;
     }
     add_identical(&context, identical, first, options, &mut entry)?;
     entry.measured_s =
@@ -299,6 +301,7 @@ fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> Result<bool
 fn measure(
     context: &MeasureContext<'_>,
     (pilots, columns): (&[Pilot], &[usize]),
+    bases: &[&Snapshot],
     plan: &Plan,
     nulls: usize,
     margins: &Margins,
@@ -312,12 +315,19 @@ fn measure(
     random.shuffle(&mut shuffled);
     let chosen = shuffled.iter().take(nulls).enumerate();
     let controls: Vec<BenchPair> = chosen.map(|(at, pilot)| null_of(&pilot.pair, at, &mut random)).collect();
-    let real = kept.iter().map(|pilot| &pilot.pair);
+    let real = plan.kept.iter().map(|&at| (&pilots[at].pair, columns[at]));
     let margin = |id: &str| margins.of(id, context.relinked, policy.settings.margin(id));
-    let pairs: Vec<_> = real.chain(&controls).map(|pair| (pair, margin(&pair.key.to_string()))).collect();
+    // Only a comparison with one base has controls.
+    let pairs: Vec<Candidate<'_>> = real
+        .chain(controls.iter().map(|control| (control, 0)))
+        .map(|(pair, column)| Candidate { pair, margin: margin(&pair.key.to_string()), column })
+        .collect();
     let Trial { judged, method, global, counted, missing } = trial(context, &pairs, plan)?;
-    entry.notes.extend(global);
-    for ((pair, _), control) in pairs[kept.len()..].iter().zip(&judged[kept.len()..]) {
+    for (column, shift) in global {
+        let against = bases.get(column).filter(|_| bases.len() > 1);
+        entry.notes.push(against.map_or_else(|| shift.clone(), |base| format!("against {}: {shift}", base.name())));
+    }
+    for (Candidate { pair, .. }, control) in pairs[kept.len()..].iter().zip(&judged[kept.len()..]) {
         entry.control(pair, control);
     }
     if missing > 0 {

@@ -21,6 +21,17 @@ const CANARY_PART: Duration = Duration::from_millis(4);
 /// Blocks that may be measured again, in percent.
 const LIMITS: Limits = Limits { discard_percent: 25 };
 
+/// A pair that is to be measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Both sides.
+    pub pair: &'a BenchPair,
+    /// Margin to apply.
+    pub margin: Margin,
+    /// Number of the base that the head is compared with. A shift is global within one column.
+    pub column: usize,
+}
+
 /// What happened to one pair.
 #[derive(Debug)]
 pub struct Judged {
@@ -61,8 +72,9 @@ pub struct Trial {
     pub judged: Vec<Judged>,
     /// How it was measured.
     pub method: Method,
-    /// Set if so many benchmarks moved that one common cause is more likely than many separate ones.
-    pub global: Option<String>,
+    /// The columns in which so many benchmarks moved that one common cause is more likely than many separate ones, with
+    /// a description of the shift.
+    pub global: Vec<(usize, String)>,
     /// Blocks that count, in all stages, those of the controls included.
     pub counted: usize,
     /// Blocks that were planned but are missing, because a process could not be timed or the budget ended.
@@ -70,7 +82,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    fn of(judged: Vec<Judged>, method: Method, global: Option<String>) -> Self {
+    fn of(judged: Vec<Judged>, method: Method, global: Vec<(usize, String)>) -> Self {
         let series = || judged.iter().flat_map(Judged::stages);
         let counted = series().map(|series| series.blocks.len()).sum();
         let missing = series().map(|series| series.missing).sum();
@@ -93,8 +105,8 @@ pub struct MeasureContext<'a> {
     pub console: &'a Console,
 }
 
-/// Measures and judges. `pairs` come with their margins; `plan` says whether a screen comes first.
-pub fn trial(context: &MeasureContext<'_>, pairs: &[(&BenchPair, Margin)], plan: &Plan) -> Result<Trial> {
+/// Measures and judges. `plan` says whether a screen comes first.
+pub fn trial(context: &MeasureContext<'_>, pairs: &[Candidate<'_>], plan: &Plan) -> Result<Trial> {
     let mut random = Random::new(context.seed);
     if plan.one_stage {
         one_stage(context, pairs, plan.blocks, &mut random)
@@ -105,75 +117,85 @@ pub fn trial(context: &MeasureContext<'_>, pairs: &[(&BenchPair, Margin)], plan:
 
 fn one_stage(
     context: &MeasureContext<'_>,
-    pairs: &[(&BenchPair, Margin)],
+    pairs: &[Candidate<'_>],
     blocks: usize,
     random: &mut Random,
 ) -> Result<Trial> {
-    let all: Vec<&BenchPair> = pairs.iter().map(|(pair, _)| *pair).collect();
+    let all: Vec<&BenchPair> = pairs.iter().map(|candidate| candidate.pair).collect();
     let series = stage(context, "measuring", &all, blocks, 1, random)?;
-    let findings = judge_family(&series, pairs.iter().map(|(_, margin)| *margin));
+    let findings = judge_family(&series, pairs.iter().map(|candidate| candidate.margin));
     let family = pairs.len();
-    let judged = findings.into_iter().zip(series).zip(pairs).map(|((finding, series), (_, margin))| Judged {
+    let judged = findings.into_iter().zip(series).zip(pairs).map(|((finding, series), candidate)| Judged {
         finding,
-        margin: *margin,
+        margin: candidate.margin,
         family,
         series,
         screen: None,
     });
     let judged: Vec<Judged> = judged.collect();
     let method = method(context, &judged, blocks, None, family);
-    Ok(Trial::of(judged, method, None))
+    Ok(Trial::of(judged, method, Vec::new()))
 }
 
 fn two_stage(
     context: &MeasureContext<'_>,
-    pairs: &[(&BenchPair, Margin)],
+    pairs: &[Candidate<'_>],
     budget_s: f64,
     random: &mut Random,
 ) -> Result<Trial> {
     let started = Instant::now();
-    let all: Vec<&BenchPair> = pairs.iter().map(|(pair, _)| *pair).collect();
+    let all: Vec<&BenchPair> = pairs.iter().map(|candidate| candidate.pair).collect();
     let screens = stage(context, "screening", &all, SCREEN_BLOCKS, 1, random)?;
     let effects: Vec<Vec<f64>> = screens.iter().map(Series::effects).collect();
-    let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], pairs[*at].1);
-    let mut flagged: Vec<usize> = (0..pairs.len()).filter(is_flagged).collect();
-    // A control compares a benchmark with itself, so it does not count toward a global shift.
-    let real = |at: &usize| !pairs[*at].0.is_control;
-    let moved = flagged.iter().copied().filter(|at| real(at)).count();
-    let timed: Vec<&[f64]> = (0..pairs.len()).filter(real).map(|at| effects[at].as_slice()).collect();
-    let global = judge::is_global(moved, timed.len()).then(|| describe_shift(&timed, moved));
-    if global.is_some() {
-        let moved = |at: &usize| stats::median(&effects[*at]).unwrap_or(0.0);
-        let controls: Vec<usize> = flagged.iter().copied().filter(|at| !real(at)).collect();
-        flagged.retain(real);
-        flagged.sort_by(|a, b| moved(b).abs().total_cmp(&moved(a).abs()));
-        flagged.truncate(GLOBAL_WORST);
-        flagged.extend(controls);
-    }
-    let chosen: Vec<&BenchPair> = flagged.iter().map(|at| pairs[*at].0).collect();
+    let (flagged, global) = flagged(pairs, &screens, &effects);
+    let chosen: Vec<&BenchPair> = flagged.iter().map(|at| pairs[*at].pair).collect();
     // Decided before the first block, from the time that is left: the results of the blocks have no part in it.
     let blocks = confirming_blocks_within(&chosen, context, budget_s - started.elapsed().as_secs_f64());
     let first = 1 + SCREEN_BLOCKS as u64;
     let confirms =
         if chosen.is_empty() { Vec::new() } else { stage(context, "confirming", &chosen, blocks, first, random)? };
-    let findings = judge_family(&confirms, flagged.iter().map(|at| pairs[*at].1));
+    let findings = judge_family(&confirms, flagged.iter().map(|at| pairs[*at].margin));
     let mut confirmed: Vec<Option<(Finding, Series)>> = pairs.iter().map(|_| None).collect();
     for ((at, finding), series) in flagged.iter().zip(findings).zip(confirms) {
         confirmed[*at] = Some((finding, series));
     }
     let judged =
-        screens.into_iter().zip(confirmed).zip(pairs).map(|((screen, confirmed), (_, margin))| match confirmed {
+        screens.into_iter().zip(confirmed).zip(pairs).map(|((screen, confirmed), candidate)| match confirmed {
             Some((finding, series)) => {
-                Judged { finding, margin: *margin, family: flagged.len(), series, screen: Some(screen) }
+                Judged { finding, margin: candidate.margin, family: flagged.len(), series, screen: Some(screen) }
             }
             None => {
                 let finding = with_trouble(judge::screened(&screen.effects()), &screen);
-                Judged { finding, margin: *margin, family: 0, series: screen, screen: None }
+                Judged { finding, margin: candidate.margin, family: 0, series: screen, screen: None }
             }
         });
     let judged: Vec<Judged> = judged.collect();
     let method = method(context, &judged, blocks, Some(SCREEN_BLOCKS), flagged.len());
     Ok(Trial::of(judged, method, global))
+}
+
+/// The pairs that a screen selects, and the columns that shifted as a whole. Each column is judged alone: a base from
+/// which every benchmark differs must not hide a benchmark that differs from another base. Of a column that shifted,
+/// only the benchmarks that moved most are selected.
+fn flagged(pairs: &[Candidate<'_>], screens: &[Series], effects: &[Vec<f64>]) -> (Vec<usize>, Vec<(usize, String)>) {
+    let is_flagged = |at: &usize| screens[*at].trouble.is_none() && judge::is_flagged(&effects[*at], pairs[*at].margin);
+    let (mut flagged, mut global) = (Vec::new(), Vec::new());
+    for column in 0..pairs.iter().map(|candidate| candidate.column + 1).max().unwrap_or(0) {
+        let own = (0..pairs.len()).filter(|at| pairs[*at].column == column);
+        // A control compares a benchmark with itself, so it does not count toward a global shift.
+        let (controls, real): (Vec<usize>, Vec<usize>) = own.partition(|at| pairs[*at].pair.is_control);
+        let mut moved: Vec<usize> = real.iter().copied().filter(is_flagged).collect();
+        if judge::is_global(moved.len(), real.len()) {
+            let timed: Vec<&[f64]> = real.iter().map(|at| effects[*at].as_slice()).collect();
+            global.push((column, describe_shift(&timed, moved.len())));
+            let distance = |at: &usize| stats::median(&effects[*at]).unwrap_or(0.0).abs();
+            moved.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
+            moved.truncate(GLOBAL_WORST);
+        }
+        flagged.extend(moved);
+        flagged.extend(controls.into_iter().filter(is_flagged));
+    }
+    (flagged, global)
 }
 
 /// Share of the remaining time that a confirmation plans with; the rest is for blocks that are measured again.

@@ -2,7 +2,7 @@
 
 use compare::bench::Settings;
 use compare::build::Target;
-use compare::comparison::{MeasureContext, Pilot, Piloted, Plan, Trial, pilot, trial};
+use compare::comparison::{Candidate, Judged, MeasureContext, Pilot, Piloted, Plan, Trial, pilot, trial};
 use compare::console::Console;
 use compare::exit::Exit;
 use compare::judge::{Margins, SCREEN_BLOCKS, Verdict, blocks_for, confirming_blocks};
@@ -73,10 +73,23 @@ impl Sides {
     }
 
     fn trial_of(&self, pairs: &[BenchPair], sampler: &Sampler<'_>, one_stage: bool, budget_s: f64) -> Trial {
+        self.trial_of_columns(&[pairs], sampler, one_stage, budget_s)
+    }
+
+    /// Several bases, each with its pairs.
+    fn trial_of_columns(
+        &self,
+        columns: &[&[BenchPair]],
+        sampler: &Sampler<'_>,
+        one_stage: bool,
+        budget_s: f64,
+    ) -> Trial {
         let (links, console) = (Links::new(&[]), Console::silent());
         let means = MeasureContext { sampler, links: &links, relinked: false, seed: 7, console: &console };
-        let family: Vec<_> = pairs.iter().map(|pair| (pair, Margins::default().of("any", false, None))).collect();
-        let kept = (0..pairs.len()).collect();
+        let margin = Margins::default().of("any", false, None);
+        let pairs = columns.iter().enumerate().flat_map(|(column, pairs)| pairs.iter().map(move |pair| (pair, column)));
+        let family: Vec<_> = pairs.map(|(pair, column)| Candidate { pair, margin, column }).collect();
+        let kept = (0..family.len()).collect();
         let plan = Plan { kept, dropped: Vec::new(), one_stage, blocks: 12, seconds: 1.0, budget_s };
         let trial = trial(&means, &family, &plan).unwrap();
         self.base.assert_no_process_is_left();
@@ -153,10 +166,34 @@ fn controls_are_not_counted_into_a_global_shift() {
     let names: Vec<(String, f64)> = moved.chain(still).collect();
     let benches: Vec<_> = names.iter().map(|(name, head)| (name.as_str(), times(1e6), times(*head))).collect();
     let sides = Sides::new(&benches);
-    assert!(sides.trial(false).global.unwrap().contains("5 of 12 benchmarks moved"));
+    let shifts = sides.trial(false).global;
+    assert!(shifts.len() == 1 && shifts[0].1.contains("5 of 12 benchmarks moved"), "{shifts:?}");
     let mut pairs = sides.pairs();
     pairs[..2].iter_mut().for_each(|pair| pair.is_control = true);
-    assert_eq!(sides.trial_of(&pairs, &sides.sampler(), false, f64::INFINITY).global, None, "3 of 10 moved");
+    assert_eq!(sides.trial_of(&pairs, &sides.sampler(), false, f64::INFINITY).global, [], "3 of 10 moved");
+}
+
+/// An old base from which everything differs, more than the regression does, must not take its place in the
+/// confirmation.
+#[test]
+fn a_shift_against_one_base_hides_no_regression_against_another() {
+    let names: Vec<String> = (0..12).map(|at| format!("f{at}")).collect();
+    let benches: Vec<_> =
+        names.iter().map(|name| (name.as_str(), times(1e6), times(if name == "f3" { 1.25e6 } else { 1e6 }))).collect();
+    let sides = Sides::new(&benches);
+    let old = Sides::new(&names.iter().map(|name| (name.as_str(), times(5e5), json!({}))).collect::<Vec<_>>());
+    let quiet = sides.pairs();
+    let mut different = sides.pairs();
+    different.iter_mut().zip(old.pairs()).for_each(|(pair, old)| pair.base = old.base);
+    let trial = sides.trial_of_columns(&[&quiet, &different], &sides.sampler(), false, f64::INFINITY);
+    let (first, second) = trial.judged.split_at(12);
+    let with = |judged: &[Judged], verdict| judged.iter().filter(|judged| judged.finding.verdict == verdict).count();
+    assert_eq!(first[3].finding.verdict, Verdict::Slower);
+    assert_eq!((with(first, Verdict::Slower), with(first, Verdict::NotFlagged)), (1, 11));
+    assert_eq!((with(second, Verdict::Slower), with(second, Verdict::NotFlagged)), (10, 2), "the ten that moved most");
+    assert_eq!(trial.method.family, 11, "one family of all that is confirmed");
+    let columns: Vec<usize> = trial.global.iter().map(|(column, _)| *column).collect();
+    assert!(columns == [1] && trial.global[0].1.contains("12 of 12 benchmarks moved"), "{:?}", trial.global);
 }
 
 /// When the budget ends, blocks are missing and nothing is claimed.
