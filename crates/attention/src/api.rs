@@ -10,6 +10,7 @@ use crate::{
     mask::Mask,
     options::{Bias, Options},
     problem::Problem,
+    shape::Shape,
     view::{Input, Output, View},
 };
 
@@ -162,4 +163,24 @@ pub fn attention<'a, KV: Element>(
     out: impl Into<Output<'a>>,
 ) -> Result<Choice, AttentionError> {
     Attention::new(q, k, v).threads(threads).run(out)
+}
+
+/// Bytes that [`Attention::run`] takes of a [workspace](Attention::workspace) that it is given, for a problem of
+/// `shape` on at most `threads` threads: what a workspace grows to. With packed sequences or padded keys it may take
+/// another number.
+///
+/// ```
+/// use attention::{Attention, Shape, Threads, View, ViewMut, Workspace, workspace_bytes};
+///
+/// let (x, mut out, extents) = ([1.0_f32; 64], [0.0_f32; 64], [1, 8, 2, 4]);
+/// let x = View::from_bnhd(&x, extents)?;
+/// let mut workspace = Workspace::new();
+/// Attention::new(x, x, x).workspace(&mut workspace).run(ViewMut::from_bnhd(&mut out, extents)?)?;
+///
+/// let shape = Shape { batch: 1, queries: 8, keys: 8, heads: 2, kv_heads: 2, head_dim: 4, value_dim: 4 };
+/// assert_eq!(workspace.bytes(), workspace_bytes(&shape, Threads::SERIAL));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn workspace_bytes(shape: &Shape, threads: Threads) -> usize {
+    CpuKernel::best().workspace_bytes(shape, threads)
 }

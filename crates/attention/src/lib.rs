@@ -17,7 +17,7 @@ mod problem;
 mod shape;
 mod view;
 
-pub use api::{Attention, attention};
+pub use api::{Attention, attention, workspace_bytes};
 pub use choice::{Choice, Path};
 pub use error::{AttentionError, Operand, ViewError};
 pub use kernel::{AttentionOp, Case, Kernel, Operands, kernels, paths};

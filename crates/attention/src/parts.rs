@@ -15,6 +15,7 @@ use op::{Threads, Workspace};
 use crate::{
     error::AttentionError,
     problem::{Problem, Sequence},
+    shape::Shape,
 };
 
 /// All blocks of a problem.
@@ -45,14 +46,39 @@ impl Blocks {
         let shape = problem.shape;
         let per_head = match problem.options.sequences {
             Some([bounds, _]) => shape.queries / queries + bounds.len() - 1,
-            None => shape.batch * shape.queries.div_ceil(queries),
+            None => return Self::of_batches(&shape, queries),
         };
+        Self { queries, per_head, kv_heads: shape.kv_heads }
+    }
+
+    /// Those of a problem without packed sequences.
+    pub(crate) fn of_batches(shape: &Shape, queries: usize) -> Self {
+        let per_head = shape.batch.saturating_mul(shape.queries.div_ceil(queries));
         Self { queries, per_head, kv_heads: shape.kv_heads }
     }
 
     /// How many blocks there are, empty ones included.
     pub(crate) fn count(&self) -> usize {
-        self.per_head * self.kv_heads
+        self.per_head.saturating_mul(self.kv_heads)
+    }
+
+    /// How many threads work on `count` units, and the floats of workspace for one of them, which needs `floats`.
+    fn shares(count: usize, shape: &Shape, threads: Threads, floats: usize) -> (Threads, usize) {
+        let threads = worthwhile(threads, count, shape.most_flops().unwrap_or(u64::MAX));
+        (threads, floats.next_multiple_of(Workspace::LINE))
+    }
+
+    /// Floats of workspace that [`compute`](Self::compute) takes.
+    pub(crate) fn workspace_floats(&self, shape: &Shape, threads: Threads, floats: usize) -> usize {
+        let (threads, floats) = Self::shares(self.count(), shape, threads, floats);
+        floats.saturating_mul(threads.get())
+    }
+
+    /// Floats of workspace that [`compute_parts`](Self::compute_parts) takes.
+    pub(crate) fn workspace_floats_of_parts(&self, shape: &Shape, threads: Threads, parts: &Parts) -> usize {
+        let count = self.count().saturating_mul(parts.count);
+        let (threads, scratch) = Self::shares(count, shape, threads, parts.scratch_floats);
+        parts.result_floats.saturating_mul(count).saturating_add(scratch.saturating_mul(threads.get()))
     }
 
     /// Block `index`, if it is not empty.
@@ -93,8 +119,7 @@ impl Blocks {
         floats: usize,
         f: &(impl Fn(&Block, &mut [f32]) + Sync),
     ) -> Result<Threads, AttentionError> {
-        let threads = worthwhile(threads, self.count(), problem.shape.most_flops().unwrap_or(u64::MAX));
-        let floats = floats.next_multiple_of(Workspace::LINE);
+        let (threads, floats) = Self::shares(self.count(), &problem.shape, threads, floats);
         let scratch = workspace.floats(floats.saturating_mul(threads.get()))?;
         for_each_index(self.count(), threads, &mut scratch[..floats * threads.get()], &|index, scratch| {
             if let Some(block) = self.get(problem, index) {
@@ -128,8 +153,7 @@ impl Blocks {
         merge: impl Fn(&Block, &mut [f32]),
     ) -> Result<Threads, AttentionError> {
         let count = self.count().saturating_mul(parts.count);
-        let threads = worthwhile(threads, count, problem.shape.most_flops().unwrap_or(u64::MAX));
-        let scratch_floats = parts.scratch_floats.next_multiple_of(Workspace::LINE);
+        let (threads, scratch_floats) = Self::shares(count, &problem.shape, threads, parts.scratch_floats);
         let results_floats = parts.result_floats.saturating_mul(count);
         let scratch = scratch_floats.saturating_mul(threads.get());
         let memory = workspace.floats(results_floats.saturating_add(scratch))?;

@@ -61,10 +61,15 @@ pub(crate) struct Cut {
 
 impl Cut {
     pub(crate) fn new(problem: &Problem<'_>) -> Self {
-        let Shape { head_dim, value_dim, .. } = problem.shape;
-        let group = problem.shape.group().max(1);
         let longest = (0..problem.sequences()).map(|index| problem.sequence(index).length).max();
-        let parts = longest.unwrap_or(0).div_ceil(PART).max(1);
+        Self::of(&problem.shape, longest.unwrap_or(0))
+    }
+
+    /// For sequences of at most `longest` keys.
+    pub(crate) fn of(shape: &Shape, longest: usize) -> Self {
+        let &Shape { head_dim, value_dim, .. } = shape;
+        let group = shape.group().max(1);
+        let parts = longest.div_ceil(PART).max(1);
         Self { queries: (ROWS / group).max(1), parts, group, head_dim, value_dim }
     }
 

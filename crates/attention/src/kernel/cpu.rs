@@ -12,6 +12,7 @@ use crate::{
     error::AttentionError,
     parts::{Block, Blocks},
     problem::Problem,
+    shape::Shape,
 };
 
 /// A kernel of this machine.
@@ -50,6 +51,23 @@ impl CpuKernel {
             },
         };
         Ok(Choice { kernel: self.name(), isa: self.0.isa(), path, threads: threads.get() })
+    }
+
+    /// Bytes of workspace that [`attend`](Self::attend) takes for a problem of `shape`, if no sequences are packed and
+    /// no keys are padding.
+    pub(crate) fn workspace_bytes(self, shape: &Shape, threads: Threads) -> usize {
+        let floats = match path_for(shape.queries, shape) {
+            _ if [shape.batch, shape.heads, shape.queries].contains(&0) => 0,
+            Path::Tiles => {
+                let cut = Cut::new(shape, self.0.run(Lanes));
+                Blocks::of_batches(shape, cut.queries).workspace_floats(shape, threads, cut.scratch_floats())
+            }
+            _ => {
+                let cut = rows::Cut::of(shape, shape.keys);
+                Blocks::of_batches(shape, cut.queries).workspace_floats_of_parts(shape, threads, &cut.parts())
+            }
+        };
+        floats.saturating_mul(size_of::<f32>())
     }
 
     fn rows(
@@ -99,5 +117,10 @@ const FEW_ROWS: usize = 12;
 /// The path that is expected to be the fastest. It does not depend on threads, because the order of sums depends on it.
 fn path(problem: &Problem<'_>) -> Path {
     let queries = problem.shape.queries * problem.shape.batch / problem.sequences().max(1);
-    if queries * problem.shape.group() <= FEW_ROWS { Path::Rows } else { Path::Tiles }
+    path_for(queries, &problem.shape)
+}
+
+/// The path for sequences of so many queries each.
+fn path_for(queries: usize, shape: &Shape) -> Path {
+    if queries.saturating_mul(shape.group()) <= FEW_ROWS { Path::Rows } else { Path::Tiles }
 }

@@ -7,6 +7,7 @@ mod exceptions;
 mod pages;
 mod shapes;
 mod threads;
+mod workspace;
 
 /// `ASSAY_REQUIRE=cpu-avx2,cpu-avx512` turns a kernel that this machine lacks into a failure. Names of other backends
 /// are ignored.
