@@ -110,6 +110,12 @@ pub(crate) fn for_packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, t
     packed_weights::<K>(shape, c, threads).0
 }
 
+/// Floats of workspace for weights that were packed before, and a C of type `c`, if there is work.
+pub(crate) fn floats_for_packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, threads: Threads) -> usize {
+    let (plan, tile) = packed_weights::<K>(shape, c, threads);
+    packed::floats_for_packed_weights::<K>(shape, c, tile, plan.grid)
+}
+
 fn packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, threads: Threads) -> (Plan, Blocking) {
     let grid = Grid::new(shape, threads, K::MR, K::NR);
     let tile = packed::blocking::<K>(shape, c, grid);

@@ -82,6 +82,29 @@ fn keeps_sums(c: ElementType, kc: usize, k: usize) -> bool {
     c != ElementType::F32 && kc < k
 }
 
+/// Floats of workspace for each part of the grid: packed A, packed B, sums.
+fn part_floats<K: MicroKernel>(
+    Shape { n, k, .. }: Shape,
+    c: ElementType,
+    (reading, tile): (Reading, Blocking),
+    grid: Grid,
+) -> [usize; 3] {
+    let width = n.div_ceil(grid.cols).next_multiple_of(K::NR);
+    let sums = if keeps_sums(c, tile.kc, k) { tile.mc * width } else { 0 };
+    let packed_b = if reading == Reading::PackedBefore { 0 } else { tile.kc * tile.nc };
+    [tile.mc * tile.kc, packed_b, sums].map(|floats| floats.next_multiple_of(Workspace::LINE))
+}
+
+/// Floats of workspace for weights that were packed before.
+pub(crate) fn floats_for_packed_weights<K: MicroKernel>(
+    shape: Shape,
+    c: ElementType,
+    tile: Blocking,
+    grid: Grid,
+) -> usize {
+    part_floats::<K>(shape, c, (Reading::PackedBefore, tile), grid).iter().sum::<usize>() * grid.parts()
+}
+
 /// C <- act(alpha A B + beta C + bias) + residual. alpha and k are not 0, and C is not empty.
 pub(crate) fn product<K: MicroKernel>(
     kernel: K,
@@ -91,10 +114,9 @@ pub(crate) fn product<K: MicroKernel>(
     workspace: &mut Workspace,
 ) -> Result<(), GemmError> {
     const { assert!(K::MR * K::NR <= MAX_TILE && K::NR == 2 * K::LANES) }
-    let keeps_sums = keeps_sums(problem.c.element_type(), tile.kc, problem.shape().k);
-    let sums = if keeps_sums { tile.mc * problem.shape().n.div_ceil(grid.cols).next_multiple_of(K::NR) } else { 0 };
-    let packed_b = if reading == Reading::PackedBefore { 0 } else { tile.kc * tile.nc };
-    let floats = [tile.mc * tile.kc, packed_b, sums].map(|floats| floats.next_multiple_of(Workspace::LINE));
+    let (c, shape) = (problem.c.element_type(), problem.shape());
+    let keeps_sums = keeps_sums(c, tile.kc, shape.k);
+    let floats = part_floats::<K>(shape, c, (reading, tile), grid);
     let workspace = workspace.floats(floats.iter().sum::<usize>() * grid.parts())?;
     for_each_part(problem, grid, (K::MR, K::NR), workspace, &|part, workspace| {
         let (packed_a, rest) = workspace.split_at_mut(floats[0]);

@@ -33,16 +33,20 @@ pub(crate) const NR: usize = 8;
 
 /// C <- act(alpha A B + beta C + bias) + residual, with alpha and k not 0.
 pub(crate) fn product(problem: Problem<'_>, grid: Grid, workspace: &mut Workspace) -> Result<(), GemmError> {
-    // A matrix that repeats one row may have more rows than memory has bytes.
-    let strip = problem.shape().k.checked_mul(NR).and_then(|floats| floats.checked_next_multiple_of(Workspace::LINE));
-    let strip = strip.and_then(|strip| strip.checked_mul(grid.parts()));
-    let workspace = workspace.floats(strip.ok_or(GemmError::OutOfMemory { bytes: usize::MAX })?)?;
+    let floats = floats(problem.shape().k, grid).ok_or(GemmError::OutOfMemory { bytes: usize::MAX })?;
+    let workspace = workspace.floats(floats)?;
     for_each_part(problem, grid, (MR, NR), workspace, &|part, strip| {
         with_element_type!(part.a.element_type(), A => if let Some(a) = part.a.typed::<A>() {
             part_product(part, a, strip.as_chunks_mut::<NR>().0);
         });
     });
     Ok(())
+}
+
+/// Floats of workspace: a strip for each part. `None` if they cannot be counted: a matrix that repeats one row may have
+/// more rows than memory has bytes.
+pub(crate) fn floats(k: usize, grid: Grid) -> Option<usize> {
+    k.checked_mul(NR)?.checked_next_multiple_of(Workspace::LINE)?.checked_mul(grid.parts())
 }
 
 fn part_product<A: Element>(problem: Problem<'_>, a: MatRef<'_, A>, strip: &mut [[f32; NR]]) {

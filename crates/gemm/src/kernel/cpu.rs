@@ -38,6 +38,9 @@ trait Code: Debug + Send + Sync {
     /// What it runs for packed weights and a C of type `c`, if there is work.
     fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan;
 
+    /// Floats of workspace that it takes for packed weights and a C of type `c`, if there is work.
+    fn floats_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> usize;
+
     /// C <- act(alpha A B + beta C + bias) + residual.
     fn product(
         &self,
@@ -59,6 +62,10 @@ impl<K: MicroKernel> Code for K {
 
     fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan {
         plan::for_packed_weights::<K>(shape, c, threads)
+    }
+
+    fn floats_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> usize {
+        plan::floats_for_packed_weights::<K>(shape, c, threads)
     }
 
     fn product(
@@ -84,6 +91,10 @@ impl Code for Portable {
 
     fn plan_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> Plan {
         Plan::strips(Grid::new(shape, threads, strips::MR, strips::NR))
+    }
+
+    fn floats_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> usize {
+        strips::floats(shape.k, Grid::new(shape, threads, strips::MR, strips::NR)).unwrap_or(usize::MAX)
     }
 
     fn product(
@@ -204,6 +215,37 @@ impl PackedB {
     /// [`GemmError::OutOfMemory`] if there is no memory for the panels.
     pub fn new<'a>(b: impl Into<Input<'a>>) -> Result<Self, GemmError> {
         CpuKernel::best().pack(b.into())
+    }
+
+    /// Bytes that a matrix of `k` x `n` elements of a type takes, packed by [`new`](Self::new); saturates.
+    pub fn bytes_of(k: usize, n: usize, element: ElementType) -> usize {
+        let PanelShape { nr, .. } = CpuKernel::best().code.panel_shape(k);
+        let bytes = n.checked_next_multiple_of(nr).and_then(|width| width.checked_mul(k)?.checked_mul(element.bytes()));
+        let line = Workspace::LINE * size_of::<f32>();
+        bytes.and_then(|bytes| bytes.checked_next_multiple_of(line)).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of a [workspace](crate::Gemm::workspace) that a product with weights of `shape.k` x `shape.n`, packed by
+    /// [`new`](Self::new), takes for an A of `shape.m` rows and a C of type `c`: what a workspace grows to. As
+    /// [`explain`](Self::explain), but without the weights.
+    ///
+    /// ```
+    /// use gemm::{ElementType, Gemm, MatMut, MatRef, PackedB, Shape, Threads, Workspace};
+    ///
+    /// let (x, mut y) = ([1.0_f32; 30 * 40], [0.0_f32; 30 * 30]);
+    /// let weights = PackedB::new(MatRef::from_row_major(&x, 40, 30)?)?;
+    /// assert_eq!(weights.bytes(), PackedB::bytes_of(40, 30, ElementType::F32));
+    ///
+    /// let mut workspace = Workspace::new();
+    /// let a = MatRef::from_row_major(&x, 30, 40)?;
+    /// Gemm::new(a, &weights).workspace(&mut workspace).run(MatMut::from_row_major(&mut y, 30, 30)?)?;
+    /// let shape = Shape { m: 30, n: 30, k: 40 };
+    /// assert_eq!(workspace.bytes(), PackedB::workspace_bytes(shape, ElementType::F32, Threads::SERIAL));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn workspace_bytes(shape: Shape, c: ElementType, threads: Threads) -> usize {
+        let floats = if shape.has_work() { CpuKernel::best().code.floats_packed(shape, c, threads) } else { 0 };
+        floats.saturating_mul(size_of::<f32>())
     }
 
     /// What a product with these weights runs for an A of `m` rows and a C of type `c`, if alpha is not 0.

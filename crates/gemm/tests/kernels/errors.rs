@@ -197,6 +197,32 @@ fn a_workspace_stops_growing() {
     assert!(sizes.iter().all(|&bytes| bytes == sizes[0] && bytes < 4 << 20), "{sizes:?}");
 }
 
+/// Packed weights of every type, C of floats and of 16 bits, a k of several blocks, several threads.
+#[test]
+fn a_workspace_grows_to_what_is_said_before() {
+    for (m, n, k) in [(1, 1, 1), (69, 384, 128), (138, 128, 588), (6, 512, 128), (300, 250, 1500), (0, 4, 4)] {
+        let (x, w) = (vec![1.0_f32; m * k], vec![half::f16::ONE; k * n]);
+        let weights = PackedB::new(MatRef::from_row_major(&w, k, n).unwrap()).unwrap();
+        assert_eq!(weights.bytes(), PackedB::bytes_of(k, n, ElementType::F16));
+        let (mut wide, mut narrow) = (vec![0.0_f32; m * n], vec![half::f16::ZERO; m * n]);
+        for threads in [1, 2, 3].map(|threads| Threads::new(threads).unwrap()) {
+            let shape = Shape { m, n, k };
+            let a = MatRef::from_row_major(&x, m, k).unwrap();
+            let mut workspace = Workspace::new();
+            let product = Gemm::new(a, &weights).threads(threads).workspace(&mut workspace);
+            product.run(MatMut::from_row_major(&mut wide, m, n).unwrap()).unwrap();
+            let said = PackedB::workspace_bytes(shape, ElementType::F32, threads);
+            assert_eq!(workspace.bytes(), said, "{shape:?} on {threads}");
+            let mut workspace = Workspace::new();
+            let product = Gemm::new(a, &weights).threads(threads).workspace(&mut workspace);
+            product.run(MatMut::from_row_major(&mut narrow, m, n).unwrap()).unwrap();
+            let said = PackedB::workspace_bytes(shape, ElementType::F16, threads);
+            assert_eq!(workspace.bytes(), said, "{shape:?} on {threads}, f16");
+        }
+    }
+    assert_eq!(PackedB::bytes_of(usize::MAX, 2, ElementType::F32), usize::MAX);
+}
+
 /// Running twice with beta other than 0 adds twice; a reset takes it back.
 #[test]
 fn reset_restores_c() {
