@@ -39,9 +39,7 @@ impl Problem {
     /// Operations, a multiply-add as two: Q K^T and P V for the pairs of a query and a key that it sees.
     pub fn flops(&self) -> u64 {
         let Shape { batch, queries, keys, heads, head_dim, value_dim, .. } = self.shape;
-        let pairs = |queries: usize, keys: usize| {
-            (0..queries).map(|query| self.mask.visible(query, queries, keys, keys).len() as u64).sum::<u64>()
-        };
+        let pairs = |queries: usize, keys: usize| self.mask.pairs(queries, keys, keys);
         let pairs = match self.lengths.is_empty() {
             true => batch as u64 * pairs(queries, keys),
             false => self.lengths.iter().map(|&length| pairs(length, length)).sum(),

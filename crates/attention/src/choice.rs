@@ -31,6 +31,8 @@ pub enum Path {
     Rows,
     /// Strips of rows against blocks of keys, with vectors along the rows.
     Tiles,
+    /// Packed sequences of which some take [`Rows`](Self::Rows), the others [`Tiles`](Self::Tiles).
+    Mixed,
 }
 
 impl Path {
@@ -44,6 +46,7 @@ impl Path {
             Path::Empty => "empty",
             Path::Rows => "rows",
             Path::Tiles => "tiles",
+            Path::Mixed => "mixed",
         }
     }
 }

@@ -44,6 +44,33 @@ impl Mask {
         let start = if left == usize::MAX { 0 } else { start };
         start.min(end)..end
     }
+
+    /// Pairs of a query and a key that it sees, `u64::MAX` if there are more: the sum of the lengths of
+    /// [`visible`](Self::visible) over all queries.
+    pub(crate) fn pairs(self, queries: usize, keys: usize, length: usize) -> u64 {
+        let (left, right) = self.sides();
+        let position = keys as i128 - queries as i128;
+        // Both ends of what a query sees are its index plus a constant, kept within 0..=length.
+        let ends = match right {
+            usize::MAX => queries as u128 * length as u128,
+            right => sum_of_clamped(queries, position + right as i128 + 1, length),
+        };
+        let starts = match left {
+            usize::MAX => 0,
+            left => sum_of_clamped(queries, position - left as i128, length),
+        };
+        u64::try_from(ends - starts).unwrap_or(u64::MAX)
+    }
+}
+
+/// The sum over i in 0..count of i + `offset`, each kept within 0..=`most`.
+fn sum_of_clamped(count: usize, offset: i128, most: usize) -> u128 {
+    let (count, most) = (count as i128, most as i128);
+    // From `first` on terms are positive, from `last` on they are `most`.
+    let first = (-offset).clamp(0, count);
+    let last = (most - offset).clamp(first, count);
+    let between = (last - first) as u128 * (first + last - 1 + 2 * offset).max(0) as u128 / 2;
+    between + (count - last) as u128 * most as u128
 }
 
 #[cfg(test)]
@@ -74,9 +101,18 @@ mod tests {
                     let expected = expected(mask, query, queries, keys, length);
                     assert_eq!(seen, expected, "{mask:?}, query {query} of {queries}, {length} of {keys} keys");
                 }
+                for length in 0..=keys {
+                    let seen = |query| mask.visible(query, queries, keys, length).len() as u64;
+                    let pairs: u64 = (0..queries).map(seen).sum();
+                    assert_eq!(mask.pairs(queries, keys, length), pairs, "{mask:?} {queries} {keys} {length}");
+                }
             }
         }
         let all = Mask::Window { left: usize::MAX - 1, right: usize::MAX - 1 };
         assert_eq!(all.visible(3, 5, 5, 4), 0..4, "sums saturate");
+        assert_eq!(all.pairs(5, 5, 4), 20);
+        let most = usize::MAX;
+        assert_eq!(Mask::Causal.pairs(most, most, most), u64::MAX);
+        assert_eq!(Mask::Window { left: most - 1, right: 0 }.pairs(most, 1, 1), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! What is done to the scores before the softmax, and which keys there are.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Range};
 
 use crate::{error::ViewError, mask::Mask};
 
@@ -123,6 +123,18 @@ impl<'a> Bias<'a> {
             offset = offset.wrapping_add(indices[axis].wrapping_mul(self.strides[axis]));
         }
         self.origin.wrapping_add(offset)
+    }
+
+    /// The numbers for some keys of a batch, a head and a query, repeated where an extent is 1, if there are such.
+    pub(crate) fn row(self, [batch, head, query]: [usize; 3], keys: Range<usize>) -> Option<impl Iterator<Item = f32>> {
+        let ends = [batch, head, query].map(|index| index.checked_add(1)).into_iter().chain([Some(keys.end)]);
+        let is_inside = |(end, extent): (Option<usize>, usize)| extent == 1 || end.is_some_and(|end| end <= extent);
+        if !ends.zip(self.extents).all(is_inside) {
+            return None;
+        }
+        let (first, [.., stride]) = (self.at([batch, head, query, keys.start]), self.strides);
+        // SAFETY: each index is below its extent, or is multiplied by 0.
+        Some((0..keys.len()).map(move |j| unsafe { *first.wrapping_add(j * stride) }))
     }
 
     /// The number at these indices, repeated where an extent is 1, if there is one.

@@ -2,11 +2,13 @@
 
 use std::{marker::PhantomData, ops::Range};
 
+use simd::ElementType;
+
 use crate::{
     error::{AttentionError, Operand},
     options::Options,
     shape::Shape,
-    view::{Input, Output},
+    view::{Extents, Input, Output},
 };
 
 /// O = softmax(scale Q K^T + bias) V. Only [`new`](Self::new) makes one, so everything fits.
@@ -70,13 +72,14 @@ impl<'a> Problem<'a> {
         Ok(Self { q, k, v, out, lse, options, shape, scale })
     }
 
-    /// How many sequences there are.
-    pub(crate) fn sequences(&self) -> usize {
-        self.options.sequences.map_or(self.shape.batch, |[queries, _]| queries.len() - 1)
+    /// All sequences.
+    pub(crate) fn sequences(&self) -> impl DoubleEndedIterator<Item = Sequence> + Clone {
+        let count = self.options.sequences.map_or(self.shape.batch, |[queries, _]| queries.len() - 1);
+        (0..count).map(|index| self.sequence(index))
     }
 
     /// Sequence `index`, which is below their number.
-    pub(crate) fn sequence(&self, index: usize) -> Sequence {
+    fn sequence(&self, index: usize) -> Sequence {
         match self.options.sequences {
             Some([queries, keys]) => {
                 let (queries, keys) = (queries[index]..queries[index + 1], keys[index]..keys[index + 1]);
@@ -104,28 +107,53 @@ impl<'a> Problem<'a> {
         }
     }
 
-    /// Pairs of a query and a key that it sees, over all heads.
-    pub(crate) fn pairs(&self) -> u64 {
-        let pairs = |sequence: Sequence| {
-            (0..sequence.queries.len()).map(|query| self.visible(&sequence, query).len() as u64).sum::<u64>()
-        };
-        self.shape.heads as u64 * (0..self.sequences()).map(|index| pairs(self.sequence(index))).sum::<u64>()
+    /// Adds `factor` times [`term`](Self::term) to the scores of a query with some keys, which follow each other.
+    pub(crate) fn add_terms<'s>(
+        &self,
+        sequence: &Sequence,
+        [head, query]: [usize; 2],
+        keys: Range<usize>,
+        factor: f32,
+        scores: impl Iterator<Item = &'s mut f32>,
+    ) {
+        let scores = scores.zip(keys.clone());
+        let bias = self.options.bias.and_then(|bias| bias.row([sequence.batch, head, query], keys));
+        let slope = self.options.slopes.map(|slopes| slopes[head]);
+        match (bias, slope) {
+            (None, None) => {}
+            (Some(bias), None) => scores.zip(bias).for_each(|((score, _), bias)| *score += factor * bias),
+            (None, Some(slope)) => {
+                scores.for_each(|(score, key)| *score -= factor * (slope * sequence.distance(query, key)));
+            }
+            (Some(bias), Some(slope)) => scores.zip(bias).for_each(|((score, key), bias)| {
+                *score += factor * (bias - slope * sequence.distance(query, key));
+            }),
+        }
     }
 
     /// Operations, a multiply-add as two: Q K^T and P V for the pairs that are not masked.
     pub(crate) fn flops(&self) -> u64 {
-        self.pairs().saturating_mul(2 * (self.shape.head_dim + self.shape.value_dim) as u64)
+        self.flops_of(self.sequences())
+    }
+
+    /// Operations of some sequences.
+    pub(crate) fn flops_of(&self, sequences: impl Iterator<Item = Sequence>) -> u64 {
+        let Shape { heads, head_dim, value_dim, .. } = self.shape;
+        let pairs = sequences
+            .map(|Sequence { queries, keys, length, .. }| self.options.mask.pairs(queries.len(), keys.len(), length));
+        let pairs = pairs.fold(0, u64::saturating_add).saturating_mul(heads as u64);
+        pairs.saturating_mul((head_dim as u64).saturating_add(value_dim as u64)).saturating_mul(2)
     }
 
     /// Bytes that must move at least: each operand once.
     pub(crate) fn bytes(&self) -> u64 {
-        let tensor = |rows: usize, dim: usize, element_bytes: usize| (rows * dim * element_bytes) as u64;
-        let Shape { batch, keys, kv_heads, head_dim, value_dim, .. } = self.shape;
-        let (rows, kv_rows) = (self.shape.rows(), batch * keys * kv_heads);
-        tensor(rows, head_dim, self.q.element_type().bytes())
-            + tensor(kv_rows, head_dim, self.k.element_type().bytes())
-            + tensor(kv_rows, value_dim, self.v.element_type().bytes())
-            + tensor(rows, value_dim, self.out.element_type().bytes())
+        let tensor = |extents: Extents, element: ElementType| {
+            let Extents { batch, tokens, heads, head_dim } = extents;
+            let factors = [batch, tokens, heads, head_dim, element.bytes()];
+            factors.into_iter().fold(1, |product: u64, factor| product.saturating_mul(factor as u64))
+        };
+        let inputs = [self.q, self.k, self.v].map(|x| tensor(x.extents(), x.element_type()));
+        inputs.into_iter().fold(tensor(self.out.extents(), self.out.element_type()), u64::saturating_add)
     }
 
     /// Writes the log-sum-exp of a row, if it is asked for.
@@ -140,9 +168,9 @@ impl<'a> Problem<'a> {
         }
     }
 
-    /// Whether the output has no row.
+    /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.shape.rows() == 0
+        self.shape.rows() == 0 || (self.shape.value_dim == 0 && self.lse.is_none())
     }
 }
 

@@ -66,7 +66,7 @@ impl<'a, T> View<'a, T> {
     pub fn with_strides(data: &'a [T], extents: Extents, strides: Strides) -> Result<Self, ViewError> {
         let layout = Layout { extents, strides };
         layout.check(data.len())?;
-        Ok(Self { origin: data.as_ptr(), layout, data: PhantomData })
+        Ok(Self { origin: data.as_ptr(), layout: layout.normalized(), data: PhantomData })
     }
 
     /// Some of the tokens: the filled part of a KV cache.
@@ -135,7 +135,7 @@ impl<'a, T> ViewMut<'a, T> {
         if layout.overlaps() {
             return Err(ViewError::Overlap { extents, strides });
         }
-        Ok(Self { origin: data.as_mut_ptr(), layout, data: PhantomData })
+        Ok(Self { origin: data.as_mut_ptr(), layout: layout.normalized(), data: PhantomData })
     }
 
     /// Some of the tokens.
@@ -180,7 +180,7 @@ macro_rules! properties {
                 self.layout.extents
             }
 
-            /// Strides.
+            /// Strides; 0 where one leads nowhere.
             pub fn strides(&self) -> Strides {
                 self.layout.strides
             }

@@ -7,7 +7,8 @@
 //!
 //! The softmax is formed online (Milakov and Gimelshein, arXiv 1805.02867): a row keeps the largest score m so far, the
 //! sum l of the weights 2^(s - m), and the sum of weighted rows of V. When m grows, both sums are multiplied by
-//! 2^(m before - m). Parts are merged by the same rule, which is exact.
+//! 2^(m before - m). Parts are merged by the same rule, in their order, which is exact. `waves.rs` says which thread
+//! computes what and where results wait until they are merged.
 //!
 //! ```text
 //!   for every part, every CHUNK of its keys, every TOGETHER rows:
@@ -15,25 +16,27 @@
 //!     m, l, acc *= 2^(m before - m)
 //!     p[row][j] = 2^(s[row][j] - m),  l += p[row][j]
 //!     acc[row] += p[row][j] V[j]
-//!   for every row:  O[row] = sum of 2^(m of part - m) acc / sum of 2^(m of part - m) l      over its parts
+//!   for every row:  m, l, acc of its first part; the others merged into it;  O[row] = acc / l
 //! ```
 
 mod dots;
 mod merge;
+mod waves;
 
-use op::Workspace;
 use std::{f32::consts::LOG2_E, ops::Range};
 
 use simd::{Element, F32Vector, Simd, Vectorized, math::exp2_weight, with_element_type};
 
+use super::lines;
 use crate::{
-    parts::{Block, Parts},
-    problem::Problem,
+    parts::Block,
+    problem::{Problem, Sequence},
     shape::Shape,
     view::Input,
 };
 use dots::{add_rows, dots};
-pub(crate) use merge::Merge;
+use merge::Merge;
+pub(crate) use waves::{Waves, tasks};
 
 /// Keys that are weighted together: K and V of 32 keys of 128 floats are 32 KiB.
 const CHUNK: usize = 32;
@@ -51,46 +54,55 @@ const ROWS: usize = 12;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cut {
     /// Queries of a block, each with all heads of a group.
-    pub(crate) queries: usize,
-    /// Parts of the keys of a sequence, some of them empty.
-    parts: usize,
+    queries: usize,
+    kv_heads: usize,
     group: usize,
     head_dim: usize,
     value_dim: usize,
 }
 
 impl Cut {
-    pub(crate) fn new(problem: &Problem<'_>) -> Self {
-        let longest = (0..problem.sequences()).map(|index| problem.sequence(index).length).max();
-        Self::of(&problem.shape, longest.unwrap_or(0))
+    /// For these sequences of a problem.
+    pub(crate) fn new(problem: &Problem<'_>, sequences: impl Iterator<Item = Sequence>) -> Self {
+        let longest = sequences.map(|sequence| sequence.queries.len()).max().unwrap_or(0);
+        Self::of(&problem.shape, longest)
     }
 
-    /// For sequences of at most `longest` keys.
+    /// For sequences of at most `longest` queries.
     pub(crate) fn of(shape: &Shape, longest: usize) -> Self {
-        let &Shape { head_dim, value_dim, .. } = shape;
-        let group = shape.group().max(1);
-        let parts = longest.div_ceil(PART).max(1);
-        Self { queries: (ROWS / group).max(1), parts, group, head_dim, value_dim }
+        let (group, &Shape { kv_heads, head_dim, value_dim, .. }) = (shape.group().max(1), shape);
+        Self { queries: (ROWS / group).min(longest).max(1), kv_heads, group, head_dim, value_dim }
     }
 
     fn rows(&self) -> usize {
         self.queries * self.group
     }
 
-    /// Floats of the result of a part: weighted sums, largest scores, sums of weights.
-    fn part_floats(&self) -> usize {
-        (self.rows() * (self.value_dim + 2)).next_multiple_of(Workspace::LINE)
+    /// Where largest scores and sums of weights begin in the result of a part, behind the weighted sums.
+    fn max_and_sum(&self) -> [usize; 2] {
+        let max = self.rows().saturating_mul(self.value_dim);
+        [max, max.saturating_add(self.rows())]
     }
 
-    /// Parts and their memory. A thread works in queries and scores of a few rows.
-    pub(crate) fn parts(&self) -> Parts {
-        let scratch_floats = (self.rows() * self.head_dim).next_multiple_of(Workspace::LINE) + TOGETHER * CHUNK;
-        Parts { count: self.parts, result_floats: self.part_floats(), scratch_floats }
+    /// Floats of the result of a part: weighted sums, largest scores, sums of weights.
+    fn part_floats(&self) -> usize {
+        let [_, sum] = self.max_and_sum();
+        lines(sum.saturating_add(self.rows()))
+    }
+
+    /// Floats of the queries of a block.
+    fn query_floats(&self) -> usize {
+        lines(self.rows().saturating_mul(self.head_dim))
+    }
+
+    /// Floats that a thread works in: queries, and scores of a few rows.
+    fn scratch_floats(&self) -> usize {
+        self.query_floats().saturating_add(TOGETHER * CHUNK)
     }
 }
 
 /// The result of a part of the keys for all rows of a block.
-pub(super) struct Part<'m> {
+struct Part<'m> {
     /// A row of V's length for each row.
     acc: &'m mut [f32],
     max: &'m mut [f32],
@@ -99,23 +111,24 @@ pub(super) struct Part<'m> {
 
 impl<'m> Part<'m> {
     fn new(cut: &Cut, memory: &'m mut [f32]) -> Self {
-        let (acc, rest) = memory.split_at_mut(cut.rows() * cut.value_dim);
-        let (max, rest) = rest.split_at_mut(cut.rows());
+        let [max, sum] = cut.max_and_sum();
+        let (acc, rest) = memory.split_at_mut(max);
+        let (max, rest) = rest.split_at_mut(sum - max);
         Self { acc, max, sum: &mut rest[..cut.rows()] }
     }
 }
 
 /// Computes a part of a block.
-pub(crate) struct RowsOfPart<'p, 's> {
-    pub(crate) problem: &'p Problem<'p>,
-    pub(crate) block: &'p Block,
-    pub(crate) cut: Cut,
-    /// Below the number of parts.
-    pub(crate) part: usize,
+struct RowsOfPart<'p, 's> {
+    problem: &'p Problem<'p>,
+    block: &'p Block,
+    cut: Cut,
+    /// Keys from `part` times PART on.
+    part: usize,
     /// Memory for the result of a part.
-    pub(crate) result: &'s mut [f32],
+    result: &'s mut [f32],
     /// Memory of a thread.
-    pub(crate) scratch: &'s mut [f32],
+    scratch: &'s mut [f32],
 }
 
 impl Vectorized for RowsOfPart<'_, '_> {
@@ -125,7 +138,7 @@ impl Vectorized for RowsOfPart<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { problem, block, cut, part, result, scratch } = self;
         let count = block.queries.len() * cut.group;
-        let (q, scores) = scratch.split_at_mut((cut.rows() * cut.head_dim).next_multiple_of(Workspace::LINE));
+        let (q, scores) = scratch.split_at_mut(cut.query_floats());
         let mut rows = Rows { problem, block, cut, q, scores, part: Part::new(&cut, result) };
         rows.part.acc.fill(0.0);
         // The lowest float instead of minus infinity: scores of minus infinity have weight 0 under it.
@@ -136,8 +149,9 @@ impl Vectorized for RowsOfPart<'_, '_> {
         }
         // Both ends of what a query sees grow with the query.
         let (first, last) = (rows.seen(0), rows.seen(count - 1));
-        let end = last.end.min((part + 1) * PART);
-        let mut key = first.start.max(part * PART);
+        let part = part * PART;
+        let end = last.end.min(part.saturating_add(PART));
+        let mut key = first.start.max(part);
         while key < end {
             let keys = key..end.min(key + CHUNK);
             for first in (0..count).step_by(TOGETHER) {
@@ -211,14 +225,12 @@ impl Rows<'_, '_> {
         let v = (problem.v.row::<E>(at[0], at[1], at[2]), problem.v.strides().token);
         let q = &self.q[first_row * head_dim..(first_row + N) * head_dim];
         // SAFETY: there are `count` keys from `at` on, with as many elements as Q and the output have.
-        unsafe { dots::<S, E, N>(simd, q, k, v.0, v.1, count, self.scores) };
+        unsafe { dots::<S, E, N>(simd, q, k, (v.0, v.1, value_dim), count, self.scores) };
         for n in 0..N {
             let (row, scores) = (first_row + n, &mut self.scores[n * CHUNK..(n + 1) * CHUNK]);
             if problem.options.has_terms() {
                 let (query, head) = place(self.block, &self.cut, row);
-                for (j, score) in scores[..count].iter_mut().enumerate() {
-                    *score += LOG2_E * problem.term(sequence, head, query, keys.start + j);
-                }
+                problem.add_terms(sequence, [head, query], keys.clone(), LOG2_E, scores[..count].iter_mut());
             }
             let max = self.part.max[row];
             let largest = scores[..count].iter().fold(max, |max, &score| if score > max { score } else { max });
@@ -233,7 +245,7 @@ impl Rows<'_, '_> {
         }
         let acc = &mut self.part.acc[first_row * value_dim..(first_row + N) * value_dim];
         // The keys of the next chunk.
-        let next = k.0.wrapping_add(CHUNK * k.1);
+        let next = k.0.wrapping_add(k.1.wrapping_mul(CHUNK));
         // SAFETY: as above.
         unsafe { add_rows::<S, E, N>(simd, self.scores, count, v, (next, k.1), acc) };
     }
@@ -278,4 +290,26 @@ fn weights<S: Simd>(simd: S, scores: &mut [f32], max: f32) -> f32 {
         }
     }
     sum.reduce_sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use op::Threads;
+
+    use super::*;
+
+    /// Whatever the lengths and the number of sequences.
+    #[test]
+    fn a_thread_needs_at_most_512_kib() {
+        for (head_dim, heads) in [8, 32, 64, 128, 256].into_iter().flat_map(|dim| [1, 8, 32].map(|heads| (dim, heads)))
+        {
+            for kv_heads in [1, heads] {
+                let shape = Shape { batch: 1, queries: 0, keys: 0, heads, kv_heads, head_dim, value_dim: head_dim };
+                for count in [1, 2, 7] {
+                    let bytes = Cut::of(&shape, 100).floats(Threads::new(count).unwrap()) * size_of::<f32>();
+                    assert!(bytes <= count * (512 << 10), "{shape}, {count} threads: {bytes}");
+                }
+            }
+        }
+    }
 }

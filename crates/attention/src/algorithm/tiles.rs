@@ -23,11 +23,11 @@ mod strip;
 mod values;
 mod weights;
 
-use op::Workspace;
 use std::ops::Range;
 
 use simd::{Simd, Vectorized};
 
+use super::lines;
 use crate::{parts::Block, problem::Problem, shape::Shape};
 use stage::Stage;
 use strip::Strip;
@@ -75,17 +75,17 @@ impl Cut {
 
     /// Floats of a strip: queries, output, largest scores, sums.
     fn strip_floats(&self) -> usize {
-        ((self.head_dim + self.padded_dim() + 2) * self.strip_rows).next_multiple_of(Workspace::LINE)
+        lines((self.head_dim + self.padded_dim() + 2).saturating_mul(self.strip_rows))
     }
 
     /// Floats of scores, and of rows of the output while they are transposed.
     fn score_floats(&self) -> usize {
-        (self.keys * self.strip_rows).max(8 * self.padded_dim()).next_multiple_of(Workspace::LINE)
+        lines((self.keys * self.strip_rows).max(self.padded_dim().saturating_mul(8)))
     }
 
     /// Floats of limits, largest scores and factors: four for each row of a strip.
     fn lane_floats(&self) -> usize {
-        (4 * self.strip_rows).next_multiple_of(Workspace::LINE)
+        lines(4 * self.strip_rows)
     }
 
     fn strips(&self) -> usize {
@@ -94,8 +94,10 @@ impl Cut {
 
     /// Floats of workspace that a thread needs.
     pub(crate) fn scratch_floats(&self) -> usize {
-        let stage = self.keys * (self.head_dim + self.value_dim);
-        self.strips() * self.strip_floats() + self.score_floats() + self.lane_floats() + stage + 2 * Workspace::LINE
+        let stage = lines(self.keys.saturating_mul(self.head_dim))
+            .saturating_add(lines(self.keys.saturating_mul(self.value_dim)));
+        let strips = self.strips().saturating_mul(self.strip_floats());
+        [self.score_floats(), self.lane_floats(), stage].into_iter().fold(strips, usize::saturating_add)
     }
 }
 
@@ -127,16 +129,13 @@ impl Vectorized for Tiles<'_, '_> {
             seen = seen.start.min(strip.seen.start)..seen.end.max(strip.seen.end);
         }
         for keys in blocks(seen, cut.keys) {
-            let mut is_staged = false;
+            // What two rows in turn see overlaps or adjoins, so some strip sees some of these keys.
+            let staged = stage.load(simd, problem, block, keys.clone());
             for (own, memory) in strips(rows, &cut, strip_memory) {
                 let mut strip = Strip::new(problem, block, &cut, own, S::LANES, memory);
                 let own = keys.start.max(strip.seen.start)..keys.end.min(strip.seen.end);
                 if own.start < own.end {
-                    if !is_staged {
-                        stage.load(simd, problem, block, keys.clone());
-                        is_staged = true;
-                    }
-                    strip.attend(simd, &stage, own, scores, lanes);
+                    strip.attend(simd, &staged, own, scores, lanes);
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::{
 /// rounded once, or twice where O is stored as 16 bits.
 pub(crate) fn attend(problem: &mut Problem<'_>) -> Choice {
     if !problem.is_empty() {
-        for sequence in (0..problem.sequences()).map(|index| problem.sequence(index)).collect::<Vec<_>>() {
+        for sequence in problem.sequences().collect::<Vec<_>>() {
             let heads = problem.shape.heads;
             for row in (0..sequence.queries.len()).flat_map(|query| (0..heads).map(move |head| (query, head))) {
                 attend_row(problem, &sequence, row);

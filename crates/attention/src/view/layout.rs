@@ -18,6 +18,9 @@ pub struct Extents {
 }
 
 /// Elements from one batch, token or head to the next. The elements of a head are adjacent.
+///
+/// A stride along an axis of extent 1, and any stride of a tensor without elements, leads nowhere: views take whatever
+/// it is and report 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strides {
     /// From one batch to the next.
@@ -94,6 +97,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// The same layout with a stride of 0 wherever a stride leads nowhere, so that multiples of strides stay within the
+    /// tensor.
+    pub(crate) fn normalized(self) -> Self {
+        let is_empty = self.extents.is_empty();
+        let [batch, token, head] = self.axes().map(|(extent, stride)| if is_empty || extent == 1 { 0 } else { stride });
+        Self { strides: Strides { batch, token, head }, ..self }
+    }
+
     /// The three axes that have strides: extent and stride.
     fn axes(&self) -> [(usize, usize); 3] {
         let Self { extents, strides } = self;
@@ -171,7 +182,7 @@ impl Layout {
         Ok((self.start(range.start, self.strides.batch), self))
     }
 
-    /// Where a part begins. An empty part begins nowhere: its stride was perhaps never checked.
+    /// Where a part begins. An empty part begins nowhere: its index may be beyond the last element.
     fn start(&self, index: usize, stride: usize) -> usize {
         if self.extents.is_empty() { 0 } else { index * stride }
     }
@@ -250,6 +261,17 @@ mod tests {
         assert!(matches!(half.check(usize::MAX), Err(ViewError::Overflow { .. })));
         let empty = Extents { batch: 0, ..huge };
         assert_eq!(Layout { extents: empty, strides: Strides::bnhd(empty).unwrap() }.check(0), Ok(()));
+    }
+
+    #[test]
+    fn strides_that_lead_nowhere_are_0() {
+        let far = usize::MAX;
+        for (extents, strides) in [([1, 2, 1, 4], [0, 9, 0]), ([3, 2, 1, 0], [0; 3]), ([2, 0, 2, 4], [0; 3])] {
+            let normalized = layout(extents, [far, 9, far]).normalized();
+            assert_eq!(normalized, layout(extents, strides), "{extents:?}");
+        }
+        let whole = layout([2, 3, 4, 5], [60, 20, 5]);
+        assert_eq!(whole.normalized(), whole);
     }
 
     #[test]

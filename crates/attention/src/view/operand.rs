@@ -48,12 +48,24 @@ impl<'a, T: Element> From<ViewMut<'a, T>> for Output<'a> {
     }
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
     /// Element `d` of a head of a token, if there is one.
     pub fn get(&self, batch: usize, token: usize, head: usize, d: usize) -> Option<f32> {
         let offset = self.layout.offset_inside(batch, token, head).filter(|_| d < self.layout.extents.head_dim)?;
         // SAFETY: the element is inside the tensor, and of this type: an `Input` is made of a `View` of it.
         Some(with_element_type!(self.element, T => unsafe { *self.origin.cast::<T>().add(offset + d) }.to_f32()))
+    }
+
+    /// The elements of a head of `count` tokens from `token` on, if these exist, are of type `T`, and follow each other.
+    pub(crate) fn rows<T: Element>(&self, [batch, token, head]: [usize; 3], count: usize) -> Option<&'a [T]> {
+        let last = self.layout.offset_inside(batch, token.checked_add(count)?.checked_sub(1)?, head)?;
+        let dim = self.layout.extents.head_dim;
+        let is_dense = self.element == T::TYPE && (count == 1 || self.layout.strides.token == dim);
+        // SAFETY: the rows are inside the tensor, one right after the other, and of this type: an `Input` is made of a
+        // `View` of it. The first begins `count` - 1 rows before the last.
+        is_dense.then(|| unsafe {
+            std::slice::from_raw_parts(self.origin.cast::<T>().add(last - (count - 1) * dim), count * dim)
+        })
     }
 
     /// Address of the first element of a head of a token. It may be read only if the row exists.
@@ -97,7 +109,7 @@ macro_rules! properties {
                 self.layout.extents
             }
 
-            /// Strides.
+            /// Strides; 0 where one leads nowhere.
             pub fn strides(&self) -> Strides {
                 self.layout.strides
             }

@@ -3,6 +3,8 @@
 mod check;
 mod errors;
 mod exceptions;
+mod hostile;
+mod memory;
 #[cfg(unix)]
 mod pages;
 mod shapes;

@@ -21,6 +21,11 @@ fn trials() -> Vec<Trial> {
         Trial::dense(many).masked(Mask::Window { left: 50, right: 3 }),
         Trial::dense(Shape { heads: 4, kv_heads: 4, ..own(600, 32) }).packed(&[(300, 300), (17, 17), (283, 283)]),
         Trial::dense(decoding),
+        Trial::dense(Shape { heads: 4, kv_heads: 4, queries: 603, keys: 6000, ..own(0, 32) }).packed(&[
+            (1, 4000),
+            (600, 1000),
+            (2, 1000),
+        ]),
         Trial::dense(Shape { queries: 3, ..decoding }).masked(Mask::Causal),
     ]
 }
@@ -71,6 +76,33 @@ fn large_problems_use_the_threads_they_are_given() {
         assert_eq!(ran.threads, 2, "{}", kernel.name());
         assert_eq!(ran.kernel == kernel.name(), kernel.name() != "auto", "{ran:?}");
     }
+}
+
+/// The work of packed sequences is that within each, not that of all queries with all keys.
+#[test]
+fn small_packed_sequences_use_one_thread() {
+    let threads_of = |count: usize, length: usize| {
+        let trial = Trial::dense(own(count * length, 8)).packed(&vec![(length, length); count]).threads(4);
+        trial.run(kernels().pop().unwrap().as_ref()).unwrap().ran.threads
+    };
+    assert_eq!([threads_of(50, 20), threads_of(1, 1000)], [1, 4]);
+    let mut padded = Trial::dense(own(300, 16)).threads(4);
+    padded.key_lengths = Some(vec![10]);
+    assert_eq!(padded.run(kernels().pop().unwrap().as_ref()).unwrap().ran.threads, 1);
+}
+
+/// A long prompt beside tokens that are decoded.
+#[test]
+fn each_packed_sequence_takes_its_own_path() {
+    let path_of = |lengths: &[(usize, usize)]| {
+        let (queries, keys) = lengths.iter().fold((0, 0), |(q, k), length| (q + length.0, k + length.1));
+        let trial = Trial::dense(Shape { queries, keys, heads: 2, ..own(0, 24) }).packed(lengths);
+        trial.check_all();
+        trial.run(kernels().pop().unwrap().as_ref()).unwrap().ran.path
+    };
+    assert_eq!(path_of(&[(1, 50), (6, 40), (0, 7)]), "rows");
+    assert_eq!(path_of(&[(7, 50), (40, 40), (0, 0)]), "tiles");
+    assert_eq!(path_of(&[(1, 600), (130, 130), (1, 70), (0, 4), (2, 2)]), "mixed");
 }
 
 #[test]

@@ -11,7 +11,7 @@ const KEYS: usize = 4;
 const LINE_BYTES: usize = 64;
 
 /// scores[n][j] = q[n] . K[j] for N rows of q, one after the other, and `count` rows of K, `k.1` elements apart. Rows
-/// of scores are CHUNK apart. Meanwhile, as many rows of V are prefetched.
+/// of scores are CHUNK apart. Meanwhile, as many rows of V are prefetched, `v.1` elements apart and `v.2` long.
 ///
 /// # Safety
 /// Rows of K are as long as those of q.
@@ -20,8 +20,7 @@ pub(super) unsafe fn dots<S: Simd, E: Element, const N: usize>(
     simd: S,
     q: &[f32],
     k: (*const E, usize),
-    v: *const E,
-    v_stride: usize,
+    v: (*const E, usize, usize),
     count: usize,
     scores: &mut [f32],
 ) {
@@ -29,7 +28,7 @@ pub(super) unsafe fn dots<S: Simd, E: Element, const N: usize>(
     let mut j = 0;
     while j < count {
         for key in j..count.min(j + KEYS) {
-            prefetch_row(v.wrapping_add(key * v_stride), depth);
+            prefetch_row(v.0.wrapping_add(key * v.1), v.2);
         }
         let row = k.0.wrapping_add(j * k.1);
         // SAFETY: rows from j on exist, KEYS of them or one.

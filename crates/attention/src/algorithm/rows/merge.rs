@@ -1,19 +1,20 @@
-//! The results of all parts of the keys, merged to rows of the output.
+//! The results of the parts of the keys, merged one after the other and written to rows of the output.
 
 use std::f32::consts::LN_2;
 
 use simd::{Element, Simd, Vectorized, math::exp2_weight, with_element_type};
 
-use super::{Cut, only, place};
-use crate::{parts::Block, problem::Problem};
+use super::{Cut, Part, only, place, waves::Task};
+use crate::problem::Problem;
 
-/// Writes the rows of a block.
-pub(crate) struct Merge<'p, 's> {
-    pub(crate) problem: &'p Problem<'p>,
-    pub(crate) block: &'p Block,
-    pub(crate) cut: Cut,
-    /// Results of all parts. What the first holds is changed.
-    pub(crate) results: &'s mut [f32],
+/// Merges the result of a task into the state of its block, and writes the rows of the block after its last.
+pub(super) struct Merge<'p, 's> {
+    pub(super) problem: &'p Problem<'p>,
+    pub(super) task: &'p Task,
+    pub(super) cut: Cut,
+    pub(super) result: &'s [f32],
+    /// What the parts before amount to, as a result. Not read if there are none.
+    pub(super) state: &'s mut [f32],
 }
 
 impl Vectorized for Merge<'_, '_> {
@@ -21,30 +22,33 @@ impl Vectorized for Merge<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { problem, block, cut, results } = self;
-        let dim = cut.value_dim;
-        let (maxima, sums) = (cut.rows() * dim, cut.rows() * (dim + 1));
+        let Self { problem, task: Task { block, is_first, is_last, .. }, cut, result, state } = self;
+        let (dim, [maxima, sums]) = (cut.value_dim, cut.max_and_sum());
+        let state = Part::new(&cut, state);
         for row in 0..block.queries.len() * cut.group {
-            let parts = results.chunks_exact(cut.part_floats());
-            let max = parts.map(|part| part[maxima + row]).fold(f32::MIN, f32::max);
-            let mut sum = 0.0;
-            let (first, others) = results.split_at_mut(cut.part_floats());
-            let factor = |part: &[f32]| only(simd, exp2_weight(simd, simd.splat(part[maxima + row] - max)));
-            let (acc, own) = (row * dim..(row + 1) * dim, factor(first));
-            sum += own * first[sums + row];
-            first[acc.clone()].iter_mut().for_each(|x| *x *= own);
-            for part in others.chunks_exact(cut.part_floats()) {
-                let factor = factor(part);
-                sum += factor * part[sums + row];
-                first[acc.clone()].iter_mut().zip(&part[acc.clone()]).for_each(|(x, y)| *x += factor * y);
+            let own = row * dim..(row + 1) * dim;
+            let (acc, part) = (&mut state.acc[own.clone()], &result[own]);
+            let (max, sum) = (&mut state.max[row], &mut state.sum[row]);
+            let (part_max, part_sum) = (result[maxima + row], result[sums + row]);
+            if *is_first {
+                acc.copy_from_slice(part);
+                (*max, *sum) = (part_max, part_sum);
+            } else {
+                let largest = max.max(part_max);
+                let factor = |max: f32| only(simd, exp2_weight(simd, simd.splat(max - largest)));
+                let (kept, added) = (factor(*max), factor(part_max));
+                acc.iter_mut().zip(part).for_each(|(x, y)| *x = kept * *x + added * y);
+                (*max, *sum) = (largest, kept * *sum + added * part_sum);
             }
-            let (query, head) = place(block, &cut, row);
-            let index = [block.sequence.batch, block.sequence.queries.start + query, head];
-            // SAFETY: the row of the output exists, and only this block writes it.
-            unsafe {
-                store(problem, index, &first[acc], sum);
-                let lse = if sum == 0.0 { f32::NEG_INFINITY } else { (max + sum.log2()) * LN_2 };
-                problem.set_lse(index[0], index[2], index[1], lse);
+            if *is_last {
+                let (query, head) = place(block, &cut, row);
+                let index = [block.sequence.batch, block.sequence.queries.start + query, head];
+                let lse = if *sum == 0.0 { f32::NEG_INFINITY } else { (*max + sum.log2()) * LN_2 };
+                // SAFETY: the row of the output exists, and only this block writes it.
+                unsafe {
+                    store(problem, index, acc, *sum);
+                    problem.set_lse(index[0], index[2], index[1], lse);
+                }
             }
         }
     }

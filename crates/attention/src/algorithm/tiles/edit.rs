@@ -36,23 +36,22 @@ impl<'l> Limits<'l> {
 pub(super) fn add_terms(problem: &Problem<'_>, rows: &Rows<'_>, keys: &Range<usize>, p: &mut [f32], width: usize) {
     for lane in 0..width {
         let (query, head) = (rows.query(lane), rows.head(lane));
-        for (j, scores) in p.chunks_exact_mut(width).enumerate().take(keys.len()) {
-            scores[lane] += LOG2_E * problem.term(&rows.block.sequence, head, query, keys.start + j);
-        }
+        let scores = p[lane..].iter_mut().step_by(width);
+        problem.add_terms(&rows.block.sequence, [head, query], keys.clone(), LOG2_E, scores);
     }
 }
 
 /// Replaces numbers outside of limits, and finds the largest of the others.
 pub(super) struct Mask<'m, const VECS: usize> {
-    /// `count` rows of VECS vectors.
-    pub(super) p: *mut f32,
+    /// `count` rows of VECS vectors, and perhaps more.
+    pub(super) p: &'m mut [f32],
     pub(super) count: usize,
     /// `None` where every row sees every key.
     pub(super) limits: Option<&'m Limits<'m>>,
     /// What masked numbers become.
     pub(super) masked: f32,
     /// VECS vectors: the largest number of each row. A NaN may be lost.
-    pub(super) largest: *mut f32,
+    pub(super) largest: &'m mut [f32],
 }
 
 impl<const VECS: usize> Vectorized for Mask<'_, VECS> {
@@ -61,6 +60,11 @@ impl<const VECS: usize> Vectorized for Mask<'_, VECS> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { p, count, limits, masked, largest } = self;
+        assert!(
+            p.len() >= count * VECS * S::LANES && largest.len() >= VECS * S::LANES,
+            "a score for each key and lane"
+        );
+        let p = p.as_mut_ptr();
         let masked = simd.splat(masked);
         for v in 0..VECS {
             let mut most = simd.splat(f32::MIN);
@@ -79,7 +83,7 @@ impl<const VECS: usize> Vectorized for Mask<'_, VECS> {
                 let key = simd.splat(j as f32);
                 // Negative where the key is before the first or after the last.
                 let inside = (key - from).min(last - key);
-                // SAFETY: whoever makes a `Mask` promises that P may be accessed.
+                // SAFETY: vector v of row j of P, whose length is checked above.
                 unsafe {
                     let at = p.add((j * VECS + v) * S::LANES);
                     let x = inside.select_negative(masked, simd.load(at));
@@ -87,8 +91,8 @@ impl<const VECS: usize> Vectorized for Mask<'_, VECS> {
                     most = most.max(x);
                 }
             }
-            // SAFETY: as above.
-            unsafe { most.store(largest.add(v * S::LANES)) };
+            // SAFETY: `largest` has VECS vectors, which is checked above.
+            unsafe { most.store(largest.as_mut_ptr().add(v * S::LANES)) };
         }
     }
 }

@@ -2,60 +2,58 @@
 
 use simd::{F32Vector, Simd, Vectorized};
 
-/// K is `count` rows of `depth` floats, `stride` apart. Q is `depth` rows of VECS vectors, P as many as there are keys,
+/// K is `count` rows of `depth` floats, at least one. Q is `depth` rows of VECS vectors, P as many as there are keys,
 /// rounded up to those of a register tile: additional rows repeat the last key.
-pub(super) struct Scores<const VECS: usize> {
-    pub(super) q: *const f32,
-    pub(super) k: *const f32,
-    pub(super) stride: usize,
+pub(super) struct Scores<'m, const VECS: usize> {
+    pub(super) q: &'m [f32],
+    pub(super) k: &'m [f32],
     pub(super) depth: usize,
     pub(super) count: usize,
-    pub(super) p: *mut f32,
+    pub(super) p: &'m mut [f32],
     /// VECS vectors: the largest score of each row. A NaN may be lost.
-    pub(super) largest: *mut f32,
+    pub(super) largest: &'m mut [f32],
 }
 
-impl<const VECS: usize> Vectorized for Scores<VECS> {
+impl<const VECS: usize> Vectorized for Scores<'_, VECS> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        // SAFETY: whoever makes a `Scores` promises that all of it may be accessed.
-        unsafe {
-            match S::LANES {
-                16 => scores::<S, 8, VECS>(simd, &self),
-                _ => scores::<S, 6, VECS>(simd, &self),
-            }
+        match S::LANES {
+            16 => scores::<S, 8, VECS>(simd, self),
+            _ => scores::<S, 6, VECS>(simd, self),
         }
     }
 }
 
-/// # Safety
-/// The memory of `task` may be accessed as it says; there is at least one key.
 #[inline(always)]
-unsafe fn scores<S: Simd, const KEYS: usize, const VECS: usize>(simd: S, task: &Scores<VECS>) {
-    let &Scores { q, k, stride, depth, count, p, largest } = task;
+fn scores<S: Simd, const KEYS: usize, const VECS: usize>(simd: S, task: Scores<'_, VECS>) {
+    let Scores { q, k, depth, count, p, largest } = task;
+    let width = VECS * S::LANES;
+    assert!(count > 0 && k.len() >= count * depth && q.len() >= depth * width, "rows of K and Q");
+    assert!(p.len() >= count.next_multiple_of(KEYS) * width && largest.len() >= width, "room for scores");
+    let (q, k, p) = (q.as_ptr(), k.as_ptr(), p.as_mut_ptr());
     let mut most = [simd.splat(f32::MIN); VECS];
     let mut j = 0;
     while j < count {
         let mut rows = [k; KEYS];
         for (i, row) in rows.iter_mut().enumerate() {
-            *row = k.wrapping_add((j + i).min(count - 1) * stride);
+            *row = k.wrapping_add((j + i).min(count - 1) * depth);
         }
-        // SAFETY: all rows are rows of K.
+        // SAFETY: all rows are rows of K; the lengths of K and Q are checked above.
         let sums = unsafe { products::<S, KEYS, VECS>(simd, q, rows, depth) };
         for i in 0..KEYS {
             for v in 0..VECS {
                 most[v] = most[v].max(sums[i][v]);
-                // SAFETY: P has a multiple of KEYS rows.
+                // SAFETY: P has a multiple of KEYS rows, which is checked above.
                 unsafe { sums[i][v].store(p.add(((j + i) * VECS + v) * S::LANES)) };
             }
         }
         j += KEYS;
     }
     for v in 0..VECS {
-        // SAFETY: `largest` has VECS vectors.
-        unsafe { most[v].store(largest.add(v * S::LANES)) };
+        // SAFETY: `largest` has VECS vectors, which is checked above.
+        unsafe { most[v].store(largest.as_mut_ptr().add(v * S::LANES)) };
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     Cut,
     edit::{self, Limits, Mask},
     scores::Scores,
-    stage::{IsFinite, Stage},
+    stage::{IsFinite, Staged},
     values::Values,
     weights::Weights,
 };
@@ -141,15 +141,15 @@ impl<'p, 's> Strip<'p, 's> {
     pub(super) fn attend<S: Simd>(
         &mut self,
         simd: S,
-        stage: &Stage<'_>,
+        staged: &Staged<'_>,
         keys: Range<usize>,
         scores: &mut [f32],
         lanes: &mut [f32],
     ) {
         match (self.vectors, S::LANES) {
-            (1, _) => self.attend_with::<S, 1>(simd, stage, keys, scores, lanes),
-            (3, 16) => self.attend_with::<S, 3>(simd, stage, keys, scores, lanes),
-            _ => self.attend_with::<S, 2>(simd, stage, keys, scores, lanes),
+            (1, _) => self.attend_with::<S, 1>(simd, staged, keys, scores, lanes),
+            (3, 16) => self.attend_with::<S, 3>(simd, staged, keys, scores, lanes),
+            _ => self.attend_with::<S, 2>(simd, staged, keys, scores, lanes),
         }
     }
 
@@ -157,7 +157,7 @@ impl<'p, 's> Strip<'p, 's> {
     fn attend_with<S: Simd, const VECS: usize>(
         &mut self,
         simd: S,
-        stage: &Stage<'_>,
+        staged: &Staged<'_>,
         keys: Range<usize>,
         scores: &mut [f32],
         lanes: &mut [f32],
@@ -165,45 +165,41 @@ impl<'p, 's> Strip<'p, 's> {
         let (problem, rows, width) = (self.problem, &self.rows, self.width);
         let (from, rest) = lanes.split_at_mut(width);
         let (to, rest) = rest.split_at_mut(width);
-        let (largest, factor) = rest.split_at_mut(width);
-        let (largest, factor) = (largest.as_mut_ptr(), factor[..width].as_mut_ptr());
+        let (largest, rest) = rest.split_at_mut(width);
+        let factor = &mut rest[..width];
         let has_terms = problem.options.has_terms();
         let is_partial = keys.start < self.seen_by_all.start || keys.end > self.seen_by_all.end;
         let limits = is_partial.then(|| Limits::new(problem, rows, &keys, from, to));
 
-        let (count, [k, v]) = (keys.len(), stage.rows_from(keys.start));
-        let (q, p, stride, depth) = (self.q.as_ptr(), scores.as_mut_ptr(), stage.k.stride, self.cut.head_dim);
-        simd.run(Scores::<VECS> { q, k, stride, depth, count, p, largest });
+        let (first, count, p) = (keys.start - staged.first_key, keys.len(), scores);
+        let (k, depth) = (staged.k.some(first, count), self.cut.head_dim);
+        simd.run(Scores::<VECS> { q: self.q, k, depth, count, p, largest });
         if has_terms {
-            edit::add_terms(problem, rows, &keys, scores, width);
+            edit::add_terms(problem, rows, &keys, p, width);
         }
-        let p = scores.as_mut_ptr();
-        let mask = |masked| Mask::<VECS> { p, count, limits: limits.as_ref(), masked, largest };
         if is_partial || has_terms {
-            simd.run(mask(f32::NEG_INFINITY));
+            let masked = f32::NEG_INFINITY;
+            simd.run(Mask::<VECS> { p, count, limits: limits.as_ref(), masked, largest });
         }
 
-        let (max, sum, is_first) = (self.max.as_mut_ptr(), self.sum.as_mut_ptr(), keys.start == self.seen.start);
+        let (max, sum, is_first) = (&mut *self.max, &mut *self.sum, keys.start == self.seen.start);
         let before = simd.run(Weights::<VECS> { p, count, largest, max, sum, factor, is_first });
-        let (dim, stride, o) = (self.cut.value_dim, stage.v.stride, self.o.as_mut_ptr());
+        let (v, dim) = (staged.v.some(first, count), self.cut.value_dim);
         // A masked weight is 0, but 0 times what is not finite is a NaN. So such weights get a sign.
-        let is_careful = is_partial && !self.is_finite_where_masked(simd, stage, &keys);
+        let is_careful = is_partial && !self.is_finite_where_masked(simd, staged, &keys);
         if is_careful {
-            simd.run(mask(-0.0));
+            simd.run(Mask::<VECS> { p, count, limits: limits.as_ref(), masked: -0.0, largest });
         }
-        simd.run(Values::<VECS> { p, v, stride, count, dim, o, factor, before, is_careful });
+        simd.run(Values::<VECS> { p, v, count, dim, o: self.o, factor, before, is_careful });
     }
 
     /// Whether V is finite at all of these keys that some row does not see.
     #[inline(always)]
-    fn is_finite_where_masked<S: Simd>(&self, simd: S, stage: &Stage<'_>, keys: &Range<usize>) -> bool {
+    fn is_finite_where_masked<S: Simd>(&self, simd: S, staged: &Staged<'_>, keys: &Range<usize>) -> bool {
         let before = keys.start..self.seen_by_all.start.clamp(keys.start, keys.end);
         let after = self.seen_by_all.end.clamp(before.end, keys.end)..keys.end;
-        let (dim, stride) = (self.cut.value_dim, stage.v.stride);
-        let is_finite = |keys: Range<usize>| {
-            let [_, rows] = stage.rows_from(keys.start);
-            simd.run(IsFinite { rows, stride, count: keys.len(), dim })
-        };
+        let is_finite =
+            |keys: Range<usize>| simd.run(IsFinite(staged.v.some(keys.start - staged.first_key, keys.len())));
         is_finite(before) && is_finite(after)
     }
 

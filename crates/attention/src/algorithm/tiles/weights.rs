@@ -13,32 +13,38 @@ pub(super) enum Before {
     Scaled,
 }
 
-/// P is `count` rows of VECS vectors; all others are VECS vectors.
-pub(super) struct Weights<const VECS: usize> {
-    pub(super) p: *mut f32,
+/// P is `count` rows of VECS vectors, and perhaps more; all others are VECS vectors.
+pub(super) struct Weights<'m, const VECS: usize> {
+    pub(super) p: &'m mut [f32],
     pub(super) count: usize,
     /// The largest score of this block.
-    pub(super) largest: *const f32,
+    pub(super) largest: &'m [f32],
     /// The largest score of all blocks, in and out.
-    pub(super) max: *mut f32,
+    pub(super) max: &'m mut [f32],
     /// The sum of weights, in and out.
-    pub(super) sum: *mut f32,
+    pub(super) sum: &'m mut [f32],
     /// Out: what sums of the blocks before are multiplied by.
-    pub(super) factor: *mut f32,
+    pub(super) factor: &'m mut [f32],
     /// Whether this is the first block: `max` and `sum` are not read then.
     pub(super) is_first: bool,
 }
 
-impl<const VECS: usize> Vectorized for Weights<VECS> {
+impl<const VECS: usize> Vectorized for Weights<'_, VECS> {
     type Output = Before;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Before {
         let Self { p, count, largest, max, sum, factor, is_first } = self;
+        let width = VECS * S::LANES;
+        assert!(p.len() >= count * width, "a score for each key and lane");
+        let shortest = largest.len().min(max.len()).min(sum.len()).min(factor.len());
+        assert!(shortest >= width, "a number for each lane");
+        let (p, largest) = (p.as_mut_ptr(), largest.as_ptr());
+        let (max, sum, factor) = (max.as_mut_ptr(), sum.as_mut_ptr(), factor.as_mut_ptr());
         let (mut most, mut sums) = ([simd.splat(f32::MIN); VECS], [simd.splat(0.0); VECS]);
         let mut growth = simd.splat(0.0);
         for v in 0..VECS {
-            // SAFETY: whoever makes a `Weights` promises that all of it may be accessed.
+            // SAFETY: vector v of each; their lengths are checked above.
             unsafe {
                 let own = simd.load(largest.add(v * S::LANES));
                 if is_first {
@@ -56,7 +62,7 @@ impl<const VECS: usize> Vectorized for Weights<VECS> {
         }
         for j in 0..count {
             for v in 0..VECS {
-                // SAFETY: as above.
+                // SAFETY: vector v of row j of P, whose length is checked above.
                 unsafe {
                     let at = p.add((j * VECS + v) * S::LANES);
                     let weight = exp2_weight(simd, simd.load(at) - most[v]);
