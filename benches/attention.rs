@@ -10,7 +10,7 @@ use attention::{
 };
 use machine::{ceiling::Level, isa::Isa};
 use op::{NamedCase, Regime};
-use proof::bench::{Bench, Ceiling, Suite};
+use proof::bench::{Bench, Ceiling, Suite, isa_of};
 use record::Work;
 
 use timed::{Implementation, Timed};
@@ -124,9 +124,4 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Problem>, threads: Thread
         },
     };
     suite.bench(bench, move || Box::new(Timed::new(by, case, threads)));
-}
-
-/// The instruction set in a kernel's name: `cpu-avx2`.
-fn isa_of(kernel: &str) -> Isa {
-    kernel.strip_prefix("cpu-").and_then(|isa| isa.parse().ok()).unwrap_or(Isa::Scalar)
 }

@@ -11,7 +11,7 @@ use gemm::{
 };
 use machine::{ceiling::Level, isa::Isa};
 use op::{NamedCase, Regime};
-use proof::bench::{Bench, Ceiling, Suite};
+use proof::bench::{Bench, Ceiling, Suite, isa_of};
 use record::Work;
 
 use timed::{Implementation, Timed};
@@ -154,9 +154,4 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Product>, threads: Thread
     };
     let problem = Case { threads, ..Case::from(shape) };
     suite.bench(bench, move || Box::new(Timed::new(by, problem, case)));
-}
-
-/// The instruction set in a kernel's name: `cpu-avx2`.
-fn isa_of(kernel: &str) -> Isa {
-    kernel.strip_prefix("cpu-").and_then(|isa| isa.parse().ok()).unwrap_or(Isa::Scalar)
 }

@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use attention::{
-    Case, Element, ElementType, Input, Kernel, Mask, Operands, Options, Output, Shape, Threads, View, ViewMut,
-    cases::Problem,
-};
-use half::{bf16, f16};
+use attention::{Case, Input, Kernel, Mask, Operands, Options, Output, Shape, Threads, View, ViewMut, cases::Problem};
 use op::{Loaded, NamedCase, Ran};
 use proof::{
-    Mismatch,
     attention::{Exact, Rounding, Row, check_rows},
     bench::Subject,
-    guarded::Guarded,
+    elements::Elements,
     input::{hash, normal},
+    with_elements,
 };
 
 use crate::unfused;
@@ -25,82 +21,12 @@ pub(super) enum Implementation {
     Unfused,
 }
 
-/// Elements of a tensor, the first on a cache line where they are floats.
-enum Elements {
-    F32(Guarded<f32>),
-    F16(Vec<f16>),
-    Bf16(Vec<bf16>),
+fn input(x: &Elements, shape: [usize; 4]) -> Input<'_> {
+    with_elements!(x, x => View::from_bnhd(&x[..], shape).expect("as many elements as the tensor has").into())
 }
 
-impl Elements {
-    fn new(values: &[f32], element: ElementType) -> Self {
-        match element {
-            ElementType::F16 => Self::F16(values.iter().copied().map(f16::from_f32).collect()),
-            ElementType::Bf16 => Self::Bf16(values.iter().copied().map(bf16::from_f32).collect()),
-            _ => {
-                let mut aligned = Guarded::new(values.len());
-                aligned.copy_from_slice(values);
-                Self::F32(aligned)
-            }
-        }
-    }
-
-    fn duplicate(&self) -> Self {
-        match self {
-            Self::F32(x) => Self::F32(x.clone()),
-            Self::F16(x) => Self::F16(x.clone()),
-            Self::Bf16(x) => Self::Bf16(x.clone()),
-        }
-    }
-
-    fn floats(&self) -> Vec<f32> {
-        match self {
-            Self::F32(x) => x.to_vec(),
-            Self::F16(x) => x.iter().map(|x| x.to_f32()).collect(),
-            Self::Bf16(x) => x.iter().map(|x| x.to_f32()).collect(),
-        }
-    }
-
-    fn poison(&mut self) {
-        match self {
-            Self::F32(x) => x.poison(),
-            Self::F16(x) => x.fill(f16::NAN),
-            Self::Bf16(x) => x.fill(bf16::NAN),
-        }
-    }
-
-    /// Whether all of it was written, and nothing around it.
-    fn verify(&self) -> Result<(), Mismatch> {
-        match self {
-            Self::F32(x) => x.verify(),
-            _ => match self.floats().iter().position(|x| x.is_nan()) {
-                Some(index) => Err(Mismatch::Poison { index: index as u64 }),
-                None => Ok(()),
-            },
-        }
-    }
-
-    fn input(&self, shape: [usize; 4]) -> Input<'_> {
-        fn view<T: Element>(x: &[T], shape: [usize; 4]) -> Input<'_> {
-            View::from_bnhd(x, shape).expect("as many elements as the tensor has").into()
-        }
-        match self {
-            Self::F32(x) => view(&x[..], shape),
-            Self::F16(x) => view(x, shape),
-            Self::Bf16(x) => view(x, shape),
-        }
-    }
-
-    fn output(&mut self, shape: [usize; 4]) -> Output<'_> {
-        fn view<T: Element>(x: &mut [T], shape: [usize; 4]) -> Output<'_> {
-            ViewMut::from_bnhd(x, shape).expect("as many elements as the tensor has").into()
-        }
-        match self {
-            Self::F32(x) => view(&mut x[..], shape),
-            Self::F16(x) => view(x, shape),
-            Self::Bf16(x) => view(x, shape),
-        }
-    }
+fn output(x: &mut Elements, shape: [usize; 4]) -> Output<'_> {
+    with_elements!(x, x => ViewMut::from_bnhd(&mut x[..], shape).expect("as many elements as the tensor has").into())
 }
 
 /// An implementation with its operands.
@@ -125,7 +51,7 @@ impl Timed {
         let tensor = |seed, len| Elements::new(&normal(seed, len), problem.element);
         let first = [tensor(2, kv_rows * head_dim), tensor(3, kv_rows * value_dim)];
         let copies = named.regime.copies(kv_rows * (head_dim + value_dim) * problem.element.bytes());
-        let mut kv: Vec<_> = (1..copies).map(|_| [first[0].duplicate(), first[1].duplicate()]).collect();
+        let mut kv: Vec<_> = (1..copies).map(|_| [first[0].clone(), first[1].clone()]).collect();
         kv.push(first);
         let rows = batch * queries * heads;
         Self {
@@ -136,7 +62,7 @@ impl Timed {
             q: tensor(1, rows * head_dim),
             kv,
             next: 0,
-            out: Elements::new(&vec![0.0; rows * value_dim], problem.element),
+            out: Elements::poisoned(rows * value_dim, problem.element),
             ran: None,
         }
     }
@@ -160,14 +86,14 @@ impl Timed {
         match by {
             Implementation::Ours(kernel) => {
                 let [k, v] = &kv[copy];
-                let k = k.input([batch, keys, kv_heads, head_dim]);
-                let v = v.input([batch, keys, kv_heads, value_dim]);
+                let k = input(k, [batch, keys, kv_heads, head_dim]);
+                let v = input(v, [batch, keys, kv_heads, value_dim]);
                 let mut options = Options::NONE.mask(problem.mask);
                 if let Some(bounds) = bounds {
                     options = options.sequences(bounds, bounds);
                 }
-                let q = q.input([batch, queries, heads, head_dim]);
-                let out = out.output([batch, queries, heads, value_dim]);
+                let q = input(q, [batch, queries, heads, head_dim]);
+                let out = output(out, [batch, queries, heads, value_dim]);
                 let operands = Operands { q, k, v, out, lse: None, options };
                 let mut loaded = kernel.load(case, operands).expect("operands of the case's shape");
                 let elapsed = loaded.time(iters);
@@ -195,11 +121,6 @@ impl Timed {
         let Shape { batch, queries, keys, heads, kv_heads, head_dim, value_dim } = self.case.shape;
         let (q, [k, v]) = (self.q.floats(), self.kv[0].each_ref().map(Elements::floats));
         let out = self.out.floats();
-        let output = match self.problem.element {
-            ElementType::F16 => 2.0_f64.powi(-11),
-            ElementType::Bf16 => 2.0_f64.powi(-8),
-            _ => 0.0,
-        };
         let rows = batch * queries * heads;
         let count = rows.min(ROWS);
         let (mut got, mut exact) = (Vec::new(), Vec::new());
@@ -215,7 +136,7 @@ impl Timed {
                 v: &|key, d| f64::from(v[kv_row(key) * value_dim + d]),
                 term: &|_| 0.0,
                 keys: self.keys_of(token),
-                rounding: Rounding { output, ..Rounding::default() },
+                rounding: Rounding::of_output(self.problem.element),
             };
             exact.push(seen.exact());
             got.extend_from_slice(&out[row * value_dim..(row + 1) * value_dim]);

@@ -3,18 +3,19 @@
 use std::time::{Duration, Instant};
 
 use gemm::{
-    Activation, Case, Element, ElementType, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, Rhs, Shape,
+    Activation, Case, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, Rhs, Shape,
     cases::{self, Order},
 };
-use half::{bf16, f16};
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, linalg::general_mat_mul};
 use op::{Loaded, NamedCase, Ran};
 use proof::{
     Tolerance,
     bench::Subject,
+    elements::Elements,
     guarded::Guarded,
     input::{hash, normal},
     product::{Product, View, row_major},
+    with_elements,
 };
 
 /// What is timed.
@@ -24,60 +25,12 @@ pub(super) enum Implementation {
     Ndarray,
 }
 
-/// Elements of A or B.
-enum Elements {
-    F32(Guarded<f32>),
-    F16(Vec<f16>),
-    Bf16(Vec<bf16>),
-}
-
-impl Elements {
-    /// Floats begin on a cache line: otherwise the time of a small product would depend on where the allocator puts it.
-    fn new(seed: u64, len: usize, element: ElementType) -> Self {
-        let values = normal(seed, len);
-        match element {
-            ElementType::F16 => Self::F16(values.into_iter().map(f16::from_f32).collect()),
-            ElementType::Bf16 => Self::Bf16(values.into_iter().map(bf16::from_f32).collect()),
-            _ => {
-                let mut aligned = Guarded::new(len);
-                aligned.copy_from_slice(&values);
-                Self::F32(aligned)
-            }
-        }
-    }
-
-    fn duplicate(&self) -> Self {
-        match self {
-            Self::F32(x) => Self::F32(x.clone()),
-            Self::F16(x) => Self::F16(x.clone()),
-            Self::Bf16(x) => Self::Bf16(x.clone()),
-        }
-    }
-
-    fn at(&self, index: usize) -> f32 {
-        match self {
-            Self::F32(x) => x[index],
-            Self::F16(x) => x[index].to_f32(),
-            Self::Bf16(x) => x[index].to_f32(),
-        }
-    }
-
-    fn floats(&self, len: usize) -> Vec<f32> {
-        (0..len).map(|i| self.at(i)).collect()
-    }
-
-    fn view(&self, rows: usize, cols: usize, by_columns: bool) -> Input<'_> {
-        fn view<T: Element>(x: &[T], rows: usize, cols: usize, by_columns: bool) -> Input<'_> {
-            let view =
-                if by_columns { MatRef::from_col_major(x, rows, cols) } else { MatRef::from_row_major(x, rows, cols) };
-            view.expect("as many elements as the matrix has").into()
-        }
-        match self {
-            Self::F32(x) => view(&x[..], rows, cols, by_columns),
-            Self::F16(x) => view(x, rows, cols, by_columns),
-            Self::Bf16(x) => view(x, rows, cols, by_columns),
-        }
-    }
+fn view(x: &Elements, rows: usize, cols: usize, by_columns: bool) -> Input<'_> {
+    with_elements!(x, x => {
+        let view =
+            if by_columns { MatRef::from_col_major(x, rows, cols) } else { MatRef::from_row_major(x, rows, cols) };
+        view.expect("as many elements as the matrix has").into()
+    })
 }
 
 /// An implementation with its operands.
@@ -100,13 +53,13 @@ impl Timed {
         let Shape { m, n, k } = case.shape;
         let cases::Product { element, b: order, activation, .. } = named.params;
         let by_columns = order == Order::Columns;
-        let (a, first) = (Elements::new(1, m * k, element), Elements::new(2, k * n, element));
+        let (a, first) = (Elements::new(&normal(1, m * k), element), Elements::new(&normal(2, k * n), element));
         let copies = named.regime.copies(k * n * element.bytes());
-        let mut b: Vec<_> = (1..copies).map(|_| first.duplicate()).collect();
+        let mut b: Vec<_> = (1..copies).map(|_| first.clone()).collect();
         b.push(first);
         let packed = match (&by, order) {
             (Implementation::Ours(kernel), Order::Packed) => {
-                b.iter().map(|b| kernel.pack(b.view(k, n, false)).expect("memory for the weights")).collect()
+                b.iter().map(|b| kernel.pack(view(b, k, n, false)).expect("memory for the weights")).collect()
             }
             _ => Vec::new(),
         };
@@ -135,13 +88,13 @@ impl Timed {
             Implementation::Ours(kernel) => {
                 let b: Rhs<'_> = match packed.get(copy) {
                     Some(packed) => packed.into(),
-                    None => b[copy].view(k, n, *by_columns).into(),
+                    None => view(&b[copy], k, n, *by_columns).into(),
                 };
                 let c = MatMut::from_row_major(c, m, n).expect("m x n");
                 let epilogue = bias
                     .as_deref()
                     .map_or(Epilogue::NONE, |bias| Epilogue::new().bias_per_column(bias).activation(Activation::Gelu));
-                let operands = Operands { epilogue, ..Operands::new(a.view(m, k, false), b, c) };
+                let operands = Operands { epilogue, ..Operands::new(view(a, m, k, false), b, c) };
                 let mut loaded = kernel.load(case, operands).expect("operands of the case's shape");
                 let elapsed = loaded.time(iters);
                 *ran = Some(loaded.ran());
@@ -173,7 +126,7 @@ impl Subject for Timed {
         self.run();
         let Shape { m, n, k } = self.case.shape;
         let (rs, cs) = if self.by_columns { (1, k) } else { (n, 1) };
-        let (a, b) = (self.a.floats(m * k), self.b[0].floats(k * n));
+        let (a, b) = (self.a.floats(), self.b[0].floats());
         let b_view = View::new(k, n, |p, j| f64::from(b[p * rs + j * cs]));
         let b_view = if self.by_columns { b_view.column_major() } else { b_view };
         let product = Product {

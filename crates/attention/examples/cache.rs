@@ -19,6 +19,16 @@ fn projection(seed: usize, len: usize) -> Vec<bf16> {
     (0..len).map(|i| bf16::from_f32(((i * 7 + seed * 13) % 23) as f32 / 11.5 - 1.0)).collect()
 }
 
+/// An element of the output, given those of two pieces of the keys with their log-sum-exps.
+fn merge((first, first_lse): (f32, f32), (second, second_lse): (f32, f32)) -> f32 {
+    // The difference of two infinities would be a NaN.
+    if second_lse == f32::NEG_INFINITY {
+        return first;
+    }
+    let share = 1.0 / (1.0 + (first_lse - second_lse).exp());
+    (1.0 - share) * first + share * second
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (prompt, mut workspace) = (100, Workspace::new());
     let (k, v) = (projection(1, ROOM * KV_HEADS * DIM), projection(2, ROOM * KV_HEADS * DIM));
@@ -55,10 +65,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let [(first, first_lse), (second, second_lse)] = &pieces;
     for (i, whole) in out.iter().enumerate() {
-        let share = 1.0 / (1.0 + (first_lse[i / DIM] - second_lse[i / DIM]).exp());
-        let merged = (1.0 - share) * first[i] + share * second[i];
+        let merged = merge((first[i], first_lse[i / DIM]), (second[i], second_lse[i / DIM]));
         assert!((merged - whole).abs() < 1e-5, "{merged} {whole}");
     }
+    // A piece of which a query sees nothing has no share, and two such pieces give a row of zeros.
+    let unseen = (0.0, f32::NEG_INFINITY);
+    assert_eq!([merge((3.0, 1.0), unseen), merge(unseen, (3.0, 1.0)), merge(unseen, unseen)], [3.0, 3.0, 0.0]);
     println!("two pieces of the cache give the same result");
 
     // Errors carry what was given and what is needed.

@@ -133,7 +133,12 @@ impl<'a> Problem<'a> {
 
     /// Operations, a multiply-add as two: Q K^T and P V for the pairs that are not masked.
     pub(crate) fn flops(&self) -> u64 {
-        self.flops_of(self.sequences())
+        let Shape { batch, .. } = self.shape;
+        match (self.options.sequences, self.options.key_lengths) {
+            // There may be any number of batches without elements.
+            (None, None) if batch > 0 => self.flops_of(std::iter::once(self.sequence(0))).saturating_mul(batch as u64),
+            _ => self.flops_of(self.sequences()),
+        }
     }
 
     /// Operations of some sequences.

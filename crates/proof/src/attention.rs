@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use simd::ElementType;
+
 use crate::compare::{Checked, Mismatch, check};
 
 /// λ above: at 8, an error beyond the tolerance by chance has a probability far below 10⁻¹⁰.
@@ -37,15 +39,27 @@ pub struct Row<'a> {
     pub rounding: Rounding,
 }
 
-/// Relative errors of what a kernel rounds besides its f32 arithmetic: 0 where it does not.
+/// Errors of what a kernel rounds besides its f32 arithmetic: 0 where it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rounding {
-    /// Of scaled queries.
-    pub query: f64,
-    /// Of weights before they multiply V.
+    /// Largest relative error of weights before they multiply V.
     pub weight: f64,
-    /// Of the output.
+    /// Largest relative error of the output as it is stored.
     pub output: f64,
+    /// Largest absolute error of the output where it is too small for a relative one.
+    pub smallest: f64,
+}
+
+impl Rounding {
+    /// For an output that is stored as this type, rounded to nearest.
+    pub fn of_output(element: ElementType) -> Self {
+        let (output, smallest) = match element {
+            ElementType::F32 => (0.0, 0.0),
+            ElementType::F16 => (2.0_f64.powi(-11), 2.0_f64.powi(-25)),
+            ElementType::Bf16 => (2.0_f64.powi(-8), 2.0_f64.powi(-134)),
+        };
+        Self { output, smallest, ..Self::default() }
+    }
 }
 
 /// A row and what a kernel may differ from it.
@@ -79,20 +93,24 @@ impl Row<'_> {
         let weights: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
         let sum: f64 = weights.iter().sum();
         // Of a score: the products and their sum, the scale, the term, the subtraction of the largest score.
-        let score = (root(self.head_dim + 8) + self.rounding.query) * 2.0 * magnitude;
-        let relative = (2.0 * score).exp_m1() + 2.0 * self.rounding.weight + root(self.keys.len() + 32);
+        let score = root(self.head_dim + 8) * 2.0 * magnitude;
+        let (weight, sums) = ((2.0 * score).exp_m1() + 2.0 * self.rounding.weight, root(self.keys.len() + 32));
         let mut exact = Exact { out: Vec::new(), tolerance: Vec::new(), lse: f64::NEG_INFINITY, lse_tolerance: 0.0 };
         if sum > 0.0 {
             exact.lse = max + sum.ln();
-            exact.lse_tolerance = score + root(self.keys.len() + 32) + 4.0 * UNIT * (exact.lse.abs() + max.abs());
+            exact.lse_tolerance = score + sums + 4.0 * UNIT * (exact.lse.abs() + max.abs());
         }
         for d in 0..self.value_dim {
             let terms = self.keys.clone().zip(&weights).map(|(key, weight)| weight * (self.v)(key, d));
             let (dot, absolute) = terms.fold((0.0, 0.0), |(dot, absolute), x: f64| (dot + x, absolute + x.abs()));
             let (dot, absolute) = if sum == 0.0 { (0.0, 0.0) } else { (dot / sum, absolute / sum) };
             exact.out.push(dot);
-            let rounded = (self.rounding.output + UNIT) * (dot.abs() + relative * absolute);
-            exact.tolerance.push(relative * absolute + rounded + f64::from(f32::from_bits(4)));
+            // However wrong the weights, they are not negative: O stays among the elements of V. With huge scores this
+            // bounds what the first term does not.
+            let farthest = self.keys.clone().map(|key| ((self.v)(key, d) - dot).abs()).fold(0.0, f64::max);
+            let error = (weight * absolute).min(farthest) + sums * absolute;
+            let rounded = (self.rounding.output + UNIT) * (dot.abs() + error) + self.rounding.smallest;
+            exact.tolerance.push(error + rounded + f64::from(f32::from_bits(4)));
         }
         exact
     }
@@ -143,6 +161,59 @@ mod tests {
             assert_eq!((none.out, none.lse, none.lse_tolerance), (vec![0.0; 3], f64::NEG_INFINITY, 0.0));
         }
         assert!(exact(0..2, &|_| f64::NAN).out[0].is_nan());
+    }
+
+    /// Scores whose rounding error exceeds 1 still leave O among the elements of V.
+    #[test]
+    fn huge_scores_do_not_excuse_everything() {
+        let of = |scale: f64| {
+            let (k, v) = (|_: usize, _: usize| 1.0, |key: usize, _: usize| key as f64);
+            let rounding = Rounding::default();
+            let row = Row {
+                head_dim: 2,
+                value_dim: 1,
+                scale,
+                q: &|_| 1.0,
+                k: &k,
+                v: &v,
+                term: &|_| 0.0,
+                keys: 1..6,
+                rounding,
+            };
+            row.exact()
+        };
+        let (huge, small) = (of(1e30), of(1.0));
+        assert_eq!((&huge.out, &small.out), (&vec![3.0], &vec![3.0]));
+        assert!(huge.tolerance[0] < 2.001 && small.tolerance[0] < 1e-4, "{huge:?} {small:?}");
+        for wrong in [0.5, 5.5, f32::NAN, f32::INFINITY] {
+            assert!(check_rows(&[wrong], std::slice::from_ref(&huge)).is_err(), "{wrong}");
+        }
+    }
+
+    /// An output that is cut off instead of rounded.
+    #[test]
+    fn wrong_rounding_is_found() {
+        for (element, bits, smallest) in [(ElementType::F16, 11, -24), (ElementType::Bf16, 8, -133)] {
+            let unit = 2.0_f64.powi(1 - bits);
+            let rounding = Rounding::of_output(element);
+            for (value, is_right) in [(1.0 + 0.49 * unit, true), (1.0 + 0.55 * unit, false)] {
+                let row = Row {
+                    head_dim: 0,
+                    value_dim: 1,
+                    scale: 1.0,
+                    q: &|_| 0.0,
+                    k: &|_, _| 0.0,
+                    v: &|_, _| value,
+                    term: &|_| 0.0,
+                    keys: 0..1,
+                    rounding,
+                };
+                assert_eq!(check_rows(&[1.0], &[row.exact()]).is_ok(), is_right, "{element} {value}");
+                let tiny = |_: usize, _: usize| (value - 1.0) / unit * 2.0_f64.powi(smallest);
+                let row = Row { v: &tiny, ..row };
+                assert_eq!(check_rows(&[0.0], &[row.exact()]).is_ok(), is_right, "{element}, tiny");
+            }
+        }
     }
 
     #[test]

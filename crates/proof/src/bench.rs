@@ -148,6 +148,11 @@ impl Ceiling {
     }
 }
 
+/// The instruction set in a kernel's name, `cpu-avx2` for one; that of portable code for any other name.
+pub fn isa_of(kernel: &str) -> Isa {
+    kernel.strip_prefix("cpu-").and_then(|isa| isa.parse().ok()).unwrap_or(Isa::Scalar)
+}
+
 /// The declaration of one bench.
 #[derive(Clone, Debug)]
 pub struct Bench {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`input`] | seeded, asymmetric inputs that are the same bits on every machine, and their hash |
 //! | [`guarded`] | output memory framed by guard words and poisoned with NaN |
+//! | [`elements`] | the same for tensors of any element type |
 //! | `fenced` | memory between inaccessible pages, on Unix |
 //! | [`compare`] | element-wise and norm tests with tolerances derived from the length of the sums |
 //! | [`attention`] | rows of softmax(scale Q Kᵀ + bias) V in f64, with the error that rounding explains |
@@ -22,6 +23,7 @@ pub mod alloc;
 pub mod attention;
 pub mod bench;
 pub mod compare;
+pub mod elements;
 #[cfg(unix)]
 pub mod fenced;
 pub mod guarded;

@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("op", &["machine"]),
     ("whole-file", &[]),
     ("peer", &["op"]),
-    ("proof", &["op", "record", "machine"]),
+    ("proof", &["op", "record", "machine", "simd"]),
     ("compare", &["chart", "record", "machine"]),
     ("simd", &["machine"]),
     ("attention", &["op", "simd"]),

@@ -163,8 +163,8 @@ impl Vectorized for Lanes {
 /// Up to so many rows that share a head of K and V, too many lanes of a strip would be idle.
 const FEW_ROWS: usize = 12;
 
-/// The path that is expected to be the fastest for a sequence of so many queries. It does not depend on threads, because
-/// the order of sums depends on it.
+/// The path that is expected to be the fastest for sequences of so many queries. It does not depend on threads: the
+/// order of sums depends on it.
 fn path_for(queries: usize, shape: &Shape) -> Path {
     if queries.saturating_mul(shape.group()) <= FEW_ROWS { Path::Rows } else { Path::Tiles }
 }

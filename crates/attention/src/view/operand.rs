@@ -56,7 +56,7 @@ impl<'a> Input<'a> {
         Some(with_element_type!(self.element, T => unsafe { *self.origin.cast::<T>().add(offset + d) }.to_f32()))
     }
 
-    /// The elements of a head of `count` tokens from `token` on, if these exist, are of type `T`, and follow each other.
+    /// The elements of a head of `count` tokens from `token` on, if they exist, are of type `T` and follow each other.
     pub(crate) fn rows<T: Element>(&self, [batch, token, head]: [usize; 3], count: usize) -> Option<&'a [T]> {
         let last = self.layout.offset_inside(batch, token.checked_add(count)?.checked_sub(1)?, head)?;
         let dim = self.layout.extents.head_dim;

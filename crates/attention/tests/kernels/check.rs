@@ -3,119 +3,21 @@
 use std::ops::Range;
 
 use attention::{
-    AttentionError, Bias, Case, Element, ElementType, Extents, Kernel, Mask, Operands, Options, Shape, Strides,
-    Threads, View, ViewMut, kernels, paths,
+    AttentionError, Bias, Case, Element, ElementType, Extents, Kernel, Mask, Operands, Options, Output, Shape, Threads,
+    ViewMut, kernels, paths,
 };
 use half::{bf16, f16};
 use op::Ran;
 use proof::{
     Mismatch,
     attention::{Exact, Rounding, Row, check_rows},
+    elements::Elements,
     guarded::Guarded,
     input::normal,
+    with_elements,
 };
 
-/// Order and gaps of a tensor.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Lay {
-    /// Batch, token, head, element.
-    Bnhd,
-    /// Batch, head, token, element.
-    Bhnd,
-    /// Token, batch, head, element, with gaps between all of them.
-    Gaps,
-    /// One head, repeated: for K and V, which are only read.
-    Repeated,
-}
-
-pub(crate) const LAYS: [Lay; 3] = [Lay::Bnhd, Lay::Bhnd, Lay::Gaps];
-
-impl Lay {
-    pub(crate) fn strides(self, extents: Extents) -> Strides {
-        let Extents { batch, tokens, heads, head_dim } = extents;
-        match self {
-            Lay::Bnhd => Strides::bnhd(extents).expect("small extents"),
-            Lay::Bhnd => Strides::bhnd(extents).expect("small extents"),
-            Lay::Gaps => {
-                let head = head_dim + 3;
-                let in_batch = heads * head + 1;
-                Strides { batch: in_batch, token: batch * in_batch + 5, head }
-            }
-            Lay::Repeated => Strides { batch: tokens * head_dim, token: head_dim, head: 0 },
-        }
-    }
-
-    /// Elements from the first to the last.
-    pub(crate) fn span(self, extents: Extents) -> usize {
-        let Extents { batch, tokens, heads, head_dim } = extents;
-        if batch * tokens * heads * head_dim == 0 {
-            return 0;
-        }
-        let strides = self.strides(extents);
-        (batch - 1) * strides.batch + (tokens - 1) * strides.token + (heads - 1) * strides.head + head_dim
-    }
-
-    pub(crate) fn index(self, extents: Extents, [b, t, h, d]: [usize; 4]) -> usize {
-        let strides = self.strides(extents);
-        b * strides.batch + t * strides.token + h * strides.head + d
-    }
-}
-
-/// All indices of a tensor.
-pub(crate) fn indices(extents: Extents) -> impl Iterator<Item = [usize; 4]> {
-    let Extents { batch, tokens, heads, head_dim } = extents;
-    (0..batch * tokens * heads * head_dim).map(move |at| {
-        let (d, at) = (at % head_dim, at / head_dim);
-        let (h, at) = (at % heads, at / heads);
-        [at / tokens, at % tokens, h, d]
-    })
-}
-
-/// A tensor to read: the elements in the order batch, token, head, element, rounded to their type.
-#[derive(Clone)]
-pub(crate) struct Tensor {
-    pub(crate) extents: Extents,
-    pub(crate) lay: Lay,
-    pub(crate) element: ElementType,
-    pub(crate) elements: Vec<f32>,
-}
-
-impl Tensor {
-    fn new(seed: u64, extents: Extents, lay: Lay) -> Self {
-        let Extents { batch, tokens, heads, head_dim } = extents;
-        let elements = normal(seed, batch * tokens * heads * head_dim);
-        Self { extents, lay, element: ElementType::F32, elements }
-    }
-
-    pub(crate) fn at(&self, [b, t, h, d]: [usize; 4]) -> f32 {
-        let Extents { tokens, heads, head_dim, .. } = self.extents;
-        let h = if self.lay == Lay::Repeated { 0 } else { h };
-        let x = self.elements[((b * tokens + t) * heads + h) * head_dim + d];
-        match self.element {
-            ElementType::F16 => f16::from_f32(x).to_f32(),
-            ElementType::Bf16 => bf16::from_f32(x).to_f32(),
-            _ => x,
-        }
-    }
-
-    pub(crate) fn set(&mut self, [b, t, h, d]: [usize; 4], x: f32) {
-        let Extents { tokens, heads, head_dim, .. } = self.extents;
-        self.elements[((b * tokens + t) * heads + h) * head_dim + d] = x;
-    }
-
-    /// The memory that a kernel sees: NaN wherever there is no element.
-    pub(crate) fn stored<T: Element>(&self) -> Vec<T> {
-        let mut memory = vec![T::from_f32(f32::NAN); self.lay.span(self.extents)];
-        for index in indices(self.extents) {
-            memory[self.lay.index(self.extents, index)] = T::from_f32(self.at(index));
-        }
-        memory
-    }
-
-    pub(crate) fn view<'m, T>(&self, memory: &'m [T]) -> View<'m, T> {
-        View::with_strides(memory, self.extents, self.lay.strides(self.extents)).expect("the test's own layout")
-    }
-}
+pub(crate) use crate::tensor::{LAYS, Lay, Tensor, indices};
 
 /// A case with its data.
 #[derive(Clone)]
@@ -125,6 +27,7 @@ pub(crate) struct Trial {
     pub(crate) k: Tensor,
     pub(crate) v: Tensor,
     pub(crate) out: Lay,
+    pub(crate) out_type: ElementType,
     pub(crate) scale: Option<f32>,
     pub(crate) mask: Mask,
     pub(crate) key_lengths: Option<Vec<usize>>,
@@ -160,6 +63,7 @@ impl Trial {
             k: Tensor::new(2, extents(keys, kv_heads, head_dim), k),
             v: Tensor::new(3, extents(keys, kv_heads, value_dim), v),
             out,
+            out_type: ElementType::F32,
             scale: None,
             mask: Mask::None,
             key_lengths: None,
@@ -186,6 +90,11 @@ impl Trial {
     pub(crate) fn types(mut self, q: ElementType, kv: ElementType) -> Self {
         (self.q.element, self.k.element, self.v.element) = (q, kv, kv);
         self
+    }
+
+    /// The type of the output.
+    pub(crate) fn stored_as(self, out_type: ElementType) -> Self {
+        Self { out_type, ..self }
     }
 
     /// A bias of these extents.
@@ -248,10 +157,13 @@ impl Trial {
     fn run_on<T: Element>(&self, kernel: &dyn Kernel, q: attention::Input<'_>) -> Result<Outcome, Mismatch> {
         let (k, v) = (self.k.stored::<T>(), self.v.stored::<T>());
         let extents = self.out_extents();
-        let mut out = Guarded::<f32>::new(self.out.span(extents));
+        let mut out = Elements::poisoned(self.out.span(extents), self.out_type);
         let Shape { batch, heads, queries, .. } = self.case.shape;
         let mut lse = Guarded::<f32>::new(batch * heads * queries);
-        let view = ViewMut::with_strides(&mut out, extents, self.out.strides(extents)).expect("the test's own layout");
+        let strides = self.out.strides(extents);
+        let view: Output<'_> = with_elements!(&mut out, x => {
+            ViewMut::with_strides(x, extents, strides).expect("the test's own layout").into()
+        });
         let operands = Operands {
             lse: Some(&mut lse),
             options: self.options(),
@@ -261,10 +173,11 @@ impl Trial {
         loaded.run();
         let ran = loaded.ran();
         drop(loaded);
-        let mut is_output = vec![false; out.len()];
+        let mut is_output = vec![false; self.out.span(extents)];
         indices(extents).for_each(|index| is_output[self.out.index(extents, index)] = true);
         out.verify_where(|i| is_output[i])?;
         lse.verify()?;
+        let out = out.floats();
         let elements = indices(extents).map(|index| out[self.out.index(extents, index)]).collect();
         Ok(Outcome { out: elements, lse: lse.to_vec(), ran })
     }
@@ -291,8 +204,9 @@ impl Trial {
         is_in_mask && !is_padding
     }
 
-    /// All rows in f64: batch, token, head.
+    /// All rows in f64: batch, token, head. The rounding of the output is that of its type.
     pub(crate) fn exact(&self, rounding: Rounding) -> Vec<Exact> {
+        let rounding = Rounding { weight: rounding.weight, ..Rounding::of_output(self.out_type) };
         let Shape { heads, head_dim, value_dim, .. } = self.case.shape;
         let group = self.case.shape.group();
         let scale = f64::from(self.scale.unwrap_or(1.0 / (head_dim.max(1) as f32).sqrt()));
@@ -371,7 +285,7 @@ impl Trial {
     pub(crate) fn text(&self) -> String {
         let lays = [self.q.lay, self.k.lay, self.v.lay, self.out];
         let Self { case, mask, key_lengths, bounds, .. } = self;
-        let types = [self.q.element, self.k.element];
+        let types = [self.q.element, self.k.element, self.out_type];
         format!("{} {case:?} {lays:?} {types:?} {mask:?} {key_lengths:?} {bounds:?}", case.shape)
     }
 

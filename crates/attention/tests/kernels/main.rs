@@ -8,8 +8,10 @@ mod memory;
 #[cfg(unix)]
 mod pages;
 mod shapes;
+mod tensor;
 mod threads;
 mod workspace;
+mod wrong;
 
 /// `ASSAY_REQUIRE=cpu-avx2,cpu-avx512` turns a kernel that this machine lacks into a failure. Names of other backends
 /// are ignored.
