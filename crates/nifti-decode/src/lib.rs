@@ -80,7 +80,6 @@ pub use stats::{Stats, Voxels};
 pub use view::View;
 pub use volume::{Volume, VolumeView};
 pub use watch::Watch;
-pub use whole_file::abandon_unfinished;
 pub use write::{Pack, atomically, encode, write, write_watched};
 
 /// The bytes of converted voxels, in this machine's order.

@@ -7,7 +7,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -134,7 +133,7 @@ pub fn append<T: Serialize>(path: &Path, row: &T) -> Result<(), Error> {
     file.write_all(&bytes).map_err(io_error)
 }
 
-/// Replaces the file by these rows, atomically.
+/// Replaces the file by these rows, whole or not at all: see [`whole_file::write()`].
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Encode`]; the old content is kept.
@@ -143,31 +142,7 @@ pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), Error> {
     for (index, row) in rows.iter().enumerate() {
         encode(&mut bytes, index, row)?;
     }
-    replace_file(path, &bytes).map_err(|source| Error::Io { path: path.into(), source })
-}
-
-/// Replaces a file's content atomically: a temporary file beside it, flushed to the disk, then renamed over it. A
-/// reader sees the old bytes or the new ones, also after a crash.
-///
-/// # Errors
-/// The system's error; the temporary file is removed and the old content is kept.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no file name"))?;
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}-{}.tmp", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
-    let temporary = path.with_file_name(temporary);
-    let written = File::create_new(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let renamed = written.and_then(|()| fs::rename(&temporary, path));
-    if renamed.is_err() {
-        // Best effort: the error that matters is the one returned.
-        let _ = fs::remove_file(&temporary);
-    }
-    renamed
+    whole_file::replace(path, &bytes).map_err(|source| Error::Io { path: path.into(), source })
 }
 
 fn encode<T: Serialize>(bytes: &mut Vec<u8>, index: usize, row: &T) -> Result<(), Error> {

@@ -125,8 +125,8 @@ fn a_file_is_replaced_whole_or_not_at_all() {
     assert_eq!(jsonl::read::<BenchRow>(&path, SCHEMA).unwrap().rows.len(), 3);
     assert!(jsonl::write(&path, &[BTreeMap::from([(vec![1], 1)])]).is_err());
     assert_eq!(jsonl::read::<BenchRow>(&path, SCHEMA).unwrap().rows.len(), 3);
-    assert!(jsonl::replace_file(&folder.path().join("absent/log.jsonl"), b"x").is_err());
-    assert!(jsonl::replace_file(folder.path(), b"x").is_err(), "a folder stands there");
+    assert!(jsonl::write(&folder.path().join("absent/log.jsonl"), &[row()]).is_err());
+    assert!(jsonl::write(folder.path(), &[row()]).is_err(), "a folder stands there");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["log.jsonl"], "no temporary file stays behind");
 }

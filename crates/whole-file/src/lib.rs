@@ -11,7 +11,10 @@
 //!
 //! Temporary names are listed while they exist, so that a program that ends on a signal can remove them
 //! ([`abandon_unfinished`]). Whoever writes a file holds a lock on it. A process that was killed holds none any more,
-//! so the next one that needs a temporary name in the directory removes what it left.
+//! so the next one that needs a temporary name in the directory removes what it left, and so does [`sweep`].
+//!
+//! The content is on the disk before the file has its name: after a crash of the system a reader finds the old bytes or
+//! the new ones.
 
 mod permissions;
 mod temporary;
@@ -20,12 +23,12 @@ mod unnamed;
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use temporary::Temporary;
-pub use temporary::abandon_unfinished;
+pub use temporary::{abandon_unfinished, sweep};
 
 /// Calls `fill` with a new, empty file and gives it the name `path` once `fill` returns. If anything fails, nothing is
 /// left of the new file, and what was at `path` stays.
@@ -45,6 +48,14 @@ pub fn write<T, E: From<io::Error>>(path: &Path, fill: impl FnOnce(&File) -> Res
     Ok(result)
 }
 
+/// [`write()`] of content that is in memory already.
+///
+/// # Errors
+/// As [`write()`].
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    write(path, |mut file| file.write_all(content))
+}
+
 /// A file that is complete and has not got its name yet, for several files that appear together. Dropped, it is gone.
 #[derive(Debug)]
 pub struct Complete {
@@ -59,7 +70,12 @@ impl Complete {
     /// As [`write()`].
     pub fn new<T, E: From<io::Error>>(path: &Path, fill: impl FnOnce(&File) -> Result<T, E>) -> Result<(Self, T), E> {
         // Found out before the work: no file can take the name of a directory, and none should take that of a device.
-        let replaced = fs::metadata(path).ok();
+        let replaced = match fs::metadata(path) {
+            Ok(replaced) => Some(replaced),
+            // Nothing, or a link to nothing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
         match &replaced {
             Some(replaced) if replaced.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory).into()),
             Some(replaced) if !replaced.is_file() => {
@@ -73,6 +89,7 @@ impl Complete {
         if let Some(replaced) = replaced {
             permissions::keep(file.as_file(), &replaced, path.is_symlink());
         }
+        file.as_file().sync_all()?;
         Ok((Self { file, path: path.to_owned() }, result))
     }
 

@@ -129,10 +129,12 @@ fn sweep_once(directory: &Path) {
     }
 }
 
-/// Removes files with temporary names whose lock nobody holds. A lock ends with its process, also on another machine of
+/// Removes files in `directory` that have temporary names and that no process writes any more. What cannot be read or
+/// removed stays.
+///
+/// A process that writes a file holds a lock on it. A lock ends with its process, also on another machine of
 /// a shared disk or in another container, where the id of a process says nothing.
-pub(crate) fn sweep(directory: &Path) {
-    // What cannot be read or removed stays.
+pub fn sweep(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let is_temporary = entry.file_name().to_str().is_some_and(is_temporary);

@@ -62,7 +62,7 @@ fn only_files_that_nobody_writes_are_swept() {
     assert_eq!(names(), kept.len() + 2, "and the one that was begun");
     // The lock of a process that is gone is free.
     drop(writing);
-    temporary::sweep(directory.path());
+    sweep(directory.path());
     assert!(!at(".unfinished-3-4").exists());
     drop(begun);
     assert_eq!(names(), kept.len());
@@ -136,4 +136,16 @@ mod unix {
         assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"new".to_vec(), 0o640));
         assert_eq!((fs::read(&target).unwrap(), mode(&target)), (b"old".to_vec(), 0o440));
     }
+}
+
+/// What cannot be looked at is not replaced: its permissions are not known.
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_to_itself_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a");
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    assert!(replace(&path, b"new").is_err());
+    assert!(path.is_symlink());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }

@@ -8,10 +8,10 @@ use super::tree::{Manifest, Tree};
 /// The members, and the members that each may depend on. Their dependencies are allowed too.
 const ARROWS: &[(&str, &[&str])] = &[
     ("chart", &[]),
-    ("record", &[]),
+    ("whole-file", &[]),
+    ("record", &["whole-file"]),
     ("machine", &[]),
     ("op", &["machine"]),
-    ("whole-file", &[]),
     ("peer", &["op"]),
     ("proof", &["op", "record", "machine", "simd"]),
     ("compare", &["chart", "record", "machine"]),

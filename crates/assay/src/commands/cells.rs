@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<()> {
     let record = record(scenario, &matrix, &cell);
     let mut bytes = serde_json::to_vec(&record)?;
     bytes.push(b'\n');
-    let written = jsonl::replace_file(&arguments.out, &bytes);
+    let written = whole_file::replace(&arguments.out, &bytes);
     written.with_context(|| format!("failed to write {}; is the disk full?", arguments.out.display()))?;
     record.fault().map_or(Ok(()), |fault| Err(anyhow!("{cell}: {fault}")))
 }
@@ -137,7 +137,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<()> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    jsonl::replace_file(path, text.as_bytes()).with_context(|| format!("failed to write {}", path.display()))
+    whole_file::replace(path, text.as_bytes()).with_context(|| format!("failed to write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use record::jsonl;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Catalog, ProblemKind};
@@ -127,7 +126,7 @@ impl Known {
     /// Keeps it.
     pub fn write(&self, slots: &Path) -> Result<()> {
         let text = serde_json::to_vec(self).context("failed to write what is known as JSON")?;
-        jsonl::replace_file(&Self::path(slots), &text).context("failed to keep what is known; is the disk full?")
+        whole_file::replace(&Self::path(slots), &text).context("failed to keep what is known; is the disk full?")
     }
 
     /// Remembers the benchmarks of a state. A list in which a program failed is not whole, and is not remembered.

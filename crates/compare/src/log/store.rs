@@ -62,8 +62,8 @@ impl Log {
     }
 
     /// Patterns of temporary files that a killed run leaves beside the text: they are not dirt either.
-    pub fn leftover_patterns() -> [&'static str; 3] {
-        [".assay-*", ".BENCHMARKS.md.*.tmp", "..BENCHMARKS.md.pending.*.tmp"]
+    pub fn leftover_patterns() -> [&'static str; 2] {
+        [".assay-*", ".unfinished-*"]
     }
 
     /// Removes such files, beside the text and the data. Whoever holds the repository's lock may: no other run writes.
@@ -71,9 +71,12 @@ impl Log {
         let classes = fs::read_dir(self.root.join(DATA)).into_iter().flatten().flatten().map(|class| class.path());
         let beside_text = self.text_path().parent().map(Path::to_owned);
         let directories = classes.chain(beside_text).chain([self.root.clone()]);
-        for entry in directories.filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten() {
-            if is_leftover(&entry.file_name().to_string_lossy()) {
-                let _ = fs::remove_file(entry.path());
+        for directory in directories {
+            whole_file::sweep(&directory);
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                if is_probe(&entry.file_name().to_string_lossy()) {
+                    let _ = fs::remove_file(entry.path());
+                }
             }
         }
     }
@@ -193,8 +196,8 @@ impl Log {
         let all: Vec<&Entry> = known.iter().flat_map(|(_, entries)| entries).chain([entry]).collect();
         let text = index::renewed(&text, &all);
         let pending = self.pending_path();
-        jsonl::replace_file(&pending, text.as_bytes()).context("failed to write the log; is the disk full?")?;
-        let written = jsonl::replace_file(&data_path, &data);
+        whole_file::replace(&pending, text.as_bytes()).context("failed to write the log; is the disk full?")?;
+        let written = whole_file::replace(&data_path, &data);
         if written.is_err() {
             let _ = fs::remove_file(&pending);
         }
@@ -221,12 +224,8 @@ impl Log {
         let data = self.data()?;
         let renewed = index::renewed(&text, &data.iter().flat_map(|(_, entries)| entries).collect::<Vec<_>>());
         if renewed != text {
-            let path = self.text_path();
-            let mode = fs::metadata(&path).map(|metadata| metadata.permissions());
-            jsonl::replace_file(&path, renewed.as_bytes()).context("failed to write the index; is the disk full?")?;
-            if let Ok(mode) = mode {
-                let _ = fs::set_permissions(&path, mode);
-            }
+            whole_file::replace(&self.text_path(), renewed.as_bytes())
+                .context("failed to write the index; is the disk full?")?;
         }
         Ok(renewed != text)
     }
@@ -255,11 +254,9 @@ impl Log {
     }
 }
 
-/// Whether a file of this name is a temporary one of ours.
-fn is_leftover(name: &str) -> bool {
-    let replaced = [".BENCHMARKS.md.", "..BENCHMARKS.md.pending.", ".log.jsonl."];
-    let is_probe = name.strip_prefix(PROBE).is_some_and(|rest| rest.len() == 6 && !rest.contains('.'));
-    is_probe || name.ends_with(".tmp") && replaced.iter().any(|prefix| name.starts_with(prefix))
+/// Whether a file of this name only tried whether a directory can be written to.
+fn is_probe(name: &str) -> bool {
+    name.strip_prefix(PROBE).is_some_and(|rest| rest.len() == 6 && !rest.contains('.'))
 }
 
 #[cfg(test)]

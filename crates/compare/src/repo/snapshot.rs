@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn own() -> Vec<String> {
-        ["BENCHMARKS.md", "baselines", ".assay-*", ".BENCHMARKS.md.*.tmp"].map(str::to_owned).to_vec()
+        ["BENCHMARKS.md", "baselines", ".assay-*", ".unfinished-*"].map(str::to_owned).to_vec()
     }
 
     #[test]
@@ -207,14 +207,14 @@ mod tests {
         fs::create_dir_all(directory.path().join("baselines/m")).unwrap();
         fs::write(directory.path().join("baselines/m/log.jsonl"), "{}\n").unwrap();
         fs::write(directory.path().join("BENCHMARKS.md"), "# Log\n").unwrap();
-        for leftover in [".assay-aB3xYz", ".BENCHMARKS.md.7-0.tmp"] {
+        for leftover in [".assay-aB3xYz", ".unfinished-7-0"] {
             fs::write(directory.path().join(leftover), "half").unwrap();
         }
         assert_eq!(Snapshot::of_work_tree(&git, &own()).unwrap().commit, head);
         // In a dirty tree they keep HEAD's content.
         fs::write(directory.path().join("a.txt"), "two\n").unwrap();
         let dirty = Snapshot::of_work_tree(&git, &own()).unwrap();
-        for own in ["BENCHMARKS.md", ".assay-aB3xYz", ".BENCHMARKS.md.7-0.tmp"] {
+        for own in ["BENCHMARKS.md", ".assay-aB3xYz", ".unfinished-7-0"] {
             assert!(!git.succeeds(&["cat-file", "-e", &format!("{}:{own}", dirty.commit)]).unwrap(), "{own}");
         }
     }

@@ -19,7 +19,7 @@ use crate::fake::scripted;
 use crate::workspace::Workspace;
 
 /// Calls that create, change, move or remove a file. `openat` counts where it may create one.
-const CHANGING: [(libc::c_long, &str); 14] = [
+const CHANGING: [(libc::c_long, &str); 15] = [
     (libc::SYS_write, "write"),
     (libc::SYS_pwrite64, "pwrite64"),
     (libc::SYS_fsync, "fsync"),
@@ -28,6 +28,7 @@ const CHANGING: [(libc::c_long, &str); 14] = [
     (libc::SYS_rename, "rename"),
     (libc::SYS_renameat, "renameat"),
     (libc::SYS_renameat2, "renameat2"),
+    (libc::SYS_linkat, "linkat"),
     (libc::SYS_unlink, "unlink"),
     (libc::SYS_unlinkat, "unlinkat"),
     (libc::SYS_mkdir, "mkdir"),

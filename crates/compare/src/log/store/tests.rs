@@ -42,11 +42,10 @@ fn temporary_files_of_killed_runs_are_swept_and_nothing_else() {
     let data = log.data().unwrap()[0].0.clone();
     let ours = [
         directory.path().join(".assay-aB3xYz"),
-        directory.path().join(".BENCHMARKS.md.12-0.tmp"),
-        directory.path().join("..BENCHMARKS.md.pending.12-0.tmp"),
-        data.with_file_name(".log.jsonl.12-1.tmp"),
+        directory.path().join(".unfinished-12-0"),
+        data.with_file_name(".unfinished-12-1"),
     ];
-    let theirs = [directory.path().join(".assay-notes.md"), directory.path().join("x.tmp")];
+    let theirs = [directory.path().join(".assay-notes.md"), directory.path().join(".unfinished-x")];
     ours.iter().chain(&theirs).for_each(|path| fs::write(path, "").unwrap());
     log.recover().unwrap();
     assert!(ours.iter().all(|path| !path.exists()) && theirs.iter().all(|path| path.exists()));
