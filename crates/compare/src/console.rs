@@ -5,17 +5,29 @@
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::command::printable;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// Lines of progress that nobody watches are this far apart.
+const LINES: Duration = Duration::from_secs(60);
+
+type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
+
+fn write_line(stream: &Stream, text: &str) {
+    let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+    // A note is never worth failing for.
+    let _ = writeln!(stream, "{}", printable(text));
+}
+
 /// The two streams of a command. Binaries make one; libraries only write to it.
 pub struct Console {
     out: Mutex<Box<dyn Write + Send>>,
-    err: Mutex<Box<dyn Write + Send>>,
+    err: Stream,
     /// Whether standard error is a terminal.
     interactive: bool,
     /// Whether standard output is one.
@@ -34,7 +46,7 @@ impl Console {
     pub fn standard() -> Self {
         Self {
             out: Mutex::new(Box::new(std::io::stdout())),
-            err: Mutex::new(Box::new(std::io::stderr())),
+            err: Arc::new(Mutex::new(Box::new(std::io::stderr()))),
             interactive: std::io::stderr().is_terminal(),
             shown: std::io::stdout().is_terminal(),
             quiet: AtomicBool::new(false),
@@ -45,7 +57,7 @@ impl Console {
     pub fn silent() -> Self {
         Self {
             out: Mutex::new(Box::new(std::io::sink())),
-            err: Mutex::new(Box::new(std::io::sink())),
+            err: Arc::new(Mutex::new(Box::new(std::io::sink()))),
             interactive: false,
             shown: false,
             quiet: AtomicBool::new(false),
@@ -73,14 +85,14 @@ impl Console {
 
     /// A result. A reader that went away (`| head`) is no error.
     pub fn print(&self, text: &str) -> Result<()> {
-        let mut out = self.out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         match writeln!(out, "{}", printable(text)).and_then(|()| out.flush()) {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             result => result.context("failed to write to standard output"),
         }
     }
 
-    /// Something worth knowing on the way, unless quiet. It is never worth failing for.
+    /// Something worth knowing on the way, unless quiet.
     pub fn note(&self, text: &str) {
         if !self.is_quiet() {
             self.error(text);
@@ -89,8 +101,7 @@ impl Console {
 
     /// Something that must be said even if quiet.
     pub fn error(&self, text: &str) {
-        let mut err = self.err.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _ = writeln!(err, "{}", printable(text));
+        write_line(&self.err, text);
     }
 
     /// Progress of unknown length.
@@ -105,10 +116,11 @@ impl Console {
         );
         bar.set_prefix(what.to_owned());
         bar.tick();
-        Progress(bar)
+        Progress { bar, lines: None }
     }
 
-    /// Progress through `steps` steps, called `unit`, with the time left.
+    /// Progress through `steps` steps, called `unit`, with the time left. Where no bar can be drawn, a line now and
+    /// then says it.
     pub fn bar(&self, what: &str, steps: u64, unit: &str) -> Progress {
         if !self.interactive {
             self.note(&format!("{what}: {steps} {unit} …"));
@@ -122,7 +134,17 @@ impl Console {
         );
         bar.set_prefix(what.to_owned());
         bar.tick();
-        Progress(bar)
+        let is_shown = !self.interactive && !self.is_quiet();
+        let now = Instant::now();
+        let lines = is_shown.then(|| Lines {
+            stream: self.err.clone(),
+            what: what.to_owned(),
+            unit: unit.to_owned(),
+            started: now,
+            said: Mutex::new(now),
+            apart: LINES,
+        });
+        Progress { bar, lines }
     }
 
     fn target(&self) -> ProgressDrawTarget {
@@ -155,36 +177,73 @@ fn colored(text: &str) -> String {
     })
 }
 
-/// A bar or spinner; it disappears when finished or dropped.
+/// Progress that is shown while work lasts; dropping removes it.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    /// In place of a bar.
+    lines: Option<Lines>,
+}
 
 impl Progress {
     /// Shows what is being worked on.
     pub fn say(&self, what: &str) {
-        self.0.set_message(printable(what).replace(['\n', '\t'], " "));
-        self.0.tick();
+        self.bar.set_message(printable(what).replace(['\n', '\t'], " "));
+        self.bar.tick();
     }
 
     /// One step further.
     pub fn step(&self) {
-        self.0.inc(1);
+        self.bar.inc(1);
+        if let Some(lines) = &self.lines {
+            lines.step(self.bar.position(), self.bar.length().unwrap_or(0));
+        }
     }
 
     /// More steps than were planned.
     pub fn extend(&self, steps: u64) {
-        self.0.inc_length(steps);
+        self.bar.inc_length(steps);
     }
 
     /// Removes it.
     pub fn finish(self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Progress as lines of text.
+struct Lines {
+    stream: Stream,
+    what: String,
+    unit: String,
+    started: Instant,
+    /// When the last line was written.
+    said: Mutex<Instant>,
+    apart: Duration,
+}
+
+impl Lines {
+    fn step(&self, done: u64, of: u64) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.elapsed() < self.apart || done == 0 {
+            return;
+        }
+        *said = Instant::now();
+        let left = self.started.elapsed().as_secs_f64() / done as f64 * of.saturating_sub(done) as f64;
+        let left = (left / 60.0).ceil();
+        write_line(&self.stream, &format!("{}: {done} of {of} {}, about {left} min left", self.what, self.unit));
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("what", &self.what).finish_non_exhaustive()
     }
 }
 
@@ -197,5 +256,23 @@ mod tests {
         let text = "| a/SLOWER | SLOWER  | x\nFASTER: SLOWERS INCONCLUSIVE";
         let expected = "| a/SLOWER | \u{1b}[31mSLOWER\u{1b}[0m  | x\n\u{1b}[32mFASTER\u{1b}[0m: SLOWERS \u{1b}[33mINCONCLUSIVE\u{1b}[0m";
         assert_eq!(colored(text), expected);
+    }
+
+    /// A pipe gets no bar, and the time that is left all the same.
+    #[test]
+    fn progress_that_nobody_watches_is_told_in_lines() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let console = Console { err: Arc::new(Mutex::new(Box::new(writer))), ..Console::silent() };
+        let mut progress = console.bar("measuring", 4, "cases");
+        progress.step();
+        progress.lines.as_mut().unwrap().apart = Duration::ZERO;
+        progress.step();
+        progress.step();
+        drop((progress, console));
+        let said = std::io::read_to_string(reader).unwrap();
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 3, "one at the start, none before its time, and two: {said}");
+        assert_eq!(lines[0], "measuring: 4 cases …");
+        assert_eq!(lines[2], "measuring: 3 of 4 cases, about 1 min left");
     }
 }

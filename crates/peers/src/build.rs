@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use compare::command;
 use compare::comparison::Invocation;
 
+use crate::requirements::Requirements;
 use crate::suite::Suite;
 
 /// How a program below `peers/` is built.
@@ -15,8 +16,8 @@ pub(crate) struct Recipe<'a> {
     pub(crate) dir: &'a str,
     /// Command that builds it there; empty if it needs none.
     pub(crate) build: &'a [String],
-    /// File of Python requirements there, installed into its `.venv`.
-    pub(crate) requirements: Option<&'a str>,
+    /// Its Python environment, if it needs one.
+    pub(crate) requirements: Option<&'a Requirements>,
 }
 
 /// Recipes that were built, and how each failed, if it did.
@@ -137,8 +138,7 @@ pub(crate) fn peers<'a>(
             implementations.push(Program { name: peer.name.clone(), ..ours.clone() });
             continue;
         }
-        let requirements = peer.requirements.as_deref();
-        let recipe = Recipe { dir: &peer.dir, build: &peer.build, requirements };
+        let recipe = Recipe { dir: &peer.dir, build: &peer.build, requirements: peer.requirements.as_ref() };
         let unavailable = cache.build(invocation, root, &peer.name, recipe);
         let directory = root.join("peers").join(&peer.dir);
         let env = peer.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -150,13 +150,7 @@ pub(crate) fn peers<'a>(
 
 fn build(recipe: &Recipe<'_>, directory: &Path) -> Result<()> {
     if let Some(requirements) = recipe.requirements {
-        if !directory.join(".venv/bin/python").exists() {
-            command::run(command::in_directory("python3", directory).args(["-m", "venv", ".venv"]))?;
-        }
-        let pip = directory.join(".venv/bin/python");
-        let mut pip = command::in_directory(&pip.to_string_lossy(), directory);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements]);
-        command::run(&mut pip)?;
+        requirements.install(directory)?;
     }
     if let Some((program, arguments)) = recipe.build.split_first() {
         command::run(command::in_directory(program, directory).args(arguments))?;

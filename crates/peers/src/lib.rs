@@ -25,6 +25,7 @@ mod figures;
 mod goals;
 mod process;
 mod report;
+mod requirements;
 mod results;
 mod row;
 mod select;

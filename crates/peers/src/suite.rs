@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agree::{Agreement, Known};
 use crate::expand;
+use crate::requirements::Requirements;
 use crate::figures::Chart;
 use crate::select::{self, Selection, TableCase};
 
@@ -87,8 +88,9 @@ pub(crate) struct Peer {
     /// Command that builds it there, if it needs to be built.
     #[serde(default)]
     pub(crate) build: Vec<String>,
-    /// File of Python requirements there, installed into its `.venv`.
-    pub(crate) requirements: Option<String>,
+    /// File of Python requirements there, `requirements-NAME.txt`, installed into an environment of its own,
+    /// `.venv/NAME`.
+    pub(crate) requirements: Option<Requirements>,
     /// Command that starts it there; `--threads N` is appended.
     #[serde(default)]
     pub(crate) command: Vec<String>,

@@ -11,7 +11,8 @@ pub(crate) struct Known {
     pub(crate) name: &'static str,
     /// What to install if none of the files exists.
     package: &'static str,
-    /// Names for the loader, or paths from `.venv`, where `*` stands for one directory.
+    /// Names for the loader, or paths from `.venv`, where `*` stands for one directory. An environment is named after
+    /// its file of requirements.
     files: &'static [&'static str],
     /// Prefix and suffix of function names.
     prefix: &'static str,
@@ -26,7 +27,7 @@ pub(crate) const KNOWN: [Known; 4] = [
     Known {
         name: "openblas",
         package: "scipy-openblas64 from PyPI (requirements-openblas.txt)",
-        files: &["lib/*/site-packages/scipy_openblas64/lib/libscipy_openblas64_.so"],
+        files: &["openblas/lib/*/site-packages/scipy_openblas64/lib/libscipy_openblas64_.so"],
         prefix: "scipy_",
         suffix: "64_",
         wide: true,
@@ -56,7 +57,7 @@ pub(crate) const KNOWN: [Known; 4] = [
     Known {
         name: "mkl",
         package: "mkl from PyPI (requirements-mkl.txt)",
-        files: &["lib/libmkl_rt.so.2", "libmkl_rt.so.2", "lib/libmkl_rt.so.3", "libmkl_rt.so.3"],
+        files: &["mkl/lib/libmkl_rt.so.2", "libmkl_rt.so.2", "mkl/lib/libmkl_rt.so.3", "libmkl_rt.so.3"],
         prefix: "",
         suffix: "",
         wide: false,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
-use peer::{Case, Description, Implementation, Load, Ran, Refusal, found};
+use peer::{Case, Description, Implementation, Load, Ran, found};
 
 struct Candle;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use gguf_rs::GGUFModel;
-use peer::{Case, Description, Implementation, Load, Ran, Refusal, found};
+use peer::{Case, Description, Implementation, Load, Ran, found};
 use serde_json::Value;
 
 struct GgufRs;

@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 use gemm::{Parallelism, gemm};
 use peer::{Case, Closures, Description, Load, Ran, Refusal};
+use rayon::iter::{IndexedParallelIterator as _, ParallelIterator as _};
+use rayon::slice::ParallelSliceMut as _;
 
 pub(crate) struct Implementation {
     parallelism: Parallelism,
@@ -86,8 +88,7 @@ impl Attention {
             "window" => (case.number("left")?, case.number("right")?),
             other => return Err(Refusal::Unsupported(format!("no mask {other}"))),
         };
-        let (heads, kv_heads, head_dim) =
-            (case.number("heads")?, case.number("kv_heads")?, case.number("head_dim")?);
+        let (heads, kv_heads, head_dim) = (case.number("heads")?, case.number("kv_heads")?, case.number("head_dim")?);
         Ok(Self { sequences, heads, kv_heads, head_dim, window, parallelism })
     }
 
@@ -107,18 +108,54 @@ impl Attention {
                 // apart, d elements each, within the tensors; the scores are queries x keys.
                 unsafe {
                     gemm(
-                        queries, keys, d, s, 1, row, false, q, 1, q_row, k, kv_row, 1, 0.0, scale, false, false, false,
+                        queries,
+                        keys,
+                        d,
+                        s,
+                        1,
+                        row,
+                        false,
+                        q,
+                        1,
+                        q_row,
+                        k,
+                        kv_row,
+                        1,
+                        0.0,
+                        scale,
+                        false,
+                        false,
+                        false,
                         parallelism,
                     );
                 }
-                for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
-                    self.softmax(row, i + keys - queries);
+                let softmax = |(i, row): (usize, &mut [f32])| self.softmax(row, i + keys - queries);
+                match parallelism {
+                    Parallelism::None => scores.chunks_exact_mut(keys).enumerate().for_each(softmax),
+                    Parallelism::Rayon(_) => scores.par_chunks_exact_mut(keys).enumerate().for_each(softmax),
                 }
                 let (s, out) = (scores.as_ptr(), out.as_mut_ptr());
                 // SAFETY: as above.
                 unsafe {
                     gemm(
-                        queries, d, keys, out, 1, q_row, false, s, 1, row, v, 1, kv_row, 0.0, 1.0, false, false, false,
+                        queries,
+                        d,
+                        keys,
+                        out,
+                        1,
+                        q_row,
+                        false,
+                        s,
+                        1,
+                        row,
+                        v,
+                        1,
+                        kv_row,
+                        0.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
                         parallelism,
                     );
                 }

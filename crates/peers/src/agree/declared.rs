@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::build::Recipe;
+use crate::requirements::Requirements;
 
 /// A checker: a program below `peers/` that compares other people's code with ours by itself. Its last line of output
 /// has the counts ([`Counts`](super::finding::Counts)).
@@ -17,8 +18,8 @@ pub(crate) struct Agreement {
     /// Command that builds it there, if it needs to be built.
     #[serde(default)]
     build: Vec<String>,
-    /// File of Python requirements there, installed into its `.venv`.
-    requirements: Option<String>,
+    /// As of a peer.
+    requirements: Option<Requirements>,
     /// Command that starts it there; `{assay}` becomes the path of our program, `{scratch}` that of an empty directory.
     pub(crate) command: Vec<String>,
     /// Time limit, in seconds.
@@ -44,7 +45,7 @@ fn limit() -> f64 {
 
 impl Agreement {
     pub(crate) fn recipe(&self) -> Recipe<'_> {
-        Recipe { dir: &self.dir, build: &self.build, requirements: self.requirements.as_deref() }
+        Recipe { dir: &self.dir, build: &self.build, requirements: self.requirements.as_ref() }
     }
 
     /// The words of its command.
