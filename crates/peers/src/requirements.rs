@@ -1,5 +1,5 @@
-//! Python environments of implementations: one for each file of requirements, so that the pins of one do not change what
-//! another one runs with.
+//! Python environments of implementations: one for each file of requirements, so that the pins of one do not change
+//! what another one runs with.
 
 use std::path::Path;
 

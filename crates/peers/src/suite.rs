@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::agree::{Agreement, Known};
 use crate::expand;
-use crate::requirements::Requirements;
 use crate::figures::Chart;
+use crate::requirements::Requirements;
 use crate::select::{self, Selection, TableCase};
 
 /// The file.
