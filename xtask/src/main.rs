@@ -47,7 +47,7 @@ enum Command {
     ///
     /// `peers/OP.toml` names the peers and the cases. Peers are built and started from workspaces of their own; one
     /// that cannot be had stays in the table and says why. A whole run writes its table below `baselines/` and its
-    /// summary into README. Exit code 5 if a peer's result differs from ours.
+    /// summary into docs/results/. Exit code 5 if a peer's result differs from ours.
     Peers(peers::Arguments),
     /// Run the cells of a scenario, each in a process of its own, and report them
     ///
