@@ -73,7 +73,7 @@ impl Aggregator {
     /// channels red, green, blue. So only one image is in memory at a time.
     ///
     /// # Errors
-    /// If the workspace is another model's, or there is no memory.
+    /// If the workspace is of other dimensions, or there is no memory.
     pub fn run(
         &self,
         mut images: impl FnMut(usize, &mut [f32]),
@@ -102,10 +102,10 @@ impl Aggregator {
 
     /// What the depth head reads of captured layer number `index`, for some images of B x S: images x patches x
     /// channels, into `out`. The same bits, whether outputs were projected when they were kept or are projected now;
-    /// f16 was rounded.
+    /// f16 was rounded. `kept` is what this model kept: only its dimensions are compared.
     ///
     /// # Errors
-    /// If `out` has another length, `kept` is another model's, or there is no such layer.
+    /// If `out` has another length, `kept` or the workspace is of other dimensions, or there is no such layer.
     pub fn head_input(
         &self,
         kept: &Kept,
@@ -164,7 +164,8 @@ impl Aggregator {
         })
     }
 
-    /// Floating-point operations of a run: two for each multiply-add of a product, in linear layers and attention.
+    /// Floating-point operations of a [`run`](Self::run): two for each multiply-add of a product, in linear layers and
+    /// attention. Projections count where `keep` forms them.
     pub fn flops(config: &Config, shape: &Shape, keep: Keep) -> f64 {
         let c = config.embed_dim as f64;
         let (images, tokens, patches) = (shape.images() as f64, shape.tokens() as f64, shape.patches() as f64);
@@ -173,8 +174,19 @@ impl Aggregator {
         let frame = 4.0 * tokens * tokens * c * images;
         let global = 4.0 * (shape.frames as f64 * tokens).powi(2) * c * shape.batch as f64;
         let embed = 2.0 * PATCH_VALUES as f64 * c * patches * images;
-        let channels: usize = if keep.is_projected() { config.channels.iter().sum() } else { 0 };
-        let head = 2.0 * 2.0 * c * channels as f64 * patches * images;
+        let head = if keep.is_projected() { Self::projection_flops(config, shape) } else { 0.0 };
         config.depth as f64 * (2.0 * linear + frame + global) + embed + head
+    }
+
+    /// Floating-point operations of all calls of [`head_input`](Self::head_input) after a run: the projections, unless
+    /// the run formed them.
+    pub fn head_flops(config: &Config, shape: &Shape, keep: Keep) -> f64 {
+        if keep.is_projected() { 0.0 } else { Self::projection_flops(config, shape) }
+    }
+
+    /// Of the projections of all patches of all captured layers.
+    fn projection_flops(config: &Config, shape: &Shape) -> f64 {
+        let channels: usize = config.channels.iter().sum();
+        2.0 * config.output_dim() as f64 * channels as f64 * (shape.patches() * shape.images()) as f64
     }
 }

@@ -80,6 +80,16 @@ pub enum WeightsError {
         /// Extents needed.
         need: Vec<usize>,
     },
+    /// A source gave another number of elements than it was asked for.
+    #[error("the source gave {found} numbers of tensor {tensor}, which has {expected}")]
+    Length {
+        /// Its name.
+        tensor: String,
+        /// Numbers asked for.
+        expected: usize,
+        /// Numbers given.
+        found: usize,
+    },
     /// A tensor is not of f32, f16 or bf16.
     #[error("tensor {name} has elements of type {element}, not F32, F16 or BF16")]
     Element {
@@ -120,8 +130,8 @@ pub enum RunError {
         /// Bytes asked for.
         bytes: usize,
     },
-    /// The workspace was made for another model.
-    #[error("the workspace was made for a model of other dimensions")]
+    /// The workspace, or what was kept, is of a model or of an input of other dimensions. Weights are not compared.
+    #[error("the workspace, or what was kept, is of a model or of an input of other dimensions")]
     OtherModel,
     /// What was kept does not have the layer, or not as whole outputs.
     #[error("output {index} was not kept as it is")]

@@ -2,18 +2,19 @@
 //!
 //! | part | floats |
 //! |---|---|
-//! | weights | all parameters; factors of residual branches are part of the matrices |
+//! | weights | all parameters, matrices in whole panels; factors of residual branches are part of the matrices |
 //! | tokens | S P C, of one sequence at a time |
 //! | keys, values | S P C each, of the block that runs |
 //! | image | 3 H W, one at a time |
 //! | scratch | per thread and token of a piece: C + C + 2C, and the larger of 4C and 588 |
-//! | packed | per thread: a piece's tokens times at most 256 terms of a sum |
-//! | tiles | per thread and head: queries and outputs of up to 192 rows, 144 keys and values, and their scores |
+//! | packed | per thread: what the largest product packs, as `gemm` says |
+//! | tiles | per thread: what the largest attention works in, as `attention` says |
 //! | angles | twice the longer axis in patches, plus one, times a quarter of a head |
 //! | kept | see [`Keep`]: 24 B S P 2C for all outputs, 4 of them for the captured ones, or projections |
 //!
 //! Everything but the weights and what is kept is allocated before the first block runs, and nothing grows later. So
-//! the peak is the sum, and it is reached in the first capture.
+//! the peak is the sum, but for a few KiB of lists and the rounding of allocations; `tests/memory.rs` compares it with
+//! a meter.
 
 use op::Threads;
 
@@ -23,7 +24,8 @@ use crate::{
     kept::Keep,
     pieces,
     rope::Rope,
-    workspace::ScratchValues,
+    weights::Weights,
+    workspace::{PieceWorkspaces, ScratchValues},
 };
 
 /// Bytes of a run, by what they are for.
@@ -51,20 +53,18 @@ impl Memory {
     pub fn predict(config: &Config, shape: &Shape, keep: Keep, threads: Threads) -> Result<Self, RunError> {
         let float = size_of::<f32>();
         let kept = keep.bytes(config, shape)?;
-        let branches = 4 * config.depth * config.embed_dim;
         let tokens = shape.frames * shape.tokens() * config.embed_dim * float;
         let piece = pieces::largest(shape);
         let parts = shape.frames.saturating_mul(shape.tokens().div_ceil(piece));
         let ScratchValues { narrow, queries, wide, joined } = ScratchValues::new(config, shape);
-        let packed = piece.next_multiple_of(TILE_ROWS) * STEPS;
-        let tiles = (2 * QUERIES + 2 * KEYS) * config.head_dim() + KEYS * STRIP;
+        let buffers = (narrow + queries + wide + joined) * float;
+        let PieceWorkspaces { packed, tiles } = PieceWorkspaces::new(config, shape);
         Ok(Self {
-            weights: (config.parameters()? - branches) * float,
+            weights: Weights::bytes_of(config),
             tokens,
             keys_values: 2 * tokens,
             image: shape.image_values() * float,
-            scratch: threads.min(parts).get() * (narrow + queries + wide + joined + packed + tiles) * float
-                + Rope::bytes(shape, config.head_dim()),
+            scratch: threads.min(parts).get() * (buffers + packed + tiles) + Rope::bytes(shape, config.head_dim()),
             kept,
         })
     }
@@ -79,14 +79,3 @@ impl Memory {
         self.weights + self.transient() + self.kept
     }
 }
-
-/// Rows that packed operands are rounded up to, at most.
-const TILE_ROWS: usize = 16;
-
-/// Terms of a sum that are packed at a time, at most.
-const STEPS: usize = 256;
-
-/// Queries, keys and rows of a strip that attention works on at a time.
-const QUERIES: usize = 192;
-const KEYS: usize = 144;
-const STRIP: usize = 48;

@@ -24,6 +24,8 @@ impl Vectorized for LayerNorm<'_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { from, to, norm } = self;
         let channels = norm.factors.len();
+        // The loads below rely on this length.
+        let (factors, offsets) = (&norm.factors[..channels], &norm.offsets[..channels]);
         for (x, y) in from.chunks_exact(channels).zip(to.chunks_exact_mut(channels)) {
             let mean = sum(simd, x, 0.0, false) / channels as f32;
             let variance = sum(simd, x, mean, true) / channels as f32;
@@ -35,8 +37,8 @@ impl Vectorized for LayerNorm<'_> {
                 // SAFETY: all four slices have `channels` floats, of which `lanes` follow from `i` on.
                 unsafe {
                     let centered = simd.load_partial(x.as_ptr().add(i), lanes) - mean;
-                    let factors = simd.load_partial(norm.factors.as_ptr().add(i), lanes);
-                    let offsets = simd.load_partial(norm.offsets.as_ptr().add(i), lanes);
+                    let factors = simd.load_partial(factors.as_ptr().add(i), lanes);
+                    let offsets = simd.load_partial(offsets.as_ptr().add(i), lanes);
                     (centered * scale).mul_add(factors, offsets).store_partial(y.as_mut_ptr().add(i), lanes);
                 }
                 i += lanes;

@@ -8,7 +8,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{config::Shape, error::RunError};
+use crate::{
+    config::{SPECIAL, Shape},
+    error::RunError,
+};
 
 /// Most tokens of a piece: three strips of queries in attention, each of three AVX-512 vectors. The hidden layer of a
 /// piece, 4C channels, stays in the level-2 cache for small C.
@@ -34,6 +37,16 @@ pub(crate) fn largest(shape: &Shape) -> usize {
     let tokens = shape.tokens();
     // As equal as possible: a last piece of a few tokens would take as long as a larger one.
     tokens.div_ceil(tokens.div_ceil(MAX_TOKENS))
+}
+
+/// Tokens and patches of a frame's first piece, of its second and of its last: all others are like the second.
+pub(crate) fn sizes(shape: &Shape) -> impl Iterator<Item = [usize; 2]> + use<> {
+    let (tokens, len) = (shape.tokens(), largest(shape));
+    let starts = [0, len, (tokens - 1) / len * len].into_iter().filter(move |start| *start < tokens);
+    starts.map(move |start| {
+        let end = tokens.min(start + len);
+        [end - start, end.max(SPECIAL) - start.max(SPECIAL)]
+    })
 }
 
 /// The pieces of one frame.
@@ -90,6 +103,7 @@ fn on_threads<S: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kept::patches_of;
 
     #[test]
     fn pieces_cover_every_token_once() {
@@ -105,6 +119,10 @@ mod tests {
                 next.1 = piece.tokens.end;
             }
             assert_eq!(next, (frames - 1, shape.tokens()));
+            let sizes: Vec<_> = sizes(&shape).collect();
+            for piece in of_sequence(&shape) {
+                assert!(sizes.contains(&[piece.len(), patches_of(&piece).len()]), "{piece:?} {sizes:?}");
+            }
         }
     }
 

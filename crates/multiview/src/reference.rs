@@ -1,13 +1,25 @@
-//! The definition, in f64 and in plain loops: what everything else is tested against. It shares no code with the rest
-//! but the names of tensors.
+//! The definition, in f64 and in plain loops: what everything else is tested against. It shares nothing with the rest
+//! but the names and lengths of tensors: its constants stand here once more, so that a wrong one is seen. The one
+//! function from elsewhere is the f64 GELU of the crate `simd`, which no kernel calls.
 
 use std::collections::HashMap;
 
 use crate::{
-    config::{CAPTURES, Config, EPSILON, MLP_RATIO, PATCH, REGISTERS, ROPE_BASE, SPECIAL, Shape},
+    config::{CAPTURES, Config, Shape},
     error::WeightsError,
-    source::{TensorSource, tensors},
+    source::{TensorSource, read, tensors},
 };
+
+/// Pixels of a patch, along both axes (DINOv2 ViT-L/14).
+const PATCH: usize = 14;
+/// Learned tokens beside the camera token.
+const REGISTERS: usize = 4;
+/// Tokens before the patches of a frame.
+const SPECIAL: usize = 5;
+/// Of every norm (PyTorch's default).
+const EPSILON: f64 = 1e-5;
+/// Base of the rotary frequencies.
+const ROPE_BASE: f64 = 100.0;
 
 /// Rows of numbers.
 pub type Matrix = Vec<Vec<f64>>;
@@ -32,13 +44,13 @@ impl Model {
     /// Reads all tensors.
     ///
     /// # Errors
-    /// As the source.
+    /// As the source, and [`WeightsError::Length`] if it gives another number of elements.
     pub fn new(config: &Config, source: &impl TensorSource) -> Result<Self, WeightsError> {
-        let read = |tensor: crate::TensorSpec| -> Result<(String, Vec<f64>), WeightsError> {
-            let numbers = source.read(&tensor)?.into_iter().map(f64::from).collect();
+        let wide = |tensor: crate::TensorSpec| -> Result<(String, Vec<f64>), WeightsError> {
+            let numbers = read(source, &tensor)?.into_iter().map(f64::from).collect();
             Ok((tensor.name, numbers))
         };
-        Ok(Self { config: *config, tensors: tensors(config)?.into_iter().map(read).collect::<Result<_, _>>()? })
+        Ok(Self { config: *config, tensors: tensors(config)?.into_iter().map(wide).collect::<Result<_, _>>()? })
     }
 
     fn tensor(&self, name: &str) -> &[f64] {
@@ -60,14 +72,14 @@ impl Model {
             outputs.push(
                 of_frames.iter().zip(&of_sequence).map(|(frame, global)| [&frame[..], global].concat()).collect(),
             );
-            x = of_sequence.chunks(shape.tokens()).map(<[_]>::to_vec).collect();
+            x = of_sequence.chunks(tokens_of(shape)).map(<[_]>::to_vec).collect();
         }
         outputs
     }
 
     /// What the heads make of the outputs first.
     pub fn head_inputs(&self, shape: &Shape, outputs: &[Matrix]) -> HeadInputs {
-        let is_patch = |row: &usize| row % shape.tokens() >= SPECIAL;
+        let is_patch = |row: &usize| row % tokens_of(shape) >= SPECIAL;
         let projected = |index: usize| {
             let output = &outputs[self.config.captured[index]];
             let rows = (0..output.len()).filter(is_patch);
@@ -75,7 +87,7 @@ impl Model {
             normed.map(|row| self.linear(&format!("depth_head.projects.{index}"), &row)).collect()
         };
         let last = &outputs[self.config.depth - 1];
-        let camera = last.iter().step_by(shape.tokens()).cloned().collect();
+        let camera = last.iter().step_by(tokens_of(shape)).cloned().collect();
         HeadInputs { projected: [0, 1, 2, 3].map(projected), camera }
     }
 
@@ -113,7 +125,6 @@ impl Model {
         let factors = self.tensor(&format!("{name}.ls2.gamma"));
         for x in x {
             let mut hidden = self.linear(&format!("{name}.mlp.fc1"), &self.norm(&format!("{name}.norm2"), x));
-            assert_eq!(hidden.len(), MLP_RATIO * c);
             hidden.iter_mut().for_each(|h| *h = simd::math::reference::gelu(*h));
             let branch = self.linear(&format!("{name}.mlp.fc2"), &hidden);
             (0..c).for_each(|i| x[i] += factors[i] * branch[i]);
@@ -122,7 +133,7 @@ impl Model {
 
     /// Softmax attention of all rows over all rows.
     fn attention(&self, name: &str, shape: &Shape, x: &Matrix) -> Matrix {
-        let (c, channels) = (self.config.embed_dim, self.config.head_dim());
+        let (c, channels) = (self.config.embed_dim, self.config.embed_dim / self.config.heads);
         let qkv: Matrix = x.iter().map(|row| self.linear(&format!("{name}.attn.qkv"), row)).collect();
         let mut out = vec![vec![0.0; c]; x.len()];
         for head in 0..self.config.heads {
@@ -130,7 +141,7 @@ impl Model {
             let rotated = |kind: usize, norm: &str| -> Matrix {
                 let norm = format!("{name}.attn.{norm}");
                 let rows = qkv.iter().enumerate();
-                rows.map(|(row, x)| rotated(shape, row % shape.tokens(), &self.norm(&norm, &part(kind, x)))).collect()
+                rows.map(|(row, x)| rotated(shape, row % tokens_of(shape), &self.norm(&norm, &part(kind, x)))).collect()
             };
             let (queries, keys) = (rotated(0, "q_norm"), rotated(1, "k_norm"));
             let values: Matrix = qkv.iter().map(|row| part(2, row)).collect();
@@ -163,6 +174,11 @@ impl Model {
     }
 }
 
+/// Tokens of a frame.
+fn tokens_of(shape: &Shape) -> usize {
+    (shape.height / PATCH) * (shape.width / PATCH) + SPECIAL
+}
+
 fn dot(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| x * y).sum()
 }
@@ -184,4 +200,31 @@ fn rotated(shape: &Shape, token: usize, head: &[f64]) -> Vec<f64> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A head of eight channels at patch (0, 1), so at position (1, 2): angles of 1 and 100^(-1/2) for y, of twice that
+    /// for x. The cosines and sines are from a table.
+    #[test]
+    fn the_rotary_embedding_has_the_published_angles() {
+        let shape = Shape { batch: 1, frames: 1, height: 14, width: 28 };
+        let head = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+        let expected = [
+            0.540_302_305_868_139_8,
+            0.995_004_165_278_025_8,
+            0.841_470_984_807_896_5,
+            0.099_833_416_646_828_15,
+            -0.416_146_836_547_142_4,
+            0.980_066_577_841_241_6,
+            0.909_297_426_825_681_7,
+            0.198_669_330_795_061_22,
+        ];
+        let got = rotated(&shape, 6, &head);
+        assert!(got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-15), "{got:?}");
+        assert_eq!(rotated(&shape, 4, &head), head, "tokens before the patches are not rotated");
+        assert_eq!(tokens_of(&Shape::square(1, 518)), 1374, "37 x 37 patches, a camera token and four registers");
+    }
 }

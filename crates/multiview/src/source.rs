@@ -46,7 +46,8 @@ pub enum Role {
 
 /// Gives the numbers of a tensor.
 pub trait TensorSource {
-    /// All numbers of `tensor`, in row-major order.
+    /// All numbers of `tensor`, in row-major order. Another number of them than [`TensorSpec::len`] is an error of
+    /// whoever reads: [`WeightsError::Length`].
     ///
     /// # Errors
     /// [`WeightsError`] if there is no such tensor of these extents, or no memory for it.
@@ -67,6 +68,16 @@ impl TensorSpec {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The numbers of a tensor, as many as it has: what a source says is not trusted.
+pub(crate) fn read(source: &impl TensorSource, tensor: &TensorSpec) -> Result<Vec<f32>, WeightsError> {
+    let numbers = source.read(tensor)?;
+    let (expected, found) = (tensor.len(), numbers.len());
+    if found == expected {
+        return Ok(numbers);
+    }
+    Err(WeightsError::Length { tensor: tensor.name.clone(), expected, found })
 }
 
 /// Names the tensors of a part of the model.

@@ -1,6 +1,6 @@
 //! The memory of a run, allocated before it begins.
 
-use gemm::{Activation, Epilogue, Gemm, MatMut, MatRef};
+use gemm::{Activation, ElementType, Epilogue, Gemm, MatMut, MatRef, PackedB};
 use half::f16;
 use op::{Buffer, Threads};
 use simd::InstructionSet;
@@ -12,7 +12,7 @@ use crate::{
     norm::LayerNorm,
     pieces,
     rope::Rope,
-    weights::{Linear, Norm},
+    weights::{Linear, Norm, layers_of_block, projections},
 };
 
 /// Memory for the activations of one sequence, and of a piece of tokens for each thread. A run allocates nothing else,
@@ -65,6 +65,44 @@ impl ScratchValues {
     }
 }
 
+/// Bytes that the products and the attention of a piece work in: those of the largest of each.
+pub(crate) struct PieceWorkspaces {
+    pub(crate) packed: usize,
+    pub(crate) tiles: usize,
+}
+
+impl PieceWorkspaces {
+    pub(crate) fn new(config: &Config, shape: &Shape) -> Self {
+        let (heads, head_dim) = (config.heads, config.head_dim());
+        let (mut packed, mut tiles) = (0, 0);
+        for [tokens, patches] in pieces::sizes(shape) {
+            let mut product = |m: usize, (k, n): (usize, usize), c: ElementType| {
+                packed = packed.max(PackedB::workspace_bytes(gemm::Shape { m, n, k }, c, Threads::SERIAL));
+            };
+            layers_of_block(config).into_iter().for_each(|layer| product(tokens, layer, ElementType::F32));
+            product(patches, (PATCH_VALUES, config.embed_dim), ElementType::F32);
+            for layer in projections(config) {
+                product(patches, layer, ElementType::F32);
+                product(patches, layer, ElementType::F16);
+            }
+            for keys in [shape.tokens(), shape.frames * shape.tokens()] {
+                let (kv_heads, value_dim) = (heads, head_dim);
+                let attention =
+                    attention::Shape { batch: 1, queries: tokens, keys, heads, kv_heads, head_dim, value_dim };
+                tiles = tiles.max(attention::workspace_bytes(&attention, Threads::SERIAL));
+            }
+        }
+        Self { packed, tiles }
+    }
+}
+
+/// A workspace of so many bytes.
+fn grown(bytes: usize) -> Result<op::Workspace, RunError> {
+    let mut workspace = op::Workspace::new();
+    workspace.floats(bytes.div_ceil(size_of::<f32>()))?;
+    Ok(workspace)
+}
+
 impl Workspace {
     /// For inputs of `shape`, and at most `threads` threads.
     ///
@@ -75,6 +113,7 @@ impl Workspace {
         let all = shape.frames * shape.tokens() * config.embed_dim;
         // More threads than pieces would have nothing to do.
         let pieces = shape.frames.saturating_mul(shape.tokens().div_ceil(pieces::largest(shape)));
+        let PieceWorkspaces { packed, tiles } = PieceWorkspaces::new(config, shape);
         let scratch = |_| -> Result<Scratch, RunError> {
             let ScratchValues { narrow, queries, wide, joined } = ScratchValues::new(config, shape);
             Ok(Scratch {
@@ -82,8 +121,8 @@ impl Workspace {
                 queries: Buffer::zeroed(queries)?,
                 wide: Buffer::zeroed(wide)?,
                 joined: Buffer::zeroed(joined)?,
-                packed: gemm::Workspace::new(),
-                tiles: attention::Workspace::new(),
+                packed: grown(packed)?,
+                tiles: grown(tiles)?,
             })
         };
         Ok(Self {
@@ -98,7 +137,7 @@ impl Workspace {
         })
     }
 
-    /// Bytes held. The first run adds what products and attention work in.
+    /// Bytes held; runs add nothing.
     pub fn bytes(&self) -> usize {
         let buffers = [&self.tokens, &self.keys, &self.values, &self.image].map(|buffer| size_of_val(&**buffer));
         let scratches = self.scratches.iter().map(|scratch| {

@@ -1,8 +1,10 @@
 //! Dimensions and files that are wrong get errors that say what is wrong.
 
+use std::{cell::RefCell, collections::HashMap};
+
 use multiview::{
-    Aggregator, Config, ConfigError, Keep, Memory, RunError, SafetensorsFile, Seeded, Shape, Threads, WeightsError,
-    Workspace, tensors, to_safetensors,
+    Aggregator, Config, ConfigError, Keep, Memory, RunError, SafetensorsFile, Seeded, Shape, TensorSource, TensorSpec,
+    Threads, WeightsError, Workspace, reference::Model, tensors, to_safetensors,
 };
 use op::random::SplitMix64;
 
@@ -86,6 +88,78 @@ fn what_does_not_belong_together() {
     #[expect(clippy::reversed_empty_ranges, reason = "a caller may pass one")]
     let reversed = model.head_input(&kept, 0, 9..3, &mut [], &mut workspace);
     assert_eq!(reversed, Ok(()));
+}
+
+/// Gives one tensor with some numbers more or fewer.
+struct Wrong<'a> {
+    name: &'a str,
+    change: isize,
+}
+
+impl TensorSource for Wrong<'_> {
+    fn read(&self, tensor: &TensorSpec) -> Result<Vec<f32>, WeightsError> {
+        let mut numbers = Seeded(1).read(tensor)?;
+        if tensor.name == self.name {
+            numbers.resize(numbers.len().saturating_add_signed(self.change), 1.0);
+        }
+        Ok(numbers)
+    }
+}
+
+/// Every tensor, one number short, one too many, and empty: vectors are read beyond their end otherwise.
+#[test]
+fn sources_that_give_a_wrong_number_of_elements() {
+    for tensor in tensors(&TINY).unwrap() {
+        for change in [-1, 1, isize::MIN + 1] {
+            let source = Wrong { name: &tensor.name, change };
+            let expected = tensor.len();
+            let found = expected.saturating_add_signed(change);
+            let error = WeightsError::Length { tensor: tensor.name.clone(), expected, found };
+            assert_eq!(Aggregator::new(&TINY, &source).err(), Some(error.clone()));
+            assert_eq!(to_safetensors(&TINY, &source).err(), Some(error.clone()));
+            assert_eq!(Model::new(&TINY, &source).err(), Some(error));
+        }
+    }
+}
+
+/// Counts how often each tensor is read.
+#[derive(Default)]
+struct Counting(RefCell<HashMap<String, usize>>);
+
+impl TensorSource for Counting {
+    fn read(&self, tensor: &TensorSpec) -> Result<Vec<f32>, WeightsError> {
+        *self.0.borrow_mut().entry(tensor.name.clone()).or_default() += 1;
+        Seeded(1).read(tensor)
+    }
+}
+
+#[test]
+fn every_tensor_is_read_once() {
+    let source = Counting::default();
+    Aggregator::new(&TINY, &source).unwrap();
+    let counts = source.0.into_inner();
+    assert_eq!(counts.len(), tensors(&TINY).unwrap().len());
+    assert!(counts.values().all(|&count| count == 1), "{counts:?}");
+}
+
+/// A file whose header says more or less of a tensor's data than its extents.
+#[test]
+fn files_whose_data_do_not_fit_their_extents() {
+    let bytes = to_safetensors(&TINY, &Seeded(1)).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    let data = &bytes[8 + length..];
+    // The last tensor, by its place in the data.
+    let end = format!(",{}]", data.len());
+    assert_eq!(header.matches(&end).count(), 1, "{header}");
+    for (len, cut) in [(data.len() - 4, data.len() - 4), (data.len() + 4, data.len() + 4), (data.len() - 4, data.len())]
+    {
+        let header = header.replace(&end, &format!(",{len}]"));
+        let mut data = data.to_vec();
+        data.resize(cut, 0);
+        let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat();
+        assert!(matches!(load(&file), Err(WeightsError::Format { .. })), "{len} {cut}: {:?}", load(&file));
+    }
 }
 
 fn load(bytes: &[u8]) -> Result<(), WeightsError> {

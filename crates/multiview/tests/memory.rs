@@ -7,6 +7,9 @@ use multiview::{Aggregator, Config, Keep, Memory, Seeded, Shape, Threads, image}
 #[global_allocator]
 static ALLOCATOR: Metering = Metering;
 
+/// Lists of buffers, and the rounding of allocations.
+const LISTS_BYTES: usize = 8 << 10;
+
 /// What the pool of threads may hold more or less after a run.
 const LEFT_BYTES: usize = 16 << 10;
 
@@ -18,7 +21,7 @@ fn the_model_of_memory_holds_and_nothing_else_is_left() {
     for seed in [1, 2] {
         let empty = meter.live_bytes();
         let model = Aggregator::new(&Config::TOY, &Seeded(seed)).unwrap();
-        near(meter.live_bytes() - empty, model.bytes(), 0.01);
+        near(meter.live_bytes() - empty, model.bytes(), 0.002);
         for shape in [Shape::square(2, 112), Shape { batch: 2, ..Shape::square(1, 112) }] {
             for keep in Keep::ALL {
                 let threads = Threads::new(seed as usize).unwrap();
@@ -27,8 +30,11 @@ fn the_model_of_memory_holds_and_nothing_else_is_left() {
                 let mut workspace = model.workspace(&shape, threads).unwrap();
                 let kept = model.run(|index, values| image(3, index, values), keep, &mut workspace).unwrap();
                 let predicted = Memory::predict(&Config::TOY, &shape, keep, threads).unwrap();
-                near(meter.peak_bytes() - empty, predicted.peak(), 0.05);
-                assert_eq!(kept.bytes(), predicted.kept);
+                // Without the weights, which are ten times as much and would hide a difference.
+                let needed = meter.peak_bytes() - before;
+                let expected = predicted.transient() + predicted.kept;
+                assert!(needed.abs_diff(expected) <= LISTS_BYTES, "{keep} {shape:?}: {needed} is not {expected}");
+                assert_eq!((kept.bytes(), model.bytes()), (predicted.kept, predicted.weights));
                 assert!(is_left(before, workspace.bytes() + kept.bytes()).is_ok());
 
                 // The canary: a list that is kept on purpose is seen, and so is one that is missing.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use safetensors::{Dtype, SafeTensors, View, serialize};
 
-use super::{TensorSource, TensorSpec, seeded::reserved, tensors};
+use super::{TensorSource, TensorSpec, read, seeded::reserved, tensors};
 use crate::{config::Config, error::WeightsError};
 
 /// Weights in the bytes of a safetensors file. Tensors of f32, f16 and bf16 are read; others that the file has are
@@ -52,13 +52,13 @@ impl TensorSource for SafetensorsFile<'_> {
 /// All tensors of a source as the bytes of a safetensors file, in f32.
 ///
 /// # Errors
-/// As the source.
+/// As the source, and [`WeightsError::Length`] if it gives another number of elements.
 pub fn to_safetensors(config: &Config, source: &impl TensorSource) -> Result<Vec<u8>, WeightsError> {
-    let read = |tensor: TensorSpec| -> Result<(String, Floats), WeightsError> {
-        let bytes = source.read(&tensor)?.into_iter().flat_map(f32::to_le_bytes).collect();
+    let encoded = |tensor: TensorSpec| -> Result<(String, Floats), WeightsError> {
+        let bytes = read(source, &tensor)?.into_iter().flat_map(f32::to_le_bytes).collect();
         Ok((tensor.name, Floats { extents: tensor.extents, bytes }))
     };
-    let all: Vec<_> = tensors(config)?.into_iter().map(read).collect::<Result<_, _>>()?;
+    let all: Vec<_> = tensors(config)?.into_iter().map(encoded).collect::<Result<_, _>>()?;
     serialize(all, None).map_err(|error| WeightsError::Format { why: error.to_string() })
 }
 

@@ -1,6 +1,6 @@
 //! Results that have the same bits.
 
-use multiview::{Config, Keep, Memory, Shape, Threads};
+use multiview::{Aggregator, Config, Keep, Memory, Shape, Threads};
 
 use crate::{TINY, head_inputs, model, run, run_on, workspace};
 
@@ -96,6 +96,44 @@ fn what_is_kept_has_the_predicted_size() {
     for (shape, keep) in SHAPES.into_iter().flat_map(|shape| Keep::ALL.map(|keep| (shape, keep))) {
         let kept = run(&model, &shape, keep, 1);
         assert_eq!(kept.bytes(), keep.bytes(&TINY, &shape).unwrap(), "{keep} {shape:?}");
+    }
+}
+
+/// A run adds nothing to a workspace, and the model of memory knows its bytes: for pieces of six tokens, which
+/// attention takes row by row, frames of several pieces, heads of 64, and projections in f16.
+#[test]
+fn a_workspace_has_its_predicted_size_and_never_grows() {
+    let wide = Config { embed_dim: 64, heads: 1, channels: [32; 4], ..TINY };
+    for config in [TINY, wide] {
+        let model = model(&config, 1);
+        for (shape, keep) in SHAPES.into_iter().flat_map(|shape| Keep::ALL.map(|keep| (shape, keep))) {
+            let threads = Threads::new(2).unwrap();
+            let predicted = Memory::predict(&config, &shape, keep, threads).unwrap();
+            let mut space = workspace(&model, &shape, 2);
+            assert_eq!(space.bytes(), predicted.transient(), "{keep} {shape:?}");
+            let kept = run_on(&model, keep, &mut space, |index| index);
+            for index in 0..4 {
+                let mut out = vec![0.0; shape.images() * shape.patches() * config.channels[index]];
+                model.head_input(&kept, index, 0..shape.images(), &mut out, &mut space).unwrap();
+            }
+            assert_eq!(space.bytes(), predicted.transient(), "{keep} {shape:?}: it grew");
+            assert_eq!((model.bytes(), kept.bytes()), (predicted.weights, predicted.kept), "{keep} {shape:?}");
+        }
+    }
+}
+
+/// Counted by hand for one frame of one patch (six tokens): linear layers 2 * 12 C^2 each, attention 4 * tokens * C,
+/// the embedding and the projections of one patch.
+#[test]
+fn flops_are_those_of_what_is_kept() {
+    let shape = Shape::square(1, 14);
+    let blocks = 4.0 * 2.0 * (6.0 * 24.0 * 24.0 * 24.0 + 4.0 * 6.0 * 6.0 * 24.0);
+    let embedding = 2.0 * 588.0 * 24.0;
+    let projections = 2.0 * 48.0 * (8.0 + 5.0 + 16.0 + 24.0);
+    for keep in Keep::ALL {
+        let (run, head) = (Aggregator::flops(&TINY, &shape, keep), Aggregator::head_flops(&TINY, &shape, keep));
+        let expected = if keep.is_projected() { (projections, 0.0) } else { (0.0, projections) };
+        assert_eq!((run, head), (blocks + embedding + expected.0, expected.1), "{keep}");
     }
 }
 
