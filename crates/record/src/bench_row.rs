@@ -120,6 +120,20 @@ pub struct Proof {
     pub failure: Option<String>,
 }
 
+impl Proof {
+    /// Whether the check passed: it gives no failure, and its error is a number within the tolerance.
+    pub fn is_right(&self) -> bool {
+        // False for NaN, and for no number at all.
+        self.failure.is_none() && self.error.is_some_and(|error| error <= self.tolerance)
+    }
+
+    /// Why the check did not pass.
+    pub fn fault(&self) -> Option<&str> {
+        let unsaid = || (!self.is_right()).then_some("the error of the proof exceeds its tolerance");
+        self.failure.as_deref().or_else(unsaid)
+    }
+}
+
 /// Work of one iteration; `None` where the notion does not apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Work {

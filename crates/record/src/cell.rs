@@ -50,6 +50,46 @@ pub struct MetricCeiling {
     pub ceiling: CeilingSample,
 }
 
+/// Why a file is no record of a cell.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// It is not JSON, or lacks a field.
+    #[error("its record cannot be read: {why}")]
+    Unreadable {
+        /// The parser's message.
+        why: String,
+    },
+    /// It was written by a newer version.
+    #[error("its record is of schema {found}; this build reads 1 to {}", crate::SCHEMA)]
+    Schema {
+        /// Its schema.
+        found: u32,
+    },
+    /// It is of another cell.
+    #[error("its record is of scenario `{scenario}` and cell `{cell}`")]
+    Other {
+        /// Its scenario.
+        scenario: String,
+        /// Its cell.
+        cell: String,
+    },
+    /// There is nothing to compare.
+    #[error("its record lacks the primary metric `{}`", name.as_deref().unwrap_or("none is named"))]
+    Primary {
+        /// The metric.
+        name: Option<String>,
+    },
+    /// A metric exceeds its ceiling.
+    #[error("`{name}` is {share:.2} times the best of its ceiling")]
+    Impossible {
+        /// The metric.
+        name: String,
+        /// The metric over the ceiling's best burst.
+        share: f64,
+    },
+}
+
 impl CellRecord {
     /// A record without numbers.
     pub fn empty(scenario: &str, cell: &str) -> Self {
@@ -74,7 +114,41 @@ impl CellRecord {
 
     /// Why the numbers of this record do not count: an error, or a failed proof.
     pub fn fault(&self) -> Option<&str> {
-        self.error.as_deref().or_else(|| self.proof.as_ref()?.failure.as_deref())
+        self.error.as_deref().or_else(|| self.proof.as_ref()?.fault())
+    }
+
+    /// Whether the output was found to be wrong.
+    pub fn is_wrong(&self) -> bool {
+        self.proof.as_ref().is_some_and(|proof| !proof.is_right())
+    }
+
+    /// Reads the record that a process left, and checks it: that it is of this scenario and cell, and has a number to
+    /// compare unless it says why there is none. `primary` is the metric to compare; a program other than `assay` need
+    /// not know what the matrix declares.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn read(bytes: &[u8], scenario: &str, cell: &str, primary: Option<&str>) -> Result<Self, RecordError> {
+        let unreadable = |error: serde_json::Error| RecordError::Unreadable { why: error.to_string() };
+        let record: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if !(1..=crate::SCHEMA).contains(&record.schema) {
+            return Err(RecordError::Schema { found: record.schema });
+        }
+        if (record.scenario.as_str(), record.cell.as_str()) != (scenario, cell) {
+            return Err(RecordError::Other { scenario: record.scenario, cell: record.cell });
+        }
+        let primary = primary.map(str::to_owned).or_else(|| record.primary.clone());
+        let record = Self { primary, ..record };
+        if record.fault().is_some() {
+            return Ok(record);
+        }
+        if record.cost().is_none() {
+            return Err(RecordError::Primary { name: record.primary });
+        }
+        match record.impossible() {
+            Some((name, share)) => Err(RecordError::Impossible { name: name.to_owned(), share }),
+            None => Ok(record),
+        }
     }
 
     /// What a comparison compares: the primary metric as a positive number that is better when lower, with its unit. A
@@ -158,6 +232,55 @@ mod tests {
         record.ceilings[0].ceiling = ceiling(2.0);
         assert_eq!(record.impossible(), Some(("bytes_per_s", 2.0)));
         assert_eq!(record.share_of_ceiling("load_s"), None);
+    }
+
+    #[test]
+    fn a_proof_beyond_its_tolerance_is_a_fault_even_if_it_names_none() {
+        let proof = |error: Option<f64>| Proof {
+            method: "norm".into(),
+            error,
+            tolerance: 1.0,
+            worst_index: None,
+            checked: 1,
+            input_hash: String::new(),
+            output_hash: None,
+            failure: None,
+        };
+        for error in [Some(2.0), Some(f64::NAN), None] {
+            let record = CellRecord { proof: Some(proof(error)), ..record("load_s") };
+            assert!(record.is_wrong() && record.fault().unwrap().contains("tolerance"), "{error:?}");
+        }
+        let right = CellRecord { proof: Some(proof(Some(1.0))), ..record("load_s") };
+        assert!(!right.is_wrong() && right.fault().is_none());
+        let said = Proof { failure: Some("row 3".into()), ..proof(Some(0.0)) };
+        assert_eq!((said.is_right(), said.fault()), (false, Some("row 3")));
+    }
+
+    #[test]
+    fn a_file_is_checked_before_it_is_a_record() {
+        let read = |record: &CellRecord, primary: Option<&str>| {
+            CellRecord::read(&serde_json::to_vec(record).unwrap(), "s", "a=1", primary)
+        };
+        let whole = record("load_s");
+        assert_eq!(read(&whole, None).as_ref(), Ok(&whole));
+        assert_eq!(read(&whole, Some("bytes_per_s")).unwrap().cost(), Some((0.25, Unit::Seconds)));
+        assert!(matches!(CellRecord::read(b"{", "s", "a=1", None), Err(RecordError::Unreadable { .. })));
+        for schema in [0, crate::SCHEMA + 1] {
+            let error = read(&CellRecord { schema, ..whole.clone() }, None);
+            assert_eq!(error, Err(RecordError::Schema { found: schema }));
+        }
+        assert!(matches!(
+            read(&CellRecord { cell: "a=2".into(), ..whole.clone() }, None),
+            Err(RecordError::Other { .. })
+        ));
+        assert!(matches!(read(&whole, Some("frames")), Err(RecordError::Primary { .. })));
+        let mut impossible = whole.clone();
+        let unit = Unit::BytesPerSecond;
+        let ceiling = CeilingSample { name: "read".into(), unit, bursts_per_s: 1.0, best_per_s: 1.0, n: 2 };
+        impossible.ceilings.push(MetricCeiling { metric: "bytes_per_s".into(), ceiling });
+        assert!(matches!(read(&impossible, None), Err(RecordError::Impossible { .. })));
+        let failed = CellRecord { error: Some("no such file".into()), ..CellRecord::empty("s", "a=1") };
+        assert_eq!(read(&failed, None), Ok(failed));
     }
 
     #[test]

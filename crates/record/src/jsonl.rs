@@ -87,28 +87,34 @@ pub fn read<T: DeserializeOwned>(path: &Path, newest: u32) -> Result<Lines<T>, E
 /// [`Error::Row`] and [`Error::Schema`], with path and line.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path, newest: u32) -> Result<Lines<T>, Error> {
     let mut lines = Lines { rows: Vec::new(), torn: None };
-    for (index, text) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
-        let line = index + 1;
-        if text.trim_ascii().is_empty() {
-            continue;
+    for row in each(bytes, path, newest) {
+        match row {
+            Ok(row) => lines.rows.push(row),
+            Err(Error::Torn { line, .. }) => lines.torn = Some(line),
+            Err(error) => return Err(error),
         }
+    }
+    Ok(lines)
+}
+
+/// Every line that is not blank: its row, or why it is none. For files that are worth reading in part; who leaves lines
+/// out says so. A last line that broke off is [`Error::Torn`].
+pub fn each<T: DeserializeOwned>(bytes: &[u8], path: &Path, newest: u32) -> impl Iterator<Item = Result<T, Error>> {
+    let lines = bytes.split_inclusive(|&b| b == b'\n').enumerate();
+    lines.filter(|(_, text)| !text.trim_ascii().is_empty()).map(move |(index, text)| {
+        let line = index + 1;
         let value: serde_json::Value = match serde_json::from_slice(text) {
             Ok(value) => value,
             // Only the last piece can lack its newline.
-            Err(_) if !text.ends_with(b"\n") => {
-                lines.torn = Some(line);
-                continue;
-            }
+            Err(_) if !text.ends_with(b"\n") => return Err(Error::Torn { path: path.into(), line }),
             Err(source) => return Err(Error::Row { path: path.into(), line, source }),
         };
         let found = value.get("schema").and_then(serde_json::Value::as_u64);
         if !found.is_some_and(|n| (1..=u64::from(newest)).contains(&n)) {
             return Err(Error::Schema { path: path.into(), line, found, newest });
         }
-        let row = serde_json::from_value(value).map_err(|source| Error::Row { path: path.into(), line, source })?;
-        lines.rows.push(row);
-    }
-    Ok(lines)
+        serde_json::from_value(value).map_err(|source| Error::Row { path: path.into(), line, source })
+    })
 }
 
 /// Appends one row with a single write, creating the file if need be. A file whose last line lacks only its newline

@@ -66,7 +66,7 @@ pub(super) fn run(
             run.listed = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(id_of).collect();
         }
         Selection::List => {}
-        Selection::Measure { id, .. } => take_record(&mut run, id, fs::read(&record).ok()),
+        Selection::Measure { id, .. } => take_record(&mut run, (scenario, id), fs::read(&record).ok()),
     }
     Ok(run)
 }
@@ -76,27 +76,28 @@ fn id_of(cell: &str) -> RawId {
 }
 
 /// Turns the record into the sample and the row that a proved bench would have given.
-fn take_record(run: &mut Run, cell: &str, bytes: Option<Vec<u8>>) {
-    let record = bytes.and_then(|bytes| serde_json::from_slice::<CellRecord>(&bytes).ok());
-    let Some(record) = record.filter(|record| record.schema <= SCHEMA) else {
+fn take_record(run: &mut Run, (scenario, cell): (&str, &str), bytes: Option<Vec<u8>>) {
+    let Some(bytes) = bytes else {
         if run.end == End::Success {
             run.end = End::Failed("it left no record".to_owned());
         }
         return;
     };
+    let record = match CellRecord::read(&bytes, scenario, cell, None) {
+        Ok(record) => record,
+        Err(error) => {
+            run.end = End::Failed(error.to_string());
+            return;
+        }
+    };
     if let Some(error) = &record.error {
         run.end = End::Failed(error.clone());
         return;
     }
-    let failed = record.proof.as_ref().is_some_and(|proof| proof.failure.is_some());
-    match record.cost() {
-        Some((cost, unit)) => run.samples.push(sample(cell, cost, unit)),
-        None if failed => {}
-        None => {
-            let primary = record.primary.as_deref().unwrap_or("none is named");
-            run.end = End::Failed(format!("the record lacks its primary metric: {primary}"));
-            return;
-        }
+    let failed = record.is_wrong();
+    // A record that is not wrong has one: the reader asked for it.
+    if let Some((cost, unit)) = record.cost() {
+        run.samples.push(sample(cell, cost, unit));
     }
     let ceiling = record.ceilings.first();
     run.rows.push(BenchRow {
