@@ -1,7 +1,8 @@
 //! The grammar of scenarios.
 //!
-//! A *scenario* is an end-to-end run over a matrix. A *cell* is one point of that matrix; it runs in a process of its
-//! own and leaves one record. Everything that a program, a person or a batch scheduler must know about them is here:
+//! A *scenario* is an end-to-end run over a matrix. A *cell* is one point of that matrix. Each of its processes runs it
+//! once, with nothing of another cell alive, and leaves one record; a matrix says how many processes a cell has
+//! (`runs`). Everything that a program, a person or a batch scheduler must know about them is here:
 //!
 //! - [`Matrix`]: `benches/scenarios/NAME.toml`, and its cells at three levels, `[smoke]`, `[default]` and `[full]`.
 //! - [`Cell`]: `axis=value,…` in the order of the matrix.
@@ -22,8 +23,9 @@
 //! The matrix is part of the program, so a cell needs nothing but the program: it can be a task of a batch scheduler.
 //! `cargo xtask run NAME` (crate `scenarios`) starts the cells, each in a process group of its own with a time limit,
 //! in random order, and keeps their rows. A process that ends without its file becomes a row with an error: its status
-//! and last lines. `cargo xtask compare --scenario NAME` runs the same cells of two revisions in turns and judges
-//! their primary metric.
+//! and last lines. So does every process whose output breaks a promise of the matrix ([`disagreements`]).
+//! `cargo xtask run NAME --render` makes the kept reports again from their rows. `cargo xtask compare --scenario NAME`
+//! runs the same cells of two revisions in turns and judges their primary metric.
 #![forbid(unsafe_code)]
 
 mod bursts;
@@ -41,7 +43,7 @@ pub use hash::of as hash;
 pub use matrix::{Axis, Level, MAX_CELLS, Matrix, MatrixError, Program, SelectError, Setting};
 pub use measure::{MeasureError, Measured, PEAK_HEAP, PEAK_RSS, Unproved, Wrong};
 pub use report::{Figure, Report, with_spread};
-pub use results::{CellResult, Results, ResultsError};
+pub use results::{CellResult, Results, ResultsError, disagreements};
 pub use row::{Provenance, Row};
 
 /// Where the matrix of a scenario lies below the root of the workspace.

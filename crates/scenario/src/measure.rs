@@ -36,6 +36,7 @@ pub struct Wrong {
 pub struct Measured {
     ran: BTreeMap<String, String>,
     proof: Option<Proof>,
+    output_hash: Option<String>,
     metrics: Vec<Metric>,
     ceilings: Vec<MetricCeiling>,
 }
@@ -97,9 +98,11 @@ impl Unproved {
     /// # Errors
     /// [`Wrong`] if the check failed, with its figures. A caller passes it on with `?`.
     pub fn prove(self, proof: Proof) -> Result<Measured, Wrong> {
-        // `!(error <= tolerance)`: NaN fails.
-        let is_right = proof.failure.is_none() && proof.error.is_some_and(|error| error <= proof.tolerance);
-        if is_right { Ok(self.begin(Some(proof))) } else { Err(Wrong { proof: Box::new(proof), ran: self.ran }) }
+        if proof.is_right() {
+            Ok(self.begin(Some(proof)))
+        } else {
+            Err(Wrong { proof: Box::new(proof), ran: self.ran })
+        }
     }
 
     /// Goes on without a proof; the row says `unproved`, and why.
@@ -109,7 +112,8 @@ impl Unproved {
     }
 
     fn begin(self, proof: Option<Proof>) -> Measured {
-        let mut measured = Measured { ran: self.ran, proof, metrics: Vec::new(), ceilings: Vec::new() };
+        let mut measured =
+            Measured { ran: self.ran, proof, output_hash: None, metrics: Vec::new(), ceilings: Vec::new() };
         measured.memory_from_here();
         measured
     }
@@ -119,6 +123,14 @@ impl Measured {
     /// Says something about what ran, as in [`Unproved::ran`].
     pub fn ran(&mut self, key: &str, value: impl Display) -> &mut Self {
         self.ran.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// The hash of what the timed work computed. It ties the proof to what was timed: if the proof has a hash, the two
+    /// must be equal, or the record is that of a wrong output. Cells of which the matrix promises the same output
+    /// (`[[same]]`) must report it.
+    pub fn output(&mut self, hash: String) -> &mut Self {
+        self.output_hash = Some(hash);
         self
     }
 
@@ -188,6 +200,17 @@ impl Measured {
     /// [`MeasureError`]: what a row must not say.
     pub fn record(mut self, scenario: &str, cell: &str, primary: &str) -> Result<CellRecord, MeasureError> {
         self.memory_to_here();
+        if let Some(proof) = &mut self.proof {
+            tie(proof, self.output_hash.take());
+            if !proof.is_right() {
+                return Ok(CellRecord {
+                    primary: Some(primary.to_owned()),
+                    proof: self.proof,
+                    ran: self.ran,
+                    ..CellRecord::empty(scenario, cell)
+                });
+            }
+        }
         for (at, metric) in self.metrics.iter().enumerate() {
             check(metric, &self.metrics[..at])?;
         }
@@ -206,6 +229,14 @@ impl Measured {
             Some((name, share)) => Err(MeasureError::Impossible { name: name.to_owned(), share }),
             None => Ok(record),
         }
+    }
+}
+
+/// The proof with the hash of what was timed; a failed one if it proved something else.
+fn tie(proof: &mut Proof, timed: Option<String>) {
+    let Some(timed) = timed else { return };
+    if let Some(proved) = proof.output_hash.replace(timed.clone()).filter(|proved| *proved != timed) {
+        proof.failure = Some(format!("wrong output: the timed work gave the hash {timed}, proved was {proved}"));
     }
 }
 
@@ -264,6 +295,25 @@ mod tests {
         assert!(unproved.clone().prove(Proof { error: None, ..proof(0.0) }).is_err(), "no figure is no proof");
         let record = unproved.without_proof("there is no oracle");
         assert_eq!(record.ran["unproved"], "there is no oracle");
+    }
+
+    #[test]
+    fn a_timed_output_that_is_not_the_proved_one_leaves_no_times() {
+        let record = |proved: Option<&str>, timed: &str| {
+            let proof = Proof { output_hash: proved.map(str::to_owned), ..proof(0.0) };
+            let mut cell = Unproved::default().prove(proof).unwrap();
+            cell.seconds("load_s", 1.0).output(timed.to_owned());
+            cell.record("s", "a=1", "load_s").unwrap()
+        };
+        for proved in [None, Some("a")] {
+            let right = record(proved, "a");
+            let hash = right.proof.as_ref().and_then(|proof| proof.output_hash.as_deref());
+            assert_eq!((right.fault(), hash), (None, Some("a")));
+            assert_eq!(right.metrics[0].name, "load_s");
+        }
+        let wrong = record(Some("a"), "b");
+        assert!(wrong.is_wrong() && wrong.fault().unwrap().starts_with("wrong output"), "{wrong:?}");
+        assert!(wrong.metrics.is_empty());
     }
 
     #[test]

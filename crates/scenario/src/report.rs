@@ -101,10 +101,11 @@ fn note(results: &Results<'_>) -> String {
         2..=5 => "medians over processes, with the smallest and the largest in parentheses",
         _ => "medians over processes, with 95 % signed-rank intervals in parentheses",
     };
+    let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
     format!(
-        "Every cell ran in processes of its own, in random order (seed {}): {spread}. Its output was proved before \
-         anything was timed.",
-        results.made.seed
+        "Every process ran one cell, in random order (seed {}): {spread}. Its output was proved before anything was \
+         timed.",
+        seeds.join(", then ")
     )
 }
 

@@ -1,5 +1,7 @@
 //! Rows by cell: medians over processes, paired ratios, shares of ceilings.
 
+use std::collections::BTreeMap;
+
 use record::{CellRecord, Direction, Metric, Proof, Unit, stats};
 
 use crate::cell::Cell;
@@ -13,6 +15,8 @@ pub struct Results<'a> {
     pub matrix: &'a Matrix,
     /// Where the rows came from.
     pub made: &'a Provenance,
+    /// Seeds of the order of the processes: several, if the run was interrupted.
+    pub seeds: Vec<u64>,
     cells: Vec<CellResult<'a>>,
 }
 
@@ -44,8 +48,36 @@ pub struct CellResult<'a> {
     pub faults: Vec<String>,
 }
 
+/// The rows whose outputs break a promise of the matrix (`[[same]]`), by place, each with the reason. Which of two
+/// unequal outputs is the wrong one is not known, so the numbers of neither count.
+pub fn disagreements(matrix: &Matrix, rows: &[Row]) -> BTreeMap<usize, String> {
+    let mut groups: BTreeMap<Cell, Vec<(usize, &Row, &str)>> = BTreeMap::new();
+    for (place, row) in rows.iter().enumerate().filter(|(_, row)| row.is_measured()) {
+        let hash = row.record.proof.as_ref().and_then(|proof| proof.output_hash.as_deref());
+        let stands_for = row.record.cell.parse().ok().and_then(|cell| matrix.same_output(&cell));
+        if let (Some(hash), Some(cell)) = (hash, stands_for) {
+            groups.entry(cell).or_default().push((place, row, hash));
+        }
+    }
+    let mut found = BTreeMap::new();
+    for group in groups.values() {
+        for &(place, _, hash) in group {
+            if let Some((_, other, their)) = group.iter().find(|(_, _, their)| *their != hash) {
+                let (cell, run) = (&other.record.cell, other.run);
+                let why = format!(
+                    "wrong output: its hash is {hash}, that of `{cell}`, process {run}, is {their}, and the matrix \
+                     promises the same bits"
+                );
+                found.insert(place, why);
+            }
+        }
+    }
+    found
+}
+
 impl<'a> Results<'a> {
-    /// Sorts rows by cell, in the order of the matrix. Cells that the matrix no longer has come last.
+    /// Sorts rows by cell, in the order of the matrix. Cells that the matrix no longer has come last. Numbers of
+    /// [`disagreements`] do not count.
     ///
     /// # Errors
     /// [`ResultsError`].
@@ -62,8 +94,15 @@ impl<'a> Results<'a> {
                 order.push(cell);
             }
         }
-        let cells = order.iter().filter_map(|cell| CellResult::of(cell, rows)).collect();
-        Ok(Self { matrix, made, cells })
+        let disagreements = disagreements(matrix, rows);
+        let cells = order.iter().filter_map(|cell| CellResult::of(cell, rows, &disagreements)).collect();
+        let mut seeds: Vec<u64> = Vec::new();
+        for row in rows {
+            if !seeds.contains(&row.made.seed) {
+                seeds.push(row.made.seed);
+            }
+        }
+        Ok(Self { matrix, made, seeds, cells })
     }
 
     /// Cells with at least one row, in the order of the matrix.
@@ -90,13 +129,17 @@ impl<'a> Results<'a> {
 }
 
 impl<'a> CellResult<'a> {
-    fn of(text: &str, rows: &'a [Row]) -> Option<Self> {
+    fn of(text: &str, rows: &'a [Row], disagreements: &BTreeMap<usize, String>) -> Option<Self> {
         let cell: Cell = text.parse().ok()?;
-        let own = || rows.iter().filter(|row| row.record.cell == text);
-        let mut records: Vec<_> = own().filter(|row| row.is_measured()).map(|row| (row.run, &row.record)).collect();
-        records.sort_by_key(|(run, _)| *run);
-        let faults = own().filter_map(|row| Some(format!("process {}: {}", row.run, row.record.fault()?))).collect();
-        own().next().map(|_| Self { cell, records, faults })
+        let mut result = Self { cell, records: Vec::new(), faults: Vec::new() };
+        for (place, row) in rows.iter().enumerate().filter(|(_, row)| row.record.cell == text) {
+            match row.record.fault().or_else(|| disagreements.get(&place).map(String::as_str)) {
+                Some(fault) => result.faults.push(format!("process {}: {fault}", row.run)),
+                None => result.records.push((row.run, &row.record)),
+            }
+        }
+        result.records.sort_by_key(|(run, _)| *run);
+        (!result.records.is_empty() || !result.faults.is_empty()).then_some(result)
     }
 
     /// A metric over the processes: the median, with the 95 % signed-rank interval where there are enough of them, else
@@ -112,14 +155,20 @@ impl<'a> CellResult<'a> {
         self.metric(name)?.value
     }
 
-    /// This cell's metric over `other`'s: the median of the ratios of processes with the same run, with its interval.
-    /// `None` if no pair measured both.
-    pub fn ratio(&self, other: &Self, name: &str) -> Option<Metric> {
+    /// Logarithms of this cell's metric over `other`'s, of each pair of processes with the same run. In logarithms a
+    /// ratio and its reciprocal are treated alike; those of several cells may be pooled for
+    /// [`record::stats::signed_rank_interval`].
+    pub fn log_ratios(&self, other: &Self, name: &str) -> Vec<f64> {
         let of = |run: u32| other.records.iter().find(|(theirs, _)| *theirs == run);
         let pairs =
             self.records.iter().filter_map(|(run, record)| Some((record.value(name)?, of(*run)?.1.value(name)?)));
-        // Logs, so that a ratio and its reciprocal are treated alike.
-        let logs: Vec<f64> = pairs.map(|(own, theirs)| (own / theirs).ln()).filter(|log| log.is_finite()).collect();
+        pairs.map(|(own, theirs)| (own / theirs).ln()).filter(|log| log.is_finite()).collect()
+    }
+
+    /// This cell's metric over `other`'s: the median of the ratios of processes with the same run, with its interval.
+    /// `None` if no pair measured both.
+    pub fn ratio(&self, other: &Self, name: &str) -> Option<Metric> {
+        let logs = self.log_ratios(other, name);
         let mut ratio = summary(name, &logs, Unit::Ratio, Direction::Neutral)?;
         for value in [&mut ratio.value, &mut ratio.low, &mut ratio.high] {
             *value = value.map(f64::exp);
@@ -142,6 +191,13 @@ impl<'a> CellResult<'a> {
             }
         }
         (!answers.is_empty()).then(|| answers.join(" / "))
+    }
+
+    /// The hash of the output, if all processes report the same one.
+    pub fn output_hash(&self) -> Option<&'a str> {
+        let hash = |record: &'a CellRecord| record.proof.as_ref()?.output_hash.as_deref();
+        let (_, first) = self.records.first()?;
+        hash(first).filter(|first| self.records.iter().all(|(_, record)| hash(record) == Some(*first)))
     }
 
     /// The proof with the largest error; `None` if a process is unproved.

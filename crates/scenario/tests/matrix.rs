@@ -238,3 +238,21 @@ fn huge_products_are_refused_before_they_are_made() {
 fn other_texts_have_other_hashes() {
     assert_ne!(matrix().hash, Matrix::parse(&TEXT.replace("runs = 3", "runs = 4")).unwrap().hash);
 }
+
+#[test]
+fn promises_of_equal_output_name_one_cell_for_all() {
+    let frames = "[[same]]\naxis = \"frames\"\nvalues = [2, 4]\n";
+    let variants = "[[same]]\naxis = \"variant\"\nvalues = [\"full\", \"optimized\"]\n";
+    let both = Matrix::parse(&format!("{TEXT}{frames}{variants}")).unwrap();
+    let stand_in = |text: &str| both.same_output(&cell(text)).map(|cell| cell.to_string());
+    assert_eq!(stand_in("variant=optimized,frames=4,image_px=112").unwrap(), "variant=full,frames=2,image_px=112");
+    assert_eq!(stand_in("variant=full,frames=64,image_px=518").unwrap(), "variant=full,frames=64,image_px=518");
+    let one = Matrix::parse(&format!("{TEXT}{frames}")).unwrap();
+    assert_eq!(one.same_output(&cell("variant=full,frames=64,image_px=518")), None);
+    assert_eq!(matrix().same_output(&cell("variant=full,frames=2,image_px=112")), None);
+
+    let refused = |table: &str| Matrix::parse(&format!("{TEXT}[[same]]\n{table}\n")).unwrap_err();
+    assert_eq!(refused("axis = \"frames\"\nvalues = [2]"), MatrixError::Alone { axis: "frames".into() });
+    assert!(matches!(refused("axis = \"size\"\nvalues = [2, 4]"), MatrixError::Axis { .. }));
+    assert!(matches!(refused("axis = \"frames\"\nvalues = [2, 5]"), MatrixError::Undeclared { .. }));
+}

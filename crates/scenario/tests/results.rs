@@ -1,10 +1,10 @@
 //! From rows to a report.
 
 use record::{CeilingSample, CellRecord, Direction, Metric, MetricCeiling, Proof, Table, Unit};
-use scenario::{Figure, Matrix, Provenance, Report, Results, ResultsError, Row};
+use scenario::{Figure, Matrix, Provenance, Report, Results, ResultsError, Row, disagreements};
 
-const MATRIX: &str = "title = 'Copies'\nprimary = 'copy_s'\nruns = 3\nlimit_s = 1\n[[axis]]\nname = 'by'\nvalues = ['loop', 'memcpy']\n\
-    [[axis]]\nname = 'kib'\nvalues = [1, 2]\n[smoke]\n[full]\n";
+const MATRIX: &str = "title = 'Copies'\nprimary = 'copy_s'\nruns = 3\nlimit_s = 1\n\
+    [[axis]]\nname = 'by'\nvalues = ['loop', 'memcpy']\n[[axis]]\nname = 'kib'\nvalues = [1, 2]\n[smoke]\n[full]\n";
 
 fn made() -> Provenance {
     Provenance {
@@ -93,6 +93,63 @@ fn rows_are_sorted_by_the_matrix_and_summed_over_processes() {
     assert_eq!(results.values("kib"), ["1", "2"]);
 }
 
+/// The matrix, with a promise that both ways to copy give the same bits.
+fn promising() -> Matrix {
+    Matrix::parse(&format!("{MATRIX}[[same]]\naxis = 'by'\nvalues = ['loop', 'memcpy']\n")).unwrap()
+}
+
+fn with_hashes(hash: impl Fn(&Row) -> Option<&'static str>) -> Vec<Row> {
+    let mut rows = rows();
+    for row in &mut rows {
+        let hash = hash(row).map(str::to_owned);
+        row.record.proof.as_mut().unwrap().output_hash = hash;
+    }
+    rows
+}
+
+#[test]
+fn outputs_that_break_a_promise_are_faults_of_both_sides() {
+    let matrix = promising();
+    let equal = with_hashes(|_| Some("a"));
+    assert!(disagreements(&matrix, &equal).is_empty());
+    let results = Results::new(&matrix, &equal).unwrap();
+    assert_eq!((results.cells()[0].records.len(), results.cells()[0].output_hash()), (3, Some("a")));
+
+    // One process of one cell differs: nobody knows which is right.
+    let unequal = with_hashes(|row| Some(if row.run == 2 && row.record.cell.contains("loop") { "b" } else { "a" }));
+    let found = disagreements(&matrix, &unequal);
+    assert_eq!(found.len(), 6, "{found:?}");
+    assert!(found[&0].contains("by=loop,kib=1`, process 2, is b"), "{}", found[&0]);
+    let results = Results::new(&matrix, &unequal).unwrap();
+    let of = |cell: &str| results.cell(&cell.parse().unwrap()).unwrap();
+    for cell in ["by=loop,kib=1", "by=memcpy,kib=1"] {
+        assert_eq!((of(cell).records.len(), of(cell).faults.len(), of(cell).output_hash()), (0, 3, None));
+    }
+    let text = Report::plain(&results).markdown("copy", &results);
+    assert!(text.contains("the matrix promises the same bits"), "{text}");
+    // Without the promise they are numbers.
+    assert!(disagreements(&Matrix::parse(MATRIX).unwrap(), &unequal).is_empty());
+}
+
+#[test]
+fn a_hash_that_is_missing_is_not_equal_to_another_that_is_missing() {
+    let (matrix, rows) = (promising(), with_hashes(|_| None));
+    let results = Results::new(&matrix, &rows).unwrap();
+    assert_eq!(results.cells()[0].output_hash(), None);
+    let some = with_hashes(|row| (row.run > 1).then_some("a"));
+    assert_eq!(Results::new(&matrix, &some).unwrap().cells()[0].output_hash(), None, "one process has none");
+}
+
+#[test]
+fn logs_of_pairs_can_be_pooled() {
+    let (matrix, rows) = (Matrix::parse(MATRIX).unwrap(), rows());
+    let results = Results::new(&matrix, &rows).unwrap();
+    let [slow, failed, fast] = results.cells() else { panic!("three cells") };
+    let logs = slow.log_ratios(fast, "copy_s");
+    assert!(logs.len() == 3 && logs.iter().all(|log| (log - 2.0_f64.ln()).abs() < 1e-12), "{logs:?}");
+    assert!(slow.log_ratios(failed, "copy_s").is_empty());
+}
+
 #[test]
 fn one_process_has_no_spread_and_what_was_not_measured_is_none() {
     let (matrix, rows) = (Matrix::parse(MATRIX).unwrap(), rows());
@@ -119,7 +176,10 @@ fn rows_of_two_states_are_not_mixed() {
     }
     let mut rows = rows();
     rows[2].made.seed = 10;
-    assert!(Results::new(&matrix, &rows).is_ok(), "an interrupted run goes on with another seed");
+    let results = Results::new(&matrix, &rows).unwrap();
+    assert_eq!(results.seeds, [9, 10], "an interrupted run goes on with another seed");
+    let text = Report::plain(&results).markdown("copy", &results);
+    assert!(text.contains("(seed 9, then 10)"), "{text}");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //!
 //! The journal lies in the tool's cache directory, for each clone, machine class and scenario. It holds rows of one
 //! state: the same revision and uncommitted work, program, matrix, compiler and machine class. Rows of another state
-//! are not used, and dropped when rows of this one are added. A row with an error does not count as finished.
+//! are not used, and dropped when rows of this one are added. A row with an error does not count as finished. Lines that
+//! are no rows are not used either, and named with their numbers.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -25,15 +27,23 @@ pub(crate) fn path(cache: &Path, root: &Path, (class, name): (&str, &str)) -> Pa
 }
 
 impl Journal {
-    /// Reads what there is of the state `made`, without the rest: rows of other states, half a row at the end, files
-    /// that are no journal.
-    pub(crate) fn open(path: &Path, made: &Provenance) -> Self {
-        let found = jsonl::read::<Row>(path, SCHEMA).map(|lines| lines.rows).unwrap_or_default();
+    /// Reads what there is of the state `made`, without rows of other states. Also says which lines are no rows: half a
+    /// row at the end, where a run was killed, or foreign bytes.
+    pub(crate) fn open(path: &Path, made: &Provenance) -> Result<(Self, Vec<jsonl::Error>)> {
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read.with_context(|| format!("failed to read {}", path.display()))?,
+        };
         let mut journal = Self { path: path.to_owned(), rows: Vec::new() };
-        for row in found.into_iter().filter(|row| row.made.is_same_state(made)) {
-            journal.put(row);
+        let mut faults = Vec::new();
+        for row in jsonl::each::<Row>(&bytes, path, SCHEMA) {
+            match row {
+                Ok(row) if row.made.is_same_state(made) => journal.put(row),
+                Ok(_) => {}
+                Err(fault) => faults.push(fault),
+            }
         }
-        journal
+        Ok((journal, faults))
     }
 
     /// Makes the file hold these rows and no others, before rows are added.
@@ -116,8 +126,14 @@ pub(crate) mod tests {
         text.parse().unwrap()
     }
 
-    fn begun(path: &Path) -> Journal {
-        let journal = Journal::open(path, &made());
+    fn open(path: &Path, made: &Provenance) -> Journal {
+        let (journal, faults) = Journal::open(path, made).unwrap();
+        assert!(faults.is_empty(), "{faults:?}");
+        journal
+    }
+
+    pub(crate) fn begun(path: &Path) -> Journal {
+        let journal = open(path, &made());
         journal.begin().unwrap();
         journal
     }
@@ -132,7 +148,7 @@ pub(crate) mod tests {
         for row in [row("a=1", 1), row("a=1", 2), failed] {
             journal.add(row).unwrap();
         }
-        let mut journal = Journal::open(&path, &Provenance { seed: 2, label: "x".into(), ..made() });
+        let mut journal = open(&path, &Provenance { seed: 2, label: "x".into(), ..made() });
         let cells = [cell("a=1"), cell("a=2")];
         assert_eq!((journal.rows().len(), journal.count(&cells, 2)), (3, 2));
         assert!(journal.is_finished(&cells[0], 2) && !journal.is_finished(&cells[0], 3));
@@ -141,7 +157,7 @@ pub(crate) mod tests {
         assert_eq!((journal.rows().len(), journal.of(&cells, 1).len()), (3, 2));
         journal.forget(&cells[..1]);
         journal.begin().unwrap();
-        assert_eq!(Journal::open(&path, &made()).rows().len(), 1);
+        assert_eq!(open(&path, &made()).rows().len(), 1);
     }
 
     #[test]
@@ -158,26 +174,35 @@ pub(crate) mod tests {
             begun(&path).add(row("a=1", 1)).unwrap();
             let mut other = made();
             change(&mut other);
-            let journal = Journal::open(&path, &other);
+            let journal = open(&path, &other);
             assert!(!journal.is_finished(&cell("a=1"), 1));
-            assert!(Journal::open(&path, &made()).is_finished(&cell("a=1"), 1), "looking changes nothing");
+            assert!(open(&path, &made()).is_finished(&cell("a=1"), 1), "looking changes nothing");
             journal.begin().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "");
         }
     }
 
+    /// Lines that are no rows cost the rows beside them nothing, and are named.
     #[test]
-    fn half_a_row_and_foreign_bytes_do_not_stop_a_run() {
+    fn half_a_row_and_foreign_bytes_do_not_stop_a_run_and_are_said() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("j.jsonl");
-        begun(&path).add(row("a=1", 1)).unwrap();
-        let whole = fs::read(&path).unwrap();
-        fs::write(&path, [&whole[..], &whole[..whole.len() / 2]].concat()).unwrap();
         let mut journal = begun(&path);
-        assert_eq!(journal.rows().len(), 1);
+        journal.add(row("a=1", 1)).unwrap();
         journal.add(row("a=1", 2)).unwrap();
-        fs::write(&path, b"\xff\x00nonsense\n").unwrap();
-        assert_eq!(Journal::open(&path, &made()).rows().len(), 0);
+        let text = fs::read_to_string(&path).unwrap();
+        let [first, second] = text.lines().collect::<Vec<_>>()[..] else { panic!("two rows") };
+        let newer = second.replacen("\"schema\":", "\"schema\":9", 1);
+        let damaged = format!("{first}\nnonsense\n{newer}\n{second}\n{}", &first[..first.len() / 2]);
+        fs::write(&path, damaged).unwrap();
+        let (journal, faults) = Journal::open(&path, &made()).unwrap();
+        assert_eq!(journal.rows().len(), 2);
+        let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 3 && said[0].contains("j.jsonl:2: not a row"), "{said:?}");
+        assert!(said[1].contains("j.jsonl:3: schema 9") && said[2].contains("j.jsonl:5: "), "{said:?}");
+        journal.begin().unwrap();
+        assert_eq!(open(&path, &made()).rows().len(), 2);
+        assert!(Journal::open(directory.path(), &made()).is_err(), "what cannot be read is no empty journal");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! 3. Run each process in a group of its own, with a time limit (`process`). A process that ends without its record
 //!    becomes a row with an error: status and last lines.
 //! 4. Keep: rows go to `baselines/<machine class>/`, and `assay report` writes report and figures beside them. Parts of
-//!    a matrix (`--set`, `--smoke`) are only shown.
+//!    a matrix (`--set`, `--smoke`) are only shown. `--render` makes kept reports again from their rows.
 //!
 //! One run at a time has the machine: the lock is that of `compare`.
 #![forbid(unsafe_code)]
@@ -21,7 +21,7 @@ mod process;
 mod smoke;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -31,7 +31,7 @@ use compare::exit::{Exit, usage};
 use compare::repo::Snapshot;
 use machine::Fingerprint;
 use record::{SCHEMA, jsonl};
-use scenario::{Cell, Level, Matrix, Provenance, Row, Setting};
+use scenario::{Cell, Level, Matrix, Provenance, Row, Setting, disagreements};
 
 pub use smoke::{Smoked, smoke};
 
@@ -63,6 +63,9 @@ pub struct Arguments {
     /// Seed of the order [default: drawn, and recorded]
     #[arg(long)]
     seed: Option<u64>,
+    /// Measure nothing: make the kept reports again from their rows, those of all machine classes
+    #[arg(long, conflicts_with_all = ["set", "full", "smoke", "again", "dry_run", "seed"])]
+    render: bool,
 }
 
 impl Arguments {
@@ -105,6 +108,9 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resul
     if !names.iter().any(|known| known == name) {
         return Err(usage(format!("there is no {}; there are {}", scenario::matrix_path(name), names.join(", "))));
     }
+    if arguments.render {
+        return render(invocation, root, name);
+    }
     let matrix = matrix(root, name)?;
     let cells = matrix.select(arguments.level(), &arguments.set).map_err(|error| usage(format!("{name}: {error}")))?;
     let runs = if arguments.smoke { 1 } else { matrix.runs };
@@ -113,7 +119,10 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resul
     let programs = Programs::build(invocation, root, &matrix, &cells)?;
     let made = provenance(invocation, root, (&matrix, &programs), arguments.seed)?;
     let path = journal::path(&invocation.cache()?, root, (&made.machine, name));
-    let mut journal = Journal::open(&path, &made);
+    let (mut journal, faults) = Journal::open(&path, &made)?;
+    for fault in faults {
+        invocation.console.note(&format!("not used, so its process runs again: {fault}"));
+    }
     if arguments.again {
         journal.forget(&cells);
     }
@@ -209,29 +218,142 @@ fn measure(invocation: &Invocation, run: &Run<'_>, tasks: &[Task], journal: &mut
 
 /// Shows the report; keeps rows, report and figures of a whole run.
 fn report(invocation: &Invocation, run: &Run<'_>, journal: &Journal, is_whole: bool) -> Result<Exit> {
-    let rows: Vec<&Row> = if is_whole { journal.rows().iter().collect() } else { journal.of(run.cells, run.runs) };
+    let rows = reported(run.matrix, &journal.of(run.cells, run.runs));
     let scratch = tempfile::tempdir().context("failed to make a scratch directory")?;
     let kept = scenario::rows_path(&run.made.machine, run.name);
     let path = if is_whole { run.root.join(&kept) } else { scratch.path().join("rows.jsonl") };
     let directory = path.parent().map(Path::to_owned).unwrap_or_default();
     fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
     jsonl::write(&path, &rows).with_context(|| format!("failed to write {}; is the disk full?", path.display()))?;
-    let text = rendered(run, &path, is_whole.then_some(directory.as_path()))?;
+    let text = rendered(&run.programs.assay, (run.root, run.name), &path, is_whole.then_some(directory.as_path()))?;
     invocation.console.print(text.trim_end())?;
     if is_whole {
         invocation.console.note(&format!("wrote {kept} and, beside it, scenario-{}.md with its figures", run.name));
     }
-    let own = journal.of(run.cells, run.runs);
-    let is_wrong = |row: &&Row| row.record.proof.as_ref().is_some_and(|proof| proof.failure.is_some());
-    let wrong = if own.iter().any(is_wrong) { Exit::Invalid } else { Exit::Fine };
-    Ok(if own.iter().all(|row| row.is_measured() || is_wrong(row)) { wrong } else { wrong.max(Exit::Failure) })
+    Ok(exit(&rows))
 }
 
-fn rendered(run: &Run<'_>, rows: &Path, out: Option<&Path>) -> Result<String> {
-    let mut assay: Command = command::in_directory(&run.programs.assay.to_string_lossy(), run.root);
-    assay.args(["report", run.name, "--rows"]).arg(rows);
+/// The rows of a report: those of its own cells. Outputs that break a promise of the matrix become wrong ones.
+fn reported(matrix: &Matrix, own: &[&Row]) -> Vec<Row> {
+    let mut rows: Vec<Row> = own.iter().map(|row| (*row).clone()).collect();
+    for (place, why) in disagreements(matrix, &rows) {
+        if let Some(proof) = &mut rows[place].record.proof {
+            proof.failure = Some(why);
+        }
+    }
+    rows
+}
+
+/// Whether everything was measured, and nothing was wrong.
+fn exit(rows: &[Row]) -> Exit {
+    let wrong = if rows.iter().any(|row| row.record.is_wrong()) { Exit::Invalid } else { Exit::Fine };
+    let is_failed = |row: &Row| !row.is_measured() && !row.record.is_wrong();
+    if rows.iter().any(is_failed) { wrong.max(Exit::Failure) } else { wrong }
+}
+
+/// Makes the kept reports of a scenario again.
+fn render(invocation: &Invocation, root: &Path, name: &str) -> Result<Exit> {
+    let _lock = comparison::lock(invocation)?;
+    let kept = kept(root, name)?;
+    if kept.is_empty() {
+        return Err(usage(format!("no rows of {name} are kept; `cargo xtask run {name}` measures and keeps them")));
+    }
+    let assay = peers::assay(invocation, root, true)?;
+    for rows in kept {
+        rendered(&assay, (root, name), &rows, rows.parent())?;
+        let report = rows.with_extension("md");
+        let shown = report.strip_prefix(root).unwrap_or(&report).display();
+        invocation.console.note(&format!("wrote {shown} and its figures"));
+    }
+    Ok(Exit::Fine)
+}
+
+/// The files of kept rows of a scenario, of all machine classes, sorted.
+fn kept(root: &Path, name: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root.join("baselines")).context("failed to list baselines/")? {
+        let class = entry?.file_name().to_string_lossy().into_owned();
+        files.push(root.join(scenario::rows_path(&class, name)));
+    }
+    files.retain(|file| file.is_file());
+    files.sort();
+    Ok(files)
+}
+
+fn rendered(assay: &Path, (root, name): (&Path, &str), rows: &Path, out: Option<&Path>) -> Result<String> {
+    let mut assay: Command = command::in_directory(&assay.to_string_lossy(), root);
+    assay.args(["report", name, "--rows"]).arg(rows);
     if let Some(out) = out {
         assay.arg("--out").arg(out);
     }
     command::stdout_of(&mut assay)
+}
+
+#[cfg(test)]
+mod tests {
+    use record::Proof;
+
+    use super::*;
+    use crate::journal::tests::{begun, row};
+
+    const MATRIX: &str = "title = 't'\nprimary = 'load_s'\nruns = 2\nlimit_s = 1\n[[axis]]\nname = 'a'\n\
+        values = [1, 2, 3]\n[smoke]\n[default]\na = [1, 2]\n[full]\n[[same]]\naxis = 'a'\nvalues = [1, 2, 3]\n";
+
+    fn hashed(cell: &str, run: u32, hash: &str) -> Row {
+        let proof = Proof {
+            method: "hash".into(),
+            error: Some(0.0),
+            tolerance: 0.0,
+            worst_index: None,
+            checked: 1,
+            input_hash: String::new(),
+            output_hash: Some(hash.to_owned()),
+            failure: None,
+        };
+        let mut row = row(cell, run);
+        row.record.proof = Some(proof);
+        row
+    }
+
+    /// Rows that `--set` or `--full` left in the journal are not part of the report of a default run.
+    #[test]
+    fn a_report_has_the_rows_of_its_own_cells_and_processes() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = begun(&directory.path().join("j.jsonl"));
+        for (cell, run) in [("a=1", 1), ("a=2", 1), ("a=3", 1), ("a=1", 2), ("a=1", 3)] {
+            journal.add(hashed(cell, run, "x")).unwrap();
+        }
+        let matrix = Matrix::parse(MATRIX).unwrap();
+        let rows = reported(&matrix, &journal.of(matrix.level(Level::Default), matrix.runs));
+        let kept: Vec<(&str, u32)> = rows.iter().map(|row| (row.record.cell.as_str(), row.run)).collect();
+        assert_eq!(kept, [("a=1", 1), ("a=2", 1), ("a=1", 2)]);
+        assert_eq!(exit(&rows), Exit::Fine);
+    }
+
+    #[test]
+    fn an_output_that_breaks_a_promise_is_wrong_and_ends_with_its_exit() {
+        let matrix = Matrix::parse(MATRIX).unwrap();
+        let rows = [hashed("a=1", 1, "x"), hashed("a=2", 1, "y"), row("a=3", 1)];
+        let rows = reported(&matrix, &rows.iter().collect::<Vec<_>>());
+        assert!(rows[0].record.is_wrong() && rows[1].record.is_wrong() && !rows[2].record.is_wrong());
+        assert!(rows[0].record.fault().unwrap().contains("promises the same bits"));
+        assert_eq!(exit(&rows), Exit::Invalid);
+        let mut failed = row("a=3", 1);
+        failed.record.error = Some("killed".into());
+        assert_eq!(exit(&[rows[0].clone(), failed]), Exit::Failure);
+    }
+
+    #[test]
+    fn kept_rows_of_all_classes_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        for (class, name) in [("b", "s"), ("a", "s"), ("c", "other")] {
+            let path = root.path().join(scenario::rows_path(class, name));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        fs::write(root.path().join("baselines/agree.md"), "").unwrap();
+        let found = kept(root.path(), "s").unwrap();
+        let expected = ["a", "b"].map(|class| root.path().join(scenario::rows_path(class, "s")));
+        assert_eq!(found, expected);
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use compare::bench::{End, ScratchDir};
 use compare::command::Interrupt;
-use record::{CellRecord, SCHEMA};
+use record::CellRecord;
 use scenario::{Cell, Matrix};
 
 /// Begin of the names of scratch directories, by which [`ScratchDir::new`] knows those of killed runs.
@@ -90,21 +90,14 @@ fn read(path: &Path, matrix: &Matrix, expected: &CellRecord) -> Result<CellRecor
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(None),
         Err(error) => return Err(Some(format!("its record cannot be read: {error}"))),
     };
-    let record: CellRecord =
-        serde_json::from_slice(&bytes).map_err(|error| Some(format!("its record cannot be read: {error}")))?;
-    if record.schema > SCHEMA || (&record.scenario, &record.cell) != (&expected.scenario, &expected.cell) {
-        return Err(Some(format!(
-            "its record is of schema {}, scenario `{}` and cell `{}`",
-            record.schema, record.scenario, record.cell
-        )));
-    }
-    // A program other than `assay` need not know what the matrix declares.
-    let record = CellRecord { primary: Some(matrix.primary.clone()), ..record };
-    if record.fault().is_none() && record.cost().is_none() {
-        return Err(Some(format!("its record lacks the primary metric `{}`", matrix.primary)));
-    }
-    if let (None, Some((name, share))) = (record.fault(), record.impossible()) {
-        return Err(Some(format!("`{name}` is {share:.2} times the best of its ceiling")));
+    let (scenario, cell) = (&expected.scenario, &expected.cell);
+    let record = CellRecord::read(&bytes, scenario, cell, Some(&matrix.primary));
+    let record = record.map_err(|error| Some(error.to_string()))?;
+    // A promise that cannot be checked is not kept.
+    let is_promised = cell.parse().is_ok_and(|cell| matrix.same_output(&cell).is_some());
+    let has_hash = record.proof.as_ref().is_some_and(|proof| proof.output_hash.is_some());
+    if record.fault().is_none() && is_promised && !has_hash {
+        return Err(Some("its record lacks the hash of its output, which the matrix promises ([[same]])".to_owned()));
     }
     Ok(record)
 }
@@ -118,4 +111,51 @@ fn text(why: Option<String>, end: &End, limit_s: f64, tail: &str) -> String {
     };
     let first = why.unwrap_or(ended);
     if tail.is_empty() { first } else { format!("{first}\n{tail}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use record::{Direction, Metric, Proof, Unit};
+
+    use super::*;
+
+    const MATRIX: &str = "title = 't'\nprimary = 'load_s'\nruns = 1\nlimit_s = 1\n[[axis]]\nname = 'a'\n\
+        values = [1, 2, 3]\n[smoke]\n[full]\n[[same]]\naxis = 'a'\nvalues = [1, 2]\n";
+
+    /// What `read` makes of a record of `cell` that was left where one of `a=1` was asked for, if it differs.
+    fn left(cell: &str, asked: &str, hash: Option<&str>) -> Result<CellRecord, Option<String>> {
+        let metric = Metric {
+            name: "load_s".into(),
+            value: Some(1.0),
+            unit: Unit::Seconds,
+            direction: Direction::LowerIsBetter,
+            n: 1,
+            low: None,
+            high: None,
+        };
+        let proof = Proof {
+            method: "hash".into(),
+            error: Some(0.0),
+            tolerance: 0.0,
+            worst_index: None,
+            checked: 1,
+            input_hash: String::new(),
+            output_hash: hash.map(str::to_owned),
+            failure: None,
+        };
+        let record = CellRecord { metrics: vec![metric], proof: Some(proof), ..CellRecord::empty("s", cell) };
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record");
+        fs::write(&path, serde_json::to_vec(&record).unwrap()).unwrap();
+        read(&path, &Matrix::parse(MATRIX).unwrap(), &CellRecord::empty("s", asked))
+    }
+
+    #[test]
+    fn a_record_is_checked_and_a_promised_hash_is_asked_for() {
+        assert!(left("a=1", "a=1", Some("x")).is_ok());
+        assert!(left("a=3", "a=3", None).is_ok(), "nothing is promised of it");
+        let why = |left: Result<CellRecord, Option<String>>| left.unwrap_err().unwrap();
+        assert!(why(left("a=2", "a=2", None)).contains("[[same]]"));
+        assert!(why(left("a=3", "a=1", Some("x"))).contains("cell `a=3`"));
+    }
 }

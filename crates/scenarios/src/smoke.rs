@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use compare::comparison::Invocation;
 use record::{SCHEMA, jsonl};
-use scenario::{Level, Provenance, Row};
+use scenario::{Level, Provenance, Row, disagreements};
 
 use super::build::Programs;
 use super::process::CellProcesses;
-use super::{Run, matrix, names, rendered};
+use super::{matrix, names, rendered};
 
 /// One cell that was tried, or the report of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +43,11 @@ pub fn smoke(invocation: &Invocation, root: &Path, assay: &Path) -> Result<Vec<S
         }
         let path = scratch.path().join(format!("{name}.jsonl"));
         jsonl::write(&path, &rows)?;
-        let (cells, runs) = (matrix.level(Level::Smoke), 1);
-        let run = Run { name: &name, matrix: &matrix, cells, runs, made: &made, root, programs: &programs };
-        let fault = rendered(&run, &path, Some(scratch.path())).err().map(|error| format!("{error:#}"));
+        for (place, why) in disagreements(&matrix, &rows) {
+            smoked.push(Smoked { what: format!("{name} {}", rows[place].record.cell), fault: Some(why) });
+        }
+        let report = rendered(assay, (root, &name), &path, Some(scratch.path()));
+        let fault = report.err().map(|error| format!("{error:#}"));
         smoked.push(Smoked { what: format!("{name}, report"), fault });
     }
     Ok(smoked)

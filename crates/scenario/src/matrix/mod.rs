@@ -25,6 +25,10 @@
 //! [[rule]]                          # for the cells that match: exclude, limit_s or program; the last rule wins
 //! when = { size_mib = 1024, access = "read" }
 //! exclude = "it would read the disk for minutes"
+//!
+//! [[same]]                          # a promise: cells that differ only in these values give outputs of the same bits
+//! axis = "access"
+//! values = ["map", "read"]
 //! ```
 //!
 //! A level is a product of values; `[[full]]`, written several times, is the union of several products. Values are
@@ -114,6 +118,14 @@ impl Rule {
     }
 }
 
+/// A promise about outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Same {
+    axis: String,
+    /// At least two.
+    values: Vec<String>,
+}
+
 /// A checked matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
@@ -131,6 +143,7 @@ pub struct Matrix {
     levels: [Vec<Cell>; 3],
     rules: Vec<Rule>,
     programs: Vec<Program>,
+    same: Vec<Same>,
 }
 
 impl Matrix {
@@ -188,6 +201,15 @@ impl Matrix {
     /// All programs other than `assay`.
     pub fn programs(&self) -> &[Program] {
         &self.programs
+    }
+
+    /// A cell that stands for all cells whose output is promised to have the same bits as that of `cell`; `None` if
+    /// nothing is promised of it. The promises are the tables `[[same]]`.
+    pub fn same_output(&self, cell: &Cell) -> Option<Cell> {
+        let is_named = |same: &&Same| cell.get(&same.axis).is_some_and(|value| same.values.iter().any(|v| v == value));
+        let named: Vec<&Same> = self.same.iter().filter(is_named).collect();
+        let stand_in = |of: Cell, same: &&Same| of.with(&same.axis, &same.values[0]);
+        (!named.is_empty()).then(|| named.iter().fold(cell.clone(), stand_in))
     }
 
     /// What the last matching rule that says something says.

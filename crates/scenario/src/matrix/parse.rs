@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Deserialize;
 use toml::Value;
 
-use super::{Axis, Level, MAX_CELLS, Matrix, Program, Rule, product};
+use super::{Axis, Level, MAX_CELLS, Matrix, Program, Rule, Same, product};
 use crate::cell::{Cell, CellError, check_name, check_value};
 use crate::hash;
 
@@ -104,6 +104,12 @@ pub enum MatrixError {
         /// Its number, from 1.
         rule: usize,
     },
+    /// A promise about the outputs of less than two values.
+    #[error("[[same]] of `{axis}` has one value; it needs two or more")]
+    Alone {
+        /// Its axis.
+        axis: String,
+    },
     /// A rule names a program that is not declared, or a program is named by no rule.
     #[error("program `{name}` is {fault}")]
     Program {
@@ -129,6 +135,15 @@ struct File {
     rule: Vec<RuleTable>,
     #[serde(default)]
     program: Vec<Program>,
+    #[serde(default)]
+    same: Vec<SameTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SameTable {
+    axis: String,
+    values: Value,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +188,7 @@ pub(super) fn matrix(text: &str) -> Result<Matrix, MatrixError> {
         }
     }
     check_programs(&file.program, &rules)?;
+    let same = file.same.iter().map(|table| same(&axes, table)).collect::<Result<_, _>>()?;
     Ok(Matrix {
         title: file.title,
         primary: file.primary,
@@ -183,6 +199,7 @@ pub(super) fn matrix(text: &str) -> Result<Matrix, MatrixError> {
         levels,
         rules,
         programs: file.program,
+        same,
     })
 }
 
@@ -304,6 +321,11 @@ fn rule(axes: &[Axis], number: usize, table: RuleTable) -> Result<Rule, MatrixEr
     }
     let when = when.iter().map(|(axis, value)| Ok((axis.clone(), declared(axes, &place, axis, value)?)));
     Ok(Rule { when: when.collect::<Result<_, MatrixError>>()?, exclude, limit_s, program })
+}
+
+fn same(axes: &[Axis], SameTable { axis, values }: &SameTable) -> Result<Same, MatrixError> {
+    let (axis, values) = (axis.clone(), declared(axes, "[[same]]", axis, values)?);
+    if values.len() < 2 { Err(MatrixError::Alone { axis }) } else { Ok(Same { axis, values }) }
 }
 
 fn check_programs(programs: &[Program], rules: &[Rule]) -> Result<(), MatrixError> {
