@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ::multiview::{
-    Aggregator, CAPTURES, Config, Keep, SafetensorsFile, Seeded, Shape,
+    Aggregator, CAPTURES, Config, SafetensorsFile, Seeded, Shape,
     cases::{self, Run},
     image, to_safetensors,
 };
@@ -66,7 +66,7 @@ impl Implementation for Multiview {
         let lens = run.config.channels.map(|channels| shape.images() * shape.patches() * channels);
         let read = Rc::new(RefCell::new(lens.map(|len| vec![0.0_f32; len])));
         let shown = read.clone();
-        let flops = Aggregator::flops(&run.config, &shape, Keep::Projected) as u64;
+        let flops = Aggregator::flops(&run.config, &shape, keep) + Aggregator::head_flops(&run.config, &shape, keep);
         let mut once = move || -> Result<(), ::multiview::RunError> {
             let from = |index: usize, values: &mut [f32]| {
                 values.copy_from_slice(&images[index * values.len()..][..values.len()]);
@@ -86,7 +86,7 @@ impl Implementation for Multiview {
         let ran = Ran {
             path: keep.to_string(),
             threads: self.threads.get(),
-            flops,
+            flops: flops as u64,
             ..Ran::new(best.kernel_name(), best.isa().to_string())
         };
         Ok(Closures::boxed(ran, run, move || shown.borrow().iter().flat_map(|part| bytes(part)).collect()))

@@ -75,7 +75,7 @@ fn run(cell: &Cell, mut unproved: Unproved) -> Result<Measured> {
     measured.memory_from_here();
     let timed = load(&path, access)?;
     measured.memory_to_here();
-    ensure!(timed.sum == expected, "the timed load read other data than were written");
+    measured.output(format!("{:016x}", timed.sum));
     measured.seconds("open_s", timed.open_s).seconds("first_use_s", timed.first_use_s);
     if let Some(page_in_s) = timed.page_in_s {
         measured.seconds("page_in_s", page_in_s);

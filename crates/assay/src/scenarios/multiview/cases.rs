@@ -42,6 +42,13 @@ pub(super) fn shape(case: &str) -> Result<Shape> {
     Ok(Shape { batch, ..Shape::square(frames, pixels) })
 }
 
+/// The case before it in the list that is the same input under another name.
+pub(super) fn alias(case: &str) -> Option<&'static str> {
+    let place = CASES.iter().position(|(name, ..)| *name == case)?;
+    let input = |(_, batch, frames, pixels): (&str, usize, usize, usize)| [batch, frames, pixels];
+    CASES[..place].iter().find(|other| input(**other) == input(CASES[place])).map(|(name, ..)| *name)
+}
+
 /// What a cell keeps.
 pub(super) fn keep(cell: &Cell) -> Result<Keep> {
     let name = cell.text("keep")?;
@@ -61,6 +68,15 @@ mod tests {
             let (config, shape) = (config(cell).unwrap(), shape(cell.text("case").unwrap()).unwrap());
             shape.check(&config).unwrap();
             keep(cell).unwrap();
+        }
+        // Names of the same input are promised to give the same output, and no others.
+        for cell in matrix.level(Level::Full) {
+            let stands_for = matrix.same_output(cell).unwrap_or_else(|| cell.clone());
+            let case = cell.text("case").unwrap();
+            assert_eq!(stands_for.text("case").unwrap(), alias(case).unwrap_or(case));
+            let keep = keep(cell).unwrap();
+            let expected = if keep == Keep::ProjectedF16 { keep } else { Keep::All };
+            assert_eq!(stands_for.text("keep").unwrap(), expected.name());
         }
         let axis = matrix.axes().iter().find(|axis| axis.name == "case").unwrap();
         assert!(axis.values.iter().eq(CASES.iter().map(|(name, ..)| name)));

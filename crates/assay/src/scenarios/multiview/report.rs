@@ -2,13 +2,15 @@
 
 mod figures;
 mod goals;
+mod pairs;
+mod times;
 
 use std::fmt::Write as _;
 
-use record::{Align, Table, stats};
-use scenario::{CellResult, PEAK_HEAP, Report, Results};
+use record::{Align, Table};
+use scenario::{CellResult, Report, Results};
 
-use super::cases;
+use pairs::{Figures, Pair};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -18,59 +20,17 @@ Notes:
 - \"full\" keeps the outputs of all layers; \"opt\" projects what the heads read when it is formed, and drops the rest.
 - Memory is the most bytes of the heap in use at once, weights included, in MiB. Images are made one at a time.
 - Times end with what the depth head reads: full projects it from the outputs, eight images at a time.
+- A speedup is the median of full over opt in pairs of neighboring processes. What is said to be faster or slower is so
+  by an exact signed-rank test; a speedup without an interval has too few pairs for one (95 % needs six).
+- A name in parentheses, (= other), is the same input as another case: what differs between the two is noise.
 ";
 
-/// One case with all outputs kept ("full") and with projections ("opt"), medians over seeds.
-struct Pair {
-    dims: String,
-    case: String,
-    batch: usize,
-    frames: usize,
-    pixels: usize,
-    full: Figures,
-    opt: Figures,
-    /// Time of full over that of opt, in paired processes.
-    speedup: f64,
-    /// Whether both gave the heads the same bits, for every seed; `None` if no seed has both.
-    same_result: Option<bool>,
-}
-
-#[derive(Clone, Copy)]
-struct Figures {
-    seconds: f64,
-    frames_per_s: f64,
-    peak: f64,
-    kept: f64,
-    weights: f64,
-    transient: f64,
-    model_error: f64,
-}
-
-impl Pair {
-    fn images(&self) -> usize {
-        self.batch * self.frames
-    }
-
-    fn label(&self) -> String {
-        if self.dims == "toy" { self.case.clone() } else { format!("{} {}", self.dims, self.case) }
-    }
-
-    /// Positive where opt needs less.
-    fn peak_reduction(&self) -> f64 {
-        100.0 * (1.0 - self.opt.peak / self.full.peak)
-    }
-
-    fn kept_reduction(&self) -> f64 {
-        100.0 * (1.0 - self.opt.kept / self.full.kept)
-    }
-}
-
 pub(super) fn report(results: &Results<'_>) -> Report {
-    let pairs = pairs(results);
+    let pairs = pairs::pairs(results);
     let mut body = String::new();
     for (heading, text) in [
         ("Summary", summary(&pairs)),
-        ("Observations", observations(&pairs)),
+        ("Observations", observations(&pairs, &pairs::noise(results))),
         ("By Resolution", by_resolution(&pairs)),
         ("Scaling at 518px by Total Frames", scaling(&pairs)),
         ("Detailed Results", detailed(&pairs).to_string()),
@@ -83,71 +43,6 @@ pub(super) fn report(results: &Results<'_>) -> Report {
         let _ = write!(body, "## {heading}\n\n{}\n\n", text.trim_end());
     }
     Report { summary: short(&pairs), body, figures: figures::of(&large(&pairs)) }
-}
-
-/// Cases for which both variants were measured, in the order of the matrix.
-fn pairs(results: &Results<'_>) -> Vec<Pair> {
-    let mut pairs: Vec<Pair> = Vec::new();
-    for dims in results.values("dims") {
-        for case in results.values("case") {
-            let Ok(shape) = cases::shape(case) else { continue };
-            let of = |keep: &str, seed: &str| {
-                let wanted = [("dims", dims), ("case", case), ("keep", keep), ("seed", seed)];
-                results.cells().iter().find(|result| {
-                    !result.records.is_empty()
-                        && wanted.iter().all(|(axis, value)| result.cell.get(axis) == Some(value))
-                })
-            };
-            let seeds = results.values("seed");
-            let both: Vec<_> =
-                seeds.iter().filter_map(|seed| Some((of("all", seed)?, of("projected", seed)?))).collect();
-            let fulls: Vec<Figures> = both.iter().filter_map(|(full, _)| measured(full)).collect();
-            let opts: Vec<Figures> = both.iter().filter_map(|(_, opt)| measured(opt)).collect();
-            let ratios: Vec<f64> = both.iter().filter_map(|(full, opt)| full.ratio(opt, "run_s")?.value).collect();
-            let (Some(full), Some(opt), Some(speedup)) = (middle(&fulls), middle(&opts), stats::median(&ratios)) else {
-                continue;
-            };
-            let same_result = both.iter().map(|(full, opt)| full.ran("result") == opt.ran("result"));
-            pairs.push(Pair {
-                dims: dims.to_owned(),
-                case: case.to_owned(),
-                batch: shape.batch,
-                frames: shape.frames,
-                pixels: shape.width,
-                full,
-                opt,
-                speedup,
-                same_result: same_result.reduce(|all, this| all && this),
-            });
-        }
-    }
-    pairs
-}
-
-fn measured(result: &CellResult<'_>) -> Option<Figures> {
-    Some(Figures {
-        seconds: result.median("run_s")?,
-        frames_per_s: result.median("frames_per_s")?,
-        peak: result.median(PEAK_HEAP)?,
-        kept: result.median("kept_bytes")?,
-        weights: result.median("weights_bytes")?,
-        transient: result.median("transient_bytes")?,
-        model_error: result.median("model_error_ratio")?,
-    })
-}
-
-/// The median of every figure.
-fn middle(all: &[Figures]) -> Option<Figures> {
-    let of = |figure: fn(&Figures) -> f64| stats::median(&all.iter().map(figure).collect::<Vec<f64>>());
-    Some(Figures {
-        seconds: of(|all| all.seconds)?,
-        frames_per_s: of(|all| all.frames_per_s)?,
-        peak: of(|all| all.peak)?,
-        kept: of(|all| all.kept)?,
-        weights: of(|all| all.weights)?,
-        transient: of(|all| all.transient)?,
-        model_error: of(|all| all.model_error)?,
-    })
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -173,6 +68,7 @@ fn short(pairs: &[Pair]) -> Table {
         ("case", Align::Left),
         right("frames"),
         right("speedup"),
+        right("95 % interval"),
         right("peak saved"),
         right("kept bytes saved"),
     ]);
@@ -180,7 +76,8 @@ fn short(pairs: &[Pair]) -> Table {
         table.row([
             pair.label(),
             pair.images().to_string(),
-            format!("{:.3}×", pair.speedup),
+            format!("{:.3}×", pair.speedup()),
+            times::interval(&pair.logs).unwrap_or_else(|| "-".to_owned()),
             format!("{:.1} %", pair.peak_reduction()),
             format!("{:.3} %", pair.kept_reduction()),
         ]);
@@ -191,12 +88,13 @@ fn short(pairs: &[Pair]) -> Table {
 fn summary(pairs: &[Pair]) -> String {
     let mut text = String::new();
     let mut line = |line: String| text += &format!("- {line}\n");
-    line(format!("Average speedup (opt vs full): {:.3}×", mean(pairs.iter().map(|pair| pair.speedup))));
-    for (name, pair) in
-        [("Best", largest(pairs, |pair| pair.speedup)), ("Slowest", largest(pairs, |pair| -pair.speedup))]
-    {
+    line(format!("Average speedup (opt vs full): {:.3}×", mean(pairs.iter().map(Pair::speedup))));
+    for (name, pair) in [("Best", largest(pairs, Pair::speedup)), ("Slowest", largest(pairs, |pair| -pair.speedup()))] {
         if let Some(pair) = pair {
-            line(format!("{name} speedup: {:.3}× (`{}`, {}px)", pair.speedup, pair.label(), pair.pixels));
+            let interval =
+                times::interval(&pair.logs).map_or_else(|| "no interval".to_owned(), |i| format!("95 % {i}"));
+            let (speedup, label, pixels) = (pair.speedup(), pair.label(), pair.pixels);
+            line(format!("{name} speedup: {speedup:.3}×, {interval} (`{label}`, {pixels}px)"));
         }
     }
     let average = mean(pairs.iter().map(Pair::peak_reduction));
@@ -210,27 +108,24 @@ fn summary(pairs: &[Pair]) -> String {
     text + NOTES
 }
 
-fn observations(pairs: &[Pair]) -> String {
+fn observations(pairs: &[Pair], noise: &[f64]) -> String {
     let mut text = String::new();
     let mut line = |line: String| text += &format!("- {line}\n");
-    let slower: Vec<String> = pairs.iter().filter(|pair| pair.speedup < 1.0).map(Pair::label).collect();
-    line(match slower.is_empty() {
-        true => format!("Performance: opt was not slower in any of {} cases.", pairs.len()),
-        false => {
-            format!("Performance: opt was slower in {} of {} cases: {}.", slower.len(), pairs.len(), slower.join(", "))
-        }
-    });
+    line(format!("Performance: {}", times::single_cases(pairs)));
+    if let Some(interval) = times::interval(noise) {
+        line(format!("Noise: the time of an input over its time under another name is {interval} (95 %)."));
+    }
     let higher: Vec<String> = pairs.iter().filter(|pair| pair.opt.peak > pair.full.peak).map(Pair::label).collect();
     line(match higher.is_empty() {
         true => "Memory: the peak of opt was not above that of full in any case.".to_owned(),
         false => format!("Memory: the peak of opt was above that of full in {}.", higher.join(", ")),
     });
-    let compared: Vec<bool> = pairs.iter().filter_map(|pair| pair.same_result).collect();
-    let same = compared.iter().filter(|same| **same).count();
-    line(format!("Results: what the heads read had the same bits in {same} of {} cases.", compared.len()));
+    let equal = pairs.iter().filter(|pair| pair.has_equal_output).count();
+    let all = pairs.len();
+    line(format!("Results: the hash of what the heads read is the same for opt and full in {equal} of {all} cases."));
     let errors = pairs.iter().flat_map(|pair| [pair.full.model_error, pair.opt.model_error]);
     if let Some(worst) = errors.reduce(f64::max) {
-        line(format!("Model of memory: within {:.2} % of the metered peak in every case.", 100.0 * worst));
+        line(format!("Model of memory: within {:.2} % of the meter in every case.", 100.0 * worst));
     }
     text
 }
@@ -256,7 +151,7 @@ fn by_resolution(pairs: &[Pair]) -> String {
              - Avg speedup: {:.3}×; full {} ms → opt {} ms; {:.2} → {:.2} frames/s\n  \
              - Avg peak memory: {} MiB → {} MiB (opt {:+.2} MiB); avg mem_red: {:+.3}%\n",
             of.len(),
-            average(|pair| pair.speedup),
+            average(Pair::speedup),
             ms(average(|pair| pair.full.seconds)),
             ms(average(|pair| pair.opt.seconds)),
             average(|pair| pair.full.frames_per_s),
@@ -293,9 +188,8 @@ fn scaling(pairs: &[Pair]) -> String {
 }
 
 fn detailed(pairs: &[Pair]) -> Table {
-    let right =
-        ["batch", "seq", "frames", "img", "full_ms", "opt_ms", "speedup", "full_mem_MiB", "opt_mem_MiB", "mem_red_%"];
-    let rest = ["storage_red_%", "full_frames/s", "opt_frames/s"];
+    let right = ["batch", "seq", "frames", "img", "full_ms", "opt_ms", "speedup", "speedup_95%"];
+    let rest = ["full_mem_MiB", "opt_mem_MiB", "mem_red_%", "storage_red_%", "full_frames/s", "opt_frames/s"];
     let columns = right.into_iter().chain(rest).map(|name| (name, Align::Right));
     let mut table = Table::new([("name", Align::Left)].into_iter().chain(columns));
     for pair in pairs {
@@ -307,7 +201,8 @@ fn detailed(pairs: &[Pair]) -> Table {
             pair.pixels.to_string(),
             ms(pair.full.seconds),
             ms(pair.opt.seconds),
-            format!("{:.3}", pair.speedup),
+            format!("{:.3}", pair.speedup()),
+            times::interval(&pair.logs).unwrap_or_else(|| "-".to_owned()),
             mib(pair.full.peak),
             mib(pair.opt.peak),
             format!("{:.3}", pair.peak_reduction()),
@@ -371,10 +266,7 @@ fn takeaways(pairs: &[Pair]) -> String {
     let (small, large): (Vec<&Pair>, Vec<&Pair>) = pairs.iter().partition(|pair| pair.pixels <= 224);
     for (name, of) in [("up to 224px", &small), ("above 224px", &large)] {
         if !of.is_empty() {
-            line(format!(
-                "Runtime, {name}: opt is {:.3}× as fast as full on average.",
-                mean(of.iter().map(|p| p.speedup))
-            ));
+            line(format!("Runtime, {name}: {}", times::pooled(of)));
         }
     }
     if let Some(best) = largest(pairs, Pair::peak_reduction) {

@@ -25,7 +25,7 @@ pub(super) fn of(large: &[&Pair]) -> Vec<Figure> {
         };
         let rates = Rates {
             title: title.to_owned(),
-            subtitle: "toy dimensions, 518px, one process a point".to_owned(),
+            subtitle: "toy dimensions, 518px, medians over processes that ran one variant each".to_owned(),
             size: "frames".to_owned(),
             rate: unit.to_owned(),
             ceiling_name: String::new(),
