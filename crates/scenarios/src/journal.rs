@@ -2,8 +2,8 @@
 //!
 //! The journal lies in the tool's cache directory, for each clone, machine class and scenario. It holds rows of one
 //! state: the same revision and uncommitted work, program, matrix, compiler and machine class. Rows of another state
-//! are not used, and dropped when rows of this one are added. A row with an error does not count as finished. Lines that
-//! are no rows are not used either, and named with their numbers.
+//! are not used, and dropped when rows of this one are added. A row with an error does not count as finished. Lines
+//! that are no rows are not used either, and named with their numbers.
 
 use std::fs;
 use std::io;

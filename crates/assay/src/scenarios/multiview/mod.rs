@@ -146,7 +146,7 @@ fn only_kept_is_left(before: usize, after: usize, kept: usize) -> Result<()> {
     Ok(())
 }
 
-/// Bytes by what they are for, and the model of memory beside the meter. `needed` is the peak without the weights, which
+/// Bytes by what they are for, and the model of memory beside the meter. `needed` is the peak without the weights: they
 /// are ten times as much on small inputs and would hide a difference.
 fn figures(
     measured: &mut Measured,
