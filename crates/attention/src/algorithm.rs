@@ -2,6 +2,8 @@
 
 use op::Workspace;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
 pub(crate) mod rows;
 pub(crate) mod tiles;
 

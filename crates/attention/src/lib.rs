@@ -18,7 +18,7 @@ mod shape;
 mod view;
 
 pub use api::{Attention, attention, workspace_bytes};
-pub use choice::{Choice, Path};
+pub use choice::{BF16_WEIGHT_ERROR, Choice, Path};
 pub use error::{AttentionError, Operand, ViewError};
 pub use kernel::{AttentionOp, Case, Kernel, Operands, kernels, paths};
 pub use mask::Mask;

@@ -42,7 +42,7 @@ pub struct Row<'a> {
 /// Errors of what a kernel rounds besides its f32 arithmetic: 0 where it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rounding {
-    /// Largest relative error of weights before they multiply V.
+    /// Largest relative error of weights before they multiply V and are summed: the sum is that of the rounded ones.
     pub weight: f64,
     /// Largest relative error of the output as it is stored.
     pub output: f64,
@@ -94,11 +94,13 @@ impl Row<'_> {
         let sum: f64 = weights.iter().sum();
         // Of a score: the products and their sum, the scale, the term, the subtraction of the largest score.
         let score = root(self.head_dim + 8) * 2.0 * magnitude;
-        let (weight, sums) = ((2.0 * score).exp_m1() + 2.0 * self.rounding.weight, root(self.keys.len() + 32));
+        let (weight, sums) = ((2.0 * score).exp_m1(), root(self.keys.len() + 32));
         let mut exact = Exact { out: Vec::new(), tolerance: Vec::new(), lse: f64::NEG_INFINITY, lse_tolerance: 0.0 };
         if sum > 0.0 {
             exact.lse = max + sum.ln();
-            exact.lse_tolerance = score + sums + 4.0 * UNIT * (exact.lse.abs() + max.abs());
+            // Weights that are equal are rounded alike.
+            exact.lse_tolerance = score + 1.01 * self.rounding.weight + sums;
+            exact.lse_tolerance += 4.0 * UNIT * (exact.lse.abs() + max.abs());
         }
         for d in 0..self.value_dim {
             let terms = self.keys.clone().zip(&weights).map(|(key, weight)| weight * (self.v)(key, d));
@@ -108,11 +110,25 @@ impl Row<'_> {
             // However wrong the weights, they are not negative: O stays among the elements of V. With huge scores this
             // bounds what the first term does not.
             let farthest = self.keys.clone().map(|key| ((self.v)(key, d) - dot).abs()).fold(0.0, f64::max);
-            let error = (weight * absolute).min(farthest) + sums * absolute;
+            let weights_error = weight * absolute + self.weight_tolerance(dot, d, &weights);
+            let error = weights_error.min(farthest) + sums * absolute;
             let rounded = (self.rounding.output + UNIT) * (dot.abs() + error) + self.rounding.smallest;
             exact.tolerance.push(error + rounded + f64::from(f32::from_bits(4)));
         }
         exact
+    }
+
+    /// What rounding of weights adds to the error of an element `out`: with relative errors δⱼ up to w, it is
+    /// Σ pⱼ δⱼ (Vⱼ − O) / Σ pⱼ (1 + δⱼ). Errors are taken as independent, up to the worst case.
+    fn weight_tolerance(&self, out: f64, d: usize, weights: &[f64]) -> f64 {
+        let error = 1.01 * self.rounding.weight;
+        let sum: f64 = weights.iter().sum();
+        if error == 0.0 || sum == 0.0 {
+            return 0.0;
+        }
+        let parts = self.keys.clone().zip(weights).map(|(key, weight)| weight / sum * ((self.v)(key, d) - out).abs());
+        let (worst, squares) = parts.fold((0.0, 0.0), |(worst, squares), x: f64| (worst + x, squares + x * x));
+        error * worst.min(LAMBDA * squares.sqrt())
     }
 }
 
@@ -214,6 +230,23 @@ mod tests {
                 assert_eq!(check_rows(&[0.0], &[row.exact()]).is_ok(), is_right, "{element}, tiny");
             }
         }
+    }
+
+    /// Weights 1 and 3 of rows 0 and 1, which are 10 apart, with errors of 1 % in opposite directions.
+    #[test]
+    fn rounded_weights_are_allowed_what_they_explain() {
+        let term = |key: usize| if key == 1 { 3.0_f64.ln() } else { 0.0 };
+        let rounding = Rounding { weight: 0.01, ..Rounding::default() };
+        let (k, v) = (|_: usize, _: usize| 1.0, |key: usize, d: usize| (10 * key + d) as f64);
+        let row =
+            Row { head_dim: 2, value_dim: 1, scale: 1.0, q: &|_| 1.0, k: &k, v: &v, term: &term, keys: 0..2, rounding };
+        let exact = row.exact();
+        let error = 10.0 * 3.03 / (0.99 + 3.03) - 7.5;
+        assert!((0.9 * exact.tolerance[0]..exact.tolerance[0]).contains(&error), "{error}, {exact:?}");
+        assert!((0.01..0.011).contains(&exact.lse_tolerance), "{exact:?}");
+        // One key alone: its weight cancels.
+        let alone = Row { keys: 1..2, ..row }.exact();
+        assert!(alone.tolerance[0] < 1e-3, "{alone:?}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(target_arch = "x86_64")]
+pub mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -24,7 +26,7 @@ pub use element::{Element, ElementType, MAX_LANES};
 #[doc(hidden)]
 pub use half::{bf16, f16};
 pub use integer::{I8Vector, I32Vector};
-pub use machine::isa::{Avx2, Avx512, Isa};
+pub use machine::isa::{Amx, Avx2, Avx512, Isa};
 pub use portable::{F32x1, I8x4, I32x1, Portable};
 pub use prefetch::{prefetch_l1, prefetch_l2};
 pub use vector::{F32Vector, Simd, Vectorized};

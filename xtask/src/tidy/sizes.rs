@@ -11,7 +11,7 @@ const REASON_WITHIN: usize = 30;
 const SHADER_LINES: usize = 250;
 const FUNCTION_LINES: usize = 70;
 /// Files whose functions may be long: a micro-kernel is one step, however many registers it uses.
-const KERNELS: [&str; 4] = ["scalar", "avx2", "avx512", "neon"];
+const KERNELS: [&str; 5] = ["scalar", "avx2", "avx512", "amx", "neon"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();

@@ -30,6 +30,7 @@ use simd::{Simd, Vectorized};
 use super::lines;
 use crate::{parts::Block, problem::Problem, shape::Shape};
 use stage::Stage;
+pub(super) use strip::Rows;
 use strip::Strip;
 
 /// Vectors of rows in a whole strip: 3 of AVX-512, whose 32 registers hold 8 x 3 sums, and 2 of AVX2, whose 16 hold
@@ -155,7 +156,7 @@ fn strips<'m>(rows: usize, cut: &Cut, memory: &'m mut [f32]) -> impl Iterator<It
 }
 
 /// A range cut at multiples of `len`.
-fn blocks(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     let Range { mut start, end } = range;
     std::iter::from_fn(move || {
         let block = (start < end).then(|| start..end.min((start / len + 1) * len));

@@ -1,8 +1,10 @@
 //! One kernel for each instruction set: which path each sequence takes, and with how many threads.
 
 use op::{Threads, Workspace};
-use simd::{InstructionSet, Simd, Vectorized};
+use simd::{Amx, ElementType, InstructionSet, Simd, Vectorized};
 
+#[cfg(target_arch = "x86_64")]
+use crate::algorithm::amx::{self, AmxTiles};
 use crate::{
     algorithm::{
         rows::{self, Waves},
@@ -13,26 +15,37 @@ use crate::{
     parts::{blocks, for_each, worthwhile},
     problem::{Problem, Sequence},
     shape::Shape,
+    view::Input,
 };
 
 /// A kernel of this machine.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CpuKernel(InstructionSet);
+pub(crate) struct CpuKernel {
+    set: InstructionSet,
+    /// For products of bf16; what they cannot compute, the instruction set does.
+    amx: Option<Amx>,
+}
 
 impl CpuKernel {
     /// The fastest of this machine.
     pub(crate) fn best() -> Self {
-        Self(InstructionSet::best())
+        Self { set: InstructionSet::best(), amx: Amx::new() }
     }
 
-    /// All of this machine, the portable one first.
+    /// All of this machine, the portable one first, that with tile registers last.
     pub(crate) fn all() -> Vec<Self> {
-        InstructionSet::supported().into_iter().map(Self).collect()
+        let plain = InstructionSet::supported().into_iter().map(|set| Self { set, amx: None });
+        plain.chain(Amx::new().map(|_| Self::best())).collect()
     }
 
     /// Its name, as bench ids spell it.
     pub(crate) fn name(self) -> &'static str {
-        self.0.kernel_name()
+        if self.amx.is_some() { "cpu-amx" } else { self.set.kernel_name() }
+    }
+
+    /// The paths that it chooses among.
+    pub(crate) fn paths(self) -> impl Iterator<Item = Path> {
+        Path::CHOICES.into_iter().filter(move |&path| path != Path::Amx || self.amx.is_some())
     }
 
     /// Computes the output. `forced` is the path of all sequences if it is possible.
@@ -44,34 +57,45 @@ impl CpuKernel {
         forced: Option<Path>,
     ) -> Result<Choice, AttentionError> {
         let problem = &*problem;
-        let choice = |path, threads: Threads| {
-            Ok(Choice { kernel: self.name(), isa: self.0.isa(), path, threads: threads.get() })
-        };
+        let (kernel, isa) = (self.set.kernel_name(), self.set.isa());
         if problem.is_empty() {
-            return choice(Path::Empty, Threads::SERIAL);
+            return Ok(Choice { kernel, isa, path: Path::Empty, threads: 1 });
         }
+        let has_products = self.amx_cut(problem).is_some();
         let taking = |path| {
-            let path_of = move |queries: usize| forced.unwrap_or_else(|| path_for(queries, &problem.shape));
+            let path_of = move |queries: usize| match (forced, path_for(queries, &problem.shape)) {
+                (Some(Path::Amx), _) | (None, Path::Tiles) if has_products => Path::Amx,
+                (Some(path @ (Path::Rows | Path::Tiles)), _) | (_, path) => path,
+            };
             problem.sequences().filter(move |Sequence { queries, .. }| path_of(queries.len()) == path)
         };
         let few = self.rows(problem, taking(Path::Rows), threads);
         let many = self.tiles(problem, taking(Path::Tiles), threads);
+        let products = self.amx_tiles(problem, taking(Path::Amx), threads);
         // All memory first: the output is unchanged where there is none.
-        let needs = [few.as_ref().map(|work| work.floats), many.as_ref().map(|work| work.floats)];
+        let needs = [
+            few.as_ref().map(|work| work.floats),
+            many.as_ref().map(|work| work.floats),
+            products.as_ref().map(|work| work.floats),
+        ];
         let memory = workspace.floats(needs.into_iter().flatten().max().unwrap_or(0))?;
         let few = few.map(|work| work.run(memory));
         let many = many.map(|work| work.run(memory));
-        let path = match (few, many) {
-            (None, None) => Path::Empty,
-            (Some(_), None) => Path::Rows,
-            (None, Some(_)) => Path::Tiles,
-            (Some(_), Some(_)) => Path::Mixed,
+        let products = products.map(|work| work.run(memory));
+        let path = match (few, many, products) {
+            (None, None, None) => Path::Empty,
+            (Some(_), None, None) => Path::Rows,
+            (None, Some(_), None) => Path::Tiles,
+            (None, None, Some(_)) => Path::Amx,
+            _ => Path::Mixed,
         };
-        choice(path, few.max(many).unwrap_or_default())
+        let kernel = if products.is_some() { self.name() } else { kernel };
+        let threads = few.max(many).max(products).unwrap_or_default();
+        Ok(Choice { kernel, isa, path, threads: threads.get() })
     }
 
     /// Bytes of workspace that [`attend`](Self::attend) takes for a problem of `shape`, if no sequences are packed, no
-    /// keys are padding and there is no mask.
+    /// keys are padding, there is no mask and it does not take [`Path::Amx`].
     pub(crate) fn workspace_bytes(self, shape: &Shape, threads: Threads) -> usize {
         let &Shape { batch, queries, keys, heads, .. } = shape;
         if [batch, heads, queries].contains(&0) {
@@ -80,7 +104,7 @@ impl CpuKernel {
         let flops = shape.most_flops().unwrap_or(u64::MAX);
         let floats = match path_for(queries, shape) {
             Path::Tiles => {
-                let cut = Cut::new(shape, self.0.run(Lanes));
+                let cut = Cut::new(shape, self.set.run(Lanes));
                 let per_head = batch.saturating_mul(queries.div_ceil(cut.queries));
                 let threads = worthwhile(threads, per_head.saturating_mul(shape.kv_heads), flops);
                 cut.scratch_floats().saturating_mul(threads.get())
@@ -102,7 +126,7 @@ impl CpuKernel {
         let cut = rows::Cut::new(problem, sequences.clone());
         let tasks = rows::tasks(problem, cut, sequences.clone());
         let threads = worth_using(threads, &tasks, problem.flops_of(sequences))?;
-        let waves = Waves { kernel: self.0, problem, cut, threads };
+        let waves = Waves { kernel: self.set, problem, cut, threads };
         let compute = move |memory: &mut [f32]| waves.compute(tasks, memory);
         Some(Work { threads, floats: cut.floats(threads), compute })
     }
@@ -113,16 +137,66 @@ impl CpuKernel {
         sequences: impl DoubleEndedIterator<Item = Sequence> + Clone + Send + Sync + 'p,
         threads: Threads,
     ) -> Option<Work<impl FnOnce(&mut [f32]) + 'p>> {
-        let cut = Cut::new(&problem.shape, self.0.run(Lanes));
+        let cut = Cut::new(&problem.shape, self.set.run(Lanes));
         let blocks = blocks(sequences.clone(), problem.shape.kv_heads, cut.queries);
         let threads = worth_using(threads, &blocks, problem.flops_of(sequences))?;
         let floats = cut.scratch_floats().saturating_mul(threads.get());
         let compute = move |memory: &mut [f32]| {
             for_each(blocks, threads, &mut memory[..floats], &|block, scratch| {
-                self.0.run(Tiles { problem, block: &block, cut, scratch });
+                self.set.run(Tiles { problem, block: &block, cut, scratch });
             });
         };
         Some(Work { threads, floats, compute })
+    }
+}
+
+impl CpuKernel {
+    /// Tile registers, if there are some and they have products for these types.
+    fn amx_for(self, problem: &Problem<'_>) -> Option<Amx> {
+        let is_bf16 = |tensor: &Input<'_>| tensor.element_type() == ElementType::Bf16;
+        self.amx.filter(|_| [problem.q, problem.k, problem.v].iter().all(is_bf16))
+    }
+
+    /// How they would cut a problem, if they can compute it.
+    #[cfg(target_arch = "x86_64")]
+    fn amx_cut(self, problem: &Problem<'_>) -> Option<(Amx, amx::Cut)> {
+        let amx = self.amx_for(problem)?;
+        amx::Cut::new(&problem.shape).map(|cut| (amx, cut))
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn amx_cut(self, problem: &Problem<'_>) -> Option<Amx> {
+        self.amx_for(problem)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn amx_tiles<'p>(
+        self,
+        problem: &'p Problem<'_>,
+        sequences: impl DoubleEndedIterator<Item = Sequence> + Clone + Send + Sync + 'p,
+        threads: Threads,
+    ) -> Option<Work<impl FnOnce(&mut [f32]) + 'p>> {
+        let (amx, cut) = self.amx_cut(problem)?;
+        let blocks = blocks(sequences.clone(), problem.shape.kv_heads, cut.queries);
+        let threads = worth_using(threads, &blocks, problem.flops_of(sequences))?;
+        let floats = cut.scratch_floats().saturating_mul(threads.get());
+        let compute = move |memory: &mut [f32]| {
+            for_each(blocks, threads, &mut memory[..floats], &|block, scratch| {
+                AmxTiles { problem, block: &block, cut, scratch }.run(amx);
+            });
+        };
+        Some(Work { threads, floats, compute })
+    }
+
+    /// There are none: an `Amx` does not exist here.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn amx_tiles(
+        self,
+        _: &Problem<'_>,
+        _: impl Iterator<Item = Sequence>,
+        _: Threads,
+    ) -> Option<Work<fn(&mut [f32])>> {
+        None
     }
 }
 

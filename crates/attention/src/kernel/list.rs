@@ -68,7 +68,7 @@ impl<'a> Operands<'a> {
 }
 
 /// One implementation of the op. After [`load`](op::Kernel::load) nothing is computed yet. Names are `reference`,
-/// `cpu-scalar`, `cpu-avx2`, .. and `auto`.
+/// `cpu-scalar`, `cpu-avx2`, .., `cpu-amx` and `auto`.
 pub trait Kernel: op::Kernel<AttentionOp> {}
 
 impl<K: op::Kernel<AttentionOp>> Kernel for K {}
@@ -86,7 +86,7 @@ pub fn kernels() -> Vec<Box<dyn Kernel>> {
 /// path that the kernel itself would choose; [`Loaded::ran`] reports which.
 pub fn paths() -> Vec<(Path, Box<dyn Kernel>)> {
     let forced = |kernel, path| (path, boxed(Implementation::Cpu(kernel, Some(path))));
-    CpuKernel::all().into_iter().flat_map(|kernel| Path::CHOICES.map(|path| forced(kernel, path))).collect()
+    CpuKernel::all().into_iter().flat_map(|kernel| kernel.paths().map(move |path| forced(kernel, path))).collect()
 }
 
 fn boxed(implementation: Implementation) -> Box<dyn Kernel> {

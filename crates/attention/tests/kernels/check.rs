@@ -1,9 +1,9 @@
 //! The check: any kernel, any case, any layout, against rows in f64.
 
-use std::ops::Range;
+use std::{cell::OnceCell, ops::Range};
 
 use attention::{
-    AttentionError, Bias, Case, Element, ElementType, Extents, Kernel, Mask, Operands, Options, Output, Shape, Threads,
+    AttentionError, BF16_WEIGHT_ERROR, Bias, Case, Element, ElementType, Extents, Kernel, Mask, Operands, Options, Output, Path, Shape, Threads,
     ViewMut, kernels, paths,
 };
 use half::{bf16, f16};
@@ -254,11 +254,15 @@ impl Trial {
 
     /// Whether the kernel's output is right, and nothing else was written.
     pub(crate) fn check(&self, kernel: &dyn Kernel) -> Result<(), Mismatch> {
-        self.check_against(kernel, &self.exact(Rounding::default()))
+        self.check_against(kernel, &References::default())
     }
 
-    fn check_against(&self, kernel: &dyn Kernel, rows: &[Exact]) -> Result<(), Mismatch> {
+    fn check_against(&self, kernel: &dyn Kernel, references: &References) -> Result<(), Mismatch> {
         let outcome = self.run(kernel)?;
+        let is_rounded = outcome.ran.kernel == "cpu-amx";
+        let weight = if is_rounded { BF16_WEIGHT_ERROR } else { 0.0 };
+        let rows = references[usize::from(is_rounded)]
+            .get_or_init(|| self.exact(Rounding { weight, ..Rounding::default() }));
         check_rows(&outcome.out, rows)?;
         let (lse, tolerance) = self.exact_lse(rows);
         // Infinities are equal or wrong.
@@ -271,15 +275,32 @@ impl Trial {
         proof::compare::check(&got, &want, |i| tolerance[i]).map(drop)
     }
 
-    /// [`check`](Self::check) over all kernels and all their paths. A path that this case cannot take is replaced by
-    /// the kernel's own choice.
+    /// [`check`](Self::check) over all kernels and all their paths, and over kernels of bf16 alone with the same case in
+    /// bf16. A path that this case cannot take is replaced by the kernel's own choice.
     pub(crate) fn check_all(&self) {
-        let rows = self.exact(Rounding::default());
-        for (name, kernel) in named_kernels() {
-            if let Err(mismatch) = self.check_against(kernel.as_ref(), &rows) {
+        self.check_each(named_kernels());
+        self.in_bf16().check_each(bf16_kernels());
+    }
+
+    fn check_each(&self, kernels: Vec<(String, Box<dyn Kernel>)>) {
+        let references = References::default();
+        for (name, kernel) in kernels {
+            if let Err(mismatch) = self.check_against(kernel.as_ref(), &references) {
                 panic!("{name}: {}: {mismatch}", self.text());
             }
         }
+    }
+
+    /// The same case with Q, K and V rounded to bf16.
+    fn in_bf16(&self) -> Self {
+        self.clone().types(ElementType::Bf16, ElementType::Bf16)
+    }
+
+    /// All kernels, each with the case that it is for: this one, and for kernels of bf16 alone also the one in bf16.
+    pub(crate) fn with_kernels(&self) -> Vec<(Self, String, Box<dyn Kernel>)> {
+        let plain = named_kernels().into_iter().map(|(name, kernel)| (self.clone(), name, kernel));
+        let bf16 = bf16_kernels().into_iter().map(|(name, kernel)| (self.in_bf16(), format!("{name} bf16"), kernel));
+        plain.chain(bf16).collect()
     }
 
     pub(crate) fn text(&self) -> String {
@@ -301,6 +322,14 @@ impl Trial {
         };
         kernels()[0].load(&self.case, operands).err()
     }
+}
+
+/// The rows in f64, with the tolerance of f32 weights and with that of rounded ones, computed when they are needed.
+type References = [OnceCell<Vec<Exact>>; 2];
+
+/// Kernels with a path that only bf16 takes.
+fn bf16_kernels() -> Vec<(String, Box<dyn Kernel>)> {
+    named_kernels().into_iter().filter(|(name, _)| name.ends_with(Path::Amx.name()) && name.contains(' ')).collect()
 }
 
 /// All kernels, and all kernels with a forced path.

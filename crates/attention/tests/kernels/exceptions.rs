@@ -7,7 +7,7 @@ use proof::{
 };
 
 use crate::{
-    check::{Trial, named_kernels, own},
+    check::{Trial, own},
     wrong::Wrong,
 };
 
@@ -30,10 +30,10 @@ fn finite_after(
         for mask in MASKS {
             let (mut trial, place) = (Trial::dense(shape).masked(mask), place(shape));
             spoil(&mut trial, place);
-            for (name, kernel) in named_kernels() {
+            for (trial, name, kernel) in trial.with_kernels() {
                 // The stores of all types keep what is not finite.
                 let out_type = ElementType::ALL[(head_dim + name.len()) % 3];
-                let trial = trial.clone().stored_as(out_type);
+                let trial = trial.stored_as(out_type);
                 let outcome = trial.run(kernel.as_ref()).unwrap();
                 for (row, out) in outcome.out.chunks(head_dim).enumerate() {
                     // Rows are query by query, with two heads each. Head 1 is spoiled.
@@ -94,7 +94,7 @@ fn an_infinity_in_v_stays_in_its_column() {
     for (queries, keys, head_dim) in SHAPES {
         let mut trial = Trial::dense(Shape { queries, keys, ..own(0, head_dim) });
         trial.v.set([0, keys / 3, 0, 2], f32::NEG_INFINITY);
-        for (name, kernel) in named_kernels() {
+        for (trial, name, kernel) in trial.with_kernels() {
             for out in trial.run(kernel.as_ref()).unwrap().out.chunks(head_dim) {
                 let expected = (0..head_dim).map(|d| if d == 2 { f32::NEG_INFINITY } else { out[d] });
                 assert!(out.iter().copied().eq(expected) && out[1].is_finite(), "{name}: {out:?}");
@@ -114,7 +114,7 @@ fn rows_without_keys_are_0() {
             row.iter_mut().enumerate().filter(|(key, _)| is_masked(*key)).for_each(|(_, x)| *x = f32::NEG_INFINITY);
         }
         trial.check_all();
-        for (name, kernel) in named_kernels() {
+        for (trial, name, kernel) in trial.with_kernels() {
             let outcome = trial.run(kernel.as_ref()).unwrap();
             for query in (0..queries).step_by(3) {
                 let out = &outcome.out[query * head_dim..(query + 1) * head_dim];
@@ -145,7 +145,7 @@ fn huge_scores_are_no_problem() {
             for size in [size, -size] {
                 trial.k.elements.fill(size);
                 trial.check_all();
-                for (name, kernel) in named_kernels() {
+                for (trial, name, kernel) in trial.with_kernels() {
                     check_mean(&trial, kernel.as_ref()).unwrap_or_else(|wrong| panic!("{name} {size:e}: {wrong}"));
                 }
             }
@@ -153,7 +153,7 @@ fn huge_scores_are_no_problem() {
             for d in 0..head_dim {
                 trial.k.set([0, keys / 2, 0, d], size);
             }
-            for (name, kernel) in named_kernels() {
+            for (trial, name, kernel) in trial.with_kernels() {
                 let outcome = trial.run(kernel.as_ref()).unwrap();
                 for out in outcome.out.chunks(head_dim) {
                     let expected = (0..head_dim).map(|d| trial.v.at([0, keys / 2, 0, d]));
@@ -186,7 +186,7 @@ fn a_score_of_plus_infinity_makes_a_nan() {
     for (queries, keys, head_dim) in SHAPES {
         let mut trial = Trial::dense(Shape { queries, keys, ..own(0, head_dim) }).biased([1, 1, 1, keys]);
         trial.bias.as_mut().unwrap().0[keys / 2] = f32::INFINITY;
-        for (name, kernel) in named_kernels() {
+        for (trial, name, kernel) in trial.with_kernels() {
             let outcome = trial.run(kernel.as_ref()).unwrap();
             assert!(outcome.out.iter().chain(&outcome.lse).all(|x| x.is_nan()), "{name}");
         }

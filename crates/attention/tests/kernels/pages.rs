@@ -40,6 +40,7 @@ fn no_kernel_leaves_its_operands() {
                     runs_inside::<f32, f32>(shape, lay, options);
                     runs_inside::<f16, bf16>(shape, lay, options);
                     runs_inside::<bf16, f16>(shape, lay, options);
+                    runs_inside::<bf16, bf16>(shape, lay, options);
                 }
             }
         }
@@ -52,4 +53,5 @@ fn no_kernel_reads_padding() {
     let lengths = [37];
     let shape = Shape { queries: 50, keys: 37, ..own(0, 24) };
     runs_inside::<f32, f32>(shape, Lay::Bhnd, Options::NONE.key_lengths(&lengths));
+    runs_inside::<bf16, f32>(shape, Lay::Bhnd, Options::NONE.key_lengths(&lengths));
 }

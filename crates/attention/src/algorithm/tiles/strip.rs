@@ -22,27 +22,37 @@ use crate::{
 
 /// The rows of a strip. Lanes beyond the last row repeat it.
 #[derive(Debug, Clone)]
-pub(super) struct Rows<'b> {
-    pub(super) block: &'b Block,
+pub(in crate::algorithm) struct Rows<'b> {
+    pub(in crate::algorithm) block: &'b Block,
     /// Rows of the block: query by query, each with all heads of the group.
     range: Range<usize>,
     group: usize,
 }
 
-impl Rows<'_> {
+impl<'b> Rows<'b> {
+    /// Some rows of a block, at least one, where `group` heads share a head of K and V.
+    pub(in crate::algorithm) fn new(block: &'b Block, range: Range<usize>, group: usize) -> Self {
+        Self { block, range, group }
+    }
+
+    /// How many there are.
+    pub(in crate::algorithm) fn count(&self) -> usize {
+        self.range.len()
+    }
+
     fn at(&self, lane: usize) -> usize {
         (self.range.start + lane).min(self.range.end - 1)
     }
 
     /// The query of a lane, counted from the first of the sequence.
-    pub(super) fn query(&self, lane: usize) -> usize {
+    pub(in crate::algorithm) fn query(&self, lane: usize) -> usize {
         let row = self.at(lane);
         // A division takes as long as the rest of a limit.
         self.block.queries.start + if self.group == 1 { row } else { row / self.group }
     }
 
     /// The query head of a lane.
-    pub(super) fn head(&self, lane: usize) -> usize {
+    pub(in crate::algorithm) fn head(&self, lane: usize) -> usize {
         self.block.kv_head * self.group + self.at(lane) % self.group
     }
 }
@@ -78,7 +88,7 @@ impl<'p, 's> Strip<'p, 's> {
         memory: &'s mut [f32],
     ) -> Self {
         let vectors = rows.len().div_ceil(lanes);
-        let rows = Rows { block, range: rows, group: cut.group };
+        let rows = Rows::new(block, rows, cut.group);
         let width = vectors * lanes;
         let (q, rest) = memory.split_at_mut(cut.head_dim * width);
         let (o, rest) = rest.split_at_mut(cut.padded_dim() * width);
