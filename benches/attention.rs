@@ -4,11 +4,14 @@
 //! tensors. Streamed cases rotate over copies of K and V that no cache holds together: the decoding of a token.
 
 use attention::{
-    Threads,
+    ElementType, Threads,
     cases::{Problem, find},
     kernels,
 };
-use machine::{ceiling::Level, isa::Isa};
+use machine::{
+    ceiling::Level,
+    isa::{Amx, Isa},
+};
 use op::{NamedCase, Regime};
 use proof::bench::{Bench, Ceiling, Suite, isa_of};
 use record::Work;
@@ -89,6 +92,8 @@ fn main() {
                 let is_timed = match kernel.name() {
                     "auto" => true,
                     "reference" | "cpu-scalar" => false,
+                    // The others have nothing for it, and run what `cpu-avx512` runs.
+                    "cpu-amx" if case.params.element != ElementType::Bf16 => false,
                     _ => rivals == Rivals::All,
                 };
                 if is_timed {
@@ -106,10 +111,13 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Problem>, threads: Thread
     let element = case.params.element;
     let (name, isa, tier) = match &by {
         Implementation::Ours(kernel) if kernel.name() == "auto" => ("auto", Isa::best(), tier),
+        Implementation::Ours(kernel) if kernel.name() == "cpu-amx" => ("cpu-amx", Isa::Avx512, tier.max(2)),
         Implementation::Ours(kernel) => (kernel.name(), isa_of(kernel.name()), tier.max(2)),
         Implementation::Unfused => ("gemm-softmax", Isa::best(), tier.max(2)),
     };
     let (regime, count) = (case.regime, threads.get());
+    // Long sequences of bf16 are multiplied in tile registers where there are some.
+    let has_tiles = ["auto", "cpu-amx"].contains(&name) && element == ElementType::Bf16 && Amx::new().is_some();
     let shape = case.name.strip_prefix(element.name()).unwrap_or(&case.name).trim_start_matches('-');
     let bench = Bench {
         group: format!("attention/sdpa/{element}"),
@@ -120,6 +128,7 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Problem>, threads: Thread
         // One query reads all of K and V for a few operations on each element.
         ceiling: match regime {
             Regime::Streamed => Ceiling::Read { level: Level::Memory, threads: count },
+            Regime::Resident if has_tiles => Ceiling::Tiles { threads: count },
             Regime::Resident => Ceiling::Fma { isa, threads: count },
         },
     };

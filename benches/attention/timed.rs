@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use attention::{Case, Input, Kernel, Mask, Operands, Options, Output, Shape, Threads, View, ViewMut, cases::Problem};
+use attention::{
+    BF16_WEIGHT_ERROR, Case, Input, Kernel, Mask, Operands, Options, Output, Shape, Threads, View, ViewMut,
+    cases::Problem,
+};
 use op::{Loaded, NamedCase, Ran};
 use proof::{
     attention::{Exact, Rounding, Row, check_rows},
@@ -121,6 +124,8 @@ impl Timed {
         let Shape { batch, queries, keys, heads, kv_heads, head_dim, value_dim } = self.case.shape;
         let (q, [k, v]) = (self.q.floats(), self.kv[0].each_ref().map(Elements::floats));
         let out = self.out.floats();
+        let is_rounded = self.ran.as_ref().is_some_and(|ran| ran.kernel == "cpu-amx");
+        let weight = if is_rounded { BF16_WEIGHT_ERROR } else { 0.0 };
         let rows = batch * queries * heads;
         let count = rows.min(ROWS);
         let (mut got, mut exact) = (Vec::new(), Vec::new());
@@ -136,7 +141,7 @@ impl Timed {
                 v: &|key, d| f64::from(v[kv_row(key) * value_dim + d]),
                 term: &|_| 0.0,
                 keys: self.keys_of(token),
-                rounding: Rounding::of_output(self.problem.element),
+                rounding: Rounding { weight, ..Rounding::of_output(self.problem.element) },
             };
             exact.push(seen.exact());
             got.extend_from_slice(&out[row * value_dim..(row + 1) * value_dim]);

@@ -6,6 +6,7 @@
 //! before and after it, in the same process.
 //!
 //! * [`FmaLoop`]: multiply-adds on registers, in flop/s. The limit of compute-bound work on f32.
+//! * [`TileLoop`]: products of bf16 in tile registers, in flop/s. The limit of kernels that use them.
 //! * [`ReadLoop`]: loads from L2, L3 or main memory, in bytes/s. The limit of work that reads more than it computes.
 //! * [`Canary`]: a fixed job made of both, timed to detect that the machine was disturbed.
 //!
@@ -21,17 +22,19 @@
 
 use std::{fmt, io, time::Duration};
 
-use crate::isa::Isa;
+use crate::isa::{Isa, NoAmx};
 
 mod canary;
 mod fma;
 mod lines;
 mod read;
 mod thread_team;
+mod tiles;
 
 pub use canary::{Canary, CanaryTimes};
 pub use fma::FmaLoop;
 pub use read::{Level, ReadLoop};
+pub use tiles::TileLoop;
 
 /// One measured burst of a loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,6 +58,8 @@ impl Burst {
 pub enum Unavailable {
     /// The machine lacks the instruction set.
     Isa(Isa),
+    /// Tile registers cannot be used.
+    Amx(NoAmx),
     /// No buffer fits this level and no nearer one: the third level is absent, or less than four times the second.
     Level {
         /// The level asked for.
@@ -79,6 +84,7 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Isa(isa) => write!(f, "this machine has no {isa}"),
+            Self::Amx(reason) => reason.fmt(f),
             Self::Level { level, l2_bytes, l3_bytes } => {
                 write!(f, "no buffer lies in {level} alone (L2 has {l2_bytes} bytes, L3 {l3_bytes})")
             }
@@ -93,6 +99,7 @@ impl std::error::Error for Unavailable {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Thread(error) => Some(error),
+            Self::Amx(reason) => Some(reason),
             _ => None,
         }
     }

@@ -126,6 +126,11 @@ pub enum Ceiling {
         /// Threads of the loop.
         threads: usize,
     },
+    /// Products of bf16 in tile registers, FLOP/s.
+    Tiles {
+        /// Threads of the loop.
+        threads: usize,
+    },
     /// Reading from one level of the memory hierarchy, B/s.
     Read {
         /// The level that the bench's operands lie in.
@@ -141,7 +146,7 @@ impl Ceiling {
     /// Unit of the ceiling, and of the rate that stands against it.
     pub fn unit(self) -> Option<Unit> {
         match self {
-            Ceiling::Fma { .. } => Some(Unit::FlopPerSecond),
+            Ceiling::Fma { .. } | Ceiling::Tiles { .. } => Some(Unit::FlopPerSecond),
             Ceiling::Read { .. } => Some(Unit::BytesPerSecond),
             Ceiling::None => None,
         }

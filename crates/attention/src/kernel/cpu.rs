@@ -190,12 +190,7 @@ impl CpuKernel {
 
     /// There are none: an `Amx` does not exist here.
     #[cfg(not(target_arch = "x86_64"))]
-    fn amx_tiles(
-        self,
-        _: &Problem<'_>,
-        _: impl Iterator<Item = Sequence>,
-        _: Threads,
-    ) -> Option<Work<fn(&mut [f32])>> {
+    fn amx_tiles(self, _: &Problem<'_>, _: impl Iterator<Item = Sequence>, _: Threads) -> Option<Work<fn(&mut [f32])>> {
         None
     }
 }

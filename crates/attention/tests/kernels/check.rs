@@ -3,8 +3,8 @@
 use std::{cell::OnceCell, ops::Range};
 
 use attention::{
-    AttentionError, BF16_WEIGHT_ERROR, Bias, Case, Element, ElementType, Extents, Kernel, Mask, Operands, Options, Output, Path, Shape, Threads,
-    ViewMut, kernels, paths,
+    AttentionError, BF16_WEIGHT_ERROR, Bias, Case, Element, ElementType, Extents, Kernel, Mask, Operands, Options,
+    Output, Path, Shape, Threads, ViewMut, kernels, paths,
 };
 use half::{bf16, f16};
 use op::Ran;
@@ -261,8 +261,8 @@ impl Trial {
         let outcome = self.run(kernel)?;
         let is_rounded = outcome.ran.kernel == "cpu-amx";
         let weight = if is_rounded { BF16_WEIGHT_ERROR } else { 0.0 };
-        let rows = references[usize::from(is_rounded)]
-            .get_or_init(|| self.exact(Rounding { weight, ..Rounding::default() }));
+        let rows =
+            references[usize::from(is_rounded)].get_or_init(|| self.exact(Rounding { weight, ..Rounding::default() }));
         check_rows(&outcome.out, rows)?;
         let (lse, tolerance) = self.exact_lse(rows);
         // Infinities are equal or wrong.

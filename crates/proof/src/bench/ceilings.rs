@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use machine::ceiling::{Burst, FmaLoop, ReadLoop};
+use machine::ceiling::{Burst, FmaLoop, ReadLoop, TileLoop};
 use record::{CeilingSample, stats};
 
 use super::Ceiling;
@@ -16,6 +16,7 @@ const LONGEST: Duration = Duration::from_millis(20);
 
 enum Loop {
     Fma(FmaLoop),
+    Tiles(TileLoop),
     Read(ReadLoop),
 }
 
@@ -64,6 +65,7 @@ impl Ceilings {
         let (_, found) = self.loops.iter().find(|(known, _)| *known == ceiling)?;
         let name = match found {
             Loop::Fma(fma) => fma.name(),
+            Loop::Tiles(tiles) => tiles.name(),
             Loop::Read(read) => read.name(),
         };
         let unit = ceiling.unit()?;
@@ -86,6 +88,7 @@ impl Ceilings {
         for _ in 0..n {
             let burst: Burst = match found {
                 Loop::Fma(fma) => fma.burst(around.length),
+                Loop::Tiles(tiles) => tiles.burst(around.length),
                 Loop::Read(read) => read.burst(around.length),
             };
             around.rates_per_s.push(burst.per_s());
@@ -96,6 +99,7 @@ impl Ceilings {
         let before = resident_and_peak_bytes();
         let built = match ceiling {
             Ceiling::Fma { isa, threads } => FmaLoop::new(isa, threads).ok().map(Loop::Fma),
+            Ceiling::Tiles { threads } => TileLoop::new(threads).ok().map(Loop::Tiles),
             Ceiling::Read { level, threads } => ReadLoop::new(level, threads).ok().map(Loop::Read),
             Ceiling::None => None,
         };

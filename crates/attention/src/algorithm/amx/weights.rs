@@ -31,7 +31,7 @@ impl Strip<'_, '_> {
     pub(super) fn weigh(&mut self, simd: Avx512, item: &Item, scores: &mut Scores) {
         let mut factor = self.problem.scale * LOG2_E;
         // The largest product is the largest score only if the scale is positive.
-        let mut is_scaled = self.problem.options.has_terms() || !(factor > 0.0);
+        let mut is_scaled = self.problem.options.has_terms() || factor <= 0.0 || factor.is_nan();
         if is_scaled || item.is_partial {
             edit::edit(self, item, is_scaled, scores);
         }
