@@ -167,8 +167,8 @@ pub fn attention<'a, KV: Element>(
 
 /// Bytes that [`Attention::run`] takes of a [workspace](Attention::workspace) that it is given, for a problem of
 /// `shape` on at most `threads` threads: what a workspace grows to. It may take fewer with a mask or padded keys, and
-/// another number with packed sequences, or with bf16 on a processor with AMX. It is at most 512 KiB a thread for heads of up to 256 elements in groups of up
-/// to 32, however many queries, keys, heads and sequences there are.
+/// another number with packed sequences, or with bf16 on a processor with AMX. It is at most 512 KiB a thread for heads
+/// of up to 256 elements in groups of up to 32, however many queries, keys, heads and sequences there are.
 ///
 /// ```
 /// use attention::{Attention, Shape, Threads, View, ViewMut, Workspace, workspace_bytes};

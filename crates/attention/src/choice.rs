@@ -19,8 +19,8 @@ pub struct Choice {
     pub threads: usize,
 }
 
-/// Largest relative error of a weight e^(score - largest) of the kernel `cpu-amx`, beside that of f32 arithmetic: half of
-/// the last place of bf16, which weights are rounded to, and the error of 2^x.
+/// Largest relative error of a weight e^(score - largest) of the kernel `cpu-amx`, beside that of f32 arithmetic: half
+/// of the last place of bf16, which weights are rounded to, and the error of 2^x.
 ///
 /// A row is divided by the sum of its rounded weights. So an output errs by at most this times the weighted mean of
 /// |V - O|, and the log-sum-exp by at most this; the errors of weights are independent, and their mean is far smaller.

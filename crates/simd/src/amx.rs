@@ -10,8 +10,8 @@
 //! It takes 16 cycles. Rounding is to nearest; subnormal numbers count as 0, in operands and in sums. Rust has no
 //! stable intrinsics for it, so the instructions stand here in assembly, and nowhere else.
 //!
-//! [`Tiles::multiply`] keeps a block of 2 x 2 or 2 x 1 tiles of C in registers, and the other tiles of the operands pass
-//! through. With 2 x 2, each step loads four tiles for four products, which take twice as long.
+//! [`Tiles::multiply`] keeps a block of 2 x 2 or 2 x 1 tiles of C in registers, and the other tiles of the operands
+//! pass through. With 2 x 2, each step loads four tiles for four products, which take twice as long.
 
 use std::{arch::asm, cell::Cell, marker::PhantomData};
 
@@ -96,8 +96,8 @@ impl Tiles {
     /// Computes a block of C with `COLUMNS` tiles of columns, 1 or 2. With 1, the second of `b` is not read.
     ///
     /// # Safety
-    /// At each of `steps` steps, a tile can be read at both of `a` and at `COLUMNS` of `b`; `COLUMNS` adjacent tiles can
-    /// be read and written at both of `c`.
+    /// At each of `steps` steps, a tile can be read at both of `a` and at `COLUMNS` of `b`; `COLUMNS` adjacent tiles
+    /// can be read and written at both of `c`.
     #[inline(always)]
     pub unsafe fn multiply<const COLUMNS: usize>(&self, product: &Product) {
         const { assert!(COLUMNS == 1 || COLUMNS == 2) };

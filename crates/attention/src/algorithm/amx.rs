@@ -7,17 +7,17 @@
 //!   for every block of 128 keys that some row of the block sees:        K and V are packed, once for all strips
 //!     for every strip of 32 rows:
 //!       S[row][j]  = sum over d of Q[row][d] K[j][d]                     tiles: bf16 products, f32 sums
-//!       S[row][j]  = term, or minus infinity where masked                edit.rs: only where there is something to do
+//!       S[row][j] += term, or minus infinity where masked                edit.rs: only where there is something to do
 //!       m; P[row][j] = 2^(c S[row][j] - m[row]) rounded to bf16          weights.rs
 //!       O[row][d] += sum of P[row][j] V[j][d];  l[row] += sum of P[row][j]    tiles, l by a column of ones
 //! ```
 //!
-//! **Orientation.** `tdpbf16ps` wants its left operand row by row and its right one in pairs along the sum. With rows of
-//! Q on the left, S comes out row by row: 16 rows of 16 scores. Two such tiles become the left operand of P V by a shift
-//! and a blend: a pair holds keys j and j + 16, and V is packed in the same pairs, one interleaving of two of its rows.
-//! K alone is transposed, by pairs. (The transposed products, S^T = K Q^T and O^T = V^T P^T, need no packed K, but the
-//! transpose of V by single numbers, of Q and of the output. The softmax costs the same either way: its sums across
-//! lanes are one joint reduction of 16 maxima for each 16 rows and block, and l comes out of the tiles.)
+//! **Orientation.** `tdpbf16ps` wants its left operand row by row and its right one in pairs along the sum. With rows
+//! of Q on the left, S comes out row by row: 16 rows of 16 scores. Two such tiles become the left operand of P V by a
+//! shift and a blend: a pair holds keys j and j + 16, and V is packed in the same pairs, one interleaving of two of its
+//! rows. K alone is transposed, by pairs. (The transposed products, S^T = K Q^T and O^T = V^T P^T, need no packed K,
+//! but the transpose of V by single numbers, of Q and of the output. The softmax costs the same either way: across
+//! lanes it has one joint reduction of 16 maxima for each 16 rows and block, and l comes out of the tiles.)
 //!
 //! **Rounding.** Q and K are multiplied as they are stored; the scale c = scale log2(e) is applied to the sum in f32.
 //! Weights are rounded to bf16, an error of up to 2^-8, and the polynomial of 2^x errs by 2^-13.7 of it. l sums the
@@ -29,10 +29,10 @@
 //!
 //! and roundings that are independent leave the root of the sum of squares of that. `BF16_WEIGHT_ERROR` is w.
 //!
-//! **Cost** of 16 scores, in cycles: a maximum, a multiply-add, a reduction, three multiply-adds, a scaling and one and a
-//! half operations to round and pair are 4 on two vector ports; the products are head_dim / 32 + value_dim / 32 + 1/2
-//! (tiles of 16 x 16 x 32 take 16 cycles). Packing a block of keys costs a twelfth of a cycle for a number of K and half
-//! of that for one of V, shared by up to 512 rows.
+//! **Cost** of 16 scores, counted in cycles: a maximum, a multiply-add, a reduction, three multiply-adds, a scaling and
+//! one operation to round and pair are 4 on two vector ports; the products are head_dim / 32 + value_dim / 32 + 1 / 2,
+//! since one of 16 x 16 x 32 takes 16 cycles and is for 256 scores. Packing a block of keys is shared by up to 512
+//! rows.
 
 mod edit;
 mod output;
@@ -63,8 +63,8 @@ const GROUPS: usize = 4;
 /// Keys of a block.
 const KEYS: usize = GROUP * GROUPS;
 
-/// Scores or weights of a strip and a block: for each tile of rows, the tiles of its keys. Weights of a group are in the
-/// first of its two tiles.
+/// Scores or weights of a strip and a block: for each tile of rows, the tiles of its keys. Weights of a group are in
+/// the first of its two tiles.
 type Scores = [[Tile; 2 * GROUPS]; 2];
 
 /// Longest heads that it takes.

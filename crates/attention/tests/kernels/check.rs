@@ -275,8 +275,8 @@ impl Trial {
         proof::compare::check(&got, &want, |i| tolerance[i]).map(drop)
     }
 
-    /// [`check`](Self::check) over all kernels and all their paths, and over kernels of bf16 alone with the same case in
-    /// bf16. A path that this case cannot take is replaced by the kernel's own choice.
+    /// [`check`](Self::check) over all kernels and all their paths, and over kernels of bf16 alone with the same case
+    /// in bf16. A path that this case cannot take is replaced by the kernel's own choice.
     pub(crate) fn check_all(&self) {
         self.check_each(named_kernels());
         self.in_bf16().check_each(bf16_kernels());

@@ -91,7 +91,7 @@ impl<'p, 's> Strip<'p, 's> {
             let from = self.problem.q.row::<bf16>(batch, token, head);
             for (step, d) in (0..dim).step_by(32).enumerate() {
                 let to = &mut self.q[row / 16 * depth + step].0[row % 16];
-                // SAFETY: the row has `dim` elements, and as many as are left, 32 at most, fill a row of a tile or less.
+                // SAFETY: the row has `dim` elements, and as many as are left, 32 at most, fill a row of a tile.
                 unsafe { from.add(d).copy_to_nonoverlapping(to.as_mut_ptr().cast(), (dim - d).min(32)) };
             }
         }
@@ -154,8 +154,8 @@ impl<'p, 's> Strip<'p, 's> {
         }
     }
 
-    /// Adds the rows of V that were packed as 0 because they are not finite, for those rows that see them: a weight of 0
-    /// times NaN is a NaN.
+    /// Adds the rows of V that were packed as 0 because they are not finite, for those rows that see them: a weight
+    /// of 0 times NaN is a NaN.
     fn add_apart(&mut self, item: &Item, group: usize, apart: u32, scores: &Scores) {
         let Sequence { batch, ref keys, .. } = self.rows.block.sequence;
         for key in (0..GROUP).filter(|key| apart >> key & 1 == 1) {

@@ -1,7 +1,7 @@
 //! Weights of a strip: P[row][j] = 2^(c S[row][j] - m[row]), rounded to bf16 and paired for the product with V.
 //!
 //! m is not always the largest score so far. It stays until one exceeds it by 8, and then becomes that one. So weights
-//! are at most 2^8, which costs no accuracy since they are rounded relative to themselves, and sums are rarely rescaled.
+//! are at most 2^8, which costs no accuracy since they are rounded relative to themselves, and sums seldom rescaled.
 
 use std::{arch::x86_64::*, f32::consts::LOG2_E};
 
@@ -16,8 +16,8 @@ use super::{
 /// By how much a score may exceed m.
 const SLACK: f32 = 8.0;
 
-/// Up to this magnitude of m, the rounding of c S - m as one operation is below 2^-4. Beyond, S is scaled first, so that
-/// the difference of the largest score from m is exact.
+/// Up to this magnitude of m, the rounding of c S - m as one operation is below 2^-4. Beyond, S is scaled first, so
+/// that the difference of the largest score from m is exact.
 const MOST_AT_ONCE: f32 = 1_048_576.0;
 
 /// 2^f on 0 <= f <= 1: a minimax polynomial of degree 3, relative error below 7.5e-5. Its constant has 2^-8 more, which
