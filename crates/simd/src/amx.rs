@@ -60,8 +60,8 @@ pub struct Tiles {
     on_this_thread: PhantomData<*const ()>,
 }
 
-/// Where the operands of [`Tiles::multiply`] are: C[i][j] = the sum over steps of A[i] B[j], for two tiles i of rows
-/// and one or two tiles j of columns.
+/// Where the operands of [`Tiles::multiply`] are. Tile (i, j) of C is the sum over steps of tiles i of A times tiles j
+/// of B, for two i and one or two j.
 #[derive(Debug, Clone, Copy)]
 pub struct Product {
     /// The first tile of each row: 16 rows of 32 numbers.
