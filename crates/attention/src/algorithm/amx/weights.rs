@@ -25,8 +25,7 @@ const MOST_AT_ONCE: f32 = 1_048_576.0;
 const EXP2: [f32; 4] = [0.999_925_2 + 0.003_906_25, 0.695_833_56, 0.226_067_16, 0.078_024_52];
 
 impl Strip<'_, '_> {
-    /// Makes weights of scores, and rescales the sums of the blocks before where m moves. `between` is called eight
-    /// times on the way.
+    /// Makes weights of scores, and rescales the sums of the blocks before where m moves.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     pub(super) fn weigh(&mut self, simd: Avx512, item: &Item, scores: &mut Scores) {
         let mut factor = self.problem.scale * LOG2_E;
@@ -137,7 +136,9 @@ fn weight(s: __m512, factor: __m512, max: __m512) -> __m512i {
     const FLOOR: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
     let x = _mm512_fmsub_ps(s, factor, max);
     let f = _mm512_reduce_ps::<FLOOR>(x);
-    let [c0, c1, c2, c3] = EXP2.map(|c| _mm512_set1_ps(c));
+    // Not by a closure for `map`, which has no vectors to inline one into.
+    let (c0, c1) = (_mm512_set1_ps(EXP2[0]), _mm512_set1_ps(EXP2[1]));
+    let (c2, c3) = (_mm512_set1_ps(EXP2[2]), _mm512_set1_ps(EXP2[3]));
     let power = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_fmadd_ps(c3, f, c2), f, c1), f, c0);
     _mm512_castps_si512(_mm512_scalef_ps(power, x))
 }
