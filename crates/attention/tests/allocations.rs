@@ -2,18 +2,10 @@
 
 use attention::{Attention, Bias, Element, Mask, Threads, View, ViewMut, Workspace, attention};
 use half::{bf16, f16};
+use proof::alloc::in_steady_state;
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
-
-/// Allocations of the second and third call of `f`.
-fn in_steady_state(mut f: impl FnMut()) -> u64 {
-    f();
-    let before = proof::alloc::total();
-    f();
-    f();
-    proof::alloc::total().count - before.count
-}
 
 fn of_type<T: Element>([batch, queries, heads, head_dim]: [usize; 4], keys: usize) {
     let q = vec![T::from_f32(0.5); batch * queries * heads * head_dim];

@@ -4,20 +4,12 @@ use gemm::{
     Activation, Batch, BatchMut, Element, Epilogue, Gemm, MatMut, MatRef, PackedB, Threads, Workspace, gemm, gemv,
 };
 use half::{bf16, f16};
+use proof::alloc::in_steady_state;
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
 
 const SERIAL: Threads = Threads::SERIAL;
-
-/// Allocations of the second and third call of `f`.
-fn in_steady_state(mut f: impl FnMut()) -> u64 {
-    f();
-    let before = proof::alloc::total();
-    f();
-    f();
-    proof::alloc::total().count - before.count
-}
 
 fn of_types<A: Element, B: Element, C: Element>((m, n, k): (usize, usize, usize)) {
     let (a, b) = (vec![A::from_f32(0.5); m * k], vec![B::from_f32(0.25); k * n]);

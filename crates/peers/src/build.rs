@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use compare::command;
 use compare::comparison::Invocation;
+use serde_json::json;
 
 use crate::requirements::Requirements;
 use crate::suite::Suite;
@@ -99,28 +100,36 @@ pub fn command_in(directory: &Path, words: &[String]) -> Command {
 
 /// Builds our side.
 pub(crate) fn ours(invocation: &Invocation, root: &Path, op: &str) -> Result<Program> {
-    Ok(Program::ours(root, op, &assay(invocation, root, true)?.to_string_lossy()))
+    Ok(Program::ours(root, op, &assay(invocation, root)?.to_string_lossy()))
 }
 
 /// Builds the program `assay` of a workspace and gives its path.
 ///
 /// # Errors
 /// The last lines of cargo, if it fails.
-pub fn assay(invocation: &Invocation, root: &Path, is_release: bool) -> Result<PathBuf> {
+pub fn assay(invocation: &Invocation, root: &Path) -> Result<PathBuf> {
     let progress = invocation.console.spinner("building assay");
-    let mut cargo = command::in_directory("cargo", root);
-    cargo.args(["build", "--package", "assay", "--message-format=json-render-diagnostics"]);
-    if is_release {
-        cargo.arg("--release");
-    }
-    let messages = command::stdout_of_shown(&mut cargo)?;
+    let program = program_of(root, "assay", &["build", "--package", "assay", "--release"])?;
     progress.finish();
-    let program = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .find_map(|message| message["executable"].as_str().map(str::to_owned))
-        .context("cargo built assay, but named no program")?;
-    Ok(program.into())
+    Ok(program)
+}
+
+/// Path of the program `name`, which cargo builds with these arguments if it is not built yet.
+///
+/// # Errors
+/// The last lines of cargo, if it fails.
+pub fn program_of(root: &Path, name: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let mut cargo = command::in_directory("cargo", root);
+    cargo.args(arguments).arg("--message-format=json-render-diagnostics");
+    let messages = command::stdout_of_shown(&mut cargo)?;
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let is_program = |message: &serde_json::Value| {
+        let target = &message["target"];
+        target["name"] == name && target["kind"] == json!(["bin"]) && message["profile"]["test"] == false
+    };
+    let mut programs =
+        messages.filter(is_program).filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.next().with_context(|| format!("cargo built {name}, but named no program"))
 }
 
 /// Builds all peers of the file. One that cannot be built stays in the list with the reason.

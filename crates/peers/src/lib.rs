@@ -49,7 +49,7 @@ pub use agree::{Arguments as AgreeArguments, agree};
 pub use results::{Arguments as ChartsArguments, Fault, charts, check};
 
 use build::{BuildCache, Program};
-pub use build::{assay, command_in};
+pub use build::{assay, command_in, program_of};
 use report::Report;
 use row::{Outcome, Row};
 use session::PeerSession;

@@ -19,4 +19,9 @@ fn allocations_are_counted() {
     assert!((2 << 20..3 << 20).contains(&(grown.bytes - after_one.bytes)), "{grown:?}");
     drop(std::hint::black_box(vec![0_u64; 1 << 18]));
     assert!(proof::alloc::total().bytes - grown.bytes >= 2 << 20);
+
+    let mut kept = Vec::new();
+    assert_eq!(proof::alloc::in_steady_state(|| kept = std::hint::black_box(std::mem::take(&mut kept))), 0);
+    assert_eq!(proof::alloc::in_steady_state(|| kept.resize(1, 0_u8)), 0, "only the first call allocates");
+    assert!(proof::alloc::in_steady_state(|| drop(std::hint::black_box(Box::new(0_u8)))) >= 1);
 }

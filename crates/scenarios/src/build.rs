@@ -21,7 +21,7 @@ impl Programs {
     /// Builds `assay`, and every other program that one of the cells needs. One that does not build is noted; its cells
     /// become rows that say why.
     pub(crate) fn build(invocation: &Invocation, root: &Path, matrix: &Matrix, cells: &[Cell]) -> Result<Self> {
-        let assay = peers::assay(invocation, root, true)?;
+        let assay = peers::assay(invocation, root)?;
         let mut programs = Self::of(assay);
         let needed = |program: &&Program| cells.iter().any(|cell| matrix.program(cell) == Some(program));
         for program in matrix.programs().iter().filter(needed) {

@@ -88,7 +88,8 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
         Ok(outcome)
     })?;
     step("scenarios, smoke", &mut || {
-        let assay = peers::assay(invocation, root, false)?;
+        // As the tests built it: by itself it would have other features of its dependencies, and be built again.
+        let assay = peers::program_of(root, "assay", &["test", "--workspace", "--no-run"])?;
         Ok(of_cells(&scenarios::smoke(invocation, root, &assay)?))
     })?;
     for target in targets::TARGETS {
