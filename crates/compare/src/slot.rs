@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::command;
 use crate::disk;
@@ -72,7 +72,8 @@ impl Slots {
         &self.root
     }
 
-    /// Removes all slots, and git's knowledge of their worktrees. Never by `git worktree prune`: that would also
+    /// Removes all slots, git's knowledge of their worktrees, and what is kept beside them except the store of `git`:
+    /// the store may hold a revision that is about to be compared. Never by `git worktree prune`: that would also
     /// forget every worktree of the user's whose directory is away at the moment, with what is staged there.
     pub fn clean(&self, git: &Git) -> Result<()> {
         for slot in self.all() {
@@ -81,10 +82,22 @@ impl Slots {
             // A slot that git does not know of is no error: there is nothing to forget.
             command::output_of(git.of_worktrees().args(["worktree", "remove", "--force", "--force", path]))?;
         }
-        if self.root.exists() {
-            fs::remove_dir_all(&self.root).with_context(|| format!("failed to remove {}", self.root.display()))?;
+        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if git.store() == Some(&path) {
+                continue;
+            }
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let removed = if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("failed to remove {}", path.display()))?;
         }
         Ok(())
+    }
+
+    /// Removes everything that is kept for the clone, the store of `git` as well.
+    pub fn remove(&self, git: &Git) -> Result<()> {
+        self.clean(git)?;
+        fs::remove_dir_all(&self.root).with_context(|| format!("failed to remove {}", self.root.display()))
     }
 
     /// Whether a slot holds this commit, checked out to the end, so that its build is at most partly stale.
@@ -104,8 +117,9 @@ impl Slots {
 
     /// Checks out one side alone, for the first entry under a title.
     pub fn check_out_one(&self, git: &Git, head: &Snapshot) -> Result<Slot> {
-        let [a, b] = [self.slot("a"), self.slot("b")];
-        let (slot, other) = if b.commit().is_some_and(|held| held == head.commit) { (b, a) } else { (a, b) };
+        // No slot holds the commit that the second one is asked for: it is any other slot.
+        let [slot, other] =
+            self.assign(&[&head.commit, ""]).try_into().map_err(|_| anyhow!("two slots for two sides"))?;
         slot.check_out(git, &head.commit, &other)?;
         Ok(slot)
     }
@@ -229,12 +243,13 @@ fn explained(error: anyhow::Error, directory: &Path) -> anyhow::Error {
         return error.context(full);
     }
     if has(&["smudge filter lfs", "git-lfs", "external filter 'git-lfs"]) {
-        let cure = "objects of Git LFS are missing: fetch them with `git lfs fetch --all`, or set GIT_LFS_SKIP_SMUDGE=1 if no \
-                    benchmark reads them";
+        let cure = "objects of Git LFS are missing: fetch them with `git lfs fetch --all`, or set \
+                    GIT_LFS_SKIP_SMUDGE=1 if no benchmark reads them";
         return crate::exit::usage(format!("{cure}\n{text}"));
     }
     if has(&["unable to read tree", "unable to read sha1", "bad object", "missing blob"]) {
-        let cure = "this clone lacks objects of the revision: fetch them with `git fetch --unshallow` or `git fetch --refetch`";
+        let cure = "this clone lacks objects of the revision: fetch them with `git fetch --unshallow` or \
+                    `git fetch --refetch`";
         return crate::exit::usage(format!("{cure}\n{text}"));
     }
     error
@@ -254,7 +269,7 @@ fn copy_tree(from: &Path, to: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repo::fresh_repository;
+    use crate::repo::{fresh_repository, stored};
 
     fn check_out(slots: &Slots, git: &Git, base: &Snapshot, head: &Snapshot) -> Result<(Slot, Slot)> {
         let [for_base, for_head] = slots.assign(&[&base.commit, &head.commit]).try_into().unwrap();
@@ -357,6 +372,26 @@ mod tests {
         let status = command::stdout_of(command::git_in(&users).args(["status", "--porcelain"])).unwrap();
         assert_eq!(status, "A  staged.txt\n");
         assert_eq!(git.read(&["worktree", "list"]).unwrap().lines().count(), 2, "only our own are gone");
+    }
+
+    /// The snapshot of uncommitted work is made before the slots are cleaned, and is checked out after that.
+    #[test]
+    fn cleaning_keeps_what_the_store_holds_of_a_repository_that_cannot_be_written() {
+        let (directory, git, first, _) = two_commits();
+        let cache = tempfile::tempdir().unwrap();
+        let git = stored(git.clone(), &Slots::directory(cache.path(), &git).join("store"));
+        fs::write(directory.path().join("a.txt"), "three\n").unwrap();
+        let head = Snapshot::of_work_tree(&git, &[]).unwrap();
+        let slots = Slots::open(cache.path(), &git).unwrap();
+        check_out(&slots, &git, &first, &head).unwrap();
+        fs::write(slots.root().join("known.json"), "{}").unwrap();
+        slots.clean(&git).unwrap();
+        let left: Vec<_> = fs::read_dir(slots.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["store"]);
+        let (_, for_head) = check_out(&slots, &git, &first, &head).unwrap();
+        assert_eq!(text(&for_head), "three\n");
+        slots.remove(&git).unwrap();
+        assert!(!slots.root().exists());
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub fn clean(invocation: &Invocation, arguments: &Clean) -> Result<Exit> {
         return Ok(Exit::Fine);
     }
     match &own {
-        Some((slots, git)) => slots.clean(git)?,
+        Some((slots, git)) => slots.remove(git)?,
         None => {
             for directory in &directories {
                 invocation.interrupt.check()?;

@@ -263,6 +263,12 @@ pub(crate) mod tests {
         (directory, git)
     }
 
+    /// `git` as if its repository could not be written, with a store at `path`, for tests.
+    pub(crate) fn stored(git: Git, path: &Path) -> Git {
+        let store = Store::open(path, &git).unwrap();
+        git.with_store(store)
+    }
+
     #[test]
     fn outside_a_repository_the_message_says_what_to_do() {
         let directory = tempfile::tempdir().unwrap();

@@ -8,4 +8,4 @@ pub use git::Git;
 pub use snapshot::Snapshot;
 
 #[cfg(test)]
-pub(crate) use git::tests::fresh_repository;
+pub(crate) use git::tests::{fresh_repository, stored};

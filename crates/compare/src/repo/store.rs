@@ -36,9 +36,13 @@ impl Store {
         let text = borrowed.to_str().context("the path of the git directory is not UTF-8")?;
         // Quoted, a path may hold every character; without a line break at the end, git would not read it.
         let quoted = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        fs::create_dir_all(&info)
-            .and_then(|()| fs::write(info.join("alternates"), format!("\"{quoted}\"\n")))
-            .with_context(|| format!("failed to write into {}; is the disk full?", info.display()))?;
+        let (alternates, line) = (info.join("alternates"), format!("\"{quoted}\"\n"));
+        // Replaced as a whole, and only if it differs: a git that works in the store must not read half of it.
+        if fs::read_to_string(&alternates).ok().as_deref() != Some(&line) {
+            fs::create_dir_all(&info)
+                .and_then(|()| whole_file::replace(&alternates, line.as_bytes()))
+                .with_context(|| format!("failed to write into {}; is the disk full?", info.display()))?;
+        }
         Ok(Self { path: path.to_owned(), borrowed })
     }
 
@@ -75,6 +79,14 @@ mod tests {
         command::run(add.args(["worktree", "add", "--quiet", "--detach"]).arg(&tree).arg(&snapshot.commit)).unwrap();
         assert_eq!(fs::read_to_string(tree.join("a.txt")).unwrap(), "two\n");
         assert_eq!(git.read(&["worktree", "list"]).unwrap().lines().count(), 1);
+        let alternates = path.join("objects/info/alternates");
+        let written = || alternates.metadata().unwrap().modified().unwrap();
+        let before = written();
         assert!(Store::open(&path, &git).is_ok(), "an existing store is used again");
+        assert_eq!(written(), before, "what is right is not written again");
+        let right = fs::read(&alternates).unwrap();
+        fs::write(&alternates, "elsewhere\n").unwrap();
+        Store::open(&path, &git).unwrap();
+        assert_eq!(fs::read(&alternates).unwrap(), right, "a repository that moved is found again");
     }
 }

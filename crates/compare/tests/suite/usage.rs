@@ -121,8 +121,9 @@ fn a_repository_that_cannot_be_written_is_compared_but_not_logged() {
     assert!(entry["notes"].to_string().contains("kept in the cache directory instead"), "{entry}");
     logged.expect(2, &["cannot be written", "--no-log", "git clone"]);
     assert!(workspace.state() == before && workspace.git(&["worktree", "list"]).lines().count() == 1);
-    // Once it can be written, the slots move into it.
+    // Once it can be written, the slots' worktrees belong to it: the store beside them is used no longer.
     workspace.assay(&compare).expect(3, &[]);
+    assert_eq!(workspace.git(&["worktree", "list"]).lines().count(), 3, "its own, and one for each side");
 }
 
 #[test]
