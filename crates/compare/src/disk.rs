@@ -25,6 +25,14 @@ pub struct DiskFull {
     pub at: PathBuf,
 }
 
+impl DiskFull {
+    /// Whether the figure itself shows that there is no room. Where it does not, a quota or another file system is
+    /// full.
+    pub fn is_plain(&self) -> bool {
+        self.free.is_some_and(|free| free < NEARLY_FULL)
+    }
+}
+
 fn shown(free: Option<u64>) -> String {
     free.map_or_else(|| "nothing".to_owned(), |bytes| Unit::Bytes.show(bytes as f64))
 }
@@ -33,6 +41,12 @@ fn shown(free: Option<u64>) -> String {
 /// directory for temporary files; the one with less room is named.
 pub fn full(said: &str, at: &Path) -> Option<DiskFull> {
     full_among(said, &[at, &std::env::temp_dir()])
+}
+
+/// The same for a program that we do not know: it may itself print such a text, about a file system of its own or as a
+/// fault of its own. So hardly anything may be free.
+pub fn exhausted(said: &str, directories: &[&Path]) -> Option<DiskFull> {
+    full_among(said, directories).filter(DiskFull::is_plain)
 }
 
 /// The same for a program that wrote below one of several directories.
@@ -46,7 +60,7 @@ pub fn full_among(said: &str, directories: &[&Path]) -> Option<DiskFull> {
     let places = directories.iter().map(|at| DiskFull { free: free(at), at: there(at) });
     // The first of several on one file system.
     let emptiest = places.min_by_key(|place| place.free.unwrap_or(u64::MAX))?;
-    (is_named || emptiest.free.is_some_and(|free| free < NEARLY_FULL)).then_some(emptiest)
+    (is_named || emptiest.is_plain()).then_some(emptiest)
 }
 
 /// The full disk that an error tells of, if it has none with its place already.
@@ -121,6 +135,18 @@ mod tests {
         if free(&tests).unwrap() >= NEARLY_FULL {
             assert_eq!(full_among("signal: 7", &[&tests]), None, "a bus error with room left is another fault");
             assert_eq!(full_among("signal: 7", &[&tests, proc]).unwrap().at, proc, "the fullest is named");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_program_of_the_user_must_also_be_short_of_room() {
+        let said = "Error: No space left on device (os error 28)";
+        assert_eq!(exhausted(said, &[Path::new("/proc")]).unwrap().free, Some(0));
+        assert_eq!(exhausted("thread panicked", &[Path::new("/proc")]), None);
+        let tests = std::env::temp_dir();
+        if free(&tests).unwrap() >= NEARLY_FULL {
+            assert_eq!(exhausted(said, &[&tests]), None, "as a benchmark that writes to /dev/full prints it");
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use machine::noise::{self, ProcessCounters};
 use record::bench_row::BenchRow;
 
@@ -20,6 +20,7 @@ use super::protocol::{Connection, CriterionVersion, Message, RawId, Request, Sam
 use super::request::{Selection, arguments};
 use crate::child::{Group, describe, die_with_parent, last_lines, pin, threads};
 use crate::command::Interrupt;
+use crate::disk;
 
 /// Time to connect for a program that does not contain criterion: it may start one that does.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -134,7 +135,7 @@ impl ScratchDir {
     }
 
     /// Runs `program` once. `extra` is added to its environment. An error means that nothing is known about the program
-    /// (it could not be started, or the user interrupted); [`Run::end`] reports everything else.
+    /// (it could not be started, the disk was full, or the user interrupted); [`Run::end`] reports everything else.
     pub fn run(
         &self,
         program: &Program,
@@ -142,10 +143,20 @@ impl ScratchDir {
         extra: &[(&str, &str)],
         timeout: Duration,
     ) -> Result<Run> {
-        match &program.protocol {
+        let run = match &program.protocol {
             Protocol::Criterion => self.run_criterion(program, selection, extra, timeout),
             Protocol::Cells { scenario, set } => cells::run(self, program, (scenario, set), selection, timeout),
+        }?;
+        // The code is not to blame for the disk.
+        if let End::Failed(status) = &run.end {
+            let said = format!("{status}\n{}", run.tail);
+            let places = [self.scratch.path(), &program.directory, &std::env::temp_dir()];
+            if let Some(full) = disk::exhausted(&said, &places) {
+                let named = program.executable.display();
+                return Err(anyhow!("the benchmark program {named} failed ({status}): {}", run.tail).context(full));
+            }
         }
+        Ok(run)
     }
 
     fn run_criterion(
@@ -371,6 +382,23 @@ mod tests {
         let run = run("# CARGO_CRITERION_PORT\necho out of luck >&2; exit 7", Duration::from_secs(30));
         assert_eq!(run.end, End::Failed("exit status: 7".to_owned()));
         assert_eq!(run.tail, "out of luck");
+    }
+
+    /// `/proc` is a file system without room.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_no_fault_of_the_program() {
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = ScratchDir::new(directory.path(), Interrupt::default()).unwrap();
+        let text = "# CARGO_CRITERION_PORT\necho 'write: No space left on device (os error 28)' >&2; exit 101";
+        let program = script(directory.path(), text);
+        let run = |program: &Program| scratch.run(program, &Selection::List, &[], Duration::from_secs(30));
+        let full = run(&Program { directory: "/proc".into(), ..program.clone() }).unwrap_err();
+        assert_eq!(full.downcast_ref::<disk::DiskFull>().unwrap().free, Some(0));
+        assert!(format!("{full:#}").contains("os error 28"), "{full:#}");
+        let other = script(directory.path(), "# CARGO_CRITERION_PORT\necho 'out of luck' >&2; exit 101");
+        let other = run(&Program { directory: "/proc".into(), ..other }).unwrap();
+        assert_eq!(other.end, End::Failed("exit status: 101".to_owned()));
     }
 
     #[test]

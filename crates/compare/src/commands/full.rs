@@ -19,8 +19,8 @@ pub(super) fn disk(invocation: &Invocation, error: &Error) -> Option<String> {
         cache.iter().map(|cache| cache.as_path()).chain([invocation.directory.as_path()]).collect();
     let full = of_error(error, &places)?;
     let kept: Vec<u64> = cache.iter().flat_map(|cache| all_slots(cache)).flatten().map(|slots| size(&slots)).collect();
-    let text =
-        advice(&full, &kept, &invocation.called, cache.as_deref().is_some_and(|cache| are_together(&full.at, cache)));
+    let is_ours = cache.as_deref().is_some_and(|cache| are_together(&full.at, cache));
+    let text = advice(&full, &kept, &invocation.called, is_ours);
     let named = full.to_string();
     let causes = error.chain().map(ToString::to_string).filter(|cause| *cause != named);
     Some(std::iter::once(text).chain(causes).collect::<Vec<_>>().join("\n"))
@@ -31,7 +31,11 @@ fn advice(full: &DiskFull, kept: &[u64], called: &str, is_ours: bool) -> String 
     let show = |bytes: u64| Unit::Bytes.show(bytes as f64);
     let room = kept.iter().copied().max().unwrap_or(0).max(ROOM);
     let total: u64 = kept.iter().sum();
-    let text = format!("{full}; free {}", show(room.saturating_sub(full.free.unwrap_or(0))));
+    let missing = room.saturating_sub(full.free.unwrap_or(0));
+    if missing == 0 {
+        return format!("{full}, and more is not needed there: a quota or another file system has no room left");
+    }
+    let text = format!("{full}; free {}", show(missing));
     match (is_ours, total) {
         (true, 0) => format!("{text}, or set XDG_CACHE_HOME to a directory with room"),
         (true, total) => format!("{text} or run `{called} clean --all`, which gives back {}", show(total)),
@@ -68,5 +72,8 @@ mod tests {
         assert_eq!(advice(&[], true), format!("{said}, or set XDG_CACHE_HOME to a directory with room"));
         assert_eq!(advice(&[3 << 20], false), said, "cleaning would free another disk");
         assert!(advice(&[4 << 30], true).contains("free 3.977 GiB"), "as much as the largest took");
+        let roomy = DiskFull { free: Some(5 << 30), ..full.clone() };
+        let advice = super::advice(&roomy, &[3 << 20], "cargo assay", true);
+        assert!(advice.contains("a quota or another file system") && !advice.contains("; free "), "{advice}");
     }
 }

@@ -38,7 +38,8 @@ fn dying_linker(tools: &Tools, pattern: &str, last_words: &str) {
     tools.script(
         "cc",
         &format!(
-            "case \"$*\" in {pattern})\n    echo \"called as $* $* $* $* $* $* $* $*\" >&2\n    echo '{last_words}' >&2\n    exit 1\nesac"
+            "case \"$*\" in {pattern})\n    echo \"called as $* $* $* $* $* $* $* $*\" >&2\n    \
+             echo '{last_words}' >&2\n    exit 1\nesac"
         ),
     );
 }
@@ -98,8 +99,16 @@ fn a_cache_on_a_small_file_system_is_reported_as_full() {
         command.args(["--map-root-user", "--mount", "--"]).args(arguments);
         command
     };
-    if !isolated(&["true"]).output().is_ok_and(|output| output.status.success()) {
-        // Containers and some distributions allow no namespaces of one's own: the scripted linker has to do.
+    let mount = isolated(&["mount", "-t", "tmpfs", "-o", "size=300k", "none", "/mnt"]).output();
+    if let Some(refused) = match &mount {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(error.to_string()),
+    } {
+        // Containers and some distributions allow no namespaces of one's own: the scripted linker has to do there. Past
+        // the capture of the test harness, which hides what a test prints that passes.
+        let said = format!("\nNOT TESTED: a real full disk, because none can be mounted here ({refused})\n");
+        std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).unwrap();
         return;
     }
     let workspace = workspace();
