@@ -1,11 +1,11 @@
-//! Ctrl-C and requests to terminate, as a flag.
+//! Ctrl-C, requests to terminate, and a terminal that is closed, as a flag.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 
-/// Becomes true once the user pressed Ctrl-C or the process was asked to terminate.
+/// Becomes true once the user pressed Ctrl-C or closed the terminal, or the process was asked to terminate.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -18,13 +18,17 @@ pub struct Interrupted;
 static OF_PROCESS: OnceLock<Interrupt> = OnceLock::new();
 
 impl Interrupt {
-    /// Registers the handlers of SIGINT and SIGTERM. A second signal ends the process at once, as users expect.
+    /// Registers the handlers of SIGINT, SIGTERM and, unless it is ignored as under `nohup`, SIGHUP. A second signal
+    /// ends the process at once, as users expect.
     pub fn install() -> Result<Self> {
         if let Some(installed) = OF_PROCESS.get() {
             return Ok(installed.clone());
         }
         let flag = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let mut signals = vec![signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+        #[cfg(unix)]
+        signals.extend((!ignores_hangup()).then_some(signal_hook::consts::SIGHUP));
+        for signal in signals {
             signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag))
                 .context("failed to install the signal handler")?;
             signal_hook::flag::register(signal, Arc::clone(&flag)).context("failed to install the signal handler")?;
@@ -51,6 +55,17 @@ impl Interrupt {
     /// Whether a signal came.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored, so that it outlives its terminal.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    // SAFETY: an all-zero sigaction is a valid value; without a new action, the call only writes the present one into a
+    // live struct.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
     }
 }
 

@@ -1,7 +1,7 @@
 //! `doctor`: what this machine is, how much of a number it can be trusted with, and what is missing.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use machine::Fingerprint;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::benches;
 use crate::cli::Doctor;
-use crate::command;
+use crate::command::{self, Interrupt};
 use crate::comparison::{Invocation, Project};
 use crate::exit::Exit;
 use crate::report::SCHEMA;
@@ -23,6 +23,8 @@ use crate::report::SCHEMA;
 const BURST: Duration = Duration::from_millis(5);
 /// How long the machine is watched.
 const WATCH: Duration = Duration::from_secs(2);
+/// How often it looks meanwhile whether a signal came.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the command.
 pub fn doctor(invocation: &Invocation, arguments: &Doctor) -> Result<Exit> {
@@ -33,13 +35,15 @@ pub fn doctor(invocation: &Invocation, arguments: &Doctor) -> Result<Exit> {
         console.print(&machine_table(&fingerprint).to_string())?;
     }
     console.note("measuring ceilings …");
-    let ceilings = ceilings();
+    let ceilings = ceilings(&invocation.interrupt)?;
     if !arguments.json {
         console.print(&format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceiling_table(&ceilings)))?;
     }
-    let noise = watch();
+    let noise = watch(&invocation.interrupt)?;
     let project = Project::open(invocation, arguments.manifest_path.as_deref());
     let features = features(&project);
+    // What an interrupted program could not tell is not missing.
+    invocation.interrupt.check()?;
     let benches = project.as_ref().ok().map(|project| benches::benches(invocation, project)).transpose()?;
     if arguments.json {
         let value = json!({
@@ -99,14 +103,12 @@ struct Ceiling {
 }
 
 /// Median of nine bursts of each ceiling, with one thread and with all.
-fn ceilings() -> Vec<Ceiling> {
+fn ceilings(interrupt: &Interrupt) -> Result<Vec<Ceiling>> {
     let all = machine::threads::available();
     let median = |bursts: &mut dyn FnMut() -> Burst| stats::median(&[(); 9].map(|()| bursts().per_s()));
-    let ceiling = |name: String, unit: Unit, of: &dyn Fn(usize) -> Option<f64>| Ceiling {
-        name,
-        unit,
-        one_thread_per_s: of(1),
-        all_threads_per_s: of(all),
+    let ceiling = |name: String, unit: Unit, of: &dyn Fn(usize) -> Option<f64>| {
+        interrupt.check()?;
+        Ok(Ceiling { name, unit, one_thread_per_s: of(1), all_threads_per_s: of(all) })
     };
     let fma = Isa::supported().into_iter().map(|isa| {
         ceiling(format!("multiply-add f32, {isa}"), Unit::FlopPerSecond, &|threads| {
@@ -139,10 +141,14 @@ fn ceiling_table(ceilings: &[Ceiling]) -> Table {
 }
 
 /// Watches the machine.
-fn watch() -> Noise {
+fn watch(interrupt: &Interrupt) -> Result<Noise> {
     let before = noise::Sample::take();
-    std::thread::sleep(WATCH);
-    noise::Sample::take().since(&before)
+    let until = Instant::now() + WATCH;
+    while Instant::now() < until {
+        interrupt.check()?;
+        std::thread::sleep(LOOK);
+    }
+    Ok(noise::Sample::take().since(&before))
 }
 
 fn noise_table(noise: &Noise) -> Table {

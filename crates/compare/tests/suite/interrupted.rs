@@ -2,6 +2,7 @@
 //! one.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -22,8 +23,15 @@ fn good() -> Value {
 
 /// Starts a comparison and waits until its benchmark hangs.
 fn started(workspace: &Workspace) -> Started {
-    let started = Started::new(workspace.command(&[&COMPARE[..], &["1h"]].concat()));
-    wait_until("a benchmark hangs", || workspace.diary().iter().any(|line| line["reached"].is_u64()));
+    until_it_hangs(workspace, workspace.command(&[&COMPARE[..], &["1h"]].concat()))
+}
+
+/// Starts a command and waits until one more benchmark hangs than before.
+fn until_it_hangs(workspace: &Workspace, command: Command) -> Started {
+    let hanging = || workspace.diary().iter().filter(|line| line["reached"].is_u64()).count();
+    let before = hanging();
+    let started = Started::new(command);
+    wait_until("a benchmark hangs", || hanging() > before);
     started
 }
 
@@ -56,8 +64,8 @@ fn after_sigkill_no_benchmark_is_left_and_the_next_run_works() {
 
 #[test]
 fn an_interrupt_ends_cleanly_and_writes_nothing() {
-    for signal in ["-INT", "-TERM"] {
-        let workspace = Workspace::new(&hanging());
+    let workspace = Workspace::new(&hanging());
+    for signal in ["-INT", "-TERM", "-HUP"] {
         {
             let _turn = turn();
             let started = started(&workspace);
@@ -67,8 +75,37 @@ fn an_interrupt_ends_cleanly_and_writes_nothing() {
         assert_no_process_is_left(&workspace.diary());
         assert_nothing_is_written(&workspace);
         assert_eq!(workspace.scratch(), [] as [PathBuf; 0]);
-        assert_the_next_run_works(&workspace);
     }
+    // Under `nohup`, a terminal that is closed ends nothing.
+    {
+        let _turn = turn();
+        let plain = workspace.command(&[&COMPARE[..], &["1h"]].concat());
+        let mut ignoring = Command::new("sh");
+        ignoring.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(plain.get_program()).args(plain.get_args());
+        ignoring.current_dir(workspace.root()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let started = until_it_hangs(&workspace, ignoring);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", started.id())).unwrap();
+        let hangup = |set: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(set)).unwrap().trim();
+            u64::from_str_radix(mask, 16).unwrap() & 1
+        };
+        assert_eq!((hangup("SigIgn:"), hangup("SigCgt:")), (1, 0), "{status}");
+        started.signal("-INT");
+        started.finish().expect(1, &["interrupted"]);
+    }
+    assert_the_next_run_works(&workspace);
+}
+
+/// It measures ceilings and watches the machine for seconds.
+#[test]
+fn an_interrupt_ends_the_doctor() {
+    let workspace = Workspace::uncommitted(&good());
+    let _turn = turn();
+    let started = Started::new(workspace.command(&["doctor"]));
+    wait_until("it measures ceilings", || started.stderr().contains("measuring ceilings"));
+    started.signal("-INT");
+    let ran = started.finish().expect(1, &["interrupted"]);
+    assert!(!ran.stdout.contains("Features"), "{}", ran.stdout);
 }
 
 /// A build script hangs, and cargo with it: the tool waits for neither, and leaves neither running.
@@ -77,7 +114,8 @@ fn an_interrupt_ends_a_build() {
     let workspace = Workspace::new(&good());
     let diary = workspace.cache().join("diary");
     std::fs::create_dir_all(workspace.cache()).unwrap();
-    let script = "fn main() { std::fs::write(DIARY, format!(\"{{\\\"pid\\\": {}}}\\n\", std::process::id())).unwrap();\n\
+    let script = "fn main() {\n\
+        std::fs::write(DIARY, format!(\"{{\\\"pid\\\": {}}}\\n\", std::process::id())).unwrap();\n\
         std::thread::sleep(std::time::Duration::from_secs(100_000)); }\n";
     workspace.write("build.rs", &script.replace("DIARY", &format!("{diary:?}")));
     workspace.commit("a build that hangs");
