@@ -17,8 +17,9 @@ fn main() {
     println!("cargo::rustc-env=ASSAY_REVISION={text}");
 }
 
-/// "commit 0123456789; ", with what changed since, and the files that change with it. `None` if git does not know the
-/// crate in `directory`: a copy inside another repository has no commit of its own.
+/// "commit 0123456789; ", with what changed since, and the files that change with it: git's own and every file that it
+/// tracks, so that an edit makes it say so. `None` if git does not know the crate in `directory`: a copy inside another
+/// repository has no commit of its own.
 pub(crate) fn revision(directory: &Path) -> Option<(String, Vec<String>)> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).current_dir(directory).output().ok()?;
@@ -29,7 +30,11 @@ pub(crate) fn revision(directory: &Path) -> Option<(String, Vec<String>)> {
     let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
     let dirty = if changed.is_empty() { "" } else { " with uncommitted changes" };
-    let paths = ["HEAD", "index", "logs/HEAD"];
-    let paths = paths.iter().filter_map(|name| git(&["rev-parse", "--path-format=absolute", "--git-path", name]));
-    Some((format!("commit {commit}{dirty}; "), paths.collect()))
+    let own = ["HEAD", "index", "logs/HEAD"];
+    let own = own.iter().filter_map(|name| git(&["rev-parse", "--path-format=absolute", "--git-path", name]));
+    let top = git(&["rev-parse", "--show-toplevel"])?;
+    let tracked = git(&["ls-files", "-z", "--full-name", ":/"])?;
+    let tracked = tracked.split('\0').filter(|path| !path.is_empty() && !path.contains('\n'));
+    let paths = own.chain(tracked.map(|path| format!("{top}/{path}"))).collect();
+    Some((format!("commit {commit}{dirty}; "), paths))
 }
