@@ -44,7 +44,8 @@ mod tests {
         let lock = |version: &str, own: &str| {
             let directory = tempfile::tempdir().unwrap();
             let text = format!(
-                "version = 4\n[[package]]\nname = \"x\"\nversion = \"{version}\"\nsource = \"registry\"\n[[package]]\nname = \"us\"\nversion = \"{own}\"\n"
+                "version = 4\n[[package]]\nname = \"x\"\nversion = \"{version}\"\nsource = \"registry\"\n\
+                 [[package]]\nname = \"us\"\nversion = \"{own}\"\n"
             );
             fs::write(directory.path().join("Cargo.lock"), text).unwrap();
             directory

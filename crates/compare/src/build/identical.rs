@@ -163,7 +163,8 @@ mod tests {
         same_code(&a, &b, [&directory.path().join("a"), &directory.path().join("b")]).unwrap()
     }
 
-    const SOURCE: &str = "fn main() { let v: Vec<u64> = std::env::args().map(|a| a.len() as u64 * 7).collect();\n println!(\"{}\", v[v.len() / 2]); }\n";
+    const SOURCE: &str = "fn main() { let v: Vec<u64> = std::env::args().map(|a| a.len() as u64 * 7).collect();\n\
+        println!(\"{}\", v[v.len() / 2]); }\n";
 
     #[test]
     fn a_comment_that_moves_lines_is_no_change_and_a_constant_is_one() {

@@ -11,10 +11,10 @@ mod wrapper;
 
 pub use dependencies::difference;
 pub use environment::{asked_toolchain, cleaned, notes};
-pub use outside::refer_outside;
 pub use relink::Link;
 pub use workspace::{Selected, Workspace};
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -102,7 +102,7 @@ pub struct Built {
     pub rustc: String,
     /// Directory of the workspace in the slot.
     pub workspace: PathBuf,
-    /// Where the use of cargo's configuration differs from `cargo bench`.
+    /// Where the use of cargo's configuration differs from `cargo bench`, and what lies outside the repository.
     pub notes: Vec<String>,
 }
 
@@ -111,6 +111,8 @@ pub struct Built {
 pub struct Surroundings<'a> {
     /// Environment without variables of another workspace.
     pub environment: &'a [(OsString, OsString)],
+    /// Top of the user's work tree, beside which path dependencies may lie.
+    pub top: &'a Path,
     /// Where progress is shown.
     pub console: &'a Console,
     /// Ctrl-C.
@@ -146,17 +148,14 @@ pub fn build(
     if let (false, Some(lock)) = (own_lock, lock) {
         fs::copy(lock, directory.join("Cargo.lock")).context("failed to copy Cargo.lock into the slot")?;
     }
-    let read = Workspace::read(&directory, surroundings.environment)
-        .with_context(|| format!("failed to read the workspace of {side}"))?;
+    let (read, mut notes) = read_workspace(side, slot, &directory, surroundings)?;
     if side == HEAD {
         read.check(wanted)?;
     }
-    let rustc = toolchain(&directory, surroundings.environment)?;
-    let bootstraps = surroundings.environment.iter().any(|(key, _)| key == "RUSTC_BOOTSTRAP");
-    let selected = read.select(wanted, bootstraps || rustc.contains("-nightly") || rustc.contains("-dev"));
+    let (rustc, takes_unstable) = compiler(&directory, surroundings.environment)?;
+    let selected = read.select(wanted, takes_unstable);
     if selected.targets.is_empty() {
-        let (targets, notes) = (Vec::new(), Vec::new());
-        return Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory, notes });
+        return Ok(Built { targets: Vec::new(), skipped: selected.skipped, rustc, workspace: directory, notes });
     }
     let config = config::Config::read(&directory, surroundings.environment);
     let wrapper = wrapper::Wrapper::install(slot, &config)?;
@@ -186,8 +185,30 @@ pub fn build(
     let runner = config.started_through().map(|runner| {
         format!("the runner `{runner}` of cargo's configuration is not used: benches are started directly")
     });
-    let notes = runner.into_iter().collect();
+    notes.extend(runner);
     Ok(Built { targets, skipped: selected.skipped, rustc, workspace: directory, notes })
+}
+
+/// Reads the workspace in `directory` of the slot, and leads its path dependencies to where the user's work tree has
+/// them. Returns the remarks on those outside the repository.
+fn read_workspace(
+    side: &str,
+    slot: &Slot,
+    directory: &Path,
+    surroundings: &Surroundings<'_>,
+) -> Result<(Workspace, Vec<String>)> {
+    let read = || {
+        Workspace::read(directory, surroundings.environment)
+            .with_context(|| format!("failed to read the workspace of {side}"))
+    };
+    let tree = slot.tree().canonicalize().context("the slot's work tree is gone")?;
+    let mut workspace = read()?;
+    let mut remarks = BTreeSet::new();
+    // A path that is led back into the tree may add a member, with dependencies of its own.
+    while outside::refer_outside(&tree, surroundings.top, &workspace.manifests(), &mut remarks)? {
+        workspace = read()?;
+    }
+    Ok((workspace, remarks.into_iter().collect()))
 }
 
 /// Runs cargo, shows its progress, and returns its messages. If it fails, its last lines are in the error, and all that
@@ -304,10 +325,14 @@ fn collect(
     Ok(targets)
 }
 
-fn toolchain(directory: &Path, environment: &[(OsString, OsString)]) -> Result<String> {
+/// What `rustc --version` says in `directory`, and whether that compiler takes unstable features.
+pub fn compiler(directory: &Path, environment: &[(OsString, OsString)]) -> Result<(String, bool)> {
     let mut rustc = command::in_directory("rustc", directory);
     rustc.env_clear().envs(environment.iter().map(|(key, value)| (key, value))).arg("--version");
-    Ok(command::stdout_of(&mut rustc)?.trim().to_owned())
+    let version = command::stdout_of(&mut rustc)?.trim().to_owned();
+    let bootstraps = environment.iter().any(|(key, _)| key == "RUSTC_BOOTSTRAP");
+    let takes_unstable = bootstraps || version.contains("-nightly") || version.contains("-dev");
+    Ok((version, takes_unstable))
 }
 
 /// Directories of dynamic libraries, as cargo sets them: build scripts' link paths, the target directory, the

@@ -16,7 +16,7 @@ use crate::bench::{CriterionVersion, Key};
 use crate::build::{Built, Wanted};
 
 /// Version of the file.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// Most states whose ids are kept.
 const STATES: usize = 8;
 
@@ -46,6 +46,8 @@ pub struct State {
     pub tree: String,
     /// Directory of the workspace below the top of the work tree.
     pub workspace: PathBuf,
+    /// The compiler, which decides which targets can be built.
+    toolchain: String,
     features: Option<String>,
     packages: Vec<String>,
     targets: Vec<String>,
@@ -92,16 +94,18 @@ pub struct Cost {
 }
 
 impl State {
-    /// The state of the files `tree` under what was asked for.
-    pub fn new(tree: String, workspace: &Path, wanted: &Wanted) -> Self {
-        let (packages, targets) = (wanted.packages.clone(), wanted.benches.clone());
-        Self { tree, workspace: workspace.to_owned(), features: wanted.features.clone(), packages, targets }
+    /// The state of the files `tree` under a toolchain and what was asked for.
+    pub fn new(tree: String, workspace: &Path, toolchain: &str, wanted: &Wanted) -> Self {
+        let (workspace, toolchain) = (workspace.to_owned(), toolchain.to_owned());
+        let Wanted { packages, benches: targets, features, .. } = wanted.clone();
+        Self { tree, workspace, toolchain, features, packages, targets }
     }
 
     /// Whether a list of `self` holds everything that `other` asks for.
     fn holds(&self, other: &Self) -> bool {
         let all = |own: &[String], asked: &[String]| own.is_empty() || own == asked;
-        (&self.tree, &self.workspace, &self.features) == (&other.tree, &other.workspace, &other.features)
+        (&self.tree, &self.workspace, &self.toolchain) == (&other.tree, &other.workspace, &other.toolchain)
+            && self.features == other.features
             && all(&self.packages, &other.packages)
             && all(&self.targets, &other.targets)
     }
@@ -207,7 +211,7 @@ mod tests {
 
     fn state(tree: &str, packages: &[&str]) -> State {
         let packages = packages.iter().map(|name| (*name).to_owned()).collect();
-        State::new(tree.into(), Path::new(""), &Wanted { packages, ..Wanted::default() })
+        State::new(tree.into(), Path::new(""), "rustc 1.95.0", &Wanted { packages, ..Wanted::default() })
     }
 
     fn built() -> Built {
@@ -229,8 +233,10 @@ mod tests {
         assert_eq!(ids(&state("one", &[])).unwrap(), ["a", "b"]);
         assert_eq!(ids(&state("one", &["q"])).unwrap(), ["b"]);
         assert_eq!(ids(&state("two", &[])), None);
+        let nightly = State { toolchain: "rustc 1.97.0-nightly".into(), ..state("one", &[]) };
+        assert_eq!(ids(&nightly), None, "another compiler may build other targets");
         assert_eq!(known.cost("p", "t", "a").unwrap().process_s, 0.25);
-        fs::write(Known::path(directory.path()), "{\"schema\":2}").unwrap();
+        fs::write(Known::path(directory.path()), "{\"schema\":3,\"lists\":[],\"costs\":[]}").unwrap();
         assert_eq!(Known::read(directory.path()).lists, []);
     }
 

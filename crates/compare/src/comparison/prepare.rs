@@ -1,9 +1,8 @@
 //! Prepares the sides for measuring: checks them out, builds them, lists their benchmarks.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::catalog::{Catalog, Listed, ProblemKind};
 use super::options::{Options, Revisions};
@@ -11,7 +10,7 @@ use super::paired::{PairedBenches, Pairing, problem_row};
 use super::pilot::pilot;
 use super::project::{Invocation, Project};
 use crate::bench::ScratchDir;
-use crate::build::{self, Built, Wanted, Workspace};
+use crate::build::{self, Built, Wanted};
 use crate::measure::{BenchPair, Sampler, Variant};
 use crate::repo::Snapshot;
 use crate::report::Fault;
@@ -44,9 +43,7 @@ pub(super) fn prepare(
     let lock = project.root.join("Cargo.lock");
     let build_side = |side: &str, slot: Slot, lock: Option<&Path>| -> Result<Prepared> {
         invocation.interrupt.check()?;
-        let outside = refer_outside(project, &slot)?;
-        let mut built = build::build(side, &slot, &project.relative, &options.wanted, lock, &surroundings)?;
-        built.notes.extend(outside);
+        let built = build::build(side, &slot, &project.relative, &options.wanted, lock, &surroundings)?;
         let catalog = Catalog::list(side, &built, scratch, options.timeout, &invocation.console)?;
         Ok(Prepared { slot, built, catalog })
     };
@@ -73,15 +70,6 @@ pub(super) fn prepare(
         bases.push(build_side(&side, slot, Some(&resolved))?);
     }
     Ok(Sides { bases, head })
-}
-
-/// Leads path dependencies outside the repository from a slot to where the work tree has them.
-fn refer_outside(project: &Project, slot: &Slot) -> Result<BTreeSet<String>> {
-    let tree = slot.tree().canonicalize().context("the slot's work tree is gone")?;
-    let directory = tree.join(&project.relative);
-    // A workspace that cannot be read is reported by the build.
-    let Ok(workspace) = Workspace::read(&directory, &project.environment) else { return Ok(BTreeSet::new()) };
-    build::refer_outside(&tree, project.git.top(), &workspace.manifests())
 }
 
 /// Pairs the benchmarks of the head with those of each base, or lists those of the head alone.
@@ -163,7 +151,6 @@ pub fn pilot_one_side(
     alignment: Alignment,
 ) -> Result<Vec<BenchPair>> {
     let slot = slots.check_out_one(&project.git, head)?;
-    refer_outside(project, &slot)?;
     let lock = project.root.join("Cargo.lock");
     let lock = lock.exists().then_some(lock.as_path());
     let built = build::build(

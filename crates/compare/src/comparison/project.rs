@@ -142,6 +142,7 @@ impl Project {
         Surroundings {
             alignment,
             environment: &self.environment,
+            top: self.git.top(),
             console: &invocation.console,
             interrupt: &invocation.interrupt,
         }

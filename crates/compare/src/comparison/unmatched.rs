@@ -6,6 +6,7 @@ use super::catalog::{Catalog, ProblemKind};
 use super::known::{Known, State};
 use super::options::{Options, Revisions};
 use super::project::Project;
+use crate::build;
 use crate::exit::usage;
 use crate::nearest::nearest;
 use crate::policy::Policy;
@@ -88,8 +89,12 @@ pub(super) struct KnownIds {
 
 impl KnownIds {
     pub(super) fn of(project: &Project, revisions: &Revisions, options: &Options, known: &Known) -> Result<Self> {
-        let state =
-            |side: &Snapshot| Ok(State::new(project.git.tree(&side.commit)?, &project.relative, &options.wanted));
+        let (rustc, takes_unstable) = build::compiler(&project.root, &project.environment)?;
+        let toolchain = if takes_unstable { format!("{rustc}, unstable features") } else { rustc };
+        let state = |side: &Snapshot| {
+            let tree = project.git.tree(&side.commit)?;
+            Ok(State::new(tree, &project.relative, &toolchain, &options.wanted))
+        };
         let states: Vec<State> = revisions.bases().chain([&revisions.head]).map(state).collect::<Result<_>>()?;
         let list = |state: &State| {
             // Cells are listed by another program, and not kept.
@@ -104,8 +109,8 @@ impl KnownIds {
         &self.states
     }
 
-    /// An error if the options select nothing of the head and nothing says that a base has what they mean. `listed` is
-    /// what the head's programs offer; before they are built, an earlier list answers, or nothing does.
+    /// An error if the options select nothing of the head and no base can have what they mean. `listed` is what the
+    /// head's programs offer; before they are built, an earlier list answers, or nothing does.
     pub(super) fn check_head(&self, options: &Options, policy: &Policy, listed: Option<&Catalog>) -> Result<()> {
         let takes = |(id, tier): &(String, u8)| options.takes(id, *tier);
         let Some((of_head, of_bases)) = self.lists.split_last() else { return Ok(()) };
@@ -117,9 +122,11 @@ impl KnownIds {
         // A program that failed may have what is meant: its failure is reported, not the filter.
         let is_whole =
             listed.is_none_or(|catalog| catalog.problems.iter().all(|problem| problem.kind == ProblemKind::Skipped));
-        let base_has = of_bases.iter().flatten().any(|known| known.iter().any(takes));
+        // A base whose ids are not known may have it: what the options select would be GONE, and that must not depend
+        // on what earlier runs happened to list.
+        let base_may_have = of_bases.iter().any(|known| known.as_ref().is_none_or(|known| known.iter().any(takes)));
         let is_removed = policy.removes(&|id| options.takes(id, 1));
-        if ids.is_empty() || !is_whole || base_has || is_removed || ids.iter().any(takes) {
+        if ids.is_empty() || !is_whole || base_may_have || is_removed || ids.iter().any(takes) {
             return Ok(());
         }
         Err(unmatched(options, &ids, source))
@@ -128,4 +135,48 @@ impl KnownIds {
 
 fn noun(options: &Options) -> &'static str {
     if options.wanted.scenario.is_some() { "cell" } else { "benchmark" }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use regex_lite::Regex;
+
+    use super::super::options::Purpose;
+    use super::*;
+    use crate::build::Wanted;
+
+    fn options(filter: &str) -> Options {
+        Options {
+            purpose: Purpose::Gate,
+            wanted: Wanted::default(),
+            filter: Some(Regex::new(filter).unwrap()),
+            exclude: Vec::new(),
+            tier: 1,
+            budget_s: 1.0,
+            timeout: Duration::from_secs(1),
+            wait: Duration::ZERO,
+            dry_run: false,
+            json: false,
+            seed: None,
+            one_link: false,
+            all_instructions: false,
+            least_blocks: 0,
+        }
+    }
+
+    #[test]
+    fn a_filter_is_called_wrong_only_where_every_base_is_known_to_lack_it() {
+        let list = |ids: &[&str]| Some(ids.iter().map(|id| ((*id).to_owned(), 1)).collect::<Vec<_>>());
+        let is_wrong = |bases: &[Option<Vec<(String, u8)>>]| {
+            let lists = bases.iter().cloned().chain([list(&["here"])]).collect();
+            let known = KnownIds { states: Vec::new(), lists };
+            known.check_head(&options("^gone$"), &Policy::default(), None).is_err()
+        };
+        assert!(is_wrong(&[]) && is_wrong(&[list(&["here"])]));
+        assert!(!is_wrong(&[list(&["here", "gone"])]), "it is GONE");
+        assert!(!is_wrong(&[None]), "it may be GONE: the base is built to find out");
+        assert!(!is_wrong(&[list(&["here"]), None]));
+    }
 }
