@@ -30,19 +30,25 @@ const UNCHANGED: f64 = 0.001;
 
 /// Benchmarks whose instructions were not counted, by reason.
 #[derive(Debug, Default)]
-pub struct Uncounted(Vec<(String, Vec<String>)>);
+pub struct Uncounted {
+    ids_by_reason: Vec<(String, Vec<String>)>,
+    /// Whether callgrind can run here, once that was tried.
+    is_available: Option<bool>,
+}
 
 impl Uncounted {
     fn add(&mut self, why: String, id: String) {
-        match self.0.iter_mut().find(|(known, _)| *known == why) {
+        match self.ids_by_reason.iter_mut().find(|(known, _)| *known == why) {
             Some((_, ids)) => ids.push(id),
-            None => self.0.push((why, vec![id])),
+            None => self.ids_by_reason.push((why, vec![id])),
         }
     }
 
     /// One note for each reason.
     pub fn notes(self) -> impl Iterator<Item = String> {
-        self.0.into_iter().map(|(why, ids)| format!("instructions of {} were not counted: {why}", listed(&ids)))
+        self.ids_by_reason
+            .into_iter()
+            .map(|(why, ids)| format!("instructions of {} were not counted: {why}", listed(&ids)))
     }
 }
 
@@ -55,7 +61,7 @@ pub fn add(
     row: &mut Row,
     uncounted: &mut Uncounted,
 ) -> Result<()> {
-    if !is_available() {
+    if !*uncounted.is_available.get_or_insert_with(is_available) {
         let why = "valgrind is not installed (Debian: apt-get install valgrind)";
         uncounted.add(why.to_owned(), pair.key.to_string());
         return Ok(());

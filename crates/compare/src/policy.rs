@@ -7,7 +7,7 @@
 //! [removed]                       # benchmarks that are meant to be gone
 //! "gemm/old" = { reason = "replaced by gemm/f32", until = "2027-01-31" }
 //!
-//! [excluded]                      # benchmarks, and targets as "(package/target)", that are not run
+//! [excluded]                      # benchmarks, and whole targets as "(package/target)", that are not run
 //! "io/network" = { reason = "needs a server", until = "2027-01-31" }
 //!
 //! [metrics]                       # growth that the rules allow, as fractions
@@ -24,6 +24,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::comparison::target_name;
 use crate::exit::usage;
 use crate::judge::Verdict;
 use crate::report::{Row, Rules};
@@ -121,11 +122,21 @@ impl Policy {
         Ok(())
     }
 
-    /// Why the benchmark or target `id` is not run on `today` (`YYYY-MM-DD`), if it is not.
-    pub fn exclusion(&self, id: &str, today: &str) -> Option<String> {
-        let decision = self.excluded.get(id).filter(|decision| decision.until.as_str() >= today);
-        let decided = decision.map(|decision| format!("{} (until {})", decision.reason, decision.until));
+    /// Why a benchmark of the target `target_name` is not run on `today` (`YYYY-MM-DD`), if it is not.
+    pub fn exclusion(&self, id: &str, target_name: &str, today: &str) -> Option<String> {
+        let decided = self.decided_exclusion(id, today).or_else(|| self.target_exclusion(target_name, today));
         decided.or_else(|| self.settings.exclusion(id).map(str::to_owned))
+    }
+
+    /// Why nothing of a target is run on `today`, if that is decided. The expressions of `[settings]` are for ids
+    /// alone: one that happens to match the name of a target must not turn its failure into an exclusion.
+    pub fn target_exclusion(&self, target_name: &str, today: &str) -> Option<String> {
+        self.decided_exclusion(target_name, today)
+    }
+
+    fn decided_exclusion(&self, name: &str, today: &str) -> Option<String> {
+        let decision = self.excluded.get(name).filter(|decision| decision.until.as_str() >= today)?;
+        Some(format!("{} (until {})", decision.reason, decision.until))
     }
 
     /// Whether the absence of a benchmark that `matches` is decided.
@@ -170,7 +181,8 @@ impl Policy {
                     continue;
                 }
                 let mut matched = false;
-                for row in rows.iter_mut().filter(|row| row.id == *id || id == "*") {
+                let of_target = |row: &Row| table == "excluded" && target_name(&row.package, &row.target) == *id;
+                for row in rows.iter_mut().filter(|row| row.id == *id || id == "*" || of_target(row)) {
                     matched = true;
                     let covers = match table {
                         "removed" => row.verdict == Verdict::Gone,
@@ -219,11 +231,25 @@ mod tests {
         let text = "[settings]\nmargin = { ratio = 0.05, reason = \"why\" }\n\
             exclude = [{ filter = \"^slow\", reason = \"flaky\" }]\n";
         let policy = Policy::parse(text).unwrap();
-        assert_eq!(policy.exclusion("slow|er", "2026-01-01").as_deref(), Some("flaky"));
+        assert_eq!(policy.exclusion("slow|er", "(p/t)", "2026-01-01").as_deref(), Some("flaky"));
         let remarks = policy.apply(&mut example_entry().rows, "2026-01-01").join("\n");
         assert!(remarks.contains("the margin to 5.0 % (why)") && remarks.contains("`^slow` (flaky)"), "{remarks}");
         let error = Policy::parse("[accepted]\nx = { reason = \"y\", until = \"soon\" }").unwrap_err().to_string();
         assert!(error.contains("line 2: \"x\" needs a reason and a date"), "{error}");
+    }
+
+    #[test]
+    fn a_target_is_excluded_by_its_name_and_by_no_expression() {
+        let excluded = "[excluded]\n\"(p/t)\" = { reason = \"no server\", until = \"2026-12-31\" }\n";
+        let policy = Policy::parse(excluded).unwrap();
+        let why = Some("no server (until 2026-12-31)");
+        assert_eq!(policy.target_exclusion("(p/t)", "2026-06-01").as_deref(), why);
+        assert_eq!(policy.exclusion("slow|er", "(p/t)", "2026-06-01").as_deref(), why, "nothing of it is run");
+        assert_eq!(policy.target_exclusion("(p/t)", "2027-01-01"), None);
+        assert_eq!(policy.apply(&mut example_entry().rows, "2026-06-01"), Vec::<String>::new(), "it matches its rows");
+        let all = Policy::parse("[settings]\nexclude = [{ filter = \"t\", reason = \"r\" }]\n").unwrap();
+        assert_eq!(all.target_exclusion("(p/t)", "2026-06-01"), None);
+        assert_eq!(all.exclusion("fast", "(p/t)", "2026-06-01").as_deref(), Some("r"));
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! "parse/large" = { ratio = 0.1, reason = "depends on the page cache" }
 //! ```
 //!
-//! Whatever makes the comparison more lenient needs a reason, and the entry repeats it. An option of the command line
+//! A margin above the usual one and an exclusion need a reason. The entry repeats the reasons, and names every setting
+//! that is in force. An exclusion is for ids; it never covers a target that fails. An option of the command line
 //! replaces the setting of the same name.
 
 use std::collections::BTreeMap;

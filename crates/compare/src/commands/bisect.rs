@@ -8,8 +8,9 @@ use anyhow::Result;
 use regex_lite::Regex;
 
 use super::bisect_answer::{Answer, Named, Taken, Tally, said};
+use super::sought::Sought;
 use super::{exclude, wanted};
-use crate::build::DoesNotBuild;
+use crate::build::{DoesNotBuild, Wanted};
 use crate::cli::Bisect;
 use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, Search, Step, lock, run};
 use crate::exit::{Exit, usage};
@@ -35,7 +36,9 @@ pub fn bisect(invocation: &Invocation, arguments: &Bisect) -> Result<Exit> {
     let _lock = lock(invocation)?;
     let slots = Slots::open(&invocation.cache()?, &project.git)?;
     let tally = Tally::default();
-    let mut steps = Steps { invocation, project: &project, policy: &policy, arguments, slots, id: None, tally };
+    let (sought, notes, disturbed) = (None, Vec::new(), None);
+    let project = &project;
+    let mut steps = Steps { invocation, project, policy: &policy, arguments, slots, sought, tally, notes, disturbed };
     // With --json, standard output is for the answer alone.
     let say = |text: &str| -> Result<()> {
         if !arguments.json {
@@ -68,6 +71,8 @@ pub fn bisect(invocation: &Invocation, arguments: &Bisect) -> Result<Exit> {
     let name = |commit: &String| named(&project.git, commit);
     let answer = Answer {
         is_confirmed: row.verdict == direction,
+        disturbed: steps.disturbed,
+        notes: steps.notes,
         before: name(&commits[low])?,
         suspects: commits[low + 1..=high].iter().map(name).collect::<Result<_>>()?,
         row,
@@ -103,8 +108,12 @@ struct Steps<'a> {
     /// Where they are built.
     slots: Slots,
     /// The benchmark that moved, once it is known.
-    id: Option<String>,
+    sought: Option<Sought>,
     tally: Tally,
+    /// Remarks of all comparisons so far, each once.
+    notes: Vec<String>,
+    /// Why the newest comparison must not decide, if it must not.
+    disturbed: Option<String>,
 }
 
 impl Steps<'_> {
@@ -117,7 +126,7 @@ impl Steps<'_> {
             let seen: String = entry.rows.iter().map(|row| format!("\n  {}: {}", row.shown_id(), said(row))).collect();
             return Err(usage(format!("between --good and --bad no benchmark is proven slower or faster:{seen}")));
         };
-        self.id = Some(row.id.clone());
+        self.sought = Some(Sought::of(row));
         Ok(row.clone())
     }
 
@@ -149,7 +158,8 @@ impl Steps<'_> {
             }
             result => result?,
         };
-        let Some(row) = entry.rows.iter().find(|row| Some(&row.id) == self.id.as_ref()) else {
+        let is_sought = |row: &&Row| self.sought.as_ref().is_some_and(|sought| sought.is(row));
+        let Some(row) = entry.rows.iter().find(is_sought) else {
             return Ok(Err("it does not have the benchmark".to_owned()));
         };
         let tells = matches!(row.verdict, Verdict::Slower | Verdict::Faster | Verdict::Same | Verdict::Inconclusive);
@@ -163,14 +173,18 @@ impl Steps<'_> {
         // A slot that holds a commit has its build: cargo finds nothing to do there.
         self.tally.builds += [base, head].iter().filter(|commit| !self.slots.hold(commit)).count();
         let scope = &self.arguments.scope;
-        let filter = match &self.id {
-            Some(id) => format!("^(?:{})$", regex_lite::escape(id)),
-            None => scope.filter.clone().unwrap_or_default(),
+        // Once it is known which one moved, only its target is built.
+        let (wanted, filter) = match &self.sought {
+            Some(sought) => {
+                let (packages, benches) = (vec![sought.package.clone()], vec![sought.target.clone()]);
+                (Wanted { packages, benches, ..wanted(scope) }, sought.filter())
+            }
+            None => (wanted(scope), scope.filter.clone().unwrap_or_default()),
         };
         let options = Options {
             // Equal code needs no figures here.
             purpose: Purpose::Bisect,
-            wanted: wanted(scope),
+            wanted,
             filter: Some(Regex::new(&filter).map_err(|error| usage(format!("--filter: {error}")))?),
             exclude: exclude(scope)?,
             tier: u8::MAX,
@@ -188,6 +202,12 @@ impl Steps<'_> {
             Outcome::Measured(entry) => {
                 let of = |row: &Row| [&row.base, &row.head].into_iter().flatten().map(|side| side.n).sum::<usize>();
                 self.tally.processes += entry.rows.iter().map(of).sum::<usize>();
+                self.disturbed.clone_from(&entry.contaminated);
+                for note in entry.notes.iter().chain(&entry.contaminated) {
+                    if !self.notes.contains(note) {
+                        self.notes.push(note.clone());
+                    }
+                }
                 Ok(*entry)
             }
             Outcome::Planned(_) => Err(anyhow::anyhow!("a bisection is never a dry run")),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::report::Row;
+use crate::report::{Row, plain};
 
 /// A commit with its short id and subject.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +39,10 @@ pub(super) struct Tally {
 pub(super) struct Answer {
     /// Whether fresh blocks found the same change between `before` and the last suspect.
     pub(super) is_confirmed: bool,
+    /// Why the confirmation must not decide, if the machine was too disturbed.
+    pub(super) disturbed: Option<String>,
+    /// Remarks of all comparisons.
+    pub(super) notes: Vec<String>,
     /// The last commit that is as before.
     pub(super) before: Named,
     /// The commits of which one brought the change, oldest first; more than one if some could not be judged.
@@ -57,15 +61,16 @@ pub(super) fn said(row: &Row) -> String {
 
 impl Answer {
     pub(super) fn exit(&self) -> Exit {
-        if self.is_confirmed && self.suspects.len() == 1 { Exit::Fine } else { Exit::NoVerdict }
+        let is_decided = self.is_confirmed && self.disturbed.is_none();
+        if is_decided && self.suspects.len() == 1 { Exit::Fine } else { Exit::NoVerdict }
     }
 
-    /// `{schema, confirmed, before, suspects, id, verdict, effect, ci, n, steps, builds, processes, exit}`; effects are
-    /// ratios minus one.
+    /// `{schema, confirmed, before, suspects, id, verdict, effect, ci, n, steps, notes, builds, processes, exit}`;
+    /// effects are ratios minus one.
     pub(super) fn json(&self) -> Result<String> {
         let value = json!({
             "schema": 1,
-            "confirmed": self.is_confirmed,
+            "confirmed": self.is_confirmed && self.disturbed.is_none(),
             "before": self.before,
             "suspects": self.suspects,
             "id": self.row.id,
@@ -74,6 +79,7 @@ impl Answer {
             "ci": self.row.ci,
             "n": self.row.n,
             "steps": self.steps,
+            "notes": self.notes,
             "builds": self.tally.builds,
             "processes": self.tally.processes,
             "exit": self.exit().code(),
@@ -87,6 +93,9 @@ impl fmt::Display for Answer {
         let (row, Tally { builds, processes }) = (&self.row, self.tally);
         let labels: Vec<&str> = self.suspects.iter().map(|suspect| suspect.label.as_str()).collect();
         let last = labels.last().copied().unwrap_or_default();
+        if let Some(why) = &self.disturbed {
+            writeln!(f, "not confirmed: {why}; run it again")?;
+        }
         if !self.is_confirmed {
             writeln!(
                 f,
@@ -95,13 +104,16 @@ impl fmt::Display for Answer {
                 said(row)
             )?;
         } else {
-            let head = match labels.len() {
-                1 => "the commit is",
-                _ => "one of these commits, which could not be distinguished",
+            let head = match (labels.len(), &self.disturbed) {
+                (1, None) => "the commit is",
+                (1, Some(_)) => "the search led to",
+                (_, None) => "one of these commits, which could not be distinguished",
+                (_, Some(_)) => "the search led to one of these commits, which could not be distinguished",
             };
             writeln!(f, "\n{head}:\n  {}", labels.join("\n  "))?;
             writeln!(f, "{}: {}, on {} fresh blocks", row.shown_id(), said(row), row.n)?;
         }
+        self.notes.iter().try_for_each(|note| writeln!(f, "note: {}", plain(note)))?;
         write!(f, "{builds} builds, {processes} measured processes")
     }
 }
@@ -118,6 +130,8 @@ mod tests {
         let named = |label: &str| Named { commit: label.repeat(20), label: label.to_owned() };
         Answer {
             is_confirmed,
+            disturbed: None,
+            notes: vec!["each side was linked once".into()],
             before: named("a1 before"),
             suspects: suspects.iter().map(|label| named(label)).collect(),
             row: Row { effect: Some(0.12), ci: Some([0.1, 0.14]), n: 24, ..Row::new(&key, 1, Verdict::Slower, "") },
@@ -133,7 +147,7 @@ mod tests {
         for said in [
             "the commit is:\n  b2 culprit",
             "SLOWER +12.0 % (95 % interval +10.0 % .. +14.0 %), on 24 fresh",
-            "9 builds, 480",
+            "note: each side was linked once\n9 builds, 480",
         ] {
             assert!(text.contains(said), "{text}");
         }
@@ -142,7 +156,19 @@ mod tests {
             (&value["exit"], &value["suspects"][0]["label"], &value["ci"][1]),
             (&json!(0), &json!("b2 culprit"), &json!(0.14))
         );
+        assert_eq!(value["notes"], json!(["each side was linked once"]));
         assert_eq!((&value["steps"][0]["step"], &value["steps"][0]["label"]), (&json!("changed"), &json!("c3 step")));
+    }
+
+    #[test]
+    fn a_confirmation_on_a_disturbed_machine_is_no_verdict() {
+        let disturbed = Some("40 of 48 blocks ran on a disturbed machine".to_owned());
+        let answer = Answer { disturbed, ..answer(true, &["b2 culprit"]) };
+        assert_eq!(answer.exit(), Exit::NoVerdict);
+        let text = answer.to_string();
+        assert!(text.contains("not confirmed: 40 of 48 blocks") && !text.contains("the commit is"), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&answer.json().unwrap()).unwrap();
+        assert_eq!((&value["exit"], &value["confirmed"]), (&json!(4), &json!(false)));
     }
 
     #[test]

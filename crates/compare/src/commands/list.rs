@@ -51,6 +51,9 @@ fn table(listing: &Listing, label: &str) -> String {
     }
     text +=
         &format!("{}; a block of each takes about {} (four processes)", count(n, "benchmark"), minutes(4.0 * total));
+    for remark in &listing.settings {
+        text += &format!("\n{}", plain(remark));
+    }
     for problem in &listing.problems {
         text += &format!("\nno benchmarks: {}/{}: {}", problem.package, problem.target, plain(&problem.reason));
     }
@@ -71,6 +74,7 @@ fn value(listing: &Listing, label: &str) -> serde_json::Value {
     json!({
         "schema": SCHEMA,
         "head": label,
+        "settings": listing.settings,
         "benchmarks": listing.items.iter().map(item).collect::<Vec<_>>(),
         "problems": problems.map(|problem| json!({"package": problem.package, "target": problem.target,
             "why": problem.reason})).collect::<Vec<_>>(),

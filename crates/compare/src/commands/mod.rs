@@ -14,6 +14,7 @@ mod list;
 mod log;
 mod pages;
 mod selftest;
+mod sought;
 
 pub use bisect::bisect;
 pub use clean::clean;

@@ -62,9 +62,14 @@ pub struct Catalog {
 impl Problem {
     /// The key of a row about the whole target.
     pub fn key(&self) -> Key {
-        let raw = RawId { group: format!("({}/{})", self.package, self.target), function: None, value: None };
+        let raw = RawId { group: target_name(&self.package, &self.target), function: None, value: None };
         Key { package: self.package.clone(), target: self.target.clone(), raw, occurrence: 0 }
     }
+}
+
+/// The id of a row about a whole target.
+pub(crate) fn target_name(package: &str, target: &str) -> String {
+    format!("({package}/{target})")
 }
 
 impl Catalog {
@@ -130,8 +135,8 @@ fn problem(run: &Run, timeout: Duration) -> Option<(ProblemKind, String)> {
             (ProblemKind::Skipped, format!("not criterion: it does not speak cargo-criterion's protocol{said}"))
         }
         End::NotConnected => {
-            let reason = "it ended without connecting to 127.0.0.1: either it stops before criterion starts, or the loopback \
-                          interface is down or `localhost` leads elsewhere";
+            let reason = "it ended without connecting to 127.0.0.1: either it stops before criterion starts, or the \
+                          loopback interface is down or `localhost` leads elsewhere";
             (ProblemKind::Failed, format!("{reason}. {}", run.tail))
         }
         End::TimedOut if run.version.is_none() => {

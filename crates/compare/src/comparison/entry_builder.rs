@@ -1,6 +1,7 @@
 //! Collects what a comparison finds, and builds the entry.
 
-use super::options::{Options, Revisions};
+use super::options::{Options, Purpose, Revisions};
+use super::paired::{bare_row, identical_row};
 use super::trial::Judged;
 use crate::judge::Verdict;
 use crate::measure::{BenchPair, Random};
@@ -57,6 +58,46 @@ impl EntryBuilder {
         self.columns.iter().flatten()
     }
 
+    /// The ids that the report gives benchmarks which are about to be measured, each against the base of its column.
+    /// The rows so far and those of `identical` code, by column, are reported beside them.
+    pub(super) fn reported_ids<'a>(
+        &self,
+        pairs: impl Iterator<Item = (&'a BenchPair, usize)>,
+        identical: &[Vec<BenchPair>],
+    ) -> Vec<String> {
+        // The rows of each column, with the number of the pair that they are about.
+        let of_column = |rows: &Vec<Row>| rows.iter().map(|row| (None, row.clone())).collect();
+        let mut columns: Vec<Vec<(Option<usize>, Row)>> = self.columns.iter().map(of_column).collect();
+        for (number, (pair, column)) in pairs.enumerate() {
+            columns[column].push((Some(number), bare_row(pair, Verdict::Inconclusive, "")));
+        }
+        for (rows, identical) in columns.iter_mut().zip(identical) {
+            rows.extend(identical.iter().map(|pair| (None, identical_row(pair))));
+        }
+        let mut ids = Vec::new();
+        for mut rows in columns {
+            rows.sort_by_key(|(_, row)| place(row));
+            let (numbers, mut rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+            tell_apart(&mut rows);
+            ids.extend(numbers.into_iter().zip(rows).filter_map(|(number, row)| Some((number?, row.id))));
+        }
+        ids.sort_unstable_by_key(|(number, _)| *number);
+        ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Says that so many of the blocks that count ran on a disturbed machine. Alternating order and exact tests
+    /// tolerate this, at the price of wide intervals; but a gate and a bisection must not decide on it.
+    pub(super) fn disturbed(&mut self, purpose: Purpose, blocks: usize, counted: usize) {
+        let text = format!(
+            "{blocks} of {counted} blocks ran on a disturbed machine (stolen time, forced switches, threads that \
+             waited, or the canary)"
+        );
+        match purpose {
+            Purpose::Gate | Purpose::Bisect => self.contaminated = Some(text),
+            Purpose::Compare => self.notes.push(text),
+        }
+    }
+
     /// Adds a control: a benchmark compared with itself, for which any verdict is a false alarm.
     pub(super) fn control(&mut self, pair: &BenchPair, judged: &Judged) {
         if matches!(judged.finding.verdict, Verdict::Slower | Verdict::Faster) {
@@ -80,7 +121,7 @@ impl EntryBuilder {
         let now = jiff::Timestamp::now();
         let shown = now.strftime("%Y-%m-%d %H:%M:%S").to_string();
         for rows in &mut self.columns {
-            rows.sort_by_key(|row| (row.tier, row.package.clone(), row.target.clone()));
+            rows.sort_by_key(place);
             tell_apart(rows);
             for remark in policy.apply(rows, &shown[..10]) {
                 if !self.notes.contains(&remark) {
@@ -130,6 +171,11 @@ impl EntryBuilder {
     }
 }
 
+/// Where a row stands among the others.
+fn place(row: &Row) -> (u8, String, String) {
+    (row.tier, row.package.clone(), row.target.clone())
+}
+
 /// Ids that occur in several targets get the target's name; ids that criterion itself cannot distinguish get a number.
 fn tell_apart(rows: &mut [Row]) {
     let count = |rows: &[Row], id: &str| rows.iter().filter(|row| row.id == id).count();
@@ -147,8 +193,70 @@ fn tell_apart(rows: &mut [Row]) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::bench::{Key, Program, Protocol, RawId};
+    use crate::build::Target;
+    use crate::measure::Variant;
     use crate::report::example_entry;
+
+    fn builder() -> EntryBuilder {
+        EntryBuilder {
+            seed: 1,
+            started_on: Fingerprint::collect(),
+            base_rustc: Vec::new(),
+            head_rustc: String::new(),
+            columns: vec![Vec::new()],
+            notes: Vec::new(),
+            method: None,
+            contaminated: None,
+            measured_s: 0.0,
+        }
+    }
+
+    fn pair(target: &str, id: &str) -> BenchPair {
+        let raw = RawId { group: id.into(), function: None, value: None };
+        let key = Key { package: "p".into(), target: target.into(), raw, occurrence: 0 };
+        let program = Program {
+            protocol: Protocol::Criterion,
+            executable: PathBuf::new(),
+            processor: None,
+            directory: PathBuf::new(),
+            environment: Vec::new(),
+        };
+        let (package, source) = (key.package.clone(), String::new());
+        let target = Target { package, name: key.target.clone(), source, program, link: None };
+        let variant = Variant { target, version: None, seed_offset: 0, inject: None };
+        let (base, head) = (variant.clone(), variant);
+        BenchPair { key, tier: 1, source: None, base, head, is_control: false, single_threaded: false, process_s: 0.0 }
+    }
+
+    #[test]
+    fn benchmarks_are_known_by_their_reported_ids_before_they_are_measured() {
+        let mut entry = builder();
+        let (b, a) = (pair("b", "x"), pair("a", "x"));
+        let reported = |entry: &EntryBuilder, identical: &[BenchPair]| {
+            entry.reported_ids([&b, &a].into_iter().map(|pair| (pair, 0)), &[identical.to_vec()])
+        };
+        assert_eq!(reported(&entry, &[]), ["x (p/b)", "x (p/a)"]);
+        let only_b = |entry: &EntryBuilder, identical: &[BenchPair]| {
+            entry.reported_ids(std::iter::once((&b, 0)), &[identical.to_vec()])
+        };
+        assert_eq!(only_b(&entry, &[]), ["x"]);
+        assert_eq!(only_b(&entry, &[pair("c", "x")]), ["x (p/b)"], "beside identical code");
+        entry.columns[0].push(bare_row(&pair("c", "x"), Verdict::New, ""));
+        assert_eq!(only_b(&entry, &[]), ["x (p/b)"], "beside a row that is known already");
+    }
+
+    #[test]
+    fn a_gate_and_a_bisection_do_not_decide_on_a_disturbed_machine() {
+        for (purpose, decides) in [(Purpose::Compare, true), (Purpose::Gate, false), (Purpose::Bisect, false)] {
+            let mut entry = builder();
+            entry.disturbed(purpose, 4, 12);
+            assert_eq!((entry.contaminated.is_none(), entry.notes.len()), (decides, usize::from(decides)));
+        }
+    }
 
     #[test]
     fn equal_ids_are_distinguished_by_target_then_by_number() {

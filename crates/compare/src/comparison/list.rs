@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::catalog::{Catalog, Problem};
+use super::catalog::{Catalog, Problem, target_name};
 use super::known::Known;
 use super::options::{Options, Revisions};
 use super::prepare::prepare;
@@ -22,6 +22,8 @@ pub struct Listing {
     pub items: Vec<Item>,
     /// Targets that offer none.
     pub problems: Vec<Problem>,
+    /// Remarks on the settings in force.
+    pub settings: Vec<String>,
 }
 
 /// One benchmark.
@@ -88,7 +90,8 @@ pub fn list(
     for listed in selected {
         let (package, target, id) = (&listed.key.package, &listed.key.target, listed.key.to_string());
         progress.say(&id);
-        let excluded = policy.exclusion(&id, &today).map(|why| format!("excluded in assay.toml: {why}"));
+        let excluded = policy.exclusion(&id, &target_name(package, target), &today);
+        let excluded = excluded.map(|why| format!("excluded in assay.toml: {why}"));
         let earlier = known.cost(package, target, &id).map(|cost| Cost::Earlier(cost.process_s, cost.at.clone()));
         let cost = match excluded.map(Cost::Unknown).or(earlier) {
             Some(cost) => cost,
@@ -112,5 +115,6 @@ pub fn list(
     if items.is_empty() && !catalog.benches.is_empty() {
         return Err(unmatched_list(options, catalog));
     }
-    Ok(Listing { items, problems: catalog.problems.clone() })
+    let settings = policy.settings.remarks(&|id| items.iter().any(|item| item.id == id));
+    Ok(Listing { items, problems: catalog.problems.clone(), settings })
 }

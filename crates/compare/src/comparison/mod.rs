@@ -21,6 +21,7 @@ mod trial;
 mod unmatched;
 
 pub use bisect::{Search, Step};
+pub(crate) use catalog::target_name;
 pub use catalog::{Catalog, Listed, Problem, ProblemKind};
 pub use known::{Known, KnownList, KnownTarget, State};
 pub use list::{Cost, Item, Listing, list};

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::catalog::{Catalog, Listed, Problem, ProblemKind};
+use super::catalog::{Catalog, Listed, Problem, ProblemKind, target_name};
 use super::inputs;
 use crate::bench::Key;
 use crate::build::{Built, Target, identical};
 use crate::judge::Verdict;
 use crate::measure::{BenchPair, Random, Side, Trouble, TroubleKind, Variant};
+use crate::policy::Policy;
 use crate::report::{Fault, Row};
 
 /// Base, head and each null control draw their links from separate ranges of seeds, so that no benchmark is compared
@@ -37,21 +38,25 @@ impl PairedBenches {
         self.pairs.is_empty() && self.identical.is_empty() && skipped
     }
 
-    /// Turns the benchmarks and targets for which `reason` returns a reason into rows: they are not run.
-    pub(super) fn exclude(&mut self, reason: &dyn Fn(&str) -> Option<String>) {
+    /// Turns the benchmarks and targets that the policy excludes on `today` (`YYYY-MM-DD`) into rows: they are not run.
+    pub(super) fn exclude(&mut self, policy: &Policy, today: &str) {
         let excluded = |why: String| format!("excluded in assay.toml: {why}");
+        let name = |key: &Key| target_name(&key.package, &key.target);
         for pairs in [&mut self.pairs, &mut self.identical] {
-            let (out, kept): (Vec<BenchPair>, Vec<BenchPair>) =
-                pairs.drain(..).partition(|pair| reason(&pair.key.to_string()).is_some());
-            *pairs = kept;
-            let row = |pair: &BenchPair| {
-                let why = reason(&pair.key.to_string()).unwrap_or_default();
-                bare_row(pair, Verdict::Skipped, excluded(why))
-            };
-            self.rows.extend(out.iter().map(row));
+            for pair in std::mem::take(pairs) {
+                match policy.exclusion(&pair.key.to_string(), &name(&pair.key), today) {
+                    Some(why) => self.rows.push(bare_row(&pair, Verdict::Skipped, excluded(why))),
+                    None => pairs.push(pair),
+                }
+            }
         }
         for row in self.rows.iter_mut().filter(|row| row.verdict != Verdict::Skipped) {
-            if let Some(why) = reason(&row.id) {
+            let target = target_name(&row.package, &row.target);
+            let why = match row.id == target {
+                true => policy.target_exclusion(&target, today),
+                false => policy.exclusion(&row.id, &target, today),
+            };
+            if let Some(why) = why {
                 *row = Row { verdict: Verdict::Skipped, fault: None, why: excluded(why), ..row.clone() };
             }
         }
@@ -271,5 +276,32 @@ pub(super) fn fault(side: Side) -> Fault {
     match side {
         Side::Base => Fault::Base,
         Side::Head => Fault::Head,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    /// `exclude = [{ filter = "t" }]` is meant for ids; the name of every target `t` matches it, too.
+    #[test]
+    fn a_filter_for_ids_does_not_excuse_a_broken_target() {
+        let (package, target, reason) = ("p".to_owned(), "t".to_owned(), "it panics".to_owned());
+        let broken = problem_row(&Problem { package, target, kind: ProblemKind::Failed, reason }, Some(Fault::Head));
+        let gone = Row { id: "a test".into(), verdict: Verdict::Gone, fault: None, ..broken.clone() };
+        let excluded = |text: &str| {
+            let root = tempfile::tempdir().unwrap();
+            std::fs::write(root.path().join(crate::policy::FILE), text).unwrap();
+            let rows = vec![broken.clone(), gone.clone()];
+            let mut paired = PairedBenches { rows, ..PairedBenches::default() };
+            paired.exclude(&Policy::read(root.path()).unwrap(), "2026-01-01");
+            [0, 1].map(|at| (paired.rows[at].verdict, paired.rows[at].exit()))
+        };
+        let (failed, skipped) = ((Verdict::Invalid, Exit::Invalid), (Verdict::Skipped, Exit::Fine));
+        let filter = "[settings]\nexclude = [{ filter = \"t\", reason = \"needs a server\" }]\n";
+        assert_eq!(excluded(filter), [failed, skipped]);
+        let named = "[excluded]\n\"(p/t)\" = { reason = \"needs a server\", until = \"2026-12-31\" }\n";
+        assert_eq!(excluded(named), [skipped, skipped]);
     }
 }

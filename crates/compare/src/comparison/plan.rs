@@ -3,6 +3,7 @@
 //! N is never lowered to save time: with fewer blocks the run could not prove anything. Benchmarks that do not fit the
 //! budget are dropped, least important first, and named.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::judge::{ALPHA, SCREEN_BLOCKS, blocks_for, confirming_blocks};
@@ -42,8 +43,9 @@ struct Cost {
     index: usize,
     rank: (u8, f64),
     block_s: f64,
-    /// Which pair of programs it is measured in.
-    programs: usize,
+    /// Numbers of the two programs that it is measured in. A head that is compared with several bases draws its links
+    /// once for all of them.
+    programs: [usize; 2],
 }
 
 /// What a set of benchmarks costs.
@@ -59,15 +61,16 @@ impl Plan {
     /// The plan for `pilots` within `budget_s`. `nulls` benchmarks run a second time, as controls; another link of a
     /// program takes `link_s`.
     pub fn new(pilots: &[Pilot], nulls: usize, link_s: f64, budget_s: f64) -> Self {
-        let mut programs = Vec::new();
+        let mut known = Vec::new();
         let costs = pilots.iter().enumerate().map(|(index, Pilot { pair, .. })| {
-            let executables = [&pair.base, &pair.head].map(|variant| &variant.target.program.executable);
-            let known = programs.iter().position(|known| *known == executables);
-            let at = known.unwrap_or(programs.len());
-            if known.is_none() {
-                programs.push(executables);
-            }
-            cost(index, pair.tier, pair.process_s, at)
+            let programs = [&pair.base, &pair.head].map(|variant| {
+                let executable = &variant.target.program.executable;
+                known.iter().position(|known| *known == executable).unwrap_or_else(|| {
+                    known.push(executable);
+                    known.len() - 1
+                })
+            });
+            cost(index, pair.tier, pair.process_s, programs)
         });
         Self::of_costs(costs.collect(), nulls, link_s, budget_s)
     }
@@ -77,19 +80,28 @@ impl Plan {
         let costs = benches
             .iter()
             .enumerate()
-            .map(|(index, (tier, process_s, program))| cost(index, *tier, *process_s, *program));
+            .map(|(index, (tier, process_s, program))| cost(index, *tier, *process_s, sides_of(*program)));
         Self::of_costs(costs.collect(), 0, 0.0, budget_s)
     }
 
-    /// The plan for programs.
-    pub fn json(&self, pilots: &[Pilot], identical: &[BenchPair], rows: &[Row], notes: &[String]) -> serde_json::Value {
+    /// The plan for programs; `settings` are the remarks on those in force.
+    pub fn json(
+        &self,
+        pilots: &[Pilot],
+        identical: &[BenchPair],
+        rows: &[Row],
+        notes: &[String],
+        settings: &[String],
+    ) -> serde_json::Value {
+        let problem = |row: &Row| serde_json::json!({"id": row.id, "verdict": row.verdict, "why": row.why});
         let ids = |indices: &[usize]| indices.iter().map(|&at| pilots[at].pair.key.to_string()).collect::<Vec<_>>();
         serde_json::json!({
             "schema": crate::report::SCHEMA,
             "measured": ids(&self.kept),
             "dropped": ids(&self.dropped),
             "notes": notes,
-            "problems": rows.iter().map(|row| serde_json::json!({"id": row.id, "verdict": row.verdict, "why": row.why})).collect::<Vec<_>>(),
+            "settings": settings,
+            "problems": rows.iter().map(problem).collect::<Vec<_>>(),
             "identical": identical.iter().map(|pair| pair.key.to_string()).collect::<Vec<_>>(),
             "one_stage": self.one_stage,
             "blocks": self.blocks,
@@ -119,7 +131,12 @@ impl Plan {
     }
 }
 
-fn cost(index: usize, tier: u8, process_s: f64, programs: usize) -> Cost {
+/// Numbers of the two sides' programs of a target.
+fn sides_of(target: usize) -> [usize; 2] {
+    [2 * target, 2 * target + 1]
+}
+
+fn cost(index: usize, tier: u8, process_s: f64, programs: [usize; 2]) -> Cost {
     let tier = if process_s > SLOW_PROCESS_S { tier.max(3) } else { tier };
     Cost { index, rank: (tier, process_s), block_s: 4.0 * process_s, programs }
 }
@@ -131,13 +148,11 @@ impl Price<'_> {
         sum * (1.0 + self.nulls.min(n) as f64 / n as f64)
     }
 
-    /// Seconds for the links that a block of `n` benchmarks draws: at most two for each pair of programs and each
-    /// control.
+    /// Seconds for the links that a block of `n` benchmarks draws: one of each program, and one more for each control,
+    /// which shares the head's link with its benchmark; at most two for each benchmark.
     fn links_s(&self, n: usize) -> f64 {
-        let mut programs: Vec<usize> = self.costs.iter().map(|cost| cost.programs).collect();
-        programs.sort_unstable();
-        programs.dedup();
-        2.0 * self.link_s * (programs.len() + self.nulls).min(n) as f64
+        let programs: BTreeSet<usize> = self.costs.iter().flat_map(|cost| cost.programs).collect();
+        self.link_s * (programs.len() + self.nulls).min(2 * n) as f64
     }
 
     fn one_stage_s(&self) -> f64 {
@@ -187,17 +202,23 @@ mod tests {
     use super::*;
 
     fn plan(costs: &[(u8, f64)], budget_s: f64) -> Plan {
-        let costs = costs.iter().enumerate().map(|(index, (tier, seconds))| cost(index, *tier, *seconds, index % 2));
+        let costs = costs.iter().enumerate();
+        let costs = costs.map(|(index, (tier, seconds))| cost(index, *tier, *seconds, sides_of(index % 2)));
         Plan::of_costs(costs.collect(), 0, 0.0, budget_s)
     }
 
     #[test]
     fn links_count() {
-        let costs: Vec<Cost> = (0..4).map(|index| cost(index, 1, 0.25, index % 2)).collect();
+        let costs: Vec<Cost> = (0..4).map(|index| cost(index, 1, 0.25, sides_of(index % 2))).collect();
         let plan = |link_s| Plan::of_costs(costs.clone(), 0, link_s, 1e9);
         // Two pairs of programs, twelve layouts of each.
         assert!((plan(0.5).seconds - plan(0.0).seconds - 2.0 * 2.0 * 12.0 * 0.5).abs() < 1e-9);
+        let control = Price { costs: &costs, nulls: 1, link_s: 1.0 };
+        assert_eq!(control.links_s(5), 5.0, "a control needs one link of its own");
         assert_eq!(Plan::of_costs(costs, 0, 10.0, 260.0).kept.len(), 1);
+        // One benchmark against two bases: the head's program is linked once.
+        let two_bases = [cost(0, 1, 0.25, [0, 1]), cost(1, 1, 0.25, [2, 1])];
+        assert_eq!(Price { costs: &two_bases, nulls: 0, link_s: 1.0 }.links_s(2), 3.0);
     }
 
     #[test]

@@ -83,8 +83,9 @@ pub fn run(
     dropped.extend(plan.dropped.iter().map(|&at| too_long(&pilots[at])));
     if options.dry_run {
         let planned = (&plan, pilots.as_slice(), columns.as_slice());
-        show_plan(invocation, options, planned, &identical, &dropped, &mut entry)?;
-        return Ok(Outcome::Planned(entry.finish(revisions, policy).exit()));
+        return Ok(Outcome::Planned(show_plan(
+            invocation, options, policy, revisions, planned, &identical, &dropped, entry,
+        )?));
     }
     let proven = options.purpose == Purpose::Compare && identical.iter().any(|pairs| !pairs.is_empty());
     if plan.kept.is_empty() && !dropped.is_empty() && !proven && entry.rows().all(is_silent) {
@@ -108,7 +109,8 @@ pub fn run(
     if !plan.kept.is_empty() {
         let margins = crate::nulls::margins(&crate::nulls::read(&project.root)?);
         let bases: Vec<&Snapshot> = revisions.bases().collect();
-        measure(&context, (&pilots, &columns), &bases, &plan, nulls, &margins, policy, options, &mut entry)?;
+        let measured = (pilots.as_slice(), columns.as_slice(), identical.as_slice());
+        measure(&context, measured, &bases, &plan, nulls, &margins, policy, options, &mut entry)?;
     }
     add_identical(&context, identical, first, options, &mut entry)?;
     entry.measured_s =
@@ -172,7 +174,7 @@ fn find_pairs(
     let today = entry.today();
     let mut random = Random::new(entry.seed);
     for paired in &mut paired {
-        paired.exclude(&|id| policy.exclusion(id, &today));
+        paired.exclude(policy, &today);
     }
     draw_layouts(paired.iter_mut().map(|paired| paired.pairs.as_mut_slice()), &mut random);
     if paired.iter().all(PairedBenches::is_empty) {
@@ -215,32 +217,37 @@ fn is_silent(row: &Row) -> bool {
     matches!(row.verdict, Verdict::Skipped | Verdict::Inconclusive)
 }
 
-/// Prints the plan of a dry run: as JSON for programs, or only its problems for people. The rows that a run would have
-/// go into the entry, for the exit code.
+/// Prints the plan of a dry run: as JSON for programs, or its problems and the settings in force for people. Returns
+/// what a run would end with, as far as that is known before measuring.
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 fn show_plan(
     invocation: &Invocation,
     options: &Options,
+    policy: &Policy,
+    revisions: &Revisions,
     (plan, pilots, columns): (&Plan, &[Pilot], &[usize]),
     identical: &[Vec<BenchPair>],
     dropped: &[String],
-    entry: &mut EntryBuilder,
-) -> Result<()> {
-    let print = |text: &str| invocation.console.print(text);
-    let (rows, same): (Vec<Row>, _) = (entry.rows().cloned().collect(), identical.concat());
-    if options.json {
-        print(&serde_json::to_string_pretty(&plan.json(pilots, &same, &rows, dropped))?)?;
-    } else {
-        if plan.kept.is_empty() && same.is_empty() {
-            print("plan: nothing can be measured")?;
-        }
-        rows.iter().try_for_each(|row| print(&format!("{}: {}: {}", row.verdict, row.id, row.why)))?;
-        dropped.iter().try_for_each(|text| print(text))?;
-    }
+    mut entry: EntryBuilder,
+) -> Result<Exit> {
+    let (problems, same): (Vec<Row>, _) = (entry.rows().cloned().collect(), identical.concat());
     identical.iter().zip(&mut entry.columns).for_each(|(pairs, rows)| rows.extend(pairs.iter().map(identical_row)));
     for &at in &plan.kept {
         entry.columns[columns[at]].push(bare_row(&pilots[at].pair, Verdict::Inconclusive, ""));
     }
-    Ok(())
+    let entry = entry.finish(revisions, policy);
+    let settings = policy.settings.remarks(&|id| entry.rows.iter().any(|row| row.id == id));
+    let print = |text: &str| invocation.console.print(text);
+    if options.json {
+        print(&serde_json::to_string_pretty(&plan.json(pilots, &same, &problems, dropped, &settings))?)?;
+    } else {
+        if plan.kept.is_empty() && same.is_empty() {
+            print("plan: nothing can be measured")?;
+        }
+        problems.iter().try_for_each(|row| print(&format!("{}: {}: {}", row.verdict, row.id, row.why)))?;
+        dropped.iter().chain(&settings).try_for_each(|text| print(text))?;
+    }
+    Ok(entry.exit())
 }
 
 /// Notes an id that is equal in two targets. An id that contains another one as a whole part is legal.
@@ -300,7 +307,7 @@ fn can_relink(links: &Links, pilots: &[Pilot], console: &Console) -> Result<bool
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 fn measure(
     context: &MeasureContext<'_>,
-    (pilots, columns): (&[Pilot], &[usize]),
+    (pilots, columns, identical): (&[Pilot], &[usize], &[Vec<BenchPair>]),
     bases: &[&Snapshot],
     plan: &Plan,
     nulls: usize,
@@ -310,18 +317,23 @@ fn measure(
     entry: &mut EntryBuilder,
 ) -> Result<()> {
     let kept: Vec<&Pilot> = plan.kept.iter().map(|&at| &pilots[at]).collect();
-    let mut shuffled = kept.clone();
+    let kept_columns: Vec<usize> = plan.kept.iter().map(|&at| columns[at]).collect();
+    // A margin is set for the id that the report shows; noise was recorded under the benchmark's own.
+    let reported =
+        entry.reported_ids(kept.iter().map(|pilot| &pilot.pair).zip(kept_columns.iter().copied()), identical);
+    let margin =
+        |at: usize| margins.of(&kept[at].pair.key.to_string(), context.relinked, policy.settings.margin(&reported[at]));
+    let mut shuffled: Vec<usize> = (0..kept.len()).collect();
     let mut random = Random::new(context.seed ^ 0x6e75_6c6c);
     random.shuffle(&mut shuffled);
-    let chosen = shuffled.iter().take(nulls).enumerate();
-    let controls: Vec<BenchPair> = chosen.map(|(at, pilot)| null_of(&pilot.pair, at, &mut random)).collect();
-    let real = plan.kept.iter().map(|&at| (&pilots[at].pair, columns[at]));
-    let margin = |id: &str| margins.of(id, context.relinked, policy.settings.margin(id));
+    shuffled.truncate(nulls);
+    let chosen = shuffled.iter().enumerate();
+    let controls: Vec<BenchPair> = chosen.map(|(number, &at)| null_of(&kept[at].pair, number, &mut random)).collect();
+    let real = kept.iter().zip(&kept_columns).enumerate();
+    let real = real.map(|(at, (pilot, &column))| Candidate { pair: &pilot.pair, margin: margin(at), column });
     // Only a comparison with one base has controls.
-    let pairs: Vec<Candidate<'_>> = real
-        .chain(controls.iter().map(|control| (control, 0)))
-        .map(|(pair, column)| Candidate { pair, margin: margin(&pair.key.to_string()), column })
-        .collect();
+    let controls = controls.iter().zip(&shuffled).map(|(pair, &at)| Candidate { pair, margin: margin(at), column: 0 });
+    let pairs: Vec<Candidate<'_>> = real.chain(controls).collect();
     let Trial { judged, method, global, counted, missing } = trial(context, &pairs, plan)?;
     for (column, shift) in global {
         let against = bases.get(column).filter(|_| bases.len() > 1);
@@ -332,25 +344,16 @@ fn measure(
     }
     if missing > 0 {
         entry.notes.push(format!(
-            "{missing} of {} planned blocks are missing: the budget ended, or processes were disturbed so much that their \
-             batches were too short to time",
+            "{missing} of {} planned blocks are missing: the budget ended, or processes were disturbed so much that \
+             their batches were too short to time",
             counted + missing
         ));
     }
     if method.disturbed * 4 > counted {
-        let text = format!(
-            "{} of {counted} blocks ran on a disturbed machine (stolen time, forced switches, threads that waited, or the canary)",
-            method.disturbed
-        );
-        // Alternating order and exact tests tolerate this, at the price of wide intervals; only a gate must not decide
-        // on it.
-        match options.purpose {
-            Purpose::Gate => entry.contaminated = Some(text),
-            Purpose::Compare | Purpose::Bisect => entry.notes.push(text),
-        }
+        entry.disturbed(options.purpose, method.disturbed, counted);
     }
     let mut uncounted = instructions::Uncounted::default();
-    for ((pilot, column), judged) in kept.iter().zip(plan.kept.iter().map(|&at| columns[at])).zip(&judged) {
+    for ((pilot, &column), judged) in kept.iter().zip(&kept_columns).zip(&judged) {
         let mut row = row(&pilot.pair, judged, policy);
         // If the clock does not decide, instructions are evidence: they are shown beside the verdict, which depends on
         // time alone.

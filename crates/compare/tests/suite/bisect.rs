@@ -16,9 +16,20 @@ fn script(ns: f64, factors: &[f64]) -> Value {
 }
 
 /// Commits with different code, one after the other; `f` becomes 12 % slower with the commit `culprit`. Commits in
-/// `broken` do not build, and `f` is unsteady in those of `unsteady`.
-fn history(length: usize, culprit: usize, broken: &[usize], unsteady: &[usize]) -> (Workspace, Vec<String>) {
+/// `broken` do not build, and `f` is unsteady in those of `unsteady`. With a twin, a second target has the same ids.
+fn history(
+    length: usize,
+    culprit: usize,
+    broken: &[usize],
+    unsteady: &[usize],
+    has_twin: bool,
+) -> (Workspace, Vec<String>) {
     let workspace = Workspace::new(&script(1e6, &[]));
+    if has_twin {
+        let twin = "\n[[bench]]\nname = \"twin\"\nharness = false\npath = \"benches/t.rs\"\n";
+        workspace.write("Cargo.toml", &format!("{}{twin}", workspace.read("Cargo.toml")));
+        workspace.commit("a twin");
+    }
     let mut commits = vec![workspace.git(&["rev-parse", "HEAD"])];
     let bench = workspace.read("benches/t.rs");
     workspace.write(
@@ -47,16 +58,22 @@ fn bisect(workspace: &Workspace, good: &str, more: &[&str]) -> Ran {
 #[test]
 fn the_commit_among_sixty_is_named_with_its_interval_and_few_builds() {
     // The first commit in the middle does not build.
-    let (workspace, commits) = history(60, 41, &[30], &[]);
+    let (workspace, commits) = history(60, 41, &[30], &[], false);
     let tools = Tools::new(&workspace);
     tools.script("cc", "case \"$*\" in *deps/t-*) echo 1 >>\"$diary\" ;; esac");
     let ran = workspace.run(tools.first(workspace.command(&arguments(&commits[0], &["^g/f$", "--json"]))));
-    let answer = ran.expect(0, &["it does not build", "passed over", "at most 0 steps left"]).json();
+    let answer = ran.json();
+    // On a busy machine the confirmation must not decide; the search is the same.
+    let is_confirmed = answer["confirmed"] == true;
+    let said = ["it does not build", "passed over", "at most 0 steps left"];
+    ran.expect(if is_confirmed { 0 } else { 4 }, &said);
+    assert!(is_confirmed || answer["notes"].to_string().contains("ran on a disturbed machine"), "{answer}");
     let suspects = answer["suspects"].as_array().unwrap();
     assert_eq!((suspects.len(), &suspects[0]["commit"]), (1, &json!(commits[41])), "{answer}");
-    assert_eq!((&answer["before"]["commit"], &answer["confirmed"]), (&json!(commits[40]), &json!(true)));
+    assert_eq!(answer["before"]["commit"], commits[40]);
     let number = |value: &Value| value.as_f64().unwrap();
     assert!((number(&answer["effect"]) - 0.12).abs() < 1e-9, "{answer}");
+    assert!(answer["notes"].to_string().contains("each side was linked once"), "{answer}");
     let (low, high) = (number(&answer["ci"][0]), number(&answer["ci"][1]));
     assert!(low <= 0.12 + 1e-9 && high >= 0.12 - 1e-9 && high - low < 0.01, "{low} .. {high}");
     assert_eq!(answer["n"], 24, "the answer rests on fresh blocks");
@@ -82,10 +99,11 @@ fn the_commit_among_sixty_is_named_with_its_interval_and_few_builds() {
     bisect(&workspace, &commits[0], &["^g/f$", "--bad", &commits[0]]).expect(2, &["no earlier commit"]);
 }
 
-/// A step that is undecided is measured longer, twice, before it is passed over.
+/// A step that is undecided is measured longer, twice, before it is passed over. The id stands in two targets, of which
+/// the steps build one.
 #[test]
 fn commits_that_cannot_be_distinguished_are_all_named() {
-    let (workspace, commits) = history(6, 4, &[4], &[3]);
+    let (workspace, commits) = history(6, 4, &[4], &[3], true);
     let said = [
         "after 48 blocks",
         "it does not build",
@@ -94,6 +112,7 @@ fn commits_that_cannot_be_distinguished_are_all_named() {
         "step 4",
         "step 5",
         "SLOWER +12.0 %",
+        "note: each side was linked once",
     ];
     bisect(&workspace, &commits[0], &["^g/f$"]).expect(4, &said);
 }

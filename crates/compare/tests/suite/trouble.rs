@@ -42,7 +42,9 @@ fn a_run_that_can_measure_nothing_is_never_green() {
 #[test]
 fn trouble_on_both_sides_is_reported_fails_nothing_and_can_be_excluded() {
     let workspace = branched(&json!({"benches": [
-        bench("fine", json!({})), bench("panics", json!({"mishap": "panic"})), bench("hangs", json!({"mishap": "hang"})),
+        bench("fine", json!({})),
+        bench("panics", json!({"mishap": "panic"})),
+        bench("hangs", json!({"mishap": "hang"})),
     ]}));
     let entry = gate(&workspace, &["--format", "json"]).json();
     let expected = [("fine", "SAME"), ("hangs", "TIMEOUT"), ("panics", "INVALID")];
@@ -143,14 +145,15 @@ fn valgrind(tools: &Tools, then: &str) {
     tools.file(
         "valgrind",
         &format!(
-            "[ \"$1\" = --version ] && exit 0\nsleep 1000 &\necho \"{{\\\"grandchild\\\": $!}}\" >>\"$diary\"\n{then}"
+            "[ \"$1\" = --version ] && {{ echo '{{\"asked\": true}}' >>\"$diary\"; exit 0; }}\nsleep 1000 &\n\
+             echo \"{{\\\"grandchild\\\": $!}}\" >>\"$diary\"\n{then}"
         ),
     );
 }
 
 #[test]
 fn counting_instructions_neither_waits_for_strays_nor_outlives_an_interrupt() {
-    let workspace = branched(&json!({"benches": [bench("f", json!({}))]}));
+    let workspace = branched(&json!({"benches": [bench("f", json!({})), bench("h", json!({}))]}));
     let arguments = ["compare", "--title", "T", "--change", "c", "--base", "main", "--one-link", "--instructions"];
     let tools = Tools::new(&workspace);
     let counts = "case \"$*\" in *~*) n=1000000;; *) n=1001000;; esac\necho \"==1== Collected : $n\" >&2";
@@ -159,8 +162,10 @@ fn counting_instructions_neither_waits_for_strays_nor_outlives_an_interrupt() {
     let entry = ran.expect(0, &[]).json();
     let why = entry["rows"][0]["why"].as_str().unwrap();
     assert!(why.contains("instructions") && why.contains("(+0.0 %)"), "{why}");
-    let strays = tools.diary();
-    assert_eq!(strays.len(), 8, "two counts of two runs of each side");
+    let diary = tools.diary();
+    let (asked, strays): (Vec<Value>, Vec<Value>) = diary.into_iter().partition(|line| line["asked"] == true);
+    assert_eq!(strays.len(), 16, "of each benchmark, two counts of two runs of each side");
+    assert_eq!(asked.len(), 1, "whether there is a valgrind is asked once");
     assert_no_process_is_left(&strays);
 
     valgrind(&tools, "sleep 1000");
@@ -169,7 +174,7 @@ fn counting_instructions_neither_waits_for_strays_nor_outlives_an_interrupt() {
         {
             let _turn = turn();
             let started = Started::new(tools.first(workspace.command(&arguments)));
-            wait_until("instructions are counted", || !tools.diary().is_empty());
+            wait_until("instructions are counted", || tools.diary().iter().any(|line| line["grandchild"].is_u64()));
             started.signal(signal);
             started.finish().expect(1, &["interrupted: nothing was logged"]);
         }
