@@ -365,8 +365,9 @@ impl Script {
                 "iter_count" => iters.iter().sum::<f64>()}})
             .unwrap(),
         );
+        let (secs, nanos) = bench.measurement_s.map_or((0, 100_000_000), |secs| (secs, 0));
         let configuration = cbor!({"confidence_level" => 0.95, "nresamples" => 100_000, "sample_size" => times.len(),
-            "measurement_time" => {"secs" => bench.measurement_s.unwrap_or(0), "nanos" => if bench.measurement_s.is_some() { 0 } else { 100_000_000 }}})
+            "measurement_time" => {"secs" => secs, "nanos" => nanos}})
         .unwrap();
         wire.send(
             &cbor!({"MeasurementComplete" => {"id" => id, "iters" => iters, "times" => times,

@@ -342,7 +342,8 @@ mod tests {
     #[test]
     fn the_documented_lines_parse() {
         for line in [
-            "x compare --title T --change C --base a --head b -p gemm --bench b --filter x --features f --budget 5m --timeout 60s --dry-run --json --no-log --manifest-path M",
+            "x compare --title T --change C --base a --head b -p gemm --bench b --filter x --features f --budget 5m \
+             --timeout 60s --dry-run --json --no-log --manifest-path M",
             "x compare --title T --change C --scenario rwkv7 --set size=0.19b",
             "x gate --base main --format github",
             "x log check",

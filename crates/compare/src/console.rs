@@ -254,7 +254,8 @@ mod tests {
     #[test]
     fn verdicts_are_colored_and_parts_of_names_are_not() {
         let text = "| a/SLOWER | SLOWER  | x\nFASTER: SLOWERS INCONCLUSIVE";
-        let expected = "| a/SLOWER | \u{1b}[31mSLOWER\u{1b}[0m  | x\n\u{1b}[32mFASTER\u{1b}[0m: SLOWERS \u{1b}[33mINCONCLUSIVE\u{1b}[0m";
+        let expected = "| a/SLOWER | \u{1b}[31mSLOWER\u{1b}[0m  | x\n\
+            \u{1b}[32mFASTER\u{1b}[0m: SLOWERS \u{1b}[33mINCONCLUSIVE\u{1b}[0m";
         assert_eq!(colored(text), expected);
     }
 

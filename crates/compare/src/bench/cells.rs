@@ -146,16 +146,23 @@ mod tests {
 
     /// A program `assay` in a few lines of shell.
     const PROGRAM: &str = r#"#!/bin/sh
-if [ "$1" = cells ]; then [ "$3" = --own ] || exit 1; printf 'size=1\nsize=2\nsize=3\nsize=4\nsize=5\nsize=6\n'; exit 0; fi
+if [ "$1" = cells ]; then
+    [ "$3" = --own ] || exit 1
+    printf 'size=1\nsize=2\nsize=3\nsize=4\nsize=5\nsize=6\n'
+    exit 0
+fi
 record() { printf '{"schema":1,"scenario":"s","cell":"%s",%s}' "$1" "$2" > "$3"; }
 metric() { printf '{"name":"%s","value":%s,"unit":"%s","direction":"%s","n":1,"low":null,"high":null}' "$@"; }
 load=$(metric load_s 9 seconds lower_is_better)
-ceiling='{"metric":"read_per_s","ceiling":{"name":"read","unit":"bytes_per_second","bursts_per_s":8,"best_per_s":9,"n":2}}'
+read='{"name":"read","unit":"bytes_per_second","bursts_per_s":8,"best_per_s":9,"n":2}'
+ceiling='{"metric":"read_per_s","ceiling":'"$read"'}'
+prefill=$(metric prefill_s 0.5 seconds lower_is_better)
+rate=$(metric read_per_s 4 bytes_per_second higher_is_better)
 case $3 in
-size=1) record $3 '"primary":"prefill_s","metrics":['"$load,$(metric prefill_s 0.5 seconds lower_is_better)"'],"ran":{"isa":"avx2"}' "$5" ;;
+size=1) record $3 '"primary":"prefill_s","metrics":['"$load,$prefill"'],"ran":{"isa":"avx2"}' "$5" ;;
 size=2) record $3 '"error":"no such file"' "$5"; exit 1 ;;
 size=3) echo boom >&2; touch $TMPDIR/left; exit 9 ;;
-size=4) record $3 '"primary":"read_per_s","metrics":['"$(metric read_per_s 4 bytes_per_second higher_is_better)"'],"ceilings":['"$ceiling]" "$5" ;;
+size=4) record $3 '"primary":"read_per_s","metrics":['"$rate"'],"ceilings":['"$ceiling]" "$5" ;;
 size=5) record $3 '"primary":"kept_bytes","metrics":['"$(metric kept_bytes 64 bytes lower_is_better)"']' "$5" ;;
 size=6) record $3 '"primary":"prefill_s","metrics":['"$load]" "$5" ;;
 esac

@@ -140,8 +140,8 @@ fn valid_change(change: &str) -> Result<String> {
 /// What the first logged run in a repository says before it takes anybody's time.
 fn first_words(project: &Project) -> String {
     format!(
-        "the first entry in this repository: it will write {} and baselines/ beside it, both meant to be committed, and keep \
-         the measured state under refs/assay/; with --no-log nothing is written",
+        "the first entry in this repository: it will write {} and baselines/ beside it, both meant to be committed, \
+         and keep the measured state under refs/assay/; with --no-log nothing is written",
         project.log.text_path().display()
     )
 }

@@ -111,7 +111,8 @@ pub fn demo(invocation: &Invocation, arguments: &Demo) -> Result<Exit> {
         say(&format!("The workspace stays in {} with its log, BENCHMARKS.md.", kept.display()))?;
     }
     say(&format!(
-        "\nMeasuring the change took {}; all of this took {}.\nIn your own workspace: {} gate --base main, or {} compare --help.",
+        "\nMeasuring the change took {}; all of this took {}.\n\
+         In your own workspace: {} gate --base main, or {} compare --help.",
         text::minutes(caught.measured_s),
         text::minutes(started.elapsed().as_secs_f64()),
         invocation.called,
@@ -124,8 +125,8 @@ pub fn demo(invocation: &Invocation, arguments: &Demo) -> Result<Exit> {
 fn explained(entry: &Entry) -> String {
     let row = entry.rows.iter().find(|row| row.id == "words");
     let Some(row) = row.filter(|row| row.verdict == Verdict::Slower) else {
-        return "\nThe slowdown was not proven this time: the machine is too busy for so short a comparison. Nothing is called\n\
-            slower without proof; try again when less else is running."
+        return "\nThe slowdown was not proven this time: the machine is too busy for so short a comparison. \
+            Nothing is called\nslower without proof; try again when less else is running."
             .to_owned();
     };
     format!(

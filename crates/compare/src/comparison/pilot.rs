@@ -55,8 +55,8 @@ pub fn pilot(sampler: &Sampler<'_>, mut pairs: Vec<BenchPair>, console: &Console
                 piloted.failed.push(bare_row(&pair, Verdict::Invalid, why));
             }
             (Ok(base), Ok(head)) if other_inputs(&base, &head) => {
-                let why = "the sides work on different inputs, so their times say nothing about each other: give the benchmark \
-                           another id, or compare with a revision that has the new inputs"
+                let why = "the sides work on different inputs, so their times say nothing about each other: give the \
+                           benchmark another id, or compare with a revision that has the new inputs"
                     .to_owned();
                 piloted.failed.push(bare_row(&pair, Verdict::Invalid, why));
             }

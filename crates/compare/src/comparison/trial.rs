@@ -261,8 +261,8 @@ fn describe_shift(effects: &[&[f64]], flagged: usize) -> String {
     let percent = |x: f64| format!("{:+.1} %", 100.0 * x.exp_m1());
     let interval = interval.map_or_else(String::new, |i| format!(" ({} .. {})", percent(i.low), percent(i.high)));
     format!(
-        "global shift: {flagged} of {} benchmarks moved, {} in the middle{interval}; look for one cause (toolchain, allocator, \
-         a shared dependency, the host). The {GLOBAL_WORST} that moved most were confirmed singly.",
+        "global shift: {flagged} of {} benchmarks moved, {} in the middle{interval}; look for one cause (toolchain, \
+         allocator, a shared dependency, the host). The {GLOBAL_WORST} that moved most were confirmed singly.",
         effects.len(),
         percent(middle)
     )

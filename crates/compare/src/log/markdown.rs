@@ -134,7 +134,9 @@ pub fn insert(text: &str, title: &str, entry: &str) -> String {
 mod tests {
     use super::*;
 
-    const LOG: &str = "# Log\n\n```bash\n## not a title\n```\n\n## Cache\n\n### 2026-01-01 00:00:00 - old\n\n| a | b |\n\n## Cache Size\n\n### 2026-01-02 00:00:00 - other\n<!-- assay:x1 -->\n\ntext\n";
+    const LOG: &str = "# Log\n\n```bash\n## not a title\n```\n\n\
+        ## Cache\n\n### 2026-01-01 00:00:00 - old\n\n| a | b |\n\n\
+        ## Cache Size\n\n### 2026-01-02 00:00:00 - other\n<!-- assay:x1 -->\n\ntext\n";
 
     /// `insert`, checked to keep every byte of the original in place around the addition.
     fn inserted(text: &str, title: &str, entry: &str) -> String {

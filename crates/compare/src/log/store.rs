@@ -127,7 +127,8 @@ impl Log {
                     .context("the log's data cannot be read; restore them from git")?;
                 if let Some(line) = lines.torn {
                     return Err(usage(format!(
-                        "{} ends in half an entry (line {line}); restore it (git checkout -- FILE), or delete that line",
+                        "{} ends in half an entry (line {line}); restore it (git checkout -- FILE), or delete that \
+                         line",
                         path.display()
                     )));
                 }

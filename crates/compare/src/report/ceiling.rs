@@ -26,8 +26,8 @@ pub fn erratum(entry: &Entry) -> Option<String> {
         n => format!(" and more than 100 % for {} other{}", n - 1, if n == 2 { "" } else { "s" }),
     };
     Some(format!(
-        "it shows {:.1} % of the ceiling {} for {}{others}; that ceiling is too low, and the share of no benchmark under it \
-         can be relied on (times and verdicts do not depend on it)",
+        "it shows {:.1} % of the ceiling {} for {}{others}; that ceiling is too low, and the share of no benchmark \
+         under it can be relied on (times and verdicts do not depend on it)",
         100.0 * highest,
         super::label::code(ceiling),
         super::label::code(&super::label::plain(&row.id)),

@@ -13,12 +13,19 @@ use crate::judge::Verdict;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1f2328;--muted:#59636e;--page:#fff;--line:#d8dee4;--worse:#b93a06;--better:#0b5cad}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--muted:#9198a1;--page:#0d1117;--line:#30363d;--worse:#ff8a4c;--better:#5aa9ff}}
-body{font:15px/1.5 system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;color:var(--ink);background:var(--page);max-width:96rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}.lead{font-size:1.15rem;font-weight:600;margin:.75rem 0}
-.muted{color:var(--muted)}.scroll{overflow-x:auto}code,pre,td.id{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',monospace;font-size:.85em}
-table{border-collapse:collapse;font-size:.9rem}th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-th:first-child,td:first-child,th:nth-child(2),td:nth-child(2),th:last-child,td:last-child{text-align:left}td:last-child{white-space:normal;min-width:20rem}
+@media(prefers-color-scheme:dark){
+:root{--ink:#e6edf3;--muted:#9198a1;--page:#0d1117;--line:#30363d;--worse:#ff8a4c;--better:#5aa9ff}
+}
+body{font:15px/1.5 system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;color:var(--ink);
+background:var(--page);max-width:96rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
+.lead{font-size:1.15rem;font-weight:600;margin:.75rem 0}
+.muted{color:var(--muted)}.scroll{overflow-x:auto}
+code,pre,td.id{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',monospace;font-size:.85em}
+table{border-collapse:collapse;font-size:.9rem}
+th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+th:first-child,td:first-child,th:nth-child(2),td:nth-child(2),th:last-child,td:last-child{text-align:left}
+td:last-child{white-space:normal;min-width:20rem}
 .worse{color:var(--worse);font-weight:600}.better{color:var(--better);font-weight:600}
 pre{white-space:pre-wrap;border:1px solid var(--line);border-radius:6px;padding:.75rem}
 ";

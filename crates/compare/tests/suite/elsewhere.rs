@@ -128,8 +128,12 @@ fn the_base_reuses_dependencies_that_the_head_built() {
     let manifest = workspace.read("Cargo.toml");
     workspace.write("Cargo.toml", &format!("{manifest}\n[dependencies]\nfar = \"1\"\n"));
     let registry = "registry+https://github.com/rust-lang/crates.io-index";
-    workspace.write("Cargo.lock", &format!("version = 4\n\n[[package]]\nname = \"far\"\nversion = \"1.0.0\"\nsource = \"{registry}\"\n\
-        checksum = \"{checksum}\"\n\n[[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\ndependencies = [\n \"far\",\n]\n"));
+    let lock = format!(
+        "version = 4\n\n[[package]]\nname = \"far\"\nversion = \"1.0.0\"\nsource = \"{registry}\"\n\
+         checksum = \"{checksum}\"\n\n[[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\n\
+         dependencies = [\n \"far\",\n]\n"
+    );
+    workspace.write("Cargo.lock", &lock);
     workspace.commit("a dependency");
     workspace.script(&json!({"benches": [{"id": scripted("g|f"), "times": vec![1.25e6; 10]}]}));
     let arguments = ["compare", "--title", "T", "--change", "c", "--base", "HEAD", "--one-link", "--no-log"];
@@ -154,12 +158,14 @@ fn a_toolchain_that_the_user_asks_for_builds_both_sides() {
     // The proxies choose by the variable; the compiler behind them is the same, under another name.
     tools.script(
         "rustc",
-        "toolchain=$RUSTUP_TOOLCHAIN\nunset RUSTUP_TOOLCHAIN\ncase \"$toolchain $*\" in\nfancy\\ -vV | fancy\\ --version)\n    \
+        "toolchain=$RUSTUP_TOOLCHAIN\nunset RUSTUP_TOOLCHAIN\ncase \"$toolchain $*\" in\n\
+         fancy\\ -vV | fancy\\ --version)\n    \
          \"$0\" \"$@\" | sed '1s/$/ (fancy)/'\n    exit ;;\nesac",
     );
     tools.script(
         "cargo",
-        "echo \"{\\\"toolchain\\\": \\\"$RUSTUP_TOOLCHAIN\\\", \\\"call\\\": \\\"$1\\\", \\\"in\\\": \\\"$PWD\\\"}\" >>\"$diary\"\nunset RUSTUP_TOOLCHAIN",
+        "echo \"{\\\"toolchain\\\": \\\"$RUSTUP_TOOLCHAIN\\\", \\\"call\\\": \\\"$1\\\", \
+         \\\"in\\\": \\\"$PWD\\\"}\" >>\"$diary\"\nunset RUSTUP_TOOLCHAIN",
     );
     let compare = |toolchain: &str| {
         let arguments =

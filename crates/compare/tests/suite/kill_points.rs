@@ -52,8 +52,8 @@ impl Kills {
     fn sentence(&self) -> String {
         let calls: usize = self.by_call.values().sum();
         format!(
-            "{} kills, {calls} of them at {} different system calls and {} at times in between, {} with both builds; {} left the \
-             whole entry and {} none of it",
+            "{} kills, {calls} of them at {} different system calls and {} at times in between, {} with both builds; \
+             {} left the whole entry and {} none of it",
             self.points,
             self.by_call.len(),
             self.by_time,

@@ -13,16 +13,12 @@ fn program(seconds: f64, per_s: f64, bytes: f64, error: f64) -> String {
     // A metric that moves the other way stands before the one that is declared.
     let decoy = metric("other_s", 1.0 / seconds, "seconds", "lower_is_better");
     let time = metric("work_s", seconds, "seconds", "lower_is_better");
+    let rate = metric("work_per_s", per_s, "elements_per_second", "higher_is_better");
+    let kept = metric("kept_bytes", bytes, "bytes", "lower_is_better");
     let cells = [
         ("what=time", json!({"primary": "work_s", "metrics": [decoy, time]})),
-        (
-            "what=rate",
-            json!({"primary": "work_per_s", "metrics": [metric("work_per_s", per_s, "elements_per_second", "higher_is_better")]}),
-        ),
-        (
-            "what=bytes",
-            json!({"primary": "kept_bytes", "metrics": [metric("kept_bytes", bytes, "bytes", "lower_is_better")]}),
-        ),
+        ("what=rate", json!({"primary": "work_per_s", "metrics": [rate]})),
+        ("what=bytes", json!({"primary": "kept_bytes", "metrics": [kept]})),
         ("what=proof", json!({"primary": "work_s", "metrics": [time], "proof": proof})),
     ];
     let arms: String = cells
@@ -37,7 +33,8 @@ fn program(seconds: f64, per_s: f64, bytes: f64, error: f64) -> String {
         "fn main() {{\n    let cells = [\n{arms}    ];\n    let words: Vec<String> = std::env::args().collect();\n    \
          assert_eq!(words[2], \"fake\");\n    match words[1].as_str() {{\n        \
          \"cells\" => cells.iter().for_each(|(cell, _)| println!(\"{{cell}}\")),\n        \
-         _ => std::fs::write(&words[5], cells.iter().find(|(cell, _)| *cell == words[3]).unwrap().1).unwrap(),\n    }}\n}}\n"
+         _ => std::fs::write(&words[5], cells.iter().find(|(cell, _)| *cell == words[3]).unwrap().1).unwrap(),\n    \
+         }}\n}}\n"
     )
 }
 

@@ -43,7 +43,8 @@ impl Tools {
         self.script(
             program,
             &format!(
-                "case \" $* \" in\n{pattern})\n    sleep 1000 &\n    echo \"{{\\\"pid\\\": $$, \\\"grandchild\\\": $!}}\" \
+                "case \" $* \" in\n{pattern})\n    sleep 1000 &\n    \
+                 echo \"{{\\\"pid\\\": $$, \\\"grandchild\\\": $!}}\" \
                  >>\"$diary\"\n    while :; do sleep 1; done ;;\nesac"
             ),
         );

@@ -242,7 +242,8 @@ fn the_pilot_turns_trouble_into_rows() {
 #[test]
 fn sides_that_work_on_other_inputs_are_not_compared() {
     let fake = |input_hash: &str| {
-        let row = json!({"schema": 1, "state": "proved", "group": "g", "function": "f", "value": null, "tier": 1, "source": null,
+        let row = json!({"schema": 1, "state": "proved", "group": "g", "function": "f", "value": null, "tier": 1,
+            "source": null,
             "proof": {"method": "hash", "error": 0.0, "tolerance": 0.0, "worst_index": null, "checked": 1,
                 "input_hash": input_hash, "output_hash": null, "failure": null},
             "ran": {}, "work": {}, "ceiling": null, "rate_per_s": null, "allocations": null, "peak_rss_bytes": null});

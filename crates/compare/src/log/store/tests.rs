@@ -56,7 +56,9 @@ fn temporary_files_of_killed_runs_are_swept_and_nothing_else() {
 fn a_log_in_the_seeds_format_is_appended_to_with_every_other_byte_untouched() {
     let directory = tempfile::tempdir().unwrap();
     let log = Log::open(directory.path());
-    let history = "# Benchmark Results\n\n## Baseline\n\n### 2026-01-01 21:12:20 - Before\n\n| Metric | Value |\n\n## Title\n\n### 2026-01-01 21:15:13 - Cache\n\ntext\n\n## Title and more\n\n### 2026-01-01 21:16:50 - More\n\n";
+    let history = "# Benchmark Results\n\n## Baseline\n\n### 2026-01-01 21:12:20 - Before\n\n| Metric | Value |\n\n\
+        ## Title\n\n### 2026-01-01 21:15:13 - Cache\n\ntext\n\n\
+        ## Title and more\n\n### 2026-01-01 21:16:50 - More\n\n";
     fs::write(log.text_path(), history).unwrap();
     log.append(&example_entry()).unwrap();
     let text = log.text().unwrap();
