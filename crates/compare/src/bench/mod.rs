@@ -1,6 +1,7 @@
 //! Criterion benchmarks and scenario cells as processes: the list of a program's benchmarks, and one run of it.
 
 mod cells;
+mod executable;
 mod key;
 mod process;
 mod protocol;

@@ -16,6 +16,7 @@ use machine::noise::{self, ProcessCounters};
 use record::bench_row::BenchRow;
 
 use super::cells;
+use super::executable::{PORT, mentions_criterion};
 use super::protocol::{Connection, CriterionVersion, Message, RawId, Request, Samples};
 use super::request::{Selection, arguments};
 use crate::child::{Group, describe, die_with_parent, last_lines, pin, threads};
@@ -24,8 +25,6 @@ use crate::disk;
 
 /// Time to connect for a program that does not contain criterion: it may start one that does.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The variable that tells criterion to connect; a program that reads it contains this name.
-const PORT: &str = "CARGO_CRITERION_PORT";
 
 /// How a program lists and measures what it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,22 +312,6 @@ impl ScratchDir {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-}
-
-/// Whether a program contains the name of the variable that tells criterion to connect.
-fn mentions_criterion(executable: &Path) -> bool {
-    std::fs::read(executable).is_ok_and(|bytes| memmem(&bytes, PORT.as_bytes()))
-}
-
-fn memmem(bytes: &[u8], word: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| *byte == word[0]) {
-        if rest[at..].starts_with(word) {
-            return true;
-        }
-        rest = &rest[at + 1..];
-    }
-    false
 }
 
 fn read_rows(path: &Path) -> Result<Vec<BenchRow>> {

@@ -83,9 +83,7 @@ pub fn run(
     dropped.extend(plan.dropped.iter().map(|&at| too_long(&pilots[at])));
     if options.dry_run {
         let planned = (&plan, pilots.as_slice(), columns.as_slice());
-        return Ok(Outcome::Planned(show_plan(
-            invocation, options, policy, revisions, planned, &identical, &dropped, entry,
-        )?));
+        return show_plan(invocation, options, policy, revisions, planned, &identical, &dropped, entry);
     }
     let proven = options.purpose == Purpose::Compare && identical.iter().any(|pairs| !pairs.is_empty());
     if plan.kept.is_empty() && !dropped.is_empty() && !proven && entry.rows().all(is_silent) {
@@ -217,8 +215,7 @@ fn is_silent(row: &Row) -> bool {
     matches!(row.verdict, Verdict::Skipped | Verdict::Inconclusive)
 }
 
-/// Prints the plan of a dry run: as JSON for programs, or its problems and the settings in force for people. Returns
-/// what a run would end with, as far as that is known before measuring.
+/// Prints the plan of a dry run: as JSON for programs, or its problems and the settings in force for people.
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct of these would only rename them")]
 fn show_plan(
     invocation: &Invocation,
@@ -229,7 +226,7 @@ fn show_plan(
     identical: &[Vec<BenchPair>],
     dropped: &[String],
     mut entry: EntryBuilder,
-) -> Result<Exit> {
+) -> Result<Outcome> {
     let (problems, same): (Vec<Row>, _) = (entry.rows().cloned().collect(), identical.concat());
     identical.iter().zip(&mut entry.columns).for_each(|(pairs, rows)| rows.extend(pairs.iter().map(identical_row)));
     for &at in &plan.kept {
@@ -247,7 +244,7 @@ fn show_plan(
         problems.iter().try_for_each(|row| print(&format!("{}: {}: {}", row.verdict, row.id, row.why)))?;
         dropped.iter().chain(&settings).try_for_each(|text| print(text))?;
     }
-    Ok(entry.exit())
+    Ok(Outcome::Planned(entry.exit()))
 }
 
 /// Notes an id that is equal in two targets. An id that contains another one as a whole part is legal.
