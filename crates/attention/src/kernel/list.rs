@@ -115,8 +115,10 @@ impl op::Kernel<AttentionOp> for Implementation {
     }
 
     /// # Errors
-    /// As [`Attention::run`](crate::Attention::run); also [`AttentionError::CaseMismatch`] if the operands are not of
-    /// the case's shape.
+    /// Those of [`Attention::run`](crate::Attention::run) that concern operands and options;
+    /// [`AttentionError::TypeMismatch`] if K and V are stored as different types; [`AttentionError::CaseMismatch`] if
+    /// the operands are not of the case's shape. Memory is taken in a run: where there is none, [`Loaded::ran`] reports
+    /// [`AttentionError::OutOfMemory`] as the path.
     fn load<'a>(&'a self, case: &Case, operands: Operands<'a>) -> Result<Box<dyn Loaded + 'a>, AttentionError> {
         let Operands { q, k, v, out, lse, options } = operands;
         let problem = Problem::new([q, k, v], out, lse, options)?;
