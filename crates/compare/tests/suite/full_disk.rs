@@ -16,9 +16,10 @@ fn workspace() -> Workspace {
     Workspace::new(&json!({"benches": [{"id": scripted("g|f")}]}))
 }
 
-/// Checks the message for a full disk: short, with advice and the whole log, and nothing else happened.
+/// Checks the message for a full disk: short, with the whole log, and nothing else happened. Its advice depends on how
+/// much room the machine really has.
 fn assert_is_explained(workspace: &Workspace, ran: Ran) -> Ran {
-    let ran = ran.expect(1, &["error: disk full: ", " free at ", "; free "]);
+    let ran = ran.expect(1, &["error: disk full: ", " free at "]);
     let longest = ran.stderr.lines().map(str::len).max().unwrap();
     assert!(longest < 600, "a line of {longest} bytes:\n{}", ran.stderr);
     assert!(ran.stderr.lines().count() < 60, "{}", ran.stderr);
@@ -122,6 +123,7 @@ fn a_cache_on_a_small_file_system_is_reported_as_full() {
         command.current_dir(workspace.root());
         command.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
         let ran = assert_is_explained(&workspace, workspace.run(command));
+        assert!(ran.stderr.contains("; free "), "{}", ran.stderr);
         assert!(ran.stderr.contains(&workspace.cache().join("assay").display().to_string()), "{}", ran.stderr);
     }
 }
