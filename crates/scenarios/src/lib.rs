@@ -258,7 +258,7 @@ fn render(invocation: &Invocation, root: &Path, name: &str) -> Result<Exit> {
     if kept.is_empty() {
         return Err(usage(format!("no rows of {name} are kept; `cargo xtask run {name}` measures and keeps them")));
     }
-    let assay = peers::assay(invocation, root, true)?;
+    let assay = peers::assay(invocation, root)?;
     for rows in kept {
         rendered(&assay, (root, name), &rows, rows.parent())?;
         let report = rows.with_extension("md");
