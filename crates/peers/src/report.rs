@@ -70,16 +70,14 @@ pub(crate) fn counted(threads: usize) -> String {
 
 /// How to read the ratios.
 pub(crate) fn explanation(rows: &[Row]) -> String {
-    let has = |ceiling| rows.iter().any(|row| row.share.is_some() && row.ceiling == ceiling);
-    let ceilings = match (has(Ceiling::Fma), has(Ceiling::Memory)) {
-        (false, false) => "",
-        (true, false) => " in the same rounds: multiply-adds on registers (FMA)",
-        (false, true) => " in the same rounds: reads from memory",
-        (true, true) => " in the same rounds: multiply-adds on registers (FMA), or reads from memory (reads)",
-    };
-    let share = match ceilings {
+    let has = |ceiling: &Ceiling| rows.iter().any(|row| row.share.is_some() && row.ceiling == *ceiling);
+    let ceilings = [Ceiling::Fma, Ceiling::Tiles, Ceiling::Memory].into_iter().filter(has).map(Ceiling::words);
+    let ceilings = ceilings.collect::<Vec<_>>().join(", or ");
+    let share = match ceilings.as_str() {
         "" => String::new(),
-        ceilings => format!(" *Of ceiling* is our rate as a share of what this machine reaches{ceilings}."),
+        ceilings => {
+            format!(" *Of ceiling* is our rate as a share of what this machine reaches in the same rounds: {ceilings}.")
+        }
     };
     format!(
         "Time of the peer divided by ours, with its exact 95 % interval: above 1 ours is faster. Rows in **bold** are lost: the \
@@ -109,8 +107,8 @@ fn ratios(rows: &[&Row]) -> String {
         let Some(first) = of_case.first() else { continue };
         let mut cells = vec![case.to_owned(), first.ours_s.map_or("-".to_owned(), |time| Unit::Seconds.show(time))];
         if with_share {
-            let of = if first.ceiling == Ceiling::Memory { "reads" } else { "FMA" };
-            cells.push(first.share.map_or("-".to_owned(), |share| format!("{:.1} % {of}", share * 100.0)));
+            let of = |share| format!("{:.1} % {}", share * 100.0, first.ceiling.name());
+            cells.push(first.share.map_or("-".to_owned(), of));
         }
         for name in &names {
             cells.push(of_case.iter().find(|row| row.peer == *name).map_or("-".to_owned(), |row| cell(&row.outcome)));

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use compare::comparison::Invocation;
 use compare::console::Progress;
 use compare::measure::Random;
-use machine::ceiling::{FmaLoop, Level, ReadLoop};
+use machine::ceiling::{FmaLoop, Level, ReadLoop, TileLoop};
 use machine::isa::Isa;
 use record::stats;
 use serde_json::json;
@@ -31,6 +31,7 @@ pub(crate) struct Sweep<'a> {
 /// The loop that measures a ceiling.
 enum CeilingLoop {
     Fma(FmaLoop),
+    Tiles(TileLoop),
     Memory(ReadLoop),
 }
 
@@ -39,6 +40,7 @@ impl CeilingLoop {
         Ok(match ceiling {
             Ceiling::None => None,
             Ceiling::Fma => Some(Self::Fma(FmaLoop::new(Isa::best(), threads)?)),
+            Ceiling::Tiles => Some(Self::Tiles(TileLoop::new(threads)?)),
             Ceiling::Memory => Some(Self::Memory(ReadLoop::new(Level::Memory, threads)?)),
         })
     }
@@ -46,6 +48,7 @@ impl CeilingLoop {
     fn per_s(&mut self, length: Duration) -> f64 {
         match self {
             Self::Fma(fma) => fma.burst(length).per_s(),
+            Self::Tiles(tiles) => tiles.burst(length).per_s(),
             Self::Memory(read) => read.burst(length).per_s(),
         }
     }

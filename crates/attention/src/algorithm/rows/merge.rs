@@ -35,8 +35,9 @@ impl Vectorized for Merge<'_, '_> {
                 (*max, *sum) = (part_max, part_sum);
             } else {
                 let largest = max.max(part_max);
-                let factor = |max: f32| only(simd, exp2_weight(simd, simd.splat(max - largest)));
-                let (kept, added) = (factor(*max), factor(part_max));
+                // Not a closure: it would be compiled for no instruction set.
+                let kept = only(simd, exp2_weight(simd, simd.splat(*max - largest)));
+                let added = only(simd, exp2_weight(simd, simd.splat(part_max - largest)));
                 acc.iter_mut().zip(part).for_each(|(x, y)| *x = kept * *x + added * y);
                 (*max, *sum) = (largest, kept * *sum + added * part_sum);
             }
