@@ -264,6 +264,27 @@ impl F32Vector for F32x8 {
         }
     }
 
+    /// Two vectors share a register after the first addition, and all four after the second.
+    #[inline(always)]
+    fn reduce_sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        let mut sums = [0.0; 4];
+        // SAFETY: the tokens in the vectors prove AVX2; four floats are stored to an array of four.
+        unsafe {
+            let [a, b, c, d] = [
+                _mm_add_ps(_mm256_castps256_ps128(a.lanes), _mm256_extractf128_ps::<1>(a.lanes)),
+                _mm_add_ps(_mm256_castps256_ps128(b.lanes), _mm256_extractf128_ps::<1>(b.lanes)),
+                _mm_add_ps(_mm256_castps256_ps128(c.lanes), _mm256_extractf128_ps::<1>(c.lanes)),
+                _mm_add_ps(_mm256_castps256_ps128(d.lanes), _mm256_extractf128_ps::<1>(d.lanes)),
+            ];
+            let ab = _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a));
+            let cd = _mm_add_ps(_mm_movelh_ps(c, d), _mm_movehl_ps(d, c));
+            // Lanes 0 and 2 of both, and 1 and 3 of both.
+            let (even, odd) = (_mm_shuffle_ps::<0b10_00_10_00>(ab, cd), _mm_shuffle_ps::<0b11_01_11_01>(ab, cd));
+            _mm_storeu_ps(sums.as_mut_ptr(), _mm_add_ps(even, odd));
+        }
+        sums
+    }
+
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the token in `self` proves AVX2; the caller promises 8 writable floats, and the store has no

@@ -101,6 +101,17 @@ impl F32x16 {
     fn with(self, lanes: __m512) -> Self {
         Self { lanes, ..self }
     }
+
+    /// The upper half added to the lower.
+    #[inline(always)]
+    fn halved(self) -> F32x8 {
+        // SAFETY: the token in `self` proves AVX-512DQ.
+        let upper = unsafe { _mm512_extractf32x8_ps::<1>(self.lanes) };
+        // SAFETY: the token in `self` proves AVX-512F.
+        let lower = unsafe { _mm512_castps512_ps256(self.lanes) };
+        let token = self.token.avx2();
+        F32x8::from_lanes(token, lower) + F32x8::from_lanes(token, upper)
+    }
 }
 
 /// An operator that is one instruction.
@@ -192,12 +203,12 @@ impl F32Vector for F32x16 {
 
     #[inline(always)]
     fn reduce_sum(self) -> f32 {
-        // SAFETY: the token in `self` proves AVX-512DQ.
-        let upper = unsafe { _mm512_extractf32x8_ps::<1>(self.lanes) };
-        // SAFETY: the token in `self` proves AVX-512F.
-        let lower = unsafe { _mm512_castps512_ps256(self.lanes) };
-        let token = self.token.avx2();
-        (F32x8::from_lanes(token, lower) + F32x8::from_lanes(token, upper)).reduce_sum()
+        self.halved().reduce_sum()
+    }
+
+    #[inline(always)]
+    fn reduce_sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        F32x8::reduce_sums([a.halved(), b.halved(), c.halved(), d.halved()])
     }
 
     #[inline(always)]

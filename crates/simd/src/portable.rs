@@ -200,6 +200,11 @@ impl F32Vector for F32x1 {
     }
 
     #[inline(always)]
+    fn reduce_sums(vectors: [Self; 4]) -> [f32; 4] {
+        vectors.map(Self::reduce_sum)
+    }
+
+    #[inline(always)]
     fn reduce_sum(self) -> f32 {
         self.0
     }

@@ -142,6 +142,13 @@ impl Vectorized for Arithmetic {
         // SAFETY: there are LANES numbers.
         let sum = unsafe { simd.load(numbers.as_ptr()) }.reduce_sum();
         assert_eq!(sum, numbers.iter().sum::<f32>(), "{simd:?}");
+        // Numbers whose sum depends on the order.
+        let vectors = [0.1_f32, 1.7, -3.3, 1e7].map(|x| {
+            let numbers: Vec<f32> = (0..S::LANES).map(|i| x / (1.0 + i as f32)).collect();
+            // SAFETY: there are LANES numbers.
+            unsafe { simd.load(numbers.as_ptr()) }
+        });
+        assert_eq!(S::F32::reduce_sums(vectors), vectors.map(F32Vector::reduce_sum), "{simd:?}");
     }
 }
 

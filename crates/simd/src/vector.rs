@@ -125,6 +125,10 @@ pub trait F32Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output
     /// The sum of all lanes: the upper half is added to the lower until one lane is left.
     fn reduce_sum(self) -> f32;
 
+    /// The sums of four vectors, each as [`reduce_sum`](Self::reduce_sum) forms it, in half the instructions of four
+    /// calls.
+    fn reduce_sums(vectors: [Self; 4]) -> [f32; 4];
+
     /// Stores all lanes.
     ///
     /// # Safety

@@ -124,9 +124,12 @@ impl CpuKernel {
         threads: Threads,
     ) -> Option<Work<impl FnOnce(&mut [f32]) + 'p>> {
         let cut = rows::Cut::new(problem, sequences.clone());
-        let tasks = rows::tasks(problem, cut, sequences.clone());
-        let threads = worth_using(threads, &tasks, problem.flops_of(sequences))?;
-        let waves = Waves { kernel: self.set, problem, cut, threads };
+        // By the work of single heads: teams depend on the number of threads.
+        let single = rows::tasks(problem, cut, 1, sequences.clone());
+        let threads = worth_using(threads, &single, problem.flops_of(sequences.clone()))?;
+        let team = cut.team(problem, sequences.clone(), threads);
+        let tasks = rows::tasks(problem, cut, team, sequences);
+        let waves = Waves { kernel: self.set, problem, cut, team, threads };
         let compute = move |memory: &mut [f32]| waves.compute(tasks, memory);
         Some(Work { threads, floats: cut.floats(threads), compute })
     }

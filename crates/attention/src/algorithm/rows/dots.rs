@@ -87,8 +87,13 @@ unsafe fn dots_of<S: Simd, E: Element, const N: usize, const M: usize>(
         d += S::LANES;
     }
     for n in 0..N {
-        for m in 0..M {
-            scores[n * CHUNK + m] = sums[n][m].reduce_sum();
+        let scores = &mut scores[n * CHUNK..][..M];
+        if let &[a, b, c, d] = &sums[n][..] {
+            scores.copy_from_slice(&S::F32::reduce_sums([a, b, c, d]));
+        } else {
+            for m in 0..M {
+                scores[m] = sums[n][m].reduce_sum();
+            }
         }
     }
 }

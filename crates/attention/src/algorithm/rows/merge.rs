@@ -4,13 +4,14 @@ use std::f32::consts::LN_2;
 
 use simd::{Element, Simd, Vectorized, math::exp2_weight, with_element_type};
 
-use super::{Cut, Part, only, place, waves::Task};
+use super::{Cut, Part, only, waves::Task};
 use crate::problem::Problem;
 
-/// Merges the result of a task into the state of its block, and writes the rows of the block after its last.
+/// Merges the result of a task for a head into the state of the head, and writes its rows after the last part.
 pub(super) struct Merge<'p, 's> {
     pub(super) problem: &'p Problem<'p>,
     pub(super) task: &'p Task,
+    pub(super) kv_head: usize,
     pub(super) cut: Cut,
     pub(super) result: &'s [f32],
     /// What the parts before amount to, as a result. Not read if there are none.
@@ -22,10 +23,11 @@ impl Vectorized for Merge<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { problem, task: Task { block, is_first, is_last, .. }, cut, result, state } = self;
+        let Self { problem, task, kv_head, cut, result, state } = self;
+        let Task { sequence, queries, is_first, is_last, .. } = task;
         let (dim, [maxima, sums]) = (cut.value_dim, cut.max_and_sum());
         let state = Part::new(&cut, state);
-        for row in 0..block.queries.len() * cut.group {
+        for row in 0..queries.len() * cut.group {
             let own = row * dim..(row + 1) * dim;
             let (acc, part) = (&mut state.acc[own.clone()], &result[own]);
             let (max, sum) = (&mut state.max[row], &mut state.sum[row]);
@@ -42,10 +44,10 @@ impl Vectorized for Merge<'_, '_> {
                 (*max, *sum) = (largest, kept * *sum + added * part_sum);
             }
             if *is_last {
-                let (query, head) = place(block, &cut, row);
-                let index = [block.sequence.batch, block.sequence.queries.start + query, head];
+                let (query, head) = task.place(&cut, kv_head, row);
+                let index = [sequence.batch, sequence.queries.start + query, head];
                 let lse = if *sum == 0.0 { f32::NEG_INFINITY } else { (*max + sum.log2()) * LN_2 };
-                // SAFETY: the row of the output exists, and only this block writes it.
+                // SAFETY: the row of the output exists, and only the last part of its head writes it.
                 unsafe {
                     store(problem, index, acc, *sum);
                     problem.set_lse(index[0], index[2], index[1], lse);

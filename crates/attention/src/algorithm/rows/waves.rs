@@ -1,43 +1,61 @@
 //! The order of the work on few rows, and its memory, which grows with neither keys nor sequences.
 //!
-//! A task is a part of the keys of a block. Parts that no query of the block sees are no tasks. Heads that lie side by
-//! side share pages, so one part of some heads comes after the other, then the next part of them.
+//! A task is a part of the keys of a sequence, some of its queries, and a team of heads of K and V. Parts that no query
+//! sees are no tasks. One part of some heads comes after the other, then the next part of them.
 //!
 //! Threads compute the tasks of a wave, each into memory of its own. Then the calling thread merges the results, in the
-//! order of the tasks, into a state for each head, and a block whose last part is merged is written. The merges are the
+//! order of the tasks, into a state for each head, and a head whose last part is merged is written. The merges are the
 //! same wherever a wave ends, so the number of threads does not matter to the result.
+
+use std::ops::Range;
 
 use op::Threads;
 use simd::InstructionSet;
 
 use super::{Cut, Merge, PART, RowsOfPart};
 use crate::{
-    parts::{Block, for_each, ranges},
+    parts::{for_each, ranges},
     problem::{Problem, Sequence},
 };
 
-/// Floats of states: as many heads take turns as have room in them, at least one.
+/// Floats of states: as many heads take turns, or are a team, as have room in them, at least one.
 const STATE_FLOATS: usize = 32 << 10;
 
-/// Floats of results for each thread, if a thread has no fewer than two.
+/// Floats of results for each thread, if a thread has those of no fewer than two teams.
 const RESULT_FLOATS: usize = 64 << 10;
 
-/// A part of the keys of a block.
+/// Tasks that a thread has at least, if heads are in teams.
+const TASKS: usize = 4;
+
+/// A part of the keys, for some queries and a team of heads.
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
-    pub(super) block: Block,
+    pub(super) sequence: Sequence,
+    /// Counted from the first query of the sequence.
+    pub(super) queries: Range<usize>,
+    /// Of K and V.
+    pub(super) heads: Range<usize>,
     /// Keys from `part` times PART on.
     pub(super) part: usize,
-    /// Whether it is the first of its block.
+    /// Whether it is the first for these queries and heads.
     pub(super) is_first: bool,
-    /// Whether it is the last of its block.
+    /// Whether it is the last for them.
     pub(super) is_last: bool,
 }
 
-/// The tasks of some sequences. A block that sees no key has one, whose result is that of no keys.
+impl Task {
+    /// The query of a row of a head of K and V, counted from the first of the sequence, and its own head.
+    pub(super) fn place(&self, cut: &Cut, kv_head: usize, row: usize) -> (usize, usize) {
+        (self.queries.start + row / cut.group, kv_head * cut.group + row % cut.group)
+    }
+}
+
+/// The tasks of some sequences for teams of `team` heads. Queries that see no key have one, whose result is that of no
+/// keys.
 pub(crate) fn tasks<'p>(
     problem: &'p Problem<'_>,
     cut: Cut,
+    team: usize,
     sequences: impl Iterator<Item = Sequence> + Clone + 'p,
 ) -> impl Iterator<Item = Task> + Clone + 'p {
     let (kv_heads, together) = (cut.kv_heads, cut.heads());
@@ -50,10 +68,14 @@ pub(crate) fn tasks<'p>(
             ranges(kv_heads, together).flat_map(move |heads| {
                 let (sequence, queries) = (sequence.clone(), queries.clone());
                 (first..end).flat_map(move |part| {
-                    let (sequence, queries) = (sequence.clone(), queries.clone());
-                    heads.clone().map(move |kv_head| {
-                        let block = Block { sequence: sequence.clone(), kv_head, queries: queries.clone() };
-                        Task { block, part, is_first: part == first, is_last: part + 1 == end }
+                    let (sequence, queries, start) = (sequence.clone(), queries.clone(), heads.start);
+                    ranges(heads.len(), team).map(move |team| Task {
+                        sequence: sequence.clone(),
+                        queries: queries.clone(),
+                        heads: start + team.start..start + team.end,
+                        part,
+                        is_first: part == first,
+                        is_last: part + 1 == end,
                     })
                 })
             })
@@ -69,16 +91,33 @@ impl Cut {
     }
 
     /// Heads of K and V that take turns.
-    fn heads(&self) -> usize {
+    pub(super) fn heads(&self) -> usize {
         (STATE_FLOATS / self.part_floats()).clamp(1, self.kv_heads.max(1))
+    }
+
+    /// Heads of a team: as many as take turns where the heads of a token lie side by side, unless threads had too little
+    /// to share then.
+    pub(crate) fn team(
+        &self,
+        problem: &Problem<'_>,
+        sequences: impl Iterator<Item = Sequence> + Clone,
+        threads: Threads,
+    ) -> usize {
+        let strides = problem.k.strides();
+        let mut team = if strides.head < strides.token { self.heads() } else { 1 };
+        let enough = if threads.is_serial() { 1 } else { TASKS * threads.get() };
+        while team > 1 && tasks(problem, *self, team, sequences.clone()).nth(enough - 1).is_none() {
+            team = team.div_ceil(2);
+        }
+        team
     }
 
     /// Floats of the states of the heads that take turns, of the results of a wave, and of what threads work in.
     fn shares(&self, threads: Threads) -> [usize; 3] {
         // A single thread merges a result while the cache still holds it.
         let results = match threads.get() {
-            1 => 1,
-            count => count.saturating_mul((RESULT_FLOATS / self.part_floats()).max(2)),
+            1 => self.heads(),
+            count => count.saturating_mul((RESULT_FLOATS / self.part_floats()).max(2 * self.heads())),
         };
         let part = self.part_floats();
         [
@@ -99,6 +138,8 @@ pub(crate) struct Waves<'p> {
     pub(crate) kernel: InstructionSet,
     pub(crate) problem: &'p Problem<'p>,
     pub(crate) cut: Cut,
+    /// Heads of a task at most.
+    pub(crate) team: usize,
     pub(crate) threads: Threads,
 }
 
@@ -116,7 +157,7 @@ impl Waves<'_> {
             }
             return;
         }
-        let len = self.cut.part_floats();
+        let len = self.team * self.cut.part_floats();
         while tasks.clone().next().is_some() {
             let wave = tasks.clone().zip(results.chunks_exact_mut(len));
             for_each(wave, self.threads, scratch, &|(task, result), scratch| {
@@ -128,16 +169,18 @@ impl Waves<'_> {
         }
     }
 
-    fn compute_task(&self, task: &Task, result: &mut [f32], scratch: &mut [f32]) {
+    fn compute_task(&self, task: &Task, results: &mut [f32], scratch: &mut [f32]) {
         let Self { problem, cut, .. } = *self;
-        self.kernel.run(RowsOfPart { problem, block: &task.block, cut, part: task.part, result, scratch });
+        self.kernel.run(RowsOfPart { problem, task, cut, results, scratch });
     }
 
-    fn merge(&self, task: &Task, result: &[f32], states: &mut [f32]) {
+    fn merge(&self, task: &Task, results: &[f32], states: &mut [f32]) {
         let Self { problem, cut, .. } = *self;
         let len = cut.part_floats();
-        let state = &mut states[task.block.kv_head % cut.heads() * len..][..len];
-        self.kernel.run(Merge { problem, task, cut, result, state });
+        for (kv_head, result) in task.heads.clone().zip(results.chunks_exact(len)) {
+            let state = &mut states[kv_head % cut.heads() * len..][..len];
+            self.kernel.run(Merge { problem, task, kv_head, cut, result, state });
+        }
     }
 }
 
@@ -160,17 +203,36 @@ mod tests {
         let problem = Problem::new([q, k, k], out.into(), None, options).unwrap();
         let cut = Cut::new(&problem, problem.sequences());
         let ends = |task: &Task| assert!(!task.is_first || !task.is_last || length == Some(0), "{task:?}");
-        tasks(&problem, cut, problem.sequences()).inspect(ends).map(|task| [task.block.kv_head, task.part]).collect()
+        let tasks = tasks(&problem, cut, 1, problem.sequences()).inspect(ends);
+        tasks.map(|task| [task.heads.start, task.part]).collect()
     }
 
     #[test]
     fn there_is_a_task_for_each_head_and_each_part_that_is_seen() {
-        let all = |parts: std::ops::Range<usize>| -> Vec<_> {
-            parts.flat_map(|part| (0..20).map(move |head| [head, part])).collect()
-        };
+        let all =
+            |parts: Range<usize>| -> Vec<_> { parts.flat_map(|part| (0..20).map(move |head| [head, part])).collect() };
         assert_eq!(places(5 * PART + 1, Mask::None, None), all(0..6));
         assert_eq!(places(50 * PART, Mask::Window { left: PART, right: 0 }, None), all(48..50));
         assert_eq!(places(50 * PART, Mask::Causal, Some(PART + 1)), all(0..2));
         assert_eq!(places(50 * PART, Mask::Causal, Some(0)), all(0..1), "rows of 0 are written too");
+    }
+
+    #[test]
+    fn heads_are_a_team_where_they_lie_side_by_side_and_threads_have_enough_to_do() {
+        let team = |by_token: bool, keys: usize, threads: usize| {
+            let x = vec![0.5_f32; keys * 8 * 16];
+            let mut out = [0.0_f32; 8 * 16];
+            let k = match by_token {
+                true => View::from_bnhd(&x, [1, keys, 8, 16]).unwrap().into(),
+                false => View::from_bhnd(&x, [1, 8, keys, 16]).unwrap().into(),
+            };
+            let q = View::from_bnhd(&x[..8 * 16], [1, 1, 8, 16]).unwrap().into();
+            let out = ViewMut::from_bnhd(&mut out, [1, 1, 8, 16]).unwrap();
+            let problem = Problem::new([q, k, k], out.into(), None, Options::NONE).unwrap();
+            let sequences = problem.sequences();
+            Cut::new(&problem, sequences.clone()).team(&problem, sequences, Threads::new(threads).unwrap())
+        };
+        assert_eq!((team(true, 10, 1), team(false, 10, 1)), (8, 1));
+        assert_eq!((team(true, 8 * PART, 2), team(true, 2 * PART, 2), team(true, 10, 2)), (8, 2, 1));
     }
 }
