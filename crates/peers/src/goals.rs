@@ -91,7 +91,8 @@ fn place(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suite::{Ceiling, Suite};
+    use crate::ceiling::Ceiling;
+    use crate::suite::Suite;
 
     fn suite() -> Suite {
         toml::from_str(

@@ -19,6 +19,7 @@
 
 mod agree;
 mod build;
+mod ceiling;
 mod difference;
 mod expand;
 mod figures;

@@ -8,9 +8,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use record::{Align, Table, Unit};
 
+use crate::ceiling::Ceiling;
 use crate::goals;
 use crate::row::{Outcome, Row};
-use crate::suite::{Ceiling, Suite};
+use crate::suite::Suite;
 use crate::{ROUNDS, SETS};
 
 /// All rows of an op on one machine class.

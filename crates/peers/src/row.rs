@@ -4,7 +4,7 @@ use record::{Interval, stats};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::suite::Ceiling;
+use crate::ceiling::Ceiling;
 
 const CONFIDENCE: f64 = 0.95;
 

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-use crate::suite::{Case, Ceiling, Params, pattern};
+use crate::ceiling::Ceiling;
+use crate::suite::{Case, Params, pattern};
 
 /// Cases of our table by a regular expression of their ids, and how they are compared.
 #[derive(Debug, Deserialize)]

@@ -15,9 +15,10 @@ use serde_json::json;
 
 use crate::ROUNDS;
 use crate::build::Program;
+use crate::ceiling::Ceiling;
 use crate::row::{OurSamples, PeerSamples, Row};
 use crate::session::PeerSession;
-use crate::suite::{Case, Ceiling, Suite};
+use crate::suite::{Case, Suite};
 use crate::verify::Verifier;
 
 /// All cases with one number of threads.

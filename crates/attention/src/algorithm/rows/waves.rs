@@ -95,8 +95,8 @@ impl Cut {
         (STATE_FLOATS / self.part_floats()).clamp(1, self.kv_heads.max(1))
     }
 
-    /// Heads of a team: as many as take turns where the heads of a token lie side by side, unless threads had too little
-    /// to share then.
+    /// Heads of a team: as many as take turns where the heads of a token lie side by side, unless threads had too
+    /// little to share then.
     pub(crate) fn team(
         &self,
         problem: &Problem<'_>,
