@@ -22,6 +22,43 @@ pub(crate) struct Block {
     pub(crate) queries: Range<usize>,
 }
 
+/// Some rows of a block, those of a strip. Lanes beyond the last row repeat it.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows<'b> {
+    pub(crate) block: &'b Block,
+    /// Rows of the block: query by query, each with all heads of the group.
+    range: Range<usize>,
+    group: usize,
+}
+
+impl<'b> Rows<'b> {
+    /// Some rows of a block, at least one, where `group` heads share a head of K and V.
+    pub(crate) fn new(block: &'b Block, range: Range<usize>, group: usize) -> Self {
+        Self { block, range, group }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.range.len()
+    }
+
+    fn at(&self, lane: usize) -> usize {
+        (self.range.start + lane).min(self.range.end - 1)
+    }
+
+    /// The query of a lane, counted from the first of the sequence.
+    pub(crate) fn query(&self, lane: usize) -> usize {
+        let row = self.at(lane);
+        // A division takes as long as the rest of a limit.
+        self.block.queries.start + if self.group == 1 { row } else { row / self.group }
+    }
+
+    /// The query head of a lane.
+    pub(crate) fn head(&self, lane: usize) -> usize {
+        self.block.kv_head * self.group + self.at(lane) % self.group
+    }
+}
+
 /// The blocks of some sequences, head by head. `queries` is not 0; the last block of a sequence may have fewer.
 ///
 /// Later queries come first: under a causal mask they have more work, and the small blocks at the end keep all threads

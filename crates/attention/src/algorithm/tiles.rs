@@ -30,7 +30,6 @@ use simd::{Simd, Vectorized};
 use super::lines;
 use crate::{parts::Block, problem::Problem, shape::Shape};
 use stage::Stage;
-pub(super) use strip::Rows;
 use strip::Strip;
 
 /// Vectors of rows in a whole strip: 3 of AVX-512, whose 32 registers hold 8 x 3 sums, and 2 of AVX2, whose 16 hold

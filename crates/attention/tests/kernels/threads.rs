@@ -46,6 +46,26 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
+/// Heads of K and V that do not all have room for a state at once, teams that do not divide them, and rows that see
+/// different keys.
+#[test]
+fn teams_of_heads_do_not_change_a_bit_and_are_right() {
+    let wide = Shape { queries: 1, keys: 520, heads: 132, kv_heads: 11, ..own(0, 256) };
+    let odd = Shape { batch: 2, queries: 5, keys: 1700, heads: 14, kv_heads: 7, ..own(0, 40) };
+    let mut padded = Trial::dense(odd).masked(Mask::Window { left: 600, right: 2 });
+    padded.key_lengths = Some(vec![1699, 513]);
+    for trial in [Trial::dense(wide), Trial::dense(odd).masked(Mask::Causal), padded] {
+        trial.check_all();
+        for (trial, name, kernel) in trial.with_kernels().into_iter().filter(|(_, name, _)| name != "reference") {
+            let serial = bits(&trial, kernel.as_ref());
+            for threads in [2, 7] {
+                let parallel = bits(&trial.clone().threads(threads), kernel.as_ref());
+                assert!(parallel == serial, "{name} with {threads} threads: {}", trial.text());
+            }
+        }
+    }
+}
+
 #[test]
 fn layouts_do_not_change_a_bit() {
     let shape = Shape { batch: 2, heads: 4, kv_heads: 2, ..own(130, 40) };

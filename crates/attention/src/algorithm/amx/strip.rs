@@ -9,8 +9,7 @@ use simd::{
 
 use super::{Cut, GROUP, GROUPS, ROWS, Scores, stage::Stage, tile::Row, tile::Tile};
 use crate::{
-    algorithm::tiles::Rows,
-    parts::Block,
+    parts::{Block, Rows},
     problem::{Problem, Sequence},
 };
 

@@ -4,8 +4,7 @@ use std::{f32::consts::LOG2_E, ops::Range};
 
 use simd::{F32Vector, Simd, Vectorized};
 
-use super::strip::Rows;
-use crate::problem::Problem;
+use crate::{parts::Rows, problem::Problem};
 
 /// Which keys of a block each row of a strip sees: `from[row] <= j < to[row]`, as floats, which are exact for so small
 /// numbers.

@@ -16,46 +16,9 @@ use super::{
     weights::Weights,
 };
 use crate::{
-    parts::Block,
+    parts::{Block, Rows},
     problem::{Problem, Sequence},
 };
-
-/// The rows of a strip. Lanes beyond the last row repeat it.
-#[derive(Debug, Clone)]
-pub(in crate::algorithm) struct Rows<'b> {
-    pub(in crate::algorithm) block: &'b Block,
-    /// Rows of the block: query by query, each with all heads of the group.
-    range: Range<usize>,
-    group: usize,
-}
-
-impl<'b> Rows<'b> {
-    /// Some rows of a block, at least one, where `group` heads share a head of K and V.
-    pub(in crate::algorithm) fn new(block: &'b Block, range: Range<usize>, group: usize) -> Self {
-        Self { block, range, group }
-    }
-
-    /// How many there are.
-    pub(in crate::algorithm) fn count(&self) -> usize {
-        self.range.len()
-    }
-
-    fn at(&self, lane: usize) -> usize {
-        (self.range.start + lane).min(self.range.end - 1)
-    }
-
-    /// The query of a lane, counted from the first of the sequence.
-    pub(in crate::algorithm) fn query(&self, lane: usize) -> usize {
-        let row = self.at(lane);
-        // A division takes as long as the rest of a limit.
-        self.block.queries.start + if self.group == 1 { row } else { row / self.group }
-    }
-
-    /// The query head of a lane.
-    pub(in crate::algorithm) fn head(&self, lane: usize) -> usize {
-        self.block.kv_head * self.group + self.at(lane) % self.group
-    }
-}
 
 /// A strip with its memory, which holds what is known between blocks of keys.
 pub(super) struct Strip<'p, 's> {
@@ -87,8 +50,8 @@ impl<'p, 's> Strip<'p, 's> {
         lanes: usize,
         memory: &'s mut [f32],
     ) -> Self {
-        let vectors = rows.len().div_ceil(lanes);
         let rows = Rows::new(block, rows, cut.group);
+        let vectors = rows.count().div_ceil(lanes);
         let width = vectors * lanes;
         let (q, rest) = memory.split_at_mut(cut.head_dim * width);
         let (o, rest) = rest.split_at_mut(cut.padded_dim() * width);
@@ -216,7 +179,7 @@ impl<'p, 's> Strip<'p, 's> {
     /// Writes O / l and the log-sum-exp. `memory` is that of scores.
     #[inline(always)]
     pub(super) fn store_output<S: Simd>(&mut self, simd: S, memory: &mut [f32]) {
-        let (padded, dim, count) = (self.cut.padded_dim(), self.cut.value_dim, self.rows.range.len());
+        let (padded, dim, count) = (self.cut.padded_dim(), self.cut.value_dim, self.rows.count());
         assert!(memory.len() >= 8 * padded, "the workspace has room for 8 rows");
         let mut lane = 0;
         while lane < count {
