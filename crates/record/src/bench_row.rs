@@ -121,6 +121,21 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// A proof by `method`, which accepts errors up to `tolerance`, without hashes and without elements that were
+    /// compared one by one.
+    pub fn new(method: impl Into<String>, error: Option<f64>, tolerance: f64) -> Self {
+        Self {
+            method: method.into(),
+            error,
+            tolerance,
+            worst_index: None,
+            checked: 0,
+            input_hash: String::new(),
+            output_hash: None,
+            failure: None,
+        }
+    }
+
     /// Whether the check passed: it gives no failure, and its error is a number within the tolerance.
     pub fn is_right(&self) -> bool {
         // False for NaN, and for no number at all.

@@ -236,16 +236,7 @@ mod tests {
 
     #[test]
     fn a_proof_beyond_its_tolerance_is_a_fault_even_if_it_names_none() {
-        let proof = |error: Option<f64>| Proof {
-            method: "norm".into(),
-            error,
-            tolerance: 1.0,
-            worst_index: None,
-            checked: 1,
-            input_hash: String::new(),
-            output_hash: None,
-            failure: None,
-        };
+        let proof = |error: Option<f64>| Proof::new("norm", error, 1.0);
         for error in [Some(2.0), Some(f64::NAN), None] {
             let record = CellRecord { proof: Some(proof(error)), ..record("load_s") };
             assert!(record.is_wrong() && record.fault().unwrap().contains("tolerance"), "{error:?}");

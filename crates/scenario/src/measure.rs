@@ -267,16 +267,7 @@ mod tests {
     use super::*;
 
     fn proof(error: f64) -> Proof {
-        Proof {
-            method: "hash".into(),
-            error: Some(error),
-            tolerance: 0.0,
-            worst_index: None,
-            checked: 1,
-            input_hash: "0".repeat(16),
-            output_hash: None,
-            failure: None,
-        }
+        Proof::new("hash", Some(error), 0.0)
     }
 
     fn measured() -> Measured {

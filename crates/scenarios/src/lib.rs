@@ -300,16 +300,7 @@ mod tests {
         values = [1, 2, 3]\n[smoke]\n[default]\na = [1, 2]\n[full]\n[[same]]\naxis = 'a'\nvalues = [1, 2, 3]\n";
 
     fn hashed(cell: &str, run: u32, hash: &str) -> Row {
-        let proof = Proof {
-            method: "hash".into(),
-            error: Some(0.0),
-            tolerance: 0.0,
-            worst_index: None,
-            checked: 1,
-            input_hash: String::new(),
-            output_hash: Some(hash.to_owned()),
-            failure: None,
-        };
+        let proof = Proof { output_hash: Some(hash.to_owned()), ..Proof::new("hash", Some(0.0), 0.0) };
         let mut row = row(cell, run);
         row.record.proof = Some(proof);
         row

@@ -133,16 +133,7 @@ mod tests {
             low: None,
             high: None,
         };
-        let proof = Proof {
-            method: "hash".into(),
-            error: Some(0.0),
-            tolerance: 0.0,
-            worst_index: None,
-            checked: 1,
-            input_hash: String::new(),
-            output_hash: hash.map(str::to_owned),
-            failure: None,
-        };
+        let proof = Proof { output_hash: hash.map(str::to_owned), ..Proof::new("hash", Some(0.0), 0.0) };
         let record = CellRecord { metrics: vec![metric], proof: Some(proof), ..CellRecord::empty("s", cell) };
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record");

@@ -179,18 +179,7 @@ mod tests {
     fn whatever_goes_wrong_is_in_the_record() {
         let wrong = record_of(|_, mut unproved| {
             unproved.ran("isa", "avx2");
-            let method = "hash".to_owned();
-            let proof = Proof {
-                method,
-                error: Some(2.0),
-                tolerance: 1.0,
-                worst_index: None,
-                checked: 1,
-                input_hash: String::new(),
-                output_hash: None,
-                failure: None,
-            };
-            Ok(unproved.prove(proof)?)
+            Ok(unproved.prove(Proof::new("hash", Some(2.0), 1.0))?)
         });
         assert!(wrong.fault().unwrap().starts_with("wrong output"), "{wrong:?}");
         assert_eq!(
