@@ -25,10 +25,11 @@ impl Interrupt {
             return Ok(installed.clone());
         }
         let flag = Arc::new(AtomicBool::new(false));
-        let mut signals = vec![signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
         #[cfg(unix)]
-        signals.extend((!ignores_hangup()).then_some(signal_hook::consts::SIGHUP));
-        for signal in signals {
+        let hangup = (!ignores_hangup()).then_some(signal_hook::consts::SIGHUP);
+        #[cfg(not(unix))]
+        let hangup = None;
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM].into_iter().chain(hangup) {
             signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag))
                 .context("failed to install the signal handler")?;
             signal_hook::flag::register(signal, Arc::clone(&flag)).context("failed to install the signal handler")?;

@@ -231,8 +231,8 @@ fn plan(suite: &Suite) -> String {
     let bursts = runs * SETS * ROUNDS * (suite.peers.len() + 2);
     let cases: Vec<&str> = suite.cases.iter().map(|case| case.id.as_str()).collect();
     format!(
-        "{}: {} cases, {} peers, {SETS} sets of {ROUNDS} rounds; about {:.0} minutes of bursts, and several times as long \
-         with building, loading, proofs and calls that last longer than a burst\n{}",
+        "{}: {} cases, {} peers, {SETS} sets of {ROUNDS} rounds; about {:.0} minutes of bursts, and several times as \
+         long with building, loading, proofs and calls that last longer than a burst\n{}",
         suite.title,
         runs,
         suite.peers.len(),

@@ -23,9 +23,9 @@ pub fn page(class: &str, records: &[Record]) -> String {
         text += &format!("\nWhat did not run, and why:\n\n{reasons}");
     }
     text + "\nFalse alarms are of comparisons in which no benchmark changed; a gain that is not there counts like a \
-        loss. An interval is exact (Clopper and\nPearson, 95 %). Minutes are the median of a comparison, builds of both \
-        sides included. `cargo run --release --manifest-path\npeers/gates/Cargo.toml` adds comparisons and writes this page; \
-        peers/gates/README.md says how each gate is run.\n"
+        loss. An interval is exact (Clopper and\nPearson, 95 %). Minutes are the median of a comparison, builds of \
+        both sides included. `cargo run --release --manifest-path\npeers/gates/Cargo.toml` adds comparisons and \
+        writes this page; peers/gates/README.md says how each gate is run.\n"
 }
 
 /// Days, seeds, and how far apart the tools of a comparison ran.
