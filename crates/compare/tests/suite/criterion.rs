@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::tools::Tools;
 use crate::workspace::{Workspace, verdicts};
 
 const MANIFEST: &str = r#"[package]
@@ -61,6 +62,8 @@ const IDS: [&str; 3] = ["alone", "mix up/äö/mix?/1024", "mix up/äö/mix?/4096
 
 fn workspace() -> Workspace {
     let workspace = Workspace::uncommitted(&serde_json::json!({}));
+    // Instructions of a real benchmark are counted by the real one, where it is installed.
+    Tools::stand_ins(&workspace).remove("valgrind");
     workspace.write("Cargo.toml", MANIFEST);
     workspace.write("src/lib.rs", LIBRARY);
     workspace.write("benches/t.rs", BENCH);
@@ -118,7 +121,7 @@ fn a_comment_changes_nothing(workspace: &Workspace) {
 fn a_constant_is_built_on_its_own_side(workspace: &Workspace) {
     workspace.write("src/lib.rs", &LIBRARY.replace("ROUNDS: u64 = 3", "ROUNDS: u64 = 4"));
     let compare = ["compare", "--title", "Mix", "--change", "four", "--filter", "alone", "--no-log", "--json"];
-    let ran = workspace.assay(&compare);
+    let ran = workspace.assay(&[&compare[..], &["--instructions"]].concat());
     let entry = ran.json();
     let row = &entry["rows"][0];
     assert_eq!((entry["rows"].as_array().unwrap().len(), &row["n"]), (1, &Value::from(12)), "{ran:#?}");
@@ -127,6 +130,12 @@ fn a_constant_is_built_on_its_own_side(workspace: &Workspace) {
     assert_eq!(row["margin"], if links > 1 { 0.03 } else { 0.05 }, "{links} links");
     let verdict = row["verdict"].as_str().unwrap();
     assert!(["SLOWER", "FASTER", "SAME", "INCONCLUSIVE"].contains(&verdict), "{verdict}");
+    // Four rounds instead of three, or a remark that nothing can count them here.
+    let counted = row["metrics"].as_array().unwrap().iter().find(|metric| metric["name"] == "instructions");
+    match counted {
+        Some(count) => assert!(count["head"].as_f64() > count["base"].as_f64(), "{count}"),
+        None => assert!(entry["notes"].to_string().contains("were not counted"), "{ran:#?}"),
+    }
 
     let mut printed: Vec<String> = ["a", "b"].map(|slot| rounds_of(workspace, slot)).into();
     printed.sort();

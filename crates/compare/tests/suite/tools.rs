@@ -20,7 +20,15 @@ pub(crate) struct Tools {
 impl Tools {
     /// No scripts yet, beside the tool's cache.
     pub(crate) fn new(workspace: &Workspace) -> Self {
-        let directory = workspace.cache().with_file_name("tools");
+        Self::at(workspace.cache().with_file_name("tools"))
+    }
+
+    /// Those that every command of a workspace finds before the real programs.
+    pub(crate) fn stand_ins(workspace: &Workspace) -> Self {
+        Self::at(workspace.cache().with_file_name("stand-ins"))
+    }
+
+    fn at(directory: PathBuf) -> Self {
         fs::create_dir_all(&directory).unwrap();
         Self { diary: directory.join("diary"), directory }
     }
@@ -55,9 +63,10 @@ impl Tools {
         fs::remove_file(self.directory.join(program)).unwrap();
     }
 
-    /// Makes `command` find the scripts first.
+    /// Makes `command` find the scripts before what its PATH finds already.
     pub(crate) fn first(&self, mut command: Command) -> Command {
-        let old = env::var_os("PATH").unwrap();
+        let own = command.get_envs().find_map(|(name, value)| (name == "PATH").then_some(value?.to_owned()));
+        let old = own.unwrap_or_else(|| env::var_os("PATH").unwrap());
         let all = std::iter::once(self.directory.clone()).chain(env::split_paths(&old));
         let path: OsString = env::join_paths(all).unwrap();
         command.env("PATH", path);
