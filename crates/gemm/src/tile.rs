@@ -149,6 +149,7 @@ pub(crate) struct PanelOfB {
 
 /// Evaluates `$call` with constant extents: one function per number of rows and vectors, so that a tile at the edge
 /// of C computes no row that does not exist, and all sums stay in registers.
+#[cfg(target_arch = "x86_64")]
 macro_rules! with_tile_size {
     ($tile:expr, $lanes:expr, [$($rows:literal)*], $ROWS:ident, $VECS:ident => $call:expr) => {
         match ($tile.rows, $tile.cols > $lanes) {
@@ -168,9 +169,11 @@ macro_rules! with_tile_size {
         }
     };
 }
+#[cfg(target_arch = "x86_64")]
 use with_tile_size;
 
 /// The same for tiles of three vectors.
+#[cfg(target_arch = "x86_64")]
 macro_rules! with_wide_tile_size {
     ($tile:expr, [$($rows:literal)*], $ROWS:ident => $call:expr) => {
         match $tile.rows {
@@ -182,6 +185,7 @@ macro_rules! with_wide_tile_size {
         }
     };
 }
+#[cfg(target_arch = "x86_64")]
 use with_wide_tile_size;
 
 /// The tile of `ROWS` x `VECS` vectors from a panel of A with `MR` floats per step and a B of `E`.

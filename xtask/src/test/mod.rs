@@ -4,7 +4,9 @@ mod count;
 mod schema;
 mod targets;
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -39,32 +41,31 @@ struct Outcome {
 /// A step that is a run of cargo.
 struct Cargo {
     name: &'static str,
-    arguments: &'static [&'static str],
+    arguments: Cow<'static, [&'static str]>,
     /// Counts tests in the standard output of steps that have several.
     count: fn(&str) -> Count,
 }
 
-const FORMAT: Cargo = Cargo { name: "format", arguments: &["fmt", "--all", "--check"], count: count::nothing };
-const CLIPPY: Cargo = Cargo {
-    name: "clippy",
-    arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-    count: count::nothing,
-};
+const FORMAT: Cargo = Cargo::new("format", &["fmt", "--all", "--check"], count::nothing);
+const CLIPPY: Cargo =
+    Cargo::new("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], count::nothing);
 // Targets are not selected one by one: `--examples` would build examples as tests instead of as the programs that tests
 // start.
-const TESTS: Cargo =
-    Cargo { name: "tests, doc tests", arguments: &["test", "--workspace", "--no-fail-fast"], count: count::tests };
-const DOCUMENTATION: Cargo =
-    Cargo { name: "documentation", arguments: &["doc", "--workspace", "--no-deps"], count: count::nothing };
-const BENCHES: Cargo =
-    Cargo { name: "benches, once each", arguments: &["bench", "--workspace", "--", "--test"], count: count::benches };
+const TESTS: Cargo = Cargo::new("tests, doc tests", &["test", "--workspace", "--no-fail-fast"], count::tests);
+const DOCUMENTATION: Cargo = Cargo::new("documentation", &["doc", "--workspace", "--no-deps"], count::nothing);
+const BENCHES: Cargo = Cargo::new("benches, once each", &["bench", "--workspace", "--", "--test"], count::benches);
+
+/// Tests of one program that run at a time, at least: those of `compare` wait for other programs most of the time.
+const LEAST_TEST_THREADS: usize = 4;
 
 /// Runs the command.
 pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let (rows_variable, rows_path) = tidy::row_file();
-    let mut required: Vec<(&str, OsString)> = Vec::new();
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut of_tests: Vec<(&str, OsString)> =
+        vec![("RUST_TEST_THREADS", processors.max(LEAST_TEST_THREADS).to_string().into())];
     if !arguments.require.is_empty() {
-        required.push(("ASSAY_REQUIRE", arguments.require.join(",").into()));
+        of_tests.push(("ASSAY_REQUIRE", arguments.require.join(",").into()));
     }
     let mut rows = Vec::new();
     let mut total = Count::default();
@@ -80,7 +81,7 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
     for cargo in [FORMAT, CLIPPY] {
         step(cargo.name, &mut || cargo.run::<&str>(root, &[]))?;
     }
-    step(TESTS.name, &mut || TESTS.run(root, &required))?;
+    step(TESTS.name, &mut || TESTS.run(root, &of_tests))?;
     step(DOCUMENTATION.name, &mut || DOCUMENTATION.run(root, &[("RUSTDOCFLAGS", "-D warnings".into())]))?;
     step(BENCHES.name, &mut || {
         let outcome = BENCHES.run(root, &[(rows_variable, rows_path.clone().into())])?;
@@ -92,14 +93,16 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
         let assay = peers::program_of(root, "assay", &["test", "--workspace", "--no-run"])?;
         Ok(of_cells(&scenarios::smoke(invocation, root, &assay)?))
     })?;
-    for target in targets::TARGETS {
-        if targets::is_installed(root, target) {
-            step(target, &mut || targets::step(target).run(root, &targets::variables(root, target)))?;
-        } else {
-            invocation
-                .console
-                .note(&format!("SKIPPED: no `cargo check` for {target}: `rustup target add {target}` installs it"));
-        }
+    let (targets, absent): (Vec<&str>, Vec<&str>) =
+        targets::TARGETS.into_iter().partition(|target| targets::is_installed(root, target));
+    if !targets.is_empty() {
+        let cargo = targets::step(&targets);
+        step(cargo.name, &mut || cargo.run(root, &targets::variables(root, &targets)))?;
+    }
+    for target in absent {
+        invocation
+            .console
+            .note(&format!("SKIPPED: no `cargo check` for {target}: `rustup target add {target}` installs it"));
     }
     if !arguments.require.is_empty() {
         step("required kernels", &mut || Ok(of_list(missing(&arguments.require, &rows))))?;
@@ -123,9 +126,13 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
 }
 
 impl Cargo {
+    const fn new(name: &'static str, arguments: &'static [&'static str], count: fn(&str) -> Count) -> Self {
+        Self { name, arguments: Cow::Borrowed(arguments), count }
+    }
+
     fn run<K: AsRef<OsStr>>(&self, root: &Path, variables: &[(K, OsString)]) -> Result<Outcome> {
         let mut cargo: Command = command::in_directory("cargo", root);
-        cargo.args(self.arguments).env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0");
+        cargo.args(&*self.arguments).env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0");
         // What this process was told is not for the programs under test.
         for name in ["ASSAY_ROWS", "ASSAY_INJECT", "ASSAY_REPEAT"] {
             cargo.env_remove(name);
@@ -222,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_failing_cargo_is_a_failing_step_with_its_last_lines() {
-        let step = Cargo { name: "x", arguments: &["no-such-subcommand"], count: count::nothing };
+        let step = Cargo::new("x", &["no-such-subcommand"], count::nothing);
         let outcome = step.run::<&str>(Path::new("."), &[]).unwrap();
         assert_eq!(outcome.count, Count { passed: 0, failed: 1 });
         assert!(outcome.shown.contains("no-such-subcommand"), "{}", outcome.shown);

@@ -9,6 +9,7 @@
 const LINE: usize = 64;
 /// Distance in rows from the block that is transposed to the rows that are prefetched. Hardware prefetchers do not
 /// follow rows that lie far apart.
+#[cfg(target_arch = "x86_64")]
 const PREFETCH_ROWS: isize = 16;
 
 /// Where the rows of a tile lie in the stored bytes.
