@@ -10,12 +10,14 @@
 //! | [`Threads`] | how many threads may work on one call |
 //! | [`Buffer`], [`Workspace`] | aligned memory, on huge pages where asked for; memory that calls share |
 //! | [`random`] | seeded numbers, the same bits on every machine |
+//! | [`fnv1a`] | a hash of names and results, the same in every language |
 //!
 //! It computes nothing, starts no thread and prints nothing. Its only dependencies are `machine`, `serde` and
 //! `thiserror`, so a peer's program may link it.
 #![forbid(unsafe_code)]
 
 mod case;
+mod hash;
 mod kernel;
 mod params;
 pub mod random;
@@ -23,6 +25,7 @@ mod threads;
 mod workspace;
 
 pub use case::{CaseRow, NamedCase, Regime, TableError, check_table};
+pub use hash::fnv1a;
 pub use kernel::{Kernel, Loaded, Op, Ran};
 pub use machine::memory::{Buffer, OutOfMemory};
 pub use params::{ParamError, Parameters, Params, Value};

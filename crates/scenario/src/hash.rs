@@ -2,8 +2,7 @@
 
 /// FNV-1a of 64 bits as 16 hexadecimal digits. Against accidents, not attackers.
 pub fn of(bytes: &[u8]) -> String {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
+    format!("{:016x}", op::fnv1a(bytes))
 }
 
 #[cfg(test)]

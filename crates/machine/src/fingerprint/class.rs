@@ -51,7 +51,8 @@ fn identity(f: &Fingerprint) -> String {
     .join("\n")
 }
 
-/// FNV-1a, 32 bits. The standard library's hasher may change with the toolchain; a class may not.
+/// FNV-1a of 32 bits, the short form that names of classes have. The standard library's hasher may change with the
+/// toolchain; a class may not.
 fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -15,11 +15,7 @@ pub struct Seeded(pub u64);
 
 impl Seeded {
     fn stream(self, name: &str) -> Random {
-        // FNV-1a (Fowler, Noll and Vo), mixed with the seed.
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        Random::new(hash ^ SplitMix64::new(self.0).bits())
+        Random::new(op::fnv1a(name.as_bytes()) ^ SplitMix64::new(self.0).bits())
     }
 }
 

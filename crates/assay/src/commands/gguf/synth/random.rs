@@ -9,11 +9,8 @@ pub(super) struct Random(SplitMix64);
 impl Random {
     /// The stream of a row.
     pub(super) fn of_row(seed: u64, name: &str, row: u64) -> Self {
-        // FNV-1a of the name; the multiplications spread seed and row over all bits.
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        let mut of_tensor = SplitMix64::new(hash ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        // The multiplications spread seed and row over all bits.
+        let mut of_tensor = SplitMix64::new(op::fnv1a(name.as_bytes()) ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93));
         Self(SplitMix64::new(of_tensor.bits() ^ row.wrapping_mul(0x2545_f491_4f6c_dd1d)))
     }
 
