@@ -151,3 +151,8 @@ fn mode(is_private: bool) -> u32 {
 
 #[cfg(test)]
 mod tests;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
