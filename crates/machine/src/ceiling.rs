@@ -6,6 +6,8 @@
 //! before and after it, in the same process.
 //!
 //! * [`FmaLoop`]: multiply-adds on registers, in flop/s. The limit of compute-bound work on f32.
+//! * [`Dot8Loop`]: products of bytes with sums of 32 bits, in op/s. The limit of quantized weights times quantized
+//!   activations.
 //! * [`TileLoop`]: products of bf16 in tile registers, in flop/s. The limit of kernels that use them.
 //! * [`ReadLoop`]: loads from L2, L3 or main memory, in bytes/s. The limit of work that reads more than it computes.
 //! * [`Canary`]: a fixed job made of both, timed to detect that the machine was disturbed.
@@ -25,6 +27,7 @@ use std::{fmt, io, time::Duration};
 use crate::isa::{Isa, NoAmx};
 
 mod canary;
+mod dot8;
 mod fma;
 mod lines;
 mod read;
@@ -32,6 +35,7 @@ mod thread_team;
 mod tiles;
 
 pub use canary::{Canary, CanaryTimes};
+pub use dot8::Dot8Loop;
 pub use fma::FmaLoop;
 pub use read::{Level, ReadLoop};
 pub use tiles::TileLoop;
@@ -39,14 +43,14 @@ pub use tiles::TileLoop;
 /// One measured burst of a loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Burst {
-    /// What was done: floating-point operations (a multiply-add is 2) or bytes.
+    /// What was done: operations (a multiply-add is 2) or bytes.
     pub work: u64,
     /// How long it took: at least what was asked for, and at most about 0.2 ms more where nothing disturbs.
     pub elapsed: Duration,
 }
 
 impl Burst {
-    /// Work per second, in flop/s or bytes/s.
+    /// Work per second, in flop/s, op/s or bytes/s.
     pub fn per_s(&self) -> f64 {
         self.work as f64 / self.elapsed.as_secs_f64()
     }
@@ -58,6 +62,8 @@ impl Burst {
 pub enum Unavailable {
     /// The machine lacks the instruction set.
     Isa(Isa),
+    /// No loop of byte products is written for the instruction set.
+    Dot8(Isa),
     /// Tile registers cannot be used.
     Amx(NoAmx),
     /// No buffer fits this level and no nearer one: the third level is absent, or less than four times the second.
@@ -84,6 +90,7 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Isa(isa) => write!(f, "this machine has no {isa}"),
+            Self::Dot8(isa) => write!(f, "no loop of byte products is written for {isa}"),
             Self::Amx(reason) => reason.fmt(f),
             Self::Level { level, l2_bytes, l3_bytes } => {
                 write!(f, "no buffer lies in {level} alone (L2 has {l2_bytes} bytes, L3 {l3_bytes})")

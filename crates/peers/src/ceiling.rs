@@ -1,5 +1,7 @@
 //! What bounds the rate of a case on this machine.
 
+use machine::ceiling::{Dot8Loop, TileLoop};
+use machine::isa::Isa;
 use serde::{Deserialize, Serialize};
 
 /// What bounds the rate of a case.
@@ -11,6 +13,8 @@ pub(crate) enum Ceiling {
     None,
     /// Multiply-adds on registers; our side reports the operations of a case.
     Fma,
+    /// Products of bytes on registers, where a loop of them is written for this machine; our side reports the operations.
+    Dot8,
     /// Products of bf16 in tile registers, where this machine has them, else as [`Fma`](Self::Fma).
     Tiles,
     /// Reads from memory; our side reports the bytes that a case moves.
@@ -20,8 +24,11 @@ pub(crate) enum Ceiling {
 impl Ceiling {
     /// What stands for it on this machine.
     pub(crate) fn here(self) -> Self {
-        let has_tiles = || machine::ceiling::TileLoop::new(1).is_ok();
-        if self == Self::Tiles && !has_tiles() { Self::Fma } else { self }
+        match self {
+            Self::Tiles if TileLoop::new(1).is_err() => Self::Fma,
+            Self::Dot8 if Dot8Loop::new(Isa::best(), 1).is_err() => Self::None,
+            other => other,
+        }
     }
 
     /// Name beside a share in a table.
@@ -29,6 +36,7 @@ impl Ceiling {
         match self {
             Self::None => "",
             Self::Fma => "FMA",
+            Self::Dot8 => "dots",
             Self::Tiles => "tiles",
             Self::Memory => "reads",
         }
@@ -39,6 +47,7 @@ impl Ceiling {
         match self {
             Self::None => "",
             Self::Fma => "multiply-adds on registers (FMA)",
+            Self::Dot8 => "products of bytes on registers (dots)",
             Self::Tiles => "products of bf16 in tile registers (tiles)",
             Self::Memory => "reads from memory (reads)",
         }

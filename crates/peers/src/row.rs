@@ -86,7 +86,7 @@ impl OurSamples {
         self.ceiling = ceiling;
         let work = match ceiling {
             Ceiling::None => None,
-            Ceiling::Fma | Ceiling::Tiles => self.flops,
+            Ceiling::Fma | Ceiling::Dot8 | Ceiling::Tiles => self.flops,
             Ceiling::Memory => self.bytes,
         };
         self.shares.extend(work.zip(per_s).map(|(work, per_s)| work / time_s / per_s));

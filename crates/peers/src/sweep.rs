@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use compare::comparison::Invocation;
 use compare::console::Progress;
 use compare::measure::Random;
-use machine::ceiling::{FmaLoop, Level, ReadLoop, TileLoop};
+use machine::ceiling::{Dot8Loop, FmaLoop, Level, ReadLoop, TileLoop};
 use machine::isa::Isa;
 use record::stats;
 use serde_json::json;
@@ -32,6 +32,7 @@ pub(crate) struct Sweep<'a> {
 /// The loop that measures a ceiling.
 enum CeilingLoop {
     Fma(FmaLoop),
+    Dot8(Dot8Loop),
     Tiles(TileLoop),
     Memory(ReadLoop),
 }
@@ -41,6 +42,7 @@ impl CeilingLoop {
         Ok(match ceiling {
             Ceiling::None => None,
             Ceiling::Fma => Some(Self::Fma(FmaLoop::new(Isa::best(), threads)?)),
+            Ceiling::Dot8 => Some(Self::Dot8(Dot8Loop::new(Isa::best(), threads)?)),
             Ceiling::Tiles => Some(Self::Tiles(TileLoop::new(threads)?)),
             Ceiling::Memory => Some(Self::Memory(ReadLoop::new(Level::Memory, threads)?)),
         })
@@ -49,6 +51,7 @@ impl CeilingLoop {
     fn per_s(&mut self, length: Duration) -> f64 {
         match self {
             Self::Fma(fma) => fma.burst(length).per_s(),
+            Self::Dot8(dot) => dot.burst(length).per_s(),
             Self::Tiles(tiles) => tiles.burst(length).per_s(),
             Self::Memory(read) => read.burst(length).per_s(),
         }

@@ -126,6 +126,13 @@ pub enum Ceiling {
         /// Threads of the loop.
         threads: usize,
     },
+    /// Products of bytes with sums of 32 bits on registers. Counted as FLOP/s: two operations of each multiply-add.
+    Dot8 {
+        /// Instruction set of the loop.
+        isa: Isa,
+        /// Threads of the loop.
+        threads: usize,
+    },
     /// Products of bf16 in tile registers, FLOP/s.
     Tiles {
         /// Threads of the loop.
@@ -146,7 +153,7 @@ impl Ceiling {
     /// Unit of the ceiling, and of the rate that stands against it.
     pub fn unit(self) -> Option<Unit> {
         match self {
-            Ceiling::Fma { .. } | Ceiling::Tiles { .. } => Some(Unit::FlopPerSecond),
+            Ceiling::Fma { .. } | Ceiling::Dot8 { .. } | Ceiling::Tiles { .. } => Some(Unit::FlopPerSecond),
             Ceiling::Read { .. } => Some(Unit::BytesPerSecond),
             Ceiling::None => None,
         }

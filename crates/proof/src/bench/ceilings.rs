@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use machine::ceiling::{Burst, FmaLoop, ReadLoop, TileLoop};
+use machine::ceiling::{Burst, Dot8Loop, FmaLoop, ReadLoop, TileLoop};
 use record::{CeilingSample, stats};
 
 use super::Ceiling;
@@ -16,6 +16,7 @@ const LONGEST: Duration = Duration::from_millis(20);
 
 enum Loop {
     Fma(FmaLoop),
+    Dot8(Dot8Loop),
     Tiles(TileLoop),
     Read(ReadLoop),
 }
@@ -65,6 +66,7 @@ impl Ceilings {
         let (_, found) = self.loops.iter().find(|(known, _)| *known == ceiling)?;
         let name = match found {
             Loop::Fma(fma) => fma.name(),
+            Loop::Dot8(dot) => dot.name(),
             Loop::Tiles(tiles) => tiles.name(),
             Loop::Read(read) => read.name(),
         };
@@ -88,6 +90,7 @@ impl Ceilings {
         for _ in 0..n {
             let burst: Burst = match found {
                 Loop::Fma(fma) => fma.burst(around.length),
+                Loop::Dot8(dot) => dot.burst(around.length),
                 Loop::Tiles(tiles) => tiles.burst(around.length),
                 Loop::Read(read) => read.burst(around.length),
             };
@@ -99,6 +102,7 @@ impl Ceilings {
         let before = resident_and_peak_bytes();
         let built = match ceiling {
             Ceiling::Fma { isa, threads } => FmaLoop::new(isa, threads).ok().map(Loop::Fma),
+            Ceiling::Dot8 { isa, threads } => Dot8Loop::new(isa, threads).ok().map(Loop::Dot8),
             Ceiling::Tiles { threads } => TileLoop::new(threads).ok().map(Loop::Tiles),
             Ceiling::Read { level, threads } => ReadLoop::new(level, threads).ok().map(Loop::Read),
             Ceiling::None => None,
