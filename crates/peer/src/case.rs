@@ -1,16 +1,18 @@
 //! One problem, as the parent process states it.
 
-use op::{ParamError, Parameters, Params};
+use op::{ParamError, Parameters, Params, Regime};
 
 use crate::Refusal;
 
-/// One problem: its id, and its parameters from the op's table of cases.
+/// One problem: its id, and its parameters and regime from the op's table of cases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// Name of the case in the op's table.
     pub id: String,
     /// Its parameters.
     pub params: Params,
+    /// Where the operands are before each run.
+    pub regime: Regime,
 }
 
 impl Case {

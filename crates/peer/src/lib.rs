@@ -10,9 +10,12 @@
 //! | `{"do":"describe"}` | `{"name","version","settings"}`, or `{"unavailable"}` with what has to be installed |
 //! | `{"do":"cases"}` | `{"ok":{"cases":[{"name","params","tier","regime","threads"}, …]}}`: the op's case table, a list of [`op::CaseRow`] (ours only) |
 //! | `{"do":"inputs","case","params","dir"}` | `{"ok":{}}` after it wrote the inputs of the case into `dir` (ours only) |
-//! | `{"do":"load","case","params","inputs","output"}` | `{"ok":{"ran","flops"?,"bytes"?,"prepare_s"?}}` after one run whose result is in the file `output`; `{"unsupported"}` or `{"error"}` |
+//! | `{"do":"load","case","params","regime"?,"inputs","output"}` | `{"ok":{"ran","flops"?,"bytes"?,"prepare_s"?}}` after one run whose result is in the file `output`; `{"unsupported"}` or `{"error"}` |
 //! | `{"do":"time","seconds"}` | `{"ok":{"iterations","elapsed_s"}}` |
 //! | `{"do":"unload"}` | `{"ok":{}}` |
+//!
+//! A `regime` of `streamed` says that each run takes its operands from main memory: [`Rotation`] has the copies. Without
+//! one they stay where the run before left them.
 //!
 //! The process ends when its stdin ends. The parent compares all results before it times anything, so an implementation
 //! cannot gain by solving another problem than ours.
@@ -45,6 +48,7 @@ mod case;
 mod closures;
 mod files;
 pub mod found;
+mod rotation;
 mod serve;
 
 use std::path::Path;
@@ -53,7 +57,8 @@ pub use case::Case;
 pub use closures::{Closures, remade};
 pub use files::{files_ending, read_f32, write};
 use op::CaseRow;
-pub use op::{Loaded, Ran};
+pub use op::{Loaded, Ran, Regime};
+pub use rotation::Rotation;
 pub use serve::{serve, threads_argument};
 
 /// An implementation of an op: it loads a case and runs it.

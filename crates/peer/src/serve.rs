@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use op::Params;
+use op::{Params, Regime};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -125,8 +125,15 @@ fn answer(output: &mut dyn Write, answer: &Value) -> io::Result<()> {
 
 fn case(request: &Value) -> Result<Case, Refusal> {
     let id = text(request, "case").to_owned();
+    let regime = match &request["regime"] {
+        Value::Null => Regime::Resident,
+        word => match Regime::deserialize(word) {
+            Ok(regime) => regime,
+            Err(error) => return Err(Refusal::Error(format!("case {id}: {error}"))),
+        },
+    };
     match Params::deserialize(&request["params"]) {
-        Ok(params) => Ok(Case { id, params }),
+        Ok(params) => Ok(Case { id, params, regime }),
         Err(error) => Err(Refusal::Error(format!("case {id}: its parameters are no names with values: {error}"))),
     }
 }
@@ -150,7 +157,7 @@ fn unexpected(request: &Value) -> Value {
 mod tests {
     use std::path::PathBuf;
 
-    use op::{CaseRow, Ran, Regime};
+    use op::{CaseRow, Ran};
 
     use super::*;
     use crate::{Closures, Description, Load};
@@ -171,7 +178,7 @@ mod tests {
         fn load(&mut self, case: &Case, _: &Path) -> Load<'_> {
             self.0 = case.number("start")? as u64;
             let value = std::cell::Cell::from_mut(&mut self.0);
-            let ran = Ran { bytes: 8, ..Ran::new("doubling", "scalar") };
+            let ran = Ran { bytes: 8, ..Ran::new("doubling", case.regime.name()) };
             let run = || value.set(value.get().wrapping_mul(2));
             Ok(Closures::boxed(ran, run, || value.get().to_le_bytes().to_vec()))
         }
@@ -192,6 +199,8 @@ mod tests {
     fn a_case_is_loaded_timed_and_unloaded() {
         let file = result_file("run");
         let load = json!({"do": "load", "case": "c", "params": {"start": 21}, "inputs": "", "output": file});
+        let mut streamed = load.clone();
+        streamed["regime"] = "streamed".into();
         let requests = [
             json!({"do": "describe"}),
             json!({"do": "cases"}),
@@ -200,19 +209,22 @@ mod tests {
             json!({"do": "time", "seconds": 1e-4}),
             json!({"do": "unload"}),
             load,
+            json!({"do": "unload"}),
+            streamed,
         ];
         let mut answers = talk(&requests);
-        assert_eq!(answers.len(), 7);
+        assert_eq!(answers.len(), 9);
         assert_eq!(answers[0]["name"], "doubling");
         assert_eq!(
             answers.remove(1)["ok"]["cases"],
             json!([{"name": "c", "params": {"start": 21}, "tier": 1, "regime": "resident", "threads": [1]}])
         );
         assert!(answers[1]["error"].is_string(), "nothing is loaded yet");
-        assert_eq!(answers[2]["ok"], json!({"ran": "doubling, scalar", "flops": null, "bytes": 8}));
+        assert_eq!(answers[2]["ok"], json!({"ran": "doubling, resident", "flops": null, "bytes": 8}));
         assert!(answers[3]["ok"]["iterations"].as_u64().unwrap() >= 1);
         assert!(answers[3]["ok"]["elapsed_s"].as_f64().unwrap() >= 1e-4);
         assert_eq!(answers[4], json!({"ok": {}}));
+        assert_eq!(answers[7]["ok"]["ran"], "doubling, streamed");
         assert_eq!(std::fs::read(&file).unwrap(), 42_u64.to_le_bytes());
         std::fs::remove_file(file).unwrap();
     }
@@ -225,12 +237,14 @@ mod tests {
             json!({"do": "inputs", "case": "c", "params": {}, "dir": ""}),
             json!({"do": "load", "case": "c", "params": [], "inputs": "", "output": file}),
             json!({"do": "load", "case": "c", "params": {"start": 1}, "inputs": "", "output": "/nowhere/at/all"}),
+            json!({"do": "load", "case": "c", "params": {"start": 1}, "regime": "hot", "inputs": "", "output": file}),
             json!({"do": "describe"}),
         ]);
+        assert!(answers[4]["error"].as_str().unwrap().contains("hot"));
         assert_eq!(answers[0]["error"], "case c: parameter `start` is x: a whole number is wanted");
         assert!(answers[1]["unsupported"].is_string());
         assert!(answers[2]["error"].as_str().unwrap().contains("no names with values"));
         assert!(answers[3]["error"].as_str().unwrap().contains("/nowhere/at/all"));
-        assert_eq!(answers[4]["version"], "1");
+        assert_eq!(answers[5]["version"], "1");
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Selection {
 pub(crate) struct TableCase {
     name: String,
     params: Params,
+    regime: String,
 }
 
 fn yes() -> bool {
@@ -50,6 +51,7 @@ pub(crate) fn select(selections: &[Selection], table: &[TableCase]) -> Result<Ve
             cases.push(Case {
                 id: row.name.clone(),
                 params: row.params.clone(),
+                regime: row.regime.clone(),
                 tolerance: selection.tolerance,
                 threads: selection.threads.clone(),
                 ceiling: selection.ceiling,
@@ -76,8 +78,11 @@ mod tests {
             select: Vec<Selection>,
         }
         let file: File = toml::from_str(text).unwrap();
-        let row =
-            |id: &str| TableCase { name: id.to_owned(), params: Params::from_iter([("id".to_owned(), id.into())]) };
+        let row = |id: &str| TableCase {
+            name: id.to_owned(),
+            params: Params::from_iter([("id".to_owned(), id.into())]),
+            regime: "streamed".to_owned(),
+        };
         select(&file.select, &["a-1", "a-2", "b-1", "c"].map(row))
     }
 
@@ -87,7 +92,7 @@ mod tests {
         let cases = selected(text).unwrap();
         let shown: Vec<_> = cases.iter().map(|case| (case.id.as_str(), case.tolerance, case.timed)).collect();
         assert_eq!(shown, [("a-2", 0.5, true), ("a-1", 0.0, false), ("b-1", 0.0, false)]);
-        assert_eq!(cases[1].params["id"], "a-1");
+        assert_eq!((&cases[1].params["id"], cases[1].regime.as_str()), (&"a-1".into(), "streamed"));
     }
 
     #[test]

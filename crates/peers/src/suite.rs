@@ -96,6 +96,9 @@ pub(crate) type Params = serde_json::Map<String, serde_json::Value>;
 pub(crate) struct Case {
     pub(crate) id: String,
     pub(crate) params: Params,
+    /// Where the operands are before each run: `resident` or `streamed`, as our table of cases says.
+    #[serde(default = "resident")]
+    pub(crate) regime: String,
     /// Largest relative norm of the difference from our result; 0 demands equal bytes.
     #[serde(default)]
     pub(crate) tolerance: f64,
@@ -131,6 +134,11 @@ pub(crate) struct Goal {
     /// Least ratio of our share of the ceiling with most threads to that with one; with `peers`, of our speedup to
     /// theirs.
     pub(crate) scaling: Option<f64>,
+}
+
+/// The regime of a case that names none.
+pub(crate) fn resident() -> String {
+    "resident".to_owned()
 }
 
 fn yes() -> bool {

@@ -74,7 +74,7 @@ impl Verifier<'_> {
 }
 
 fn load(case: &Case, params: &Params, inputs: &Path, output: &Path) -> Value {
-    json!({"do": "load", "case": case.id, "params": params, "inputs": inputs, "output": output})
+    json!({"do": "load", "case": case.id, "params": params, "regime": case.regime, "inputs": inputs, "output": output})
 }
 
 /// Has our program write the inputs of a case, unless they exist.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::rc::Rc;
 
-use peer::{Case, Closures, Description, Load, Ran, Refusal};
+use peer::{Case, Closures, Description, Load, Ran, Refusal, Rotation};
 
 use crate::library::{Blas, Known};
 
@@ -42,9 +42,10 @@ impl peer::Implementation for Implementation {
         if a.len() != m * k || b.len() != k * n {
             return Err(Refusal::Error(format!("{} and {} elements for {m} x {n} x {k}", a.len(), b.len())));
         }
+        let mut b = Rotation::copied(b, case.regime.copies(4 * k * n));
         let c = Rc::new(RefCell::new(vec![f32::NAN; m * n]));
         let result = c.clone();
-        let run = move || blas.product((m, n, k), by_columns, &a, &b, &mut c.borrow_mut());
+        let run = move || blas.product((m, n, k), by_columns, &a, b.take(), &mut c.borrow_mut());
         let output = move || result.borrow().iter().flat_map(|c| c.to_le_bytes()).collect();
         let (flops, bytes) = (2 * m * n * k, 4 * (m * k + k * n + m * n));
         let ran = Ran::by(self.known.name, if m == 1 { "sgemv" } else { "sgemm" });

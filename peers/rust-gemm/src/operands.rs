@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use peer::{Case, Closures, Load, Ran, Refusal};
+use peer::{Case, Closures, Load, Ran, Refusal, Regime, Rotation};
 
 /// Dimensions, type and layout of a case.
 pub(crate) struct Product {
@@ -14,6 +14,7 @@ pub(crate) struct Product {
     pub(crate) element: String,
     /// Whether B is stored column by column.
     pub(crate) by_columns: bool,
+    regime: Regime,
 }
 
 impl Product {
@@ -24,7 +25,7 @@ impl Product {
             other => return Err(Refusal::Error(format!("case {}: B is stored by {other}", case.id))),
         };
         let (m, n, k) = (case.number("m")?, case.number("n")?, case.number("k")?);
-        Ok(Self { m, n, k, element: case.text("type")?.to_owned(), by_columns })
+        Ok(Self { m, n, k, element: case.text("type")?.to_owned(), by_columns, regime: case.regime })
     }
 
     /// Strides of B, from row to row and from column to column.
@@ -44,9 +45,10 @@ impl Product {
         if a.len() != m * k || b.len() != k * n {
             return Err(Refusal::Error(format!("{} and {} elements for {m} x {n} x {k}", a.len(), b.len())));
         }
+        let mut b = Rotation::copied(b, self.regime.copies(size_of::<T>() * k * n));
         let c = Rc::new(RefCell::new(vec![T::from_f32(f32::NAN); m * n]));
         let result = c.clone();
-        let run = move || multiply(&self, &a, &b, &mut c.borrow_mut());
+        let run = move || multiply(&self, &a, b.take(), &mut c.borrow_mut());
         let output = move || result.borrow().iter().flat_map(|c| c.to_f32().to_le_bytes()).collect();
         let (flops, bytes) = (2 * m * n * k, size_of::<T>() * (m * k + k * n + m * n));
         Ok(Closures::boxed(Ran { flops: flops as u64, bytes: bytes as u64, ..ran }, run, output))

@@ -12,7 +12,7 @@ use ::gemm::{
 };
 use half::{bf16, f16};
 use op::CaseRow;
-use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
+use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal, Regime, Rotation};
 
 use super::normal_like;
 
@@ -55,22 +55,32 @@ impl Implementation for Gemm {
     }
 
     fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
-        let product = product(case)?;
+        let (product, regime) = (product(case)?, case.regime);
         match product.element {
-            ElementType::F16 => self.load_as(product, inputs, |bytes| f16::from_le_bytes([bytes[0], bytes[1]])),
-            ElementType::Bf16 => self.load_as(product, inputs, |bytes| bf16::from_le_bytes([bytes[0], bytes[1]])),
-            _ => self.load_as(product, inputs, |bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])),
+            ElementType::F16 => self.load_as(product, regime, inputs, |bytes| f16::from_le_bytes([bytes[0], bytes[1]])),
+            ElementType::Bf16 => {
+                self.load_as(product, regime, inputs, |bytes| bf16::from_le_bytes([bytes[0], bytes[1]]))
+            }
+            _ => self
+                .load_as(product, regime, inputs, |bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])),
         }
     }
 }
 
 impl Gemm {
-    fn load_as<T: Element>(&mut self, product: Product, inputs: &Path, number: fn(&[u8]) -> T) -> Load<'_> {
+    fn load_as<T: Element>(
+        &mut self,
+        product: Product,
+        regime: Regime,
+        inputs: &Path,
+        number: fn(&[u8]) -> T,
+    ) -> Load<'_> {
         let Product { shape: shape @ Shape { m, n, k }, element, b: order, .. } = product;
         let read = |name: &str| -> Result<Vec<T>, Refusal> {
             Ok(std::fs::read(inputs.join(name))?.chunks_exact(element.bytes()).map(number).collect())
         };
         let (a, b) = (read("a")?, read("b")?);
+        let mut b = Rotation::copied(b, regime.copies(element.bytes() * k * n));
         let is_by_columns = order == Order::Columns;
         let b_storage = if is_by_columns { Storage::col_major(element) } else { Storage::row_major(element) };
         let layout = ProblemLayout::new(shape, Storage::row_major(element), b_storage, Storage::row_major(element));
@@ -80,10 +90,10 @@ impl Gemm {
         let (workspace, threads) = (&mut self.workspace, self.threads);
         let result = c.clone();
         let mut product = move || -> Result<(), Box<dyn std::error::Error>> {
-            let mut c = c.borrow_mut();
+            let (mut c, b) = (c.borrow_mut(), b.take());
             let b = match is_by_columns {
-                true => MatRef::from_col_major(&b, k, n)?,
-                false => MatRef::from_row_major(&b, k, n)?,
+                true => MatRef::from_col_major(b, k, n)?,
+                false => MatRef::from_row_major(b, k, n)?,
             };
             let (a, c) = (MatRef::from_row_major(&a, m, k)?, MatMut::from_row_major(&mut c, m, n)?);
             ::gemm::Gemm::new(a, b).threads(threads).workspace(workspace).run(c)?;

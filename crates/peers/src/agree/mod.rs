@@ -61,6 +61,8 @@ pub fn agree(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Res
     if let Some(filter) = &arguments.filter {
         choose(&mut suite, filter)?;
     }
+    // Where operands are changes no result, and copies of them take time and memory.
+    suite.cases.iter_mut().for_each(|case| case.regime = suite::resident());
     invocation.console.print(&plan(&suite))?;
     if arguments.dry_run {
         return Ok(Exit::Fine);
