@@ -14,8 +14,8 @@
 //! | `{"do":"time","seconds"}` | `{"ok":{"iterations","elapsed_s"}}` |
 //! | `{"do":"unload"}` | `{"ok":{}}` |
 //!
-//! A `regime` of `streamed` says that each run takes its operands from main memory: [`Rotation`] has the copies. Without
-//! one they stay where the run before left them.
+//! A `regime` of `streamed` says that each run takes its operands from main memory: [`Rotation`] has the copies.
+//! Without one they stay where the run before left them.
 //!
 //! The process ends when its stdin ends. The parent compares all results before it times anything, so an implementation
 //! cannot gain by solving another problem than ours.

@@ -13,7 +13,8 @@ pub(crate) enum Ceiling {
     None,
     /// Multiply-adds on registers; our side reports the operations of a case.
     Fma,
-    /// Products of bytes on registers, where a loop of them is written for this machine; our side reports the operations.
+    /// Products of bytes on registers, where a loop of them is written for this machine; our side reports the
+    /// operations of a case.
     Dot8,
     /// Products of bf16 in tile registers, where this machine has them, else as [`Fma`](Self::Fma).
     Tiles,

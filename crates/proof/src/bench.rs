@@ -82,7 +82,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
-use machine::ceiling::Level;
 use machine::isa::Isa;
 use op::Loaded;
 use record::{BenchRow, Proof, SCHEMA, SourceLine, State, Unit, Work, jsonl};
@@ -97,6 +96,7 @@ mod summary;
 
 use audience::{Audience, Catalog};
 use batches::{Batches, Recorder};
+pub use ceilings::Ceiling;
 use ceilings::Ceilings;
 use ids::Ids;
 use inject::Injection;
@@ -113,51 +113,6 @@ pub trait Subject: Loaded {
     /// and 0.3 s. A wrong output is reported in [`Proof::failure`]; [`compare::proof`](crate::compare::proof) makes one
     /// from the outcome of a check.
     fn prove(&mut self) -> Proof;
-}
-
-/// The limit that a bench is judged against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ceiling {
-    /// f32 multiply-adds on registers, FLOP/s.
-    Fma {
-        /// Instruction set of the loop.
-        isa: Isa,
-        /// Threads of the loop.
-        threads: usize,
-    },
-    /// Products of bytes with sums of 32 bits on registers. Counted as FLOP/s: two operations of each multiply-add.
-    Dot8 {
-        /// Instruction set of the loop.
-        isa: Isa,
-        /// Threads of the loop.
-        threads: usize,
-    },
-    /// Products of bf16 in tile registers, FLOP/s.
-    Tiles {
-        /// Threads of the loop.
-        threads: usize,
-    },
-    /// Reading from one level of the memory hierarchy, B/s.
-    Read {
-        /// The level that the bench's operands lie in.
-        level: Level,
-        /// Threads of the loop.
-        threads: usize,
-    },
-    /// None of them applies.
-    None,
-}
-
-impl Ceiling {
-    /// Unit of the ceiling, and of the rate that stands against it.
-    pub fn unit(self) -> Option<Unit> {
-        match self {
-            Ceiling::Fma { .. } | Ceiling::Dot8 { .. } | Ceiling::Tiles { .. } => Some(Unit::FlopPerSecond),
-            Ceiling::Read { .. } => Some(Unit::BytesPerSecond),
-            Ceiling::None => None,
-        }
-    }
 }
 
 /// The instruction set in a kernel's name, `cpu-avx2` for one; that of portable code for any other name.

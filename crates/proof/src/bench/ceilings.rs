@@ -1,11 +1,10 @@
-//! Bursts of the ceiling around the timing, and the memory that they take.
+//! The limit that a bench is judged against, bursts of it around the timing, and the memory that they take.
 
 use std::time::Duration;
 
-use machine::ceiling::{Burst, Dot8Loop, FmaLoop, ReadLoop, TileLoop};
-use record::{CeilingSample, stats};
-
-use super::Ceiling;
+use machine::ceiling::{Burst, Dot8Loop, FmaLoop, Level, ReadLoop, TileLoop};
+use machine::isa::Isa;
+use record::{CeilingSample, Unit, stats};
 
 /// How long the bursts on one side of the timing take together.
 const SIDE: Duration = Duration::from_millis(12);
@@ -13,6 +12,51 @@ const SIDE: Duration = Duration::from_millis(12);
 /// process.
 const SHORTEST: Duration = Duration::from_micros(100);
 const LONGEST: Duration = Duration::from_millis(20);
+
+/// The limit that a bench is judged against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ceiling {
+    /// f32 multiply-adds on registers, FLOP/s.
+    Fma {
+        /// Instruction set of the loop.
+        isa: Isa,
+        /// Threads of the loop.
+        threads: usize,
+    },
+    /// Products of bytes with sums of 32 bits on registers. Counted as FLOP/s: two operations of each multiply-add.
+    Dot8 {
+        /// Instruction set of the loop.
+        isa: Isa,
+        /// Threads of the loop.
+        threads: usize,
+    },
+    /// Products of bf16 in tile registers, FLOP/s.
+    Tiles {
+        /// Threads of the loop.
+        threads: usize,
+    },
+    /// Reading from one level of the memory hierarchy, B/s.
+    Read {
+        /// The level that the bench's operands lie in.
+        level: Level,
+        /// Threads of the loop.
+        threads: usize,
+    },
+    /// None of them applies.
+    None,
+}
+
+impl Ceiling {
+    /// Unit of the ceiling, and of the rate that stands against it.
+    pub fn unit(self) -> Option<Unit> {
+        match self {
+            Ceiling::Fma { .. } | Ceiling::Dot8 { .. } | Ceiling::Tiles { .. } => Some(Unit::FlopPerSecond),
+            Ceiling::Read { .. } => Some(Unit::BytesPerSecond),
+            Ceiling::None => None,
+        }
+    }
+}
 
 enum Loop {
     Fma(FmaLoop),

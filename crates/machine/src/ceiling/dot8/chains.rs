@@ -4,11 +4,11 @@
 //! to each 32-bit lane. Its latency is 4 or 5 cycles, and the widest machines start 2 per cycle: 24 chains of 32
 //! registers keep them busy.
 //!
-//! Without VNNI a link is `vpmaddubsw`, which makes 16-bit sums of two products, and `vpaddw`, which collects them. Every
-//! eighth time `vpmaddwd` and `vpaddd` widen what was collected: 8 · 2 · 15 · 127 is the largest sum of 4-bit weights
-//! that 16 bits hold. A kernel that widens more often, as larger weights need, does more work for a product, so this loop
-//! bounds it too. Only the additions depend on each other, with a latency of 1 cycle: 6 chains are enough, and AVX2 has
-//! registers for no more.
+//! Without VNNI a link is `vpmaddubsw`, which makes 16-bit sums of two products, and `vpaddw`, which collects them.
+//! Every eighth time `vpmaddwd` and `vpaddd` widen what was collected: 8 · 2 · 15 · 127 is the largest sum of 4-bit
+//! weights that 16 bits hold. A kernel that widens more often, as larger weights need, does more work for a product, so
+//! this loop bounds it too. Only the additions depend on each other, with a latency of 1 cycle: 6 chains are enough,
+//! and AVX2 has registers for no more.
 //!
 //! The instructions of a link are inline assembly: its products never change, and a compiler would compute them once.
 
