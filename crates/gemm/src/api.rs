@@ -11,7 +11,7 @@ use crate::{
     error::{GemmError, Operand},
     kernel::CpuKernel,
     matrix::{Batch, BatchMut, Input, MatMut, MatRef, Output},
-    plan::ProblemLayout,
+    plan::{ProblemLayout, Split},
     problem::Problem,
     weights::{Rhs, RhsBatch},
 };
@@ -199,4 +199,18 @@ pub fn gemv<'a, X: Element, Y: Element>(
 /// [`Path::Scale`](crate::Path::Scale), as if there were nothing to multiply.
 pub fn explain(layout: impl Into<ProblemLayout>, threads: Threads) -> Choice {
     CpuKernel::best().choose(layout.into(), threads)
+}
+
+/// How threads share what [`gemm`] runs for matrices of this layout, and what that costs; `None` where one thread works,
+/// or where each thread has a part of C and shares nothing.
+///
+/// ```
+/// use gemm::{Shape, Threads, split};
+///
+/// if let Some(split) = split(Shape { m: 1024, n: 1024, k: 1024 }, Threads::new(16).unwrap_or_default()) {
+///     assert_eq!((split.threads(), split.figures().packed_again_bytes), (16, 0));
+/// }
+/// ```
+pub fn split(layout: impl Into<ProblemLayout>, threads: Threads) -> Option<Split> {
+    CpuKernel::best().split(layout.into(), threads)
 }

@@ -22,6 +22,9 @@ pub struct Choice {
     pub tile: Option<Blocking>,
     /// Threads that work, the caller's included: at most those allowed, fewer for a small product.
     pub threads: usize,
+    /// Blocks of rows and of columns that C is cut into for them; 1 x 1 for one thread. A path in blocks has more of
+    /// them than threads, which take one after the other: see [`split`](crate::split).
+    pub grid: [usize; 2],
 }
 
 /// The algorithm of a product. [`crate`] has the list of what is promised; `plan/route.rs` says when each is chosen.
@@ -87,7 +90,12 @@ pub struct Blocking {
 impl Choice {
     /// As a report of what ran, without work counted.
     pub fn ran(&self) -> Ran {
-        let tile = self.tile.map_or_else(String::new, |tile| tile.to_string());
+        let mut tile = self.tile.map_or_else(String::new, |tile| tile.to_string());
+        if self.threads > 1 {
+            let [rows, cols] = self.grid;
+            let gap = if tile.is_empty() { "" } else { " " };
+            tile = format!("{tile}{gap}grid {rows}x{cols}");
+        }
         let transposed = if self.transposed { " transposed" } else { "" };
         let path = format!("{}{transposed}", self.path);
         Ran { path, tile, threads: self.threads, ..Ran::new(self.kernel, self.isa.to_string()) }

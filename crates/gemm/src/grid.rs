@@ -21,7 +21,7 @@ const MIN_BYTES: usize = 256 << 10;
 const MIN_COLUMNS: usize = 32;
 
 /// Packing an element takes the time of this many multiply-adds: half a cycle, at 32 per cycle.
-const PACKING: usize = 16;
+pub(crate) const PACKING: f64 = 16.0;
 
 impl Grid {
     /// All of C is one part.
@@ -43,7 +43,7 @@ impl Grid {
         // In multiply-adds per step of k.
         let cost = |grid: &Grid| {
             let (rows, cols) = (most_rows.div_ceil(grid.rows) * mr, most_cols.div_ceil(grid.cols) * nr);
-            rows.saturating_mul(cols).saturating_add(PACKING.saturating_mul(rows.saturating_add(cols)))
+            rows.saturating_mul(cols).saturating_add((PACKING as usize).saturating_mul(rows.saturating_add(cols)))
         };
         grids.min_by_key(cost).unwrap_or(Self::ONE)
     }
@@ -63,7 +63,7 @@ impl Grid {
         Self { rows: worthwhile(flops, threads).min(m.div_ceil(mr)).max(1), cols: 1 }
     }
 
-    pub(crate) fn parts(self) -> usize {
+    pub(crate) const fn parts(self) -> usize {
         self.rows * self.cols
     }
 }

@@ -21,14 +21,14 @@ mod shape;
 mod tile;
 mod weights;
 
-pub use api::{Gemm, explain, gemm, gemv};
+pub use api::{Gemm, explain, gemm, gemv, split};
 pub use choice::{Blocking, Choice, Path};
 pub use epilogue::{Activation, Epilogue};
 pub use error::{GemmError, LayoutError, Operand};
 pub use kernel::{Case, GemmOp, Kernel, Operands, kernels, paths};
 pub use matrix::{Batch, BatchMut, Input, MatMut, MatRef, Output};
 pub use op::{Threads, Workspace};
-pub use plan::{ProblemLayout, Storage};
+pub use plan::{Figures, ProblemLayout, Split, Storage};
 pub use shape::Shape;
 pub use simd::{Element, ElementType};
 pub use weights::{PackedB, Rhs, RhsBatch};

@@ -2,8 +2,11 @@
 
 mod layout;
 mod route;
+mod split;
 
 pub use layout::{ProblemLayout, Storage};
+pub use split::{Figures, Split};
+pub(crate) use split::{Request as SplitRequest, Stage, SumsIn, Unit};
 
 use op::{Threads, Workspace};
 use simd::ElementType;
@@ -12,7 +15,7 @@ use self::route::{Route, is_small, route};
 use crate::{
     algorithm::{
         axpy, direct, dot,
-        packed::{self, Reading},
+        packed::{self, Reading, Schedule},
         scale,
     },
     choice::{Blocking, Path},
@@ -33,19 +36,22 @@ pub(crate) struct Plan {
     pub(crate) transposed: bool,
     /// Block sizes, where the path works in blocks.
     pub(crate) tile: Option<Blocking>,
-    pub(crate) grid: Grid,
+    /// Threads that work.
+    pub(crate) threads: usize,
+    /// Blocks of rows and of columns that C is cut into for them.
+    pub(crate) grid: [usize; 2],
 }
 
 impl Plan {
     /// C <- beta C, on the caller's thread.
-    pub(crate) const SCALE: Plan = Plan { path: Path::Scale, transposed: false, tile: None, grid: Grid::ONE };
+    pub(crate) const SCALE: Plan = Plan { path: Path::Scale, transposed: false, tile: None, threads: 1, grid: [1, 1] };
 
     /// A small product, on the caller's thread.
     const SMALL: Plan = Plan { path: Path::Direct, ..Plan::SCALE };
 
     /// The portable kernel's.
     pub(crate) const fn strips(grid: Grid) -> Self {
-        Plan { path: Path::Strips, grid, ..Plan::SCALE }
+        Plan { path: Path::Strips, threads: grid.parts(), grid: [grid.rows, grid.cols], ..Plan::SCALE }
     }
 }
 
@@ -54,29 +60,34 @@ impl Plan {
 struct Decision {
     method: Method,
     transposed: bool,
-    grid: Grid,
 }
 
-/// An algorithm, with its block sizes.
+/// An algorithm, and how threads share it.
 #[derive(Debug, Clone, Copy)]
 enum Method {
-    Direct,
-    Dot,
-    Axpy,
-    Blocks(Reading, Blocking),
+    Direct(Grid),
+    Dot(Grid),
+    Axpy(Grid),
+    Blocks(Reading, Schedule),
 }
 
-impl From<Decision> for Plan {
-    fn from(Decision { method, transposed, grid }: Decision) -> Self {
-        let (path, tile) = match method {
-            Method::Direct => (Path::Direct, None),
-            Method::Dot => (Path::Dot, None),
-            Method::Axpy => (Path::Axpy, None),
-            Method::Blocks(Reading::Packed, tile) => (Path::Packed, Some(tile)),
-            Method::Blocks(Reading::InPlace, tile) => (Path::PackedA, Some(tile)),
-            Method::Blocks(Reading::PackedBefore, tile) => (Path::PackedWeights, Some(tile)),
-        };
-        Self { path, transposed, tile, grid }
+impl Decision {
+    fn plan<K: MicroKernel>(&self) -> Plan {
+        let of_grid = |path: Path, grid: Grid| Plan { path, transposed: self.transposed, ..Plan::strips(grid) };
+        match &self.method {
+            &Method::Direct(grid) => of_grid(Path::Direct, grid),
+            &Method::Dot(grid) => of_grid(Path::Dot, grid),
+            &Method::Axpy(grid) => of_grid(Path::Axpy, grid),
+            Method::Blocks(reading, schedule) => {
+                let path = match reading {
+                    Reading::Packed => Path::Packed,
+                    Reading::InPlace => Path::PackedA,
+                    Reading::PackedBefore => Path::PackedWeights,
+                };
+                let (tile, threads, grid) = (schedule.blocking::<K>(), schedule.threads(), schedule.grid());
+                Plan { path, transposed: self.transposed, tile: Some(tile), threads, grid }
+            }
+        }
     }
 }
 
@@ -85,42 +96,55 @@ fn decide<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Optio
     let Route { path, transposed } = route::<K>(&layout, forced);
     let layout = if transposed { layout.t() } else { layout };
     let shape = layout.shape;
-    let blocks = |reading| {
-        let grid = Grid::new(shape, threads, K::MR, K::NR);
-        (Method::Blocks(reading, packed::blocking::<K>(shape, layout.c.element, grid)), grid)
-    };
+    let blocks = |reading| Method::Blocks(reading, Schedule::new::<K>(shape, layout.c.element, reading, threads));
     let columns = || Grid::of_columns(shape, layout.b.element.bytes(), threads);
-    let (method, grid) = match path {
-        Path::Direct => (Method::Direct, Grid::of_rows(shape, threads, K::MR)),
-        Path::Dot => (Method::Dot, columns()),
-        Path::Axpy => (Method::Axpy, columns()),
+    let method = match path {
+        Path::Direct => {
+            let grid = Grid::of_rows(shape, threads, K::MR);
+            let packed = (grid.parts() > 1 && forced.is_none()).then(|| blocks(Reading::Packed));
+            match packed {
+                Some(packed @ Method::Blocks(_, Schedule::Team(split)))
+                    if split.time() < direct::time::<K>(shape, layout.b.row_major, grid) =>
+                {
+                    packed
+                }
+                _ => Method::Direct(grid),
+            }
+        }
+        Path::Dot => Method::Dot(columns()),
+        Path::Axpy => Method::Axpy(columns()),
         Path::PackedA => blocks(Reading::InPlace),
         _ => blocks(Reading::Packed),
     };
-    Decision { method, transposed, grid }
+    Decision { method, transposed }
 }
 
 /// The plan for two matrices; `forced` is the path if it is possible.
 pub(crate) fn for_matrices<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
-    decide::<K>(layout, threads, forced).into()
+    decide::<K>(layout, threads, forced).plan::<K>()
+}
+
+/// How threads share the product of two matrices, if they do so in blocks.
+pub(crate) fn split_of_matrices<K: MicroKernel>(layout: ProblemLayout, threads: Threads) -> Option<Split> {
+    match decide::<K>(layout, threads, None).method {
+        Method::Blocks(_, Schedule::Team(split)) => Some(split),
+        _ => None,
+    }
 }
 
 /// The plan for weights that were packed before, and a C of type `c`.
 pub(crate) fn for_packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, threads: Threads) -> Plan {
-    packed_weights::<K>(shape, c, threads).0
+    packed_weights(Schedule::new::<K>(shape, c, Reading::PackedBefore, threads)).plan::<K>()
 }
 
 /// Floats of workspace for weights that were packed before, and a C of type `c`, if there is work.
 pub(crate) fn floats_for_packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, threads: Threads) -> usize {
-    let (plan, tile) = packed_weights::<K>(shape, c, threads);
-    packed::floats_for_packed_weights::<K>(shape, c, tile, plan.grid)
+    let schedule = Schedule::new::<K>(shape, c, Reading::PackedBefore, threads);
+    packed::floats_for_packed_weights::<K>(shape, c, &schedule)
 }
 
-fn packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, threads: Threads) -> (Plan, Blocking) {
-    let grid = Grid::new(shape, threads, K::MR, K::NR);
-    let tile = packed::blocking::<K>(shape, c, grid);
-    let method = Method::Blocks(Reading::PackedBefore, tile);
-    (Decision { method, transposed: false, grid }.into(), tile)
+fn packed_weights(schedule: Schedule) -> Decision {
+    Decision { method: Method::Blocks(Reading::PackedBefore, schedule), transposed: false }
 }
 
 /// C <- act(alpha A B + beta C + bias) + residual.
@@ -145,9 +169,10 @@ pub(crate) fn product<K: MicroKernel>(
         }
         Source::Matrix(b) => of_matrices(kernel, problem.with_matrix(b), threads, workspace, forced),
         Source::Packed(_) => {
-            let (plan, tile) = packed_weights::<K>(problem.shape(), problem.c.element_type(), threads);
-            packed::product(kernel, problem.reborrow(), (Reading::PackedBefore, tile), plan.grid, workspace)?;
-            Ok(plan)
+            let (reading, c) = (Reading::PackedBefore, problem.c.element_type());
+            let schedule = Schedule::new::<K>(problem.shape(), c, reading, threads);
+            packed::product(kernel, problem.reborrow(), reading, &schedule, workspace)?;
+            Ok(packed_weights(schedule).plan::<K>())
         }
     }
 }
@@ -160,15 +185,14 @@ fn of_matrices<K: MicroKernel>(
     forced: Option<Path>,
 ) -> Result<Plan, GemmError> {
     let decision = decide::<K>(ProblemLayout::of(&problem), threads, forced);
-    let Decision { method, transposed, grid } = decision;
-    let problem = if transposed { problem.t() } else { problem };
-    match method {
-        Method::Direct => direct::product(kernel, problem, grid, workspace)?,
-        Method::Dot => dot::product(kernel, problem, grid, workspace)?,
-        Method::Axpy => axpy::product(kernel, problem, grid, workspace)?,
-        Method::Blocks(reading, tile) => {
-            packed::product(kernel, problem.into_general(), (reading, tile), grid, workspace)?;
+    let problem = if decision.transposed { problem.t() } else { problem };
+    match &decision.method {
+        &Method::Direct(grid) => direct::product(kernel, problem, grid, workspace)?,
+        &Method::Dot(grid) => dot::product(kernel, problem, grid, workspace)?,
+        &Method::Axpy(grid) => axpy::product(kernel, problem, grid, workspace)?,
+        Method::Blocks(reading, schedule) => {
+            packed::product(kernel, problem.into_general(), *reading, schedule, workspace)?;
         }
     }
-    Ok(decision.into())
+    Ok(decision.plan::<K>())
 }

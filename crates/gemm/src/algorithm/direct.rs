@@ -10,7 +10,7 @@ use crate::{
     chunks::{chunks, equal_parts},
     epilogue::Epilogue,
     error::GemmError,
-    grid::{Grid, for_each_part},
+    grid::{Grid, PACKING, for_each_part},
     matrix::{Input, MatRef},
     problem::Problem,
     shape::Shape,
@@ -40,6 +40,17 @@ pub(crate) fn product<K: MicroKernel>(
         for_each_part(problem, grid, (K::MR, K::NR), &mut [], &|mut part, _| tiles(kernel, &mut part, b));
     }
     Ok(())
+}
+
+/// Estimated time on the threads of `grid`, in multiply-adds of one core for each step of k, to compare with
+/// [`Split::time`](crate::Split): the largest part, all of B for each part, at 16 bytes per cycle from level 3, and
+/// packing a B without contiguous rows on one thread.
+pub(crate) fn time<K: MicroKernel>(Shape { m, n, .. }: Shape, b_is_row_major: bool, grid: Grid) -> f64 {
+    let rows = m.div_ceil(K::MR).div_ceil(grid.rows) * K::MR;
+    let cols = n.next_multiple_of(K::NR) as f64;
+    let fetch = cols * size_of::<f32>() as f64 / 16.0 * (2 * K::LANES) as f64;
+    let pack = if b_is_row_major { 0.0 } else { PACKING * cols };
+    rows as f64 * cols + fetch + pack
 }
 
 /// Where a micro-kernel reads B: the matrix itself, or its panels, block after block of k.

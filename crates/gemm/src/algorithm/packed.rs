@@ -37,6 +37,9 @@
 //! packed A (MC * KC) a part of level 3. A larger KC visits C less often; a larger NC reads packed A less often; both
 //! are worth little beyond the sizes here.
 //!
+//! With several threads, the loops are those of `plan/split.rs`: the same tiles in the order of units that threads take,
+//! from packed panels that they share (`packed/team.rs`, `packed/units.rs`). The sum of an element has the same order.
+//!
 //! A C of 16-bit numbers cannot hold the sums between two blocks of k. A block of floats, MC rows high, holds them
 //! until the last block.
 //!
@@ -45,17 +48,26 @@
 
 mod blocks;
 mod panels;
+mod row;
+mod shared;
+mod team;
+mod units;
 
 use machine::cache::Caches;
-use op::Workspace;
+use op::{Threads, Workspace};
 use simd::ElementType;
 
-use self::blocks::Blocks;
+use self::{
+    blocks::Blocks,
+    shared::{STATE_FLOATS, SharedPanels},
+    team::{Home, Team},
+    units::{SharedSums, Units},
+};
 use crate::{
     choice::Blocking,
     chunks::equal_parts,
     error::GemmError,
-    grid::{Grid, for_each_part},
+    plan::{Split, SplitRequest, SumsIn},
     problem::Problem,
     shape::Shape,
     tile::{MAX_TILE, MicroKernel},
@@ -63,16 +75,73 @@ use crate::{
 
 pub(crate) use self::panels::Reading;
 
-/// Block sizes for a product of `shape` that is cut into the parts of `grid`.
-pub(crate) fn blocking<K: MicroKernel>(Shape { m, n, k }: Shape, c: ElementType, grid: Grid) -> Blocking {
+/// How a product in blocks is computed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Schedule {
+    /// On the calling thread.
+    Alone(Blocking),
+    /// By several threads.
+    Team(Split),
+}
+
+impl Schedule {
+    /// For a product of `shape` with a C of type `c`.
+    pub(crate) fn new<K: MicroKernel>(shape: Shape, c: ElementType, reading: Reading, threads: Threads) -> Self {
+        if !threads.is_serial() {
+            let kc = K::k_block(shape.k);
+            let split = Split::new(SplitRequest {
+                shape,
+                mr: K::MR,
+                nr: K::NR,
+                kc,
+                packs_b: reading == Reading::Packed,
+                keeps_sums: keeps_sums(c, kc, shape.k),
+                caches: Caches::detect(),
+                threads,
+            });
+            if split.threads() > 1 {
+                return Self::Team(split);
+            }
+        }
+        Self::Alone(blocking::<K>(shape, c))
+    }
+
+    /// The block sizes. Those of a team are of its units.
+    pub(crate) fn blocking<K: MicroKernel>(&self) -> Blocking {
+        match self {
+            Self::Alone(tile) => *tile,
+            Self::Team(split) => {
+                let [mc, nc] = split.unit_extents();
+                Blocking { mr: K::MR, nr: K::NR, mc, nc, kc: split.kc() }
+            }
+        }
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        match self {
+            Self::Alone(_) => 1,
+            Self::Team(split) => split.threads(),
+        }
+    }
+
+    /// Blocks of rows and of columns that C is cut into for threads.
+    pub(crate) fn grid(&self) -> [usize; 2] {
+        match self {
+            Self::Alone(_) => [1, 1],
+            Self::Team(split) => split.grid(),
+        }
+    }
+}
+
+/// Block sizes for a product of `shape` on one thread.
+fn blocking<K: MicroKernel>(Shape { m, n, k }: Shape, c: ElementType) -> Blocking {
     let (mr, nr) = (K::MR, K::NR);
-    let (m, n) = (m.div_ceil(grid.rows), n.div_ceil(grid.cols));
     let caches = Caches::detect();
     let kc = K::k_block(k);
     let fit = |bytes: usize, row: usize, width: usize| (bytes / size_of::<f32>() / row.max(1) / width).max(1) * width;
     let nc = equal_parts(n, fit(caches.l2_bytes / 4, kc, nr), nr);
-    let packed_a = fit(caches.l3_bytes / 4 / grid.parts(), kc, mr);
-    let sums = if keeps_sums(c, kc, k) { fit(caches.l3_bytes / 2 / grid.parts(), n, mr) } else { packed_a };
+    let packed_a = fit(caches.l3_bytes / 4, kc, mr);
+    let sums = if keeps_sums(c, kc, k) { fit(caches.l3_bytes / 2, n, mr) } else { packed_a };
     let mc = equal_parts(m, packed_a.min(sums), mr);
     Blocking { mr, nr, mc, nc, kc }
 }
@@ -82,46 +151,83 @@ fn keeps_sums(c: ElementType, kc: usize, k: usize) -> bool {
     c != ElementType::F32 && kc < k
 }
 
-/// Floats of workspace for each part of the grid: packed A, packed B, sums.
-fn part_floats<K: MicroKernel>(
+/// Floats of workspace in whole cache lines: packed A, packed B, sums, then what a team needs: states of the panels of A
+/// and of B, and homes.
+fn floats<K: MicroKernel>(
     Shape { n, k, .. }: Shape,
     c: ElementType,
-    (reading, tile): (Reading, Blocking),
-    grid: Grid,
-) -> [usize; 3] {
-    let width = n.div_ceil(grid.cols).next_multiple_of(K::NR);
-    let sums = if keeps_sums(c, tile.kc, k) { tile.mc * width } else { 0 };
-    let packed_b = if reading == Reading::PackedBefore { 0 } else { tile.kc * tile.nc };
-    [tile.mc * tile.kc, packed_b, sums].map(|floats| floats.next_multiple_of(Workspace::LINE))
+    reading: Reading,
+    schedule: &Schedule,
+) -> [usize; 6] {
+    let floats = match schedule {
+        Schedule::Alone(tile) => {
+            let sums = if keeps_sums(c, tile.kc, k) { tile.mc * n.next_multiple_of(K::NR) } else { 0 };
+            let packed_b = if reading == Reading::PackedBefore { 0 } else { tile.kc * tile.nc };
+            [tile.mc * tile.kc, packed_b, sums, 0, 0, 0]
+        }
+        Schedule::Team(split) => {
+            let per_block = match reading {
+                Reading::Packed => split.cols().stage_panels(),
+                Reading::InPlace => usize::from(!n.is_multiple_of(K::NR)),
+                Reading::PackedBefore => 0,
+            };
+            let panels =
+                [split.rows().stage_panels(), per_block].map(|panels| panels.saturating_mul(split.stage_blocks()));
+            let [a, b] = [(panels[0], K::MR), (panels[1], K::NR)]
+                .map(|(panels, width)| panels.saturating_mul(width * split.kc()));
+            let parts = match split.sums() {
+                SumsIn::C => 0,
+                SumsIn::Members => split.threads(),
+                SumsIn::Units => split.places() * split.units(),
+            };
+            let states = panels.map(|panels| panels.saturating_mul(STATE_FLOATS));
+            let sums = parts.saturating_mul(split.unit_extents().iter().product());
+            [a, b, sums, states[0], states[1], split.threads() * Home::FLOATS]
+        }
+    };
+    floats.map(|floats| floats.checked_next_multiple_of(Workspace::LINE).unwrap_or(usize::MAX))
+}
+
+fn sum(floats: &[usize]) -> usize {
+    floats.iter().fold(0, |sum, &floats| sum.saturating_add(floats))
 }
 
 /// Floats of workspace for weights that were packed before.
-pub(crate) fn floats_for_packed_weights<K: MicroKernel>(
-    shape: Shape,
-    c: ElementType,
-    tile: Blocking,
-    grid: Grid,
-) -> usize {
-    part_floats::<K>(shape, c, (Reading::PackedBefore, tile), grid).iter().sum::<usize>() * grid.parts()
+pub(crate) fn floats_for_packed_weights<K: MicroKernel>(shape: Shape, c: ElementType, schedule: &Schedule) -> usize {
+    sum(&floats::<K>(shape, c, Reading::PackedBefore, schedule))
 }
 
 /// C <- act(alpha A B + beta C + bias) + residual. alpha and k are not 0, and C is not empty.
 pub(crate) fn product<K: MicroKernel>(
     kernel: K,
     problem: Problem<'_>,
-    (reading, tile): (Reading, Blocking),
-    grid: Grid,
+    reading: Reading,
+    schedule: &Schedule,
     workspace: &mut Workspace,
 ) -> Result<(), GemmError> {
     const { assert!(K::MR * K::NR <= MAX_TILE && K::NR == 2 * K::LANES) }
     let (c, shape) = (problem.c.element_type(), problem.shape());
-    let keeps_sums = keeps_sums(c, tile.kc, shape.k);
-    let floats = part_floats::<K>(shape, c, (reading, tile), grid);
-    let workspace = workspace.floats(floats.iter().sum::<usize>() * grid.parts())?;
-    for_each_part(problem, grid, (K::MR, K::NR), workspace, &|part, workspace| {
-        let (packed_a, rest) = workspace.split_at_mut(floats[0]);
-        let (packed_b, sums) = rest.split_at_mut(floats[1]);
-        Blocks { kernel, tile, reading, packed_a, packed_b, sums, keeps_sums }.multiply(part);
+    let lens = floats::<K>(shape, c, reading, schedule);
+    let mut rest = workspace.floats(sum(&lens))?;
+    let [packed_a, packed_b, sums, a_states, b_states, homes] = lens.map(|len| {
+        let (part, after) = std::mem::take(&mut rest).split_at_mut(len);
+        rest = after;
+        part
     });
+    match schedule {
+        &Schedule::Alone(tile) => {
+            let keeps_sums = keeps_sums(c, tile.kc, shape.k);
+            Blocks { kernel, tile, reading, packed_a, packed_b, sums, keeps_sums }.multiply(problem);
+        }
+        Schedule::Team(split) => {
+            let homes = &Home::in_memory(homes)[..split.threads()];
+            let team = Team::new(homes, split.units(), split.stages());
+            let sums = SharedSums { origin: sums.as_mut_ptr(), floats: split.unit_extents().iter().product() };
+            let a = SharedPanels::new(packed_a, K::MR * split.kc(), a_states);
+            let b = SharedPanels::new(packed_b, K::NR * split.kc(), b_states);
+            let units = Units::new(kernel, problem, reading, split, (a, b, sums));
+            team.run(&|claim, member| units.compute(&team, claim, member));
+        }
+    }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
     error::GemmError,
     grid::Grid,
     matrix::Input,
-    plan::{self, Plan, ProblemLayout},
+    plan::{self, Plan, ProblemLayout, Split},
     problem::Problem,
     shape::Shape,
     tile::MicroKernel,
@@ -34,6 +34,9 @@ trait Code: Debug + Send + Sync {
 
     /// What it runs for matrices, if there is work.
     fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan;
+
+    /// How threads share a product of matrices, if they do so in blocks and there is work.
+    fn split(&self, layout: ProblemLayout, threads: Threads) -> Option<Split>;
 
     /// What it runs for packed weights and a C of type `c`, if there is work.
     fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan;
@@ -58,6 +61,10 @@ impl<K: MicroKernel> Code for K {
 
     fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
         plan::for_matrices::<K>(layout, threads, forced)
+    }
+
+    fn split(&self, layout: ProblemLayout, threads: Threads) -> Option<Split> {
+        plan::split_of_matrices::<K>(layout, threads)
     }
 
     fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan {
@@ -87,6 +94,10 @@ impl Code for Portable {
 
     fn plan(&self, layout: ProblemLayout, threads: Threads, _: Option<Path>) -> Plan {
         Plan::strips(Grid::new(layout.shape, threads, strips::MR, strips::NR))
+    }
+
+    fn split(&self, _: ProblemLayout, _: Threads) -> Option<Split> {
+        None
     }
 
     fn plan_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> Plan {
@@ -179,6 +190,11 @@ impl CpuKernel {
         })
     }
 
+    /// How threads share a product of matrices.
+    pub(crate) fn split(self, layout: ProblemLayout, threads: Threads) -> Option<Split> {
+        if layout.shape.has_work() { self.code.split(layout, threads) } else { None }
+    }
+
     /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel are left to that
     /// one. `forced` is the path if it is possible.
     #[inline]
@@ -203,8 +219,8 @@ impl CpuKernel {
     }
 
     /// What it reports for a plan.
-    pub(crate) fn choice(self, Plan { path, transposed, tile, grid }: Plan) -> Choice {
-        Choice { kernel: self.name(), isa: self.set.isa(), path, transposed, tile, threads: grid.parts() }
+    pub(crate) fn choice(self, Plan { path, transposed, tile, threads, grid }: Plan) -> Choice {
+        Choice { kernel: self.name(), isa: self.set.isa(), path, transposed, tile, threads, grid }
     }
 }
 

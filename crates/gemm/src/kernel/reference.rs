@@ -32,7 +32,15 @@ pub(crate) fn product(problem: Problem<'_>) -> Choice {
             c.set(i, j, (activation(epilogue.activation, sum + before + bias) + residual) as f32);
         }
     }
-    Choice { kernel: "reference", isa: Isa::Scalar, path: Path::Definition, transposed: false, tile: None, threads: 1 }
+    Choice {
+        kernel: "reference",
+        isa: Isa::Scalar,
+        path: Path::Definition,
+        transposed: false,
+        tile: None,
+        threads: 1,
+        grid: [1, 1],
+    }
 }
 
 /// The activation in f64.

@@ -116,6 +116,14 @@ impl<'a> Output<'a> {
         (self, other)
     }
 
+    /// The same matrix, to write parts of it on several threads.
+    ///
+    /// # Safety
+    /// No element is accessed by one thread while another one writes it.
+    pub(crate) unsafe fn alias(&self) -> Output<'_> {
+        Output { origin: self.origin, element: self.element, layout: self.layout, data: PhantomData }
+    }
+
     /// The same matrix, borrowed for a shorter time.
     pub fn reborrow(&mut self) -> Output<'_> {
         Output { origin: self.origin, element: self.element, layout: self.layout, data: PhantomData }

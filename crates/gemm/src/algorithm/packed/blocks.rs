@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use machine::cache::Caches;
 
-use super::panels::{self, BlockOfB, Reading};
+use super::{
+    panels::{self, BlockOfB, Reading},
+    row::{Row, Sums},
+};
 use crate::{
     choice::Blocking,
     chunks::{chunks, equal_parts},
@@ -12,11 +15,11 @@ use crate::{
     matrix::Input,
     problem::Problem,
     shape::Shape,
-    tile::{LoadTile, MicroKernel, PanelOfB, Prefetcher, StoreTile, Target, Tile},
+    tile::{MicroKernel, Prefetcher, Target},
     weights::Source,
 };
 
-/// The blocks of one thread's part of the product.
+/// The blocks of a product on one thread.
 pub(super) struct Blocks<'w, K> {
     pub(super) kernel: K,
     pub(super) tile: Blocking,
@@ -91,10 +94,20 @@ impl<K: MicroKernel> Blocks<'_, K> {
         let block_cols = &block.b.cols;
         let tiles_across = block_cols.len().div_ceil(K::NR);
         let mut b_prefetcher = Prefetcher::new(next.b, m.div_ceil(K::MR) * tiles_across);
-        let panels = |width: usize| panels::panels::<K>(self.reading, &block.b, &b, self.packed_b, width);
+        let packed = (self.packed_b.as_ptr(), depth);
+        let panels = |width: usize| panels::panels::<K>(self.reading, &block.b, &b, packed, width);
         let (full, rest) = (panels(K::NR), panels(block_cols.len() % K::NR));
+        let width = c.cols();
         let mut target = Target::new(kernel, c, if block.is_last { epilogue } else { Epilogue::NONE });
         let beta = if block.is_first { beta } else { 1.0 };
+        let mut sums = self.keeps_sums.then_some(Sums {
+            floats: self.sums,
+            stride: width,
+            row: block.rows.start,
+            col: 0,
+            is_first: block.is_first,
+            is_last: block.is_last,
+        });
         // Equal numbers of rows: a tile of one row has so few sums that it waits for them, and takes longer than one of
         // several.
         let height = equal_parts(m, K::MR, 1);
@@ -103,73 +116,33 @@ impl<K: MicroKernel> Blocks<'_, K> {
             if pack_a {
                 kernel.pack_a(a.part(rows.clone(), 0..depth), panel);
             }
-            let panel = panel.as_ptr();
             let next_a = next.a.map(|later| match rows.end < m {
                 true => a.part(rows.end..m.min(rows.end + height), 0..depth),
                 false => later.part(0..m.min(K::MR), 0..later.cols()),
             });
             let mut a_prefetcher = Prefetcher::new(next_a, tiles_across);
-            for cols in chunks(block_cols.clone(), K::NR) {
-                a_prefetcher.step();
-                b_prefetcher.step();
-                let panels = if cols.len() == K::NR { &full } else { &rest };
-                let b = PanelOfB {
-                    origin: panels.first.wrapping_add((cols.start - block_cols.start) * panels.column_bytes),
-                    element: panels.element,
-                    // The tiles of the first panel of A bring B into level 2, where the others find it.
-                    prefetch_bytes: if rows.start == 0 { panels.prefetch_bytes } else { None },
-                };
-                let tile = Tile {
-                    rows: rows.len(),
-                    cols: cols.len(),
-                    depth,
-                    a_row: 1,
-                    a_step: K::MR as isize,
-                    b_stride: panels.stride,
-                    c_stride: 0,
-                    alpha,
-                    beta,
-                };
-                let compute = |tile: &Tile, c: *mut f32| {
-                    // SAFETY: `chunks` gives 1 to MR rows and 1 to NR columns. The panel of A has MR floats per step. B
-                    // is a panel, or has these columns in place, which then fill a panel and are adjacent (the route's
-                    // condition for reading in place). C is what the target gives, or the sums, which are MC rows as
-                    // wide as C.
-                    unsafe { kernel.panel_tile(tile, panel, &b, c) }
-                };
-                let row = block.rows.start + rows.start;
-                match self.keeps_sums {
-                    false => target.tile(tile, row, cols.start, compute),
-                    true => {
-                        let sums = &mut *self.sums;
-                        tile_of_sums(sums, block, &mut target, (tile, rows.start, cols.start), compute);
-                    }
-                }
+            let row = Row {
+                rows: block.rows.start + rows.start..block.rows.start + rows.end,
+                cols: block_cols.clone(),
+                depth,
+                panel: panel.as_ptr(),
+                full: &full,
+                rest: &rest,
+                // The tiles of the first panel of A bring B into level 2, where the others find it.
+                prefetches: rows.start == 0,
+                alpha,
+                beta,
+            };
+            // SAFETY: `chunks` gives 1 to MR rows, whose panel has MR floats per step. B is in panels, or has these
+            // columns in place, which then fill a panel and are adjacent (the route's condition for reading in place).
+            // C is borrowed.
+            unsafe {
+                row.multiply(&mut target, sums.as_mut(), || {
+                    a_prefetcher.step();
+                    b_prefetcher.step();
+                });
             }
         }
-    }
-}
-
-/// A tile whose sums are kept in floats until the last block of k. `row` counts from the block's first.
-fn tile_of_sums<K: MicroKernel>(
-    sums: &mut [f32],
-    block: &Block,
-    target: &mut Target<'_, '_, K>,
-    (mut tile, row, col): (Tile, usize, usize),
-    compute: impl Fn(&Tile, *mut f32),
-) {
-    let (width, kernel) = (target.c.cols(), target.kernel);
-    let (rows, cols) = (block.rows.start + row..block.rows.start + row + tile.rows, col..col + tile.cols);
-    let out = target.c.reborrow().part(rows.clone(), cols.clone());
-    let sums = &mut sums[row * width + col..];
-    if block.is_first && tile.beta != 0.0 {
-        kernel.run(LoadTile { from: out.as_input(), to: sums, stride: width });
-    }
-    tile.c_stride = width as isize;
-    compute(&tile, sums.as_mut_ptr());
-    if block.is_last {
-        let epilogue = target.epilogue.part(rows, cols);
-        kernel.run(StoreTile { tile: sums, stride: width, epilogue, out });
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Reading {
 impl Reading {
     /// Whether `width` columns next to each other are packed. Columns that do not fill a panel are, because the
     /// micro-kernel loads whole vectors.
-    fn packs(self, width: usize, nr: usize) -> bool {
+    pub(super) fn packs(self, width: usize, nr: usize) -> bool {
         match self {
             Reading::PackedBefore => false,
             Reading::Packed => true,
@@ -69,12 +69,13 @@ pub(super) fn pack<K: MicroKernel>(kernel: K, reading: Reading, block: &BlockOfB
     }
 }
 
-/// Where columns of a block are, read `width` at a time; `packed` is what [`pack`] filled.
+/// Where columns of a block are, read `width` at a time. `packed` is the address of the block's first column where it is
+/// packed, in panels of `packed_depth` steps.
 pub(super) fn panels<K: MicroKernel>(
     reading: Reading,
     block: &BlockOfB,
     b: &Rhs<'_>,
-    packed: &[f32],
+    (packed, packed_depth): (*const f32, usize),
     width: usize,
 ) -> Panels {
     let prefetch = |bytes: usize| block.is_far.then_some(bytes);
@@ -94,9 +95,8 @@ pub(super) fn panels<K: MicroKernel>(
             Panels { first, column_bytes, stride: b.row_stride(), element, prefetch_bytes }
         }
         Source::Matrix(_) => {
-            debug_assert!(block.cols.len().next_multiple_of(K::NR) * depth <= packed.len());
-            let (first, element) = (packed.as_ptr().cast(), ElementType::F32);
-            Panels { first, column_bytes: depth * element.bytes(), stride, element, prefetch_bytes: None }
+            let (first, element) = (packed.cast(), ElementType::F32);
+            Panels { first, column_bytes: packed_depth * element.bytes(), stride, element, prefetch_bytes: None }
         }
     }
 }
