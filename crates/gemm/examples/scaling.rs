@@ -3,11 +3,11 @@
 //! `cargo run --release -p gemm --example scaling [THREADS..]`
 //!
 //! One process, about a minute: copy `target/release/examples/scaling` to a larger machine and run it there. Without
-//! arguments it goes through 1, 2, 4, .. threads, up to as many as the process may use. Every round times each shape once
-//! with our product and once with torch's, in turns, for 20 ms or one product, whichever is longer. The table has
-//! medians over rounds. B is stored by columns, as the weights of a layer are. "of FMA" is the share of the multiply-add
-//! loop with as many threads; "efficiency" is the rate over that of one thread, divided by the same ratio of the loop.
-//! A product is checked against sums in f64, at some elements, before it is timed.
+//! arguments it goes through 1, 2, 4, .. threads, up to as many as the process may use. Every round times each shape
+//! once with our product and once with torch's, in turns, for 20 ms or one product, whichever is longer. The table has
+//! medians over rounds. B is stored by columns, as the weights of a layer are. "of FMA" is the share of the
+//! multiply-add loop with as many threads; "efficiency" is the rate over that of one thread, divided by the same ratio
+//! of the loop. A product is checked against sums in f64, at some elements, before it is timed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example prints")]
 
 use std::{

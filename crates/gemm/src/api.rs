@@ -201,8 +201,8 @@ pub fn explain(layout: impl Into<ProblemLayout>, threads: Threads) -> Choice {
     CpuKernel::best().choose(layout.into(), threads)
 }
 
-/// How threads share what [`gemm`] runs for matrices of this layout, and what that costs; `None` where one thread works,
-/// or where each thread has a part of C and shares nothing.
+/// How threads share what [`gemm`] runs for matrices of this layout, and what that costs; `None` where one thread
+/// works, or where each thread has a part of C and shares nothing.
 ///
 /// ```
 /// use gemm::{Shape, Threads, split};

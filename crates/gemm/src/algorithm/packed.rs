@@ -37,8 +37,9 @@
 //! packed A (MC * KC) a part of level 3. A larger KC visits C less often; a larger NC reads packed A less often; both
 //! are worth little beyond the sizes here.
 //!
-//! With several threads, the loops are those of `plan/split.rs`: the same tiles in the order of units that threads take,
-//! from packed panels that they share (`packed/team.rs`, `packed/units.rs`). The sum of an element has the same order.
+//! With several threads, the loops are those of `plan/split.rs`: the same tiles in the order of units that threads
+//! take, from packed panels that they share (`packed/team.rs`, `packed/units.rs`). The sum of an element has the same
+//! order.
 //!
 //! A C of 16-bit numbers cannot hold the sums between two blocks of k. A block of floats, MC rows high, holds them
 //! until the last block.
@@ -151,8 +152,8 @@ fn keeps_sums(c: ElementType, kc: usize, k: usize) -> bool {
     c != ElementType::F32 && kc < k
 }
 
-/// Floats of workspace in whole cache lines: packed A, packed B, sums, then what a team needs: states of the panels of A
-/// and of B, and homes.
+/// Floats of workspace in whole cache lines: packed A, packed B, sums, then what a team needs: states of the panels of
+/// A and of B, and homes.
 fn floats<K: MicroKernel>(
     Shape { n, k, .. }: Shape,
     c: ElementType,

@@ -6,15 +6,15 @@
 //! panels of A and B it needs are packed: it packs those that nobody has begun, and waits for those that another thread
 //! is packing. So every panel is packed once, by a thread that needs it, and read by all.
 //!
-//! **Homes.** Units are counted down the columns of C, and each thread has an equal stretch of them, its *home*. Threads
-//! begin at different rows, so that at first each packs other panels of A. A thread that is done with its home helps in
-//! the others, so threads that come late, or never, cost their share of the work and nothing more.
+//! **Homes.** Units are counted down the columns of C, and each thread has an equal stretch of them, its *home*.
+//! Threads begin at different rows, so that at first each packs other panels of A. A thread that is done with its home
+//! helps in the others, so threads that come late, or never, cost their share of the work and nothing more.
 //!
 //! **Stages.** Packed panels should stay in the caches. Where those of all of k do not, k is cut into ranges (of whole
-//! blocks of k, so that sums keep their order), and the longer side of C into stretches. A *stage* is one range of k and
-//! one stretch. Its panels take the place of those of the stage before, so all units of a stage end before the next one
-//! begins. The panels of the shorter side are kept until k goes on, so that nothing is packed twice. Only where even
-//! those exceed all bounds, the shorter side is cut as well, and the longer one is packed again for each part.
+//! blocks of k, so that sums keep their order), and the longer side of C into stretches. A *stage* is one range of k
+//! and one stretch. Its panels take the place of those of the stage before, so all units of a stage end before the next
+//! one begins. The panels of the shorter side are kept until k goes on, so that nothing is packed twice. Only where
+//! even those exceed all bounds, the shorter side is cut as well, and the longer one is packed again for each part.
 //!
 //! ```text
 //!   for each range of k
@@ -32,14 +32,17 @@
 //!
 //! Each panel of A comes from level 3 once for `w` tiles. Columns of B come from there once for `g` tiles, unless all
 //! their steps fit half of level 2, where the next unit finds them. Level 3 gives a core about 16 bytes per cycle; at
-//! two multiply-adds of vectors per cycle and NR = 2 LANES, a step of a tile takes MR cycles, so the two factors are
-//! 4 MR / 16 / MR and 4 NR / 16 / MR. The largest home decides when all are done; one more than 5 % above the mean counts
-//! 5 % longer, so that it is taken only for a clear gain. A fraction of a unit is added for threads that come late, which
-//! only small units can make up for. Of some sizes of units, those that cost least are
-//! taken, and then as few threads as take no longer.
+//! two multiply-adds of vectors per cycle and NR = 2 LANES, a step of a tile takes MR cycles, so the two factors are 4
+//! MR / 16 / MR and 4 NR / 16 / MR. The largest home decides when all are done; one more than 5 % above the mean counts
+//! 5 % longer, so that it is taken only for a clear gain. A fraction of a unit is added for threads that come late,
+//! which only small units can make up for. Of some sizes of units, those that cost least are taken, and then as few
+//! threads as take no longer.
 //!
 //! The scheme follows "Anatomy of High-Performance Many-Threaded Matrix Multiplication" (Smith et al., IPDPS 2014) in
 //! that threads share packed blocks. It departs from it in that a team has no fixed members that meet at barriers.
+
+mod figures;
+mod side;
 
 use std::ops::Range;
 
@@ -51,6 +54,9 @@ use crate::{
     grid::{PACKING, worthwhile},
     shape::Shape,
 };
+
+pub use self::figures::Figures;
+use self::side::{Side, share};
 
 /// What a split depends on.
 #[derive(Debug, Clone, Copy)]
@@ -99,18 +105,6 @@ pub(crate) enum SumsIn {
     Units,
 }
 
-/// One side of C: panels, of which each stage has a stretch, of which each unit has a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Side {
-    extent: usize,
-    /// Rows or columns of a panel.
-    panel: usize,
-    panels: usize,
-    stages: usize,
-    /// Parts of a stage.
-    blocks: usize,
-}
-
 /// What is multiplied between two barriers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stage {
@@ -137,23 +131,6 @@ pub(crate) struct Unit {
     pub(crate) first_to_pack: usize,
 }
 
-/// What a split costs, counted from the split itself.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Figures {
-    /// Bytes of packed panels that are written in all.
-    pub packed_bytes: u64,
-    /// Bytes of those that were written before.
-    pub packed_again_bytes: u64,
-    /// Tiles of the thread with most of them, over the mean; of each stage, added up.
-    pub largest_share: f64,
-    /// Register tiles.
-    pub tiles: u64,
-    /// Tiles with fewer rows or columns than the others, at the edges of C. The split itself cuts none.
-    pub cut_tiles: u64,
-    /// How often all threads wait for the last one, the end not counted.
-    pub barriers: usize,
-}
-
 /// Time to fetch a panel of A for a tile, in tiles.
 const A_FETCH: f64 = 0.25;
 /// The same for the columns of B, for 12 x 32 and 6 x 16 alike.
@@ -175,37 +152,6 @@ const KEPT: usize = 8;
 const LEAST_DEPTH: usize = 512;
 /// Most panels of a stage.
 const MOST_PANELS: usize = 1 << 20;
-
-impl Side {
-    fn new(extent: usize, panel: usize) -> Self {
-        Self { extent, panel, panels: extent.div_ceil(panel).max(1), stages: 1, blocks: 1 }
-    }
-
-    /// Most panels of a stage.
-    pub(crate) fn stage_panels(&self) -> usize {
-        self.panels.div_ceil(self.stages)
-    }
-
-    /// Most panels of a unit.
-    pub(crate) fn unit_panels(&self) -> usize {
-        self.stage_panels().div_ceil(self.blocks)
-    }
-
-    /// The rows or columns of some panels.
-    pub(crate) fn elements(&self, panels: Range<usize>) -> Range<usize> {
-        panels.start * self.panel..self.extent.min(panels.end * self.panel)
-    }
-
-    fn is_cut(&self) -> bool {
-        !self.extent.is_multiple_of(self.panel)
-    }
-}
-
-/// Part `part` of `parts` almost equal ones.
-fn share(range: &Range<usize>, parts: usize, part: usize) -> Range<usize> {
-    let cut = |part: usize| range.start + (range.len() as u128 * part as u128 / parts as u128) as usize;
-    cut(part)..cut(part + 1)
-}
 
 impl Split {
     pub(crate) fn new(request: Request) -> Self {
@@ -356,40 +302,6 @@ impl Split {
             rows: share(&stage.rows, self.rows.blocks, row),
             first_to_pack: cols.start + cols.len() * row / down,
             cols,
-        }
-    }
-
-    /// What it costs.
-    pub fn figures(&self) -> Figures {
-        let (mut packed_bytes, mut largest, mut last) = (0, 0, (None, None));
-        for stage in (0..self.stages()).map(|stage| self.stage(stage)) {
-            let panel_bytes = (stage.steps.len() * size_of::<f32>()) as u64;
-            if last.0 != Some(stage.a_generation) {
-                packed_bytes += (stage.rows.len() * self.mr) as u64 * panel_bytes;
-            }
-            if self.packs_b && last.1 != Some(stage.b_generation) {
-                packed_bytes += (stage.cols.len() * self.cols.panel) as u64 * panel_bytes;
-            }
-            last = (Some(stage.a_generation), Some(stage.b_generation));
-            let tiles_of = |home| -> usize {
-                let units = (0..self.home_units(home)).map(|nth| self.unit(&stage, home, nth));
-                units.map(|unit| unit.rows.len() * unit.cols.len()).sum()
-            };
-            largest += (0..self.threads).map(tiles_of).max().unwrap_or(0) as u64;
-        }
-        let once =
-            (self.rows.panels * self.mr + if self.packs_b { self.cols.panels * self.cols.panel } else { 0 }) as u64;
-        let ranges = self.k.div_ceil(self.depth) as u64;
-        let tiles = (self.rows.panels * self.cols.panels) as u64;
-        let whole =
-            (self.rows.panels - usize::from(self.rows.is_cut())) * (self.cols.panels - usize::from(self.cols.is_cut()));
-        Figures {
-            packed_bytes,
-            packed_again_bytes: packed_bytes - once * (self.k * size_of::<f32>()) as u64,
-            largest_share: largest as f64 * self.threads as f64 / (tiles * ranges) as f64,
-            tiles,
-            cut_tiles: tiles - whole as u64,
-            barriers: self.stages() - 1,
         }
     }
 }

@@ -69,8 +69,8 @@ pub(super) fn pack<K: MicroKernel>(kernel: K, reading: Reading, block: &BlockOfB
     }
 }
 
-/// Where columns of a block are, read `width` at a time. `packed` is the address of the block's first column where it is
-/// packed, in panels of `packed_depth` steps.
+/// Where columns of a block are, read `width` at a time. `packed` is the address of the block's first column where it
+/// is packed, in panels of `packed_depth` steps.
 pub(super) fn panels<K: MicroKernel>(
     reading: Reading,
     block: &BlockOfB,

@@ -75,8 +75,8 @@ impl Row<'_> {
             };
             let panel = self.panel;
             let compute = |tile: &Tile, c: *mut f32| {
-                // SAFETY: `chunks` gives 1 to NR columns. As the caller promises, there are 1 to MR rows, the panel of A
-                // has MR floats per step, and B is a panel or has these columns in place. C is what the target gives,
+                // SAFETY: `chunks` gives 1 to NR columns. As the caller promises, there are 1 to MR rows, the panel of
+                // A has MR floats per step, and B is a panel or has these columns in place. C is what the target gives,
                 // or the sums, which have these rows and columns.
                 unsafe { kernel.panel_tile(tile, panel, &b, c) }
             };

@@ -12,12 +12,12 @@
 //!
 //! **Claims.** Each home has a counter of the units that were taken from it, over all stages. While stage `s` is open,
 //! it may be advanced up to `s + 1` times the home's units, by compare-and-swap. The member that finishes the last unit
-//! of a stage opens the next. So whoever holds a unit of a stage knows that all units of the stages before are finished,
-//! and sees what they wrote: the swap of `finished` releases it, the last one acquires all of it and releases it with
-//! `open`, which every claim reads before.
+//! of a stage opens the next. So whoever holds a unit of a stage knows that all units of the stages before are
+//! finished, and sees what they wrote: the swap of `finished` releases it, the last one acquires all of it and releases
+//! it with `open`, which every claim reads before.
 //!
-//! **Waits.** A wait spins for some microseconds, then yields, then sleeps until it is woken. What a member waits for is
-//! near in the usual case; on a machine with more threads than processors it is not, and the processor is needed.
+//! **Waits.** A wait spins for some microseconds, then yields, then sleeps until it is woken. What a member waits for
+//! is near in the usual case; on a machine with more threads than processors it is not, and the processor is needed.
 //!
 //! **Panics.** A member that unwinds marks the team as aborted; the others leave at their next claim or wait.
 
@@ -87,8 +87,8 @@ impl<'w> Team<'w> {
         Self { homes, units, stages, open, finished, is_aborted: AtomicBool::new(false), bell: Bell::default() }
     }
 
-    /// Has as many members as homes call `work` with units, until all are done: the calling thread and tasks of the pool
-    /// that it is in. `work` also gets the member's number.
+    /// Has as many members as homes call `work` with units, until all are done: the calling thread and tasks of the
+    /// pool that it is in. `work` also gets the member's number.
     pub(super) fn run(&self, work: &(impl Fn(Claim, usize) + Sync)) {
         rayon::in_place_scope(|scope| {
             for member in 1..self.homes.len() {

@@ -115,8 +115,8 @@ impl<'t, K: MicroKernel> Units<'t, K> {
                     beta,
                 };
                 // SAFETY: a panel has 1 to MR rows, and is packed with MR floats per step. B is in panels that are
-                // packed, or has these columns in place, which then fill a panel and are adjacent (the route's condition
-                // for reading in place). This member has claimed these elements of C.
+                // packed, or has these columns in place, which then fill a panel and are adjacent (the route's
+                // condition for reading in place). This member has claimed these elements of C.
                 unsafe {
                     row.multiply(&mut target, sums.as_mut(), || {
                         a_prefetcher.step();

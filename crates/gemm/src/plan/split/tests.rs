@@ -37,8 +37,8 @@ fn request((m, n, k): (usize, usize, usize), threads: usize) -> Request {
     Request { shape, mr: 12, nr: 32, kc, packs_b, keeps_sums, caches: CACHES[2], threads }
 }
 
-/// All of the table, each row with 1 to 128 threads for one kind of product and one machine, and with every sixteenth number
-/// of them for the others.
+/// All of the table, each row with 1 to 128 threads for one kind of product and one machine, and with every sixteenth
+/// number of them for the others.
 fn requests() -> impl Iterator<Item = Request> {
     let mut all = Vec::new();
     for (shape, (mr, nr)) in SHAPES.into_iter().flat_map(|shape| [(12, 32), (6, 16)].map(|tile| (shape, tile))) {
@@ -54,8 +54,8 @@ fn requests() -> impl Iterator<Item = Request> {
     all.into_iter()
 }
 
-/// No thread has more than 5 % above the mean, where each has 64 tiles or more in a stage. Fewer cannot always be cut so
-/// evenly, nor are units of one tile worth fetching panels again and again: then a thread may have two tiles more.
+/// No thread has more than 5 % above the mean, where each has 64 tiles or more in a stage. Fewer cannot always be cut
+/// so evenly, nor are units of one tile worth fetching panels again and again: then a thread may have two tiles more.
 #[test]
 fn shares_are_even_and_nothing_is_packed_twice() {
     for request in requests() {
