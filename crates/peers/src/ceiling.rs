@@ -18,8 +18,10 @@ pub(crate) enum Ceiling {
     Dot8,
     /// Products of bf16 in tile registers, where this machine has them, else as [`Fma`](Self::Fma).
     Tiles,
-    /// Reads from memory; our side reports the bytes that a case moves.
+    /// Reads from memory; our side reports the bytes that a case moves. For operands that no cache holds.
     Memory,
+    /// Reads of as many bytes as a case moves, again and again, as the case is timed; our side reports them.
+    Reads,
 }
 
 impl Ceiling {
@@ -39,7 +41,7 @@ impl Ceiling {
             Self::Fma => "FMA",
             Self::Dot8 => "dots",
             Self::Tiles => "tiles",
-            Self::Memory => "reads",
+            Self::Memory | Self::Reads => "reads",
         }
     }
 
@@ -51,6 +53,7 @@ impl Ceiling {
             Self::Dot8 => "products of bytes on registers (dots)",
             Self::Tiles => "products of bf16 in tile registers (tiles)",
             Self::Memory => "reads from memory (reads)",
+            Self::Reads => "reads of as many bytes again and again (reads)",
         }
     }
 }

@@ -72,8 +72,10 @@ pub(crate) fn counted(threads: usize) -> String {
 /// How to read the ratios.
 pub(crate) fn explanation(rows: &[Row]) -> String {
     let has = |ceiling: &Ceiling| rows.iter().any(|row| row.share.is_some() && row.ceiling == *ceiling);
-    let ceilings =
-        [Ceiling::Fma, Ceiling::Dot8, Ceiling::Tiles, Ceiling::Memory].into_iter().filter(has).map(Ceiling::words);
+    let ceilings = [Ceiling::Fma, Ceiling::Dot8, Ceiling::Tiles, Ceiling::Memory, Ceiling::Reads]
+        .into_iter()
+        .filter(has)
+        .map(Ceiling::words);
     let ceilings = ceilings.collect::<Vec<_>>().join(", or ");
     let share = match ceilings.as_str() {
         "" => String::new(),

@@ -80,6 +80,11 @@ impl OurSamples {
         self.bytes = about["bytes"].as_f64();
     }
 
+    /// The bytes that a run of the case moves, if our side reports them.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        self.bytes.map(|bytes| bytes as u64)
+    }
+
     /// One round: our time per iteration, and the ceiling in operations or bytes per second.
     pub(crate) fn round(&mut self, time_s: f64, ceiling: Ceiling, per_s: Option<f64>) {
         self.times_s.push(time_s);
@@ -87,7 +92,7 @@ impl OurSamples {
         let work = match ceiling {
             Ceiling::None => None,
             Ceiling::Fma | Ceiling::Dot8 | Ceiling::Tiles => self.flops,
-            Ceiling::Memory => self.bytes,
+            Ceiling::Memory | Ceiling::Reads => self.bytes,
         };
         self.shares.extend(work.zip(per_s).map(|(work, per_s)| work / time_s / per_s));
     }
@@ -189,7 +194,7 @@ mod tests {
     fn shares_are_of_the_ceiling_of_the_round() {
         let mut ours = OurSamples { flops: Some(50.0), bytes: Some(10.0), ..OurSamples::default() };
         ours.round(1.0, Ceiling::Fma, Some(100.0));
-        ours.round(2.0, Ceiling::Memory, Some(10.0));
+        ours.round(2.0, Ceiling::Reads, Some(10.0));
         ours.round(1.0, Ceiling::None, None);
         assert_eq!(ours.shares, [0.5, 0.5]);
     }

@@ -24,7 +24,7 @@ use crate::verify::Verifier;
 /// All cases with one number of threads.
 pub(crate) struct Sweep<'a> {
     verifier: Verifier<'a>,
-    ceilings: Vec<(Ceiling, CeilingLoop)>,
+    ceilings: Vec<CeilingLoop>,
     random: Random,
     cases: Vec<(&'a Case, OurSamples, Vec<PeerSamples>)>,
 }
@@ -35,17 +35,34 @@ enum CeilingLoop {
     Dot8(Dot8Loop),
     Tiles(TileLoop),
     Memory(ReadLoop),
+    /// Over so many bytes.
+    Reads(u64, ReadLoop),
 }
 
 impl CeilingLoop {
-    fn new(ceiling: Ceiling, threads: usize) -> Result<Option<Self>> {
-        Ok(match ceiling {
-            Ceiling::None => None,
-            Ceiling::Fma => Some(Self::Fma(FmaLoop::new(Isa::best(), threads)?)),
-            Ceiling::Dot8 => Some(Self::Dot8(Dot8Loop::new(Isa::best(), threads)?)),
-            Ceiling::Tiles => Some(Self::Tiles(TileLoop::new(threads)?)),
-            Ceiling::Memory => Some(Self::Memory(ReadLoop::new(Level::Memory, threads)?)),
+    /// `None` where there is nothing to measure. `bytes` are those that the case moves, if our side reports them.
+    fn new(ceiling: Ceiling, bytes: Option<u64>, threads: usize) -> Result<Option<Self>> {
+        Ok(match (ceiling, bytes) {
+            (Ceiling::None, _) | (Ceiling::Reads, None) => None,
+            (Ceiling::Fma, _) => Some(Self::Fma(FmaLoop::new(Isa::best(), threads)?)),
+            (Ceiling::Dot8, _) => Some(Self::Dot8(Dot8Loop::new(Isa::best(), threads)?)),
+            (Ceiling::Tiles, _) => Some(Self::Tiles(TileLoop::new(threads)?)),
+            (Ceiling::Memory, _) => Some(Self::Memory(ReadLoop::new(Level::Memory, threads)?)),
+            (Ceiling::Reads, Some(bytes)) => {
+                Some(Self::Reads(bytes, ReadLoop::repeated(usize::try_from(bytes)?, threads)?))
+            }
         })
+    }
+
+    /// Whether it measures this.
+    fn is_of(&self, ceiling: Ceiling, bytes: Option<u64>) -> bool {
+        match self {
+            Self::Fma(_) => ceiling == Ceiling::Fma,
+            Self::Dot8(_) => ceiling == Ceiling::Dot8,
+            Self::Tiles(_) => ceiling == Ceiling::Tiles,
+            Self::Memory(_) => ceiling == Ceiling::Memory,
+            Self::Reads(of, _) => ceiling == Ceiling::Reads && bytes == Some(*of),
+        }
     }
 
     fn per_s(&mut self, length: Duration) -> f64 {
@@ -53,7 +70,7 @@ impl CeilingLoop {
             Self::Fma(fma) => fma.burst(length).per_s(),
             Self::Dot8(dot) => dot.burst(length).per_s(),
             Self::Tiles(tiles) => tiles.burst(length).per_s(),
-            Self::Memory(read) => read.burst(length).per_s(),
+            Self::Memory(read) | Self::Reads(_, read) => read.burst(length).per_s(),
         }
     }
 }
@@ -68,16 +85,10 @@ enum Burst {
 impl<'a> Sweep<'a> {
     pub(crate) fn new(suite: &'a Suite, threads: NonZeroUsize, scratch: &'a Path) -> Result<Self> {
         let cases = || suite.cases.iter().filter(|case| suite.threads_of(case).contains(&threads));
-        let mut ceilings: Vec<(Ceiling, CeilingLoop)> = Vec::new();
-        for ceiling in cases().map(|case| suite.ceiling_of(case)) {
-            if ceilings.iter().all(|(known, _)| *known != ceiling) {
-                ceilings.extend(CeilingLoop::new(ceiling, threads.get())?.map(|measured| (ceiling, measured)));
-            }
-        }
         let random = Random::new(threads.get() as u64);
         Ok(Self {
             verifier: Verifier { suite, threads, scratch },
-            ceilings,
+            ceilings: Vec::new(),
             random,
             cases: cases().map(|case| (case, OurSamples::default(), Vec::new())).collect(),
         })
@@ -143,6 +154,20 @@ impl<'a> Sweep<'a> {
         Ok(loaded)
     }
 
+    /// Which of the loops measures this ceiling; it is built where there is none. One loop of reads is kept.
+    fn ceiling(&mut self, ceiling: Ceiling, bytes: Option<u64>) -> Result<Option<usize>> {
+        if let Some(known) = self.ceilings.iter().position(|measured| measured.is_of(ceiling, bytes)) {
+            return Ok(Some(known));
+        }
+        let threads = self.verifier.threads.get();
+        let Some(measured) = CeilingLoop::new(ceiling, bytes, threads)? else { return Ok(None) };
+        if ceiling == Ceiling::Reads {
+            self.ceilings.retain(|other| !matches!(other, CeilingLoop::Reads(..)));
+        }
+        self.ceilings.push(measured);
+        Ok(Some(self.ceilings.len() - 1))
+    }
+
     /// Rounds of bursts of the sessions that loaded the case. The first round warms up and is not counted.
     fn rounds(
         &mut self,
@@ -154,7 +179,8 @@ impl<'a> Sweep<'a> {
         let length = Duration::from_secs_f64(self.verifier.suite.burst_s);
         let mut bursts: Vec<Burst> = loaded.iter().map(|&session| Burst::Session(session)).collect();
         let ceiling = self.verifier.suite.ceiling_of(self.cases[at].0);
-        bursts.extend(self.ceilings.iter().any(|(kind, _)| *kind == ceiling).then_some(Burst::Ceiling));
+        let measured = self.ceiling(ceiling, self.cases[at].1.bytes())?;
+        bursts.extend(measured.map(|_| Burst::Ceiling));
         let mut logs = vec![Vec::new(); sessions.len()];
         for round in 0..=ROUNDS {
             invocation.interrupt.check()?;
@@ -163,8 +189,7 @@ impl<'a> Sweep<'a> {
             for burst in &bursts {
                 match *burst {
                     Burst::Ceiling => {
-                        let measured = self.ceilings.iter_mut().find(|(kind, _)| *kind == ceiling);
-                        ceiling_per_s = measured.map(|(_, measured)| measured.per_s(length));
+                        ceiling_per_s = measured.map(|measured| self.ceilings[measured].per_s(length));
                     }
                     Burst::Session(place) => times[place] = time(&mut sessions[place], length)?,
                 }

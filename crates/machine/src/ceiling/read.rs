@@ -63,15 +63,17 @@ impl fmt::Display for Level {
 ///   of the memory that is available.
 ///
 /// Huge pages are asked for; with small ones the figure for memory includes page walks.
+///
+/// [`repeated`](Self::repeated) is for work that reads the same operands in every call: the caches keep what they can
+/// of so many bytes, and no level alone is the limit.
 pub struct ReadLoop {
-    level: Level,
-    threads: usize,
+    name: String,
     thread_team: ThreadTeam<Walk>,
 }
 
 impl fmt::Debug for ReadLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReadLoop({})", self.name())
+        write!(f, "ReadLoop({})", self.name)
     }
 }
 
@@ -85,6 +87,22 @@ impl ReadLoop {
     pub fn new(level: Level, threads: usize) -> Result<Self, Unavailable> {
         let bytes = level.buffer_bytes(&Caches::detect(), available_bytes())?;
         Self::over(level, threads, bytes)
+    }
+
+    /// A loop of `threads` threads over `bytes` bytes, split between them, wherever the caches leave them from one pass
+    /// to the next: the ceiling of work that reads as many bytes in every call. A shared cache that is larger than the
+    /// operands keeps them, so such work may be faster than reads from memory.
+    ///
+    /// # Errors
+    /// Where the memory is refused or exceeds what is available; where `threads` is 0 or cannot be started.
+    pub fn repeated(bytes: usize, threads: usize) -> Result<Self, Unavailable> {
+        if bytes > available_bytes() {
+            return Err(Unavailable::Memory { bytes });
+        }
+        let part = bytes / threads.max(1);
+        let make = move |_| Ok(Walk::new(Arc::new(lines::numbered(part)?), 0.0, true));
+        let name = format!("read {} KiB t{threads}", bytes.div_ceil(1 << 10));
+        Ok(Self { name, thread_team: ThreadTeam::new(threads, make)? })
     }
 
     /// As [`new`](Self::new), with a size of the caller's choice: `bytes` of each thread for L2, of all together else.
@@ -102,12 +120,12 @@ impl ReadLoop {
                 ThreadTeam::new(threads, move |_| Ok(Walk::new(Arc::new(lines::numbered(part)?), 0.0, false)))
             }
         }?;
-        Ok(Self { level, threads, thread_team })
+        Ok(Self { name: format!("read {level} t{threads}"), thread_team })
     }
 
-    /// Name of the ceiling in a record: `read memory t2`.
+    /// Name of the ceiling in a record: `read memory t2`, or `read 32768 KiB t2`.
     pub fn name(&self) -> String {
-        format!("read {} t{}", self.level, self.threads)
+        self.name.clone()
     }
 
     /// Runs for at least `min`; work in bytes. Before the clock starts, each thread reads once a buffer that is meant
@@ -181,5 +199,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Each thread passes over its own part again and again, so that the work is many times the bytes.
+    #[test]
+    fn repeated_reads_count_every_pass() {
+        for (bytes, threads) in [(64 << 10, 1), (3 * MIB, 1), (3 * MIB, 2)] {
+            let mut read = ReadLoop::repeated(bytes, threads).unwrap();
+            assert_eq!(read.name(), format!("read {} KiB t{threads}", bytes >> 10));
+            let burst = read.burst(Duration::from_millis(2));
+            assert!(burst.work >= 2 * MIB as u64 && burst.elapsed >= Duration::from_millis(2), "{burst:?}");
+        }
+        assert!(matches!(ReadLoop::repeated(1 << 60, 1), Err(Unavailable::Memory { bytes }) if bytes == 1 << 60));
+        assert!(matches!(ReadLoop::repeated(MIB, 0), Err(Unavailable::NoThreads)));
     }
 }
