@@ -149,6 +149,12 @@ impl Vectorized for Arithmetic {
             unsafe { simd.load(numbers.as_ptr()) }
         });
         assert_eq!(S::F32::reduce_sums(vectors), vectors.map(F32Vector::reduce_sum), "{simd:?}");
+        let vectors: [S::F32; 16] = std::array::from_fn(|place| {
+            let numbers: Vec<f32> = (0..S::LANES).map(|i| (place as f32 - 6.3) / (1.0 + i as f32)).collect();
+            // SAFETY: there are LANES numbers.
+            unsafe { simd.load(numbers.as_ptr()) }
+        });
+        assert_eq!(S::F32::reduce_sums_16(vectors), vectors.map(F32Vector::reduce_sum), "{simd:?}");
     }
 }
 

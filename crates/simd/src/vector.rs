@@ -129,6 +129,17 @@ pub trait F32Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output
     /// calls.
     fn reduce_sums(vectors: [Self; 4]) -> [f32; 4];
 
+    /// The sums of sixteen vectors, each as [`reduce_sum`](Self::reduce_sum) forms it. Where vectors have sixteen
+    /// lanes, they share registers from the first addition on.
+    #[inline(always)]
+    fn reduce_sums_16(vectors: [Self; 16]) -> [f32; 16] {
+        let mut sums = [0.0; 16];
+        for (i, sums) in sums.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            *sums = Self::reduce_sums([vectors[4 * i], vectors[4 * i + 1], vectors[4 * i + 2], vectors[4 * i + 3]]);
+        }
+        sums
+    }
+
     /// Stores all lanes.
     ///
     /// # Safety

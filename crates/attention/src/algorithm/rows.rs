@@ -15,7 +15,7 @@
 //! computes what and where results wait until they are merged.
 //!
 //! ```text
-//!   for every part, every CHUNK of its keys, every head of the team, every TOGETHER rows:
+//!   for every part, every CHUNK of its keys, every head of the team, every 8, 4 or fewer rows:
 //!     s[row][j] = scale log2(e) Q[row] . K[j] + log2(e) term[row][j]
 //!     m, l, acc *= 2^(m before - m)
 //!     p[row][j] = 2^(s[row][j] - m),  l += p[row][j]
@@ -48,8 +48,9 @@ const CHUNK: usize = 32;
 /// Keys of a part: so few that the pages of all heads of a part are found again where heads lie side by side.
 const PART: usize = 512;
 
-/// Rows that use a row of K or V while it is in a register.
-const TOGETHER: usize = 4;
+/// Most rows that use a row of K or V while it is in a register: 8 with 32 registers, else 4. Then a row of 16-bit
+/// numbers is widened once for all heads of the usual groups.
+const TOGETHER: usize = 8;
 
 /// Rows of a block, if a group has no more heads.
 const ROWS: usize = 12;
@@ -170,10 +171,11 @@ impl Vectorized for RowsOfPart<'_, '_> {
             let keys = key..end.min(key + CHUNK);
             for at in 0..team {
                 let mut rows = self.of_head(at);
-                for first in (0..count).step_by(TOGETHER) {
-                    with_element_type!(problem.k.element_type(), E => {
-                        rows.attend::<S, E>(simd, first..count.min(first + TOGETHER), &keys);
-                    });
+                let mut first = 0;
+                while first < count {
+                    let end = first + together(S::LANES, count - first);
+                    with_element_type!(problem.k.element_type(), E => rows.attend::<S, E>(simd, first..end, &keys));
+                    first = end;
                 }
             }
             key = keys.end;
@@ -220,6 +222,7 @@ impl Rows<'_, '_> {
             (true, 1) => self.attend_together::<S, E, 1>(simd, rows.start, first),
             (true, 2) => self.attend_together::<S, E, 2>(simd, rows.start, first),
             (true, 3) => self.attend_together::<S, E, 3>(simd, rows.start, first),
+            (true, 4) => self.attend_together::<S, E, 4>(simd, rows.start, first),
             (true, _) => self.attend_together::<S, E, TOGETHER>(simd, rows.start, first),
             (false, _) => {
                 for row in rows {
@@ -250,16 +253,16 @@ impl Rows<'_, '_> {
                 let (query, head) = self.task.place(&self.cut, self.kv_head, row);
                 problem.add_terms(sequence, [head, query], keys.clone(), LOG2_E, scores[..count].iter_mut());
             }
+            scores[count..].fill(f32::NEG_INFINITY);
             let max = self.part.max[row];
-            let largest = scores[..count].iter().fold(max, |max, &score| if score > max { score } else { max });
-            if largest > max {
+            if has_above(simd, scores, max) {
+                let largest = scores.iter().fold(max, |max, &score| if score > max { score } else { max });
                 let factor = only(simd, exp2_weight(simd, simd.splat(max - largest)));
                 self.part.sum[row] *= factor;
                 self.part.acc[row * value_dim..(row + 1) * value_dim].iter_mut().for_each(|x| *x *= factor);
                 self.part.max[row] = largest;
             }
-            scores[count..].fill(f32::NEG_INFINITY);
-            self.part.sum[row] += weights(simd, scores, largest);
+            self.part.sum[row] += weights(simd, scores, self.part.max[row]);
         }
         let acc = &mut self.part.acc[first_row * value_dim..(first_row + N) * value_dim];
         // The keys that are multiplied next: of the next head, or of the next chunk.
@@ -295,6 +298,24 @@ fn only<S: Simd>(_: S, vector: S::F32) -> f32 {
     // SAFETY: one float is written.
     unsafe { vector.store_partial(&raw mut first, 1) };
     first
+}
+
+/// How many of `rest` rows are computed together.
+fn together(lanes: usize, rest: usize) -> usize {
+    if lanes == 16 && rest >= TOGETHER { TOGETHER } else { rest.min(4) }
+}
+
+/// Whether one of CHUNK scores exceeds `max` or is a NaN. Few chunks have one, and this takes fewer instructions than
+/// the largest score does.
+#[inline(always)]
+fn has_above<S: Simd>(simd: S, scores: &[f32], max: f32) -> bool {
+    let (max, mut excess) = (simd.splat(max), simd.splat(0.0));
+    for scores in scores.chunks_exact(S::LANES) {
+        // SAFETY: the chunk has LANES floats.
+        excess = excess + (unsafe { simd.load(scores.as_ptr()) }.max(max) - max);
+    }
+    // Nothing is subtracted, and the difference of two floats is 0 only if they are equal. A NaN is no 0.
+    excess.reduce_sum() != 0.0
 }
 
 /// scores[j] <- 2^(scores[j] - max) for CHUNK scores; returns their sum.
