@@ -42,6 +42,12 @@ impl<'b> Rows<'b> {
         self.range.len()
     }
 
+    /// The rows behind these, as many of `all` rows of the block, if there are some.
+    pub(crate) fn next(&self, all: usize) -> Option<Self> {
+        let range = self.range.end..all.min(self.range.end + self.range.len());
+        (!range.is_empty()).then(|| Self { range, ..self.clone() })
+    }
+
     fn at(&self, lane: usize) -> usize {
         (self.range.start + lane).min(self.range.end - 1)
     }

@@ -4,13 +4,21 @@
 //! The algorithm is that of `tiles.rs`, an online softmax over blocks of keys. What differs follows from the tiles:
 //!
 //! ```text
-//!   for every block of 128 keys that some row of the block sees:        K and V are packed, once for all strips
+//!   for every block of 256 keys (128 of long heads) that some row of the block sees:
+//!                                                                        K and V are packed, once for all strips
 //!     for every strip of 32 rows:
-//!       S[row][j]  = sum over d of Q[row][d] K[j][d]                     tiles: bf16 products, f32 sums
-//!       S[row][j] += term, or minus infinity where masked                edit.rs: only where there is something to do
-//!       m; P[row][j] = 2^(c S[row][j] - m[row]) rounded to bf16          weights.rs
+//!       for every group of 32 keys:
+//!         S[row][j]  = sum over d of Q[row][d] K[j][d]                   tiles: bf16 products, f32 sums
+//!         S[row][j] += term, or minus infinity where masked              edit.rs: only where there is something to do
+//!         m; P[row][j] = 2^(c S[row][j] - m[row]) rounded to bf16        weights.rs
 //!       O[row][d] += sum of P[row][j] V[j][d];  l[row] += sum of P[row][j]    tiles, l by a column of ones
 //! ```
+//!
+//! **Time.** On the processor that this was written on, tile products and vector instructions do not overlap, in
+//! whatever order they stand: the time is the sum of both. So nothing is interleaved. What remains is to keep tile
+//! operands close: scores of a group (4 KiB) and weights of a strip (16 KiB) stay in the level-1 cache, and the output
+//! is loaded and stored once for as many keys as that allows. Rows of queries and of the output, which lie far apart,
+//! are prefetched while the strip before is computed.
 //!
 //! **Orientation.** `tdpbf16ps` wants its left operand row by row and its right one in pairs along the sum. With rows
 //! of Q on the left, S comes out row by row: 16 rows of 16 scores. Two such tiles become the left operand of P V by a
@@ -29,10 +37,10 @@
 //!
 //! and roundings that are independent leave the root of the sum of squares of that. `BF16_WEIGHT_ERROR` is w.
 //!
-//! **Cost** of 16 scores, counted in cycles: a maximum, a multiply-add, a reduction, three multiply-adds, a scaling and
-//! one operation to round and pair are 4 on two vector ports; the products are head_dim / 32 + value_dim / 32 + 1 / 2,
-//! since one of 16 x 16 x 32 takes 16 cycles and is for 256 scores. Packing a block of keys is shared by up to 512
-//! rows.
+//! **Cost** of 16 scores, counted in cycles: a maximum, a multiply-add, a reduction (2), three multiply-adds, a scaling
+//! (2) and one operation to round and pair are 5 on two vector ports; the products are head_dim / 32 + value_dim / 32 +
+//! 1 / 16, since one of 16 x 16 x 32 takes 16 cycles and is for 256 scores. Packing a block of keys is shared by up to
+//! 512 rows.
 
 mod edit;
 mod output;
@@ -57,15 +65,14 @@ const ROWS: usize = 32;
 /// Keys whose weights are one tile of pairs.
 const GROUP: usize = 32;
 
-/// Groups of a block of keys.
-const GROUPS: usize = 4;
+/// Most groups of a block of keys.
+const GROUPS: usize = 8;
 
-/// Keys of a block.
-const KEYS: usize = GROUP * GROUPS;
+/// Scores of a strip and a group of keys: for each tile of rows, the two tiles of its keys.
+type Scores = [[Tile; 2]; 2];
 
-/// Scores or weights of a strip and a block: for each tile of rows, the tiles of its keys. Weights of a group are in
-/// the first of its two tiles.
-type Scores = [[Tile; 2 * GROUPS]; 2];
+/// Weights of a strip and a block of keys: for each tile of rows, a tile for each group.
+type Weights = [[Tile; GROUPS]; 2];
 
 /// Longest heads that it takes.
 const MOST_DIM: usize = 256;
@@ -83,6 +90,8 @@ pub(crate) struct Cut {
     depth: usize,
     /// Tiles of a row of V, an even number.
     columns: usize,
+    /// Groups of a block of keys.
+    groups: usize,
 }
 
 impl Cut {
@@ -93,7 +102,9 @@ impl Cut {
             return None;
         }
         let group = shape.group().max(1);
-        let cut = Self { queries: 1, group, depth: head_dim.div_ceil(32), columns: 2 * value_dim.div_ceil(32) };
+        // A block of long heads has half as many keys, so that it shares the memory with as many rows.
+        let groups = if head_dim.max(value_dim) <= 128 { GROUPS } else { GROUPS / 2 };
+        let cut = Self { queries: 1, group, depth: head_dim.div_ceil(32), columns: 2 * value_dim.div_ceil(32), groups };
         // Up to 512 rows share a packed block; fewer where there would not be 16 blocks for threads to share.
         let most = ((MOST_TILES - cut.shared_tiles()) / cut.strip_tiles()).min(16);
         let share = (queries.saturating_mul(group)).saturating_mul(batch.saturating_mul(kv_heads)) / 16;
@@ -101,9 +112,9 @@ impl Cut {
         Some(Self { queries: (rows / group).max(1), ..cut })
     }
 
-    /// Scores, ones, and a block of K and V.
+    /// Scores and weights, ones, and a block of K and V.
     fn shared_tiles(&self) -> usize {
-        SCORES * size_of::<Scores>() / size_of::<Tile>() + 1 + 2 * GROUPS * self.depth + GROUPS * self.columns
+        Buffers::TILES + 1 + 2 * self.groups * self.depth + self.groups * self.columns
     }
 
     /// Queries, output with sums, and largest scores of a strip.
@@ -121,8 +132,24 @@ impl Cut {
     }
 }
 
-/// Strips whose scores are in memory at once: one that becomes weights, and one before or after it.
-const SCORES: usize = 2;
+/// What strips work in.
+struct Buffers<'s> {
+    /// Of the group that becomes weights, and of the next one.
+    scores: &'s mut [Scores; 2],
+    weights: &'s mut Weights,
+}
+
+impl<'s> Buffers<'s> {
+    /// Tiles of their memory.
+    const TILES: usize = (2 * size_of::<Scores>() + size_of::<Weights>()) / size_of::<Tile>();
+
+    fn new(tiles: &'s mut [Tile]) -> Self {
+        let (scores, weights) = tiles.split_at_mut(2 * size_of::<Scores>() / size_of::<Tile>());
+        let scores = tile::pairs(scores).first_chunk_mut().expect("the cut has room for the scores");
+        let weights = tile::pairs(weights).first_mut().expect("the cut has room for the weights");
+        Self { scores, weights }
+    }
+}
 
 /// Computes a block.
 pub(crate) struct AmxTiles<'p, 's> {
@@ -143,30 +170,41 @@ impl AmxTiles<'_, '_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     fn compute(self, simd: Avx512, tiles: &Tiles) {
         let Self { problem, block, cut, scratch } = self;
-        let memory = tile::tiles(scratch);
-        let (scores, rest) = memory.split_at_mut(SCORES * size_of::<Scores>() / size_of::<Tile>());
-        let (shared, strip_memory) = rest.split_at_mut(cut.shared_tiles() - scores.len());
+        let (buffers, rest) = tile::tiles(scratch).split_at_mut(Buffers::TILES);
+        let (shared, strip_memory) = rest.split_at_mut(cut.shared_tiles() - Buffers::TILES);
         let mut stage = Stage::new(shared, &cut);
-        let scores = tile::scores(scores);
+        let Buffers { scores, weights } = Buffers::new(buffers);
         let rows = block.queries.len() * cut.group;
         let mut seen = Range { start: usize::MAX, end: 0 };
         for (own, memory) in strips(rows, &cut, strip_memory) {
-            let mut strip = Strip::new(problem, block, &cut, own, memory);
-            strip.load_queries();
+            let strip = Strip::new(problem, block, &cut, own, memory);
             seen = seen.start.min(strip.seen.start)..seen.end.max(strip.seen.end);
         }
-        for keys in blocks(seen, KEYS) {
+        for keys in blocks(seen, GROUP * cut.groups) {
             let mut is_staged = false;
             for (own, memory) in strips(rows, &cut, strip_memory) {
                 let mut strip = Strip::new(problem, block, &cut, own, memory);
-                let Some(item) = Item::new(&strip, &keys) else { continue };
+                let Some(mut item) = Item::new(&strip, &keys) else { continue };
                 if !is_staged {
                     stage.load(problem, block, keys.clone());
                     is_staged = true;
                 }
-                strip.multiply_keys(tiles, &stage, &item, &mut scores[0]);
-                strip.weigh(simd, &item, &mut scores[0]);
-                strip.multiply_values(tiles, &stage, &item, &scores[0]);
+                if !item.has_sums {
+                    strip.load_queries();
+                    strip.prefetch_next_queries(rows);
+                }
+                if item.keys.end >= strip.seen.end {
+                    strip.prefetch_output();
+                }
+                let Range { start, end } = item.groups.clone();
+                strip.multiply_keys(tiles, &stage, start, &mut scores[start % 2]);
+                for group in start..end {
+                    if group + 1 < end {
+                        strip.multiply_keys(tiles, &stage, group + 1, &mut scores[(group + 1) % 2]);
+                    }
+                    strip.weigh(simd, (tiles, &stage), &mut item, group, &mut scores[group % 2], weights);
+                }
+                strip.add_sums((tiles, &stage), &mut item, end, weights);
             }
         }
         for (own, memory) in strips(rows, &cut, strip_memory) {

@@ -10,7 +10,7 @@ use super::{
 
 /// S <- scale log2(e) S + log2(e) term where `is_scaled`, and minus infinity for keys that a row does not see.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn edit(strip: &Strip<'_, '_>, item: &Item, is_scaled: bool, scores: &mut Scores) {
+pub(super) fn edit(strip: &Strip<'_, '_>, item: &Item, group: usize, is_scaled: bool, scores: &mut Scores) {
     let (problem, sequence) = (strip.problem, &strip.rows.block.sequence);
     let factor = _mm512_set1_ps(problem.scale * LOG2_E);
     let masked = _mm512_set1_ps(f32::NEG_INFINITY);
@@ -19,8 +19,8 @@ pub(super) fn edit(strip: &Strip<'_, '_>, item: &Item, is_scaled: bool, scores: 
         let (query, head) = (strip.rows.query(row), strip.rows.head(row));
         let seen = problem.visible(sequence, query);
         let end = seen.end.min(item.keys.end);
-        for number in 2 * item.groups.start..2 * item.groups.end {
-            let key = item.keys.start + number * GROUP / 2;
+        for number in 0..2 {
+            let key = item.keys.start + group * GROUP + number * GROUP / 2;
             let within = lanes(seen.start.saturating_sub(key), end.saturating_sub(key));
             let place = &mut scores[row / 16][number].0[row % 16];
             let mut x = load(place);
@@ -41,11 +41,9 @@ pub(super) fn edit(strip: &Strip<'_, '_>, item: &Item, is_scaled: bool, scores: 
 
 /// S <- factor S.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn scale(item: &Item, factor: f32, scores: &mut Scores) {
+pub(super) fn scale(factor: f32, scores: &mut Scores) {
     let factor = _mm512_set1_ps(factor);
-    for tile in scores.iter_mut().flat_map(|tiles| &mut tiles[2 * item.groups.start..2 * item.groups.end]) {
-        for row in &mut tile.0 {
-            store(row, _mm512_mul_ps(load(row), factor));
-        }
+    for row in scores.iter_mut().flatten().flat_map(|tile| &mut tile.0) {
+        store(row, _mm512_mul_ps(load(row), factor));
     }
 }

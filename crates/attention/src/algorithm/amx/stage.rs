@@ -22,16 +22,17 @@ pub(super) struct Stage<'s> {
     apart: [u32; GROUPS],
     depth: usize,
     columns: usize,
+    groups: usize,
 }
 
 impl<'s> Stage<'s> {
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn new(memory: &'s mut [Tile], cut: &Cut) -> Self {
         let (ones, rest) = memory.split_first_mut().expect("the cut has a tile of ones");
-        let (k, v) = rest.split_at_mut(2 * GROUPS * cut.depth);
+        let (k, v) = rest.split_at_mut(2 * cut.groups * cut.depth);
         let pair = _mm512_set1_epi16(bf16::ONE.to_bits().cast_signed());
         ones.0.iter_mut().for_each(|row| store_bits(row, pair));
-        Self { k, v, ones, apart: [0; GROUPS], depth: cut.depth, columns: cut.columns }
+        Self { k, v, ones, apart: [0; GROUPS], depth: cut.depth, columns: cut.columns, groups: cut.groups }
     }
 
     /// Packs these keys, which count from the first of the block's sequence.
@@ -60,7 +61,7 @@ impl<'s> Stage<'s> {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     fn pack_v(&mut self, rows: &Rows, group: usize) {
         self.apart[group] = 0;
-        if interleave(rows, 0, group, self.v) {
+        if interleave(rows, 0, (group, self.groups), self.v) {
             return;
         }
         // Rare: which keys they are.
@@ -68,7 +69,7 @@ impl<'s> Stage<'s> {
             let is_finite = (0..rows.dim).all(|d| rows.get(key, d).is_finite());
             self.apart[group] |= u32::from(!is_finite) << key;
         }
-        interleave(rows, self.apart[group], group, self.v);
+        interleave(rows, self.apart[group], (group, self.groups), self.v);
     }
 
     /// Tile of step 0 of K for each of the two tiles of keys of a group, to be multiplied by a strip's queries.
@@ -79,7 +80,7 @@ impl<'s> Stage<'s> {
     /// Tile of a group of V, in two tiles of columns.
     pub(super) fn values(&self, column: usize, group: usize) -> [*const u8; 2] {
         debug_assert!(column + 2 <= self.columns);
-        [column, column + 1].map(|column| self.v[column * GROUPS + group..].as_ptr().cast())
+        [column, column + 1].map(|column| self.v[column * self.groups + group..].as_ptr().cast())
     }
 
     pub(super) fn ones(&self) -> *const u8 {
@@ -167,16 +168,16 @@ unsafe fn transpose(from: *const u8, stride: usize, to: &mut Tile) {
     }
 }
 
-/// 32 keys at most, those of `without` as 0: pairs of keys i and i + 16. Returns whether all numbers are finite.
+/// A group of `groups`: 32 keys at most, those of `without` as 0, in pairs of keys i and i + 16. Returns whether all numbers are finite.
 ///
 /// Columns come in the order of the interleaving: of 32 elements, a tile has the first four of each eight and the next
 /// tile has the others. `output.rs` undoes that.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn interleave(rows: &Rows, without: u32, group: usize, v: &mut [Tile]) -> bool {
+fn interleave(rows: &Rows, without: u32, (group, groups): (usize, usize), v: &mut [Tile]) -> bool {
     let exponent = _mm512_set1_epi16(0x7f80);
     let mut is_finite = true;
-    for (number, columns) in v.chunks_exact_mut(2 * GROUPS).enumerate() {
-        let (first, second) = columns.split_at_mut(GROUPS);
+    for (number, columns) in v.chunks_exact_mut(2 * groups).enumerate() {
+        let (first, second) = columns.split_at_mut(groups);
         let (first, second) = (&mut first[group], &mut second[group]);
         let mut largest = _mm512_setzero_si512();
         for i in 0..16 {

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use simd::{
     amx::{Product, TILE_BYTES, Tiles},
-    bf16,
+    bf16, prefetch_l2, with_element_type,
 };
 
-use super::{Cut, GROUP, GROUPS, ROWS, Scores, stage::Stage, tile::Row, tile::Tile};
+use super::{Cut, GROUP, ROWS, Scores, Weights, stage::Stage, tile::Row, tile::Tile};
 use crate::{
     parts::{Block, Rows},
     problem::{Problem, Sequence},
@@ -37,10 +37,10 @@ pub(super) struct Item {
     pub(super) keys: Range<usize>,
     /// Groups of the block with a key that some row sees.
     pub(super) groups: Range<usize>,
-    /// Whether some row does not see some key of the groups.
-    pub(super) is_partial: bool,
-    /// Whether it is the strip's first: its memory holds no sums then.
-    pub(super) is_first: bool,
+    /// The first group whose weights are not yet in the sums.
+    pub(super) next: usize,
+    /// Whether the strip's memory holds sums: of blocks before, or of groups before `next`.
+    pub(super) has_sums: bool,
 }
 
 impl Item {
@@ -51,10 +51,19 @@ impl Item {
             return None;
         }
         let groups = (own.start - keys.start) / GROUP..(own.end - keys.start).div_ceil(GROUP);
-        let ends = [groups.start, groups.end].map(|group| keys.start + group * GROUP);
-        // The last group of a block may be longer than what is left of it.
-        let is_partial = ends[0] < strip.seen_by_all.start || ends[1] > strip.seen_by_all.end.min(keys.end);
-        Some(Self { keys: keys.clone(), groups, is_partial, is_first: own.start == strip.seen.start })
+        let next = groups.start;
+        Some(Self { keys: keys.clone(), groups, next, has_sums: own.start != strip.seen.start })
+    }
+
+    /// Whether a group of the strip's is its first of all.
+    pub(super) fn is_first(&self, group: usize) -> bool {
+        !self.has_sums && group == self.groups.start
+    }
+
+    /// Whether some row does not see some key of a group. The last group of a block may be longer than what is left.
+    pub(super) fn is_partial(&self, strip: &Strip<'_, '_>, group: usize) -> bool {
+        let start = self.keys.start + group * GROUP;
+        start < strip.seen_by_all.start || start + GROUP > strip.seen_by_all.end.min(self.keys.end)
     }
 }
 
@@ -96,74 +105,97 @@ impl<'p, 's> Strip<'p, 's> {
         }
     }
 
+    /// Prefetches the queries of the strip behind this one, if there is one in a block of `rows` rows.
+    pub(super) fn prefetch_next_queries(&self, rows: usize) {
+        if let Some(next) = self.rows.next(rows) {
+            prefetch_rows(&next, |index| {
+                (self.problem.q.row::<bf16>(index[0], index[1], index[2]), self.problem.shape.head_dim)
+            });
+        }
+    }
+
+    /// Prefetches the rows of the output, which are written when the block is done.
+    pub(super) fn prefetch_output(&self) {
+        let dim = self.problem.shape.value_dim;
+        with_element_type!(self.problem.out.element_type(), T => {
+            prefetch_rows(&self.rows, |index| (self.problem.out.row::<T>(index[0], index[1], index[2]).cast_const(), dim));
+        });
+    }
+
     /// S = Q K^T for a group of keys.
-    pub(super) fn score_product(&self, stage: &Stage<'_>, group: usize, scores: &mut Scores) -> Product {
+    pub(super) fn multiply_keys(&self, tiles: &Tiles, stage: &Stage<'_>, group: usize, scores: &mut Scores) {
         let tile = |rows: usize| self.q[rows * self.cut.depth..].as_ptr().cast();
-        Product {
+        let product = Product {
             a: [tile(0), tile(1)],
             a_step: TILE_BYTES,
             b: stage.keys(group),
             b_step: TILE_BYTES,
             steps: self.cut.depth,
-            c: scores.each_mut().map(|tiles| tiles[2 * group..].as_mut_ptr().cast()),
+            c: scores.each_mut().map(|tiles| tiles.as_mut_ptr().cast()),
             is_added: false,
-        }
+        };
+        // SAFETY: the stage has `depth` tiles of 32 keys, the strip as many of 32 queries, and scores are two adjacent
+        // tiles for each 16 of them.
+        unsafe { tiles.multiply::<2>(&product) };
     }
 
-    /// O += P V for two tiles of columns, or l += P 1 where `column` is behind them, with one.
-    pub(super) fn value_product(&mut self, stage: &Stage<'_>, item: &Item, column: usize, scores: &Scores) -> Product {
-        let Item { ref groups, is_first, .. } = *item;
+    /// O += P V for some groups and two tiles of columns, or l += P 1 where `column` is behind them, with one.
+    fn multiply_column(
+        &mut self,
+        (tiles, stage): (&Tiles, &Stage<'_>),
+        item: &Item,
+        groups: &Range<usize>,
+        column: usize,
+        weights: &Weights,
+    ) {
         let is_sum = column == self.cut.columns;
         let (upper, lower) = self.o.split_at_mut(self.cut.columns + 1);
-        let tile = |rows: usize| scores[rows][2 * groups.start..].as_ptr().cast();
-        Product {
+        let tile = |rows: usize| weights[rows][groups.start..].as_ptr().cast();
+        let product = Product {
             a: [tile(0), tile(1)],
-            a_step: 2 * TILE_BYTES,
+            a_step: TILE_BYTES,
             b: if is_sum { [stage.ones(); 2] } else { stage.values(column, groups.start) },
             b_step: if is_sum { 0 } else { TILE_BYTES },
             steps: groups.len(),
             c: [upper, lower].map(|tiles| tiles[column..].as_mut_ptr().cast()),
-            is_added: !is_first,
-        }
-    }
-
-    pub(super) fn multiply_keys(&self, tiles: &Tiles, stage: &Stage<'_>, item: &Item, scores: &mut Scores) {
-        for group in item.groups.clone() {
-            let product = self.score_product(stage, group, scores);
-            // SAFETY: the stage has `depth` tiles of 32 keys, the strip as many of 32 queries, and a group of scores
-            // two adjacent tiles for each 16 of them.
-            unsafe { tiles.multiply::<2>(&product) };
-        }
-    }
-
-    pub(super) fn multiply_values(&mut self, tiles: &Tiles, stage: &Stage<'_>, item: &Item, scores: &Scores) {
-        for column in (0..self.cut.columns).step_by(2) {
-            let product = self.value_product(stage, item, column, scores);
-            // SAFETY: every second tile of the scores holds the weights of a group; the stage has a tile of each
-            // column for each group; the output has two adjacent tiles for each 16 rows.
-            unsafe { tiles.multiply::<2>(&product) };
-        }
-        let product = self.value_product(stage, item, self.cut.columns, scores);
-        // SAFETY: as above, with the tile of ones and the tiles of sums.
-        unsafe { tiles.multiply::<1>(&product) };
-        for group in item.groups.clone() {
-            if stage.apart(group) != 0 {
-                self.add_apart(item, group, stage.apart(group), scores);
+            is_added: item.has_sums,
+        };
+        // SAFETY: weights are a tile for each group; the stage has a tile of each column for each group, and one of
+        // ones; the output has two adjacent tiles for each 16 rows, and the sums have one.
+        unsafe {
+            match is_sum {
+                true => tiles.multiply::<1>(&product),
+                false => tiles.multiply::<2>(&product),
             }
         }
     }
 
+    /// Adds the weights of the groups from `item.next` up to `end` to the sums: at the end, or before m moves.
+    pub(super) fn add_sums(&mut self, (tiles, stage): (&Tiles, &Stage<'_>), item: &mut Item, end: usize, p: &Weights) {
+        let groups = item.next..end;
+        if groups.is_empty() {
+            return;
+        }
+        for column in (0..=self.cut.columns).step_by(2) {
+            self.multiply_column((tiles, stage), item, &groups, column, p);
+        }
+        self.add_apart(stage, item, &groups, p);
+        (item.next, item.has_sums) = (end, true);
+    }
+
     /// Adds the rows of V that were packed as 0 because they are not finite, for those rows that see them: a weight
     /// of 0 times NaN is a NaN.
-    fn add_apart(&mut self, item: &Item, group: usize, apart: u32, scores: &Scores) {
+    fn add_apart(&mut self, stage: &Stage<'_>, item: &Item, groups: &Range<usize>, weights: &Weights) {
         let Sequence { batch, ref keys, .. } = self.rows.block.sequence;
-        for key in (0..GROUP).filter(|key| apart >> key & 1 == 1) {
+        let of_group =
+            |group| (0..GROUP).filter(move |key| stage.apart(group) >> key & 1 == 1).map(move |key| (group, key));
+        for (group, key) in groups.clone().filter(|&group| stage.apart(group) != 0).flat_map(of_group) {
             let position = item.keys.start + group * GROUP + key;
             for row in 0..self.rows.count() {
                 if !self.problem.visible(&self.rows.block.sequence, self.rows.query(row)).contains(&position) {
                     continue;
                 }
-                let pair = scores[row / 16][2 * group].0[row % 16][key % 16].to_bits();
+                let pair = weights[row / 16][group].0[row % 16][key % 16].to_bits();
                 let weight = bf16::from_bits((pair >> (key / 16 * 16)) as u16).to_f32();
                 for d in 0..self.problem.shape.value_dim {
                     let (token, head) = (keys.start + position, self.rows.block.kv_head);
@@ -177,10 +209,22 @@ impl<'p, 's> Strip<'p, 's> {
     }
 }
 
+/// Prefetches rows of a tensor: their first elements and how many there are, by batch, token and head.
+fn prefetch_rows<T>(rows: &Rows<'_>, row: impl Fn([usize; 3]) -> (*const T, usize)) {
+    let Sequence { batch, ref queries, .. } = rows.block.sequence;
+    for lane in 0..rows.count() {
+        let (first, len) = row([batch, queries.start + rows.query(lane), rows.head(lane)]);
+        for d in (0..len).step_by(CACHE_LINE_BYTES / size_of::<T>()) {
+            prefetch_l2(first.wrapping_add(d));
+        }
+    }
+}
+
+/// Bytes of a cache line.
+const CACHE_LINE_BYTES: usize = 64;
+
 /// The tile of columns and the lane of an element of the output: of each eight, the first four are in one tile, the
 /// others in the next, as `stage.rs` packs V.
 pub(super) fn column_of(d: usize) -> (usize, usize) {
     (d / 32 * 2 + d / 4 % 2, d % 32 / 8 * 4 + d % 4)
 }
-
-const _: () = assert!(GROUPS * GROUP == super::KEYS);

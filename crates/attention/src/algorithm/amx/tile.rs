@@ -2,8 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use super::{SCORES, Scores};
-
 /// 16 rows of 64 bytes: floats, or pairs of bf16 in the bits of floats.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -20,11 +18,10 @@ pub(super) fn tiles(floats: &mut [f32]) -> &mut [Tile] {
     tiles
 }
 
-/// Tiles as the scores of some strips.
-pub(super) fn scores(tiles: &mut [Tile]) -> &mut [Scores; SCORES] {
-    let (scores, _) = tiles.as_chunks_mut::<{ size_of::<Scores>() / size_of::<Tile>() / 2 }>();
-    let (scores, _) = scores.as_chunks_mut::<2>();
-    scores.first_chunk_mut().expect("the cut has room for the scores")
+/// Tiles as two rows of COLUMNS tiles, as often as they suffice.
+pub(super) fn pairs<const COLUMNS: usize>(tiles: &mut [Tile]) -> &mut [[[Tile; COLUMNS]; 2]] {
+    let (rows, _) = tiles.as_chunks_mut::<COLUMNS>();
+    rows.as_chunks_mut::<2>().0
 }
 
 #[inline]
