@@ -44,6 +44,15 @@ const KEYS: usize = 72;
 /// Rows of O are padded to a multiple of this, which 8, 6 and 4 divide.
 const PADDING: usize = 24;
 
+/// Strips of a block: at least so many where they fit, or all rows.
+const FEWEST_STRIPS: usize = 4;
+
+/// And at most, for short heads.
+const MOST_STRIPS: usize = 8;
+
+/// Floats that a thread works in, unless a group of heads is larger than a block: 480 KiB.
+const MOST_FLOATS: usize = 120 << 10;
+
 /// How a problem is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
@@ -60,12 +69,22 @@ pub(crate) struct Cut {
 
 impl Cut {
     /// For vectors of `lanes` floats.
+    ///
+    /// K and V are made dense once for each block of queries, so a block has as many strips as its memory and the cache
+    /// allow. Blocks are as even as strips are, and there are 32 where the problem is large enough: threads share them.
     pub(crate) fn new(shape: &Shape, lanes: usize) -> Self {
-        let &Shape { head_dim, value_dim, .. } = shape;
+        let &Shape { batch, queries, kv_heads, head_dim, value_dim, .. } = shape;
         let (group, strip_rows) = (shape.group().max(1), most_vectors(lanes) * lanes);
-        // A block of long heads has half as many strips and keys, so that it fits the same cache.
-        let (strips, keys) = if head_dim.max(value_dim) <= 128 { (4, 2 * KEYS) } else { (2, KEYS) };
-        Self { queries: (strips * strip_rows / group).max(1), keys, strip_rows, group, head_dim, value_dim }
+        // A block of long heads has half as many keys.
+        let keys = if head_dim.max(value_dim) <= 128 { 2 * KEYS } else { KEYS };
+        let cut = Self { queries: 1, keys, strip_rows, group, head_dim, value_dim };
+        let most = MOST_FLOATS.saturating_sub(cut.shared_floats()) / cut.strip_floats().max(1);
+        let rows = queries.saturating_mul(group);
+        let share = rows.saturating_mul(batch).saturating_mul(kv_heads).div_ceil(32 * strip_rows);
+        let most = share.clamp(FEWEST_STRIPS, MOST_STRIPS).min(most).max(1);
+        let count = rows.div_ceil(most * strip_rows).max(1);
+        let strips = rows.div_ceil(count).div_ceil(strip_rows).clamp(1, most);
+        Self { queries: (strips * strip_rows / group).max(1), ..cut }
     }
 
     /// Rows of O, with padding.
@@ -75,7 +94,7 @@ impl Cut {
 
     /// Floats of a strip: queries, output, largest scores, sums.
     fn strip_floats(&self) -> usize {
-        lines((self.head_dim + self.padded_dim() + 2).saturating_mul(self.strip_rows))
+        lines(self.head_dim.saturating_add(self.padded_dim() + 2).saturating_mul(self.strip_rows))
     }
 
     /// Floats of scores, and of rows of the output while they are transposed.
@@ -92,12 +111,15 @@ impl Cut {
         (self.queries * self.group).div_ceil(self.strip_rows)
     }
 
+    /// Floats of scores and limits, and of a block of K and V.
+    fn shared_floats(&self) -> usize {
+        let [k, v] = [self.head_dim, self.value_dim].map(|dim| lines(self.keys.saturating_mul(dim)));
+        [self.score_floats(), self.lane_floats(), k, v].into_iter().fold(0, usize::saturating_add)
+    }
+
     /// Floats of workspace that a thread needs.
     pub(crate) fn scratch_floats(&self) -> usize {
-        let stage = lines(self.keys.saturating_mul(self.head_dim))
-            .saturating_add(lines(self.keys.saturating_mul(self.value_dim)));
-        let strips = self.strips().saturating_mul(self.strip_floats());
-        [self.score_floats(), self.lane_floats(), stage].into_iter().fold(strips, usize::saturating_add)
+        self.strips().saturating_mul(self.strip_floats()).saturating_add(self.shared_floats())
     }
 }
 
@@ -179,12 +201,26 @@ mod tests {
     /// Whatever the length of the sequence.
     #[test]
     fn a_thread_needs_at_most_512_kib() {
-        for head_dim in [8, 32, 64, 128, 256] {
-            for heads in [1, 8, 32] {
-                let shape = Shape { batch: 1, queries: 0, keys: 0, heads, kv_heads: 1, head_dim, value_dim: head_dim };
+        for (head_dim, heads) in [8, 32, 64, 128, 256].into_iter().flat_map(|dim| [1, 8, 32].map(|heads| (dim, heads)))
+        {
+            for queries in [0, 1, 100, 1000, 1 << 20] {
+                let shape = Shape { batch: 1, queries, keys: 0, heads, kv_heads: 1, head_dim, value_dim: head_dim };
                 let bytes = Cut::new(&shape, 16).scratch_floats() * size_of::<f32>();
                 assert!(bytes <= 512 << 10, "{shape}: {bytes}");
             }
         }
+    }
+
+    /// As even as strips are, as many as threads can share, and no more memory than rows need.
+    #[test]
+    fn blocks_of_queries_are_large_and_even() {
+        let queries = |queries: usize, heads: usize, head_dim: usize| {
+            let shape = Shape { batch: 1, queries, keys: 1, heads, kv_heads: heads, head_dim, value_dim: head_dim };
+            Cut::new(&shape, 16).queries
+        };
+        // Blocks of 8, 8 and 6 strips; of 6, 6, 6 and 4; seven of 3 and one of 1.
+        assert_eq!([queries(1024, 12, 64), queries(1024, 16, 128), queries(1024, 64, 256)], [384, 288, 144]);
+        // Two heads have too few rows for large blocks; a short sequence is one block.
+        assert_eq!([queries(1024, 2, 64), queries(90, 12, 64)], [192, 96]);
     }
 }
