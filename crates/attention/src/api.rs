@@ -1,7 +1,7 @@
 //! The public functions: [`Attention`], which composes everything, and a short form of its most frequent use.
 
 use op::{Threads, Workspace};
-use simd::Element;
+use simd::{Element, ElementType};
 
 use crate::{
     choice::Choice,
@@ -165,13 +165,17 @@ pub fn attention<'a, KV: Element>(
     Attention::new(q, k, v).threads(threads).run(out)
 }
 
-/// Bytes that [`Attention::run`] takes of a [workspace](Attention::workspace) that it is given, for a problem of
-/// `shape` on at most `threads` threads: what a workspace grows to. It may take fewer with a mask or padded keys, and
-/// another number with packed sequences, or with bf16 on a processor with AMX. It is at most 512 KiB a thread for heads
-/// of up to 256 elements in groups of up to 32, however many queries, keys, heads and sequences there are.
+/// Bytes that [`Attention::run`] takes of a [workspace](Attention::workspace) that it is given, for a problem of `shape`
+/// with Q, K and V of this type on at most `threads` threads: what a workspace grows to. With a mask or padded keys it
+/// may take fewer, because few operations are not worth many threads. Where Q is of another type than K and V, it takes
+/// as much as with [`ElementType::F32`]; the type of the output does not matter. Packed sequences are
+/// [another matter](packed_workspace_bytes).
+///
+/// It is at most 512 KiB a thread for heads of up to 256 elements in groups of up to 32, however many queries, keys,
+/// heads and sequences there are.
 ///
 /// ```
-/// use attention::{Attention, Shape, Threads, View, ViewMut, Workspace, workspace_bytes};
+/// use attention::{Attention, ElementType, Shape, Threads, View, ViewMut, Workspace, workspace_bytes};
 ///
 /// let (x, mut out, extents) = ([1.0_f32; 64], [0.0_f32; 64], [1, 8, 2, 4]);
 /// let x = View::from_bnhd(&x, extents)?;
@@ -179,9 +183,15 @@ pub fn attention<'a, KV: Element>(
 /// Attention::new(x, x, x).workspace(&mut workspace).run(ViewMut::from_bnhd(&mut out, extents)?)?;
 ///
 /// let shape = Shape { batch: 1, queries: 8, keys: 8, heads: 2, kv_heads: 2, head_dim: 4, value_dim: 4 };
-/// assert_eq!(workspace.bytes(), workspace_bytes(&shape, Threads::SERIAL));
+/// assert_eq!(workspace.bytes(), workspace_bytes(&shape, ElementType::F32, Threads::SERIAL));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn workspace_bytes(shape: &Shape, threads: Threads) -> usize {
-    CpuKernel::best().workspace_bytes(shape, threads)
+pub fn workspace_bytes(shape: &Shape, element: ElementType, threads: Threads) -> usize {
+    CpuKernel::best().workspace_bytes(shape, element, threads)
+}
+
+/// As [`workspace_bytes`], with [packed sequences](Attention::sequences) of any lengths whose queries and keys together
+/// are those of `shape`: as many bytes suffice.
+pub fn packed_workspace_bytes(shape: &Shape, element: ElementType, threads: Threads) -> usize {
+    CpuKernel::best().packed_workspace_bytes(shape, element, threads)
 }

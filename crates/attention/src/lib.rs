@@ -17,7 +17,7 @@ mod problem;
 mod shape;
 mod view;
 
-pub use api::{Attention, attention, workspace_bytes};
+pub use api::{Attention, attention, packed_workspace_bytes, workspace_bytes};
 pub use choice::{BF16_WEIGHT_ERROR, Choice, Path};
 pub use error::{AttentionError, Operand, ViewError};
 pub use kernel::{AttentionOp, Case, Kernel, Operands, kernels, paths};

@@ -63,6 +63,11 @@ impl Shape {
         self.batch * self.heads * self.queries
     }
 
+    /// Whether the output has no row.
+    pub(crate) fn has_no_rows(&self) -> bool {
+        [self.batch, self.heads, self.queries].contains(&0)
+    }
+
     /// Operations without a mask, a multiply-add as two: Q K^T and P V. `None` beyond `u64::MAX`.
     pub fn most_flops(&self) -> Option<u64> {
         let extents = [self.batch, self.heads, self.queries, self.keys];

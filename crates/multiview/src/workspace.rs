@@ -89,7 +89,7 @@ impl PieceWorkspaces {
                 let (kv_heads, value_dim) = (heads, head_dim);
                 let attention =
                     attention::Shape { batch: 1, queries: tokens, keys, heads, kv_heads, head_dim, value_dim };
-                tiles = tiles.max(attention::workspace_bytes(&attention, Threads::SERIAL));
+                tiles = tiles.max(attention::workspace_bytes(&attention, ElementType::F32, Threads::SERIAL));
             }
         }
         Self { packed, tiles }

@@ -94,24 +94,58 @@ impl CpuKernel {
         Ok(Choice { kernel, isa, path, threads: threads.get() })
     }
 
-    /// Bytes of workspace that [`attend`](Self::attend) takes for a problem of `shape`, if no sequences are packed, no
-    /// keys are padding, there is no mask and it does not take [`Path::Amx`].
-    pub(crate) fn workspace_bytes(self, shape: &Shape, threads: Threads) -> usize {
-        let &Shape { batch, queries, keys, heads, .. } = shape;
-        if [batch, heads, queries].contains(&0) {
+    /// Bytes of workspace that [`attend`](Self::attend) takes for a problem of `shape` with Q, K and V of one type, if
+    /// no sequences are packed, no keys are padding and there is no mask; no more with padding or a mask.
+    pub(crate) fn workspace_bytes(self, shape: &Shape, element: ElementType, threads: Threads) -> usize {
+        let &Shape { batch, queries, .. } = shape;
+        if shape.has_no_rows() {
             return 0;
         }
+        let path = match path_for(queries, shape) {
+            Path::Tiles if self.amx_strips(shape, element).is_some() => Path::Amx,
+            path => path,
+        };
+        self.bytes_of(path, shape, element, (batch, queries), threads)
+    }
+
+    /// The same for any packed sequences of which `shape` has the sums of queries and keys: the most of all paths.
+    pub(crate) fn packed_workspace_bytes(self, shape: &Shape, element: ElementType, threads: Threads) -> usize {
+        if shape.has_no_rows() {
+            return 0;
+        }
+        // Sequences are no fewer pieces of work than threads at most, whatever their lengths.
+        let pieces = |queries| (threads.get(), queries);
+        let few = (1..=shape.queries.min(FEW_ROWS))
+            .map(|queries| self.bytes_of(Path::Rows, shape, element, pieces(queries), threads));
+        let many =
+            [Path::Tiles, Path::Amx].map(|path| self.bytes_of(path, shape, element, pieces(shape.queries), threads));
+        few.chain(many).max().unwrap_or(0)
+    }
+
+    /// Bytes that a path takes for `count` sequences of `queries` queries each, 0 if it cannot compute them.
+    fn bytes_of(
+        self,
+        path: Path,
+        shape: &Shape,
+        element: ElementType,
+        (count, queries): (usize, usize),
+        threads: Threads,
+    ) -> usize {
         let flops = shape.most_flops().unwrap_or(u64::MAX);
-        let floats = match path_for(queries, shape) {
+        // Floats of a thread, and queries of a block.
+        let of_strips = |(floats, block): (usize, usize)| {
+            let blocks = count.saturating_mul(queries.div_ceil(block)).saturating_mul(shape.kv_heads);
+            floats.saturating_mul(worthwhile(threads, blocks, flops).get())
+        };
+        let floats = match path {
             Path::Tiles => {
                 let cut = Cut::new(shape, self.set.run(Lanes));
-                let per_head = batch.saturating_mul(queries.div_ceil(cut.queries));
-                let threads = worthwhile(threads, per_head.saturating_mul(shape.kv_heads), flops);
-                cut.scratch_floats().saturating_mul(threads.get())
+                of_strips((cut.scratch_floats(), cut.queries))
             }
+            Path::Amx => self.amx_strips(shape, element).map_or(0, of_strips),
             _ => {
                 let cut = rows::Cut::of(shape, queries);
-                cut.floats(worthwhile(threads, cut.most_tasks(batch, queries, keys), flops))
+                cut.floats(worthwhile(threads, cut.most_tasks(count, queries, shape.keys), flops))
             }
         };
         floats.saturating_mul(size_of::<f32>())
@@ -158,6 +192,18 @@ impl CpuKernel {
     fn amx_for(self, problem: &Problem<'_>) -> Option<Amx> {
         let is_bf16 = |tensor: &Input<'_>| tensor.element_type() == ElementType::Bf16;
         self.amx.filter(|_| [problem.q, problem.k, problem.v].iter().all(is_bf16))
+    }
+
+    /// Floats of a thread and queries of a block of [`Path::Amx`], if it can compute Q, K and V of this type.
+    #[cfg(target_arch = "x86_64")]
+    fn amx_strips(self, shape: &Shape, element: ElementType) -> Option<(usize, usize)> {
+        self.amx.filter(|_| element == ElementType::Bf16)?;
+        amx::Cut::new(shape).map(|cut| (cut.scratch_floats(), cut.queries))
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn amx_strips(self, _: &Shape, _: ElementType) -> Option<(usize, usize)> {
+        None
     }
 
     /// How they would cut a problem, if they can compute it.
