@@ -9,8 +9,8 @@
 //! * [`Dot8Loop`]: products of bytes with sums of 32 bits, in op/s. The limit of quantized weights times quantized
 //!   activations.
 //! * [`TileLoop`]: products of bf16 in tile registers, in flop/s. The limit of kernels that use them.
-//! * [`ReadLoop`]: loads from L2, L3 or main memory, or of the same bytes again and again, in bytes/s. The limit of work
-//!   that reads more than it computes.
+//! * [`ReadLoop`]: loads from L2, L3 or main memory, or of the same bytes again and again, in bytes/s. The limit of
+//!   work that reads more than it computes.
 //! * [`Canary`]: a fixed job made of both, timed to detect that the machine was disturbed.
 //!
 //! The loops count their work from its result, not from their parameters: each multiply-add adds 1 to an accumulator,

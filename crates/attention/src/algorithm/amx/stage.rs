@@ -168,7 +168,8 @@ unsafe fn transpose(from: *const u8, stride: usize, to: &mut Tile) {
     }
 }
 
-/// A group of `groups`: 32 keys at most, those of `without` as 0, in pairs of keys i and i + 16. Returns whether all numbers are finite.
+/// A group of `groups`: 32 keys at most, those of `without` as 0, in pairs of keys i and i + 16. Returns whether all
+/// numbers are finite.
 ///
 /// Columns come in the order of the interleaving: of 32 elements, a tile has the first four of each eight and the next
 /// tile has the others. `output.rs` undoes that.

@@ -108,17 +108,16 @@ impl<'p, 's> Strip<'p, 's> {
     /// Prefetches the queries of the strip behind this one, if there is one in a block of `rows` rows.
     pub(super) fn prefetch_next_queries(&self, rows: usize) {
         if let Some(next) = self.rows.next(rows) {
-            prefetch_rows(&next, |index| {
-                (self.problem.q.row::<bf16>(index[0], index[1], index[2]), self.problem.shape.head_dim)
-            });
+            let (q, dim) = (self.problem.q, self.problem.shape.head_dim);
+            prefetch_rows(&next, |[batch, token, head]| (q.row::<bf16>(batch, token, head), dim));
         }
     }
 
     /// Prefetches the rows of the output, which are written when the block is done.
     pub(super) fn prefetch_output(&self) {
-        let dim = self.problem.shape.value_dim;
-        with_element_type!(self.problem.out.element_type(), T => {
-            prefetch_rows(&self.rows, |index| (self.problem.out.row::<T>(index[0], index[1], index[2]).cast_const(), dim));
+        let (out, dim) = (&self.problem.out, self.problem.shape.value_dim);
+        with_element_type!(out.element_type(), T => {
+            prefetch_rows(&self.rows, |[batch, token, head]| (out.row::<T>(batch, token, head).cast_const(), dim));
         });
     }
 
