@@ -166,10 +166,11 @@ pub fn attention<'a, KV: Element>(
 }
 
 /// Bytes that [`Attention::run`] takes of a [workspace](Attention::workspace) that it is given, for a problem of
-/// `shape` with Q, K and V of this type on at most `threads` threads: what a workspace grows to. With a mask or padded
-/// keys it may take fewer, because few operations are not worth many threads. Where Q is of another type than K and V, it takes
-/// as much as with [`ElementType::F32`]; the type of the output does not matter. Packed sequences are
-/// [another matter](packed_workspace_bytes).
+/// `shape` with Q, K and V of this type on at most `threads` threads: what a workspace grows to.
+///
+/// With a mask or padded keys it may take fewer, because few operations are not worth many threads. Where Q is of
+/// another type than K and V, it takes as much as with [`ElementType::F32`]; the type of the output does not matter.
+/// Packed sequences are [another matter](packed_workspace_bytes).
 ///
 /// It is at most 512 KiB a thread for heads of up to 256 elements in groups of up to 32, however many queries, keys,
 /// heads and sequences there are.
