@@ -17,7 +17,7 @@ use super::paired::verdict_of;
 use super::plan::Plan;
 
 /// Length of each part of the canary before and after a block.
-const CANARY_PART: Duration = Duration::from_millis(4);
+pub const CANARY_PART: Duration = Duration::from_millis(4);
 /// Blocks that may be measured again, in percent.
 const LIMITS: Limits = Limits { discard_percent: 25 };
 
@@ -101,6 +101,9 @@ pub struct MeasureContext<'a> {
     pub relinked: bool,
     /// Seed of the schedule.
     pub seed: u64,
+    /// How long each part of the canary runs, before and after each block: [`CANARY_PART`], or less where the times are
+    /// scripted.
+    pub canary_part: Duration,
     /// Progress.
     pub console: &'a Console,
 }
@@ -230,7 +233,7 @@ fn stage(
     }
     let progress = context.console.bar(what, (4 * blocks * pairs.len()) as u64, "processes");
     // Without a canary, the counters of the kernel still show disturbance.
-    let mut canary = Canary::with_length(CANARY_PART).ok();
+    let mut canary = Canary::with_length(context.canary_part).ok();
     let stage = Stage { blocks, links, first_link };
     run_stage(context.sampler, context.links, pairs, stage, LIMITS, &mut canary, random, &progress)
 }

@@ -1,7 +1,7 @@
 //! One block: four processes in alternating order, and whether the machine disturbed them.
 
 use anyhow::Result;
-use machine::ceiling::{Canary, CanaryTimes};
+use machine::ceiling::Canary;
 use machine::noise::{self, Noise};
 use record::stats;
 
@@ -20,7 +20,7 @@ const MOST_PRESSURE: f64 = 0.25;
 const MOST_PRESSURE_AT_FIRST: f64 = 0.5;
 /// Largest ratio of the canary's times before and after a block. On an otherwise idle pair of virtual processors, the
 /// ratio of the register part alone is 1.06 in the median and 1.46 at the ninth decile, so a bound of 1.1 would reject
-/// every third good block. The memory part is left out because the bandwidth varies even more.
+/// every third good block.
 const MOST_CANARY: f64 = 1.5;
 
 /// A finished block.
@@ -144,13 +144,8 @@ pub(super) fn run(
         stepped();
     }
     let noise = noise::Sample::take().since(&before);
-    let canary = canary_before.zip(canary.as_mut().map(Canary::run)).map(|(before, after)| change(&before, &after));
+    let canary = canary_before.zip(canary.as_mut().map(Canary::run)).map(|(before, after)| before.factor(&after));
     Ok(Outcome::Finished(Box::new(assemble(both(base), both(head), &noise, canary))))
-}
-
-/// Largest factor between two runs of the canary, without its memory part.
-fn change(before: &CanaryTimes, after: &CanaryTimes) -> f64 {
-    before.factor(&CanaryTimes { memory_s: before.memory_s, ..*after })
 }
 
 fn both(samples: Vec<Sample>) -> [Sample; 2] {

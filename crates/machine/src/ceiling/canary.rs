@@ -1,8 +1,9 @@
 //! A small fixed job that is timed repeatedly, to detect that the machine became faster or slower.
 //!
-//! Three parts: multiply-adds on registers, reads from L2, reads from main memory, on one thread. The amount of work of
-//! each part is fixed when the canary is built; after that only the time varies. A canary detects that a block was
-//! disturbed. It never corrects one, because a neighbor that slows memory by a third may not affect registers.
+//! Two parts, on one thread: multiply-adds on registers, and reads from L2. The amount of work of each part is fixed when
+//! the canary is built; after that only the time varies. A canary detects that a block was disturbed. It never corrects
+//! one, because a neighbor that slows one part by a third may not affect the other. Main memory is no part of it: its
+//! bandwidth varies so much on an idle machine that it would reject good blocks.
 
 use std::{
     sync::Arc,
@@ -11,23 +12,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Unavailable,
-    fma::Fma,
-    lines,
-    read::{Walk, available_bytes},
-    thread_team::Task,
-};
+use super::{Unavailable, fma::Fma, lines, read::Walk, thread_team::Task};
 use crate::cache::Caches;
-
-/// Largest buffer of the part that reads main memory.
-const MAX_MEMORY_BYTES: usize = 256 << 20;
 
 /// The job, with the amount of work per run.
 pub struct Canary {
     register: Fixed<Fma>,
     l2: Fixed<Walk>,
-    memory: Fixed<Walk>,
 }
 
 /// How long the parts took.
@@ -37,8 +28,6 @@ pub struct CanaryTimes {
     pub register_s: f64,
     /// Reads from the second-level cache.
     pub l2_s: f64,
-    /// Reads from main memory.
-    pub memory_s: f64,
 }
 
 impl Canary {
@@ -50,25 +39,20 @@ impl Canary {
         Self::with_length(Duration::from_millis(20))
     }
 
-    /// A canary whose parts take about `length` each, now; building it takes as long as a run. It keeps four times the
-    /// size of L3 in memory, at most 256 MiB and at most a sixteenth of what is available.
+    /// A canary whose parts take about `length` each, now; building it takes as long as a run. It keeps half the size of
+    /// L2 in memory.
     ///
     /// # Errors
     /// Where memory is refused.
     pub fn with_length(length: Duration) -> Result<Self, Unavailable> {
         let caches = Caches::detect();
-        let memory = caches.l3_bytes.saturating_mul(4).min(MAX_MEMORY_BYTES).min(available_bytes() / 16);
-        let walk = |bytes, cached| Ok(Walk::new(Arc::new(lines::numbered(bytes)?), 0.0, cached));
-        Ok(Self {
-            register: Fixed::new(Fma::Scalar, length),
-            l2: Fixed::new(walk(caches.l2_bytes / 2, true)?, length),
-            memory: Fixed::new(walk(memory, false)?, length),
-        })
+        let walk = Walk::new(Arc::new(lines::numbered(caches.l2_bytes / 2)?), 0.0, true);
+        Ok(Self { register: Fixed::new(Fma::Scalar, length), l2: Fixed::new(walk, length) })
     }
 
     /// Runs the job once.
     pub fn run(&mut self) -> CanaryTimes {
-        CanaryTimes { register_s: self.register.time_s(), l2_s: self.l2.time_s(), memory_s: self.memory.time_s() }
+        CanaryTimes { register_s: self.register.time_s(), l2_s: self.l2.time_s() }
     }
 }
 
@@ -77,9 +61,7 @@ impl CanaryTimes {
     /// for equal times, 1.1 where one part differs by 10 %. Infinite where a time is not positive.
     pub fn factor(&self, other: &Self) -> f64 {
         let factor = |a: f64, b: f64| if a > 0.0 && b > 0.0 { f64::max(a / b, b / a) } else { f64::INFINITY };
-        factor(self.register_s, other.register_s)
-            .max(factor(self.l2_s, other.l2_s))
-            .max(factor(self.memory_s, other.memory_s))
+        factor(self.register_s, other.register_s).max(factor(self.l2_s, other.l2_s))
     }
 }
 
@@ -141,17 +123,17 @@ mod tests {
     #[test]
     fn a_run_takes_time_in_every_part() {
         let times = Canary::with_length(Duration::ZERO).unwrap().run();
-        assert!(times.register_s > 0.0 && times.l2_s > 0.0 && times.memory_s > 0.0);
+        assert!(times.register_s > 0.0 && times.l2_s > 0.0);
         assert!(times.factor(&times) == 1.0);
     }
 
     #[test]
     fn factors_look_both_ways_and_at_every_part() {
-        let base = CanaryTimes { register_s: 1.0, l2_s: 1.0, memory_s: 1.0 };
+        let base = CanaryTimes { register_s: 1.0, l2_s: 1.0 };
         for other in [
             CanaryTimes { register_s: 2.0, ..base },
             CanaryTimes { l2_s: 0.5, ..base },
-            CanaryTimes { memory_s: 2.0, l2_s: 1.5, ..base },
+            CanaryTimes { register_s: 2.0, l2_s: 1.5 },
         ] {
             assert_eq!((base.factor(&other), other.factor(&base)), (2.0, 2.0));
         }
