@@ -1,5 +1,7 @@
 //! Names of benchmarks in tables: without what all have in common, of bounded length, and harmless to a terminal.
 
+use std::collections::HashMap;
+
 use super::row::Row;
 
 /// Longest label. Ids of our own benches have at most 100 characters, foreign ones may have any number.
@@ -21,13 +23,17 @@ impl Labels {
     pub(super) fn of(rows: &[Row]) -> Self {
         let ids: Vec<String> = rows.iter().map(|row| plain(&row.id)).collect();
         let prefix = common_prefix(&ids);
-        let mut labels: Vec<String> = ids.iter().map(|id| chart::shorten(&id[prefix.len()..], LABEL)).collect();
-        // Shortening can make two ids one label; a number keeps them apart.
-        for at in 1..labels.len() {
-            let before = (0..at).filter(|&other| labels[other] == labels[at] && ids[other] != ids[at]).count();
-            if before > 0 {
-                labels[at] = format!("{} [{}]", labels[at], before + 1);
-            }
+        // Shortening can make several ids one label; a number keeps them apart.
+        let mut numbers: HashMap<String, HashMap<&str, usize>> = HashMap::new();
+        let mut labels = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let short = chart::shorten(&id[prefix.len()..], LABEL);
+            let of_short = numbers.entry(short.clone()).or_default();
+            let next = of_short.len() + 1;
+            labels.push(match *of_short.entry(id.as_str()).or_insert(next) {
+                1 => short,
+                number => format!("{short} [{number}]"),
+            });
         }
         Self { prefix, labels }
     }
@@ -119,6 +125,11 @@ mod tests {
         let found = labels(&[&long, &other, "a\u{1b}[2Jb", "line\nend"]);
         assert!(found.labels.iter().all(|label| label.chars().count() <= LABEL + 4), "{found:?}");
         assert_ne!(found.labels[0], found.labels[1]);
+        let third = other.replace('2', "3");
+        let found = labels(&[&long, &other, &third, &other, "a\u{1b}[2Jb", "line\nend"]).labels;
+        let ends = |at: usize, number| found[at] == format!("{} [{number}]", found[0]);
+        assert!(ends(1, 2) && ends(2, 3) && ends(3, 2), "each id has its own label: {found:?}");
+        let found = labels(&[&long, &other, "a\u{1b}[2Jb", "line\nend"]);
         assert_eq!(found.labels[2..], ["a\\u{1b}[2Jb", "line end"]);
         assert_eq!(plain("\u{202e}x"), "\\u{202e}x");
     }
