@@ -1,5 +1,7 @@
 //! From processes to verdicts: with scripted times the whole trial has one right answer.
 
+use std::time::Duration;
+
 use compare::bench::Settings;
 use compare::build::Target;
 use compare::comparison::{Candidate, Judged, MeasureContext, Pilot, Piloted, Plan, Trial, pilot, trial};
@@ -85,7 +87,14 @@ impl Sides {
         budget_s: f64,
     ) -> Trial {
         let (links, console) = (Links::new(&[]), Console::silent());
-        let means = MeasureContext { sampler, links: &links, relinked: false, seed: 7, console: &console };
+        let means = MeasureContext {
+            sampler,
+            links: &links,
+            relinked: false,
+            seed: 7,
+            canary_part: Duration::ZERO,
+            console: &console,
+        };
         let margin = Margins::default().of("any", false, None);
         let pairs = columns.iter().enumerate().flat_map(|(column, pairs)| pairs.iter().map(move |pair| (pair, column)));
         let family: Vec<_> = pairs.map(|(pair, column)| Candidate { pair, margin, column }).collect();
@@ -202,7 +211,7 @@ fn a_shift_against_one_base_hides_no_regression_against_another() {
 fn blocks_beyond_the_budget_are_missing() {
     let slow = |ns: f64| json!({"times": vec![ns; 10], "takes_s": 0.1});
     let sides = Sides::new(&[("slower", slow(1e6), slow(1.25e6))]);
-    let until = Some(std::time::Instant::now() + std::time::Duration::from_secs(2));
+    let until = Some(std::time::Instant::now() + Duration::from_secs(2));
     let trial = sides.trial_of(&sides.pairs(), &Sampler { until, ..sides.sampler() }, true, f64::INFINITY);
     assert_eq!(verdicts(&trial), [Verdict::Inconclusive]);
     assert!(trial.missing > 0 && trial.counted + trial.missing == 12, "{} and {}", trial.counted, trial.missing);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -34,6 +35,10 @@ bench = false
 [[bench]]
 name = "t"
 harness = false
+
+# The bench starts another program, and is built hundreds of times.
+[profile.bench]
+opt-level = 0
 "#;
 
 /// The bench becomes the fake benchmark, with the script that the library holds.
@@ -164,6 +169,14 @@ impl Workspace {
         command.arg("assay").args(what).args(at_once).args(others).env("XDG_CACHE_HOME", self.cache());
         command.env_remove("GIT_OPTIONAL_LOCKS");
         command.env("CARGO_TARGET_DIR", self.directory.path().join("trap")).env_remove("GITHUB_STEP_SUMMARY");
+        // SAFETY: the closure runs between fork and exec and calls only signal, which takes integers and is
+        // async-signal-safe. Tests that run under `nohup` ignore SIGHUP, and the tool would inherit that.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         Tools::stand_ins(self).first(command)
     }
 
