@@ -295,7 +295,7 @@ fn an_interrupt_or_a_kill_leaves_no_process_and_the_next_run_goes_on() {
         if name == "-KILL" {
             assert_eq!(ended.code, None);
         } else {
-            ended.expect(1, &["processes are finished and kept; the same command goes on"]);
+            ended.expect(1, &["processes are finished and kept; run the same command to continue"]);
         }
         workspace.assert_nothing_is_left();
         assert_eq!(workspace.kept(), [] as [PathBuf; 0]);

@@ -86,8 +86,9 @@ impl Journal {
         let appended = jsonl::append(&self.path, &row);
         self.put(row);
         // A run that filled the disk leaves half a row; the others are whole.
-        appended
-            .map_err(|error| anyhow!("{error}; is the disk full? The rows before are kept: the same command goes on"))
+        appended.map_err(|error| {
+            anyhow!("{error}; is the disk full? The rows before are kept: run the same command to continue")
+        })
     }
 
     fn put(&mut self, row: Row) {

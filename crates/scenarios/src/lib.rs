@@ -5,7 +5,7 @@
 //!
 //! 1. Build `assay` and the other programs (`build`).
 //! 2. Plan (`plan`): every cell once, in random order, before one runs again. What the journal of the same state has is
-//!    not run again (`journal`): a run that was interrupted goes on.
+//!    not run again (`journal`): an interrupted run resumes.
 //! 3. Run each process in a group of its own, with a time limit (`process`). A process that ends without its record
 //!    becomes a row with an error: status and last lines.
 //! 4. Keep: rows go to `baselines/<machine class>/`, and `assay report` writes report and figures beside them. Parts of
@@ -202,7 +202,7 @@ fn measure(invocation: &Invocation, run: &Run<'_>, tasks: &[Task], journal: &mut
         let ran = processes.run(run.matrix, (run.name, &task.cell), command);
         if invocation.interrupt.is_set() {
             let (kept, all) = (journal.count(run.cells, run.runs), run.cells.len() * run.runs as usize);
-            bail!("interrupted: {kept} of {all} processes are finished and kept; the same command goes on");
+            bail!("interrupted: {kept} of {all} processes are finished and kept; run the same command to continue");
         }
         let (record, process_s) = ran?;
         if !invocation.console.is_interactive() {
