@@ -46,19 +46,20 @@ enum Command {
     /// Time our kernels beside other people's code, on the same bytes, in turns
     ///
     /// `peers/OP.toml` names the peers and the cases. Peers are built and started from workspaces of their own; one
-    /// that is not available stays in the table with the reason. A whole run writes its table below `baselines/` and its
-    /// summary into docs/results/. Exit code 5 if a peer's result differs from ours.
+    /// that is not available stays in the table with the reason. A whole run writes its table below `baselines/` and
+    /// its summary into docs/results/. Exit code 5 if a peer's result differs from ours.
     Peers(peers::Arguments),
     /// Run the cells of a scenario, each in a process of its own, and report them
     ///
-    /// `benches/scenarios/NAME.toml` is the matrix. Each row is written when its process ends: after an interrupt, the
-    /// same command continues. A whole run keeps rows, report and figures below `baselines/`. Exit code 5
+    /// `benches/scenarios/NAME.toml` is the matrix. Each row is written when its process ends: after an interrupt,
+    /// the same command continues. A whole run keeps rows, report and figures below `baselines/`. Exit code 5
     /// if an output is wrong, 1 if a cell failed.
     Run(scenarios::Arguments),
     /// Compare results and files with other people's programs, and count what agrees
     ///
     /// Runs every case of `peers/OP.toml` once with every peer, and the checkers that the file names. The counts go to
-    /// `baselines/agree-OP.md`. Exit code 1 if a peer differs from us and the file lists no reason, or is not available.
+    /// `baselines/agree-OP.md`. Exit code 1 if a peer differs from us and the file lists no reason, or is not
+    /// available.
     Agree(peers::AgreeArguments),
     /// Draw charts and tables in docs/results/ from what `peers` and `agree` kept
     ///

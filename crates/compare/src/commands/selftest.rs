@@ -14,8 +14,7 @@ use super::{filter, wanted};
 use crate::bench::{ScratchDir, Settings};
 use crate::cli::Selftest;
 use crate::comparison::{
-    CANARY_PART, Candidate, Invocation, Judged, MeasureContext, Plan, Project, Trial, draw_layouts, lock,
-    pilot_one_side, trial,
+    Candidate, Invocation, Judged, MeasureContext, Plan, Project, Trial, draw_layouts, lock, pilot_one_side, trial,
 };
 use crate::exit::{Exit, usage};
 use crate::judge::rivals::{Decision, criterion, ratio_over_5};
@@ -112,14 +111,7 @@ fn one_round(
         }
     }
     let relinked = !arguments.scope.one_link && chosen.iter().all(|pair| links.available(&pair.base));
-    let context = MeasureContext {
-        sampler,
-        links: &links,
-        relinked,
-        seed: random.bits(),
-        canary_part: CANARY_PART,
-        console: &invocation.console,
-    };
+    let context = MeasureContext::new(sampler, &links, relinked, random.bits(), &invocation.console);
     let plan = Plan {
         kept: (0..chosen.len()).collect(),
         dropped: Vec::new(),

@@ -32,4 +32,4 @@ pub use plan::Plan;
 pub use prepare::pilot_one_side;
 pub use project::{Invocation, Project, lock, lock_log};
 pub use run::{Outcome, run};
-pub use trial::{CANARY_PART, Candidate, Judged, MeasureContext, Trial, trial};
+pub use trial::{Candidate, Judged, MeasureContext, Trial, trial};

@@ -17,7 +17,7 @@ use super::plan::Plan;
 use super::preflight::wait_for_quiet;
 use super::prepare::{Prepared, pair_sides, prepare};
 use super::project::{Invocation, Project};
-use super::trial::{CANARY_PART, Candidate, Judged, MeasureContext, Trial, trial};
+use super::trial::{Candidate, Judged, MeasureContext, Trial, trial};
 use super::unmatched::{KnownIds, nothing};
 use crate::bench::{ScratchDir, Settings};
 use crate::build::identical;
@@ -102,14 +102,7 @@ pub fn run(
     }
     let started = Instant::now();
     let sampler = sampler(&scratch, options, Some(budget.until()));
-    let context = MeasureContext {
-        sampler: &sampler,
-        links: &links,
-        relinked,
-        seed: entry.seed,
-        canary_part: CANARY_PART,
-        console: &invocation.console,
-    };
+    let context = MeasureContext::new(&sampler, &links, relinked, entry.seed, &invocation.console);
     if !plan.kept.is_empty() {
         let margins = crate::nulls::margins(&crate::nulls::read(&project.root)?);
         let bases: Vec<&Snapshot> = revisions.bases().collect();

@@ -17,7 +17,7 @@ use super::paired::verdict_of;
 use super::plan::Plan;
 
 /// Length of each part of the canary before and after a block.
-pub const CANARY_PART: Duration = Duration::from_millis(4);
+const CANARY_PART: Duration = Duration::from_millis(4);
 /// Blocks that may be measured again, in percent.
 const LIMITS: Limits = Limits { discard_percent: 25 };
 
@@ -101,11 +101,17 @@ pub struct MeasureContext<'a> {
     pub relinked: bool,
     /// Seed of the schedule.
     pub seed: u64,
-    /// How long each part of the canary runs, before and after each block: [`CANARY_PART`], or less where the times are
-    /// scripted.
+    /// How long each part of the canary runs before and after each block: 4 ms, or less where times are scripted.
     pub canary_part: Duration,
     /// Progress.
     pub console: &'a Console,
+}
+
+impl<'a> MeasureContext<'a> {
+    /// With the standard canary.
+    pub fn new(sampler: &'a Sampler<'a>, links: &'a Links, relinked: bool, seed: u64, console: &'a Console) -> Self {
+        Self { sampler, links, relinked, seed, canary_part: CANARY_PART, console }
+    }
 }
 
 /// Measures and judges. `plan` says whether a screen comes first.

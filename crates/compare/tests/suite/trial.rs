@@ -87,14 +87,8 @@ impl Sides {
         budget_s: f64,
     ) -> Trial {
         let (links, console) = (Links::new(&[]), Console::silent());
-        let means = MeasureContext {
-            sampler,
-            links: &links,
-            relinked: false,
-            seed: 7,
-            canary_part: Duration::ZERO,
-            console: &console,
-        };
+        let standard = MeasureContext::new(sampler, &links, false, 7, &console);
+        let means = MeasureContext { canary_part: Duration::ZERO, ..standard };
         let margin = Margins::default().of("any", false, None);
         let pairs = columns.iter().enumerate().flat_map(|(column, pairs)| pairs.iter().map(move |pair| (pair, column)));
         let family: Vec<_> = pairs.map(|(pair, column)| Candidate { pair, margin, column }).collect();

@@ -1,9 +1,9 @@
 //! A small fixed job that is timed repeatedly, to detect that the machine became faster or slower.
 //!
-//! Two parts, on one thread: multiply-adds on registers, and reads from L2. The amount of work of each part is fixed when
-//! the canary is built; after that only the time varies. A canary detects that a block was disturbed. It never corrects
-//! one, because a neighbor that slows one part by a third may not affect the other. Main memory is no part of it: its
-//! bandwidth varies so much on an idle machine that it would reject good blocks.
+//! Two parts, on one thread: multiply-adds on registers, and reads from L2. The amount of work of each part is fixed
+//! when the canary is built; after that only the time varies. A canary detects that a block was disturbed. It never
+//! corrects one, because a neighbor that slows one part by a third may not affect the other. Main memory is no part of
+//! it: its bandwidth varies so much on an idle machine that it would reject good blocks.
 
 use std::{
     sync::Arc,
@@ -39,8 +39,8 @@ impl Canary {
         Self::with_length(Duration::from_millis(20))
     }
 
-    /// A canary whose parts take about `length` each, now; building it takes as long as a run. It keeps half the size of
-    /// L2 in memory.
+    /// A canary whose parts take about `length` each, now; building it takes as long as a run. It keeps half the size
+    /// of L2 in memory.
     ///
     /// # Errors
     /// Where memory is refused.
