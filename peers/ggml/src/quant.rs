@@ -9,6 +9,10 @@ use std::rc::Rc;
 use llama_cpp_sys_2 as sys;
 use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
 
+use types::type_id;
+
+mod types;
+
 type ToFloat = unsafe extern "C" fn(*const c_void, *mut f32, i64);
 type FromFloat = unsafe extern "C" fn(*const f32, *mut c_void, i64);
 
@@ -89,29 +93,6 @@ fn from_float(name: &str, generic: Option<FromFloat>) -> Result<(&'static str, F
             Ok(("from_float_ref", function))
         }
     }
-}
-
-fn type_id(name: &str) -> Option<sys::ggml_type> {
-    Some(match name {
-        "F32" => sys::GGML_TYPE_F32,
-        "F16" => sys::GGML_TYPE_F16,
-        "BF16" => sys::GGML_TYPE_BF16,
-        "Q4_0" => sys::GGML_TYPE_Q4_0,
-        "Q4_1" => sys::GGML_TYPE_Q4_1,
-        "Q5_0" => sys::GGML_TYPE_Q5_0,
-        "Q5_1" => sys::GGML_TYPE_Q5_1,
-        "Q8_0" => sys::GGML_TYPE_Q8_0,
-        "Q8_1" => sys::GGML_TYPE_Q8_1,
-        "Q2_K" => sys::GGML_TYPE_Q2_K,
-        "Q3_K" => sys::GGML_TYPE_Q3_K,
-        "Q4_K" => sys::GGML_TYPE_Q4_K,
-        "Q5_K" => sys::GGML_TYPE_Q5_K,
-        "Q6_K" => sys::GGML_TYPE_Q6_K,
-        "Q8_K" => sys::GGML_TYPE_Q8_K,
-        "IQ4_NL" => sys::GGML_TYPE_IQ4_NL,
-        "MXFP4" => sys::GGML_TYPE_MXFP4,
-        _ => return None,
-    })
 }
 
 fn main() -> std::io::Result<()> {
