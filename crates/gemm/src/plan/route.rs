@@ -17,9 +17,9 @@
 //! long as a product of 8 x 8 x 8. A product that may take Dot or Axpy transposed, as C^T = B^T A^T, is transposed.
 //! Otherwise a product with a column-major C is transposed, because micro-kernels write rows.
 //!
-//! Threads have a say in one case: where several would share a direct product, and the estimates of `direct::time` and
-//! of the split say that panels which they share are faster, it takes [`Path::Packed`]. The sums of both have one order,
-//! and so the same bits.
+//! Threads have a say in one case: where several would share a direct product, and the estimates of `direct::time`
+//! and of the split say that panels which they share are faster, it takes [`Path::Packed`]. The sums of both have one
+//! order, and so the same bits.
 //!
 //! The thresholds were measured: `cargo run --release -p gemm --example crossover` times every path on both sides of
 //! each, and `crossover.txt` in this crate's folder is its output, with the machine it ran on.

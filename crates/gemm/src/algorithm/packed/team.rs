@@ -245,19 +245,21 @@ mod tests {
         thread,
     };
 
+    use op::Workspace;
+
     use super::*;
-    use crate::algorithm::packed::shared::SharedPanels;
+    use crate::algorithm::packed::shared::{STATE_FLOATS, SharedPanels};
 
     /// A small product of teams: each unit adds the panels of its row and column, which are packed from `stage` alone.
     /// Returns what was added up for each unit.
     fn sums(members: usize, threads: usize, rows: usize, cols: usize, stages: usize) -> Vec<usize> {
         const PANEL: usize = 4;
         let units = rows * cols;
-        let mut homes = vec![0.0; (members + 1) * Home::FLOATS];
-        let aligned = homes.as_ptr().align_offset(64);
-        let homes = Home::in_memory(&mut homes[aligned..][..members * Home::FLOATS]);
-        let (mut floats, mut states) = (vec![0.0; (rows + cols) * PANEL], vec![0.0; (rows + cols) * 2]);
-        let panels = SharedPanels::new(&mut floats, PANEL, &mut states);
+        let (mut homes, mut floats, mut states) = (Workspace::new(), Workspace::new(), Workspace::new());
+        let homes = Home::in_memory(homes.floats(members * Home::FLOATS).unwrap());
+        let floats = floats.floats((rows + cols) * PANEL).unwrap();
+        let states = states.floats((rows + cols) * STATE_FLOATS).unwrap();
+        let panels = SharedPanels::new(floats, PANEL, states);
         let team = Team::new(homes, units, stages);
         let sums: Vec<AtomicUsize> = (0..units).map(|_| AtomicUsize::new(0)).collect();
         let packed = AtomicUsize::new(0);
@@ -312,9 +314,8 @@ mod tests {
 
     #[test]
     fn a_member_that_panics_frees_the_others() {
-        let mut memory = vec![0.0; 4 * Home::FLOATS];
-        let aligned = memory.as_ptr().align_offset(64);
-        let homes = Home::in_memory(&mut memory[aligned..][..3 * Home::FLOATS]);
+        let mut memory = Workspace::new();
+        let homes = Home::in_memory(memory.floats(3 * Home::FLOATS).unwrap());
         let team = Team::new(homes, 30, 2);
         let work = |claim: Claim, _: usize| {
             assert!(claim.nth != 5 || claim.home != 0, "as planned");
