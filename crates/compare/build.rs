@@ -17,7 +17,7 @@ fn main() {
     println!("cargo::rustc-env=ASSAY_REVISION={text}");
 }
 
-/// "commit 0123456789; ", with what changed since, and the files that change with it: git's own and every file that it
+/// "; commit 0123456789", with what changed since, and the files that change with it: git's own and every file that it
 /// tracks, so that an edit makes it say so. `None` if git does not know the crate in `directory`: a copy inside another
 /// repository has no commit of its own.
 pub(crate) fn revision(directory: &Path) -> Option<(String, Vec<String>)> {
@@ -36,5 +36,5 @@ pub(crate) fn revision(directory: &Path) -> Option<(String, Vec<String>)> {
     let tracked = git(&["ls-files", "-z", "--full-name", ":/"])?;
     let tracked = tracked.split('\0').filter(|path| !path.is_empty() && !path.contains('\n'));
     let paths = own.chain(tracked.map(|path| format!("{top}/{path}"))).collect();
-    Some((format!("commit {commit}{dirty}; "), paths))
+    Some((format!("; commit {commit}{dirty}"), paths))
 }

@@ -21,10 +21,11 @@ struct Line {
 /// What a reader of a report or a log must know of the program that wrote it.
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
-    " (",
-    // The build script says "commit 0123456789; " in a release that is built from a repository, else nothing.
+    " (log schema 1, log form 2, criterion 0.3 to 0.8",
+    // The build script says "; commit 0123456789" in a release that is built from a repository, else nothing. Cargo
+    // drops spaces at the end.
     env!("ASSAY_REVISION"),
-    "log schema 1, log form 2, criterion 0.3 to 0.8)"
+    ")"
 );
 
 #[derive(Debug, Subcommand)]
