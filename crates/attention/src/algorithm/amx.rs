@@ -37,10 +37,10 @@
 //!
 //! and roundings that are independent leave the root of the sum of squares of that. `BF16_WEIGHT_ERROR` is w.
 //!
-//! **Cost** of 16 scores, counted in cycles: a maximum, a multiply-add, a reduction (2), three multiply-adds, a scaling
-//! (2) and one operation to round and pair are 5 on two vector ports; the products are head_dim / 32 + value_dim / 32 +
-//! 1 / 16, since one of 16 x 16 x 32 takes 16 cycles and is for 256 scores. Packing a block of keys is shared by up to
-//! 512 rows.
+//! **Cost** of 16 scores, counted in cycles: a maximum, a multiply-add, a reduction, three multiply-adds, a scaling and
+//! one operation to round and pair are 4 on two vector ports, as measured; the products are head_dim / 32 +
+//! value_dim / 32 + 1 / 16, since one of 16 x 16 x 32 takes 16 cycles and is for 256 scores. Packing a block of keys is
+//! shared by up to 512 rows.
 
 mod edit;
 mod output;
