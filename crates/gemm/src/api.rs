@@ -13,7 +13,7 @@ use crate::{
     matrix::{Batch, BatchMut, Input, MatMut, MatRef, Output},
     plan::{ProblemLayout, Split},
     problem::Problem,
-    weights::{Rhs, RhsBatch},
+    weights::{Rhs, RhsBatch, Source},
 };
 
 /// C <- act(alpha A B + beta C + bias) + residual, for one product or a batch.
@@ -70,7 +70,7 @@ impl<'a> Gemm<'a> {
     /// C <- A B with A m x k and B k x n, or a batch of such.
     ///
     /// A is a [`MatRef`] of any [`Element`], an `ndarray` view, or a [`Batch`]; B is that or a
-    /// [`PackedB`](crate::PackedB).
+    /// [`PackedB`](crate::PackedB) or a [`QMatRef`](crate::QMatRef).
     #[inline]
     pub fn new(a: impl Into<Batch<'a>>, b: impl Into<RhsBatch<'a>>) -> Self {
         let (a, b) = (a.into(), b.into());
@@ -140,9 +140,13 @@ impl<'a> Gemm<'a> {
 /// One product, with the caller's workspace or the thread's.
 #[inline(always)]
 fn product(mut problem: Problem<'_>, threads: Threads, workspace: Option<&mut Workspace>) -> Result<Choice, GemmError> {
+    let kernel = match problem.b.0 {
+        Source::Blocks(_) => CpuKernel::best_for_blocks(),
+        _ => CpuKernel::best(),
+    };
     match workspace {
-        Some(workspace) => CpuKernel::best().product(&mut problem, threads, workspace, None),
-        None => Workspace::with_kept(|workspace| CpuKernel::best().product(&mut problem, threads, workspace, None)),
+        Some(workspace) => kernel.product(&mut problem, threads, workspace, None),
+        None => Workspace::with_kept(|workspace| kernel.product(&mut problem, threads, workspace, None)),
     }
 }
 

@@ -49,11 +49,19 @@ pub enum Path {
     Dot,
     /// Multiples of contiguous rows of B are added up: y <- y + a x, the axpy of BLAS.
     Axpy,
+    /// Weights in [blocks](crate::QMatRef): dot products of their rows, as they lie, and rows of A rounded to 8 bits.
+    BlockDots,
+    /// Weights in [blocks](crate::QMatRef): codes are unpacked into panels, and multiplied with rows of A rounded to 8
+    /// bits.
+    BlockPanels,
 }
 
 impl Path {
     /// Those that a kernel chooses among for unpacked matrices.
     pub(crate) const CHOICES: [Path; 5] = [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA, Path::Packed];
+
+    /// Those that a kernel chooses among for weights in blocks.
+    pub(crate) const BLOCK_CHOICES: [Path; 2] = [Path::BlockDots, Path::BlockPanels];
 
     /// The name, as bench ids spell it.
     pub const fn name(self) -> &'static str {
@@ -67,6 +75,8 @@ impl Path {
             Path::Direct => "direct",
             Path::Dot => "dot",
             Path::Axpy => "axpy",
+            Path::BlockDots => "block-dots",
+            Path::BlockPanels => "block-panels",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of the public functions.
 
+use quant::GgmlType;
 use thiserror::Error;
 
 /// A matrix that does not fit its slice.
@@ -53,6 +54,30 @@ pub enum LayoutError {
         count: usize,
         /// Elements from one matrix to the next.
         stride: isize,
+    },
+    /// Weights of a type that no product takes as blocks.
+    #[error("no kernel multiplies blocks of {ty}; convert them with quant::dequantize")]
+    BlockType {
+        /// The type.
+        ty: GgmlType,
+    },
+    /// The rows of weights do not consist of whole blocks.
+    #[error("a row of {got} numbers of {ty} is not a multiple of {need}")]
+    BlockLength {
+        /// The type.
+        ty: GgmlType,
+        /// Numbers of a row.
+        got: usize,
+        /// Numbers of a block.
+        need: usize,
+    },
+    /// Numbers that are not in blocks do not lie at a multiple of their size.
+    #[error("numbers of {ty} have to lie at a multiple of {need} bytes; copy them")]
+    Misaligned {
+        /// The type.
+        ty: GgmlType,
+        /// Bytes that the address has to be a multiple of.
+        need: usize,
     },
     /// A part reaches beyond its matrix.
     #[error("part ends at row {row_end}, column {col_end} of a {rows} x {cols} matrix")]

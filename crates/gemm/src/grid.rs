@@ -54,6 +54,12 @@ impl Grid {
         Self { rows: 1, cols: threads.get().min(worth).min(n.div_ceil(MIN_COLUMNS)).max(1) }
     }
 
+    /// For at most `threads`, where panels of B are unpacked and multiplied with all rows of A: columns are cut.
+    pub(crate) fn of_panels(Shape { m, n, k }: Shape, threads: Threads) -> Self {
+        let flops = 2.0 * m as f64 * n as f64 * k as f64;
+        Self { rows: 1, cols: worthwhile(flops, threads).min(n.div_ceil(MIN_COLUMNS)).max(1) }
+    }
+
     /// For at most `threads`, where all parts read the same B: rows are cut, in multiples of `mr`.
     pub(crate) fn of_rows(Shape { m, n, k }: Shape, threads: Threads, mr: usize) -> Self {
         if threads.is_serial() {

@@ -5,4 +5,4 @@ mod list;
 mod reference;
 
 pub(crate) use cpu::CpuKernel;
-pub use list::{Case, GemmOp, Kernel, Operands, kernels, paths};
+pub use list::{Case, GemmOp, Kernel, Operands, kernels, paths, block_paths};

@@ -9,7 +9,7 @@ pub use split::{Figures, Split};
 pub(crate) use split::{Request as SplitRequest, Stage, SumsIn, Unit};
 
 use op::{Threads, Workspace};
-use simd::ElementType;
+use simd::{ByteSimd, ElementType};
 
 use self::route::{Route, is_small, route};
 use crate::{
@@ -23,9 +23,10 @@ use crate::{
     grid::Grid,
     matrix::Input,
     problem::Problem,
+    quantized,
     shape::Shape,
     tile::MicroKernel,
-    weights::Source,
+    weights::{QMatRef, Source},
 };
 
 /// What a kernel does with a product: a report.
@@ -167,14 +168,28 @@ pub(crate) fn product<K: MicroKernel>(
             scale::product(kernel, problem.beta, problem.c.reborrow(), problem.epilogue);
             Ok(Plan::SCALE)
         }
-        Source::Matrix(b) => of_matrices(kernel, problem.with_matrix(b), threads, workspace, forced),
+        Source::Matrix(b) => of_matrices(kernel, problem.with(b), threads, workspace, forced),
         Source::Packed(_) => {
             let (reading, c) = (Reading::PackedBefore, problem.c.element_type());
             let schedule = Schedule::new::<K>(problem.shape(), c, reading, threads);
             packed::product(kernel, problem.reborrow(), reading, &schedule, workspace)?;
             Ok(packed_weights(schedule).plan::<K>())
         }
+        Source::Blocks(b) => of_blocks(kernel, problem.with(b), threads, workspace, forced),
     }
+}
+
+/// C <- act(alpha A W^T + beta C + bias) + residual for weights in blocks.
+pub(crate) fn of_blocks<B: ByteSimd>(
+    kernel: B,
+    problem: Problem<'_, QMatRef<'_>>,
+    threads: Threads,
+    workspace: &mut Workspace,
+    forced: Option<Path>,
+) -> Result<Plan, GemmError> {
+    let plan = quantized::plan(problem.shape(), problem.b.row_bytes(), threads, forced);
+    quantized::product(kernel, problem, plan, workspace)?;
+    Ok(plan)
 }
 
 fn of_matrices<K: MicroKernel>(

@@ -48,8 +48,8 @@ impl<'a> Problem<'a> {
         Ok(Self { alpha, a, b, beta, c, epilogue })
     }
 
-    /// The same product, given that `b`, its B, is a matrix.
-    pub(crate) fn with_matrix<'s>(&'s mut self, b: Input<'s>) -> Problem<'s, Input<'s>> {
+    /// The same product, given the form of `b`, its B.
+    pub(crate) fn with<'s, B: RightOperand>(&'s mut self, b: B) -> Problem<'s, B> {
         let &mut Self { alpha, a, beta, ref mut c, epilogue, .. } = self;
         Problem { alpha, a, b, beta, c: c.reborrow(), epilogue }
     }

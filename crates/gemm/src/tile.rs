@@ -30,7 +30,7 @@
 
 use std::marker::PhantomData;
 
-use simd::{Element, ElementType, F32Vector, Simd, Vectorized, prefetch_l1};
+use simd::{ByteSimd, Element, ElementType, F32Vector, Simd, Vectorized, prefetch_l1};
 
 use crate::{chunks::equal_parts, matrix::Input, weights::PanelShape};
 
@@ -89,7 +89,7 @@ pub(crate) struct Thresholds {
 }
 
 /// A micro-kernel. The implementing types are tokens, so a value proves that the machine has the instruction set.
-pub(crate) trait MicroKernel: Simd {
+pub(crate) trait MicroKernel: Simd + ByteSimd {
     /// Rows of the tile: the width of a panel of A.
     const MR: usize;
     /// Columns of the tile: the width of a panel of B. Two vectors.

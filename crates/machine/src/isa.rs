@@ -151,6 +151,29 @@ impl Avx512 {
     }
 }
 
+/// Proof that the machine has AVX-512 VNNI, sums of products of bytes and of words, and everything of [`Avx512`].
+///
+/// It is no instruction set of [`Isa`]: it computes with integers and nothing else, so kernels that use it are written
+/// for AVX-512 and say so.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx512Vnni(Avx512);
+
+impl Avx512Vnni {
+    /// A token, if the machine and its operating system support `avx512vnni` besides what [`Avx512`] asks for.
+    pub fn new() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512vnni") {
+            return Avx512::new().map(Self);
+        }
+        None
+    }
+
+    /// The proof of the vectors that this one contains.
+    pub fn avx512(self) -> Avx512 {
+        self.0
+    }
+}
+
 /// Proof that the machine has NEON (Advanced SIMD), which every aarch64 target of Rust's standard library has.
 #[derive(Debug, Clone, Copy)]
 pub struct Neon(());

@@ -1,5 +1,6 @@
 //! Eight lanes with AVX2, FMA and F16C.
 
+mod bytes;
 mod integer;
 
 use std::{

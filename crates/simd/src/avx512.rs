@@ -1,5 +1,6 @@
 //! Sixteen lanes with AVX-512 F, BW, DQ and VL.
 
+mod bytes;
 mod integer;
 
 use std::{

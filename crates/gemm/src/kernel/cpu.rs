@@ -1,10 +1,10 @@
 //! One kernel for each instruction set, behind one trait: the only place in this crate that tells them apart.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::OnceLock};
 
 use op::{Threads, Workspace};
 #[cfg(target_arch = "x86_64")]
-use simd::{Avx2, Avx512};
+use simd::{Avx2, Avx512, Avx512Vnni};
 use simd::{Dispatch, ElementType, InstructionSet, Portable};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     matrix::Input,
     plan::{self, Plan, ProblemLayout, Split},
     problem::Problem,
+    quantized,
     shape::Shape,
     tile::MicroKernel,
     weights::{PackedB, PanelShape, Source},
@@ -24,6 +25,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CpuKernel {
     set: InstructionSet,
+    name: &'static str,
     code: &'static dyn Code,
 }
 
@@ -40,6 +42,11 @@ trait Code: Debug + Send + Sync {
 
     /// What it runs for packed weights and a C of type `c`, if there is work.
     fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan;
+
+    /// What it runs for weights in blocks, rows of `row_bytes`, if there is work.
+    fn plan_blocks(&self, shape: Shape, row_bytes: usize, threads: Threads, forced: Option<Path>) -> Plan {
+        quantized::plan(shape, row_bytes, threads, forced)
+    }
 
     /// Floats of workspace that it takes for packed weights and a C of type `c`, if there is work.
     fn floats_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> usize;
@@ -100,6 +107,10 @@ impl Code for Portable {
         None
     }
 
+    fn plan_blocks(&self, shape: Shape, row_bytes: usize, threads: Threads, _: Option<Path>) -> Plan {
+        quantized::plan(shape, row_bytes, threads, Some(Path::BlockDots))
+    }
+
     fn plan_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> Plan {
         Plan::strips(Grid::new(shape, threads, strips::MR, strips::NR))
     }
@@ -123,9 +134,53 @@ impl Code for Portable {
             scale::product(*self, problem.beta, problem.c.reborrow(), problem.epilogue);
             return Ok(Plan::SCALE);
         }
+        if let Source::Blocks(b) = problem.b.0 {
+            let plan = self.plan_blocks(problem.shape(), b.row_bytes(), threads, None);
+            quantized::portable_product(problem.with(b), plan.grid, workspace)?;
+            return Ok(plan);
+        }
         let grid = Grid::new(problem.shape(), threads, strips::MR, strips::NR);
         strips::product(problem.reborrow(), grid, workspace)?;
         Ok(Plan::strips(grid))
+    }
+}
+
+/// Sums of products of bytes in one instruction, for weights in blocks. Everything else is AVX-512.
+#[cfg(target_arch = "x86_64")]
+impl Code for Avx512Vnni {
+    fn panel_shape(&self, k: usize) -> PanelShape {
+        self.avx512().panel_shape(k)
+    }
+
+    fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
+        self.avx512().plan(layout, threads, forced)
+    }
+
+    fn split(&self, layout: ProblemLayout, threads: Threads) -> Option<Split> {
+        self.avx512().split(layout, threads)
+    }
+
+    fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan {
+        self.avx512().plan_packed(shape, c, threads)
+    }
+
+    fn floats_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> usize {
+        self.avx512().floats_packed(shape, c, threads)
+    }
+
+    fn product(
+        &self,
+        problem: &mut Problem<'_>,
+        threads: Threads,
+        workspace: &mut Workspace,
+        forced: Option<Path>,
+    ) -> Result<Plan, GemmError> {
+        match problem.b.0 {
+            Source::Blocks(b) if !problem.is_empty() && !problem.is_scaling() => {
+                plan::of_blocks(*self, problem.with(b), threads, workspace, forced)
+            }
+            _ => plan::product(self.avx512(), problem, threads, workspace, forced),
+        }
     }
 }
 
@@ -159,22 +214,43 @@ fn forever<T: Code + 'static>(token: T) -> &'static dyn Code {
 impl CpuKernel {
     /// The kernel for an instruction set.
     pub(crate) fn new(set: InstructionSet) -> Self {
-        Self { set, code: set.dispatch(CodeFor) }
+        Self { set, name: set.kernel_name(), code: set.dispatch(CodeFor) }
+    }
+
+    /// The kernel with sums of products of bytes, for weights in blocks, if this machine has them.
+    fn with_dot_products() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Avx512Vnni::new() {
+            let set = InstructionSet::Avx512(token.avx512());
+            return Some(Self { set, name: "cpu-avx512-vnni", code: forever(token) });
+        }
+        None
     }
 
     /// All kernels of this machine, the portable one first, the fastest last.
     pub(crate) fn all() -> Vec<Self> {
-        InstructionSet::supported().into_iter().map(Self::new).collect()
+        InstructionSet::supported().into_iter().map(Self::new).chain(Self::with_dot_products()).collect()
     }
 
-    /// The fastest kernel of this machine.
+    /// The fastest kernel of this machine for matrices and packed weights.
     pub(crate) fn best() -> Self {
         Self::new(InstructionSet::best())
     }
 
+    /// The fastest kernel of this machine for weights in blocks.
+    pub(crate) fn best_for_blocks() -> Self {
+        static BEST: OnceLock<CpuKernel> = OnceLock::new();
+        *BEST.get_or_init(|| Self::with_dot_products().unwrap_or_else(Self::best))
+    }
+
     /// Its name, as bench ids spell it.
     pub(crate) fn name(self) -> &'static str {
-        self.set.kernel_name()
+        self.name
+    }
+
+    /// Whether it is there for weights in blocks alone.
+    pub(crate) fn is_for_blocks(self) -> bool {
+        self.name != self.set.kernel_name()
     }
 
     /// Whether it chooses among several paths.
@@ -195,6 +271,14 @@ impl CpuKernel {
         if layout.shape.has_work() { self.code.split(layout, threads) } else { None }
     }
 
+    /// What it runs for weights in blocks.
+    pub(crate) fn choose_for_blocks(self, shape: Shape, row_bytes: usize, threads: Threads) -> Choice {
+        self.choice(match shape.has_work() {
+            true => self.code.plan_blocks(shape, row_bytes, threads, None),
+            false => Plan::SCALE,
+        })
+    }
+
     /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel are left to that
     /// one. `forced` is the path if it is possible.
     #[inline]
@@ -208,6 +292,7 @@ impl CpuKernel {
         let kernel = match problem.b.0 {
             Source::Matrix(_) => self,
             Source::Packed(b) => Self::new(b.packed.instruction_set()),
+            Source::Blocks(_) => self,
         };
         let plan = kernel.code.product(problem, threads, workspace, forced)?;
         Ok(kernel.choice(plan))

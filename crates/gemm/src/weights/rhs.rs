@@ -5,10 +5,10 @@ use simd::{Element, ElementType};
 
 use crate::{
     matrix::{Batch, Input, MatRef},
-    weights::PackedB,
+    weights::{PackedB, QMatRef},
 };
 
-/// B of one product: a matrix, or weights that were packed before.
+/// B of one product: a matrix, weights that were packed before, or weights in blocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Rhs<'a>(pub(crate) Source<'a>);
 
@@ -25,6 +25,7 @@ pub struct RhsBatch<'a> {
 pub(crate) enum Source<'a> {
     Matrix(Input<'a>),
     Packed(PackedColumns<'a>),
+    Blocks(QMatRef<'a>),
 }
 
 /// Columns of packed weights.
@@ -81,6 +82,7 @@ impl RightOperand for Rhs<'_> {
         match &self.0 {
             Source::Matrix(b) => b.rows(),
             Source::Packed(b) => b.rows(),
+            Source::Blocks(b) => RightOperand::rows(b),
         }
     }
 
@@ -89,6 +91,7 @@ impl RightOperand for Rhs<'_> {
         match &self.0 {
             Source::Matrix(b) => b.cols(),
             Source::Packed(b) => b.cols(),
+            Source::Blocks(b) => RightOperand::cols(b),
         }
     }
 
@@ -101,6 +104,10 @@ impl RightOperand for Rhs<'_> {
             Source::Packed(b) => {
                 let (left, right) = b.split_cols(col);
                 (Self(Source::Packed(left)), Self(Source::Packed(right)))
+            }
+            Source::Blocks(b) => {
+                let (left, right) = b.split_cols(col);
+                (left.into(), right.into())
             }
         }
     }
@@ -123,6 +130,7 @@ impl<'a> Rhs<'a> {
         let element: ElementType = match &self.0 {
             Source::Matrix(b) => b.element_type(),
             Source::Packed(b) => b.packed.element_type(),
+            Source::Blocks(b) => return b.as_bytes().len() as u64,
         };
         (self.rows() as u64).saturating_mul(self.cols() as u64).saturating_mul(element.bytes() as u64)
     }
@@ -132,6 +140,7 @@ impl<'a> Rhs<'a> {
         match &self.0 {
             Source::Matrix(b) => b.get(p, j),
             Source::Packed(b) => b.packed.get(p, (j < b.cols).then_some(b.first + j)?),
+            Source::Blocks(b) => b.get(j, p),
         }
     }
 }
@@ -199,7 +208,7 @@ macro_rules! one_for_all {
         })*
     };
 }
-one_for_all!([] Input<'a>, [T: Element] MatRef<'a, T>, [T: Element] ArrayView2<'a, T>, [] &'a PackedB);
+one_for_all!([] Input<'a>, [T: Element] MatRef<'a, T>, [T: Element] ArrayView2<'a, T>, [] &'a PackedB, [] QMatRef<'a>);
 
 impl<'a, T: Element> From<ndarray::ArrayView3<'a, T>> for RhsBatch<'a> {
     /// The first axis counts the matrices.

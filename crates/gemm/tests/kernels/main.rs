@@ -1,6 +1,7 @@
 //! One check over all kernels: shapes, layouts, factors, threads, and memory that must not be touched.
 
 mod batches;
+mod blocks;
 mod check;
 mod epilogues;
 mod errors;

@@ -1,0 +1,193 @@
+//! A few rows of A: dot products with rows of weights as they lie in memory.
+//!
+//! ```text
+//!   for every 32 columns of C:
+//!     for every W rows of weights, for every X rows of A:
+//!       for every block of k:
+//!         for every row of weights: unpack its codes, once for the X rows
+//!           sums[x][w] += dx (d sum(scale c q) - dmin sum(min q))
+//! ```
+//!
+//! `sum(scale c q)` is one integer in each lane for the whole block: products of pairs of codes are 16-bit words, and
+//! words are multiplied with the scale, a word, and added up in 32 bits by one instruction. So a block of a K type costs
+//! one conversion to floats. The lanes of a sum are added up at the end of the row.
+//!
+//! With W = 4 rows at a time, four sums hide the latency of each other, and reading goes through the weights from front
+//! to back. The bound is memory with one row; with several, the instructions for each row of A.
+
+use simd::{ByteSimd, ByteVectorized, F32Vector, Simd, prefetch_l1};
+
+use super::{
+    activations::{ActBlock, Activations},
+    format::{Format, QK},
+    scale_and_add,
+};
+use crate::{
+    chunks::chunks,
+    grid::{Grid, for_each_part},
+    problem::Problem,
+    tile::StoreTile,
+    weights::QMatRef,
+};
+
+/// Most rows of A. With more, panels take less time.
+pub(super) const MAX_ROWS: usize = 8;
+
+/// Columns of C that are formed before they are stored.
+const STRIP: usize = 32;
+
+/// Rows of weights that are read together.
+const W: usize = 4;
+
+/// How far ahead weights are prefetched: the processor's own prefetchers stop at the end of each page.
+const PREFETCH_BYTES: usize = 4096;
+
+/// C <- act(alpha A W^T + beta C + bias) + residual for an A of any number of rows, which is rounded to `x`.
+pub(super) fn product<B: ByteSimd, F: Format>(
+    simd: B,
+    problem: Problem<'_, QMatRef<'_>>,
+    x: Activations<'_>,
+    grid: Grid,
+) {
+    let m = problem.c.rows();
+    for_each_part(problem, grid, (m.max(1), STRIP), &mut [], &|part, _| {
+        let Problem { alpha, b, beta, mut c, epilogue, .. } = part;
+        for cols in chunks(0..b.rows(), STRIP) {
+            for rows in chunks(0..m, MAX_ROWS) {
+                let mut sums = [[0.0; STRIP]; MAX_ROWS];
+                let weights = cols.clone();
+                simd.run_bytes(Dots::<F>::new(x, rows.start, rows.len(), b, weights.start, weights.len(), &mut sums));
+                let (sums, mut before) = (sums.as_flattened_mut(), [0.0; STRIP * MAX_ROWS]);
+                let out = c.reborrow().part(rows.clone(), cols.clone());
+                scale_and_add(simd.float(), (alpha, beta), sums, STRIP, &mut before, &out);
+                let epilogue = epilogue.part(rows, cols.clone());
+                simd.float().run(StoreTile { tile: sums, stride: STRIP, epilogue, out });
+            }
+        }
+    });
+}
+
+/// sums[i][j] = x[row + i] . weights[first + j], for at most [`MAX_ROWS`] rows and [`STRIP`] columns.
+struct Dots<'a, 's, F> {
+    x: Activations<'a>,
+    row: usize,
+    rows: usize,
+    weights: QMatRef<'a>,
+    first: usize,
+    count: usize,
+    sums: &'s mut [[f32; STRIP]; MAX_ROWS],
+    format: std::marker::PhantomData<F>,
+}
+
+impl<'a, 's, F: Format> Dots<'a, 's, F> {
+    fn new(
+        x: Activations<'a>,
+        row: usize,
+        rows: usize,
+        weights: QMatRef<'a>,
+        first: usize,
+        count: usize,
+        sums: &'s mut [[f32; STRIP]; MAX_ROWS],
+    ) -> Self {
+        assert!(rows <= MAX_ROWS && count <= STRIP && first + count <= weights.rows());
+        assert!(weights.ggml_type() == F::TYPE && x.per_row() == weights.cols().div_ceil(QK));
+        Self { x, row, rows, weights, first, count, sums, format: std::marker::PhantomData }
+    }
+}
+
+impl<F: Format> ByteVectorized for Dots<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<B: ByteSimd>(self, simd: B) {
+        let Self { x, row, rows, weights, first, count, sums, .. } = self;
+        // Sums of X rows and W columns stay in registers: 32 of them with 64 bytes, 16 with 32.
+        let most = if B::BYTES == 64 { 4 } else { 2 };
+        for j in (0..count).step_by(W) {
+            let mut i = 0;
+            while i < rows {
+                let at = Place { x, row: row + i, weights, col: first + j, cols: (count - j).min(W) };
+                i += match (rows - i).min(most) {
+                    1 => group::<B, F, 1>(simd, at, i, j, sums),
+                    4 => group::<B, F, 4>(simd, at, i, j, sums),
+                    _ => group::<B, F, 2>(simd, at, i, j, sums),
+                };
+            }
+        }
+    }
+}
+
+/// A row of A and a row of weights, the first of a few.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    x: Activations<'a>,
+    row: usize,
+    weights: QMatRef<'a>,
+    col: usize,
+    /// Rows of weights, 1 to W.
+    cols: usize,
+}
+
+/// The sums of X rows of A, which all exist, and up to W rows of weights. Returns X.
+#[inline(always)]
+fn group<B: ByteSimd, F: Format, const X: usize>(
+    simd: B,
+    Place { x, row, weights, col, cols }: Place<'_>,
+    i: usize,
+    j: usize,
+    to: &mut [[f32; STRIP]; MAX_ROWS],
+) -> usize {
+    let mut rows = [x.row(row); X];
+    for a in 1..X {
+        rows[a] = x.row(row + a);
+    }
+    let mut sums = [[simd.float().splat(0.0); X]; W];
+    let whole = weights.row_bytes() / F::BYTES;
+    let row_bytes = weights.row_bytes();
+    // Where there are fewer rows of weights, the last stands for those that are missing, and its sums are not stored.
+    let mut origins = [weights.row(col).as_ptr(); W];
+    for b in 1..W {
+        origins[b] = weights.row(col + b.min(cols - 1)).as_ptr();
+    }
+    for at in 0..whole {
+        let blocks = block_of_each(&rows, at);
+        for b in 0..W {
+            let block = origins[b].wrapping_add(at * F::BYTES);
+            for line in 0..F::BYTES.div_ceil(64) {
+                prefetch_l1(block.wrapping_add(PREFETCH_BYTES + 64 * line));
+            }
+            // SAFETY: each of these rows of weights has `whole` blocks.
+            sums[b] = unsafe { F::dot(simd, block, blocks, sums[b]) };
+        }
+    }
+    if !row_bytes.is_multiple_of(F::BYTES) {
+        // Fewer than eight blocks of 32 numbers: the others are zeros.
+        let blocks = block_of_each(&rows, whole);
+        for b in 0..W {
+            let mut rest = [0; LONGEST];
+            let bytes = &weights.row(col + b.min(cols - 1))[whole * F::BYTES..];
+            rest[..bytes.len()].copy_from_slice(bytes);
+            // SAFETY: there are as many bytes as a block of any format has.
+            sums[b] = unsafe { F::dot(simd, rest.as_ptr(), blocks, sums[b]) };
+        }
+    }
+    for b in 0..cols {
+        for a in 0..X {
+            to[i + a][j + b] = sums[b][a].reduce_sum();
+        }
+    }
+    X
+}
+
+/// Bytes of eight blocks of Q8_0, the largest format.
+pub(super) const LONGEST: usize = 8 * 34;
+
+/// Block `at` of each row.
+#[inline(always)]
+fn block_of_each<'a, const X: usize>(rows: &[&'a [ActBlock]; X], at: usize) -> [&'a ActBlock; X] {
+    let mut blocks = [&rows[0][at]; X];
+    for a in 1..X {
+        blocks[a] = &rows[a][at];
+    }
+    blocks
+}

@@ -1,0 +1,390 @@
+//! Many rows of A: codes are unpacked into panels, which are multiplied with all rows.
+//!
+//! A panel has 2 registers of columns of B and [`SLAB`] blocks of k. Four codes of a column are 32 bits, as the
+//! instruction multiplies them:
+//!
+//! ```text
+//!   step 0: c0 k0..4 | c1 k0..4 | ..      step 1: c0 k4..8 | ..        4 NR bytes for each 4 numbers of k
+//! ```
+//!
+//! with the scale and the minimum of each sub-block beside it, NR floats each. For all rows of A, R at a time, a tile of
+//! R x NR is updated:
+//!
+//! ```text
+//!   for every slab of k: unpack the panel                                       16 KiB of codes, in the L1 cache
+//!     for every R rows of A:
+//!       for every block: for every sub-block j:
+//!         ints[R][NR] = sum over 4 numbers of  codes * q[R]                      exact
+//!         block[R][NR] += scale[j] ints + min[j] sum(q)[R][j]                    one conversion, 1 or 2 multiply-adds
+//!       tile[R][NR] += dx[R] block
+//! ```
+//!
+//! Codes with an offset begin their integers at minus the offset times `sum(q)`, which is exact and costs a load. With
+//! 32 numbers to a sub-block, 8 products of bytes stand beside 2 or 3 instructions on floats.
+//!
+//! Unpacking costs as much as about 10 rows of A. So m rows are taken at once, up to [`MOST_ROWS`], and their tiles lie in
+//! the level-2 cache until all of k is done.
+
+use simd::{ByteSimd, ByteVectorized, F32Vector, Simd};
+
+use super::{
+    activations::{ActBlock, Activations},
+    dots::LONGEST,
+    format::{Format, GROUPS, QK},
+    scale_and_add,
+};
+use crate::{
+    chunks::chunks,
+    grid::{Grid, for_each_part},
+    problem::Problem,
+    tile::StoreTile,
+    weights::QMatRef,
+};
+
+/// Blocks of k in a panel.
+const SLAB: usize = 2;
+
+/// Rows of A for which a panel is unpacked once.
+const MOST_ROWS: usize = 512;
+
+/// Registers of columns.
+const VECS: usize = 2;
+
+/// Columns of a panel.
+const fn width<B: ByteSimd>() -> usize {
+    VECS * <B::Float as Simd>::LANES
+}
+
+/// Floats of a panel: codes, scales and minima.
+const fn panel_floats<B: ByteSimd>() -> usize {
+    SLAB * width::<B>() * (QK / 4 + GROUPS + GROUPS / 2)
+}
+
+/// Floats of workspace for a part with `m` rows.
+pub(super) fn floats<B: ByteSimd>(m: usize) -> usize {
+    panel_floats::<B>() + 2 * m.min(MOST_ROWS) * width::<B>()
+}
+
+/// C <- act(alpha A W^T + beta C + bias) + residual.
+pub(super) fn product<B: ByteSimd, F: Format>(
+    simd: B,
+    problem: Problem<'_, QMatRef<'_>>,
+    x: Activations<'_>,
+    grid: Grid,
+    workspace: &mut [f32],
+) {
+    let (m, nr) = (problem.c.rows(), width::<B>());
+    let used = grid.parts() * floats::<B>(m);
+    for_each_part(problem, grid, (m.max(1), nr), &mut workspace[..used], &|part, memory| {
+        let Problem { alpha, b, beta, mut c, epilogue, .. } = part;
+        let (panel, tiles) = memory.split_at_mut(panel_floats::<B>());
+        let (tiles, before) = tiles.split_at_mut(m.min(MOST_ROWS) * nr);
+        for cols in chunks(0..b.rows(), nr) {
+            for rows in chunks(0..m, MOST_ROWS) {
+                let tiles = &mut tiles[..rows.len() * nr];
+                tiles.fill(0.0);
+                for blocks in chunks(0..x.per_row(), SLAB) {
+                    simd.run_bytes(Unpack::<F> {
+                        weights: b,
+                        cols: (cols.start, cols.len()),
+                        first: blocks.start,
+                        count: blocks.len(),
+                        panel,
+                        format: std::marker::PhantomData,
+                    });
+                    simd.run_bytes(Multiply::<F> {
+                        x,
+                        rows: (rows.start, rows.len()),
+                        first: blocks.start,
+                        count: blocks.len(),
+                        panel,
+                        tiles,
+                        format: std::marker::PhantomData,
+                    });
+                }
+                let out = c.reborrow().part(rows.clone(), cols.clone());
+                scale_and_add(simd.float(), (alpha, beta), tiles, nr, before, &out);
+                let epilogue = epilogue.part(rows, cols.clone());
+                simd.float().run(StoreTile { tile: tiles, stride: nr, epilogue, out });
+            }
+        }
+    });
+}
+
+/// Where the parts of a panel begin, in floats.
+struct Layout {
+    scales: usize,
+    mins: usize,
+}
+
+const fn layout<B: ByteSimd>() -> Layout {
+    let scales = SLAB * width::<B>() * (QK / 4);
+    Layout { scales, mins: scales + SLAB * width::<B>() * GROUPS }
+}
+
+/// Unpacks blocks of a few rows of weights into a panel.
+struct Unpack<'a, 'p, F> {
+    weights: QMatRef<'a>,
+    /// First and count, at most the panel's width.
+    cols: (usize, usize),
+    /// The first block, and how many.
+    first: usize,
+    count: usize,
+    panel: &'p mut [f32],
+    format: std::marker::PhantomData<F>,
+}
+
+impl<F: Format> ByteVectorized for Unpack<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<B: ByteSimd>(self, simd: B) {
+        let Self { weights, cols: (first_col, cols), first, count, panel, .. } = self;
+        let nr = width::<B>();
+        let Layout { scales, mins } = layout::<B>();
+        assert!(panel.len() >= panel_floats::<B>() && cols <= nr && count <= SLAB);
+        assert!(weights.ggml_type() == F::TYPE && first_col + cols <= weights.rows());
+        for block in 0..count {
+            // Columns beyond the last are 0, and so are their scales: what they sum up to is not stored.
+            for four in 0..nr / 4 {
+                let mut codes = Codes([[0; QK]; 4]);
+                for i in 0..4 {
+                    let col = 4 * four + i;
+                    let (mut scale, mut min) = ([0.0; GROUPS], [0.0; 8]);
+                    if col < cols {
+                        let row = weights.row(first_col + col);
+                        let bytes = &row[(first + block) * F::BYTES..];
+                        let mut rest = [0; LONGEST];
+                        let at = if bytes.len() >= F::BYTES {
+                            bytes.as_ptr()
+                        } else {
+                            rest[..bytes.len()].copy_from_slice(bytes);
+                            rest.as_ptr()
+                        };
+                        // SAFETY: as many bytes as a block has can be read, of the row or of the copy, and the codes
+                        // have room for 256 bytes.
+                        unsafe {
+                            let registers = F::codes(simd, at);
+                            for j in 0..QK / B::BYTES {
+                                // Where the instruction takes any unsigned code, signed ones get an offset.
+                                let has_offset = F::OFFSET == 128 && B::HAS_DOT;
+                                let codes_of = match has_offset {
+                                    true => simd.xor(registers[j], simd.splat_byte(128)),
+                                    false => registers[j],
+                                };
+                                simd.store_bytes(codes_of, codes.0[i].as_mut_ptr().add(B::BYTES * j));
+                            }
+                            (scale, min) = F::factors(simd, at);
+                        }
+                    }
+                    for j in 0..QK / F::SUB {
+                        panel[scales + (block * GROUPS + j) * nr + col] = scale[j];
+                    }
+                    if F::OFFSET == 0 {
+                        for j in 0..8 {
+                            panel[mins + (block * 8 + j) * nr + col] = -min[j];
+                        }
+                    }
+                }
+                let to = &mut panel[block * nr * (QK / 4)..][..nr * (QK / 4)];
+                transpose::<B, F>(simd, &codes, to, 4 * four);
+            }
+        }
+    }
+}
+
+/// The codes of four columns, each in stored order.
+#[repr(C, align(64))]
+struct Codes([[u8; QK]; 4]);
+
+/// Moves each 4 codes of four columns to their place in the panel.
+#[inline(always)]
+fn transpose<B: ByteSimd, F: Format>(simd: B, codes: &Codes, panel: &mut [f32], col: usize) {
+    let nr = width::<B>();
+    assert!(panel.len() >= nr * (QK / 4) && col + 4 <= nr);
+    let per_sub = F::SUB / 16;
+    // Two groups of 16 codes are 8 steps of 4 codes.
+    for j in 0..QK / 32 {
+        for half in 0..2 {
+            let group = F::SUB_GROUPS[(2 * j + half) / per_sub][half % per_sub];
+            let step = 8 * j + 4 * half;
+            for i in 0..4 {
+                for four in 0..4 {
+                    let at = 16 * group + 4 * four;
+                    let bits = u32::from_le_bytes([
+                        codes.0[i][at],
+                        codes.0[i][at + 1],
+                        codes.0[i][at + 2],
+                        codes.0[i][at + 3],
+                    ]);
+                    panel[(step + four) * nr + col + i] = f32::from_bits(bits);
+                }
+            }
+        }
+    }
+    let _ = simd;
+}
+
+/// Multiplies rows of A with a panel: tiles += A W^T over its blocks of k.
+struct Multiply<'a, 'p, F> {
+    x: Activations<'a>,
+    /// First and count.
+    rows: (usize, usize),
+    first: usize,
+    count: usize,
+    panel: &'p [f32],
+    /// A row for each of A, as wide as the panel.
+    tiles: &'p mut [f32],
+    format: std::marker::PhantomData<F>,
+}
+
+impl<F: Format> ByteVectorized for Multiply<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<B: ByteSimd>(self, simd: B) {
+        let Self { x, rows: (first_row, rows), first, count, panel, tiles, .. } = self;
+        assert!(panel.len() >= panel_floats::<B>() && tiles.len() >= rows * width::<B>() && count <= SLAB);
+        // Integers of R rows and two registers of columns, and as many floats, stay in registers.
+        let mut i = 0;
+        while i < rows {
+            let rest = rows - i;
+            let at = &mut tiles[i * width::<B>()..];
+            i += match rest {
+                1 => tile::<B, F, 1>(simd, x, first_row + i, first, count, panel, at),
+                2..6 => tile::<B, F, 2>(simd, x, first_row + i, first, count, panel, at),
+                _ if B::BYTES == 64 => tile::<B, F, 6>(simd, x, first_row + i, first, count, panel, at),
+                _ => tile::<B, F, 2>(simd, x, first_row + i, first, count, panel, at),
+            };
+        }
+    }
+}
+
+/// R rows of A times a panel. Returns R.
+#[inline(always)]
+fn tile<B: ByteSimd, F: Format, const R: usize>(
+    simd: B,
+    x: Activations<'_>,
+    row: usize,
+    first: usize,
+    count: usize,
+    panel: &[f32],
+    to: &mut [f32],
+) -> usize {
+    let (nr, lanes, float) = (width::<B>(), <B::Float as Simd>::LANES, simd.float());
+    let Layout { scales, mins } = layout::<B>();
+    assert!(to.len() >= R * nr && panel.len() >= panel_floats::<B>() && count <= SLAB);
+    let mut rows = [&x.row(row)[first..first + count]; R];
+    for r in 1..R {
+        rows[r] = &x.row(row + r)[first..first + count];
+    }
+    let (panel, to) = (panel.as_ptr(), to.as_mut_ptr());
+    for at in 0..count {
+        let mut blocks = [&rows[0][at]; R];
+        for r in 1..R {
+            blocks[r] = &rows[r][at];
+        }
+        let mut sums = [[float.splat(0.0); VECS]; R];
+        for j in 0..QK / F::SUB {
+            // SAFETY: block `at` of the panel has the steps of sub-block j, its scales and its minima, NR floats each,
+            // and the tile has R rows.
+            unsafe {
+                let codes = panel.add(at * nr * (QK / 4) + j * (F::SUB / 4) * nr).cast::<u8>();
+                let ints = sub_block::<B, F, R>(simd, codes, blocks, j);
+                let mut scale = [float.splat(0.0); VECS];
+                let mut min = scale;
+                for v in 0..VECS {
+                    scale[v] = float.load(panel.add(scales + (at * GROUPS + j) * nr + v * lanes));
+                    if F::OFFSET == 0 {
+                        min[v] = float.load(panel.add(mins + (at * 8 + j) * nr + v * lanes));
+                    }
+                }
+                for r in 0..R {
+                    if F::HAS_ONE_SCALE {
+                        let sum = float.splat(f32::from_bits(blocks[r].terms[j].cast_unsigned()));
+                        for v in 0..VECS {
+                            sums[r][v] = simd.ints_to_floats(ints[r][v]).mul_add(scale[v], sums[r][v]);
+                            if F::OFFSET == 0 {
+                                sums[r][v] = min[v].mul_add(sum, sums[r][v]);
+                            }
+                        }
+                    } else {
+                        let d = float.splat(blocks[r].scales[j]);
+                        for v in 0..VECS {
+                            sums[r][v] = simd.ints_to_floats(ints[r][v]).mul_add(scale[v] * d, sums[r][v]);
+                        }
+                    }
+                }
+            }
+        }
+        for r in 0..R {
+            let d = float.splat(if F::HAS_ONE_SCALE { blocks[r].scales[0] } else { 1.0 });
+            for v in 0..VECS {
+                // SAFETY: the tile has R rows of NR floats.
+                unsafe {
+                    let place = to.add(r * nr + v * lanes);
+                    sums[r][v].mul_add(d, float.load(place)).store(place);
+                }
+            }
+        }
+    }
+    R
+}
+
+/// The products of a sub-block, as integers.
+///
+/// # Safety
+/// The sub-block's steps of NR times 4 codes can be read at `codes`.
+#[inline(always)]
+unsafe fn sub_block<B: ByteSimd, F: Format, const R: usize>(
+    simd: B,
+    codes: *const u8,
+    x: [&ActBlock; R],
+    j: usize,
+) -> [[B::Register; VECS]; R] {
+    let mut ints = [[simd.zero(); VECS]; R];
+    let is_signed = F::OFFSET == 128 && !B::HAS_DOT;
+    if F::OFFSET != 0 && !is_signed {
+        for r in 0..R {
+            ints[r] = [simd.splat_int(x[r].terms[j]); VECS];
+        }
+    }
+    let steps = F::SUB / 4;
+    let mut step = 0;
+    while step < steps {
+        let last = if B::HAS_DOT { step + 1 } else { step + F::STEPS };
+        let mut words = [[simd.zero(); VECS]; R];
+        while step < last {
+            let group = F::SUB_GROUPS[j][step / 4];
+            let mut w = [simd.zero(); VECS];
+            for v in 0..VECS {
+                // SAFETY: the caller promises the step's codes.
+                w[v] = unsafe { simd.load_bytes(codes.add((VECS * step + v) * B::BYTES)) };
+            }
+            for r in 0..R {
+                // SAFETY: group and step are inside the 256 codes of a block.
+                let q = unsafe { simd.repeat_4(x[r].codes.as_ptr().cast::<u8>().add(16 * group + 4 * (step % 4))) };
+                for v in 0..VECS {
+                    if B::HAS_DOT {
+                        ints[r][v] = simd.dot_bytes(w[v], q, ints[r][v]);
+                    } else if is_signed {
+                        let [magnitudes, q] = simd.move_sign(w[v], q);
+                        ints[r][v] = simd.dot_bytes(magnitudes, q, ints[r][v]);
+                    } else {
+                        words[r][v] = simd.add_words(words[r][v], simd.mul_pairs(w[v], q));
+                    }
+                }
+            }
+            step += 1;
+        }
+        if !B::HAS_DOT && !is_signed {
+            let ones = simd.splat_int(0x0001_0001);
+            for r in 0..R {
+                for v in 0..VECS {
+                    ints[r][v] = simd.dot_words(words[r][v], ones, ints[r][v]);
+                }
+            }
+        }
+    }
+    ints
+}
