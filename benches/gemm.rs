@@ -7,7 +7,7 @@
 use gemm::{
     Activation, Case, Shape, Threads,
     cases::{Order, Product, find},
-    explain, kernels,
+    kernels,
 };
 use machine::{ceiling::Level, isa::Isa};
 use op::{NamedCase, Regime};
@@ -38,7 +38,7 @@ enum Rivals {
 /// more), and the rivals.
 type Row = (&'static str, usize, u8, Rivals);
 
-const ROWS: [Row; 53] = [
+const ROWS: [Row; 71] = [
     // Squares.
     ("f32-256", 1, 1, Rivals::All),
     ("f32-512", 1, 1, Rivals::All),
@@ -99,6 +99,25 @@ const ROWS: [Row; 53] = [
     ("f32-m16-4096", 1, 3, Rivals::None),
     ("f32-m16-4096-packed", 1, 3, Rivals::None),
     ("bf16-m16-4096-bt", 2, 3, Rivals::None),
+    // Weights in blocks: decoding a token, a few tokens, and a prompt.
+    ("q4_k-m1-n10240-k2560-bt", 1, 1, Rivals::Fast),
+    ("q4_k-m1-n10240-k2560-bt", 2, 2, Rivals::None),
+    ("q4_k-m1-n10240-k2560-bt-resident", 1, 2, Rivals::Fast),
+    ("q4_k-m1-n10240-k2560-bt-resident", 2, 3, Rivals::None),
+    ("q4_k-m4-n10240-k2560-bt", 1, 2, Rivals::None),
+    ("q4_k-m8-n10240-k2560-bt", 1, 3, Rivals::None),
+    ("q4_k-m16-n10240-k2560-bt", 1, 3, Rivals::None),
+    ("q4_k-m128-n10240-k2560-bt", 1, 1, Rivals::Fast),
+    ("q4_k-m128-n10240-k2560-bt", 2, 2, Rivals::None),
+    ("q5_k-m1-n10240-k2560-bt", 1, 3, Rivals::Fast),
+    ("q5_k-m128-n10240-k2560-bt", 1, 3, Rivals::Fast),
+    ("q6_k-m1-n10240-k2560-bt", 1, 2, Rivals::Fast),
+    ("q6_k-m128-n10240-k2560-bt", 1, 2, Rivals::Fast),
+    ("q8_0-m1-n10240-k2560-bt", 1, 2, Rivals::Fast),
+    ("q8_0-m128-n10240-k2560-bt", 1, 2, Rivals::Fast),
+    ("q4_0-m1-n10240-k2560-bt", 1, 3, Rivals::Fast),
+    ("q4_0-m128-n10240-k2560-bt", 1, 3, Rivals::Fast),
+    ("q4_k-m512-n2560-k2560-bt", 2, 3, Rivals::None),
 ];
 
 fn main() {
@@ -106,7 +125,8 @@ fn main() {
         for &(name, threads, tier, rivals) in &ROWS {
             let case = find(name).unwrap_or_else(|| panic!("no case is called {name}"));
             let threads = Threads::new(threads).unwrap_or_default();
-            for kernel in kernels() {
+            let problem = problem(case, threads);
+            for kernel in kernels().into_iter().filter(|kernel| kernel.supports(&problem)) {
                 let is_timed = match kernel.name() {
                     "auto" => true,
                     "reference" => false,
@@ -117,31 +137,40 @@ fn main() {
                     declare(suite, case, threads, tier, Implementation::Ours(kernel));
                 }
             }
-            if rivals != Rivals::None {
+            if rivals != Rivals::None && problem.blocks.is_none() {
                 declare(suite, case, threads, tier, Implementation::Ndarray);
             }
         }
     });
 }
 
+fn problem(case: &NamedCase<Product>, threads: Threads) -> Case {
+    let blocks = if let Order::Blocks(ty) = case.params.b { Some(ty) } else { None };
+    Case { threads, blocks, ..Case::from(case.params.shape) }
+}
+
 fn declare(suite: &mut Suite, case: &'static NamedCase<Product>, threads: Threads, tier: u8, by: Implementation) {
     let Product { shape, element, b, activation } = case.params;
     let Shape { m, n, k } = shape;
     let (name, isa, tier) = match &by {
-        Implementation::Ours(kernel) if kernel.name() == "auto" => ("auto", explain(shape, threads).isa, tier),
+        Implementation::Ours(kernel) if kernel.name() == "auto" => ("auto", Isa::best(), tier),
         Implementation::Ours(kernel) => (kernel.name(), isa_of(kernel.name()), tier.max(2)),
         Implementation::Ndarray => ("ndarray", Isa::best(), tier.max(2)),
     };
     let order = match b {
         Order::Rows => "",
-        Order::Columns => "-bt",
+        Order::Columns | Order::Blocks(_) => "-bt",
         Order::Packed => "-packed",
     };
     let epilogue = if activation == Activation::Identity { String::new() } else { format!("-{}", activation.name()) };
     let (regime, count) = (case.regime, threads.get());
-    let bytes = element.bytes() * (m * k + k * n) + 4 * m * n;
+    let (ty, weights) = match b {
+        Order::Blocks(ty) => (ty.name().to_lowercase(), n * ty.row_bytes(k).expect("whole blocks")),
+        _ => (element.to_string(), element.bytes() * k * n),
+    };
+    let bytes = element.bytes() * m * k + weights + 4 * m * n;
     let bench = Bench {
-        group: format!("gemm/gemm/{element}"),
+        group: format!("gemm/gemm/{ty}"),
         function: format!("m{m}-n{n}-k{k}{order}{epilogue}/{regime}/t{threads}"),
         value: name.to_owned(),
         tier,
@@ -152,6 +181,6 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Product>, threads: Thread
             false => Ceiling::Fma { isa, threads: count },
         },
     };
-    let problem = Case { threads, ..Case::from(shape) };
+    let problem = problem(case, threads);
     suite.bench(bench, move || Box::new(Timed::new(by, problem, case)));
 }

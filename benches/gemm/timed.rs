@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use gemm::{
-    Activation, Case, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, Rhs, Shape,
+    Activation, Case, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, QMatRef, Rhs, Shape,
     cases::{self, Order},
+    round_activations,
 };
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, linalg::general_mat_mul};
 use op::{Loaded, NamedCase, Ran};
@@ -42,6 +43,8 @@ pub(super) struct Timed {
     /// One, or several copies that no cache holds together.
     b: Vec<Elements>,
     packed: Vec<PackedB>,
+    /// Copies of the weights in blocks, instead of `b`.
+    blocks: Vec<Vec<u8>>,
     next: usize,
     bias: Option<Vec<f32>>,
     c: Guarded<f32>,
@@ -52,11 +55,16 @@ impl Timed {
     pub(super) fn new(by: Implementation, case: Case, named: &NamedCase<cases::Product>) -> Self {
         let Shape { m, n, k } = case.shape;
         let cases::Product { element, b: order, activation, .. } = named.params;
-        let by_columns = order == Order::Columns;
+        let by_columns = matches!(order, Order::Columns | Order::Blocks(_));
         let (a, first) = (Elements::new(&normal(1, m * k), element), Elements::new(&normal(2, k * n), element));
-        let copies = named.regime.copies(k * n * element.bytes());
-        let mut b: Vec<_> = (1..copies).map(|_| first.clone()).collect();
-        b.push(first);
+        let (mut b, mut blocks) = (Vec::new(), Vec::new());
+        if let Order::Blocks(ty) = order {
+            let mut bytes = vec![0; n * ty.row_bytes(k).expect("whole blocks")];
+            quant::quantize(ty, &first.floats(), &mut bytes).expect("whole blocks");
+            blocks = vec![bytes; named.regime.copies(n * ty.row_bytes(k).expect("whole blocks"))];
+        } else {
+            b = vec![first; named.regime.copies(k * n * element.bytes())];
+        }
         let packed = match (&by, order) {
             (Implementation::Ours(kernel), Order::Packed) => {
                 b.iter().map(|b| kernel.pack(view(b, k, n, false)).expect("memory for the weights")).collect()
@@ -64,11 +72,11 @@ impl Timed {
             _ => Vec::new(),
         };
         let bias = (activation != Activation::Identity).then(|| normal(3, n));
-        Self { by, case, by_columns, a, b, packed, next: 0, bias, c: Guarded::new(m * n), ran: None }
+        Self { by, case, by_columns, a, b, packed, blocks, next: 0, bias, c: Guarded::new(m * n), ran: None }
     }
 
     fn run_each(&mut self, iters: u64) -> Duration {
-        let count = self.b.len() as u64;
+        let count = self.b.len().max(self.blocks.len());
         if count == 1 {
             return self.run_on(0, iters);
         }
@@ -76,19 +84,20 @@ impl Timed {
         let mut elapsed = Duration::ZERO;
         for _ in 0..iters {
             elapsed += self.run_on(self.next, 1);
-            self.next = (self.next + 1) % self.b.len();
+            self.next = (self.next + 1) % count;
         }
         elapsed
     }
 
     fn run_on(&mut self, copy: usize, iters: u64) -> Duration {
-        let Self { by, case, by_columns, a, b, packed, bias, c, ran, .. } = self;
+        let Self { by, case, by_columns, a, b, packed, blocks, bias, c, ran, .. } = self;
         let Shape { m, n, k } = case.shape;
         match by {
             Implementation::Ours(kernel) => {
-                let b: Rhs<'_> = match packed.get(copy) {
-                    Some(packed) => packed.into(),
-                    None => view(&b[copy], k, n, *by_columns).into(),
+                let b: Rhs<'_> = match (packed.get(copy), case.blocks) {
+                    (Some(packed), _) => packed.into(),
+                    (None, Some(ty)) => QMatRef::from_bytes(ty, &blocks[copy], n, k).expect("n rows of k").into(),
+                    (None, None) => view(&b[copy], k, n, *by_columns).into(),
                 };
                 let c = MatMut::from_row_major(c, m, n).expect("m x n");
                 let epilogue = bias
@@ -126,7 +135,15 @@ impl Subject for Timed {
         self.run();
         let Shape { m, n, k } = self.case.shape;
         let (rs, cs) = if self.by_columns { (1, k) } else { (n, 1) };
-        let (a, b) = (self.a.floats(), self.b[0].floats());
+        let (mut a, mut b) = (self.a.floats(), vec![0.0; if self.case.blocks.is_some() { k * n } else { 0 }]);
+        match self.case.blocks {
+            // Rounding A is part of the definition of these products.
+            Some(ty) => {
+                a = round_activations(ty, &a);
+                quant::dequantize(ty, &self.blocks[0], &mut b).expect("whole blocks");
+            }
+            None => b = self.b[0].floats(),
+        }
         let b_view = View::new(k, n, |p, j| f64::from(b[p * rs + j * cs]));
         let b_view = if self.by_columns { b_view.column_major() } else { b_view };
         let product = Product {

@@ -2,23 +2,25 @@
 //!
 //! Names begin with the type of A and B. `-bt` is a B that is stored column by column, as models store weights;
 //! `-packed` one that is packed before; `-gelu` a fused epilogue of bias and GELU. Products of n = k = 4096 name only
-//! their rows.
+//! their rows. Weights in blocks of a GGML type begin with its name, in lower case: A and C are f32 then.
 
 use op::{NamedCase, ParamError, Parameters, Params};
+use quant::GgmlType::{self, Q4_0, Q4_K, Q5_K, Q6_K, Q8_0};
 use simd::ElementType::{self, Bf16, F16, F32};
 
 use crate::{
     epilogue::Activation::{self, Gelu, Identity},
     shape::Shape,
+    weights::QMatRef,
 };
-use Order::{Columns, Packed, Rows};
+use Order::{Blocks, Columns, Packed, Rows};
 
 /// The parameters of a case: C <- A B with row-major A and C.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Product {
     /// Extents.
     pub shape: Shape,
-    /// The type of A and B.
+    /// The type of A and B; of A alone if B is in blocks.
     pub element: ElementType,
     /// How B is stored.
     pub b: Order,
@@ -35,6 +37,8 @@ pub enum Order {
     Columns,
     /// As a [`PackedB`](crate::PackedB), packed from rows.
     Packed,
+    /// As a [`QMatRef`](crate::QMatRef) of this type: column by column, in blocks.
+    Blocks(GgmlType),
 }
 
 impl Order {
@@ -44,7 +48,7 @@ impl Order {
     pub const fn name(self) -> &'static str {
         match self {
             Rows => "rows",
-            Columns => "columns",
+            Columns | Blocks(_) => "columns",
             Packed => "packed",
         }
     }
@@ -64,8 +68,12 @@ const fn product(
     NamedCase::new(name, Product { shape: Shape { m, n, k }, element, b, activation })
 }
 
+const fn blocks(name: &'static str, ty: GgmlType, (m, n, k): (usize, usize, usize)) -> NamedCase<Product> {
+    product(name, F32, (m, n, k), Blocks(ty), Identity)
+}
+
 /// All named cases.
-pub static CASES: [NamedCase<Product>; 60] = [
+pub static CASES: [NamedCase<Product>; 90] = [
     // Squares. 1000 is no multiple of any tile; rows of 1024 floats share sets of the caches.
     square("f32-256", F32, 256).threads(&[1, 2]),
     square("f32-512", F32, 512).threads(&[1, 2]),
@@ -133,6 +141,37 @@ pub static CASES: [NamedCase<Product>; 60] = [
     product("bf16-m8-n1536-k384-packed", Bf16, (8, 1536, 384), Packed, Identity).tier(3),
     product("bf16-m1-4096-bt", Bf16, (1, 4096, 4096), Columns, Identity).tier(2).streamed().threads(&[1, 2]),
     product("bf16-m16-4096-bt", Bf16, (16, 4096, 4096), Columns, Identity).tier(3).streamed().threads(&[2]),
+    // Layers of a language model of width 2560 in blocks: decoding a token, a few tokens, and a prompt.
+    blocks("q4_k-m1-n10240-k2560-bt", Q4_K, (1, 10240, 2560)).streamed().threads(&[1, 2]),
+    blocks("q4_k-m1-n10240-k2560-bt-resident", Q4_K, (1, 10240, 2560)).tier(2).threads(&[1, 2]),
+    blocks("q4_k-m1-n2560-k2560-bt", Q4_K, (1, 2560, 2560)).tier(3).streamed().threads(&[1, 2]),
+    blocks("q4_k-m1-n65536-k2560-bt", Q4_K, (1, 65536, 2560)).tier(0).streamed().threads(&[1, 2]),
+    blocks("q4_k-m2-n10240-k2560-bt", Q4_K, (2, 10240, 2560)).tier(3).threads(&[1, 2]),
+    blocks("q4_k-m4-n10240-k2560-bt", Q4_K, (4, 10240, 2560)).tier(2).threads(&[1, 2]),
+    blocks("q4_k-m8-n10240-k2560-bt", Q4_K, (8, 10240, 2560)).tier(3).threads(&[1, 2]),
+    blocks("q4_k-m16-n10240-k2560-bt", Q4_K, (16, 10240, 2560)).tier(3).threads(&[1, 2]),
+    blocks("q4_k-m32-n10240-k2560-bt", Q4_K, (32, 10240, 2560)).tier(0).threads(&[1, 2]),
+    blocks("q4_k-m128-n10240-k2560-bt", Q4_K, (128, 10240, 2560)).threads(&[1, 2]),
+    blocks("q4_k-m512-n10240-k2560-bt", Q4_K, (512, 10240, 2560)).tier(0).threads(&[1, 2]),
+    blocks("q4_k-m512-n2560-k2560-bt", Q4_K, (512, 2560, 2560)).tier(2).threads(&[1, 2]),
+    blocks("q5_k-m1-n10240-k2560-bt", Q5_K, (1, 10240, 2560)).tier(3).streamed().threads(&[1, 2]),
+    blocks("q5_k-m128-n10240-k2560-bt", Q5_K, (128, 10240, 2560)).tier(3).threads(&[1, 2]),
+    blocks("q5_k-m512-n10240-k2560-bt", Q5_K, (512, 10240, 2560)).tier(0).threads(&[1, 2]),
+    blocks("q6_k-m1-n10240-k2560-bt", Q6_K, (1, 10240, 2560)).tier(2).streamed().threads(&[1, 2]),
+    blocks("q6_k-m128-n10240-k2560-bt", Q6_K, (128, 10240, 2560)).tier(2).threads(&[1, 2]),
+    blocks("q6_k-m512-n10240-k2560-bt", Q6_K, (512, 10240, 2560)).tier(0).threads(&[1, 2]),
+    blocks("q8_0-m1-n10240-k2560-bt", Q8_0, (1, 10240, 2560)).tier(2).streamed().threads(&[1, 2]),
+    blocks("q8_0-m128-n10240-k2560-bt", Q8_0, (128, 10240, 2560)).tier(2).threads(&[1, 2]),
+    blocks("q8_0-m512-n10240-k2560-bt", Q8_0, (512, 10240, 2560)).tier(0).threads(&[1, 2]),
+    blocks("q4_0-m1-n10240-k2560-bt", Q4_0, (1, 10240, 2560)).tier(3).streamed().threads(&[1, 2]),
+    blocks("q4_0-m128-n10240-k2560-bt", Q4_0, (128, 10240, 2560)).tier(3).threads(&[1, 2]),
+    blocks("q4_0-m512-n10240-k2560-bt", Q4_0, (512, 10240, 2560)).tier(0).threads(&[1, 2]),
+    product("f16-m1-n10240-k2560-bt", F16, (1, 10240, 2560), Columns, Identity).tier(0).streamed().threads(&[1, 2]),
+    product("f16-m128-n10240-k2560-bt", F16, (128, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
+    product("f16-m512-n10240-k2560-bt", F16, (512, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
+    product("bf16-m1-n10240-k2560-bt", Bf16, (1, 10240, 2560), Columns, Identity).tier(0).streamed().threads(&[1, 2]),
+    product("bf16-m128-n10240-k2560-bt", Bf16, (128, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
+    product("bf16-m512-n10240-k2560-bt", Bf16, (512, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
 ];
 
 /// The case of this name.
@@ -145,7 +184,8 @@ impl Parameters for Product {
     fn to_params(&self) -> Params {
         let Shape { m, n, k } = self.shape;
         let params = Params::new().with("m", m).with("n", n).with("k", k);
-        let params = params.with("type", self.element.name()).with("b", self.b.name());
+        let ty = if let Blocks(ty) = self.b { ty.name() } else { self.element.name() };
+        let params = params.with("type", ty).with("b", self.b.name());
         match self.activation {
             Identity => params,
             activation => params.with("activation", activation.name()),
@@ -154,8 +194,13 @@ impl Parameters for Product {
 
     fn from_params(params: &Params) -> Result<Self, ParamError> {
         let shape = Shape { m: params.number("m")?, n: params.number("n")?, k: params.number("k")? };
-        let element = params.one_of("type", ElementType::ALL.map(|element| (element, element.name())))?;
-        let b = params.one_of("b", Order::WORDS)?;
+        let elements = ElementType::ALL.map(|element| ((element, None), element.name()));
+        let types = QMatRef::TYPES.map(|ty| ((F32, Some(ty)), ty.name()));
+        let (element, ty) = params.one_of("type", elements.into_iter().chain(types))?;
+        let b = match ty {
+            None => params.one_of("b", Order::WORDS)?,
+            Some(ty) => params.one_of("b", [(Blocks(ty), "columns")])?,
+        };
         let activation = match params.get("activation") {
             None => Identity,
             Some(_) => params.one_of("activation", Activation::ALL.map(|function| (function, function.name())))?,
@@ -179,20 +224,19 @@ mod tests {
     fn names_say_what_the_parameters_are() {
         for case in &CASES {
             let Product { shape: Shape { m, n, k }, element, b, activation } = case.params;
-            let order = if b == Columns {
-                "-bt"
-            } else if b == Packed {
-                "-packed"
-            } else {
-                ""
+            let order = match b {
+                Rows => "",
+                Columns | Blocks(_) => "-bt",
+                Packed => "-packed",
             };
+            let element = if let Blocks(ty) = b { ty.name().to_lowercase() } else { element.to_string() };
             let epilogue = if activation == Gelu { "-gelu" } else { "" };
             let extents = if m == n && n == k { format!("{m}") } else { format!("m{m}-n{n}-k{k}") };
             let name = format!("{element}-{extents}{order}{epilogue}");
             // Squares and long names are exact; of weights of 4096 rows, only m and n are named.
             let short = format!("{element}-m{m}-{n}{order}{epilogue}");
             assert!(
-                case.name == name || (k == 4096 && case.name == short),
+                case.name.trim_end_matches("-resident") == name || (k == 4096 && case.name == short),
                 "{} should be {name} or {short}",
                 case.name
             );

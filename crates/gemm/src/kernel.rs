@@ -5,4 +5,5 @@ mod list;
 mod reference;
 
 pub(crate) use cpu::CpuKernel;
-pub use list::{Case, GemmOp, Kernel, Operands, kernels, paths, block_paths};
+pub use list::{Case, GemmOp, Kernel, Operands, block_paths, kernels, paths};
+pub use reference::round_activations;

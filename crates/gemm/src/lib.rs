@@ -26,7 +26,7 @@ pub use api::{Gemm, explain, gemm, gemv, split};
 pub use choice::{Blocking, Choice, Path};
 pub use epilogue::{Activation, Epilogue};
 pub use error::{GemmError, LayoutError, Operand};
-pub use kernel::{Case, GemmOp, Kernel, Operands, block_paths, kernels, paths};
+pub use kernel::{Case, GemmOp, Kernel, Operands, block_paths, kernels, paths, round_activations};
 pub use matrix::{Batch, BatchMut, Input, MatMut, MatRef, Output};
 pub use op::{Threads, Workspace};
 pub use plan::{Figures, ProblemLayout, Split, Storage};

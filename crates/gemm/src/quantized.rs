@@ -38,15 +38,8 @@ use simd::{ByteSimd, Simd};
 use self::activations::Activations;
 pub(crate) use self::portable::product as portable_product;
 use crate::{
-    choice::Path,
-    error::GemmError,
-    grid::Grid,
-    matrix::Output,
-    plan::Plan,
-    problem::Problem,
-    shape::Shape,
-    tile::LoadTile,
-    weights::QMatRef,
+    choice::Path, error::GemmError, grid::Grid, matrix::Output, plan::Plan, problem::Problem, shape::Shape,
+    tile::LoadTile, weights::QMatRef,
 };
 
 /// What is compiled for each type: `F` is its [`Format`](format::Format).

@@ -117,7 +117,8 @@ pub trait Subject: Loaded {
 
 /// The instruction set in a kernel's name, `cpu-avx2` for one; that of portable code for any other name.
 pub fn isa_of(kernel: &str) -> Isa {
-    kernel.strip_prefix("cpu-").and_then(|isa| isa.parse().ok()).unwrap_or(Isa::Scalar)
+    let isa = kernel.strip_prefix("cpu-").and_then(|isa| isa.split('-').next());
+    isa.and_then(|isa| isa.parse().ok()).unwrap_or(Isa::Scalar)
 }
 
 /// The declaration of one bench.

@@ -8,11 +8,13 @@ use std::rc::Rc;
 
 use ::gemm::cases::{Order, Product};
 use ::gemm::{
-    Activation, Element, ElementType, MatMut, MatRef, ProblemLayout, Shape, Storage, Threads, Workspace, explain,
+    Activation, Element, ElementType, MatMut, MatRef, ProblemLayout, QMatRef, Shape, Storage, Threads, Workspace,
+    explain,
 };
 use half::{bf16, f16};
 use op::CaseRow;
 use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal, Regime, Rotation};
+use quant::GgmlType;
 
 use super::normal_like;
 
@@ -41,7 +43,15 @@ impl Implementation for Gemm {
     }
 
     fn inputs(&mut self, case: &Case, dir: &Path) -> Result<(), Refusal> {
-        let Product { shape: Shape { m, n, k }, element, .. } = product(case)?;
+        let Product { shape: Shape { m, n, k }, element, b, .. } = product(case)?;
+        if let Order::Blocks(ty) = b {
+            let weights: Vec<f32> = normal_like(SEED_B, n * k).collect();
+            let mut bytes = vec![0; n * ty.row_bytes(k).map_err(|error| Refusal::Error(error.to_string()))?];
+            quant::quantize(ty, &weights, &mut bytes).map_err(|error| Refusal::Error(error.to_string()))?;
+            peer::write(&dir.join("b"), &bytes)?;
+            let a: Vec<u8> = normal_like(SEED_A, m * k).flat_map(f32::to_le_bytes).collect();
+            return Ok(peer::write(&dir.join("a"), &a)?);
+        }
         for (name, seed, len) in [("a", SEED_A, m * k), ("b", SEED_B, k * n)] {
             let values = normal_like(seed, len);
             let bytes: Vec<u8> = match element {
@@ -56,6 +66,9 @@ impl Implementation for Gemm {
 
     fn load(&mut self, case: &Case, inputs: &Path) -> Load<'_> {
         let (product, regime) = (product(case)?, case.regime);
+        if let Order::Blocks(ty) = product.b {
+            return self.load_blocks(product, ty, regime, inputs);
+        }
         match product.element {
             ElementType::F16 => self.load_as(product, regime, inputs, |bytes| f16::from_le_bytes([bytes[0], bytes[1]])),
             ElementType::Bf16 => {
@@ -105,6 +118,38 @@ impl Gemm {
             let _ = product();
         };
         let output = move || result.borrow().iter().flat_map(|value| value.to_f32().to_le_bytes()).collect();
+        Ok(Closures::boxed(ran, run, output))
+    }
+}
+
+impl Gemm {
+    /// Weights in blocks, with A and C of f32.
+    fn load_blocks(&mut self, product: Product, ty: GgmlType, regime: Regime, inputs: &Path) -> Load<'_> {
+        let Shape { m, n, k } = product.shape;
+        let a = std::fs::read(inputs.join("a"))?;
+        let a: Vec<f32> = a.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let weights = std::fs::read(inputs.join("b"))?;
+        let b = QMatRef::from_bytes(ty, &weights, n, k).map_err(|error| Refusal::Error(error.to_string()))?;
+        let (flops, moved) = (2 * m * n * k, 4 * (m * k + m * n) + weights.len());
+        let ran = Ran { flops: flops as u64, bytes: moved as u64, ..b.explain(m, self.threads).ran() };
+        let copies = regime.copies(weights.len());
+        let mut weights = Rotation::copied(weights, copies);
+        let c = Rc::new(RefCell::new(vec![f32::NAN; m * n]));
+        let (workspace, threads) = (&mut self.workspace, self.threads);
+        let result = c.clone();
+        let mut product = move || -> Result<(), Box<dyn std::error::Error>> {
+            let mut c = c.borrow_mut();
+            let b = QMatRef::from_bytes(ty, weights.take(), n, k)?;
+            let (a, c) = (MatRef::from_row_major(&a, m, k)?, MatMut::from_row_major(&mut c, m, n)?);
+            ::gemm::Gemm::new(a, b).threads(threads).workspace(workspace).run(c)?;
+            Ok(())
+        };
+        product().map_err(|error| Refusal::Error(error.to_string()))?;
+        let run = move || {
+            // The same call succeeded above, on the same operands.
+            let _ = product();
+        };
+        let output = move || result.borrow().iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(Closures::boxed(ran, run, output))
     }
 }

@@ -1,25 +1,35 @@
 //! The product as it is defined, in f64: what every other kernel is checked against.
 
+use quant::{GgmlType, QK_K};
 use simd::{Isa, math::reference};
 
 use crate::{
     choice::{Choice, Path},
     epilogue::{Activation, Bias},
+    matrix::Input,
     problem::Problem,
     shape::Shape,
+    weights::{QMatRef, Source},
 };
 
 /// C <- act(alpha A B + beta C + bias) + residual, each element summed in f64 in the order of k and rounded once, or
-/// twice where C is stored as 16 bits.
+/// twice where C is stored as 16 bits. For weights in blocks, A is rounded first.
 pub(crate) fn product(problem: Problem<'_>) -> Choice {
     let Shape { m, n, k } = problem.shape();
     let scaling = problem.is_scaling();
     let Problem { alpha, a, b, beta, mut c, epilogue } = problem;
     let residual = epilogue.residual_matrix();
+    let blocks = match b.0 {
+        Source::Blocks(b) if !scaling && m > 0 && n > 0 => Some((rounded(a, b.ggml_type()), floats(b))),
+        _ => None,
+    };
     // With n = 0, m may be any number.
     for i in 0..if n == 0 { 0 } else { m } {
         for j in 0..n {
-            let term = |p| Some(f64::from(a.get(i, p)?) * f64::from(b.get(p, j)?));
+            let term = |p| match &blocks {
+                None => Some(f64::from(a.get(i, p)?) * f64::from(b.get(p, j)?)),
+                Some((a, b)) => Some(f64::from(a[i * k + p]) * f64::from(b[j * k + p])),
+            };
             let sum: f64 = if scaling { 0.0 } else { f64::from(alpha) * (0..k).filter_map(term).sum::<f64>() };
             let before =
                 if beta == 0.0 { 0.0 } else { f64::from(beta) * f64::from(c.as_input().get(i, j).unwrap_or(0.0)) };
@@ -41,6 +51,46 @@ pub(crate) fn product(problem: Problem<'_>) -> Choice {
         threads: 1,
         grid: [1, 1],
     }
+}
+
+/// What a product with weights in blocks of type `ty` multiplies: the rows of A, rounded to 8 bits. K types have one
+/// scale for 256 numbers and the codes of Q8_K, the others one for 32 numbers, of f32.
+fn rounded(a: Input<'_>, ty: GgmlType) -> Vec<f32> {
+    let numbers: Vec<f32> = (0..a.rows()).flat_map(|i| (0..a.cols()).filter_map(move |p| a.get(i, p))).collect();
+    round_activations(ty, &numbers)
+}
+
+/// The numbers that a product with weights in blocks of type `ty` multiplies instead of `x`, rows of A of whole blocks:
+/// what checks of such products compare with.
+pub fn round_activations(ty: GgmlType, x: &[f32]) -> Vec<f32> {
+    let mut rounded = vec![0.0; x.len()];
+    if ty.block_len() == QK_K {
+        let mut bytes = vec![0; x.len() / QK_K * GgmlType::Q8_K.block_bytes()];
+        // Nothing fails: these are whole blocks.
+        let _ = quant::quantize(GgmlType::Q8_K, x, &mut bytes);
+        let _ = quant::dequantize(GgmlType::Q8_K, &bytes, &mut rounded);
+        return rounded;
+    }
+    for (x, rounded) in x.chunks(32).zip(rounded.chunks_mut(32)) {
+        let largest = x.iter().fold(0.0, |largest: f32, x| if x.is_nan() { f32::NAN } else { largest.max(x.abs()) });
+        let (inverse, scale) = (127.0 / largest, largest / 127.0);
+        for (x, rounded) in x.iter().zip(rounded) {
+            *rounded = match (largest.is_finite(), inverse.is_finite()) {
+                (false, _) => f32::NAN,
+                (true, true) => (inverse * x).round_ties_even() * scale,
+                (true, false) => 0.0,
+            };
+        }
+    }
+    rounded
+}
+
+/// The weights, row by row.
+fn floats(b: QMatRef<'_>) -> Vec<f32> {
+    let mut floats = vec![0.0; b.rows() * b.cols()];
+    // Nothing fails: the bytes are those of as many numbers.
+    let _ = quant::dequantize(b.ggml_type(), b.as_bytes(), &mut floats);
+    floats
 }
 
 /// The activation in f64.

@@ -105,6 +105,9 @@ const EVEN_THEN_ODD: [usize; GROUPS] = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10
 /// Sub-block of 32 numbers that 32 stored numbers are, as an index of bytes: each twice.
 const EVEN_THEN_ODD_BYTES: [u8; GROUPS] = [0, 0, 2, 2, 1, 1, 3, 3, 4, 4, 6, 6, 5, 5, 7, 7];
 
+/// The same order of the sub-blocks, each once.
+const EVEN_THEN_ODD_ONCE: [u8; GROUPS] = [0, 2, 1, 3, 4, 6, 5, 7, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// Four blocks have their first 16 numbers in the low nibbles, the others in the high nibbles.
 const FIRST_THEN_LAST: [usize; GROUPS] = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];
 
@@ -294,16 +297,16 @@ fn two_halves<B: ByteSimd>(simd: B, d: u16, dmin: u16) -> (f32, f32) {
     (floats[0], floats[1])
 }
 
-/// The factors of the panels of Q4_K and Q5_K: of each two equal words one.
+/// The factors of the panels of Q4_K and Q5_K.
 #[inline(always)]
-fn k_factors(
-    (scales, mins): ([i16; GROUPS], [i16; GROUPS]),
-    (d, dmin): (f32, f32),
-) -> ([f32; GROUPS], [f32; 8]) {
+fn k_factors<B: ByteSimd>(simd: B, scales: Scales6, (d, dmin): (f32, f32)) -> ([f32; GROUPS], [f32; 8]) {
+    let (scales, mins) = scales.unpack();
+    let scales = simd.pick_bytes(word(scales), &EVEN_THEN_ODD_ONCE);
+    let mins = simd.pick_bytes(word(mins), &EVEN_THEN_ODD_ONCE);
     let (mut scale, mut min) = ([0.0; GROUPS], [0.0; 8]);
     for j in 0..8 {
-        scale[j] = d * f32::from(scales[2 * j]);
-        min[j] = dmin * f32::from(mins[2 * j]);
+        scale[j] = d * f32::from(scales[j]);
+        min[j] = dmin * f32::from(mins[j]);
     }
     (scale, min)
 }
@@ -341,7 +344,7 @@ impl Format for Q4_K {
     unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> ([f32; GROUPS], [f32; 8]) {
         // SAFETY: the caller promises a block.
         let weights = unsafe { block::<BlockQ4_K>(at) };
-        k_factors(six_bits(simd, weights.scales), two_halves(simd, weights.d.to_bits(), weights.dmin.to_bits()))
+        k_factors(simd, weights.scales, two_halves(simd, weights.d.to_bits(), weights.dmin.to_bits()))
     }
 }
 
@@ -385,7 +388,7 @@ impl Format for Q5_K {
     unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> ([f32; GROUPS], [f32; 8]) {
         // SAFETY: the caller promises a block.
         let weights = unsafe { block::<BlockQ5_K>(at) };
-        k_factors(six_bits(simd, weights.scales), two_halves(simd, weights.d.to_bits(), weights.dmin.to_bits()))
+        k_factors(simd, weights.scales, two_halves(simd, weights.d.to_bits(), weights.dmin.to_bits()))
     }
 }
 

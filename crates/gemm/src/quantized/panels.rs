@@ -145,84 +145,101 @@ impl<F: Format> ByteVectorized for Unpack<'_, '_, F> {
         assert!(panel.len() >= panel_floats::<B>() && cols <= nr && count <= SLAB);
         assert!(weights.ggml_type() == F::TYPE && first_col + cols <= weights.rows());
         for block in 0..count {
-            // Columns beyond the last are 0, and so are their scales: what they sum up to is not stored.
-            for four in 0..nr / 4 {
-                let mut codes = Codes([[0; QK]; 4]);
-                for i in 0..4 {
-                    let col = 4 * four + i;
-                    let (mut scale, mut min) = ([0.0; GROUPS], [0.0; 8]);
-                    if col < cols {
-                        let row = weights.row(first_col + col);
-                        let bytes = &row[(first + block) * F::BYTES..];
-                        let mut rest = [0; LONGEST];
-                        let at = if bytes.len() >= F::BYTES {
-                            bytes.as_ptr()
-                        } else {
+            for four in (0..nr).step_by(4) {
+                // Columns beyond the last are 0, and so are their scales: what they sum up to is not stored.
+                let mut columns = Columns { codes: [[0; QK]; 4], scales: [[0.0; GROUPS]; 4], mins: [[0.0; 8]; 4] };
+                for i in 0..4.min(cols.saturating_sub(four)) {
+                    let row = weights.row(first_col + four + i);
+                    let bytes = &row[(first + block) * F::BYTES..];
+                    let mut rest = [0; LONGEST];
+                    let at = match bytes.len() >= F::BYTES {
+                        true => bytes.as_ptr(),
+                        false => {
                             rest[..bytes.len()].copy_from_slice(bytes);
                             rest.as_ptr()
-                        };
-                        // SAFETY: as many bytes as a block has can be read, of the row or of the copy, and the codes
-                        // have room for 256 bytes.
-                        unsafe {
-                            let registers = F::codes(simd, at);
-                            for j in 0..QK / B::BYTES {
-                                // Where the instruction takes any unsigned code, signed ones get an offset.
-                                let has_offset = F::OFFSET == 128 && B::HAS_DOT;
-                                let codes_of = match has_offset {
-                                    true => simd.xor(registers[j], simd.splat_byte(128)),
-                                    false => registers[j],
-                                };
-                                simd.store_bytes(codes_of, codes.0[i].as_mut_ptr().add(B::BYTES * j));
-                            }
-                            (scale, min) = F::factors(simd, at);
                         }
-                    }
-                    for j in 0..QK / F::SUB {
-                        panel[scales + (block * GROUPS + j) * nr + col] = scale[j];
-                    }
-                    if F::OFFSET == 0 {
-                        for j in 0..8 {
-                            panel[mins + (block * 8 + j) * nr + col] = -min[j];
-                        }
-                    }
+                    };
+                    // SAFETY: as many bytes as a block has can be read, of the row or of the copy.
+                    unsafe { columns.unpack::<B, F>(simd, i, at) };
                 }
-                let to = &mut panel[block * nr * (QK / 4)..][..nr * (QK / 4)];
-                transpose::<B, F>(simd, &codes, to, 4 * four);
+                let codes = &mut panel[block * nr * (QK / 4)..][..nr * (QK / 4)];
+                transpose(simd, columns.words(), 64, &mut codes[four..], nr);
+                let scales = &mut panel[scales + block * nr * GROUPS..][..nr * GROUPS];
+                transpose(simd, columns.scales.as_flattened(), GROUPS, &mut scales[four..], nr);
+                if F::OFFSET == 0 {
+                    let mins = &mut panel[mins + block * nr * 8..][..nr * 8];
+                    transpose(simd, columns.mins.as_flattened(), 8, &mut mins[four..], nr);
+                }
             }
         }
     }
 }
 
-/// The codes of four columns, each in stored order.
+/// A block of each of four columns.
 #[repr(C, align(64))]
-struct Codes([[u8; QK]; 4]);
+struct Columns {
+    /// In the order of sub-blocks.
+    codes: [[u8; QK]; 4],
+    scales: [[f32; GROUPS]; 4],
+    /// Negative.
+    mins: [[f32; 8]; 4],
+}
 
-/// Moves each 4 codes of four columns to their place in the panel.
-#[inline(always)]
-fn transpose<B: ByteSimd, F: Format>(simd: B, codes: &Codes, panel: &mut [f32], col: usize) {
-    let nr = width::<B>();
-    assert!(panel.len() >= nr * (QK / 4) && col + 4 <= nr);
-    let per_sub = F::SUB / 16;
-    // Two groups of 16 codes are 8 steps of 4 codes.
-    for j in 0..QK / 32 {
-        for half in 0..2 {
-            let group = F::SUB_GROUPS[(2 * j + half) / per_sub][half % per_sub];
-            let step = 8 * j + 4 * half;
-            for i in 0..4 {
-                for four in 0..4 {
-                    let at = 16 * group + 4 * four;
-                    let bits = u32::from_le_bytes([
-                        codes.0[i][at],
-                        codes.0[i][at + 1],
-                        codes.0[i][at + 2],
-                        codes.0[i][at + 3],
-                    ]);
-                    panel[(step + four) * nr + col + i] = f32::from_bits(bits);
-                }
+impl Columns {
+    /// # Safety
+    /// A block of the format can be read at `at`.
+    #[inline(always)]
+    unsafe fn unpack<B: ByteSimd, F: Format>(&mut self, simd: B, i: usize, at: *const u8) {
+        // SAFETY: the caller promises the block.
+        let (registers, (scales, mins)) = unsafe { (F::codes(simd, at), F::factors(simd, at)) };
+        self.scales[i] = scales;
+        for j in 0..8 {
+            self.mins[i][j] = -mins[j];
+        }
+        let mut stored = Line([0; QK]);
+        // Sub-blocks of two groups that are not adjacent are put together.
+        let is_in_order = F::SUB == 16 || F::SUB_GROUPS[0][1] == 1;
+        let to = if is_in_order { &mut self.codes[i] } else { &mut stored.0 };
+        for j in 0..QK / B::BYTES {
+            // Where the instruction takes any unsigned code, signed ones get an offset.
+            let codes = match F::OFFSET == 128 && B::HAS_DOT {
+                true => simd.xor(registers[j], simd.splat_byte(128)),
+                false => registers[j],
+            };
+            // SAFETY: there is room for 256 codes.
+            unsafe { simd.store_bytes(codes, to.as_mut_ptr().add(B::BYTES * j)) };
+        }
+        if !is_in_order {
+            let (from, _) = stored.0.as_chunks::<16>();
+            let (to, _) = self.codes[i].as_chunks_mut::<16>();
+            for j in 0..8 {
+                let [first, last] = F::SUB_GROUPS[j];
+                (to[2 * j], to[2 * j + 1]) = (from[first], from[last]);
             }
         }
     }
-    let _ = simd;
+
+    /// Each four codes of a column, as the bits of a float.
+    fn words(&self) -> &[f32] {
+        bytemuck::cast_slice(self.codes.as_flattened())
+    }
+}
+
+/// Codes on a boundary that whole registers are stored to.
+#[repr(C, align(64))]
+struct Line([u8; QK]);
+
+/// Transposes four rows of `len` floats, a multiple of 8, to rows of 4 that are `stride` apart. Bits stay as they are.
+#[inline(always)]
+fn transpose<B: ByteSimd>(simd: B, from: &[f32], len: usize, to: &mut [f32], stride: usize) {
+    assert!(from.len() >= 4 * len && len.is_multiple_of(8) && to.len() >= (len - 1) * stride + 4);
+    for p in (0..len).step_by(8) {
+        // SAFETY: floats p..p + 8 of the four rows exist, and so do 4 floats of rows p..p + 8 of the other matrix.
+        unsafe {
+            let (from, to) = (from.as_ptr().add(p), to.as_mut_ptr().add(p * stride));
+            simd.float().transpose_4x8::<f32>(from, len as isize, to, stride);
+        }
+    }
 }
 
 /// Multiplies rows of A with a panel: tiles += A W^T over its blocks of k.

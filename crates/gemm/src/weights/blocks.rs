@@ -1,11 +1,15 @@
 //! Weights in blocks of a GGML type, as model files store them.
 
+use op::Threads;
 use quant::GgmlType;
 use simd::{Element, bf16, f16};
 
 use crate::{
+    choice::Choice,
     error::LayoutError,
+    kernel::CpuKernel,
     matrix::MatRef,
+    shape::Shape,
     weights::{Rhs, RightOperand, Source},
 };
 
@@ -31,7 +35,7 @@ use crate::{
 ///
 /// let (x, mut y) = ([1.0_f32; 32], [0.0_f32; 2]);
 /// Gemm::new(MatRef::from_row_major(&x, 1, 32)?, weights).run(MatMut::from_row_major(&mut y, 1, 2)?)?;
-/// assert!((y[0] + 3.0).abs() < 0.1 && (y[1] - 2.0).abs() < 0.1);
+/// assert!((y[0] + 3.0).abs() < 0.1 && (y[1] - 1.0).abs() < 0.1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +50,7 @@ pub struct QMatRef<'a> {
 
 impl<'a> QMatRef<'a> {
     /// The types that a product takes as blocks.
-    pub const TYPES: [GgmlType; 5] =
-        [GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_0, GgmlType::Q4_0];
+    pub const TYPES: [GgmlType; 5] = [GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_0, GgmlType::Q4_0];
 
     /// `rows` (n) rows of `cols` (k) numbers.
     ///
@@ -94,6 +97,12 @@ impl<'a> QMatRef<'a> {
     pub fn row(&self, j: usize) -> &'a [u8] {
         let start = j.min(self.n) * self.row_bytes;
         &self.bytes[start..][..if j < self.n { self.row_bytes } else { 0 }]
+    }
+
+    /// What a product with an A of `m` rows runs.
+    pub fn explain(&self, m: usize, threads: Threads) -> Choice {
+        let shape = Shape { m, n: self.n, k: self.k };
+        CpuKernel::best_for_blocks().choose_for_blocks(shape, self.row_bytes, threads)
     }
 
     /// Number `p` of row `j`, if there is one.

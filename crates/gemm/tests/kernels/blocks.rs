@@ -206,7 +206,9 @@ fn any_matrix_may_be_a_or_c() {
     let epilogue = Epilogue::new().bias_per_column(&bias).activation(Activation::SquaredRelu);
     let epilogue = epilogue.residual(MatRef::from_row_major(&residual, m, n).unwrap());
     let (mut plain, mut c) = (vec![0.0_f32; m * n], vec![bf16::ZERO; m * n]);
-    Gemm::new(mat_ref(&exact, m, k, Lay::Rows(0)), weights.view()).run(mat_mut(&mut plain, m, n, Lay::Rows(0))).unwrap();
+    Gemm::new(mat_ref(&exact, m, k, Lay::Rows(0)), weights.view())
+        .run(mat_mut(&mut plain, m, n, Lay::Rows(0)))
+        .unwrap();
     Gemm::new(mat_ref(&halves, m, k, Lay::Rows(0)), weights.view())
         .epilogue(epilogue)
         .run(mat_mut(&mut c, m, n, Lay::Rows(0)))

@@ -75,7 +75,8 @@ fn empty_matrices_of_any_extent_cost_nothing() {
         let none = MatRef::with_strides(&x, 0, 0, 1, 1).unwrap();
         let c = MatMut::with_strides(&mut out, huge, 0, 1, 1).unwrap();
         for kernel in kernels() {
-            let case = Case { shape: Shape { m: huge, n: 0, k: 0 }, blocks: None, alpha: 1.0, beta: 0.5, threads: SERIAL };
+            let case =
+                Case { shape: Shape { m: huge, n: 0, k: 0 }, blocks: None, alpha: 1.0, beta: 0.5, threads: SERIAL };
             let mut other = [0.0_f32; 1];
             let c = MatMut::with_strides(&mut other, huge, 0, 1, 1).unwrap();
             kernel.load(&case, Operands::new(tall, none, c)).unwrap().run();

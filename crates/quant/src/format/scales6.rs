@@ -26,6 +26,7 @@ impl Scales6 {
 
     /// The eight scales and the eight minima, each below 64. It unpacks four sub-blocks at a time, as the bytes of one
     /// word.
+    #[inline]
     pub fn unpack(self) -> ([u8; 8], [u8; 8]) {
         const LOW_2: u32 = 0x0303_0303;
         const LOW_4: u32 = 0x0f0f_0f0f;

@@ -203,9 +203,7 @@ impl ByteSimd for Avx2 {
     #[inline(always)]
     fn dot_sixteen_words(self, x: &[i16; 16], y: &[i16; 16]) -> __m256i {
         // SAFETY: `self` proves AVX2; both references are to the 32 bytes that are read.
-        unsafe {
-            _mm256_madd_epi16(_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(y.as_ptr().cast()))
-        }
+        unsafe { _mm256_madd_epi16(_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(y.as_ptr().cast())) }
     }
 
     #[inline(always)]
