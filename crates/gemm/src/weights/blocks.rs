@@ -176,10 +176,10 @@ fn plain<'a, T: Element>(ty: GgmlType, bytes: &'a [u8], n: usize, k: usize) -> R
     if !bytes.as_ptr().cast::<T>().is_aligned() && !bytes.is_empty() {
         return Err(LayoutError::Misaligned { ty, need: align_of::<T>() });
     }
-    // SAFETY: any bits are a number, the bytes are aligned for them, and `need` is their number times their size.
-    let numbers = match bytes.is_empty() {
-        true => &[],
-        false => unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<T>(), n * k) },
-    };
+    let mut numbers: &[T] = &[];
+    if !bytes.is_empty() {
+        // SAFETY: any bits are a number, the bytes are aligned for them, and `need` is their number times their size.
+        numbers = unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast::<T>(), n * k) };
+    }
     Ok(MatRef::from_col_major(numbers, k, n)?.into())
 }

@@ -18,7 +18,9 @@ use rayon::ThreadPoolBuilder;
 
 use crate::check::{self, Lay, mat_mut, mat_ref};
 
-const IS_BIG_BLOCK: fn(GgmlType) -> bool = |ty| ty.block_len() == 256;
+fn is_k_type(ty: GgmlType) -> bool {
+    ty.block_len() == 256
+}
 
 /// n rows of k weights.
 struct Weights {
@@ -48,7 +50,7 @@ impl Weights {
 
 /// What the product multiplies: rows of k numbers, rounded in the blocks of the type.
 fn rounded(ty: GgmlType, x: &[f32], k: usize) -> Vec<f32> {
-    if IS_BIG_BLOCK(ty) {
+    if is_k_type(ty) {
         let mut bytes = vec![0; GgmlType::Q8_K.row_bytes(x.len()).unwrap()];
         let mut rounded = vec![0.0; x.len()];
         quantize(GgmlType::Q8_K, x, &mut bytes).unwrap();
@@ -129,7 +131,7 @@ fn run(
 #[test]
 fn every_kernel_multiplies_every_type() {
     for ty in QMatRef::TYPES {
-        let lengths: &[usize] = if IS_BIG_BLOCK(ty) { &[256, 512, 1280] } else { &[32, 96, 256, 288, 1056] };
+        let lengths: &[usize] = if is_k_type(ty) { &[256, 512, 1280] } else { &[32, 96, 256, 288, 1056] };
         for &k in lengths {
             for n in [1, 3, 4, 31, 33, 70] {
                 let weights = Weights::new(ty, 7, n, k);
@@ -236,7 +238,7 @@ fn a_batch_shares_its_weights() {
 #[test]
 fn no_kernel_leaves_its_operands() {
     for ty in QMatRef::TYPES {
-        let lengths: &[usize] = if IS_BIG_BLOCK(ty) { &[256, 768] } else { &[32, 224, 256, 320] };
+        let lengths: &[usize] = if is_k_type(ty) { &[256, 768] } else { &[32, 224, 256, 320] };
         for &k in lengths {
             for (m, n) in [(1, 1), (1, 7), (5, 33), (19, 35)] {
                 let weights = Weights::new(ty, 7, n, k);
