@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("compare", &["chart", "record", "machine"]),
     ("simd", &["machine"]),
     ("attention", &["op", "simd"]),
-    ("gemm", &["op", "simd"]),
+    ("gemm", &["op", "quant", "simd"]),
     ("quant", &["op", "simd"]),
     ("gguf", &["op", "quant", "whole-file"]),
     ("nifti-decode", &["op", "simd", "whole-file"]),

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! `sum(scale c q)` is one integer in each lane for the whole block: products of pairs of codes are 16-bit words, and
-//! words are multiplied with the scale, a word, and added up in 32 bits by one instruction. So a block of a K type costs
-//! one conversion to floats. The lanes of a sum are added up at the end of the row.
+//! words are multiplied with the scale, a word, and added up in 32 bits by one instruction. So a block of a K type
+//! costs one conversion to floats. The lanes of a sum are added up at the end of the row.
 //!
 //! With W = 4 rows at a time, four sums hide the latency of each other, and reading goes through the weights from front
 //! to back. The bound is memory with one row; with several, the instructions for each row of A.
