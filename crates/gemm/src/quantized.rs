@@ -85,7 +85,7 @@ pub(crate) fn plan(shape: Shape, row_bytes: usize, threads: Threads, forced: Opt
         Path::BlockDots => Grid::of_columns(Shape { k: row_bytes, ..shape }, shape.m.div_ceil(4), threads),
         _ => Grid::of_panels(shape, threads),
     };
-    Plan { path, grid, ..Plan::SCALE }
+    Plan { path, threads: grid.parts(), grid: [grid.rows, grid.cols], ..Plan::SCALE }
 }
 
 /// C <- act(alpha A W^T + beta C + bias) + residual.
@@ -95,19 +95,21 @@ pub(crate) fn product<B: ByteSimd>(
     plan: Plan,
     workspace: &mut Workspace,
 ) -> Result<(), GemmError> {
+    let [rows, cols] = plan.grid;
+    let grid = Grid { rows, cols };
     let shape = problem.shape();
     let ty = problem.b.ggml_type();
     let activations = Activations::floats(shape.m, shape.k).ok_or(GemmError::OutOfMemory { bytes: usize::MAX })?;
     let parts = match plan.path {
         Path::BlockDots => 0,
-        _ => plan.grid.parts() * panels::floats::<B>(shape.m),
+        _ => grid.parts() * panels::floats::<B>(shape.m),
     };
     let floats = activations.checked_add(parts).ok_or(GemmError::OutOfMemory { bytes: usize::MAX })?;
     let (rounded, parts) = workspace.floats(floats)?.split_at_mut(activations);
-    let x = with_format!(ty, F => Activations::round::<F, _>(simd.float(), problem.a, rounded, plan.grid.parts()));
+    let x = with_format!(ty, F => Activations::round::<F, _>(simd.float(), problem.a, rounded, grid.parts()));
     with_format!(ty, F => match plan.path {
-        Path::BlockDots => dots::product::<B, F>(simd, problem, x, plan.grid),
-        _ => panels::product::<B, F>(simd, problem, x, plan.grid, parts),
+        Path::BlockDots => dots::product::<B, F>(simd, problem, x, grid),
+        _ => panels::product::<B, F>(simd, problem, x, grid, parts),
     });
     Ok(())
 }

@@ -136,7 +136,8 @@ impl Code for Portable {
         }
         if let Source::Blocks(b) = problem.b.0 {
             let plan = self.plan_blocks(problem.shape(), b.row_bytes(), threads, None);
-            quantized::portable_product(problem.with(b), plan.grid, workspace)?;
+            let [rows, cols] = plan.grid;
+            quantized::portable_product(problem.with(b), Grid { rows, cols }, workspace)?;
             return Ok(plan);
         }
         let grid = Grid::new(problem.shape(), threads, strips::MR, strips::NR);
