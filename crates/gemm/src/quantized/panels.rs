@@ -7,11 +7,11 @@
 //!   step 0: c0 k0..4 | c1 k0..4 | ..      step 1: c0 k4..8 | ..        4 NR bytes for each 4 numbers of k
 //! ```
 //!
-//! with the scale and the minimum of each sub-block beside it, NR floats each. For all rows of A, R at a time, a tile of
-//! R x NR is updated:
+//! with the scale and the minimum of each sub-block beside it, NR floats each. For all rows of A, R at a time, a tile
+//! of R x NR is updated:
 //!
 //! ```text
-//!   for every slab of k: unpack the panel                                      16 KiB of codes, in the L1 cache
+//!   for every slab of k: unpack the panel                                     16 KiB of codes, in the L1 cache
 //!     for every R rows of A:
 //!       for every block: for every sub-block j:
 //!         ints[R][NR] = sum over 4 numbers of  codes * q[R]                      exact
