@@ -73,7 +73,7 @@ const fn blocks(name: &'static str, ty: GgmlType, (m, n, k): (usize, usize, usiz
 }
 
 /// All named cases.
-pub static CASES: [NamedCase<Product>; 90] = [
+pub static CASES: [NamedCase<Product>; 92] = [
     // Squares. 1000 is no multiple of any tile; rows of 1024 floats share sets of the caches.
     square("f32-256", F32, 256).threads(&[1, 2]),
     square("f32-512", F32, 512).threads(&[1, 2]),
@@ -167,9 +167,11 @@ pub static CASES: [NamedCase<Product>; 90] = [
     blocks("q4_0-m128-n10240-k2560-bt", Q4_0, (128, 10240, 2560)).tier(3).threads(&[1, 2]),
     blocks("q4_0-m512-n10240-k2560-bt", Q4_0, (512, 10240, 2560)).tier(0).threads(&[1, 2]),
     product("f16-m1-n10240-k2560-bt", F16, (1, 10240, 2560), Columns, Identity).tier(0).streamed().threads(&[1, 2]),
+    product("f16-m1-n10240-k2560-bt-resident", F16, (1, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
     product("f16-m128-n10240-k2560-bt", F16, (128, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
     product("f16-m512-n10240-k2560-bt", F16, (512, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
     product("bf16-m1-n10240-k2560-bt", Bf16, (1, 10240, 2560), Columns, Identity).tier(0).streamed().threads(&[1, 2]),
+    product("bf16-m1-n10240-k2560-bt-resident", Bf16, (1, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
     product("bf16-m128-n10240-k2560-bt", Bf16, (128, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
     product("bf16-m512-n10240-k2560-bt", Bf16, (512, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
 ];
