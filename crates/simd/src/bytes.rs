@@ -5,6 +5,9 @@
 //! what the instructions multiply. 128 bits of a register, 16 codes, are a *lane group*: formats keep at least 16
 //! numbers to a scale, so a scale is spread over whole lane groups.
 
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
+
 use std::fmt::Debug;
 
 use crate::vector::Simd;

@@ -13,6 +13,8 @@
 //! | [`Path::PackedA`] | A into panels, B in place | rows of B are contiguous, and A has few rows |
 //! | [`Path::Packed`] | both into panels | else |
 //!
+//! Weights in blocks are no matrices: `quantized.rs` says which of their two paths is taken.
+//!
 //! The first row is what the fifth to eighth would decide for such products, only sooner: the questions below take as
 //! long as a product of 8 x 8 x 8. A product that may take Dot or Axpy transposed, as C^T = B^T A^T, is transposed.
 //! Otherwise a product with a column-major C is transposed, because micro-kernels write rows.

@@ -22,7 +22,7 @@
 //! Codes with an offset begin their integers at minus the offset times `sum(q)`, which is exact and costs a load. With
 //! 32 numbers to a sub-block, 8 products of bytes stand beside 2 or 3 instructions on floats.
 //!
-//! Unpacking costs as much as about 10 rows of A. So m rows are taken at once, up to [`MOST_ROWS`], and their tiles lie
+//! Unpacking costs as much as about 15 rows of A. So m rows are taken at once, up to [`MOST_ROWS`], and their tiles lie
 //! in the level-2 cache until all of k is done.
 
 mod unpack;
