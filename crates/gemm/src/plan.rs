@@ -187,7 +187,7 @@ pub(crate) fn of_blocks<B: ByteSimd>(
     workspace: &mut Workspace,
     forced: Option<Path>,
 ) -> Result<Plan, GemmError> {
-    let plan = quantized::plan(problem.shape(), problem.b.row_bytes(), threads, forced);
+    let plan = quantized::plan(problem.shape(), problem.b.ggml_type(), threads, forced);
     quantized::product(kernel, problem, plan, workspace)?;
     Ok(plan)
 }

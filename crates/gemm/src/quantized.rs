@@ -22,8 +22,7 @@
 //!   cache, and multiplied with all rows. The bound is the rate of products of bytes.
 //!
 //! Columns are cut for threads. Every element of C is formed by the same instructions wherever C is cut. The two
-//! algorithms sum blocks in another order, so their bits differ; which one runs depends on m and the instruction set
-//! alone.
+//! algorithms sum blocks in another order, so their bits differ; which one runs depends on m and the type alone.
 
 mod activations;
 mod dots;
@@ -72,15 +71,18 @@ macro_rules! with_format {
 }
 use with_format;
 
-/// The path that a product of `m` rows takes.
-fn path(m: usize) -> Path {
-    if m <= dots::MAX_ROWS { Path::BlockDots } else { Path::BlockPanels }
+/// The path that a product of `m` rows takes. Unpacking a panel costs as much as the dot products of four or five rows;
+/// the codes of Q4_K and Q5_K cost the least to unpack for each row.
+fn path(ty: GgmlType, m: usize) -> Path {
+    let most = if matches!(ty, GgmlType::Q4_K | GgmlType::Q5_K) { 5 } else { 4 };
+    if m <= most { Path::BlockDots } else { Path::BlockPanels }
 }
 
 /// What runs for weights in blocks, if there is work; `forced` is the path if it is possible, which it always is.
-pub(crate) fn plan(shape: Shape, row_bytes: usize, threads: Threads, forced: Option<Path>) -> Plan {
+pub(crate) fn plan(shape: Shape, ty: GgmlType, threads: Threads, forced: Option<Path>) -> Plan {
     let is_path = |path: &Path| matches!(path, Path::BlockDots | Path::BlockPanels);
-    let path = forced.filter(is_path).unwrap_or_else(|| path(shape.m));
+    let path = forced.filter(is_path).unwrap_or_else(|| path(ty, shape.m));
+    let row_bytes = ty.row_bytes(shape.k).unwrap_or(usize::MAX);
     let grid = match path {
         Path::BlockDots => Grid::of_columns(Shape { k: row_bytes, ..shape }, shape.m.div_ceil(4), threads),
         _ => Grid::of_panels(shape, threads),

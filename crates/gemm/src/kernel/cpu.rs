@@ -3,6 +3,7 @@
 use std::{fmt::Debug, sync::OnceLock};
 
 use op::{Threads, Workspace};
+use quant::GgmlType;
 #[cfg(target_arch = "x86_64")]
 use simd::{Avx2, Avx512, Avx512Vnni};
 use simd::{Dispatch, ElementType, InstructionSet, Portable};
@@ -43,9 +44,9 @@ trait Code: Debug + Send + Sync {
     /// What it runs for packed weights and a C of type `c`, if there is work.
     fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan;
 
-    /// What it runs for weights in blocks, rows of `row_bytes`, if there is work.
-    fn plan_blocks(&self, shape: Shape, row_bytes: usize, threads: Threads, forced: Option<Path>) -> Plan {
-        quantized::plan(shape, row_bytes, threads, forced)
+    /// What it runs for weights in blocks of a type, if there is work.
+    fn plan_blocks(&self, shape: Shape, ty: GgmlType, threads: Threads, forced: Option<Path>) -> Plan {
+        quantized::plan(shape, ty, threads, forced)
     }
 
     /// Floats of workspace that it takes for packed weights and a C of type `c`, if there is work.
@@ -107,8 +108,8 @@ impl Code for Portable {
         None
     }
 
-    fn plan_blocks(&self, shape: Shape, row_bytes: usize, threads: Threads, _: Option<Path>) -> Plan {
-        quantized::plan(shape, row_bytes, threads, Some(Path::BlockDots))
+    fn plan_blocks(&self, shape: Shape, ty: GgmlType, threads: Threads, _: Option<Path>) -> Plan {
+        quantized::plan(shape, ty, threads, Some(Path::BlockDots))
     }
 
     fn plan_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> Plan {
@@ -135,7 +136,7 @@ impl Code for Portable {
             return Ok(Plan::SCALE);
         }
         if let Source::Blocks(b) = problem.b.0 {
-            let plan = self.plan_blocks(problem.shape(), b.row_bytes(), threads, None);
+            let plan = self.plan_blocks(problem.shape(), b.ggml_type(), threads, None);
             let [rows, cols] = plan.grid;
             quantized::portable_product(problem.with(b), Grid { rows, cols }, workspace)?;
             return Ok(plan);
@@ -273,9 +274,9 @@ impl CpuKernel {
     }
 
     /// What it runs for weights in blocks.
-    pub(crate) fn choose_for_blocks(self, shape: Shape, row_bytes: usize, threads: Threads) -> Choice {
+    pub(crate) fn choose_for_blocks(self, shape: Shape, ty: GgmlType, threads: Threads) -> Choice {
         self.choice(match shape.has_work() {
-            true => self.code.plan_blocks(shape, row_bytes, threads, None),
+            true => self.code.plan_blocks(shape, ty, threads, None),
             false => Plan::SCALE,
         })
     }

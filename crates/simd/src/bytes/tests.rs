@@ -78,7 +78,8 @@ impl ByteVectorized for Operations {
         let sums: Vec<i32> = left_ints.iter().zip(&right_ints).map(|(x, y)| x.wrapping_add(*y)).collect();
         assert_eq!(ints(&stored(simd, simd.add_ints(x, y))), sums);
         let start = simd.splat_int(-12_345);
-        let fours: Vec<i32> = (0..B::BYTES / 4).map(|i| -12_345 + (4 * i..4 * i + 4).map(product).sum::<i32>()).collect();
+        let fours: Vec<i32> =
+            (0..B::BYTES / 4).map(|i| -12_345 + (4 * i..4 * i + 4).map(product).sum::<i32>()).collect();
         assert_eq!(ints(&stored(simd, simd.dot_bytes(u, s, start))), fours);
         let word = |i: usize| i32::from(left[i]).wrapping_mul(i32::from(right[i]));
         let twos = (0..B::BYTES / 4).map(|i| (-12_345_i32).wrapping_add(word(2 * i)).wrapping_add(word(2 * i + 1)));
