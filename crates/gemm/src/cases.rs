@@ -37,7 +37,7 @@ pub enum Order {
     Columns,
     /// As a [`PackedB`](crate::PackedB), packed from rows.
     Packed,
-    /// As a [`QMatRef`](crate::QMatRef) of this type: column by column, in blocks.
+    /// As a [`QMatRef`] of this type: column by column, in blocks.
     Blocks(GgmlType),
 }
 
