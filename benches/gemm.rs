@@ -107,7 +107,7 @@ const ROWS: [Row; 71] = [
     ("q4_k-m4-n10240-k2560-bt", 1, 2, Rivals::None),
     ("q4_k-m8-n10240-k2560-bt", 1, 3, Rivals::None),
     ("q4_k-m16-n10240-k2560-bt", 1, 3, Rivals::None),
-    ("q4_k-m128-n10240-k2560-bt", 1, 1, Rivals::Fast),
+    ("q4_k-m128-n10240-k2560-bt", 1, 2, Rivals::Fast),
     ("q4_k-m128-n10240-k2560-bt", 2, 2, Rivals::None),
     ("q5_k-m1-n10240-k2560-bt", 1, 3, Rivals::Fast),
     ("q5_k-m128-n10240-k2560-bt", 1, 3, Rivals::Fast),

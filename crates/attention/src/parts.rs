@@ -43,6 +43,7 @@ impl<'b> Rows<'b> {
     }
 
     /// The rows behind these, as many of `all` rows of the block, if there are some.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn next(&self, all: usize) -> Option<Self> {
         let range = self.range.end..all.min(self.range.end + self.range.len());
         (!range.is_empty()).then(|| Self { range, ..self.clone() })

@@ -151,7 +151,7 @@ pub static CASES: [NamedCase<Product>; 92] = [
     blocks("q4_k-m8-n10240-k2560-bt", Q4_K, (8, 10240, 2560)).tier(3).threads(&[1, 2]),
     blocks("q4_k-m16-n10240-k2560-bt", Q4_K, (16, 10240, 2560)).tier(3).threads(&[1, 2]),
     blocks("q4_k-m32-n10240-k2560-bt", Q4_K, (32, 10240, 2560)).tier(0).threads(&[1, 2]),
-    blocks("q4_k-m128-n10240-k2560-bt", Q4_K, (128, 10240, 2560)).threads(&[1, 2]),
+    blocks("q4_k-m128-n10240-k2560-bt", Q4_K, (128, 10240, 2560)).tier(2).threads(&[1, 2]),
     blocks("q4_k-m512-n10240-k2560-bt", Q4_K, (512, 10240, 2560)).tier(0).threads(&[1, 2]),
     blocks("q4_k-m512-n2560-k2560-bt", Q4_K, (512, 2560, 2560)).tier(2).threads(&[1, 2]),
     blocks("q5_k-m1-n10240-k2560-bt", Q5_K, (1, 10240, 2560)).tier(3).streamed().threads(&[1, 2]),
