@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use ::gemm::cases::{Order, Product};
 use ::gemm::{
-    Activation, Element, ElementType, MatMut, MatRef, ProblemLayout, QMatRef, Shape, Storage, Threads, Workspace,
-    explain,
+    Activation, Element, ElementType, LayoutError, MatMut, MatRef, ProblemLayout, QMatRef, Rhs, Shape, Storage,
+    Threads, Workspace, explain,
 };
 use half::{bf16, f16};
 use op::CaseRow;
@@ -93,36 +93,18 @@ impl Gemm {
             Ok(std::fs::read(inputs.join(name))?.chunks_exact(element.bytes()).map(number).collect())
         };
         let (a, b) = (read("a")?, read("b")?);
-        let mut b = Rotation::copied(b, regime.copies(element.bytes() * k * n));
+        let b = Rotation::copied(b, regime.copies(element.bytes() * k * n));
         let is_by_columns = order == Order::Columns;
         let b_storage = if is_by_columns { Storage::col_major(element) } else { Storage::row_major(element) };
         let layout = ProblemLayout::new(shape, Storage::row_major(element), b_storage, Storage::row_major(element));
         let (flops, moved) = (2 * m * n * k, element.bytes() * (m * k + k * n + m * n));
         let ran = Ran { flops: flops as u64, bytes: moved as u64, ..explain(layout, self.threads).ran() };
-        let c = Rc::new(RefCell::new(vec![T::from_f32(f32::NAN); m * n]));
-        let (workspace, threads) = (&mut self.workspace, self.threads);
-        let result = c.clone();
-        let mut product = move || -> Result<(), Box<dyn std::error::Error>> {
-            let (mut c, b) = (c.borrow_mut(), b.take());
-            let b = match is_by_columns {
-                true => MatRef::from_col_major(b, k, n)?,
-                false => MatRef::from_row_major(b, k, n)?,
-            };
-            let (a, c) = (MatRef::from_row_major(&a, m, k)?, MatMut::from_row_major(&mut c, m, n)?);
-            ::gemm::Gemm::new(a, b).threads(threads).workspace(workspace).run(c)?;
-            Ok(())
-        };
-        product().map_err(|error| Refusal::Error(error.to_string()))?;
-        let run = move || {
-            // The same call succeeded above, on the same operands.
-            let _ = product();
-        };
-        let output = move || result.borrow().iter().flat_map(|value| value.to_f32().to_le_bytes()).collect();
-        Ok(Closures::boxed(ran, run, output))
+        self.loaded(shape, ran, a, b, move |b| match is_by_columns {
+            true => MatRef::from_col_major(b, k, n).map(Rhs::from),
+            false => MatRef::from_row_major(b, k, n).map(Rhs::from),
+        })
     }
-}
 
-impl Gemm {
     /// Weights in blocks, with A and C of f32.
     fn load_blocks(&mut self, product: Product, ty: GgmlType, regime: Regime, inputs: &Path) -> Load<'_> {
         let Shape { m, n, k } = product.shape;
@@ -133,13 +115,24 @@ impl Gemm {
         let (flops, moved) = (2 * m * n * k, 4 * (m * k + m * n) + weights.len());
         let ran = Ran { flops: flops as u64, bytes: moved as u64, ..b.explain(m, self.threads).ran() };
         let copies = regime.copies(weights.len());
-        let mut weights = Rotation::copied(weights, copies);
-        let c = Rc::new(RefCell::new(vec![f32::NAN; m * n]));
+        let weights = Rotation::copied(weights, copies);
+        self.loaded(product.shape, ran, a, weights, move |bytes| QMatRef::from_bytes(ty, bytes, n, k).map(Rhs::from))
+    }
+
+    /// The product of row-major A and C with what `rhs` makes of the copies of B, after one run.
+    fn loaded<'s, T: Element, B: 's>(
+        &'s mut self,
+        Shape { m, n, k }: Shape,
+        ran: Ran,
+        a: Vec<T>,
+        mut b: Rotation<B>,
+        rhs: impl Fn(&B) -> Result<Rhs<'_>, LayoutError> + 's,
+    ) -> Load<'s> {
+        let c = Rc::new(RefCell::new(vec![T::from_f32(f32::NAN); m * n]));
         let (workspace, threads) = (&mut self.workspace, self.threads);
         let result = c.clone();
         let mut product = move || -> Result<(), Box<dyn std::error::Error>> {
-            let mut c = c.borrow_mut();
-            let b = QMatRef::from_bytes(ty, weights.take(), n, k)?;
+            let (mut c, b) = (c.borrow_mut(), rhs(b.take())?);
             let (a, c) = (MatRef::from_row_major(&a, m, k)?, MatMut::from_row_major(&mut c, m, n)?);
             ::gemm::Gemm::new(a, b).threads(threads).workspace(workspace).run(c)?;
             Ok(())
@@ -149,7 +142,7 @@ impl Gemm {
             // The same call succeeded above, on the same operands.
             let _ = product();
         };
-        let output = move || result.borrow().iter().flat_map(|value| value.to_le_bytes()).collect();
+        let output = move || result.borrow().iter().flat_map(|value| value.to_f32().to_le_bytes()).collect();
         Ok(Closures::boxed(ran, run, output))
     }
 }

@@ -5,8 +5,8 @@ use std::{fmt::Debug, sync::OnceLock};
 use op::{Threads, Workspace};
 use quant::GgmlType;
 #[cfg(target_arch = "x86_64")]
-use simd::{Avx2, Avx512, Avx512Vnni};
-use simd::{Dispatch, ElementType, InstructionSet, Portable};
+use simd::{Avx2, Avx512};
+use simd::{Avx512Vnni, Dispatch, ElementType, InstructionSet, Isa, Portable};
 
 use crate::{
     algorithm::{scale, strips},
@@ -26,7 +26,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CpuKernel {
     set: InstructionSet,
-    name: &'static str,
+    /// For weights in blocks, sums of products of bytes in one instruction; everything else is the instruction set's.
+    dot_products: Option<Avx512Vnni>,
     code: &'static dyn Code,
 }
 
@@ -147,45 +148,6 @@ impl Code for Portable {
     }
 }
 
-/// Sums of products of bytes in one instruction, for weights in blocks. Everything else is AVX-512.
-#[cfg(target_arch = "x86_64")]
-impl Code for Avx512Vnni {
-    fn panel_shape(&self, k: usize) -> PanelShape {
-        self.avx512().panel_shape(k)
-    }
-
-    fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
-        self.avx512().plan(layout, threads, forced)
-    }
-
-    fn split(&self, layout: ProblemLayout, threads: Threads) -> Option<Split> {
-        self.avx512().split(layout, threads)
-    }
-
-    fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan {
-        self.avx512().plan_packed(shape, c, threads)
-    }
-
-    fn floats_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> usize {
-        self.avx512().floats_packed(shape, c, threads)
-    }
-
-    fn product(
-        &self,
-        problem: &mut Problem<'_>,
-        threads: Threads,
-        workspace: &mut Workspace,
-        forced: Option<Path>,
-    ) -> Result<Plan, GemmError> {
-        match problem.b.0 {
-            Source::Blocks(b) if !problem.is_empty() && !problem.is_scaling() => {
-                plan::of_blocks(*self, problem.with(b), threads, workspace, forced)
-            }
-            _ => plan::product(self.avx512(), problem, threads, workspace, forced),
-        }
-    }
-}
-
 /// The code for an instruction set.
 struct CodeFor;
 
@@ -216,17 +178,13 @@ fn forever<T: Code + 'static>(token: T) -> &'static dyn Code {
 impl CpuKernel {
     /// The kernel for an instruction set.
     pub(crate) fn new(set: InstructionSet) -> Self {
-        Self { set, name: set.kernel_name(), code: set.dispatch(CodeFor) }
+        Self { set, dot_products: None, code: set.dispatch(CodeFor) }
     }
 
     /// The kernel with sums of products of bytes, for weights in blocks, if this machine has them.
     fn with_dot_products() -> Option<Self> {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(token) = Avx512Vnni::new() {
-            let set = InstructionSet::Avx512(token.avx512());
-            return Some(Self { set, name: "cpu-avx512-vnni", code: forever(token) });
-        }
-        None
+        let dot_products = Some(Avx512Vnni::new()?);
+        Some(Self { dot_products, ..Self::new(InstructionSet::new(Isa::Avx512)?) })
     }
 
     /// All kernels of this machine, the portable one first, the fastest last.
@@ -247,12 +205,12 @@ impl CpuKernel {
 
     /// Its name, as bench ids spell it.
     pub(crate) fn name(self) -> &'static str {
-        self.name
+        if self.is_for_blocks() { "cpu-avx512-vnni" } else { self.set.kernel_name() }
     }
 
     /// Whether it is there for weights in blocks alone.
     pub(crate) fn is_for_blocks(self) -> bool {
-        self.name != self.set.kernel_name()
+        self.dot_products.is_some()
     }
 
     /// Whether it chooses among several paths.
@@ -296,6 +254,13 @@ impl CpuKernel {
             Source::Packed(b) => Self::new(b.packed.instruction_set()),
             Source::Blocks(_) => self,
         };
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(token), Source::Blocks(b)) = (kernel.dot_products, problem.b.0)
+            && problem.shape().has_work()
+            && !problem.is_scaling()
+        {
+            return Ok(kernel.choice(plan::of_blocks(token, problem.with(b), threads, workspace, forced)?));
+        }
         let plan = kernel.code.product(problem, threads, workspace, forced)?;
         Ok(kernel.choice(plan))
     }

@@ -19,7 +19,7 @@ use simd::{ByteSimd, ByteVectorized, F32Vector, Simd, prefetch_l1};
 
 use super::{
     activations::{ActBlock, Activations},
-    format::{Format, QK},
+    format::{Factors, Format, QK},
     scale_and_add,
 };
 use crate::{
@@ -56,8 +56,16 @@ pub(super) fn product<B: ByteSimd, F: Format>(
         for cols in chunks(0..b.rows(), STRIP) {
             for rows in chunks(0..m, MAX_ROWS) {
                 let mut sums = [[0.0; STRIP]; MAX_ROWS];
-                let weights = cols.clone();
-                simd.run_bytes(Dots::<F>::new(x, rows.start, rows.len(), b, weights.start, weights.len(), &mut sums));
+                simd.run_bytes(Dots::<F> {
+                    x,
+                    row: rows.start,
+                    rows: rows.len(),
+                    weights: b,
+                    first: cols.start,
+                    count: cols.len(),
+                    sums: &mut sums,
+                    format: std::marker::PhantomData,
+                });
                 let (sums, mut before) = (sums.as_flattened_mut(), [0.0; STRIP * MAX_ROWS]);
                 let out = c.reborrow().part(rows.clone(), cols.clone());
                 scale_and_add(simd.float(), (alpha, beta), sums, STRIP, &mut before, &out);
@@ -80,28 +88,14 @@ struct Dots<'a, 's, F> {
     format: std::marker::PhantomData<F>,
 }
 
-impl<'a, 's, F: Format> Dots<'a, 's, F> {
-    fn new(
-        x: Activations<'a>,
-        row: usize,
-        rows: usize,
-        weights: QMatRef<'a>,
-        first: usize,
-        count: usize,
-        sums: &'s mut [[f32; STRIP]; MAX_ROWS],
-    ) -> Self {
-        assert!(rows <= MAX_ROWS && count <= STRIP && first + count <= weights.rows());
-        assert!(weights.ggml_type() == F::TYPE && x.per_row() == weights.cols().div_ceil(QK));
-        Self { x, row, rows, weights, first, count, sums, format: std::marker::PhantomData }
-    }
-}
-
 impl<F: Format> ByteVectorized for Dots<'_, '_, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<B: ByteSimd>(self, simd: B) {
         let Self { x, row, rows, weights, first, count, sums, .. } = self;
+        assert!(rows <= MAX_ROWS && count <= STRIP && first + count <= weights.rows());
+        assert!(weights.ggml_type() == F::TYPE && x.per_row() == weights.cols().div_ceil(QK));
         // Sums of X rows and W columns stay in registers: 32 of them with 64 bytes, 16 with 32.
         let most = if B::BYTES == 64 { 4 } else { 2 };
         for j in (0..count).step_by(W) {
@@ -158,7 +152,8 @@ fn group<B: ByteSimd, F: Format, const X: usize>(
                 prefetch_l1(block.wrapping_add(PREFETCH_BYTES + 64 * line));
             }
             // SAFETY: each of these rows of weights has `whole` blocks.
-            sums[b] = unsafe { F::dot(simd, block, blocks, sums[b]) };
+            let (codes, factors) = unsafe { (F::codes(simd, block), F::factors(simd, block)) };
+            sums[b] = factors.dot::<B, F, X>(simd, codes, blocks, sums[b]);
         }
     }
     if !row_bytes.is_multiple_of(F::BYTES) {
@@ -169,7 +164,8 @@ fn group<B: ByteSimd, F: Format, const X: usize>(
             let bytes = &weights.row(col + b.min(cols - 1))[whole * F::BYTES..];
             rest[..bytes.len()].copy_from_slice(bytes);
             // SAFETY: there are as many bytes as a block of any format has.
-            sums[b] = unsafe { F::dot(simd, rest.as_ptr(), blocks, sums[b]) };
+            let (codes, factors) = unsafe { (F::codes(simd, rest.as_ptr()), F::factors(simd, rest.as_ptr())) };
+            sums[b] = factors.dot::<B, F, X>(simd, codes, blocks, sums[b]);
         }
     }
     for b in 0..cols {

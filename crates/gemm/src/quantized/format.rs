@@ -52,29 +52,39 @@ pub(super) trait Format: Send + Sync + 'static {
     /// Whether 256 numbers of A have one scale, instead of 32.
     const HAS_ONE_SCALE: bool;
 
-    /// The codes in stored order, unsigned but for Q8_0.
+    /// Whether codes are signed bytes. Then [`OFFSET`](Self::OFFSET) is that of the same codes as unsigned bytes.
+    const IS_SIGNED: bool;
+
+    /// What the codes of a block are multiplied with.
+    type Factors: Factors;
+
+    /// The codes in stored order.
     ///
     /// # Safety
     /// [`BYTES`](Self::BYTES) bytes can be read at `block`.
     unsafe fn codes<B: ByteSimd>(simd: B, block: *const u8) -> [B::Register; REGISTERS];
 
-    /// Adds the products of a block and the blocks of X rows of A to their sums.
+    /// The factors of the codes.
     ///
     /// # Safety
     /// [`BYTES`](Self::BYTES) bytes can be read at `block`.
-    unsafe fn dot<B: ByteSimd, const X: usize>(
+    unsafe fn factors<B: ByteSimd>(simd: B, block: *const u8) -> Self::Factors;
+}
+
+/// What the codes of a block are multiplied with.
+pub(super) trait Factors {
+    /// Adds the products of a block and the blocks of X rows of A to their sums.
+    fn dot<B: ByteSimd, F: Format, const X: usize>(
+        &self,
         simd: B,
-        block: *const u8,
+        codes: [B::Register; REGISTERS],
         x: [&ActBlock; X],
         sums: [<B::Float as Simd>::F32; X],
     ) -> [<B::Float as Simd>::F32; X];
 
-    /// The scale and the minimum of each sub-block, in the order of [`SUB_GROUPS`](Self::SUB_GROUPS); the minimum is 0
-    /// where codes have an offset.
-    ///
-    /// # Safety
-    /// [`BYTES`](Self::BYTES) bytes can be read at `block`.
-    unsafe fn factors<B: ByteSimd>(simd: B, block: *const u8) -> ([f32; GROUPS], [f32; 8]);
+    /// The scale and the minimum of each sub-block, in the order of [`Format::SUB_GROUPS`]; the minimum is 0 where
+    /// codes have an offset.
+    fn of_sub_blocks<F: Format>(&self) -> ([f32; GROUPS], [f32; 8]);
 }
 
 const NATURAL: [usize; GROUPS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -90,18 +100,14 @@ const ADJACENT: [[usize; 2]; GROUPS] = {
     groups
 };
 
-/// The nibbles of 128 bytes, in stored order.
-///
-/// # Safety
-/// 128 bytes can be read at `from`.
+/// The nibbles of 128 bytes, which fill the first registers of `bytes`, in stored order.
 #[inline(always)]
-unsafe fn nibbles<B: ByteSimd>(simd: B, from: *const u8) -> [B::Register; REGISTERS] {
+fn nibbles<B: ByteSimd>(simd: B, bytes: [B::Register; REGISTERS / 2]) -> [B::Register; REGISTERS] {
     let mut codes = [simd.zero(); REGISTERS];
     let per_64 = 64 / B::BYTES;
     for half in 0..2 {
         for i in 0..per_64 {
-            // SAFETY: 64 bytes of each half exist.
-            let bytes = unsafe { simd.load_bytes(from.add(64 * half + B::BYTES * i)) };
+            let bytes = bytes[per_64 * half + i];
             codes[2 * per_64 * half + i] = simd.low_nibbles(bytes);
             codes[2 * per_64 * half + per_64 + i] = simd.high_nibbles(bytes);
         }

@@ -242,7 +242,7 @@ unsafe fn sub_block<B: ByteSimd, F: Format, const R: usize>(
     j: usize,
 ) -> [[B::Register; VECS]; R] {
     let mut ints = [[simd.zero(); VECS]; R];
-    let is_signed = F::OFFSET == 128 && !B::HAS_DOT;
+    let is_signed = F::IS_SIGNED && !B::HAS_DOT;
     if F::OFFSET != 0 && !is_signed {
         for r in 0..R {
             ints[r] = [simd.splat_int(x[r].terms[j]); VECS];

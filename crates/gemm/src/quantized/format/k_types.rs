@@ -2,11 +2,11 @@
 
 use quant::{
     GgmlType,
-    format::{BlockQ4_K, BlockQ5_K, BlockQ6_K, Scales6},
+    format::{BlockQ4_K, BlockQ5_K, BlockQ6_K, Scales6, le::F16Le},
 };
 use simd::{ByteSimd, F32Vector, Simd};
 
-use super::{ADJACENT, Format, GROUPS, NATURAL, QK, REGISTERS, block, nibbles};
+use super::{ADJACENT, Factors, Format, GROUPS, NATURAL, QK, REGISTERS, block, nibbles};
 use crate::quantized::activations::ActBlock;
 
 /// Q4_K: a scale and a minimum for 32 numbers.
@@ -29,9 +29,6 @@ const EVEN_THEN_ODD: [usize; GROUPS] = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10
 
 /// Sub-block of 32 numbers that 32 stored numbers are, as an index of bytes: each twice.
 const EVEN_THEN_ODD_BYTES: [u8; GROUPS] = [0, 0, 2, 2, 1, 1, 3, 3, 4, 4, 6, 6, 5, 5, 7, 7];
-
-/// The same order of the sub-blocks, each once.
-const EVEN_THEN_ODD_ONCE: [u8; GROUPS] = [0, 2, 1, 3, 4, 6, 5, 7, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Each group is a sub-block.
 const SINGLE: [[usize; 2]; GROUPS] = {
@@ -80,66 +77,79 @@ unsafe fn add_bits<B: ByteSimd>(
     }
 }
 
-/// Adds the products of codes with scales of 16 numbers, and minima, to the sums of X rows.
+/// The nibbles of a block, in stored order.
 #[inline(always)]
-fn k_dot<B: ByteSimd, const X: usize>(
-    simd: B,
-    codes: &[B::Register; REGISTERS],
-    (scales, d): (&[i16; GROUPS], f32),
-    (mins, dmin): (&[i16; GROUPS], f32),
-    x: [&ActBlock; X],
-    mut sums: [<B::Float as Simd>::F32; X],
-) -> [<B::Float as Simd>::F32; X] {
-    let mut ints = [simd.zero(); X];
-    for at in 0..QK / B::BYTES {
-        let scale = simd.spread_words(scales, at);
-        for i in 0..X {
-            // SAFETY: a block has 256 codes.
-            let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
-            ints[i] = simd.dot_words(simd.mul_pairs(codes[at], x), scale, ints[i]);
+fn adjacent_nibbles<B: ByteSimd>(simd: B, from: &[u8; QK / 2]) -> [B::Register; REGISTERS] {
+    let mut bytes = [simd.zero(); REGISTERS / 2];
+    for (bytes, from) in bytes.iter_mut().zip(from.chunks_exact(B::BYTES)) {
+        // SAFETY: the chunk is as long as a register.
+        *bytes = unsafe { simd.load_bytes(from.as_ptr()) };
+    }
+    nibbles(simd, bytes)
+}
+
+/// Scales and minima of 16 numbers in stored order, and their own scales.
+pub(in crate::quantized) struct KFactors {
+    scales: [i16; GROUPS],
+    mins: [i16; GROUPS],
+    d: f32,
+    dmin: f32,
+}
+
+impl KFactors {
+    /// Those of Q4_K and Q5_K.
+    #[inline(always)]
+    fn affine<B: ByteSimd>(simd: B, scales: Scales6, d: F16Le, dmin: F16Le) -> Self {
+        let (scales, mins) = scales.unpack();
+        let scales = simd.pick_bytes(u64::from_le_bytes(scales), &EVEN_THEN_ODD_BYTES);
+        let mins = simd.pick_bytes(u64::from_le_bytes(mins), &EVEN_THEN_ODD_BYTES);
+        let halves = simd.halves_to_floats([d.to_bits(), dmin.to_bits(), 0, 0, 0, 0, 0, 0]);
+        Self { scales, mins, d: halves[0], dmin: halves[1] }
+    }
+}
+
+impl Factors for KFactors {
+    /// Words are multiplied with their scales, so that a block becomes floats once.
+    #[inline(always)]
+    fn dot<B: ByteSimd, F: Format, const X: usize>(
+        &self,
+        simd: B,
+        codes: [B::Register; REGISTERS],
+        x: [&ActBlock; X],
+        mut sums: [<B::Float as Simd>::F32; X],
+    ) -> [<B::Float as Simd>::F32; X] {
+        let mut ints = [simd.zero(); X];
+        for at in 0..QK / B::BYTES {
+            let scale = simd.spread_words(&self.scales, at);
+            for i in 0..X {
+                // SAFETY: a block has 256 codes.
+                let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
+                ints[i] = simd.dot_words(simd.mul_pairs(codes[at], x), scale, ints[i]);
+            }
         }
+        for i in 0..X {
+            let (scale, min) = (self.d * x[i].scales[0], -self.dmin * x[i].scales[0]);
+            let (scale, min) = (simd.float().splat(scale), simd.float().splat(min));
+            sums[i] = simd.ints_to_floats(ints[i]).mul_add(scale, sums[i]);
+            let mins = simd.dot_sixteen_words(&self.mins, &x[i].sums);
+            sums[i] = simd.ints_to_floats(mins).mul_add(min, sums[i]);
+        }
+        sums
     }
-    for i in 0..X {
-        let (scale, min) = (d * x[i].scales[0], -dmin * x[i].scales[0]);
-        let (scale, min) = (simd.float().splat(scale), simd.float().splat(min));
-        sums[i] = simd.ints_to_floats(ints[i]).mul_add(scale, sums[i]);
-        let mins = simd.dot_sixteen_words(mins, &x[i].sums);
-        sums[i] = simd.ints_to_floats(mins).mul_add(min, sums[i]);
+
+    #[inline(always)]
+    fn of_sub_blocks<F: Format>(&self) -> ([f32; GROUPS], [f32; 8]) {
+        let (mut scales, mut mins) = ([0.0; GROUPS], [0.0; 8]);
+        for j in 0..QK / F::SUB {
+            scales[j] = self.d * f32::from(self.scales[F::SUB_GROUPS[j][0]]);
+        }
+        if F::OFFSET == 0 {
+            for j in 0..8 {
+                mins[j] = self.dmin * f32::from(self.mins[F::SUB_GROUPS[j][0]]);
+            }
+        }
+        (scales, mins)
     }
-    sums
-}
-
-/// Eight bytes as one number, the first the least significant.
-fn word(bytes: [u8; 8]) -> u64 {
-    u64::from_le_bytes(bytes)
-}
-
-/// Scales and minima of Q4_K and Q5_K in stored order, each for 16 numbers.
-#[inline(always)]
-fn six_bits<B: ByteSimd>(simd: B, scales: Scales6) -> ([i16; GROUPS], [i16; GROUPS]) {
-    let (scales, mins) = scales.unpack();
-    (simd.pick_bytes(word(scales), &EVEN_THEN_ODD_BYTES), simd.pick_bytes(word(mins), &EVEN_THEN_ODD_BYTES))
-}
-
-/// d and dmin as floats.
-#[inline(always)]
-fn two_halves<B: ByteSimd>(simd: B, d: u16, dmin: u16) -> (f32, f32) {
-    let floats = simd.halves_to_floats([d, dmin, 0, 0, 0, 0, 0, 0]);
-    (floats[0], floats[1])
-}
-
-/// The factors of the panels of Q4_K and Q5_K.
-#[inline(always)]
-fn k_factors<B: ByteSimd>(simd: B, scales: Scales6, (d, dmin): (f32, f32)) -> ([f32; GROUPS], [f32; 8]) {
-    let (scales, mins) = scales.unpack();
-    let scales = simd.pick_bytes(word(scales), &EVEN_THEN_ODD_ONCE);
-    let mins = simd.pick_bytes(word(mins), &EVEN_THEN_ODD_ONCE);
-    let (mut scale, mut min) = ([0.0; GROUPS], [0.0; 8]);
-    for j in 0..8 {
-        scale[j] = d * f32::from(scales[j]);
-        min[j] = dmin * f32::from(mins[j]);
-    }
-    (scale, min)
 }
 
 impl Format for Q4_K {
@@ -150,32 +160,20 @@ impl Format for Q4_K {
     const OFFSET: i32 = 0;
     const STEPS: usize = 8;
     const HAS_ONE_SCALE: bool = true;
+    const IS_SIGNED: bool = false;
+    type Factors = KFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
-        // SAFETY: the caller promises a block, which has 128 bytes of nibbles.
-        unsafe { nibbles(simd, block::<BlockQ4_K>(at).qs.as_ptr()) }
-    }
-
-    #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
-        simd: B,
-        at: *const u8,
-        x: [&ActBlock; X],
-        sums: [<B::Float as Simd>::F32; X],
-    ) -> [<B::Float as Simd>::F32; X] {
         // SAFETY: the caller promises a block.
-        let (weights, codes) = unsafe { (block::<BlockQ4_K>(at), Self::codes(simd, at)) };
-        let (scales, mins) = six_bits(simd, weights.scales);
-        let (d, dmin) = two_halves(simd, weights.d.to_bits(), weights.dmin.to_bits());
-        k_dot(simd, &codes, (&scales, d), (&mins, dmin), x, sums)
+        adjacent_nibbles(simd, unsafe { &block::<BlockQ4_K>(at).qs })
     }
 
     #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> ([f32; GROUPS], [f32; 8]) {
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> KFactors {
         // SAFETY: the caller promises a block.
         let weights = unsafe { block::<BlockQ4_K>(at) };
-        k_factors(simd, weights.scales, two_halves(simd, weights.d.to_bits(), weights.dmin.to_bits()))
+        KFactors::affine(simd, weights.scales, weights.d, weights.dmin)
     }
 }
 
@@ -187,6 +185,8 @@ impl Format for Q5_K {
     const OFFSET: i32 = 0;
     const STEPS: usize = 4;
     const HAS_ONE_SCALE: bool = true;
+    const IS_SIGNED: bool = false;
+    type Factors = KFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
@@ -195,31 +195,17 @@ impl Format for Q5_K {
         // SAFETY: the caller promises a block, which has 128 bytes of nibbles and 32 bytes of bits.
         unsafe {
             let weights = block::<BlockQ5_K>(at);
-            let mut codes = nibbles(simd, weights.qs.as_ptr());
+            let mut codes = adjacent_nibbles(simd, &weights.qs);
             add_bits(simd, &mut codes, weights.qh.as_ptr(), QK, &FIFTH, 16);
             codes
         }
     }
 
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
-        simd: B,
-        at: *const u8,
-        x: [&ActBlock; X],
-        sums: [<B::Float as Simd>::F32; X],
-    ) -> [<B::Float as Simd>::F32; X] {
-        // SAFETY: the caller promises a block.
-        let (weights, codes) = unsafe { (block::<BlockQ5_K>(at), Self::codes(simd, at)) };
-        let (scales, mins) = six_bits(simd, weights.scales);
-        let (d, dmin) = two_halves(simd, weights.d.to_bits(), weights.dmin.to_bits());
-        k_dot(simd, &codes, (&scales, d), (&mins, dmin), x, sums)
-    }
-
-    #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> ([f32; GROUPS], [f32; 8]) {
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> KFactors {
         // SAFETY: the caller promises a block.
         let weights = unsafe { block::<BlockQ5_K>(at) };
-        k_factors(simd, weights.scales, two_halves(simd, weights.d.to_bits(), weights.dmin.to_bits()))
+        KFactors::affine(simd, weights.scales, weights.d, weights.dmin)
     }
 }
 
@@ -231,6 +217,8 @@ impl Format for Q6_K {
     const OFFSET: i32 = 32;
     const STEPS: usize = 2;
     const HAS_ONE_SCALE: bool = true;
+    const IS_SIGNED: bool = false;
+    type Factors = KFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
@@ -240,7 +228,7 @@ impl Format for Q6_K {
         // SAFETY: the caller promises a block, which has 128 bytes of nibbles and 64 bytes of bits.
         unsafe {
             let weights = block::<BlockQ6_K>(at);
-            let mut codes = nibbles(simd, weights.ql.as_ptr());
+            let mut codes = adjacent_nibbles(simd, &weights.ql);
             add_bits(simd, &mut codes, weights.qh.as_ptr(), QK / 2, &FIFTH, 16);
             add_bits(simd, &mut codes, weights.qh.as_ptr(), QK / 2, &SIXTH, 32);
             codes
@@ -248,25 +236,12 @@ impl Format for Q6_K {
     }
 
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
-        simd: B,
-        at: *const u8,
-        x: [&ActBlock; X],
-        sums: [<B::Float as Simd>::F32; X],
-    ) -> [<B::Float as Simd>::F32; X] {
-        // SAFETY: the caller promises a block.
-        let (weights, codes) = unsafe { (block::<BlockQ6_K>(at), Self::codes(simd, at)) };
-        let scales = weights.scales.map(i16::from);
-        let mins = scales.map(|scale| 32 * scale);
-        let (d, _) = two_halves(simd, weights.d.to_bits(), 0);
-        k_dot(simd, &codes, (&scales, d), (&mins, d), x, sums)
-    }
-
-    #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> ([f32; GROUPS], [f32; 8]) {
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> KFactors {
         // SAFETY: the caller promises a block.
         let weights = unsafe { block::<BlockQ6_K>(at) };
-        let (d, _) = two_halves(simd, weights.d.to_bits(), 0);
-        (weights.scales.map(|scale| d * f32::from(scale)), [0.0; 8])
+        let scales = weights.scales.map(i16::from);
+        let d = simd.halves_to_floats([weights.d.to_bits(), 0, 0, 0, 0, 0, 0, 0])[0];
+        // Its offset is a minimum of as many scales.
+        KFactors { scales, mins: scales.map(|scale| Self::OFFSET as i16 * scale), d, dmin: d }
     }
 }

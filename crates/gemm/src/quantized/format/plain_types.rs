@@ -6,7 +6,7 @@ use quant::{
 };
 use simd::{ByteSimd, F32Vector, Simd};
 
-use super::{ADJACENT, Format, GROUPS, NATURAL, QK, REGISTERS};
+use super::{ADJACENT, Factors, Format, GROUPS, NATURAL, QK, REGISTERS, nibbles};
 use crate::quantized::activations::ActBlock;
 
 /// Q4_0: a scale for 32 numbers.
@@ -42,54 +42,64 @@ const fn blocks_of_lanes(order: [usize; GROUPS]) -> [i32; 64] {
     index
 }
 
-/// Adds the products of signed codes with a scale for 32 numbers to the sums of X rows.
-#[inline(always)]
-fn plain_dot<B: ByteSimd, const X: usize>(
-    simd: B,
-    codes: &[B::Register; REGISTERS],
-    d: &[f32; 8],
-    index: &[i32; 64],
-    x: [&ActBlock; X],
-    mut sums: [<B::Float as Simd>::F32; X],
-) -> [<B::Float as Simd>::F32; X] {
-    let mut scales = [[0.0; 8]; X];
-    for i in 0..X {
-        for j in 0..8 {
-            scales[i][j] = d[j] * x[i].scales[j];
+/// The scales of eight blocks.
+pub(in crate::quantized) struct PlainFactors([f32; 8]);
+
+impl PlainFactors {
+    /// Those of blocks that begin with their scale.
+    ///
+    /// # Safety
+    /// Eight blocks of `T` can be read at `at`.
+    #[inline(always)]
+    unsafe fn of<B: ByteSimd, T: Block>(simd: B, at: *const u8) -> Self {
+        let mut halves = [0; 8];
+        for (j, half) in halves.iter_mut().enumerate() {
+            // SAFETY: block j exists.
+            *half = u16::from_le_bytes(unsafe { *at.add(j * size_of::<T>()).cast::<[u8; 2]>() });
         }
+        Self(simd.halves_to_floats(halves))
     }
-    for at in 0..QK / B::BYTES {
+}
+
+impl Factors for PlainFactors {
+    /// Codes are made signed, so that offsets need no sums.
+    #[inline(always)]
+    fn dot<B: ByteSimd, F: Format, const X: usize>(
+        &self,
+        simd: B,
+        codes: [B::Register; REGISTERS],
+        x: [&ActBlock; X],
+        mut sums: [<B::Float as Simd>::F32; X],
+    ) -> [<B::Float as Simd>::F32; X] {
+        let index = const { &blocks_of_lanes(F::ORDER) };
+        let mut scales = [[0.0; 8]; X];
         for i in 0..X {
-            // SAFETY: a block has 256 codes.
-            let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
-            let [magnitudes, x] = simd.move_sign(codes[at], x);
-            let ints = simd.dot_bytes(magnitudes, x, simd.zero());
-            sums[i] = simd.ints_to_floats(ints).mul_add(simd.spread_floats(&scales[i], index, at), sums[i]);
+            for j in 0..8 {
+                scales[i][j] = self.0[j] * x[i].scales[j];
+            }
         }
+        for at in 0..QK / B::BYTES {
+            let codes = match F::IS_SIGNED {
+                true => codes[at],
+                false => simd.sub_bytes(codes[at], simd.splat_byte(F::OFFSET as u8)),
+            };
+            for i in 0..X {
+                // SAFETY: a block has 256 codes.
+                let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
+                let [magnitudes, x] = simd.move_sign(codes, x);
+                let ints = simd.dot_bytes(magnitudes, x, simd.zero());
+                sums[i] = simd.ints_to_floats(ints).mul_add(simd.spread_floats(&scales[i], index, at), sums[i]);
+            }
+        }
+        sums
     }
-    sums
-}
 
-/// The scales of eight blocks that begin with one.
-///
-/// # Safety
-/// Eight blocks of `T` can be read at `at`.
-#[inline(always)]
-unsafe fn eight_scales<B: ByteSimd, T: Block>(simd: B, at: *const u8) -> [f32; 8] {
-    let mut halves = [0; 8];
-    for (j, half) in halves.iter_mut().enumerate() {
-        // SAFETY: block j exists, and a block begins with its scale.
-        *half = u16::from_le_bytes(unsafe { *at.add(j * size_of::<T>()).cast::<[u8; 2]>() });
+    #[inline(always)]
+    fn of_sub_blocks<F: Format>(&self) -> ([f32; GROUPS], [f32; 8]) {
+        let mut scales = [0.0; GROUPS];
+        scales[..8].copy_from_slice(&self.0);
+        (scales, [0.0; 8])
     }
-    simd.halves_to_floats(halves)
-}
-
-/// The scales of eight blocks as factors of panels.
-#[inline(always)]
-fn plain_factors(d: [f32; 8]) -> ([f32; GROUPS], [f32; 8]) {
-    let mut scales = [0.0; GROUPS];
-    scales[..8].copy_from_slice(&d);
-    (scales, [0.0; 8])
 }
 
 impl Format for Q4_0 {
@@ -100,43 +110,24 @@ impl Format for Q4_0 {
     const OFFSET: i32 = 8;
     const STEPS: usize = 8;
     const HAS_ONE_SCALE: bool = false;
+    const IS_SIGNED: bool = false;
+    type Factors = PlainFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
         const STRIDE: usize = size_of::<BlockQ4_0>();
-        let mut codes = [simd.zero(); REGISTERS];
-        let (per_64, per_load) = (64 / B::BYTES, B::BYTES / 16);
-        for half in 0..2 {
-            for i in 0..per_64 {
-                // SAFETY: the caller promises eight blocks; the nibbles are behind the scale.
-                let bytes = unsafe { simd.load_16s(at.add(2 + STRIDE * (4 * half + per_load * i)), STRIDE) };
-                codes[2 * per_64 * half + i] = simd.low_nibbles(bytes);
-                codes[2 * per_64 * half + per_64 + i] = simd.high_nibbles(bytes);
-            }
+        let mut bytes = [simd.zero(); REGISTERS / 2];
+        for i in 0..QK / 2 / B::BYTES {
+            // SAFETY: the caller promises eight blocks; the nibbles are behind the scale.
+            bytes[i] = unsafe { simd.load_16s(at.add(2 + STRIDE * (B::BYTES / 16 * i)), STRIDE) };
         }
-        codes
+        nibbles(simd, bytes)
     }
 
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
-        simd: B,
-        at: *const u8,
-        x: [&ActBlock; X],
-        sums: [<B::Float as Simd>::F32; X],
-    ) -> [<B::Float as Simd>::F32; X] {
-        static BLOCKS: [i32; 64] = blocks_of_lanes(FIRST_THEN_LAST);
-        // SAFETY: the caller promises eight blocks.
-        let (mut codes, d) = unsafe { (Self::codes(simd, at), eight_scales::<B, BlockQ4_0>(simd, at)) };
-        for code in &mut codes {
-            *code = simd.sub_bytes(*code, simd.splat_byte(8));
-        }
-        plain_dot(simd, &codes, &d, &BLOCKS, x, sums)
-    }
-
-    #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> ([f32; GROUPS], [f32; 8]) {
-        // SAFETY: the caller promises eight blocks.
-        plain_factors(unsafe { eight_scales::<B, BlockQ4_0>(simd, at) })
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> PlainFactors {
+        // SAFETY: the caller promises eight blocks, which begin with their scales.
+        unsafe { PlainFactors::of::<B, BlockQ4_0>(simd, at) }
     }
 }
 
@@ -148,6 +139,8 @@ impl Format for Q8_0 {
     const OFFSET: i32 = 128;
     const STEPS: usize = 1;
     const HAS_ONE_SCALE: bool = false;
+    const IS_SIGNED: bool = true;
+    type Factors = PlainFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
@@ -161,21 +154,8 @@ impl Format for Q8_0 {
     }
 
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
-        simd: B,
-        at: *const u8,
-        x: [&ActBlock; X],
-        sums: [<B::Float as Simd>::F32; X],
-    ) -> [<B::Float as Simd>::F32; X] {
-        static BLOCKS: [i32; 64] = blocks_of_lanes(NATURAL);
-        // SAFETY: the caller promises eight blocks.
-        let (codes, d) = unsafe { (Self::codes(simd, at), eight_scales::<B, BlockQ8_0>(simd, at)) };
-        plain_dot(simd, &codes, &d, &BLOCKS, x, sums)
-    }
-
-    #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> ([f32; GROUPS], [f32; 8]) {
-        // SAFETY: the caller promises eight blocks.
-        plain_factors(unsafe { eight_scales::<B, BlockQ8_0>(simd, at) })
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> PlainFactors {
+        // SAFETY: the caller promises eight blocks, which begin with their scales.
+        unsafe { PlainFactors::of::<B, BlockQ8_0>(simd, at) }
     }
 }

@@ -6,7 +6,7 @@ use super::{Layout, SLAB, layout, panel_floats, width};
 use crate::{
     quantized::{
         dots::LONGEST,
-        format::{Format, GROUPS, QK},
+        format::{Factors, Format, GROUPS, QK},
     },
     weights::QMatRef,
 };
@@ -80,7 +80,8 @@ impl Columns {
     #[inline(always)]
     unsafe fn unpack<B: ByteSimd, F: Format>(&mut self, simd: B, i: usize, at: *const u8) {
         // SAFETY: the caller promises the block.
-        let (registers, (scales, mins)) = unsafe { (F::codes(simd, at), F::factors(simd, at)) };
+        let (registers, factors) = unsafe { (F::codes(simd, at), F::factors(simd, at)) };
+        let (scales, mins) = factors.of_sub_blocks::<F>();
         self.scales[i] = scales;
         for j in 0..8 {
             self.mins[i][j] = -mins[j];
@@ -91,8 +92,8 @@ impl Columns {
         let to = if is_in_order { &mut self.codes[i] } else { &mut stored.0 };
         for j in 0..QK / B::BYTES {
             // Where the instruction takes any unsigned code, signed ones get an offset.
-            let codes = match F::OFFSET == 128 && B::HAS_DOT {
-                true => simd.xor(registers[j], simd.splat_byte(128)),
+            let codes = match F::IS_SIGNED && B::HAS_DOT {
+                true => simd.xor(registers[j], simd.splat_byte(F::OFFSET as u8)),
                 false => registers[j],
             };
             // SAFETY: there is room for 256 codes.
