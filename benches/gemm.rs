@@ -175,10 +175,12 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Product>, threads: Thread
         value: name.to_owned(),
         tier,
         work: Work { flops: shape.flops().map(|flops| flops as f64), bytes: Some(bytes as f64), elements: None },
-        // An element of streamed weights takes part in 2 m operations: up to 8 rows memory is the bound.
-        ceiling: match regime == Regime::Streamed && m <= 8 {
-            true => Ceiling::Read { level: Level::Memory, threads: count },
-            false => Ceiling::Fma { isa, threads: count },
+        // An element of streamed weights takes part in 2 m operations: up to 8 rows memory is the bound. Weights in
+        // blocks are multiplied as bytes.
+        ceiling: match (regime == Regime::Streamed && m <= 8, b) {
+            (true, _) => Ceiling::Read { level: Level::Memory, threads: count },
+            (false, Order::Blocks(_)) => Ceiling::Dot8 { isa, threads: count },
+            (false, _) => Ceiling::Fma { isa, threads: count },
         },
     };
     let problem = problem(case, threads);
