@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("machine", &[]),
     ("op", &["machine"]),
     ("peer", &["op"]),
+    ("pipeline-cache", &["whole-file"]),
     ("proof", &["op", "record", "machine", "simd"]),
     ("compare", &["chart", "record", "machine"]),
     ("simd", &["machine"]),
