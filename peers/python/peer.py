@@ -2,7 +2,8 @@
 
 An implementation has `describe()` and `load(case, params, inputs)`. The latter gives a dict: `run`, one timed iteration; `output`, the
 result of the last one as bytes; `ran`, what runs; and where they mean something `flops`, `bytes` and `prepare_s`. It raises
-NotImplementedError for a case that it does not have.
+NotImplementedError for a case that it does not have. Its `regime` says by then where the operands are before each run: "resident", or
+"streamed" for operands that no cache holds (`copies`).
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import sys
 import time
 import traceback
+from pathlib import Path
 
 # A batch of iterations between two readings of the clock lasts at least this long.
 BATCH_S = 50e-6
@@ -38,8 +40,27 @@ def timed(run, seconds):
             batch *= 2
 
 
+def last_level_bytes():
+    """Size of all caches of the last level together."""
+    caches = {}
+    for index in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cache/index*"):
+        read = lambda name: (index / name).read_text().strip()
+        if read("type") in ("Data", "Unified"):
+            size = int(read("size").rstrip("KM")) << (20 if read("size").endswith("M") else 10)
+            caches[int(read("level")), read("shared_cpu_list")] = size
+    last = max((level for level, _ in caches), default=0)
+    return sum(size for (level, _), size in caches.items() if level == last) or 32 << 20
+
+
+def copies(regime, size):
+    """How many copies of an operand of `size` bytes the runs rotate over, by the rule of crates/op: one, or so many that all copies but
+    the one just used exceed four times the last-level cache."""
+    return 1 if regime == "resident" else 1 - -4 * last_level_bytes() // max(size, 1)
+
+
 def show(implementation, request):
     """Loads the case, runs it once and writes its result; the loaded case and the answer."""
+    implementation.regime = request.get("regime", "resident")
     loaded = implementation.load(request["case"], request["params"], request["inputs"])
     loaded["run"]()
     with open(request["output"], "wb") as file:

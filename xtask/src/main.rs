@@ -55,6 +55,14 @@ enum Command {
     /// the same command continues. A whole run keeps rows, report and figures below `baselines/`. Exit code 5
     /// if an output is wrong, 1 if a cell failed.
     Run(scenarios::Arguments),
+    /// Build here what is measured on a machine without a toolchain
+    ///
+    /// Writes a folder below target/pack/ with programs, a plan, checksums and the program `run`. See docs/elsewhere.md.
+    Pack(pack::pack::Arguments),
+    /// Bring home what a pack measured
+    ///
+    /// Checks the records against their pack and keeps them below `baselines/`. Importing twice changes nothing.
+    Import(pack::import::Arguments),
     /// Compare results and files with other people's programs, and count what agrees
     ///
     /// Runs every case of `peers/OP.toml` once with every peer, and the checkers that the file names. The counts go to
@@ -95,6 +103,8 @@ fn dispatch(invocation: &Invocation, command: &Command) -> Exit {
         Command::Compare(command) => return commands::execute(invocation, command),
         Command::Peers(arguments) => peers::peers(invocation, &root, arguments),
         Command::Run(arguments) => scenarios::run(invocation, &root, arguments),
+        Command::Pack(arguments) => pack::pack::pack(invocation, &root, arguments),
+        Command::Import(arguments) => pack::import::import(invocation, &root, arguments),
         Command::Agree(arguments) => peers::agree(invocation, &root, arguments),
         Command::Charts(arguments) => peers::charts(invocation, &root, arguments),
         Command::Tidy(arguments) => tidy::tidy(invocation, &root, arguments),
@@ -127,6 +137,8 @@ mod tests {
             "x peers gemm --filter 512 --peer matrixmultiply --dry-run",
             "x run gguf-load --set access=map,read --set size_mib=64 --full --again --dry-run --seed 1",
             "x run",
+            "x pack peers gemm --filter 512 --peer torch --threads 1,16",
+            "x import a b --replace",
             "x agree gguf --filter split --dry-run",
             "x charts --class some-class",
             "x peers gemm --render --class some-class",

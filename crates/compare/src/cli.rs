@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 mod times;
 
-pub(crate) use times::duration;
+pub use times::duration;
 use times::{time, times};
 
 /// The commands that measure and compare.

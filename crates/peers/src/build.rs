@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use compare::command;
 use compare::comparison::Invocation;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::requirements::Requirements;
@@ -54,12 +55,14 @@ impl<'a> BuildCache<'a> {
 }
 
 /// A program that can be started, or the reason why not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Program {
     pub(crate) name: String,
-    directory: PathBuf,
-    command: Vec<String>,
-    env: Vec<(String, String)>,
+    /// Where it is started; in a pack, relative to it.
+    pub(crate) directory: PathBuf,
+    pub(crate) command: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
     /// Why it is not available.
     pub(crate) unavailable: Option<String>,
 }
@@ -132,12 +135,22 @@ pub fn program_of(root: &Path, name: &str, arguments: &[&str]) -> Result<PathBuf
     programs.next().with_context(|| format!("cargo built {name}, but named no program"))
 }
 
+/// Where programs will run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On this machine.
+    Here,
+    /// On another one, which has a Python of its own: nothing is installed here for peers in Python.
+    Elsewhere,
+}
+
 /// Builds all peers of the file. One that cannot be built stays in the list with the reason.
 pub(crate) fn peers<'a>(
     invocation: &Invocation,
     root: &Path,
     suite: &'a Suite,
     ours: &Program,
+    place: Place,
     cache: &mut BuildCache<'a>,
 ) -> Result<Vec<Program>> {
     let mut implementations = Vec::new();
@@ -148,7 +161,10 @@ pub(crate) fn peers<'a>(
             continue;
         }
         let recipe = Recipe { dir: &peer.dir, build: &peer.build, requirements: peer.requirements.as_ref() };
-        let unavailable = cache.build(invocation, root, &peer.name, recipe);
+        let unavailable = match place {
+            Place::Elsewhere if peer.is_python() => None,
+            _ => cache.build(invocation, root, &peer.name, recipe),
+        };
         let directory = root.join("peers").join(&peer.dir);
         let env = peer.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let command = peer.command.clone();

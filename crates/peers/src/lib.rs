@@ -24,6 +24,8 @@ mod difference;
 mod expand;
 mod figures;
 mod goals;
+mod job;
+mod kept;
 mod process;
 mod report;
 mod requirements;
@@ -42,14 +44,15 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use compare::command;
 use compare::comparison::{self, Invocation};
-use compare::exit::{Exit, usage};
+use compare::exit::Exit;
 use machine::Fingerprint;
-use regex_lite::Regex;
 
 pub use agree::{Arguments as AgreeArguments, agree};
+pub use job::{Carried, Choice, Job, Measuring, PackedJob, Unit};
+pub use kept::{Imported, import};
 pub use results::{Arguments as ChartsArguments, Fault, charts, check};
 
-use build::{BuildCache, Program};
+use build::{Place, Program};
 pub use build::{assay, command_in, program_of};
 use report::Report;
 use row::{Outcome, Row};
@@ -67,28 +70,17 @@ const ROUNDS: usize = 3;
 pub struct Arguments {
     /// The op, as in `peers/OP.toml`; without it, list the ops
     op: Option<String>,
-    /// Only cases whose id matches this regular expression; the table is printed but not kept
-    #[arg(long, value_name = "RE")]
-    filter: Option<String>,
-    /// Only these peers; the table is printed but not kept (repeatable)
-    #[arg(long, value_name = "NAME")]
-    peer: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
     /// Print the cases and how long they would take
     #[arg(long)]
     dry_run: bool,
     /// Time nothing: write the kept table again, after its notes (peers/OP.notes.md), goals or headline changed
-    #[arg(long, conflicts_with_all = ["filter", "peer", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["filter", "peer", "threads", "dry_run"])]
     render: bool,
     /// Machine class whose table `--render` writes; by default, this machine's
     #[arg(long, requires = "render")]
     class: Option<String>,
-}
-
-impl Arguments {
-    /// Whether the run covers all cases and peers, so that its table is kept.
-    fn is_whole(&self) -> bool {
-        self.filter.is_none() && self.peer.is_empty()
-    }
 }
 
 /// Runs `peers`.
@@ -100,37 +92,38 @@ pub fn peers(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Res
     let Some(op) = suite::requested(invocation, root, arguments.op.as_deref(), "peers")? else {
         return Ok(Exit::Usage);
     };
-    let mut suite = Suite::read(root, op)?;
     if arguments.render {
+        let suite = Suite::read(root, op)?;
         return render(invocation, root, &suite, (op, arguments.class.as_deref()));
     }
-    let made = provenance(root)?;
-    let ours = build::ours(invocation, root, op)?;
-    resolve(&mut suite, &ours)?;
-    // The other cases are for `agree`.
-    suite.cases.retain(|case| case.timed);
-    choose(&mut suite, arguments)?;
-    invocation.console.print(&plan(&suite))?;
+    let made = format!("{}, {}", revision(root)?, machine_line(&Fingerprint::collect()));
+    let mut job = Job::choose(invocation, root, op, &arguments.choice)?;
+    invocation.console.print(&plan(&job.suite))?;
     if arguments.dry_run {
         return Ok(Exit::Fine);
     }
-    let programs = build::peers(invocation, root, &suite, &ours, &mut BuildCache::default())?;
+    job.build(invocation, root, Place::Here)?;
     let lock = comparison::lock(invocation)?;
     let scratch = invocation.cache()?.join("peers");
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
-    let rows = timed(invocation, &suite, (&ours, &programs), &scratch);
+    let rows = timed(invocation, &job, &scratch);
     let _ = fs::remove_dir_all(&scratch);
     drop(lock);
     let rows = rows?;
     let class = Fingerprint::collect().class();
-    let report = Report { suite: &suite, rows: &rows, op, class: &class, made: &made };
+    let report = Report { suite: &job.suite, rows: &rows, op, class: &class, made: &made };
     invocation.console.print(&report.markdown(root)?)?;
-    if arguments.is_whole() {
+    if arguments.choice.is_whole() {
         keep(invocation, root, &report)?;
     }
+    Ok(exit(&rows))
+}
+
+/// Whether a result differed from ours.
+fn exit(rows: &[Row]) -> Exit {
     let differs = rows.iter().any(|row| matches!(row.outcome, Outcome::Disagrees { .. }));
-    Ok(if differs { Exit::Invalid } else { Exit::Fine })
+    if differs { Exit::Invalid } else { Exit::Fine }
 }
 
 /// Checks `peers/OP.toml` against the table of cases that `assay`, a built program of ours, reports. Gives the number
@@ -184,46 +177,27 @@ fn resolve(suite: &mut Suite, ours: &Program) -> Result<()> {
     suite.resolve(&table)
 }
 
-/// Revision, day and machine, in a line.
-fn provenance(root: &Path) -> Result<String> {
-    let machine = Fingerprint::collect();
+/// The machine, in a line.
+fn machine_line(machine: &Fingerprint) -> String {
     let brand = machine.processor.brand.clone().unwrap_or_else(|| "unknown processor".to_owned());
-    let (threads, class) = (machine.allowed_threads, machine.class());
-    Ok(format!("{}, {brand} with {threads} threads, class `{class}`", revision(root)?))
+    format!("{brand} with {} threads, class `{}`", machine.allowed_threads, machine.class())
 }
 
 /// Revision and day, in a line.
 fn revision(root: &Path) -> Result<String> {
+    let day = jiff::Timestamp::now().strftime("%Y-%m-%d");
+    Ok(format!("{}, {day}", state(root)?))
+}
+
+/// The revision, and whether the work tree differs from it.
+fn state(root: &Path) -> Result<String> {
     let git = |arguments: &[&str]| command::stdout_of(command::git_in(root).args(arguments));
     let revision = git(&["rev-parse", "--short=10", "HEAD"])?;
     // Generated and written documents change no measurement.
     let changed =
         git(&["status", "--porcelain", "--", ".", ":!README.md", ":!BENCHMARKS.md", ":!baselines", ":!docs"])?;
     let state = if changed.trim().is_empty() { "" } else { " with uncommitted changes" };
-    let day = jiff::Timestamp::now().strftime("%Y-%m-%d");
-    Ok(format!("revision {}{state}, {day}", revision.trim()))
-}
-
-fn choose(suite: &mut Suite, arguments: &Arguments) -> Result<()> {
-    if let Some(filter) = &arguments.filter {
-        let filter = Regex::new(filter).map_err(|error| usage(format!("--filter: {error}")))?;
-        suite.cases.retain(|case| filter.is_match(&case.id));
-    }
-    if !arguments.peer.is_empty() {
-        if let Some(unknown) = arguments.peer.iter().find(|name| suite.peers.iter().all(|peer| peer.name != **name)) {
-            let names: Vec<&str> = suite.peers.iter().map(|peer| peer.name.as_str()).collect();
-            return Err(usage(format!("--peer {unknown}: there are {}", names.join(", "))));
-        }
-        suite.peers.retain(|peer| arguments.peer.contains(&peer.name));
-    }
-    // Goals are about whole tables.
-    if !arguments.is_whole() {
-        suite.goals.clear();
-    }
-    if suite.cases.is_empty() {
-        return Err(usage("no case matches --filter; `--dry-run` without it lists them"));
-    }
-    Ok(())
+    Ok(format!("revision {}{state}", revision.trim()))
 }
 
 fn plan(suite: &Suite) -> String {
@@ -241,19 +215,16 @@ fn plan(suite: &Suite) -> String {
     )
 }
 
-fn timed(
-    invocation: &Invocation,
-    suite: &Suite,
-    (ours, peers): (&Program, &[Program]),
-    scratch: &Path,
-) -> Result<Vec<Row>> {
+/// Set by set: each has fresh processes, which go through all cases.
+fn timed(invocation: &Invocation, job: &Job, scratch: &Path) -> Result<Vec<Row>> {
+    let suite = &job.suite;
     let mut rows = Vec::new();
     let steps: usize = suite.cases.iter().map(|case| suite.threads_of(case).len() * SETS).sum();
     let progress = invocation.console.bar("set by set", steps as u64, "cases");
     for &threads in &suite.threads {
         let mut sweep = Sweep::new(suite, threads, scratch)?;
         for set in 0..SETS {
-            sweep.set(invocation, (ours, peers), set, &progress)?;
+            sweep.set(invocation, job.programs(), set, &progress)?;
         }
         rows.extend(sweep.rows());
     }

@@ -1,6 +1,6 @@
 //! Renders rows as Markdown: ratios, goals, peers and a summary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -26,15 +26,25 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
+    /// The rows as lines of their file.
+    pub(crate) fn lines(&self) -> Result<String> {
+        let mut lines = String::new();
+        for row in self.rows {
+            lines += &serde_json::to_string(&Row { made: self.made.to_owned(), ..row.clone() })?;
+            lines.push('\n');
+        }
+        Ok(lines)
+    }
+
     /// The whole report: a table for each number of threads, goals, the notes of `peers/OP.notes.md`, versions, and a
     /// summary.
     pub(crate) fn markdown(&self, root: &Path) -> Result<String> {
         let Self { suite, rows, op, made, .. } = self;
         let mut text =
             format!("# {}\n\nMade by `cargo xtask peers {op}`: {made}.\n\n{}", suite.title, explanation(rows));
-        for &threads in &suite.threads {
-            let of_threads: Vec<&Row> = rows.iter().filter(|row| row.threads == threads.get()).collect();
-            text += &format!("\n## {}\n\n{}", counted(threads.get()), ratios(&of_threads));
+        for threads in threads_of(rows) {
+            let of_threads: Vec<&Row> = rows.iter().filter(|row| row.threads == threads).collect();
+            text += &format!("\n## {}\n\n{}", counted(threads), ratios(&of_threads));
         }
         if !suite.goals.is_empty() {
             text += &format!("\n## Goals\n\n{}", goals::table(suite, rows)?);
@@ -50,11 +60,11 @@ impl Report<'_> {
     /// The sections of the op's page in `docs/results/`: the summary, the headline rows and the goals.
     pub(crate) fn sections(&self) -> Result<String> {
         let mut text = format!("## Summary\n\n{}", summary(self.rows));
-        for &threads in &self.suite.threads {
-            let is_shown = |row: &&Row| row.threads == threads.get() && self.suite.headline.contains(&row.case);
+        for threads in threads_of(self.rows) {
+            let is_shown = |row: &&Row| row.threads == threads && self.suite.headline.contains(&row.case);
             let shown: Vec<&Row> = self.rows.iter().filter(is_shown).collect();
             if !shown.is_empty() {
-                text += &format!("\n## Selected cases, {}\n\n{}", counted(threads.get()), ratios(&shown));
+                text += &format!("\n## Selected cases, {}\n\n{}", counted(threads), ratios(&shown));
             }
         }
         if !self.suite.goals.is_empty() {
@@ -62,6 +72,11 @@ impl Report<'_> {
         }
         Ok(text)
     }
+}
+
+/// The numbers of threads that the rows have, sorted.
+fn threads_of(rows: &[Row]) -> BTreeSet<usize> {
+    rows.iter().map(|row| row.threads).collect()
 }
 
 /// "2 threads".

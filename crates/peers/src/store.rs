@@ -48,11 +48,7 @@ pub(crate) fn made(rows: &[Row]) -> &str {
 
 /// Writes rows and table. Gives their paths.
 pub(crate) fn keep(root: &Path, report: &Report<'_>) -> Result<Vec<String>> {
-    let mut lines = String::new();
-    for row in report.rows {
-        lines += &serde_json::to_string(&Row { made: report.made.to_owned(), ..row.clone() })?;
-        lines.push('\n');
-    }
+    let lines = report.lines()?;
     let (rows, table) = (rows_path(report.class, report.op), table_path(report.class, report.op));
     write(root, &rows, &lines)?;
     write(root, &table, &report.markdown(root)?)?;

@@ -255,6 +255,16 @@ impl Suite {
         case.threads.as_deref().unwrap_or(&self.threads)
     }
 
+    /// Runs every case with these numbers of threads instead of the file's; a case that names its own keeps those of
+    /// them that it names.
+    pub(crate) fn set_threads(&mut self, threads: &[NonZeroUsize]) {
+        self.threads = threads.to_vec();
+        for own in self.cases.iter_mut().filter_map(|case| case.threads.as_mut()) {
+            own.retain(|number| threads.contains(number));
+        }
+        self.cases.retain(|case| case.threads.as_ref().is_none_or(|own| !own.is_empty()));
+    }
+
     /// What bounds a case.
     pub(crate) fn ceiling_of(&self, case: &Case) -> Ceiling {
         case.ceiling.unwrap_or(self.ceiling).here()
@@ -262,6 +272,12 @@ impl Suite {
 }
 
 impl Peer {
+    /// Whether it is a script that the Python of its environment runs.
+    pub(crate) fn is_python(&self) -> bool {
+        let program = self.command.first().map(Path::new);
+        program.is_some_and(|program| program.starts_with(".venv") && program.ends_with("bin/python"))
+    }
+
     /// The parameters of a case for this peer; `None` if the case is none of its cases.
     pub(crate) fn params(&self, case: &Case) -> Option<Params> {
         let is_selected =

@@ -82,6 +82,11 @@ enum Burst {
     Session(usize),
 }
 
+/// Sessions of all implementations, ours first; each starts its process when it is first needed.
+pub(crate) fn sessions<'p>((ours, peers): (&'p Program, &'p [Program])) -> Vec<PeerSession<'p>> {
+    std::iter::once(ours).chain(peers).map(PeerSession::new).collect()
+}
+
 impl<'a> Sweep<'a> {
     pub(crate) fn new(suite: &'a Suite, threads: NonZeroUsize, scratch: &'a Path) -> Result<Self> {
         let cases = || suite.cases.iter().filter(|case| suite.threads_of(case).contains(&threads));
@@ -98,36 +103,60 @@ impl<'a> Sweep<'a> {
     pub(crate) fn set(
         &mut self,
         invocation: &Invocation,
-        (ours, peers): (&Program, &[Program]),
+        programs: (&Program, &[Program]),
         set: usize,
         progress: &Progress,
     ) -> Result<()> {
-        let mut sessions: Vec<PeerSession<'_>> = std::iter::once(ours).chain(peers).map(PeerSession::new).collect();
+        let mut sessions = sessions(programs);
         for at in 0..self.cases.len() {
-            let case = self.cases[at].0;
-            progress.say(&format!("{} on {}, set {}", case.id, self.verifier.threads, set + 1));
-            if self.cases[at].2.is_empty() {
-                let samples = |(place, peer): (usize, &Program)| PeerSamples {
-                    has_case: self.verifier.suite.peers[place].params(case).is_some(),
-                    ..PeerSamples::new(&peer.name, peer.unavailable.clone())
-                };
-                self.cases[at].2 = peers.iter().enumerate().map(samples).collect();
-            }
-            let loaded = self.load(&mut sessions, at)?;
-            self.rounds(invocation, &mut sessions, at, &loaded)?;
+            progress.say(&format!("{} on {}, set {}", self.cases[at].0.id, self.verifier.threads, set + 1));
+            self.visit(invocation, &mut sessions, at)?;
             progress.step();
         }
         Ok(())
     }
 
+    /// The place of a case.
+    pub(crate) fn place(&self, id: &str) -> Option<usize> {
+        self.cases.iter().position(|(case, ..)| case.id == id)
+    }
+
+    /// Removes the inputs of a case.
+    pub(crate) fn forget(&self, at: usize) {
+        self.verifier.forget(&self.cases[at].0.id);
+    }
+
+    /// A case in the processes of one set.
+    pub(crate) fn visit(
+        &mut self,
+        invocation: &Invocation,
+        sessions: &mut [PeerSession<'_>],
+        at: usize,
+    ) -> Result<()> {
+        let case = self.cases[at].0;
+        if self.cases[at].2.is_empty() {
+            let samples = |(place, session): (usize, &PeerSession<'_>)| PeerSamples {
+                has_case: self.verifier.suite.peers[place].params(case).is_some(),
+                ..PeerSamples::new(&session.program.name, session.program.unavailable.clone())
+            };
+            self.cases[at].2 = sessions[1..].iter().enumerate().map(samples).collect();
+        }
+        let loaded = self.load(sessions, at)?;
+        self.rounds(invocation, sessions, at, &loaded)
+    }
+
     /// Rows of all cases.
-    pub(crate) fn rows(self) -> Vec<Row> {
+    pub(crate) fn rows(mut self) -> Vec<Row> {
+        (0..self.cases.len()).flat_map(|at| self.take(at)).collect()
+    }
+
+    /// Rows of one case, whose samples are gone then.
+    pub(crate) fn take(&mut self, at: usize) -> Vec<Row> {
         let threads = self.verifier.threads.get();
-        let rows = self.cases.into_iter().flat_map(move |(case, ours, peers)| {
-            let peers = peers.into_iter().filter(|peer| peer.has_case);
-            peers.map(move |peer| Row::new(&case.id, threads, &ours, peer))
-        });
-        rows.collect()
+        let (case, ours, peers) = &mut self.cases[at];
+        let (ours, peers) = (std::mem::take(ours), std::mem::take(peers));
+        let peers = peers.into_iter().filter(|peer| peer.has_case);
+        peers.map(|peer| Row::new(&case.id, threads, &ours, peer)).collect()
     }
 
     /// Loads the case in every session and verifies the results. Gives the sessions that may be timed; ours is the

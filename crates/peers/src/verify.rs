@@ -68,6 +68,15 @@ impl Verifier<'_> {
         })
     }
 
+    /// Removes the inputs of a case.
+    pub(crate) fn forget(&self, case: &str) {
+        let own = self.suite.peers.iter().filter(|peer| peer.own.is_some()).map(|peer| format!("{case} {}", peer.name));
+        for id in std::iter::once(case.to_owned()).chain(own) {
+            // What stays only takes room.
+            let _ = fs::remove_dir_all(self.scratch.join(file_name(&id)));
+        }
+    }
+
     fn result(&self, whose: &str) -> PathBuf {
         self.scratch.join(format!("result-{whose}"))
     }

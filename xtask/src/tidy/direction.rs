@@ -27,11 +27,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("assay", &["chart", "gemm", "gguf", "multiview", "nifti-decode", "peer", "scenario"]),
     ("peers", &["chart", "compare"]),
     ("scenarios", &["peers", "scenario"]),
-    ("xtask", &["compare", "peers", "scenarios"]),
+    ("pack", &["compare", "peers", "whole-file"]),
+    ("xtask", &["compare", "pack", "peers", "scenarios"]),
 ];
 
 /// Members that run programs and read files. Nothing that is measured may depend on them.
-const TOOLS: [&str; 5] = ["assay", "compare", "peers", "scenarios", "xtask"];
+const TOOLS: [&str; 6] = ["assay", "compare", "pack", "peers", "scenarios", "xtask"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let members = tree.members();

@@ -11,7 +11,10 @@ pub(super) fn times(text: &str) -> Result<(f64, f64), String> {
 }
 
 /// "90s", "5m", "1h" or plain seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is not a time, or none.
+pub fn duration(text: &str) -> Result<Duration, String> {
     time(text).and_then(|time| if time.is_zero() { Err(format!("`{text}` is no time at all")) } else { Ok(time) })
 }
 

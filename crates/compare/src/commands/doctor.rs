@@ -30,22 +30,19 @@ const LOOK: Duration = Duration::from_millis(50);
 pub fn doctor(invocation: &Invocation, arguments: &Doctor) -> Result<Exit> {
     let console = &invocation.console;
     let fingerprint = Fingerprint::collect();
-    if !arguments.json {
-        console.print(&format!("Machine class {}\n", fingerprint.class()))?;
-        console.print(&machine_table(&fingerprint).to_string())?;
+    let mut measured = None;
+    if arguments.json {
+        console.note("measuring ceilings …");
+        measured = Some((ceilings(&invocation.interrupt)?, watch(&invocation.interrupt)?));
+    } else {
+        describe_machine(invocation, &fingerprint)?;
     }
-    console.note("measuring ceilings …");
-    let ceilings = ceilings(&invocation.interrupt)?;
-    if !arguments.json {
-        console.print(&format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceiling_table(&ceilings)))?;
-    }
-    let noise = watch(&invocation.interrupt)?;
     let project = Project::open(invocation, arguments.manifest_path.as_deref());
     let features = features(&project);
     // What an interrupted program could not tell is not missing.
     invocation.interrupt.check()?;
     let benches = project.as_ref().ok().map(|project| benches::benches(invocation, project)).transpose()?;
-    if arguments.json {
+    if let Some((ceilings, noise)) = measured {
         let value = json!({
             "schema": SCHEMA,
             "machine_class": fingerprint.class(),
@@ -59,10 +56,27 @@ pub fn doctor(invocation: &Invocation, arguments: &Doctor) -> Result<Exit> {
         console.print(&serde_json::to_string_pretty(&value)?)?;
         return Ok(Exit::Fine);
     }
-    console.print(&format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table(&noise)))?;
     console.print(&format!("Features\n\n{}", feature_table(&features)))?;
     benches.map_or(Ok(()), |benches| console.print(&benches.text()))?;
     Ok(Exit::Fine)
+}
+
+/// Says what the machine is: class, facts, ceilings and noise. Takes about three seconds.
+pub fn describe_machine(invocation: &Invocation, fingerprint: &Fingerprint) -> Result<()> {
+    let console = &invocation.console;
+    console.print(&format!("Machine class {}\n", fingerprint.class()))?;
+    console.print(&machine_table(fingerprint).to_string())?;
+    console.note("measuring ceilings …");
+    console.print(&ceilings_text(&ceilings(&invocation.interrupt)?))?;
+    console.print(&noise_text(&watch(&invocation.interrupt)?))
+}
+
+fn ceilings_text(ceilings: &[Ceiling]) -> String {
+    format!("Ceilings (bursts of 5 ms; median of 9)\n\n{}", ceiling_table(ceilings))
+}
+
+fn noise_text(noise: &Noise) -> String {
+    format!("Noise over {} s\n\n{}", WATCH.as_secs(), noise_table(noise))
 }
 
 fn machine_table(fingerprint: &Fingerprint) -> Table {

@@ -20,7 +20,7 @@ pub use bisect::bisect;
 pub use clean::clean;
 pub use compare::compare;
 pub use demo::demo;
-pub use doctor::doctor;
+pub use doctor::{describe_machine, doctor};
 pub use gate::gate;
 pub use log::log;
 pub use selftest::selftest;

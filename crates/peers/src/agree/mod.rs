@@ -134,7 +134,7 @@ fn findings(
     let mut cache = BuildCache::default();
     let mut findings = Vec::new();
     if !suite.cases.is_empty() {
-        let peers = build::peers(invocation, root, suite, ours, &mut cache)?;
+        let peers = build::peers(invocation, root, suite, ours, build::Place::Here, &mut cache)?;
         findings = cases::compared(invocation, suite, (ours, &peers), scratch)?;
     }
     for (serial, agreement) in suite.agreements.iter().enumerate() {

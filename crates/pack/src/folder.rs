@@ -1,0 +1,73 @@
+//! Writes the folder of a pack.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use compare::command;
+
+use crate::checksum;
+use crate::elf::{self, Glibc};
+use crate::manifest::{Entry, FILE, Manifest};
+
+/// Most bytes of a pack.
+pub(crate) const MOST_BYTES: u64 = 60 << 20;
+
+/// A pack that is being written.
+pub(crate) struct Folder {
+    path: PathBuf,
+    entries: Vec<Entry>,
+    glibc: Option<Glibc>,
+}
+
+impl Folder {
+    /// An empty folder at `path`; what was there is removed.
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        if path.exists() {
+            fs::remove_dir_all(path).with_context(|| format!("failed to remove {}", path.display()))?;
+        }
+        fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), entries: Vec::new(), glibc: None })
+    }
+
+    /// Copies a file to the path `to` in the pack; a program without its symbols and line tables. One that is there already
+    /// stays.
+    pub(crate) fn put(&mut self, from: &Path, to: &str, is_program: bool) -> Result<()> {
+        if self.entries.iter().any(|entry| entry.path == to) {
+            return Ok(());
+        }
+        let target = self.path.join(to);
+        let directory = target.parent().context("a file has no directory")?;
+        fs::create_dir_all(directory).with_context(|| format!("failed to make {}", directory.display()))?;
+        fs::copy(from, &target)
+            .with_context(|| format!("failed to copy {} to {}", from.display(), target.display()))?;
+        if is_program {
+            // Without the tool the pack is larger, and measures the same.
+            let _ = command::run(command::in_directory("strip", &self.path).arg(&target));
+            self.glibc = self.glibc.max(elf::newest(&fs::read(&target)?));
+        }
+        let (bytes, sha256) = checksum::of_file(&target)?;
+        self.entries.push(Entry { path: to.to_owned(), bytes, sha256 });
+        Ok(())
+    }
+
+    /// The newest version of glibc that a program needs.
+    pub(crate) fn glibc(&self) -> Option<String> {
+        self.glibc.map(elf::shown)
+    }
+
+    /// Writes the manifest, with the files of the folder. Gives the size of all.
+    pub(crate) fn finish(self, mut manifest: Manifest) -> Result<u64> {
+        let size = self.entries.iter().map(|entry| entry.bytes).sum();
+        let largest = self.entries.iter().max_by_key(|entry| entry.bytes).map(|entry| entry.path.clone());
+        ensure!(
+            size <= MOST_BYTES,
+            "the pack has {size} bytes, at most {MOST_BYTES} are allowed; its largest file is {}: leave peers or benches out",
+            largest.unwrap_or_default()
+        );
+        manifest.files = self.entries;
+        let text = serde_json::to_string_pretty(&manifest)? + "\n";
+        whole_file::replace(&self.path.join(FILE), text.as_bytes()).context("failed to write the manifest")?;
+        Ok(size)
+    }
+}

@@ -1,0 +1,61 @@
+//! What can be packed. Each kind connects a manifest with the code that measures it at home.
+
+pub(crate) mod peers;
+
+use std::path::Path;
+
+use anyhow::Result;
+use compare::comparison::Invocation;
+use compare::exit::Exit;
+use serde_json::Value;
+
+use crate::manifest::{Manifest, What};
+
+/// A pack that is ready to be measured.
+pub(crate) enum Opened {
+    Peers(::peers::Job),
+}
+
+/// Opens the pack in `folder`.
+pub(crate) fn open(invocation: &Invocation, folder: &Path, manifest: &Manifest) -> Result<Opened> {
+    match &manifest.what {
+        What::Peers(packed) => peers::open(invocation, folder, packed, &manifest.plan).map(Opened::Peers),
+    }
+}
+
+/// What measures its units one after another.
+pub(crate) enum Measuring<'a> {
+    Peers(peers::Measuring<'a>),
+}
+
+impl Opened {
+    pub(crate) fn measuring<'a>(&'a self, invocation: &'a Invocation, scratch: &'a Path) -> Measuring<'a> {
+        match self {
+            Self::Peers(job) => Measuring::Peers(peers::Measuring::new(job, invocation, scratch)),
+        }
+    }
+
+    /// What a result means for the exit code.
+    pub(crate) fn exit(&self, result: &Value) -> Exit {
+        match self {
+            Self::Peers(_) => peers::exit(result),
+        }
+    }
+
+    /// A result in a line.
+    pub(crate) fn in_words(&self, result: &Value) -> String {
+        match self {
+            Self::Peers(_) => peers::in_words(result),
+        }
+    }
+}
+
+impl Measuring<'_> {
+    /// Measures a unit by its place in the plan. `None` if `goes_on` said meanwhile that there is no time left.
+    pub(crate) fn unit(&mut self, place: usize, unit: &str, goes_on: &dyn Fn() -> bool) -> Result<Option<Value>> {
+        let _ = unit;
+        match self {
+            Self::Peers(measuring) => measuring.unit(place, goes_on),
+        }
+    }
+}

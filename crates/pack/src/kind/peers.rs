@@ -1,0 +1,93 @@
+//! `peers OP`: our code beside other people's, as far as it can be carried or is there.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use compare::comparison::Invocation;
+use compare::exit::Exit;
+use peers::{Choice, Imported, Job, PackedJob, Unit};
+use serde_json::Value;
+
+use crate::folder::Folder;
+use crate::import::Run;
+use crate::manifest::What;
+
+/// Builds the job and puts its files into the folder. Gives what the manifest says, and the plan.
+pub(crate) fn pack(
+    invocation: &Invocation,
+    root: &Path,
+    (op, choice): (&str, &Choice),
+    folder: &mut Folder,
+) -> Result<(What, Vec<String>)> {
+    let (job, packed, files) = Job::pack(invocation, root, op, choice)?;
+    for file in &files {
+        folder.put(&file.from, &file.to, file.is_program)?;
+    }
+    Ok((What::Peers(packed), job.units().iter().map(Unit::name).collect()))
+}
+
+/// The job of a pack. Peers in Python run with `ASSAY_PYTHON`, or with `python3`.
+pub(crate) fn open(invocation: &Invocation, folder: &Path, packed: &PackedJob, plan: &[String]) -> Result<Job> {
+    let python = invocation.variable("ASSAY_PYTHON").map(|path| path.to_string_lossy().into_owned());
+    let job = Job::open(folder, packed, python.as_deref().unwrap_or("python3"))?;
+    let units: Vec<String> = job.units().iter().map(Unit::name).collect();
+    ensure!(units == plan, "the program of the pack has other cases than its plan; make the pack again");
+    Ok(job)
+}
+
+/// Measures the units of a job.
+pub(crate) struct Measuring<'a> {
+    units: Vec<Unit>,
+    measuring: ::peers::Measuring<'a>,
+}
+
+impl<'a> Measuring<'a> {
+    pub(crate) fn new(job: &'a Job, invocation: &'a Invocation, scratch: &'a Path) -> Self {
+        Self { units: job.units(), measuring: job.measuring(invocation, scratch) }
+    }
+
+    pub(crate) fn unit(&mut self, place: usize, goes_on: &dyn Fn() -> bool) -> Result<Option<Value>> {
+        Ok(self.measuring.unit(&self.units[place], goes_on)?.map(Value::Array))
+    }
+}
+
+/// The rows of a result.
+fn rows(result: &Value) -> &[Value] {
+    result.as_array().map_or(&[], Vec::as_slice)
+}
+
+pub(crate) fn exit(result: &Value) -> Exit {
+    let differs = rows(result).iter().any(|row| row["outcome"]["outcome"] == "disagrees");
+    if differs { Exit::Invalid } else { Exit::Fine }
+}
+
+pub(crate) fn in_words(result: &Value) -> String {
+    let of = |row: &Value| {
+        let (peer, outcome) = (row["peer"].as_str().unwrap_or_default(), &row["outcome"]);
+        match outcome["ratio"].as_f64() {
+            Some(ratio) => format!("{peer} {ratio:.2}"),
+            None => format!("{peer} {}", outcome["outcome"].as_str().unwrap_or_default()),
+        }
+    };
+    rows(result).iter().map(of).collect::<Vec<_>>().join(", ")
+}
+
+/// Keeps the rows of a run.
+pub(crate) fn import(
+    invocation: &Invocation,
+    root: &Path,
+    packed: &PackedJob,
+    run: &Run,
+    may_replace: bool,
+) -> Result<Exit> {
+    let rows: Vec<Value> = run.records.iter().flat_map(|record| rows(&record.result)).cloned().collect();
+    let made = format!("{}, {}, {}", packed.state, run.day(), run.machine());
+    let what = match (run.missing(), packed.choice.is_whole()) {
+        (Some(missing), _) => Some(missing),
+        (None, false) => Some(format!("{} units that were chosen", run.records.len())),
+        (None, true) => None,
+    };
+    let imported =
+        Imported { op: &packed.op, class: run.class(), made: &made, missing: what.as_deref(), rows: &rows };
+    ::peers::import(invocation, root, &imported, may_replace)
+}

@@ -1,0 +1,113 @@
+//! `cargo xtask pack WHAT`: builds, and writes a folder that is measured elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use compare::command;
+use compare::comparison::Invocation;
+use compare::exit::Exit;
+use peers::Choice;
+use record::Unit;
+
+use crate::folder::Folder;
+use crate::kind;
+use crate::manifest::{Manifest, Revision, SCHEMA};
+
+/// `pack`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: Packable,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum Packable {
+    /// Our kernels beside other people's code, as `peers` times them
+    ///
+    /// Peers in Python run with the Python of the other machine; compiled ones travel along. One that cannot becomes rows
+    /// with the reason.
+    Peers {
+        /// The op, as in `peers/OP.toml`
+        op: String,
+        #[command(flatten)]
+        choice: Choice,
+    },
+}
+
+impl Packable {
+    /// Begin of the pack's name.
+    fn name(&self) -> String {
+        match self {
+            Self::Peers { op, .. } => format!("peers-{op}"),
+        }
+    }
+}
+
+/// Runs `pack`.
+///
+/// # Errors
+/// What is packed does not build, or is too large.
+pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
+    let git = |words: &[&str]| command::stdout_of(command::git_in(root).args(words));
+    let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
+    let name = format!("{}-{}", arguments.what.name(), commit.chars().take(10).collect::<String>());
+    let path = root.join("target/pack").join(&name);
+    let mut folder = Folder::new(&path)?;
+    folder.put(&runner(invocation, root)?, "run", true)?;
+    let (what, plan) = match &arguments.what {
+        Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,
+    };
+    let state = what.state();
+    let flags = invocation.variable("RUSTFLAGS").map(|flags| flags.to_string_lossy().into_owned());
+    let manifest = Manifest {
+        schema: SCHEMA,
+        name: name.clone(),
+        created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        revisions: vec![Revision { commit, state }],
+        toolchain: command::stdout_of(command::in_directory("rustc", root).arg("--version"))?.trim().to_owned(),
+        flags: format!("profile release, RUSTFLAGS {}", flags.as_deref().unwrap_or("not set")),
+        target: target(),
+        glibc: folder.glibc(),
+        what,
+        plan,
+        files: Vec::new(),
+    };
+    let (units, glibc) = (manifest.plan.len(), manifest.glibc.clone());
+    let size = folder.finish(manifest)?;
+    let glibc = glibc.map_or_else(String::new, |glibc| format!(", for glibc {glibc} or newer"));
+    invocation.console.note(&format!("{units} units, {}{glibc}", Unit::Bytes.show(size as f64)));
+    invocation.console.print(&path.strip_prefix(root).unwrap_or(&path).display().to_string())?;
+    let next = format!("copy the folder to the other machine, and there: {name}/run --limit 240s");
+    invocation.console.note(&next);
+    Ok(Exit::Fine)
+}
+
+/// Architecture and operating system of this program.
+pub(crate) fn target() -> String {
+    format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+/// Builds the program `run`: where the target is installed, a static one, which starts on any Linux.
+fn runner(invocation: &Invocation, root: &Path) -> Result<PathBuf> {
+    let progress = invocation.console.spinner("building run");
+    let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let arguments = ["build", "--package", "pack", "--bin", "run", "--release"];
+    let is_static = cfg!(target_os = "linux") && has_target(root, &triple);
+    let built = if is_static {
+        peers::program_of(root, "run", &[&arguments[..], &["--target", &triple]].concat())
+    } else {
+        let add = format!("`rustup target add {triple}` gives one that starts on any Linux");
+        invocation.console.note(&format!("the program `run` is linked against the C library of this machine; {add}"));
+        peers::program_of(root, "run", &arguments)
+    };
+    progress.finish();
+    built.context("failed to build the program `run`")
+}
+
+/// Whether the standard library of a target is installed.
+fn has_target(root: &Path, triple: &str) -> bool {
+    let directory = command::stdout_of(
+        command::in_directory("rustc", root).args(["--print", "target-libdir", "--target", triple]),
+    );
+    directory.is_ok_and(|directory| Path::new(directory.trim()).is_dir())
+}

@@ -1,0 +1,241 @@
+//! Measures a pack, on any machine: check, describe the machine, measure, record.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use compare::cli;
+use compare::command;
+use compare::commands;
+use compare::comparison::Invocation;
+use compare::exit::{Exit, usage};
+use machine::Fingerprint;
+use machine::noise;
+use record::stats;
+use regex_lite::Regex;
+
+use crate::elf;
+use crate::kind::{self, Measuring, Opened};
+use crate::manifest::{FILE, Manifest, SCHEMA};
+use crate::records::{self, Record};
+
+/// Which units, for how long, and where records go.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Arguments {
+    /// Directory of the records; by default beside the pack, named after it
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Stop after about so long, with what is finished then: 240s, 5m
+    #[arg(long, value_name = "TIME", value_parser = cli::duration)]
+    limit: Option<Duration>,
+    /// Only units whose name matches this regular expression
+    #[arg(long, value_name = "RE")]
+    only: Option<String>,
+    /// Print the plan
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Measures the pack in `folder`.
+///
+/// # Errors
+/// A pack that is damaged or not for this machine, records of another pack or machine class, a full disk, an interrupt.
+pub fn run(invocation: &Invocation, folder: &Path, arguments: &Arguments) -> Result<Exit> {
+    let started = Instant::now();
+    let console = &invocation.console;
+    let (manifest, pack) = Manifest::read(folder)?;
+    manifest.verify(folder)?;
+    fits(&manifest)?;
+    let only = arguments.only.as_deref().map(Regex::new).transpose();
+    let only = only.map_err(|error| usage(format!("--only: {error}")))?;
+    let chosen = |unit: &str| only.as_ref().is_none_or(|only| only.is_match(unit));
+    let plan: Vec<(usize, &str)> =
+        manifest.plan.iter().map(String::as_str).enumerate().filter(|(_, unit)| chosen(unit)).collect();
+    if plan.is_empty() {
+        return Err(usage("no unit matches --only; `--dry-run` without it lists them"));
+    }
+    if arguments.dry_run {
+        console.print(&plan.iter().map(|(_, unit)| *unit).collect::<Vec<_>>().join("\n"))?;
+        return Ok(Exit::Fine);
+    }
+    let out = out(&manifest, folder, invocation, arguments.out.as_deref())?;
+    let _lock = lock(&out)?;
+    let fingerprint = Fingerprint::collect();
+    let class = fingerprint.class();
+    let open = remaining(&out, &pack, &class, &plan)?;
+    console.note(&format!(
+        "{}: {} of {} units are finished; records go to {}",
+        manifest.name,
+        plan.len() - open.len(),
+        plan.len(),
+        out.display()
+    ));
+    describe(invocation, &fingerprint)?;
+    // Import reads it there.
+    whole_file::replace(&out.join(FILE), &fs::read(folder.join(FILE))?).context("failed to copy the manifest")?;
+    let scratch = out.join("scratch");
+    let _ = fs::remove_dir_all(&scratch);
+    fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
+    let opened = kind::open(invocation, folder, &manifest)?;
+    let until = arguments.limit.map(|limit| started + limit);
+    let session = Session { invocation, out: &out, pack: &pack, machine: words(&fingerprint), class: &class, until };
+    let ended = session.measure(&opened, &scratch, &open);
+    let _ = fs::remove_dir_all(&scratch);
+    let exit = ended?;
+    let left = remaining(&out, &pack, &class, &plan)?;
+    if left.is_empty() {
+        console.print(&format!("all {} units are measured: {}", plan.len(), out.display()))?;
+    } else {
+        console.print(&format!(
+            "{} of {} units are measured: {}\nrun the same command to continue with `{}`",
+            plan.len() - left.len(),
+            plan.len(),
+            out.display(),
+            left[0].1
+        ))?;
+    }
+    Ok(exit)
+}
+
+/// Whether the programs of the pack can start here.
+fn fits(manifest: &Manifest) -> Result<()> {
+    let here = crate::pack::target();
+    ensure!(manifest.target == here, "the pack is for {}, this machine is {here}", manifest.target);
+    let needed = manifest.glibc.as_deref().and_then(elf::parsed);
+    if let (Some(needed), Some(here)) = (needed, elf::here())
+        && needed > here
+    {
+        bail!(
+            "the pack needs glibc {}, this machine has {}: build it on a system as old as this one",
+            elf::shown(needed),
+            elf::shown(here)
+        );
+    }
+    Ok(())
+}
+
+/// The directory of the records, made if needed.
+fn out(manifest: &Manifest, folder: &Path, invocation: &Invocation, asked: Option<&Path>) -> Result<PathBuf> {
+    let beside = || folder.parent().unwrap_or(folder).join(format!("{}.records", manifest.name));
+    let out = asked.map_or_else(beside, |asked| invocation.directory.join(asked));
+    if let Err(error) = fs::create_dir_all(&out) {
+        return Err(usage(format!("cannot make {} ({error}): give another directory by --out", out.display())));
+    }
+    out.canonicalize().with_context(|| format!("{} is gone", out.display()))
+}
+
+/// Holds the directory: one run at a time.
+fn lock(out: &Path) -> Result<File> {
+    let path = out.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| usage(format!("cannot write in {} ({error}); see --out", out.display())))?;
+    ensure!(file.try_lock().is_ok(), "another run writes to {}", out.display());
+    Ok(file)
+}
+
+/// The units that are not measured yet.
+fn remaining<'m>(
+    out: &Path,
+    pack: &str,
+    class: &str,
+    plan: &[(usize, &'m str)],
+) -> Result<Vec<(usize, &'m str)>> {
+    let mut open = Vec::new();
+    for &(place, unit) in plan {
+        match records::read(&records::path(out, place, unit), pack, unit)? {
+            Some(record) if record.class != class => bail!(
+                "{} has records of {}, this machine is {class}: use another --out",
+                out.display(),
+                record.class
+            ),
+            Some(record) if record.error.is_none() => {}
+            _ => open.push((place, unit)),
+        }
+    }
+    Ok(open)
+}
+
+/// "AMD EPYC with 16 threads, class `…`".
+fn words(machine: &Fingerprint) -> String {
+    let brand = machine.processor.brand.clone().unwrap_or_else(|| "unknown processor".to_owned());
+    format!("{brand} with {} threads, class `{}`", machine.allowed_threads, machine.class())
+}
+
+/// Says what the machine is.
+fn describe(invocation: &Invocation, fingerprint: &Fingerprint) -> Result<()> {
+    commands::describe_machine(invocation, fingerprint)?;
+    let query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"];
+    let gpus = command::stdout_of(Command::new("nvidia-smi").args(query));
+    let gpus = gpus.map_or_else(|_| "none that nvidia-smi reports".to_owned(), |gpus| gpus.trim().to_owned());
+    invocation.console.print(&format!("GPU: {gpus}\n"))
+}
+
+/// One call of `run`.
+struct Session<'a> {
+    invocation: &'a Invocation,
+    out: &'a Path,
+    pack: &'a str,
+    machine: String,
+    class: &'a str,
+    /// When the limit ends.
+    until: Option<Instant>,
+}
+
+impl Session<'_> {
+    fn left_s(&self) -> f64 {
+        self.until.map_or(f64::INFINITY, |until| until.saturating_duration_since(Instant::now()).as_secs_f64())
+    }
+
+    /// Measures units until the limit.
+    fn measure(&self, opened: &Opened, scratch: &Path, open: &[(usize, &str)]) -> Result<Exit> {
+        let console = &self.invocation.console;
+        let mut measuring: Measuring<'_> = opened.measuring(self.invocation, scratch);
+        let mut seconds = Vec::new();
+        let mut exit = Exit::Fine;
+        for (number, &(place, unit)) in open.iter().enumerate() {
+            let estimate = stats::median(&seconds).unwrap_or(0.0);
+            if self.left_s() < estimate.max(0.5) {
+                console.note(&format!("the limit ends: `{unit}` would take about {estimate:.0} s"));
+                break;
+            }
+            let (before, start) = (noise::Sample::take(), Instant::now());
+            let began = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let goes_on = || self.left_s() > 0.0;
+            let (result, error) = match measuring.unit(place, unit, &goes_on) {
+                Ok(Some(result)) => (result, None),
+                Ok(None) => {
+                    console.note(&format!("the limit ended within `{unit}`, which is measured again next time"));
+                    break;
+                }
+                Err(error) => {
+                    self.invocation.interrupt.check().context("run the same command to continue")?;
+                    (serde_json::Value::Null, Some(format!("{error:#}")))
+                }
+            };
+            let took = start.elapsed().as_secs_f64();
+            seconds.push(took);
+            exit = exit.max(if error.is_some() { Exit::Failure } else { opened.exit(&result) });
+            let told = error.clone().unwrap_or_else(|| opened.in_words(&result));
+            let record = Record {
+                schema: SCHEMA,
+                pack: self.pack.to_owned(),
+                unit: unit.to_owned(),
+                class: self.class.to_owned(),
+                machine: self.machine.clone(),
+                began,
+                seconds: took,
+                noise: noise::Sample::take().since(&before),
+                result,
+                error,
+            };
+            records::write(&records::path(self.out, place, unit), &record)?;
+            let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
+            let rest = mean * (open.len() - number - 1) as f64;
+            let rest = if rest < 100.0 { format!("{rest:.0} s") } else { format!("{:.0} min", rest / 60.0) };
+            console.note(&format!("{}/{} {unit} ({took:.1} s; about {rest} left): {told}", number + 1, open.len()));
+        }
+        Ok(exit)
+    }
+}
