@@ -57,7 +57,8 @@ enum Command {
     Run(scenarios::Arguments),
     /// Build here what is measured on a machine without a toolchain
     ///
-    /// Writes a folder below target/pack/ with programs, a plan, checksums and the program `run`. See docs/elsewhere.md.
+    /// Writes a folder below target/pack/ with programs, a plan, checksums and the program `run`. docs/elsewhere.md
+    /// shows how to use it.
     Pack(pack::pack::Arguments),
     /// Bring home what a pack measured
     ///
@@ -138,7 +139,7 @@ mod tests {
             "x run gguf-load --set access=map,read --set size_mib=64 --full --again --dry-run --seed 1",
             "x run",
             "x pack peers gemm --filter 512 --peer torch --threads 1,16",
-            "x import a b --replace",
+            "x import a b",
             "x agree gguf --filter split --dry-run",
             "x charts --class some-class",
             "x peers gemm --render --class some-class",

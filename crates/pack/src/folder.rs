@@ -30,8 +30,8 @@ impl Folder {
         Ok(Self { path: path.to_owned(), entries: Vec::new(), glibc: None })
     }
 
-    /// Copies a file to the path `to` in the pack; a program without its symbols and line tables. One that is there already
-    /// stays.
+    /// Copies a file to the path `to` in the pack; a program without its symbols and line tables. One that is there
+    /// already stays.
     pub(crate) fn put(&mut self, from: &Path, to: &str, is_program: bool) -> Result<()> {
         if self.entries.iter().any(|entry| entry.path == to) {
             return Ok(());

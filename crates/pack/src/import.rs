@@ -17,9 +17,6 @@ pub struct Arguments {
     /// Directories of records, as `run` wrote them
     #[arg(required = true, value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// Replace a whole table by a part of one
-    #[arg(long)]
-    replace: bool,
 }
 
 /// The records of one directory, checked.
@@ -48,7 +45,7 @@ pub fn import(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Re
             invocation.console.note(&format!("`{unit}` failed: {why}"));
         }
         exit = exit.max(match &manifest.what {
-            What::Peers(packed) => kind::peers::import(invocation, root, packed, &run, arguments.replace)?,
+            What::Peers(packed) => kind::peers::import(invocation, root, packed, &run)?,
         });
     }
     Ok(exit)

@@ -31,7 +31,8 @@ fn main() -> ExitCode {
         }
     };
     let folder = std::env::current_exe().context("this program does not find itself; is /proc mounted?");
-    let result = folder.and_then(|program| run::run(&invocation, program.parent().unwrap_or(&program), &line.arguments));
+    let result =
+        folder.and_then(|program| run::run(&invocation, program.parent().unwrap_or(&program), &line.arguments));
     let exit = result.unwrap_or_else(|error| {
         invocation.console.error(&format!("error: {error:#}"));
         exit::of_error(&error)

@@ -24,8 +24,8 @@ pub struct Arguments {
 enum Packable {
     /// Our kernels beside other people's code, as `peers` times them
     ///
-    /// Peers in Python run with the Python of the other machine; compiled ones travel along. One that cannot becomes rows
-    /// with the reason.
+    /// Peers in Python run with the Python of the other machine; compiled ones travel along. One that cannot becomes
+    /// rows with the reason.
     Peers {
         /// The op, as in `peers/OP.toml`
         op: String,
@@ -53,7 +53,7 @@ pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resu
     let name = format!("{}-{}", arguments.what.name(), commit.chars().take(10).collect::<String>());
     let path = root.join("target/pack").join(&name);
     let mut folder = Folder::new(&path)?;
-    folder.put(&runner(invocation, root)?, "run", true)?;
+    folder.put(&run_program(invocation, root)?, "run", true)?;
     let (what, plan) = match &arguments.what {
         Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,
     };
@@ -88,7 +88,7 @@ pub(crate) fn target() -> String {
 }
 
 /// Builds the program `run`: where the target is installed, a static one, which starts on any Linux.
-fn runner(invocation: &Invocation, root: &Path) -> Result<PathBuf> {
+fn run_program(invocation: &Invocation, root: &Path) -> Result<PathBuf> {
     let progress = invocation.console.spinner("building run");
     let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let arguments = ["build", "--package", "pack", "--bin", "run", "--release"];
@@ -106,8 +106,7 @@ fn runner(invocation: &Invocation, root: &Path) -> Result<PathBuf> {
 
 /// Whether the standard library of a target is installed.
 fn has_target(root: &Path, triple: &str) -> bool {
-    let directory = command::stdout_of(
-        command::in_directory("rustc", root).args(["--print", "target-libdir", "--target", triple]),
-    );
+    let directory =
+        command::stdout_of(command::in_directory("rustc", root).args(["--print", "target-libdir", "--target", triple]));
     directory.is_ok_and(|directory| Path::new(directory.trim()).is_dir())
 }

@@ -69,7 +69,8 @@ pub(crate) fn read(path: &Path, pack: &str, unit: &str) -> Result<Option<Record>
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         read => read.with_context(|| format!("failed to read {}", path.display()))?,
     };
-    let record = parsed(&text).with_context(|| format!("{} is damaged: remove it and run the pack again", path.display()))?;
+    let record =
+        parsed(&text).with_context(|| format!("{} is damaged: remove it and run the pack again", path.display()))?;
     ensure!(record.pack == pack, "{} belongs to another pack: use another --out", path.display());
     ensure!(record.unit == unit, "{} is of {}, not of {unit}", path.display(), record.unit);
     Ok(Some(record))

@@ -136,20 +136,13 @@ fn lock(out: &Path) -> Result<File> {
 }
 
 /// The units that are not measured yet.
-fn remaining<'m>(
-    out: &Path,
-    pack: &str,
-    class: &str,
-    plan: &[(usize, &'m str)],
-) -> Result<Vec<(usize, &'m str)>> {
+fn remaining<'m>(out: &Path, pack: &str, class: &str, plan: &[(usize, &'m str)]) -> Result<Vec<(usize, &'m str)>> {
     let mut open = Vec::new();
     for &(place, unit) in plan {
         match records::read(&records::path(out, place, unit), pack, unit)? {
-            Some(record) if record.class != class => bail!(
-                "{} has records of {}, this machine is {class}: use another --out",
-                out.display(),
-                record.class
-            ),
+            Some(record) if record.class != class => {
+                bail!("{} has records of {}, this machine is {class}: use another --out", out.display(), record.class)
+            }
             Some(record) if record.error.is_none() => {}
             _ => open.push((place, unit)),
         }

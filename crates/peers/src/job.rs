@@ -1,9 +1,9 @@
 //! What lies between building and measuring: the cases of an op, and the programs that run them.
 //!
-//! At home, `peers` builds a [`Job`] and measures it. For another machine, a [`PackedJob`] is written down together with
-//! the files that it needs ([`Carried`]), and [`Job::open`] makes the same job of them there. Here is also the order in
-//! which another machine measures: unit by unit, the headline cases first. A unit is one case with one number of
-//! threads, complete when it ends: a run that is cut short has whole rows of what matters most.
+//! At home, `peers` builds a [`Job`] and measures it. For another machine, a [`PackedJob`] is written down together
+//! with the files that it needs ([`Carried`]), and [`Job::open`] makes the same job of them there. Here is also the
+//! order in which another machine measures: unit by unit, the headline cases first. A unit is one case with one number
+//! of threads, complete when it ends: a run that is cut short has whole rows of what matters most.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -154,8 +154,8 @@ impl Job {
     /// Builds a job for another machine. Gives what describes it there and the files that it needs.
     ///
     /// # Errors
-    /// An op that there is none of, a choice of nothing, or our own program if it cannot be built. A peer that cannot be
-    /// built or carried becomes rows with the reason.
+    /// An op that there is none of, a choice of nothing, or our own program if it cannot be built. A peer that cannot
+    /// be built or carried becomes rows with the reason.
     pub fn pack(
         invocation: &Invocation,
         root: &Path,
@@ -225,8 +225,8 @@ impl Job {
         Ok(Self { peers: packed.peers.iter().map(placed).collect(), ..job })
     }
 
-    /// All units in order of importance: the headline cases, then the others; of each the first number of threads first,
-    /// because processes are started for one number of threads.
+    /// All units in order of importance: the headline cases, then the others; of each the first number of threads
+    /// first, because processes are started for one number of threads.
     #[must_use]
     pub fn units(&self) -> Vec<Unit> {
         let suite = &self.suite;

@@ -1,19 +1,20 @@
 //! Rows that another machine measured: into `baselines/`, as what they are.
+//!
+//! A whole table takes the place of the one before, as at home. A part of a table has a file of its own,
+//! `peers-OP-part`, beside it: rows of a case, a number of threads and a peer that it has already are replaced, and the
+//! others stay. Each row says where it comes from.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use compare::comparison::Invocation;
-use compare::exit::{Exit, usage};
+use compare::exit::Exit;
 use serde_json::Value;
 
 use crate::report::Report;
 use crate::row::Row;
 use crate::suite::Suite;
 use crate::{keep, store};
-
-/// Says in the line of a table that rows are missing.
-const PART: &str = "a part";
 
 /// Rows of a pack.
 #[derive(Debug)]
@@ -30,42 +31,63 @@ pub struct Imported<'a> {
     pub rows: &'a [Value],
 }
 
-/// Keeps the rows as the table of their class. What is the same already stays as it is. A part of a table takes the place
-/// of nothing but a smaller part, unless `may_replace`.
+/// Keeps the rows in the table of their class. What is the same already stays as it is.
 ///
 /// # Errors
-/// Rows of another version, a table that would be replaced by less, or files that cannot be written.
-pub fn import(invocation: &Invocation, root: &Path, imported: &Imported<'_>, may_replace: bool) -> Result<Exit> {
+/// Rows of another version, or files that cannot be read or written.
+pub fn import(invocation: &Invocation, root: &Path, imported: &Imported<'_>) -> Result<Exit> {
     let Imported { op, class, made, missing, rows } = imported;
     let rows: Result<Vec<Row>, _> = rows.iter().cloned().map(serde_json::from_value).collect();
-    let rows = rows.context("the rows were written by another version; import with the revision of the pack")?;
-    let made = missing.map_or_else(|| format!("{made}, from a pack"), |what| format!("{made}, from a pack, {PART}: {what}"));
+    let mut rows = rows.context("the rows were written by another version: import with the revision of the pack")?;
+    let of = missing.map_or_else(|| format!("{made}, from a pack"), |what| format!("{made}, from a pack: {what}"));
+    rows.iter_mut().for_each(|row| row.made.clone_from(&of));
+    let exit = crate::exit(&rows);
     let mut suite = Suite::read(root, op)?;
-    if missing.is_some() {
+    let is_part = missing.is_some();
+    if is_part {
         // Goals are about whole tables.
         suite.goals.clear();
+        let known = store::rows(root, class, &store::part(op))?;
+        rows = merged(known.unwrap_or_default(), rows);
     }
-    let report = Report { suite: &suite, rows: &rows, op, class, made: &made };
-    let path = store::rows_path(class, op);
-    if let Some(kept) = store::read(root, &path)? {
-        if kept == report.lines()? && store::read(root, &store::table_path(class, op))? == Some(report.markdown(root)?) {
-            invocation.console.note(&format!("{path} has these rows already"));
-            return Ok(crate::exit(&rows));
-        }
-        let known = store::rows(root, class, op)?.unwrap_or_default();
-        let is_less = match store::made(&known).contains(&format!(", from a pack, {PART}: ")) {
-            true => missing.is_some() && rows.len() < known.len(),
-            false => missing.is_some(),
-        };
-        if is_less && !may_replace {
-            let what = missing.unwrap_or_default();
-            return Err(usage(format!(
-                "{path} has {} rows, and these are {} ({what}): continue the run, or replace them by --replace",
-                known.len(),
-                rows.len()
-            )));
+    let report = Report { suite: &suite, rows: &rows, op, class, made: &of, is_part };
+    let path = store::rows_path(class, &report.stem());
+    let table = store::read(root, &store::table_path(class, &report.stem()))?;
+    if store::read(root, &path)? == Some(report.lines()?) && table == Some(report.markdown(root)?) {
+        invocation.console.note(&format!("{path} has these rows already"));
+    } else {
+        keep(invocation, root, &report)?;
+    }
+    Ok(exit)
+}
+
+/// `known` with the rows of `newer` in place of those of the same case, threads and peer, or after them.
+fn merged(mut known: Vec<Row>, newer: Vec<Row>) -> Vec<Row> {
+    for row in newer {
+        let same = |known: &&mut Row| (&known.case, known.threads, &known.peer) == (&row.case, row.threads, &row.peer);
+        match known.iter_mut().find(same) {
+            Some(place) => *place = row,
+            None => known.push(row),
         }
     }
-    keep(invocation, root, &report)?;
-    Ok(crate::exit(&rows))
+    known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(case: &str, version: &str) -> Row {
+        let text = format!(
+            r#"{{"case":"{case}","threads":1,"peer":"p","version":"{version}","ran":"","ours_ran":"","ours_s":null,"share":null,"prepare_s":null,"outcome":{{"outcome":"unsupported","why":"w"}},"made":""}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn rows_of_a_part_are_replaced_one_by_one() {
+        let merged = merged(vec![row("a", "1"), row("b", "1")], vec![row("b", "2"), row("c", "2")]);
+        let shown: Vec<(&str, &str)> = merged.iter().map(|row| (row.case.as_str(), row.version.as_str())).collect();
+        assert_eq!(shown, [("a", "1"), ("b", "2"), ("c", "2")]);
+    }
 }

@@ -112,7 +112,7 @@ pub fn peers(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Res
     drop(lock);
     let rows = rows?;
     let class = Fingerprint::collect().class();
-    let report = Report { suite: &job.suite, rows: &rows, op, class: &class, made: &made };
+    let report = Report { suite: &job.suite, rows: &rows, op, class: &class, made: &made, is_part: false };
     invocation.console.print(&report.markdown(root)?)?;
     if arguments.choice.is_whole() {
         keep(invocation, root, &report)?;
@@ -151,7 +151,7 @@ fn render(invocation: &Invocation, root: &Path, suite: &Suite, (op, class): (&st
     let path = store::rows_path(&class, op);
     let rows = store::rows(root, &class, op)?.with_context(|| format!("there is no {path}; see --class"))?;
     let made = store::made(&rows).to_owned();
-    let report = Report { suite, rows: &rows, op, class: &class, made: &made };
+    let report = Report { suite, rows: &rows, op, class: &class, made: &made, is_part: false };
     invocation.console.print(&report.markdown(root)?)?;
     keep(invocation, root, &report)?;
     Ok(Exit::Fine)

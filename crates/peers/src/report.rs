@@ -11,6 +11,7 @@ use record::{Align, Table, Unit};
 use crate::ceiling::Ceiling;
 use crate::goals;
 use crate::row::{Outcome, Row};
+use crate::store;
 use crate::suite::Suite;
 use crate::{ROUNDS, SETS};
 
@@ -23,6 +24,8 @@ pub(crate) struct Report<'a> {
     pub(crate) class: &'a str,
     /// Revision, day and machine.
     pub(crate) made: &'a str,
+    /// Whether it is a part of a table, of rows that each say where they come from.
+    pub(crate) is_part: bool,
 }
 
 impl Report<'_> {
@@ -30,18 +33,40 @@ impl Report<'_> {
     pub(crate) fn lines(&self) -> Result<String> {
         let mut lines = String::new();
         for row in self.rows {
-            lines += &serde_json::to_string(&Row { made: self.made.to_owned(), ..row.clone() })?;
+            let made = if self.is_part { &row.made } else { self.made };
+            lines += &serde_json::to_string(&Row { made: made.to_owned(), ..row.clone() })?;
             lines.push('\n');
         }
         Ok(lines)
     }
 
+    /// What stands for the op in the paths of its files.
+    pub(crate) fn stem(&self) -> String {
+        if self.is_part { store::part(self.op) } else { self.op.to_owned() }
+    }
+
+    /// Where the rows come from.
+    fn origin(&self) -> String {
+        let Self { rows, op, made, .. } = self;
+        if !self.is_part {
+            return format!("Made by `cargo xtask peers {op}`: {made}.");
+        }
+        let mut text = format!("Parts of the table of `cargo xtask peers {op}`:\n");
+        let mut said: Vec<&str> = Vec::new();
+        for row in rows.iter() {
+            if !said.contains(&row.made.as_str()) {
+                said.push(&row.made);
+                text += &format!("\n- {}", row.made);
+            }
+        }
+        text
+    }
+
     /// The whole report: a table for each number of threads, goals, the notes of `peers/OP.notes.md`, versions, and a
     /// summary.
     pub(crate) fn markdown(&self, root: &Path) -> Result<String> {
-        let Self { suite, rows, op, made, .. } = self;
-        let mut text =
-            format!("# {}\n\nMade by `cargo xtask peers {op}`: {made}.\n\n{}", suite.title, explanation(rows));
+        let Self { suite, rows, op, .. } = self;
+        let mut text = format!("# {}\n\n{}\n\n{}", suite.title, self.origin(), explanation(rows));
         for threads in threads_of(rows) {
             let of_threads: Vec<&Row> = rows.iter().filter(|row| row.threads == threads).collect();
             text += &format!("\n## {}\n\n{}", counted(threads), ratios(&of_threads));
@@ -50,6 +75,8 @@ impl Report<'_> {
             text += &format!("\n## Goals\n\n{}", goals::table(suite, rows)?);
         }
         match fs::read_to_string(root.join(format!("peers/{op}.notes.md"))) {
+            // They are about a whole table.
+            Ok(_) if self.is_part => {}
             Ok(notes) => text += &format!("\n## Notes\n\n{}\n", notes.trim()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("failed to read peers/{op}.notes.md")),

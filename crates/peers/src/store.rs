@@ -15,6 +15,11 @@ pub(crate) fn rows_path(class: &str, op: &str) -> String {
     format!("baselines/{class}/peers-{op}.jsonl")
 }
 
+/// What stands for the op in the paths of a part of its table.
+pub(crate) fn part(op: &str) -> String {
+    format!("{op}-part")
+}
+
 /// Path of the table that is rendered from these rows.
 pub(crate) fn table_path(class: &str, op: &str) -> String {
     format!("baselines/{class}/peers-{op}.md")
@@ -49,7 +54,7 @@ pub(crate) fn made(rows: &[Row]) -> &str {
 /// Writes rows and table. Gives their paths.
 pub(crate) fn keep(root: &Path, report: &Report<'_>) -> Result<Vec<String>> {
     let lines = report.lines()?;
-    let (rows, table) = (rows_path(report.class, report.op), table_path(report.class, report.op));
+    let (rows, table) = (rows_path(report.class, &report.stem()), table_path(report.class, &report.stem()));
     write(root, &rows, &lines)?;
     write(root, &table, &report.markdown(root)?)?;
     Ok(vec![rows, table])

@@ -127,12 +127,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// A case in the processes of one set.
-    pub(crate) fn visit(
-        &mut self,
-        invocation: &Invocation,
-        sessions: &mut [PeerSession<'_>],
-        at: usize,
-    ) -> Result<()> {
+    pub(crate) fn visit(&mut self, invocation: &Invocation, sessions: &mut [PeerSession<'_>], at: usize) -> Result<()> {
         let case = self.cases[at].0;
         if self.cases[at].2.is_empty() {
             let samples = |(place, session): (usize, &PeerSession<'_>)| PeerSamples {

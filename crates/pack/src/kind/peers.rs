@@ -73,21 +73,14 @@ pub(crate) fn in_words(result: &Value) -> String {
 }
 
 /// Keeps the rows of a run.
-pub(crate) fn import(
-    invocation: &Invocation,
-    root: &Path,
-    packed: &PackedJob,
-    run: &Run,
-    may_replace: bool,
-) -> Result<Exit> {
+pub(crate) fn import(invocation: &Invocation, root: &Path, packed: &PackedJob, run: &Run) -> Result<Exit> {
     let rows: Vec<Value> = run.records.iter().flat_map(|record| rows(&record.result)).cloned().collect();
     let made = format!("{}, {}, {}", packed.state, run.day(), run.machine());
     let what = match (run.missing(), packed.choice.is_whole()) {
         (Some(missing), _) => Some(missing),
-        (None, false) => Some(format!("{} units that were chosen", run.records.len())),
+        (None, false) => Some(format!("{} units, which were chosen", run.records.len())),
         (None, true) => None,
     };
-    let imported =
-        Imported { op: &packed.op, class: run.class(), made: &made, missing: what.as_deref(), rows: &rows };
-    ::peers::import(invocation, root, &imported, may_replace)
+    let imported = Imported { op: &packed.op, class: run.class(), made: &made, missing: what.as_deref(), rows: &rows };
+    ::peers::import(invocation, root, &imported)
 }

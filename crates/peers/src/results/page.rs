@@ -68,7 +68,7 @@ pub(crate) fn of_op(
     for (file, title) in charts {
         text += &format!("![{title}]({file})\n\n");
     }
-    text += &Report { suite, rows, op, class, made }.sections()?;
+    text += &Report { suite, rows, op, class, made, is_part: false }.sections()?;
     if let Some(agreement) = agreement {
         text += &format!(
             "\n## Agreement with independent programs\n\nMade by `cargo xtask agree {op}`: {}. Numbers of comparisons; what was \
