@@ -9,7 +9,7 @@ use attention::{
     kernels,
 };
 use machine::{
-    ceiling::Level,
+    ceiling::{Level, TileNumbers},
     isa::{Amx, Isa},
 };
 use op::{NamedCase, Regime};
@@ -128,7 +128,7 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Problem>, threads: Thread
         // One query reads all of K and V for a few operations on each element.
         ceiling: match regime {
             Regime::Streamed => Ceiling::Read { level: Level::Memory, threads: count },
-            Regime::Resident if has_tiles => Ceiling::Tiles { threads: count },
+            Regime::Resident if has_tiles => Ceiling::Tiles { numbers: TileNumbers::Bf16, threads: count },
             Regime::Resident => Ceiling::Fma { isa, threads: count },
         },
     };

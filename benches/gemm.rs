@@ -5,11 +5,14 @@
 //! cases rotate over copies of B that no cache holds together.
 
 use gemm::{
-    Activation, Case, Shape, Threads,
+    Activation, Case, Codes, Int8Weights, Shape, Threads,
     cases::{Order, Product, find},
     kernels,
 };
-use machine::{ceiling::Level, isa::Isa};
+use machine::{
+    ceiling::{Level, TileNumbers},
+    isa::Isa,
+};
 use op::{NamedCase, Regime};
 use proof::bench::{Bench, Ceiling, Suite, isa_of};
 use record::Work;
@@ -38,7 +41,7 @@ enum Rivals {
 /// more), and the rivals.
 type Row = (&'static str, usize, u8, Rivals);
 
-const ROWS: [Row; 71] = [
+const ROWS: [Row; 76] = [
     // Squares.
     ("f32-256", 1, 1, Rivals::All),
     ("f32-512", 1, 1, Rivals::All),
@@ -118,6 +121,12 @@ const ROWS: [Row; 71] = [
     ("q4_0-m1-n10240-k2560-bt", 1, 3, Rivals::Fast),
     ("q4_0-m128-n10240-k2560-bt", 1, 3, Rivals::Fast),
     ("q4_k-m512-n2560-k2560-bt", 2, 3, Rivals::None),
+    // Integer weights.
+    ("int8-m1-n10240-k2560-bt", 1, 2, Rivals::None),
+    ("int8-m8-n1536-k384-bt", 1, 2, Rivals::Fast),
+    ("int8-m128-n1536-k384-bt", 1, 2, Rivals::Fast),
+    ("int8-m128-n4096-k1024-bt", 2, 3, Rivals::None),
+    ("int8-m512-n384-k1536-bt", 1, 3, Rivals::Fast),
 ];
 
 fn main() {
@@ -137,7 +146,7 @@ fn main() {
                     declare(suite, case, threads, tier, Implementation::Ours(kernel));
                 }
             }
-            if rivals != Rivals::None && problem.blocks.is_none() {
+            if rivals != Rivals::None && problem.codes.is_none() {
                 declare(suite, case, threads, tier, Implementation::Ndarray);
             }
         }
@@ -145,8 +154,19 @@ fn main() {
 }
 
 fn problem(case: &NamedCase<Product>, threads: Threads) -> Case {
-    let blocks = if let Order::Blocks(ty) = case.params.b { Some(ty) } else { None };
-    Case { threads, blocks, ..Case::from(case.params.shape) }
+    let codes = match case.params.b {
+        Order::Blocks(ty) => Some(Codes::Blocks(ty)),
+        Order::Int8 => Some(Codes::Int8),
+        _ => None,
+    };
+    Case { threads, codes, ..Case::from(case.params.shape) }
+}
+
+/// Whether integer weights are multiplied in tile registers.
+fn runs_tiles(kernel: &str, Shape { m, n, k }: Shape) -> bool {
+    let no_weights =
+        || Int8Weights::from_codes(&[], &[], 0, 0).map(|weights| weights.explain(m, Threads::SERIAL).kernel);
+    kernel == "cpu-amx" || kernel == "auto" && n * k > 0 && no_weights() == Ok("cpu-amx")
 }
 
 fn declare(suite: &mut Suite, case: &'static NamedCase<Product>, threads: Threads, tier: u8, by: Implementation) {
@@ -154,18 +174,20 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Product>, threads: Thread
     let Shape { m, n, k } = shape;
     let (name, isa, tier) = match &by {
         Implementation::Ours(kernel) if kernel.name() == "auto" => ("auto", Isa::best(), tier),
+        Implementation::Ours(kernel) if kernel.name() == "cpu-amx" => ("cpu-amx", Isa::Avx512, tier.max(2)),
         Implementation::Ours(kernel) => (kernel.name(), isa_of(kernel.name()), tier.max(2)),
         Implementation::Ndarray => ("ndarray", Isa::best(), tier.max(2)),
     };
     let order = match b {
         Order::Rows => "",
-        Order::Columns | Order::Blocks(_) => "-bt",
+        Order::Columns | Order::Blocks(_) | Order::Int8 => "-bt",
         Order::Packed => "-packed",
     };
     let epilogue = if activation == Activation::Identity { String::new() } else { format!("-{}", activation.name()) };
     let (regime, count) = (case.regime, threads.get());
     let (ty, weights) = match b {
         Order::Blocks(ty) => (ty.name().to_lowercase(), n * ty.row_bytes(k).expect("whole blocks")),
+        Order::Int8 => ("int8".to_owned(), n * k),
         _ => (element.to_string(), element.bytes() * k * n),
     };
     let bytes = element.bytes() * m * k + weights + 4 * m * n;
@@ -178,8 +200,11 @@ fn declare(suite: &mut Suite, case: &'static NamedCase<Product>, threads: Thread
         // An element of streamed weights takes part in 2 m operations: up to 8 rows memory is the bound. Weights in
         // blocks are multiplied as bytes.
         ceiling: match (regime == Regime::Streamed && m <= 8, b) {
+            (_, Order::Int8) if runs_tiles(name, shape) => {
+                Ceiling::Tiles { numbers: TileNumbers::Bytes, threads: count }
+            }
             (true, _) => Ceiling::Read { level: Level::Memory, threads: count },
-            (false, Order::Blocks(_)) => Ceiling::Dot8 { isa, threads: count },
+            (false, Order::Blocks(_) | Order::Int8) => Ceiling::Dot8 { isa, threads: count },
             (false, _) => Ceiling::Fma { isa, threads: count },
         },
     };

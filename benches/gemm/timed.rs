@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use gemm::{
-    Activation, Case, Epilogue, Input, Kernel, MatMut, MatRef, Operands, PackedB, QMatRef, Rhs, Shape,
+    Activation, Case, Epilogue, Input, Int8Weights, Kernel, MatMut, MatRef, Operands, PackedB, QMatRef, Rhs, Shape,
     cases::{self, Order},
     round_activations,
 };
@@ -18,6 +18,7 @@ use proof::{
     product::{Product, View, row_major},
     with_elements,
 };
+use quant::GgmlType;
 
 /// What is timed.
 pub(super) enum Implementation {
@@ -34,17 +35,66 @@ fn view(x: &Elements, rows: usize, cols: usize, by_columns: bool) -> Input<'_> {
     })
 }
 
+/// B in the form of its case.
+enum B {
+    Matrix(Elements),
+    Packed(PackedB),
+    Blocks(GgmlType, Vec<u8>),
+    Int8(Int8Weights),
+}
+
+impl B {
+    fn new(by: &Implementation, order: Order, plain: &Elements, Shape { n, k, .. }: Shape) -> Self {
+        match (by, order) {
+            (Implementation::Ours(kernel), Order::Packed) => {
+                Self::Packed(kernel.pack(view(plain, k, n, false)).expect("memory for the weights"))
+            }
+            (_, Order::Blocks(ty)) => {
+                let mut bytes = vec![0; n * ty.row_bytes(k).expect("whole blocks")];
+                quant::quantize(ty, &plain.floats(), &mut bytes).expect("whole blocks");
+                Self::Blocks(ty, bytes)
+            }
+            (_, Order::Int8) => Self::Int8(Int8Weights::round(view(plain, k, n, true)).expect("a short k")),
+            _ => Self::Matrix(plain.clone()),
+        }
+    }
+
+    fn rhs(&self, Shape { n, k, .. }: Shape, by_columns: bool) -> Rhs<'_> {
+        match self {
+            Self::Matrix(b) => view(b, k, n, by_columns).into(),
+            Self::Packed(b) => b.into(),
+            Self::Blocks(ty, bytes) => QMatRef::from_bytes(*ty, bytes, n, k).expect("n rows of k").into(),
+            Self::Int8(b) => b.into(),
+        }
+    }
+
+    /// What the codes stand for, column by column; `None` without codes.
+    fn floats(&self, Shape { n, k, .. }: Shape) -> Option<Vec<f32>> {
+        match self {
+            Self::Matrix(_) | Self::Packed(_) => None,
+            Self::Blocks(ty, bytes) => {
+                let mut floats = vec![0.0; k * n];
+                quant::dequantize(*ty, bytes, &mut floats).expect("whole blocks");
+                Some(floats)
+            }
+            Self::Int8(b) => {
+                let element = |j: usize, p: usize| Some(f32::from(b.code(p, j)?) * b.scales()[j]);
+                Some((0..n).flat_map(|j| (0..k).filter_map(move |p| element(j, p))).collect())
+            }
+        }
+    }
+}
+
 /// An implementation with its operands.
 pub(super) struct Timed {
     by: Implementation,
     case: Case,
     by_columns: bool,
     a: Elements,
+    /// B as a matrix.
+    plain: Elements,
     /// One, or several copies that no cache holds together.
-    b: Vec<Elements>,
-    packed: Vec<PackedB>,
-    /// Copies of the weights in blocks, instead of `b`.
-    blocks: Vec<Vec<u8>>,
+    b: Vec<B>,
     next: usize,
     bias: Option<Vec<f32>>,
     c: Guarded<f32>,
@@ -53,30 +103,22 @@ pub(super) struct Timed {
 
 impl Timed {
     pub(super) fn new(by: Implementation, case: Case, named: &NamedCase<cases::Product>) -> Self {
-        let Shape { m, n, k } = case.shape;
+        let shape @ Shape { m, n, k } = case.shape;
         let cases::Product { element, b: order, activation, .. } = named.params;
-        let by_columns = matches!(order, Order::Columns | Order::Blocks(_));
-        let (a, first) = (Elements::new(&normal(1, m * k), element), Elements::new(&normal(2, k * n), element));
-        let (mut b, mut blocks) = (Vec::new(), Vec::new());
-        if let Order::Blocks(ty) = order {
-            let mut bytes = vec![0; n * ty.row_bytes(k).expect("whole blocks")];
-            quant::quantize(ty, &first.floats(), &mut bytes).expect("whole blocks");
-            blocks = vec![bytes; named.regime.copies(n * ty.row_bytes(k).expect("whole blocks"))];
-        } else {
-            b = vec![first; named.regime.copies(k * n * element.bytes())];
-        }
-        let packed = match (&by, order) {
-            (Implementation::Ours(kernel), Order::Packed) => {
-                b.iter().map(|b| kernel.pack(view(b, k, n, false)).expect("memory for the weights")).collect()
-            }
-            _ => Vec::new(),
+        let by_columns = matches!(order, Order::Columns | Order::Blocks(_) | Order::Int8);
+        let (a, plain) = (Elements::new(&normal(1, m * k), element), Elements::new(&normal(2, k * n), element));
+        let bytes = match order {
+            Order::Blocks(ty) => n * ty.row_bytes(k).expect("whole blocks"),
+            Order::Int8 => n * k,
+            _ => k * n * element.bytes(),
         };
+        let b = (0..named.regime.copies(bytes)).map(|_| B::new(&by, order, &plain, shape)).collect();
         let bias = (activation != Activation::Identity).then(|| normal(3, n));
-        Self { by, case, by_columns, a, b, packed, blocks, next: 0, bias, c: Guarded::new(m * n), ran: None }
+        Self { by, case, by_columns, a, plain, b, next: 0, bias, c: Guarded::new(m * n), ran: None }
     }
 
     fn run_each(&mut self, iters: u64) -> Duration {
-        let count = self.b.len().max(self.blocks.len());
+        let count = self.b.len();
         if count == 1 {
             return self.run_on(0, iters);
         }
@@ -90,15 +132,11 @@ impl Timed {
     }
 
     fn run_on(&mut self, copy: usize, iters: u64) -> Duration {
-        let Self { by, case, by_columns, a, b, packed, blocks, bias, c, ran, .. } = self;
+        let Self { by, case, by_columns, a, b, bias, c, ran, .. } = self;
         let Shape { m, n, k } = case.shape;
         match by {
             Implementation::Ours(kernel) => {
-                let b: Rhs<'_> = match (packed.get(copy), case.blocks) {
-                    (Some(packed), _) => packed.into(),
-                    (None, Some(ty)) => QMatRef::from_bytes(ty, &blocks[copy], n, k).expect("n rows of k").into(),
-                    (None, None) => view(&b[copy], k, n, *by_columns).into(),
-                };
+                let b = b[copy].rhs(case.shape, *by_columns);
                 let c = MatMut::from_row_major(c, m, n).expect("m x n");
                 let epilogue = bias
                     .as_deref()
@@ -110,8 +148,8 @@ impl Timed {
                 elapsed
             }
             Implementation::Ndarray => {
-                let (Elements::F32(a), Elements::F32(b)) = (a, &b[copy]) else {
-                    panic!("ndarray has no 16-bit products")
+                let (Elements::F32(a), B::Matrix(Elements::F32(b))) = (a, &b[copy]) else {
+                    panic!("ndarray multiplies matrices of f32")
                 };
                 let a = ArrayView2::from_shape((m, k), &a[..]).expect("m x k");
                 let b = ArrayView2::from_shape((k, n).set_f(*by_columns), &b[..]).expect("k x n");
@@ -135,15 +173,12 @@ impl Subject for Timed {
         self.run();
         let Shape { m, n, k } = self.case.shape;
         let (rs, cs) = if self.by_columns { (1, k) } else { (n, 1) };
-        let (mut a, mut b) = (self.a.floats(), vec![0.0; if self.case.blocks.is_some() { k * n } else { 0 }]);
-        match self.case.blocks {
-            // Rounding A is part of the definition of these products.
-            Some(ty) => {
-                a = round_activations(ty, &a);
-                quant::dequantize(ty, &self.blocks[0], &mut b).expect("whole blocks");
-            }
-            None => b = self.b[0].floats(),
+        // Rounding A is part of the definition of products with codes.
+        let mut a = self.a.floats();
+        if let Some(codes) = self.case.codes {
+            a = round_activations(codes, k, &a);
         }
+        let b = self.b[0].floats(self.case.shape).unwrap_or_else(|| self.plain.floats());
         let b_view = View::new(k, n, |p, j| f64::from(b[p * rs + j * cs]));
         let b_view = if self.by_columns { b_view.column_major() } else { b_view };
         let product = Product {

@@ -70,7 +70,7 @@ impl<'a> Gemm<'a> {
     /// C <- A B with A m x k and B k x n, or a batch of such.
     ///
     /// A is a [`MatRef`] of any [`Element`], an `ndarray` view, or a [`Batch`]; B is that or a
-    /// [`PackedB`](crate::PackedB) or a [`QMatRef`](crate::QMatRef).
+    /// [`PackedB`](crate::PackedB), a [`QMatRef`](crate::QMatRef) or [`Int8Weights`](crate::Int8Weights).
     #[inline]
     pub fn new(a: impl Into<Batch<'a>>, b: impl Into<RhsBatch<'a>>) -> Self {
         let (a, b) = (a.into(), b.into());
@@ -142,6 +142,7 @@ impl<'a> Gemm<'a> {
 fn product(mut problem: Problem<'_>, threads: Threads, workspace: Option<&mut Workspace>) -> Result<Choice, GemmError> {
     let kernel = match problem.b.0 {
         Source::Blocks(_) => CpuKernel::best_for_blocks(),
+        Source::Int8(_) => CpuKernel::best_for_int8(problem.a.rows()),
         _ => CpuKernel::best(),
     };
     match workspace {

@@ -2,7 +2,8 @@
 //!
 //! Names begin with the type of A and B. `-bt` is a B that is stored column by column, as models store weights;
 //! `-packed` one that is packed before; `-gelu` a fused epilogue of bias and GELU. Products of n = k = 4096 name only
-//! their rows. Weights in blocks of a GGML type begin with its name, in lower case: A and C are f32 then.
+//! their rows. Weights in blocks of a GGML type begin with its name, in lower case, and integer weights with `int8`: A
+//! and C are f32 then.
 
 use op::{NamedCase, ParamError, Parameters, Params};
 use quant::GgmlType::{self, Q4_0, Q4_K, Q5_K, Q6_K, Q8_0};
@@ -13,7 +14,7 @@ use crate::{
     shape::Shape,
     weights::QMatRef,
 };
-use Order::{Blocks, Columns, Packed, Rows};
+use Order::{Blocks, Columns, Int8, Packed, Rows};
 
 /// The parameters of a case: C <- A B with row-major A and C.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,6 +40,8 @@ pub enum Order {
     Packed,
     /// As a [`QMatRef`] of this type: column by column, in blocks.
     Blocks(GgmlType),
+    /// As [`Int8Weights`](crate::Int8Weights), rounded from columns.
+    Int8,
 }
 
 impl Order {
@@ -48,7 +51,7 @@ impl Order {
     pub const fn name(self) -> &'static str {
         match self {
             Rows => "rows",
-            Columns | Blocks(_) => "columns",
+            Columns | Blocks(_) | Int8 => "columns",
             Packed => "packed",
         }
     }
@@ -68,12 +71,16 @@ const fn product(
     NamedCase::new(name, Product { shape: Shape { m, n, k }, element, b, activation })
 }
 
+const fn int8(name: &'static str, extents: (usize, usize, usize)) -> NamedCase<Product> {
+    product(name, F32, extents, Int8, Identity)
+}
+
 const fn blocks(name: &'static str, ty: GgmlType, (m, n, k): (usize, usize, usize)) -> NamedCase<Product> {
     product(name, F32, (m, n, k), Blocks(ty), Identity)
 }
 
 /// All named cases.
-pub static CASES: [NamedCase<Product>; 92] = [
+pub static CASES: [NamedCase<Product>; 99] = [
     // Squares. 1000 is no multiple of any tile; rows of 1024 floats share sets of the caches.
     square("f32-256", F32, 256).threads(&[1, 2]),
     square("f32-512", F32, 512).threads(&[1, 2]),
@@ -173,6 +180,14 @@ pub static CASES: [NamedCase<Product>; 92] = [
     product("bf16-m1-n10240-k2560-bt", Bf16, (1, 10240, 2560), Columns, Identity).tier(0).streamed().threads(&[1, 2]),
     product("bf16-m1-n10240-k2560-bt-resident", Bf16, (1, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
     product("bf16-m128-n10240-k2560-bt", Bf16, (128, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
+    // Integer weights: layers of cross-encoders of width 384 and 1024, and of a language model.
+    int8("int8-1024-bt", (1024, 1024, 1024)).tier(3),
+    int8("int8-m1-n10240-k2560-bt", (1, 10240, 2560)).tier(2).streamed().threads(&[1, 2]),
+    int8("int8-m8-n1536-k384-bt", (8, 1536, 384)).tier(2),
+    int8("int8-m128-n1536-k384-bt", (128, 1536, 384)).threads(&[1, 2]),
+    int8("int8-m512-n384-k1536-bt", (512, 384, 1536)).tier(2).threads(&[1, 2]),
+    int8("int8-m128-n4096-k1024-bt", (128, 4096, 1024)).tier(2).threads(&[1, 2]),
+    int8("int8-m512-n10240-k2560-bt", (512, 10240, 2560)).tier(0).threads(&[1, 2]),
     product("bf16-m512-n10240-k2560-bt", Bf16, (512, 10240, 2560), Columns, Identity).tier(0).threads(&[1, 2]),
 ];
 
@@ -186,7 +201,11 @@ impl Parameters for Product {
     fn to_params(&self) -> Params {
         let Shape { m, n, k } = self.shape;
         let params = Params::new().with("m", m).with("n", n).with("k", k);
-        let ty = if let Blocks(ty) = self.b { ty.name() } else { self.element.name() };
+        let ty = match self.b {
+            Blocks(ty) => ty.name(),
+            Int8 => "int8",
+            _ => self.element.name(),
+        };
         let params = params.with("type", ty).with("b", self.b.name());
         match self.activation {
             Identity => params,
@@ -197,11 +216,12 @@ impl Parameters for Product {
     fn from_params(params: &Params) -> Result<Self, ParamError> {
         let shape = Shape { m: params.number("m")?, n: params.number("n")?, k: params.number("k")? };
         let elements = ElementType::ALL.map(|element| ((element, None), element.name()));
-        let types = QMatRef::TYPES.map(|ty| ((F32, Some(ty)), ty.name()));
-        let (element, ty) = params.one_of("type", elements.into_iter().chain(types))?;
-        let b = match ty {
+        let types = QMatRef::TYPES.map(|ty| ((F32, Some(Blocks(ty))), ty.name()));
+        let int8 = ((F32, Some(Int8)), "int8");
+        let (element, codes) = params.one_of("type", elements.into_iter().chain(types).chain([int8]))?;
+        let b = match codes {
             None => params.one_of("b", Order::WORDS)?,
-            Some(ty) => params.one_of("b", [(Blocks(ty), "columns")])?,
+            Some(codes) => params.one_of("b", [(codes, "columns")])?,
         };
         let activation = match params.get("activation") {
             None => Identity,
@@ -228,10 +248,14 @@ mod tests {
             let Product { shape: Shape { m, n, k }, element, b, activation } = case.params;
             let order = match b {
                 Rows => "",
-                Columns | Blocks(_) => "-bt",
+                Columns | Blocks(_) | Int8 => "-bt",
                 Packed => "-packed",
             };
-            let element = if let Blocks(ty) = b { ty.name().to_lowercase() } else { element.to_string() };
+            let element = match b {
+                Blocks(ty) => ty.name().to_lowercase(),
+                Int8 => "int8".to_owned(),
+                _ => element.to_string(),
+            };
             let epilogue = if activation == Gelu { "-gelu" } else { "" };
             let extents = if m == n && n == k { format!("{m}") } else { format!("m{m}-n{n}-k{k}") };
             let name = format!("{element}-{extents}{order}{epilogue}");

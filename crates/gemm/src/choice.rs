@@ -54,6 +54,8 @@ pub enum Path {
     /// Weights in [blocks](crate::QMatRef): codes are unpacked into panels, and multiplied with rows of A rounded to 8
     /// bits.
     BlockPanels,
+    /// [Integer weights](crate::Int8Weights): codes in panels, multiplied with rows of A rounded to 8 bits.
+    Int8,
 }
 
 impl Path {
@@ -77,6 +79,7 @@ impl Path {
             Path::Axpy => "axpy",
             Path::BlockDots => "block-dots",
             Path::BlockPanels => "block-panels",
+            Path::Int8 => "int8",
         }
     }
 }

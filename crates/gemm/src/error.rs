@@ -79,6 +79,20 @@ pub enum LayoutError {
         /// Bytes that the address has to be a multiple of.
         need: usize,
     },
+    /// Weights of 8-bit codes with sums that 32 bits may not hold.
+    #[error("sums of {got} products of 8-bit codes may exceed 32 bits; at most {most} are multiplied")]
+    TooLong {
+        /// Rows of B: the length of the sums.
+        got: usize,
+        /// The most that are taken.
+        most: usize,
+    },
+    /// There is no memory for the weights.
+    #[error("no memory for {bytes} bytes of weights")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+    },
     /// A part reaches beyond its matrix.
     #[error("part ends at row {row_end}, column {col_end} of a {rows} x {cols} matrix")]
     OutOfMatrix {

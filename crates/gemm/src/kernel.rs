@@ -3,7 +3,9 @@
 mod cpu;
 mod list;
 mod reference;
+mod weights;
 
+pub use cpu::Codes;
 pub(crate) use cpu::CpuKernel;
 pub use list::{Case, GemmOp, Kernel, Operands, block_paths, kernels, paths};
 pub use reference::round_activations;

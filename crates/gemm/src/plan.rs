@@ -176,6 +176,7 @@ pub(crate) fn product<K: MicroKernel>(
             Ok(packed_weights(schedule).plan::<K>())
         }
         Source::Blocks(b) => of_blocks(kernel, problem.with(b), threads, workspace, forced),
+        Source::Int8(_) => unreachable!("a kernel's part for integer weights is called before"),
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn product<B: ByteSimd>(
 }
 
 /// alpha sums + beta C, in place; rows of the sums are `stride` apart. `before` has room for as many.
-fn scale_and_add<S: Simd>(
+pub(crate) fn scale_and_add<S: Simd>(
     simd: S,
     (alpha, beta): (f32, f32),
     sums: &mut [f32],

@@ -8,7 +8,7 @@
 //! * [`FmaLoop`]: multiply-adds on registers, in flop/s. The limit of compute-bound work on f32.
 //! * [`Dot8Loop`]: products of bytes with sums of 32 bits, in op/s. The limit of quantized weights times quantized
 //!   activations.
-//! * [`TileLoop`]: products of bf16 in tile registers, in flop/s. The limit of kernels that use them.
+//! * [`TileLoop`]: products of bf16 or bytes in tile registers, in flop/s. The limit of kernels that use them.
 //! * [`ReadLoop`]: loads from L2, L3 or main memory, or of the same bytes again and again, in bytes/s. The limit of
 //!   work that reads more than it computes.
 //! * [`Canary`]: a fixed job made of both, timed to detect that the machine was disturbed.
@@ -39,7 +39,7 @@ pub use canary::{Canary, CanaryTimes};
 pub use dot8::Dot8Loop;
 pub use fma::FmaLoop;
 pub use read::{Level, ReadLoop};
-pub use tiles::TileLoop;
+pub use tiles::{TileLoop, TileNumbers};
 
 /// One measured burst of a loop.
 #[derive(Debug, Clone, Copy, PartialEq)]

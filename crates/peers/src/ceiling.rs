@@ -1,6 +1,6 @@
 //! What bounds the rate of a case on this machine.
 
-use machine::ceiling::{Dot8Loop, TileLoop};
+use machine::ceiling::{Dot8Loop, TileLoop, TileNumbers};
 use machine::isa::Isa;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ impl Ceiling {
     /// What stands for it on this machine.
     pub(crate) fn here(self) -> Self {
         match self {
-            Self::Tiles if TileLoop::new(1).is_err() => Self::Fma,
+            Self::Tiles if TileLoop::new(TileNumbers::Bf16, 1).is_err() => Self::Fma,
             Self::Dot8 if Dot8Loop::new(Isa::best(), 1).is_err() => Self::None,
             other => other,
         }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use compare::comparison::Invocation;
 use compare::console::Progress;
 use compare::measure::Random;
-use machine::ceiling::{Dot8Loop, FmaLoop, Level, ReadLoop, TileLoop};
+use machine::ceiling::{Dot8Loop, FmaLoop, Level, ReadLoop, TileLoop, TileNumbers};
 use machine::isa::Isa;
 use record::stats;
 use serde_json::json;
@@ -46,7 +46,7 @@ impl CeilingLoop {
             (Ceiling::None, _) | (Ceiling::Reads, None) => None,
             (Ceiling::Fma, _) => Some(Self::Fma(FmaLoop::new(Isa::best(), threads)?)),
             (Ceiling::Dot8, _) => Some(Self::Dot8(Dot8Loop::new(Isa::best(), threads)?)),
-            (Ceiling::Tiles, _) => Some(Self::Tiles(TileLoop::new(threads)?)),
+            (Ceiling::Tiles, _) => Some(Self::Tiles(TileLoop::new(TileNumbers::Bf16, threads)?)),
             (Ceiling::Memory, _) => Some(Self::Memory(ReadLoop::new(Level::Memory, threads)?)),
             (Ceiling::Reads, Some(bytes)) => {
                 Some(Self::Reads(bytes, ReadLoop::repeated(usize::try_from(bytes)?, threads)?))

@@ -1,4 +1,4 @@
-//! Products of bf16 matrices in tile registers: AMX-BF16.
+//! Products of bf16 matrices, and of matrices of bytes, in tile registers: AMX-BF16 and AMX-INT8.
 //!
 //! A tile is 16 rows of 64 bytes. `tdpbf16ps` adds to a tile of 16 x 16 floats the product of 16 rows of 32 numbers and
 //! 32 rows of 16 numbers, the latter stored as 16 rows of 16 pairs:
@@ -7,8 +7,14 @@
 //!   C[m][n] += sum over p of A[m][2p] B[p][2n] + A[m][2p + 1] B[p][2n + 1]      m, n, p < 16
 //! ```
 //!
-//! It takes 16 cycles. Rounding is to nearest; subnormal numbers count as 0, in operands and in sums. Rust has no
-//! stable intrinsics for it, so the instructions stand here in assembly, and nowhere else.
+//! `tdpbusd` does the same with four bytes, unsigned in A and signed in B, instead of two numbers, and sums of 32 bits:
+//!
+//! ```text
+//!   C[m][n] += sum over p of A[m][4p] B[p][4n] + .. + A[m][4p + 3] B[p][4n + 3]
+//! ```
+//!
+//! A product takes 16 cycles. Rounding is to nearest; subnormal numbers count as 0, in operands and in sums. Rust has
+//! no stable intrinsics for it, so the instructions stand here in assembly, and nowhere else.
 //!
 //! [`Tiles::multiply`] keeps a block of 2 x 2 or 2 x 1 tiles of C in registers, and the other tiles of the operands
 //! pass through. With 2 x 2, each step loads four tiles for four products, which take twice as long.
@@ -78,6 +84,21 @@ pub struct Product {
     pub c: [*mut f32; 2],
     /// Whether the product is added to what C holds.
     pub is_added: bool,
+}
+
+/// Where the operands of [`Tiles::multiply_bytes`] are.
+#[derive(Debug, Clone, Copy)]
+pub struct ByteProduct {
+    /// 32 rows of unsigned bytes, 64 for each step.
+    pub a: *const u8,
+    /// Bytes from one row to the next.
+    pub a_stride: usize,
+    /// Signed bytes of 16 columns each: for each step a tile of 16 rows of 16 groups of four.
+    pub b: [*const u8; 2],
+    /// Tiles of a sum, at least one.
+    pub steps: usize,
+    /// 32 rows of 32 sums, one after the other.
+    pub c: *mut i32,
 }
 
 impl Tiles {
@@ -198,6 +219,61 @@ impl Tiles {
     }
 }
 
+impl Tiles {
+    /// C = A B, for 32 rows and 32 columns. Sums wrap.
+    ///
+    /// # Safety
+    /// `steps` times 64 bytes can be read of 32 rows at `a`, as many tiles at both of `b`; 4096 bytes can be written at
+    /// `c`.
+    #[inline(always)]
+    pub unsafe fn multiply_bytes(&self, product: &ByteProduct) {
+        let &ByteProduct { a, a_stride, b, steps, c } = product;
+        debug_assert!(steps > 0);
+        // SAFETY: `self` proves that tiles are configured on this thread; the caller promises the memory. The registers
+        // of tiles are those of this block alone.
+        unsafe {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "2:",
+                "tileloadd tmm4, [{a0} + {a_stride}]",
+                "tileloadd tmm6, [{b0} + {b_stride}]",
+                "tdpbusd tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{b1} + {b_stride}]",
+                "tdpbusd tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{a1} + {a_stride}]",
+                "tdpbusd tmm2, tmm5, tmm6",
+                "tdpbusd tmm3, tmm5, tmm7",
+                "add {a0}, 64",
+                "add {a1}, 64",
+                "add {b0}, 1024",
+                "add {b1}, 1024",
+                "dec {steps}",
+                "jnz 2b",
+                "add {b_stride}, 64",
+                "tilestored [{c} + {b_stride}], tmm0",
+                "tilestored [{c} + {b_stride} + 64], tmm1",
+                "tilestored [{c} + {b_stride} + 2048], tmm2",
+                "tilestored [{c} + {b_stride} + 2112], tmm3",
+                a_stride = in(reg) a_stride,
+                // Of the rows of a tile of B, then of those of C.
+                b_stride = inout(reg) 64_usize => _,
+                a0 = inout(reg) a => _,
+                a1 = inout(reg) a.wrapping_add(TILE_ROWS * a_stride) => _,
+                b0 = inout(reg) b[0] => _,
+                b1 = inout(reg) b[1] => _,
+                steps = inout(reg) steps => _,
+                c = in(reg) c,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+}
+
 impl Drop for Tiles {
     fn drop(&mut self) {
         let held = HELD.get() - 1;
@@ -273,6 +349,27 @@ mod tests {
             for is_added in [false, true] {
                 check::<1>(amx, steps, is_added);
                 check::<2>(amx, steps, is_added);
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_bytes_are_those_of_the_definition() {
+        let Some(amx) = Amx::new() else { return };
+        for (steps, a_stride) in [(1, 64), (3, 192), (2, 200)] {
+            let byte = |seed: usize, i: usize| (i * 37 + seed * 11 + i / 61) as u8;
+            let a: Vec<u8> = (0..32 * a_stride).map(|i| byte(1, i)).collect();
+            let b: Vec<u8> = (0..2 * steps * TILE_BYTES).map(|i| byte(2, i)).collect();
+            let mut c = [i32::MIN; 32 * 32];
+            let columns = [b.as_ptr(), b[steps * TILE_BYTES..].as_ptr()];
+            let product = ByteProduct { a: a.as_ptr(), a_stride, b: columns, steps, c: c.as_mut_ptr() };
+            // SAFETY: all operands have these extents.
+            unsafe { Tiles::new(amx).multiply_bytes(&product) };
+            for (at, &sum) in c.iter().enumerate() {
+                let (i, j) = (at / 32, at % 32);
+                let b = |p: usize| b[j / 16 * steps * TILE_BYTES + p / 4 * 64 + j % 16 * 4 + p % 4].cast_signed();
+                let terms = (0..64 * steps).map(|p| i32::from(a[i * a_stride + p]) * i32::from(b(p)));
+                assert_eq!(sum, terms.sum::<i32>(), "{steps} steps, ({i}, {j})");
             }
         }
     }

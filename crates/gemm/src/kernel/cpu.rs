@@ -4,35 +4,58 @@ use std::{fmt::Debug, sync::OnceLock};
 
 use op::{Threads, Workspace};
 use quant::GgmlType;
+use simd::{Amx, Avx512Vnni, Dispatch, ElementType, InstructionSet, Isa, Portable};
 #[cfg(target_arch = "x86_64")]
 use simd::{Avx2, Avx512};
-use simd::{Avx512Vnni, Dispatch, ElementType, InstructionSet, Isa, Portable};
 
 use crate::{
     algorithm::{scale, strips},
     choice::{Choice, Path},
     error::GemmError,
     grid::Grid,
+    int8,
     matrix::Input,
     plan::{self, Plan, ProblemLayout, Split},
     problem::Problem,
     quantized,
     shape::Shape,
     tile::MicroKernel,
-    weights::{PackedB, PanelShape, Source},
+    weights::{Int8Weights, PackedB, PanelShape, Source},
 };
+
+/// From so many rows of A on, tiles of 32 rows pay, though some of their rows are not used.
+const TILE_ROWS: usize = 7;
+
+/// The form of weights of codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Codes {
+    /// In blocks of a GGML type: a [`QMatRef`](crate::QMatRef).
+    Blocks(GgmlType),
+    /// Integers with a scale for each column: [`Int8Weights`].
+    Int8,
+}
 
 /// A kernel of this machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CpuKernel {
     set: InstructionSet,
-    /// For weights in blocks, sums of products of bytes in one instruction; everything else is the instruction set's.
-    dot_products: Option<Avx512Vnni>,
-    code: &'static dyn Code,
+    /// What it has for weights of codes; everything else is the instruction set's.
+    extension: Option<Extension>,
+    pub(super) code: &'static dyn Code,
+}
+
+/// Instructions for weights of codes, beside those of AVX-512.
+#[derive(Debug, Clone, Copy)]
+enum Extension {
+    /// Sums of products of bytes in one instruction.
+    Vnni(Avx512Vnni),
+    /// Products of tiles of bytes, for integer weights alone.
+    Amx(Amx),
 }
 
 /// What the code of an instruction set can do. `forced` is the path if it is possible.
-trait Code: Debug + Send + Sync {
+pub(super) trait Code: Debug + Send + Sync {
     /// The panels of a B with `k` rows.
     fn panel_shape(&self, k: usize) -> PanelShape;
 
@@ -178,18 +201,25 @@ fn forever<T: Code + 'static>(token: T) -> &'static dyn Code {
 impl CpuKernel {
     /// The kernel for an instruction set.
     pub(crate) fn new(set: InstructionSet) -> Self {
-        Self { set, dot_products: None, code: set.dispatch(CodeFor) }
+        Self { set, extension: None, code: set.dispatch(CodeFor) }
     }
 
-    /// The kernel with sums of products of bytes, for weights in blocks, if this machine has them.
-    fn with_dot_products() -> Option<Self> {
-        let dot_products = Some(Avx512Vnni::new()?);
-        Some(Self { dot_products, ..Self::new(InstructionSet::new(Isa::Avx512)?) })
+    /// The kernel with an extension of AVX-512, if this machine has both.
+    fn extended(extension: Option<Extension>) -> Option<Self> {
+        Some(Self { extension: Some(extension?), ..Self::new(InstructionSet::new(Isa::Avx512)?) })
+    }
+
+    fn vnni() -> Option<Self> {
+        Self::extended(Avx512Vnni::new().map(Extension::Vnni))
+    }
+
+    fn amx() -> Option<Self> {
+        Self::extended(Amx::new().map(Extension::Amx))
     }
 
     /// All kernels of this machine, the portable one first, the fastest last.
     pub(crate) fn all() -> Vec<Self> {
-        InstructionSet::supported().into_iter().map(Self::new).chain(Self::with_dot_products()).collect()
+        InstructionSet::supported().into_iter().map(Self::new).chain(Self::vnni()).chain(Self::amx()).collect()
     }
 
     /// The fastest kernel of this machine for matrices and packed weights.
@@ -200,17 +230,34 @@ impl CpuKernel {
     /// The fastest kernel of this machine for weights in blocks.
     pub(crate) fn best_for_blocks() -> Self {
         static BEST: OnceLock<CpuKernel> = OnceLock::new();
-        *BEST.get_or_init(|| Self::with_dot_products().unwrap_or_else(Self::best))
+        *BEST.get_or_init(|| Self::vnni().unwrap_or_else(Self::best))
+    }
+
+    /// The fastest kernel of this machine for integer weights and an A of `m` rows.
+    pub(crate) fn best_for_int8(m: usize) -> Self {
+        static TILES: OnceLock<Option<CpuKernel>> = OnceLock::new();
+        match TILES.get_or_init(Self::amx) {
+            &Some(tiles) if m >= TILE_ROWS => tiles,
+            _ => Self::best_for_blocks(),
+        }
     }
 
     /// Its name, as bench ids spell it.
     pub(crate) fn name(self) -> &'static str {
-        if self.is_for_blocks() { "cpu-avx512-vnni" } else { self.set.kernel_name() }
+        match self.extension {
+            None => self.set.kernel_name(),
+            Some(Extension::Vnni(_)) => "cpu-avx512-vnni",
+            Some(Extension::Amx(_)) => "cpu-amx",
+        }
     }
 
-    /// Whether it is there for weights in blocks alone.
-    pub(crate) fn is_for_blocks(self) -> bool {
-        self.dot_products.is_some()
+    /// Which weights it is there for.
+    pub(crate) fn supports(self, codes: Option<Codes>) -> bool {
+        match self.extension {
+            None => true,
+            Some(Extension::Vnni(_)) => codes.is_some(),
+            Some(Extension::Amx(_)) => codes == Some(Codes::Int8),
+        }
     }
 
     /// Whether it chooses among several paths.
@@ -229,6 +276,45 @@ impl CpuKernel {
     /// How threads share a product of matrices.
     pub(crate) fn split(self, layout: ProblemLayout, threads: Threads) -> Option<Split> {
         if layout.shape.has_work() { self.code.split(layout, threads) } else { None }
+    }
+
+    /// What it runs for integer weights.
+    pub(crate) fn choose_for_int8(self, shape: Shape, threads: Threads) -> Choice {
+        self.choice(if shape.has_work() { int8::plan(shape, threads) } else { Plan::SCALE })
+    }
+
+    /// sums = A B for codes. The slices have the extents of `weights` and `m` rows.
+    pub(crate) fn multiply_codes(
+        self,
+        weights: &Int8Weights,
+        a: (&[i8], usize),
+        sums: &mut [i32],
+        threads: Threads,
+    ) -> Result<Choice, GemmError> {
+        let shape = Shape { m: a.1, n: weights.cols(), k: weights.rows() };
+        if !shape.has_work() {
+            sums.fill(0);
+            return Ok(self.choice(Plan::SCALE));
+        }
+        Workspace::with_kept(|workspace| {
+            let plan = int8::multiply_codes(self.int8(), weights, a, sums, threads, workspace)?;
+            Ok(self.choice(plan))
+        })
+    }
+
+    /// The code for integer weights.
+    fn int8(self) -> int8::Kernel {
+        match (self.extension, self.set) {
+            #[cfg(target_arch = "x86_64")]
+            (Some(Extension::Vnni(token)), _) => int8::Kernel::Vnni(int8::Bytes(token)),
+            #[cfg(target_arch = "x86_64")]
+            (Some(Extension::Amx(token)), _) => int8::Kernel::Amx(token),
+            #[cfg(target_arch = "x86_64")]
+            (None, InstructionSet::Avx512(token)) => int8::Kernel::Avx512(int8::Bytes(token)),
+            #[cfg(target_arch = "x86_64")]
+            (None, InstructionSet::Avx2(token)) => int8::Kernel::Avx2(int8::Bytes(token)),
+            _ => int8::Kernel::Portable(Portable),
+        }
     }
 
     /// What it runs for weights in blocks.
@@ -252,14 +338,20 @@ impl CpuKernel {
         let kernel = match problem.b.0 {
             Source::Matrix(_) => self,
             Source::Packed(b) => Self::new(b.packed.instruction_set()),
-            Source::Blocks(_) => self,
+            Source::Blocks(_) | Source::Int8(_) => self,
         };
-        #[cfg(target_arch = "x86_64")]
-        if let (Some(token), Source::Blocks(b)) = (kernel.dot_products, problem.b.0)
-            && problem.shape().has_work()
-            && !problem.is_scaling()
-        {
-            return Ok(kernel.choice(plan::of_blocks(token, problem.with(b), threads, workspace, forced)?));
+        if problem.b.is_of_codes() && problem.shape().has_work() && !problem.is_scaling() {
+            match (problem.b.0, kernel.extension) {
+                (Source::Int8(b), _) => {
+                    let plan = int8::product(kernel.int8(), problem.with(b), threads, workspace)?;
+                    return Ok(kernel.choice(plan));
+                }
+                #[cfg(target_arch = "x86_64")]
+                (Source::Blocks(b), Some(Extension::Vnni(token))) => {
+                    return Ok(kernel.choice(plan::of_blocks(token, problem.with(b), threads, workspace, forced)?));
+                }
+                _ => {}
+            }
         }
         let plan = kernel.code.product(problem, threads, workspace, forced)?;
         Ok(kernel.choice(plan))
@@ -273,55 +365,5 @@ impl CpuKernel {
     /// What it reports for a plan.
     pub(crate) fn choice(self, Plan { path, transposed, tile, threads, grid }: Plan) -> Choice {
         Choice { kernel: self.name(), isa: self.set.isa(), path, transposed, tile, threads, grid }
-    }
-}
-
-impl PackedB {
-    /// Packs a matrix for the fastest kernel of this machine.
-    ///
-    /// # Errors
-    /// [`GemmError::OutOfMemory`] if there is no memory for the panels.
-    pub fn new<'a>(b: impl Into<Input<'a>>) -> Result<Self, GemmError> {
-        CpuKernel::best().pack(b.into())
-    }
-
-    /// Bytes that a matrix of `k` x `n` elements of a type takes, packed by [`new`](Self::new); saturates.
-    pub fn bytes_of(k: usize, n: usize, element: ElementType) -> usize {
-        let PanelShape { nr, .. } = CpuKernel::best().code.panel_shape(k);
-        let bytes = n.checked_next_multiple_of(nr).and_then(|width| width.checked_mul(k)?.checked_mul(element.bytes()));
-        let line = Workspace::LINE * size_of::<f32>();
-        bytes.and_then(|bytes| bytes.checked_next_multiple_of(line)).unwrap_or(usize::MAX)
-    }
-
-    /// Bytes of a [workspace](crate::Gemm::workspace) that a product with weights of `shape.k` x `shape.n`, packed by
-    /// [`new`](Self::new), takes for an A of `shape.m` rows and a C of type `c`: what a workspace grows to. As
-    /// [`explain`](Self::explain), but without the weights.
-    ///
-    /// ```
-    /// use gemm::{ElementType, Gemm, MatMut, MatRef, PackedB, Shape, Threads, Workspace};
-    ///
-    /// let (x, mut y) = ([1.0_f32; 30 * 40], [0.0_f32; 30 * 30]);
-    /// let weights = PackedB::new(MatRef::from_row_major(&x, 40, 30)?)?;
-    /// assert_eq!(weights.bytes(), PackedB::bytes_of(40, 30, ElementType::F32));
-    ///
-    /// let mut workspace = Workspace::new();
-    /// let a = MatRef::from_row_major(&x, 30, 40)?;
-    /// Gemm::new(a, &weights).workspace(&mut workspace).run(MatMut::from_row_major(&mut y, 30, 30)?)?;
-    /// let shape = Shape { m: 30, n: 30, k: 40 };
-    /// assert_eq!(workspace.bytes(), PackedB::workspace_bytes(shape, ElementType::F32, Threads::SERIAL));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn workspace_bytes(shape: Shape, c: ElementType, threads: Threads) -> usize {
-        let floats = if shape.has_work() { CpuKernel::best().code.floats_packed(shape, c, threads) } else { 0 };
-        floats.saturating_mul(size_of::<f32>())
-    }
-
-    /// What a product with these weights runs for an A of `m` rows and a C of type `c`, if alpha is not 0.
-    pub fn explain(&self, m: usize, c: ElementType, threads: Threads) -> Choice {
-        let (kernel, shape) = (CpuKernel::new(self.instruction_set()), Shape { m, n: self.cols(), k: self.rows() });
-        kernel.choice(match shape.has_work() {
-            true => kernel.code.plan_packed(shape, c, threads),
-            false => Plan::SCALE,
-        })
     }
 }

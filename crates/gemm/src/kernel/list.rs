@@ -3,7 +3,10 @@
 use op::{Loaded, Op, Ran, Threads, Workspace};
 use quant::GgmlType;
 
-use super::{cpu::CpuKernel, reference};
+use super::{
+    cpu::{Codes, CpuKernel},
+    reference,
+};
 use crate::{
     choice::{Choice, Path},
     epilogue::Epilogue,
@@ -29,8 +32,8 @@ impl Op for GemmOp {
 pub struct Case {
     /// Extents.
     pub shape: Shape,
-    /// The type of B's blocks; `None` for a matrix or packed weights.
-    pub blocks: Option<GgmlType>,
+    /// The form of a B of codes; `None` for a matrix or packed weights.
+    pub codes: Option<Codes>,
     /// Factor of A B.
     pub alpha: f32,
     /// Factor of C. If it is 0, C is not read.
@@ -42,7 +45,7 @@ pub struct Case {
 impl From<Shape> for Case {
     /// C <- A B on one thread.
     fn from(shape: Shape) -> Self {
-        Self { shape, blocks: None, alpha: 1.0, beta: 0.0, threads: Threads::SERIAL }
+        Self { shape, codes: None, alpha: 1.0, beta: 0.0, threads: Threads::SERIAL }
     }
 }
 
@@ -91,14 +94,15 @@ pub fn kernels() -> Vec<Box<dyn Kernel>> {
 /// The paths of all kernels that have several, each as a kernel of its own. It takes its path where that is possible,
 /// and otherwise the path that the kernel itself would choose; [`Loaded::ran`] reports which.
 pub fn paths() -> Vec<(Path, Box<dyn Kernel>)> {
-    let kernels = CpuKernel::all().into_iter().filter(|kernel| kernel.has_paths() && !kernel.is_for_blocks());
+    let kernels = CpuKernel::all().into_iter().filter(|kernel| kernel.has_paths() && kernel.supports(None));
     let forced = |kernel, path| (path, Box::new(Implementation::Cpu(kernel, Some(path))) as Box<dyn Kernel>);
     kernels.flat_map(|kernel| Path::CHOICES.map(|path| forced(kernel, path))).collect()
 }
 
 /// As [`paths`], for weights in blocks.
 pub fn block_paths() -> Vec<(Path, Box<dyn Kernel>)> {
-    let kernels = CpuKernel::all().into_iter().filter(|kernel| kernel.has_paths());
+    let is_for_blocks = |kernel: &CpuKernel| kernel.supports(Some(Codes::Blocks(GgmlType::Q4_K)));
+    let kernels = CpuKernel::all().into_iter().filter(|kernel| kernel.has_paths() && is_for_blocks(kernel));
     let forced = |kernel, path| (path, Box::new(Implementation::Cpu(kernel, Some(path))) as Box<dyn Kernel>);
     kernels.flat_map(|kernel| Path::BLOCK_CHOICES.map(|path| forced(kernel, path))).collect()
 }
@@ -121,8 +125,8 @@ impl op::Kernel<GemmOp> for Implementation {
     }
 
     fn supports(&self, case: &Case) -> bool {
-        let is_for_blocks = matches!(self, Self::Cpu(kernel, _) if kernel.is_for_blocks());
-        case.shape.flops().is_some() && (case.blocks.is_some() || !is_for_blocks)
+        let fits = !matches!(self, Self::Cpu(kernel, _) if !kernel.supports(case.codes));
+        case.shape.flops().is_some() && fits
     }
 
     /// # Errors

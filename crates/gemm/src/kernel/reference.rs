@@ -12,21 +12,26 @@ use crate::{
     weights::{QMatRef, Source},
 };
 
+use super::cpu::Codes;
+
 /// C <- act(alpha A B + beta C + bias) + residual, each element summed in f64 in the order of k and rounded once, or
-/// twice where C is stored as 16 bits. For weights in blocks, A is rounded first.
+/// twice where C is stored as 16 bits. For weights of codes, A is rounded first.
 pub(crate) fn product(problem: Problem<'_>) -> Choice {
     let Shape { m, n, k } = problem.shape();
     let scaling = problem.is_scaling();
     let Problem { alpha, a, b, beta, mut c, epilogue } = problem;
     let residual = epilogue.residual_matrix();
-    let blocks = match b.0 {
-        Source::Blocks(b) if !scaling && m > 0 && n > 0 => Some((rounded(a, b.ggml_type()), floats(b))),
+    let codes = match b.0 {
+        Source::Blocks(b) if !scaling && m > 0 && n > 0 => Some((rounded(a, Codes::Blocks(b.ggml_type())), floats(b))),
+        Source::Int8(b) if !scaling && m > 0 && n > 0 => {
+            Some((rounded(a, Codes::Int8), (0..n).flat_map(|j| (0..k).filter_map(move |p| b.get(p, j))).collect()))
+        }
         _ => None,
     };
     // With n = 0, m may be any number.
     for i in 0..if n == 0 { 0 } else { m } {
         for j in 0..n {
-            let term = |p| match &blocks {
+            let term = |p| match &codes {
                 None => Some(f64::from(a.get(i, p)?) * f64::from(b.get(p, j)?)),
                 Some((a, b)) => Some(f64::from(a[i * k + p]) * f64::from(b[j * k + p])),
             };
@@ -53,25 +58,29 @@ pub(crate) fn product(problem: Problem<'_>) -> Choice {
     }
 }
 
-/// What a product with weights in blocks of type `ty` multiplies: the rows of A, rounded to 8 bits. K types have one
-/// scale for 256 numbers and the codes of Q8_K, the others one for 32 numbers, of f32.
-fn rounded(a: Input<'_>, ty: GgmlType) -> Vec<f32> {
+/// What a product with weights of codes multiplies: the rows of A, rounded to 8 bits.
+fn rounded(a: Input<'_>, codes: Codes) -> Vec<f32> {
     let numbers: Vec<f32> = (0..a.rows()).flat_map(|i| (0..a.cols()).filter_map(move |p| a.get(i, p))).collect();
-    round_activations(ty, &numbers)
+    round_activations(codes, a.cols(), &numbers)
 }
 
-/// The numbers that a product with weights in blocks of type `ty` multiplies instead of `x`, rows of A of whole blocks:
-/// what checks of such products compare with.
-pub fn round_activations(ty: GgmlType, x: &[f32]) -> Vec<f32> {
+/// The numbers that a product with weights of codes multiplies instead of `x`, rows of `k` numbers of A: what checks of
+/// such products compare with. Types with blocks of 256 numbers have one scale for so many and the codes of Q8_K, other
+/// types one for 32, and integer weights one for a row.
+pub fn round_activations(codes: Codes, k: usize, x: &[f32]) -> Vec<f32> {
     let mut rounded = vec![0.0; x.len()];
-    if ty.block_len() == QK_K {
-        let mut bytes = vec![0; x.len() / QK_K * GgmlType::Q8_K.block_bytes()];
-        // Nothing fails: these are whole blocks.
-        let _ = quant::quantize(GgmlType::Q8_K, x, &mut bytes);
-        let _ = quant::dequantize(GgmlType::Q8_K, &bytes, &mut rounded);
-        return rounded;
-    }
-    for (x, rounded) in x.chunks(32).zip(rounded.chunks_mut(32)) {
+    let together = match codes {
+        Codes::Blocks(ty) if ty.block_len() == QK_K => {
+            let mut bytes = vec![0; x.len() / QK_K * GgmlType::Q8_K.block_bytes()];
+            // Nothing fails: these are whole blocks.
+            let _ = quant::quantize(GgmlType::Q8_K, x, &mut bytes);
+            let _ = quant::dequantize(GgmlType::Q8_K, &bytes, &mut rounded);
+            return rounded;
+        }
+        Codes::Blocks(_) => 32,
+        Codes::Int8 => k.max(1),
+    };
+    for (x, rounded) in x.chunks(together).zip(rounded.chunks_mut(together)) {
         let largest = x.iter().fold(0.0, |largest: f32, x| if x.is_nan() { f32::NAN } else { largest.max(x.abs()) });
         let (inverse, scale) = (127.0 / largest, largest / 127.0);
         for (x, rounded) in x.iter().zip(rounded) {

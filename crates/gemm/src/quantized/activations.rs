@@ -5,7 +5,11 @@ use op::Workspace;
 use simd::{Simd, Vectorized};
 
 use super::format::{Format, GROUPS, QK};
-use crate::{matrix::Input, tile::LoadTile};
+use crate::{
+    matrix::Input,
+    rounding::{largest, round, scale_of},
+    tile::LoadTile,
+};
 
 /// 256 rounded numbers of a row of A. Numbers are stored in groups of 16, in the order in which the weights' format
 /// unpacks them, [`Format::ORDER`].
@@ -109,7 +113,7 @@ impl<F: Format> Vectorized for Round<'_, F> {
         } else {
             let mut inverses = [0.0; 8];
             for (j, x) in x.as_chunks::<32>().0.iter().enumerate() {
-                (inverses[j], block.scales[j]) = scale_of_32(x);
+                (inverses[j], block.scales[j]) = scale_of(largest(x));
             }
             let (x, _) = x.as_chunks::<16>();
             for g in 0..GROUPS {
@@ -134,27 +138,6 @@ impl<F: Format> Vectorized for Round<'_, F> {
     }
 }
 
-/// The nearest integers to `inverse` x, ties to even: adding 1.5 2^23 leaves them in the low bits. Products are -127 to
-/// 127, or a NaN or an infinity, whose block has the scale NaN.
-#[inline(always)]
-fn round(x: &[f32; 16], inverse: f32) -> [i8; 16] {
-    const MAGIC: f32 = 12_582_912.0;
-    let mut codes = [0; 16];
-    for (code, x) in codes.iter_mut().zip(x) {
-        let scaled = (inverse * x).clamp(-127.0, 127.0);
-        *code = (scaled + MAGIC).to_bits() as i8;
-    }
-    codes
-}
-
-/// The largest magnitude; a NaN or an infinity if there is one.
-#[inline(always)]
-fn largest(x: &[f32]) -> f32 {
-    // As bits, so that a NaN is the largest.
-    let bits = x.iter().fold(0, |largest: u32, x| largest.max(x.to_bits() & 0x7fff_ffff));
-    f32::from_bits(bits)
-}
-
 /// What 256 numbers are multiplied with, and what their codes are. As in ggml's Q8_K, the number of largest magnitude,
 /// the first of equals, gets the code -127.
 #[inline(always)]
@@ -170,15 +153,4 @@ fn one_scale(x: &[f32; QK]) -> (f32, f32) {
     let inverse = -127.0 / peak;
     // Where the inverse overflows, the numbers are below 2^-120: they count as 0.
     if inverse.is_finite() { (inverse, 1.0 / inverse) } else { (0.0, 0.0) }
-}
-
-/// The same for 32 numbers, whose largest magnitude gets the code 127 or -127.
-#[inline(always)]
-fn scale_of_32(x: &[f32; 32]) -> (f32, f32) {
-    let largest = largest(x);
-    if !largest.is_finite() {
-        return (0.0, f32::NAN);
-    }
-    let inverse = 127.0 / largest;
-    if inverse.is_finite() { (inverse, largest / 127.0) } else { (0.0, 0.0) }
 }

@@ -5,10 +5,10 @@ use simd::{Element, ElementType};
 
 use crate::{
     matrix::{Batch, Input, MatRef},
-    weights::{PackedB, QMatRef},
+    weights::{Int8Columns, Int8Weights, PackedB, QMatRef},
 };
 
-/// B of one product: a matrix, weights that were packed before, or weights in blocks.
+/// B of one product: a matrix, weights that were packed before, in blocks, or of integers with a scale for each column.
 #[derive(Debug, Clone, Copy)]
 pub struct Rhs<'a>(pub(crate) Source<'a>);
 
@@ -26,6 +26,7 @@ pub(crate) enum Source<'a> {
     Matrix(Input<'a>),
     Packed(PackedColumns<'a>),
     Blocks(QMatRef<'a>),
+    Int8(Int8Columns<'a>),
 }
 
 /// Columns of packed weights.
@@ -83,6 +84,7 @@ impl RightOperand for Rhs<'_> {
             Source::Matrix(b) => b.rows(),
             Source::Packed(b) => b.rows(),
             Source::Blocks(b) => RightOperand::rows(b),
+            Source::Int8(b) => RightOperand::rows(b),
         }
     }
 
@@ -92,6 +94,7 @@ impl RightOperand for Rhs<'_> {
             Source::Matrix(b) => b.cols(),
             Source::Packed(b) => b.cols(),
             Source::Blocks(b) => RightOperand::cols(b),
+            Source::Int8(b) => RightOperand::cols(b),
         }
     }
 
@@ -109,6 +112,10 @@ impl RightOperand for Rhs<'_> {
                 let (left, right) = b.split_cols(col);
                 (left.into(), right.into())
             }
+            Source::Int8(b) => {
+                let (left, right) = b.split_cols(col);
+                (Self(Source::Int8(left)), Self(Source::Int8(right)))
+            }
         }
     }
 }
@@ -124,6 +131,12 @@ impl<'a> Rhs<'a> {
         RightOperand::cols(self)
     }
 
+    /// Whether it consists of codes and scales, for which A is rounded.
+    #[inline]
+    pub(crate) fn is_of_codes(&self) -> bool {
+        matches!(self.0, Source::Blocks(_) | Source::Int8(_))
+    }
+
     /// Bytes that a product reads of it, each element once. Saturates: a matrix whose elements overlap may have more
     /// than memory has.
     pub fn bytes(&self) -> u64 {
@@ -131,6 +144,8 @@ impl<'a> Rhs<'a> {
             Source::Matrix(b) => b.element_type(),
             Source::Packed(b) => b.packed.element_type(),
             Source::Blocks(b) => return b.as_bytes().len() as u64,
+            // A code for each number, and a scale for each column.
+            Source::Int8(b) => return (b.cols as u64).saturating_mul(RightOperand::rows(b) as u64 + 4),
         };
         (self.rows() as u64).saturating_mul(self.cols() as u64).saturating_mul(element.bytes() as u64)
     }
@@ -141,6 +156,7 @@ impl<'a> Rhs<'a> {
             Source::Matrix(b) => b.get(p, j),
             Source::Packed(b) => b.packed.get(p, (j < b.cols).then_some(b.first + j)?),
             Source::Blocks(b) => b.get(j, p),
+            Source::Int8(b) => b.get(p, j),
         }
     }
 }
@@ -208,7 +224,7 @@ macro_rules! one_for_all {
         })*
     };
 }
-one_for_all!([] Input<'a>, [T: Element] MatRef<'a, T>, [T: Element] ArrayView2<'a, T>, [] &'a PackedB, [] QMatRef<'a>);
+one_for_all!([] Input<'a>, [T: Element] MatRef<'a, T>, [T: Element] ArrayView2<'a, T>, [] &'a PackedB, [] QMatRef<'a>, [] &'a Int8Weights);
 
 impl<'a, T: Element> From<ndarray::ArrayView3<'a, T>> for RhsBatch<'a> {
     /// The first axis counts the matrices.

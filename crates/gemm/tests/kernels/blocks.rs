@@ -4,7 +4,7 @@
 mod edges;
 
 use gemm::{
-    Activation, Batch, BatchMut, Epilogue, Gemm, MatMut, MatRef, Operands, QMatRef, Shape, Threads, block_paths,
+    Activation, Batch, BatchMut, Codes, Epilogue, Gemm, MatMut, MatRef, Operands, QMatRef, Shape, Threads, block_paths,
 };
 use half::{bf16, f16};
 use proof::{
@@ -95,7 +95,7 @@ fn all() -> Vec<(String, Box<dyn gemm::Kernel>)> {
 
 fn case(shape: Shape, ty: GgmlType, (alpha, beta): (f32, f32), threads: usize) -> gemm::Case {
     let threads = Threads::new(threads).unwrap();
-    gemm::Case { alpha, beta, threads, blocks: Some(ty), ..gemm::Case::from(shape) }
+    gemm::Case { alpha, beta, threads, codes: Some(Codes::Blocks(ty)), ..gemm::Case::from(shape) }
 }
 
 /// C of one kernel, framed by guard words and poisoned where it is not read.

@@ -154,7 +154,7 @@ pub(crate) struct Trial {
 impl Trial {
     /// alpha = 1, beta = 0, one thread.
     pub(crate) fn new((m, n, k): (usize, usize, usize), lays: [Lay; 3]) -> Self {
-        let case = Case { shape: Shape { m, n, k }, blocks: None, alpha: 1.0, beta: 0.0, threads: Threads::SERIAL };
+        let case = Case { shape: Shape { m, n, k }, codes: None, alpha: 1.0, beta: 0.0, threads: Threads::SERIAL };
         let [a, b, c] = lays;
         let (a, b) = (Input::new(1, m, k, a), Input::new(2, k, n, b));
         Self { case, a, b, c0: Input::new(3, m, n, c), packs: false }

@@ -76,7 +76,7 @@ fn empty_matrices_of_any_extent_cost_nothing() {
         let c = MatMut::with_strides(&mut out, huge, 0, 1, 1).unwrap();
         for kernel in kernels() {
             let case =
-                Case { shape: Shape { m: huge, n: 0, k: 0 }, blocks: None, alpha: 1.0, beta: 0.5, threads: SERIAL };
+                Case { shape: Shape { m: huge, n: 0, k: 0 }, codes: None, alpha: 1.0, beta: 0.5, threads: SERIAL };
             let mut other = [0.0_f32; 1];
             let c = MatMut::with_strides(&mut other, huge, 0, 1, 1).unwrap();
             kernel.load(&case, Operands::new(tall, none, c)).unwrap().run();
@@ -117,7 +117,7 @@ fn memory_that_cannot_be_had_is_an_error() {
     let (a, b) = (MatRef::with_strides(&x, 1, k, 0, 0).unwrap(), MatRef::with_strides(&x, k, 1, 0, 0).unwrap());
     assert!(matches!(PackedB::new(b), Err(GemmError::OutOfMemory { .. })));
     let scalar = kernels().into_iter().find(|kernel| kernel.name() == "cpu-scalar").unwrap();
-    let case = Case { shape: Shape { m: 1, n: 1, k }, blocks: None, alpha: 1.0, beta: 0.0, threads: SERIAL };
+    let case = Case { shape: Shape { m: 1, n: 1, k }, codes: None, alpha: 1.0, beta: 0.0, threads: SERIAL };
     let c = MatMut::from_row_major(&mut out, 1, 1).unwrap();
     let mut loaded = scalar.load(&case, Operands::new(a, b, c)).unwrap();
     loaded.run();
@@ -139,7 +139,7 @@ fn inputs_may_repeat() {
 fn operands_must_be_of_the_cases_shape() {
     let (x, mut out) = ([1.0_f32; 4], [0.0_f32; 4]);
     let view = MatRef::from_row_major(&x, 2, 2).unwrap();
-    let case = Case { shape: Shape { m: 2, n: 2, k: 3 }, blocks: None, alpha: 1.0, beta: 0.0, threads: SERIAL };
+    let case = Case { shape: Shape { m: 2, n: 2, k: 3 }, codes: None, alpha: 1.0, beta: 0.0, threads: SERIAL };
     let operands = Operands::new(view, view, MatMut::from_row_major(&mut out, 2, 2).unwrap());
     assert!(matches!(kernels()[0].load(&case, operands), Err(GemmError::ShapeMismatch { .. })));
 }
@@ -229,7 +229,7 @@ fn a_workspace_grows_to_what_is_said_before() {
 fn reset_restores_c() {
     let (x, mut out) = ([1.0_f32; 4], [10.0_f32; 4]);
     let view = MatRef::from_row_major(&x, 2, 2).unwrap();
-    let case = Case { shape: Shape { m: 2, n: 2, k: 2 }, blocks: None, alpha: 1.0, beta: 1.0, threads: SERIAL };
+    let case = Case { shape: Shape { m: 2, n: 2, k: 2 }, codes: None, alpha: 1.0, beta: 1.0, threads: SERIAL };
     for kernel in kernels() {
         let operands = Operands::new(view, view, MatMut::from_row_major(&mut out, 2, 2).unwrap());
         let mut loaded = kernel.load(&case, operands).unwrap();

@@ -6,6 +6,7 @@ mod check;
 mod epilogues;
 mod errors;
 mod exceptions;
+mod int8;
 mod ndarrays;
 #[cfg(unix)]
 mod pages;

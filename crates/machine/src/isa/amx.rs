@@ -8,8 +8,8 @@ use std::{fmt, sync::OnceLock};
 
 use super::Avx512;
 
-/// Proof that this process may use the tiles of AMX with products of bf16, and that the machine has everything of
-/// [`Avx512`].
+/// Proof that this process may use the tiles of AMX with products of bf16 and of bytes, and that the machine
+/// has everything of [`Avx512`].
 ///
 /// It is no instruction set of [`Isa`](super::Isa): it multiplies matrices and nothing else, so kernels that use it are
 /// written for AVX-512 and say so.
@@ -20,8 +20,8 @@ pub struct Amx(Avx512);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoAmx {
-    /// The processor has no AMX-BF16, or no AVX-512, or tiles of another size than 16 rows of 64 bytes; or this is no
-    /// x86-64.
+    /// The processor has no AMX-BF16 or AMX-INT8, or no AVX-512, or tiles of another size than 16 rows of 64
+    /// bytes; or this is no x86-64.
     Processor,
     /// The operating system does not save tiles, or is not Linux, which is asked for permission.
     OperatingSystem,
@@ -32,7 +32,7 @@ pub enum NoAmx {
 impl fmt::Display for NoAmx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Processor => "the processor has no AMX-BF16 beside AVX-512",
+            Self::Processor => "the processor has no AMX-BF16 and AMX-INT8 beside AVX-512",
             Self::OperatingSystem => "the operating system does not offer AMX",
             Self::Permission => "Linux refused this process the tiles of AMX",
         })
@@ -69,8 +69,8 @@ impl Amx {
 fn allowed() -> Result<(), NoAmx> {
     use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 
-    /// AMX-BF16 and AMX-TILE in EDX of leaf 7.
-    const FEATURES: u32 = 1 << 22 | 1 << 24;
+    /// AMX-BF16, AMX-TILE and AMX-INT8 in EDX of leaf 7.
+    const FEATURES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
     /// XTILECFG and XTILEDATA in XCR0.
     const STATE: u64 = 1 << 17 | 1 << 18;
     const TILE_DATA: libc::c_ulong = 18;
@@ -129,7 +129,7 @@ mod tests {
     fn a_processor_that_linux_says_has_amx_has_it() {
         let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let has = |flag: &str| flags.split_whitespace().any(|word| word == flag);
-        let is_there = has("amx_tile") && has("amx_bf16") && has("avx512bw");
+        let is_there = has("amx_tile") && has("amx_bf16") && has("amx_int8") && has("avx512bw");
         assert_eq!(is_there, !matches!(Amx::detect(), Err(NoAmx::Processor | NoAmx::OperatingSystem)));
     }
 }

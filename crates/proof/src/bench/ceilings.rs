@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use machine::ceiling::{Burst, Dot8Loop, FmaLoop, Level, ReadLoop, TileLoop};
+use machine::ceiling::{Burst, Dot8Loop, FmaLoop, Level, ReadLoop, TileLoop, TileNumbers};
 use machine::isa::Isa;
 use record::{CeilingSample, Unit, stats};
 
@@ -31,8 +31,10 @@ pub enum Ceiling {
         /// Threads of the loop.
         threads: usize,
     },
-    /// Products of bf16 in tile registers, FLOP/s.
+    /// Products in tile registers, FLOP/s. Those of bytes are counted as two operations of each multiply-add.
     Tiles {
+        /// What is multiplied.
+        numbers: TileNumbers,
         /// Threads of the loop.
         threads: usize,
     },
@@ -147,7 +149,7 @@ impl Ceilings {
         let built = match ceiling {
             Ceiling::Fma { isa, threads } => FmaLoop::new(isa, threads).ok().map(Loop::Fma),
             Ceiling::Dot8 { isa, threads } => Dot8Loop::new(isa, threads).ok().map(Loop::Dot8),
-            Ceiling::Tiles { threads } => TileLoop::new(threads).ok().map(Loop::Tiles),
+            Ceiling::Tiles { numbers, threads } => TileLoop::new(numbers, threads).ok().map(Loop::Tiles),
             Ceiling::Read { level, threads } => ReadLoop::new(level, threads).ok().map(Loop::Read),
             Ceiling::None => None,
         };

@@ -87,7 +87,7 @@ pub(super) fn panels<K: MicroKernel>(
             let column_bytes = depth * element.bytes();
             Panels { first, column_bytes, stride, element, prefetch_bytes: prefetch(PREFETCH_BYTES) }
         }
-        Source::Blocks(_) => unreachable!("weights in blocks have algorithms of their own"),
+        Source::Blocks(_) | Source::Int8(_) => unreachable!("weights of codes have algorithms of their own"),
         Source::Matrix(b) if !reading.packs(width, K::NR) => {
             let first = b.part(block.steps.clone(), block.cols.clone()).as_ptr();
             let (element, column_bytes) = (b.element_type(), b.element_type().bytes());
