@@ -139,6 +139,7 @@ mod tests {
             "x run gguf-load --set access=map,read --set size_mib=64 --full --again --dry-run --seed 1",
             "x run",
             "x pack peers gemm --filter 512 --peer torch --threads 1,16",
+            "x pack bench quant --filter q4 --with-loader",
             "x import a b",
             "x agree gguf --filter split --dry-run",
             "x charts --class some-class",

@@ -7,9 +7,10 @@ use compare::command;
 use compare::comparison::Invocation;
 use compare::exit::{Exit, usage};
 
+use crate::bench_table;
 use crate::kind;
 use crate::manifest::{Manifest, What};
-use crate::records::{self, Record};
+use crate::records::{self, Plan, Record};
 
 /// `import`.
 #[derive(Debug, Clone, clap::Args)]
@@ -46,6 +47,7 @@ pub fn import(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Re
         }
         exit = exit.max(match &manifest.what {
             What::Peers(packed) => kind::peers::import(invocation, root, packed, &run)?,
+            What::Bench(packed) => bench_table::import(invocation, root, packed, &run)?,
         });
     }
     Ok(exit)
@@ -69,8 +71,9 @@ fn knows(root: &Path, manifest: &Manifest) -> Result<()> {
 
 impl Run {
     fn read(directory: &Path, manifest: &Manifest, pack: &str) -> Result<Self> {
-        let mut run = Self { records: Vec::new(), planned: manifest.plan.len(), failed: Vec::new() };
-        for (place, unit) in manifest.plan.iter().enumerate() {
+        let plan = Plan::read(directory, manifest, pack)?.units;
+        let mut run = Self { records: Vec::new(), planned: plan.len(), failed: Vec::new() };
+        for (place, unit) in plan.iter().enumerate() {
             let Some(record) = records::read(&records::path(directory, place, unit), pack, unit)? else { continue };
             ensure!(record.schema == manifest.schema, "the record of {unit} has schema {}", record.schema);
             match record.error {
@@ -101,6 +104,12 @@ impl Run {
     /// The machine in words.
     pub(crate) fn machine(&self) -> &str {
         self.records.first().map_or("", |record| &record.machine)
+    }
+
+    /// Revision, day, machine, and how much was measured, in a line.
+    pub(crate) fn made(&self, state: &str) -> String {
+        let missing = self.missing().map_or_else(String::new, |missing| format!(": {missing}"));
+        format!("{state}, {}, {}, from a pack{missing}", self.day(), self.machine())
     }
 
     /// The day on which the last record began.

@@ -10,6 +10,7 @@
 //! of each kind ([`kind`]) only connects both sides.
 #![forbid(unsafe_code)]
 
+mod bench_table;
 mod checksum;
 mod elf;
 mod folder;
@@ -19,3 +20,4 @@ pub mod manifest;
 pub mod pack;
 pub mod records;
 pub mod run;
+mod surroundings;

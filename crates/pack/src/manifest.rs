@@ -9,6 +9,7 @@ use peers::PackedJob;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum;
+pub use crate::kind::bench::PackedBench;
 
 /// Version of the format of manifests and records.
 pub const SCHEMA: u32 = 1;
@@ -22,13 +23,21 @@ pub const FILE: &str = "manifest.json";
 pub enum What {
     /// Our code beside other people's.
     Peers(PackedJob),
+    /// Benchmarks by themselves.
+    Bench(PackedBench),
 }
 
 impl What {
+    /// Whether the units are found on the machine that measures.
+    pub(crate) fn finds_units(&self) -> bool {
+        matches!(self, Self::Bench(_))
+    }
+
     /// The revision that is measured, in words.
     pub(crate) fn state(&self) -> String {
         match self {
             Self::Peers(packed) => packed.state.clone(),
+            Self::Bench(packed) => packed.state.clone(),
         }
     }
 }

@@ -32,6 +32,20 @@ enum Packable {
         #[command(flatten)]
         choice: Choice,
     },
+    /// The benchmarks of a package by themselves, as a baseline table
+    ///
+    /// The programs say on the other machine which benchmarks they have there, so that kernels for a device are found
+    /// where the device is.
+    Bench {
+        /// The package
+        package: String,
+        /// Only benchmarks whose id matches this regular expression
+        #[arg(long, value_name = "RE")]
+        filter: Option<String>,
+        /// Take the loader of Vulkan drivers of this machine along
+        #[arg(long)]
+        with_loader: bool,
+    },
 }
 
 impl Packable {
@@ -39,6 +53,7 @@ impl Packable {
     fn name(&self) -> String {
         match self {
             Self::Peers { op, .. } => format!("peers-{op}"),
+            Self::Bench { package, .. } => format!("bench-{package}"),
         }
     }
 }
@@ -56,6 +71,9 @@ pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resu
     folder.put(&run_program(invocation, root)?, "run", true)?;
     let (what, plan) = match &arguments.what {
         Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,
+        Packable::Bench { package, filter, with_loader } => {
+            kind::bench::pack(root, (package, filter.as_deref()), *with_loader, &mut folder)?
+        }
     };
     let state = what.state();
     let flags = invocation.variable("RUSTFLAGS").map(|flags| flags.to_string_lossy().into_owned());

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checksum;
+use crate::manifest::Manifest;
 
 /// Where records lie below the directory of a run.
 const DIRECTORY: &str = "records";
@@ -40,6 +41,48 @@ pub struct Record {
     pub result: Value,
     /// Why it failed; the unit is measured again by the next run.
     pub error: Option<String>,
+}
+
+/// The units of a run, beside its records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan {
+    /// Identity of the pack.
+    pack: String,
+    /// Names of the units, in order of importance.
+    pub(crate) units: Vec<String>,
+}
+
+impl Plan {
+    const FILE: &str = "plan.json";
+
+    /// Writes the plan of a run into the directory `out`; one that is there must be the same.
+    pub(crate) fn keep(out: &Path, pack: &str, units: &[String]) -> Result<()> {
+        let plan = Self { pack: pack.to_owned(), units: units.to_vec() };
+        let path = out.join(Self::FILE);
+        if path.exists() {
+            let is_same = Self::parse(&path)? == plan;
+            ensure!(is_same, "{} is of another pack, or other benchmarks run now: use another --out", path.display());
+            return Ok(());
+        }
+        whole_file::replace(&path, serde_json::to_string_pretty(&plan)?.as_bytes())
+            .with_context(|| format!("failed to write {}; is the disk full?", path.display()))
+    }
+
+    fn parse(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    /// The plan of a directory of records, which fits its manifest.
+    pub(crate) fn read(directory: &Path, manifest: &Manifest, pack: &str) -> Result<Self> {
+        let plan = Self::parse(&directory.join(Self::FILE))?;
+        let (of, path) = (plan.pack == pack, directory.join(Self::FILE));
+        ensure!(of, "{} belongs to another pack than the manifest beside it", path.display());
+        let fits = manifest.what.finds_units() || plan.units == manifest.plan;
+        ensure!(fits, "{} differs from the plan of its pack", path.display());
+        Ok(plan)
+    }
 }
 
 /// The record of a unit, by its place in the plan.

@@ -19,7 +19,7 @@ use regex_lite::Regex;
 use crate::elf;
 use crate::kind::{self, Measuring, Opened};
 use crate::manifest::{FILE, Manifest, SCHEMA};
-use crate::records::{self, Record};
+use crate::records::{self, Plan, Record};
 
 /// Which units, for how long, and where records go.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -50,20 +50,32 @@ pub fn run(invocation: &Invocation, folder: &Path, arguments: &Arguments) -> Res
     fits(&manifest)?;
     let only = arguments.only.as_deref().map(Regex::new).transpose();
     let only = only.map_err(|error| usage(format!("--only: {error}")))?;
-    let chosen = |unit: &str| only.as_ref().is_none_or(|only| only.is_match(unit));
-    let plan: Vec<(usize, &str)> =
-        manifest.plan.iter().map(String::as_str).enumerate().filter(|(_, unit)| chosen(unit)).collect();
-    if plan.is_empty() {
-        return Err(usage("no unit matches --only; `--dry-run` without it lists them"));
-    }
+    let chosen = |units: &[String]| {
+        let is_chosen = |unit: &String| only.as_ref().is_none_or(|only| only.is_match(unit));
+        let chosen = units.iter().cloned().enumerate().filter(|(_, unit)| is_chosen(unit));
+        let chosen: Vec<(usize, String)> = chosen.collect();
+        if chosen.is_empty() {
+            return Err(usage("no unit matches --only; `--dry-run` without it lists them"));
+        }
+        Ok(chosen)
+    };
     if arguments.dry_run {
-        console.print(&plan.iter().map(|(_, unit)| *unit).collect::<Vec<_>>().join("\n"))?;
+        let scratch = tempfile::tempdir().context("failed to make a scratch directory")?;
+        let plan = chosen(&kind::open(invocation, folder, &manifest, scratch.path())?.plan())?;
+        console.print(&plan.into_iter().map(|(_, unit)| unit).collect::<Vec<_>>().join("\n"))?;
         return Ok(Exit::Fine);
     }
     let out = out(&manifest, folder, invocation, arguments.out.as_deref())?;
     let _lock = lock(&out)?;
     let fingerprint = Fingerprint::collect();
     let class = fingerprint.class();
+    describe(invocation, &fingerprint)?;
+    let scratch = out.join("scratch");
+    let _ = fs::remove_dir_all(&scratch);
+    fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
+    let opened = kind::open(invocation, folder, &manifest, &scratch)?;
+    let units = opened.plan();
+    let plan = chosen(&units)?;
     let open = remaining(&out, &pack, &class, &plan)?;
     console.note(&format!(
         "{}: {} of {} units are finished; records go to {}",
@@ -72,16 +84,14 @@ pub fn run(invocation: &Invocation, folder: &Path, arguments: &Arguments) -> Res
         plan.len(),
         out.display()
     ));
-    describe(invocation, &fingerprint)?;
-    // Import reads it there.
+    // Import reads both there.
+    Plan::keep(&out, &pack, &units)?;
     whole_file::replace(&out.join(FILE), &fs::read(folder.join(FILE))?).context("failed to copy the manifest")?;
-    let scratch = out.join("scratch");
-    let _ = fs::remove_dir_all(&scratch);
-    fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
-    let opened = kind::open(invocation, folder, &manifest)?;
     let until = arguments.limit.map(|limit| started + limit);
     let session = Session { invocation, out: &out, pack: &pack, machine: words(&fingerprint), class: &class, until };
-    let ended = session.measure(&opened, &scratch, &open);
+    let inputs = scratch.join("inputs");
+    let ended = session.measure(&opened, &inputs, &open);
+    drop(opened);
     let _ = fs::remove_dir_all(&scratch);
     let exit = ended?;
     let left = remaining(&out, &pack, &class, &plan)?;
@@ -136,9 +146,10 @@ fn lock(out: &Path) -> Result<File> {
 }
 
 /// The units that are not measured yet.
-fn remaining<'m>(out: &Path, pack: &str, class: &str, plan: &[(usize, &'m str)]) -> Result<Vec<(usize, &'m str)>> {
+fn remaining<'m>(out: &Path, pack: &str, class: &str, plan: &'m [(usize, String)]) -> Result<Vec<(usize, &'m str)>> {
     let mut open = Vec::new();
-    for &(place, unit) in plan {
+    for (place, unit) in plan {
+        let (place, unit) = (*place, unit.as_str());
         match records::read(&records::path(out, place, unit), pack, unit)? {
             Some(record) if record.class != class => {
                 bail!("{} has records of {}, this machine is {class}: use another --out", out.display(), record.class)
@@ -188,7 +199,7 @@ impl Session<'_> {
         let mut seconds = Vec::new();
         let mut exit = Exit::Fine;
         for (number, &(place, unit)) in open.iter().enumerate() {
-            let estimate = stats::median(&seconds).unwrap_or(0.0);
+            let estimate = estimate(&seconds);
             if self.left_s() < estimate.max(0.5) {
                 console.note(&format!("the limit ends: `{unit}` would take about {estimate:.0} s"));
                 break;
@@ -196,7 +207,7 @@ impl Session<'_> {
             let (before, start) = (noise::Sample::take(), Instant::now());
             let began = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let goes_on = || self.left_s() > 0.0;
-            let (result, error) = match measuring.unit(place, unit, &goes_on) {
+            let (result, error) = match measuring.unit(place, &goes_on) {
                 Ok(Some(result)) => (result, None),
                 Ok(None) => {
                     console.note(&format!("the limit ended within `{unit}`, which is measured again next time"));
@@ -231,4 +242,10 @@ impl Session<'_> {
         }
         Ok(exit)
     }
+}
+
+/// Seconds that the next unit takes, from those before. The first one also started processes that the others share.
+fn estimate(seconds: &[f64]) -> f64 {
+    let first = seconds.first().map_or(0.0, |first| first / 2.0);
+    stats::median(seconds.get(1..).unwrap_or_default()).unwrap_or(first)
 }

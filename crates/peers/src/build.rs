@@ -122,17 +122,26 @@ pub fn assay(invocation: &Invocation, root: &Path) -> Result<PathBuf> {
 /// # Errors
 /// The last lines of cargo, if it fails.
 pub fn program_of(root: &Path, name: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let mut programs = programs_of(root, "bin", arguments)?.into_iter().filter(|(known, _)| known == name);
+    programs.next().map(|(_, path)| path).with_context(|| format!("cargo built {name}, but named no program"))
+}
+
+/// Names and paths of the programs of a kind, `bin` or `bench`, that cargo builds with these arguments.
+///
+/// # Errors
+/// The last lines of cargo, if it fails.
+pub fn programs_of(root: &Path, kind: &str, arguments: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     let mut cargo = command::in_directory("cargo", root);
     cargo.args(arguments).arg("--message-format=json-render-diagnostics");
     let messages = command::stdout_of_shown(&mut cargo)?;
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let is_program = |message: &serde_json::Value| {
+    let program = |message: serde_json::Value| {
         let target = &message["target"];
-        target["name"] == name && target["kind"] == json!(["bin"]) && message["profile"]["test"] == false
+        // A bench is built as a test; a program as a test is another one.
+        let is_wanted = target["kind"] == json!([kind]) && (kind == "bench" || message["profile"]["test"] == false);
+        is_wanted.then(|| Some((target["name"].as_str()?.to_owned(), message["executable"].as_str()?.into())))?
     };
-    let mut programs =
-        messages.filter(is_program).filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    programs.next().with_context(|| format!("cargo built {name}, but named no program"))
+    Ok(messages.filter_map(program).collect())
 }
 
 /// Where programs will run.

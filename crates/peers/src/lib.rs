@@ -53,7 +53,7 @@ pub use kept::{Imported, import};
 pub use results::{Arguments as ChartsArguments, Fault, charts, check};
 
 use build::{Place, Program};
-pub use build::{assay, command_in, program_of};
+pub use build::{assay, command_in, program_of, programs_of};
 use report::Report;
 use row::{Outcome, Row};
 use session::PeerSession;
@@ -189,8 +189,11 @@ fn revision(root: &Path) -> Result<String> {
     Ok(format!("{}, {day}", state(root)?))
 }
 
-/// The revision, and whether the work tree differs from it.
-fn state(root: &Path) -> Result<String> {
+/// The revision, and whether the work tree differs from it, in words.
+///
+/// # Errors
+/// Git fails.
+pub fn state(root: &Path) -> Result<String> {
     let git = |arguments: &[&str]| command::stdout_of(command::git_in(root).args(arguments));
     let revision = git(&["rev-parse", "--short=10", "HEAD"])?;
     // Generated and written documents change no measurement.

@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
             found[0].contains(
-                ":6: `xtask` must not depend on `gemm`: it may use chart, compare, machine, op, peers, record"
+                ":6: `xtask` must not depend on `gemm`: it may use chart, compare, machine, op, pack, peers, record"
             ),
             "{found:?}"
         );

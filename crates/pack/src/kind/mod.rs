@@ -1,5 +1,6 @@
 //! What can be packed. Each kind connects a manifest with the code that measures it at home.
 
+pub(crate) mod bench;
 pub(crate) mod peers;
 
 use std::path::Path;
@@ -10,28 +11,41 @@ use compare::exit::Exit;
 use serde_json::Value;
 
 use crate::manifest::{Manifest, What};
+use bench::Bench;
 
 /// A pack that is ready to be measured.
 pub(crate) enum Opened {
     Peers(::peers::Job),
+    Bench(Bench),
 }
 
-/// Opens the pack in `folder`.
-pub(crate) fn open(invocation: &Invocation, folder: &Path, manifest: &Manifest) -> Result<Opened> {
+/// Opens the pack in `folder`, with a directory for what lasts as long as the run.
+pub(crate) fn open(invocation: &Invocation, folder: &Path, manifest: &Manifest, scratch: &Path) -> Result<Opened> {
     match &manifest.what {
         What::Peers(packed) => peers::open(invocation, folder, packed, &manifest.plan).map(Opened::Peers),
+        What::Bench(packed) => Bench::open(invocation, folder, packed, scratch).map(Opened::Bench),
     }
 }
 
 /// What measures its units one after another.
 pub(crate) enum Measuring<'a> {
     Peers(peers::Measuring<'a>),
+    Bench(&'a Bench),
 }
 
 impl Opened {
+    /// Names of the units, in order of importance.
+    pub(crate) fn plan(&self) -> Vec<String> {
+        match self {
+            Self::Peers(job) => peers::plan(job),
+            Self::Bench(bench) => bench.plan(),
+        }
+    }
+
     pub(crate) fn measuring<'a>(&'a self, invocation: &'a Invocation, scratch: &'a Path) -> Measuring<'a> {
         match self {
             Self::Peers(job) => Measuring::Peers(peers::Measuring::new(job, invocation, scratch)),
+            Self::Bench(bench) => Measuring::Bench(bench),
         }
     }
 
@@ -39,6 +53,7 @@ impl Opened {
     pub(crate) fn exit(&self, result: &Value) -> Exit {
         match self {
             Self::Peers(_) => peers::exit(result),
+            Self::Bench(_) => bench::exit(result),
         }
     }
 
@@ -46,16 +61,17 @@ impl Opened {
     pub(crate) fn in_words(&self, result: &Value) -> String {
         match self {
             Self::Peers(_) => peers::in_words(result),
+            Self::Bench(_) => bench::in_words(result),
         }
     }
 }
 
 impl Measuring<'_> {
     /// Measures a unit by its place in the plan. `None` if `goes_on` said meanwhile that there is no time left.
-    pub(crate) fn unit(&mut self, place: usize, unit: &str, goes_on: &dyn Fn() -> bool) -> Result<Option<Value>> {
-        let _ = unit;
+    pub(crate) fn unit(&mut self, place: usize, goes_on: &dyn Fn() -> bool) -> Result<Option<Value>> {
         match self {
             Self::Peers(measuring) => measuring.unit(place, goes_on),
+            Self::Bench(bench) => bench.unit(place, goes_on),
         }
     }
 }

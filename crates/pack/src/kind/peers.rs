@@ -23,15 +23,19 @@ pub(crate) fn pack(
     for file in &files {
         folder.put(&file.from, &file.to, file.is_program)?;
     }
-    Ok((What::Peers(packed), job.units().iter().map(Unit::name).collect()))
+    Ok((What::Peers(packed), plan(&job)))
+}
+
+/// Names of its units.
+pub(crate) fn plan(job: &Job) -> Vec<String> {
+    job.units().iter().map(Unit::name).collect()
 }
 
 /// The job of a pack. Peers in Python run with `ASSAY_PYTHON`, or with `python3`.
 pub(crate) fn open(invocation: &Invocation, folder: &Path, packed: &PackedJob, plan: &[String]) -> Result<Job> {
     let python = invocation.variable("ASSAY_PYTHON").map(|path| path.to_string_lossy().into_owned());
     let job = Job::open(folder, packed, python.as_deref().unwrap_or("python3"))?;
-    let units: Vec<String> = job.units().iter().map(Unit::name).collect();
-    ensure!(units == plan, "the program of the pack has other cases than its plan; make the pack again");
+    ensure!(self::plan(&job) == plan, "the program of the pack has other cases than its plan; make the pack again");
     Ok(job)
 }
 
