@@ -15,21 +15,21 @@ use bench::Bench;
 
 /// A pack that is ready to be measured.
 pub(crate) enum Opened {
-    Peers(::peers::Job),
+    Peers(Box<::peers::Job>),
     Bench(Bench),
 }
 
 /// Opens the pack in `folder`, with a directory for what lasts as long as the run.
 pub(crate) fn open(invocation: &Invocation, folder: &Path, manifest: &Manifest, scratch: &Path) -> Result<Opened> {
     match &manifest.what {
-        What::Peers(packed) => peers::open(invocation, folder, packed, &manifest.plan).map(Opened::Peers),
+        What::Peers(packed) => Ok(Opened::Peers(Box::new(peers::open(invocation, folder, packed, &manifest.plan)?))),
         What::Bench(packed) => Bench::open(invocation, folder, packed, scratch).map(Opened::Bench),
     }
 }
 
 /// What measures its units one after another.
 pub(crate) enum Measuring<'a> {
-    Peers(peers::Measuring<'a>),
+    Peers(Box<peers::Measuring<'a>>),
     Bench(&'a Bench),
 }
 
@@ -44,7 +44,7 @@ impl Opened {
 
     pub(crate) fn measuring<'a>(&'a self, invocation: &'a Invocation, scratch: &'a Path) -> Measuring<'a> {
         match self {
-            Self::Peers(job) => Measuring::Peers(peers::Measuring::new(job, invocation, scratch)),
+            Self::Peers(job) => Measuring::Peers(Box::new(peers::Measuring::new(job, invocation, scratch))),
             Self::Bench(bench) => Measuring::Bench(bench),
         }
     }
