@@ -96,8 +96,8 @@ mod summary;
 
 use audience::{Audience, Catalog};
 use batches::{Batches, Recorder};
-pub use ceilings::Ceiling;
 use ceilings::Ceilings;
+pub use ceilings::{Ceiling, Given};
 use ids::Ids;
 use inject::Injection;
 use summary::Line;

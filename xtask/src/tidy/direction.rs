@@ -19,6 +19,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("simd", &["machine"]),
     ("attention", &["op", "simd"]),
     ("gemm", &["op", "quant", "simd"]),
+    ("gpu", &["op"]),
+    ("gemm-gpu", &["gemm", "gpu", "op", "quant"]),
     ("quant", &["op", "simd"]),
     ("gguf", &["op", "quant", "whole-file"]),
     ("nifti-decode", &["op", "simd", "whole-file"]),

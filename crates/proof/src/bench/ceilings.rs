@@ -45,8 +45,35 @@ pub enum Ceiling {
         /// Threads of the loop.
         threads: usize,
     },
+    /// One that the bench measures by itself, on a device that this crate does not know.
+    Given(Given),
     /// None of them applies.
     None,
+}
+
+/// A ceiling that a bench measures by itself.
+#[derive(Clone, Copy)]
+pub struct Given {
+    /// Its name in rows. Two of one name are one ceiling.
+    pub name: &'static str,
+    /// The unit of its rate: bytes or operations per second.
+    pub unit: Unit,
+    /// The rate per second over about this time; `None` where it was not measured.
+    pub burst: fn(Duration) -> Option<f64>,
+}
+
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name, self.unit) == (other.name, other.unit)
+    }
+}
+
+impl Eq for Given {}
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Given").field("name", &self.name).field("unit", &self.unit).finish_non_exhaustive()
+    }
 }
 
 impl Ceiling {
@@ -55,6 +82,7 @@ impl Ceiling {
         match self {
             Ceiling::Fma { .. } | Ceiling::Dot8 { .. } | Ceiling::Tiles { .. } => Some(Unit::FlopPerSecond),
             Ceiling::Read { .. } => Some(Unit::BytesPerSecond),
+            Ceiling::Given(given) => Some(given.unit),
             Ceiling::None => None,
         }
     }
@@ -65,6 +93,7 @@ enum Loop {
     Dot8(Dot8Loop),
     Tiles(TileLoop),
     Read(ReadLoop),
+    Given(Given),
 }
 
 /// The loops of this process, kept: one over main memory takes a tenth of a second to build.
@@ -115,6 +144,7 @@ impl Ceilings {
             Loop::Dot8(dot) => dot.name(),
             Loop::Tiles(tiles) => tiles.name(),
             Loop::Read(read) => read.name(),
+            Loop::Given(given) => given.name.to_owned(),
         };
         let unit = ceiling.unit()?;
         let best_per_s = rates_per_s.iter().copied().fold(0.0, f64::max);
@@ -135,6 +165,10 @@ impl Ceilings {
         let n = SIDE.as_nanos().div_ceil(around.length.as_nanos());
         for _ in 0..n {
             let burst: Burst = match found {
+                Loop::Given(given) => {
+                    around.rates_per_s.extend((given.burst)(around.length));
+                    continue;
+                }
                 Loop::Fma(fma) => fma.burst(around.length),
                 Loop::Dot8(dot) => dot.burst(around.length),
                 Loop::Tiles(tiles) => tiles.burst(around.length),
@@ -151,6 +185,7 @@ impl Ceilings {
             Ceiling::Dot8 { isa, threads } => Dot8Loop::new(isa, threads).ok().map(Loop::Dot8),
             Ceiling::Tiles { numbers, threads } => TileLoop::new(numbers, threads).ok().map(Loop::Tiles),
             Ceiling::Read { level, threads } => ReadLoop::new(level, threads).ok().map(Loop::Read),
+            Ceiling::Given(given) => Some(Loop::Given(given)),
             Ceiling::None => None,
         };
         let Some(built) = built else { return };

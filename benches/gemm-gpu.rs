@@ -1,0 +1,129 @@
+//! Products of matrices on a GPU: every variant on the shapes that models run, beside what the device reads and
+//! multiplies at best in this process.
+//!
+//! The cases are those of `gemm_gpu::cases`. Times are those of the device's own clock. On a software adapter, cases
+//! beyond a few million operations are left out, nothing is timed, and `--test` proves the rest. Without an adapter there
+//! are no benches.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use gemm_gpu::{
+    BlockVariant, ElementType, Layout, Variant,
+    cases::{CASES, Case, Weights},
+};
+use gpu::{Choice, Wgpu, ceiling};
+use proof::bench::{Bench, Ceiling, Given, Suite};
+use record::{Unit, Work};
+
+use timed::{Blocked, Dense};
+
+#[path = "gemm-gpu/timed.rs"]
+mod timed;
+
+#[global_allocator]
+static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
+
+/// The device of this process.
+fn device() -> Option<&'static Wgpu> {
+    static DEVICE: OnceLock<Option<Wgpu>> = OnceLock::new();
+    DEVICE.get_or_init(|| Wgpu::open(&Choice::Best).ok()).as_ref()
+}
+
+/// Operations that a software adapter computes within a second.
+const SOFTWARE_FLOPS: f64 = 2e7;
+
+fn main() {
+    let Some(gpu) = device() else {
+        println!("SKIPPED: no GPU adapter, so gemm-gpu has no benches here");
+        return proof::bench::main(|_| {});
+    };
+    let is_software = gpu.identity().is_software();
+    println!("{}, clock {}", gpu.identity(), gpu.clock().name());
+    if is_software && std::env::args().any(|argument| argument == "--bench") && !is_test() {
+        println!("SKIPPED: a software adapter has no speed; `-- --test` proves its kernels");
+        return;
+    }
+    proof::bench::main(|suite| {
+        for case in &CASES {
+            if is_software && case.flops() > SOFTWARE_FLOPS {
+                continue;
+            }
+            declare(suite, gpu, case);
+        }
+    });
+}
+
+fn is_test() -> bool {
+    std::env::args().any(|argument| ["--test", "--list"].contains(&&*argument))
+}
+
+fn declare(suite: &mut Suite, gpu: &'static Wgpu, case: &'static Case) {
+    match case.weights {
+        Weights::Rows | Weights::Columns => {
+            let by_columns = case.weights == Weights::Columns;
+            let fits = |variant: &Variant| variant.missing(gpu.capabilities(), case.ty, case.m, by_columns).is_none();
+            // A few rows are the business of their own kernel; more rows are not.
+            let is_for = |variant: &Variant| matches!(variant, Variant::Gemv { .. }) == (case.m <= 16);
+            let mut variants = Variant::ALL.into_iter().filter(|variant| fits(variant) && is_for(variant)).peekable();
+            let mut tier = case.tier;
+            while let Some(variant) = variants.next() {
+                suite.bench(bench(case, variant.to_string(), tier), move || Box::new(Dense::new(gpu, variant, case)));
+                tier = tier.max(2);
+            }
+        }
+        Weights::Blocks(_) => {
+            let mut tier = case.tier;
+            for layout in [Layout::Packed, Layout::Gguf] {
+                for variant in BlockVariant::ALL {
+                    let name = format!("wgpu-{}-{variant}", layout.name());
+                    suite.bench(bench(case, name, tier), move || Box::new(Blocked::new(gpu, layout, variant, case)));
+                    tier = tier.max(2);
+                }
+            }
+        }
+    }
+}
+
+fn bench(case: &Case, kernel: String, tier: u8) -> Bench {
+    let is_bound_by_memory = case.m <= 8;
+    let (flops, bytes) = (case.flops(), case.bytes());
+    Bench {
+        group: format!("gemm-gpu/gemm/{}", case.type_name()),
+        function: case.function(),
+        value: kernel,
+        tier,
+        work: Work { flops: Some(flops), bytes: Some(bytes), elements: None },
+        ceiling: Ceiling::Given(match (is_bound_by_memory, case.ty) {
+            (true, _) => Given { name: "gpu-read", unit: Unit::BytesPerSecond, burst: read },
+            (false, ElementType::F16) if has_coop() => {
+                Given { name: "gpu-coop-f16", unit: Unit::FlopPerSecond, burst: coop }
+            }
+            (false, _) => Given { name: "gpu-fma-f32", unit: Unit::FlopPerSecond, burst: fma },
+        }),
+    }
+}
+
+fn has_coop() -> bool {
+    device().is_some_and(|gpu| gpu.capabilities().coop_16())
+}
+
+fn read(length: Duration) -> Option<f64> {
+    static LOOP: OnceLock<Option<ceiling::Loop>> = OnceLock::new();
+    burst(&LOOP, ceiling::Ceiling::Read, length)
+}
+
+fn fma(length: Duration) -> Option<f64> {
+    static LOOP: OnceLock<Option<ceiling::Loop>> = OnceLock::new();
+    burst(&LOOP, ceiling::Ceiling::Fma, length)
+}
+
+fn coop(length: Duration) -> Option<f64> {
+    static LOOP: OnceLock<Option<ceiling::Loop>> = OnceLock::new();
+    burst(&LOOP, ceiling::Ceiling::Coop, length)
+}
+
+fn burst(kept: &OnceLock<Option<ceiling::Loop>>, which: ceiling::Ceiling, length: Duration) -> Option<f64> {
+    let gpu = device().filter(|gpu| !gpu.identity().is_software())?;
+    kept.get_or_init(|| ceiling::Loop::new(gpu, which).ok().flatten()).as_ref()?.burst(gpu, length).ok()
+}

@@ -1,0 +1,292 @@
+//! Products with weights in GGML blocks.
+
+use std::fmt;
+use std::time::Duration;
+
+use gpu::{Binding, Bindings, Buffer, Kernel, Step, Wgpu, grid_of};
+use op::Ran;
+use quant::{GgmlType, QK_K};
+
+use crate::{GemmGpuError, Matrix, kernels, matrix::ElementType};
+
+/// How weights lie in device memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// As in a GGUF file.
+    Gguf,
+    /// Quants, scales and factors in places of their own, packed once when the weights are loaded.
+    Packed,
+}
+
+impl Layout {
+    /// The name: `gguf`, `packed`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gguf => "gguf",
+            Self::Packed => "packed",
+        }
+    }
+}
+
+/// Sizes of a kernel for blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlockVariant {
+    /// Invocations of a workgroup.
+    pub group: u32,
+    /// Rows of weights of sixteen lanes: 1 or 2.
+    pub rows: u32,
+    /// Pairs of blocks in flight: 1, 2 or 5.
+    pub unroll: u32,
+}
+
+impl BlockVariant {
+    /// All that are compiled by anyone, the safe choice first.
+    pub const ALL: [Self; 8] = [
+        Self { group: 64, rows: 2, unroll: 5 },
+        Self { group: 64, rows: 1, unroll: 5 },
+        Self { group: 128, rows: 1, unroll: 5 },
+        Self { group: 128, rows: 2, unroll: 5 },
+        Self { group: 64, rows: 2, unroll: 2 },
+        Self { group: 64, rows: 1, unroll: 2 },
+        Self { group: 32, rows: 2, unroll: 5 },
+        Self { group: 64, rows: 2, unroll: 1 },
+    ];
+}
+
+impl fmt::Display for BlockVariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-r{}-u{}", self.group, self.rows, self.unroll)
+    }
+}
+
+/// n rows of k weights in blocks, on a device.
+#[derive(Debug, Clone)]
+pub struct Blocks {
+    ty: GgmlType,
+    layout: Layout,
+    n: usize,
+    k: usize,
+    /// The blocks; or the quants, the scales and the factors.
+    buffers: Vec<Buffer>,
+    bytes: u64,
+}
+
+impl Blocks {
+    /// Sends weights: `bytes` holds n rows of k numbers in blocks of type `ty`, as a GGUF file does.
+    ///
+    /// # Errors
+    /// [`GemmGpuError::Type`], [`GemmGpuError::Shape`], errors of the device.
+    pub fn upload(
+        gpu: &Wgpu,
+        ty: GgmlType,
+        layout: Layout,
+        bytes: &[u8],
+        n: usize,
+        k: usize,
+    ) -> Result<Self, GemmGpuError> {
+        if ty != GgmlType::Q4_K {
+            return Err(GemmGpuError::Type(ty));
+        }
+        if !k.is_multiple_of(QK_K) {
+            return Err(GemmGpuError::Shape { what: "terms of whole blocks", got: k, need: k.next_multiple_of(QK_K) });
+        }
+        let need = n.saturating_mul(k / QK_K).saturating_mul(ty.block_bytes());
+        if bytes.len() != need {
+            return Err(GemmGpuError::Shape { what: "bytes of weights", got: bytes.len(), need });
+        }
+        let buffers = match layout {
+            Layout::Gguf => vec![gpu.upload("weights", bytes)?],
+            Layout::Packed => {
+                let [mut quants, mut scales, mut factors] = [(); 3].map(|()| Vec::new());
+                for block in bytes.chunks_exact(ty.block_bytes()) {
+                    factors.extend_from_slice(&block[..4]);
+                    scales.extend_from_slice(&q4_k_scales(block));
+                    quants.extend_from_slice(&block[16..]);
+                }
+                vec![gpu.upload("weights", &quants)?, gpu.upload("weights", &scales)?, gpu.upload("weights", &factors)?]
+            }
+        };
+        let bytes = buffers.iter().map(Buffer::bytes).sum();
+        Ok(Self { ty, layout, n, k, buffers, bytes })
+    }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Their type.
+    pub fn ggml_type(&self) -> GgmlType {
+        self.ty
+    }
+
+    /// Their layout.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+}
+
+/// For each pair of sub-blocks 2 j and 2 j + 1 their scales and their minima, a byte each.
+fn q4_k_scales(block: &[u8]) -> [u8; 16] {
+    let block: &quant::format::BlockQ4_K = bytemuck::from_bytes(block);
+    let (scales, mins) = block.scales.unpack();
+    let mut packed = [0; 16];
+    for j in 0..4 {
+        packed[4 * j..][..4].copy_from_slice(&[scales[2 * j], scales[2 * j + 1], mins[2 * j], mins[2 * j + 1]]);
+    }
+    packed
+}
+
+/// Rows of A, rounded to 8 bits on the device when [`steps`](Self::steps) run. Several products may use them.
+#[derive(Debug)]
+pub struct Activations {
+    m: usize,
+    k: usize,
+    codes: Buffer,
+    terms: Buffer,
+    kernel: Kernel,
+    bindings: Bindings,
+    grid: [u32; 3],
+}
+
+impl Activations {
+    /// For the rows of `a`, of f32, against weights of type `ty`.
+    ///
+    /// # Errors
+    /// [`GemmGpuError::Shape`], errors of the device.
+    pub fn new(gpu: &Wgpu, ty: GgmlType, a: &Matrix) -> Result<Self, GemmGpuError> {
+        if a.ty != ElementType::F32 {
+            return Err(GemmGpuError::Shape { what: "bytes of an element of A", got: a.ty.bytes(), need: 4 });
+        }
+        let (m, k) = (a.rows, a.cols);
+        let blocks = k.div_ceil(QK_K);
+        let source = kernels::round(if ty.block_len() == QK_K { 256 } else { 32 });
+        // SAFETY: as the comment on top of the kernel shows, for buffers of whole blocks, which these are.
+        let kernel = gpu.kernel(&unsafe { source.trusted() })?;
+        let codes = gpu.zeros("activations", (m * blocks * QK_K) as u64)?;
+        let terms = gpu.zeros("activations", (m * blocks * 64) as u64)?;
+        let shape = gpu.uniform("shape", &[blocks as u32, (a.ld() / 4) as u32, m as u32, 0])?;
+        let bindings = kernel.bind(
+            gpu,
+            &[
+                (0, Binding::read(&a.buffer)),
+                (1, Binding::write(&codes)),
+                (2, Binding::write(&terms)),
+                (3, Binding::read(&shape)),
+            ],
+        )?;
+        let grid = grid_of((m * blocks) as u64, gpu.capabilities().grid_axis);
+        Ok(Self { m, k, codes, terms, kernel, bindings, grid })
+    }
+
+    /// The dispatch that rounds them.
+    pub fn steps(&self) -> Vec<Step<'_>> {
+        vec![Step::new(&self.kernel, &self.bindings, self.grid)]
+    }
+
+    /// Fetches the numbers that the products multiply, row by row without gaps: codes times scales.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn read(&self, gpu: &Wgpu) -> Result<Vec<f32>, GemmGpuError> {
+        let blocks = self.k.div_ceil(QK_K);
+        let codes: Vec<i8> = gpu.read_as(&self.codes, 0, (self.m * blocks * QK_K) as u64)?;
+        let terms: Vec<[u32; 2]> = gpu.read_as(&self.terms, 0, (self.m * blocks * 8) as u64)?;
+        let scaled = codes.iter().enumerate().map(|(at, code)| f32::from(*code) * f32::from_bits(terms[at / 32][0]));
+        let all: Vec<f32> = scaled.collect();
+        let width = (blocks * QK_K).max(1);
+        Ok(all.chunks_exact(width).flat_map(|row| &row[..self.k]).copied().collect())
+    }
+}
+
+/// y <- x W^T for weights in blocks.
+#[derive(Debug)]
+pub struct BlockProduct {
+    gpu: Wgpu,
+    kernel: Kernel,
+    bindings: Bindings,
+    grid: [u32; 3],
+    c: Matrix,
+    is_empty: bool,
+    ran: Ran,
+}
+
+impl BlockProduct {
+    /// Takes the operands and compiles the kernel. C is a matrix of its own, or `c`.
+    ///
+    /// # Errors
+    /// [`GemmGpuError::Shape`], [`GemmGpuError::TooLarge`], errors of the device.
+    pub fn new(
+        gpu: &Wgpu,
+        variant: BlockVariant,
+        a: &Activations,
+        b: &Blocks,
+        c: Option<&Matrix>,
+    ) -> Result<Self, GemmGpuError> {
+        let (m, n, k) = (a.m, b.n, b.k);
+        if a.k != k {
+            return Err(GemmGpuError::Shape { what: "terms of A", got: a.k, need: k });
+        }
+        if m > 16 {
+            return Err(GemmGpuError::TooLarge { what: "the number of rows of A", got: m, most: 16 });
+        }
+        let c = match c {
+            Some(c) if (c.rows, c.cols, c.ty) != (m, n, ElementType::F32) => {
+                return Err(GemmGpuError::Shape { what: "elements of C", got: c.rows * c.cols, need: m * n });
+            }
+            Some(c) => c.clone(),
+            None => Matrix::zeros(gpu, ElementType::F32, m, n)?,
+        };
+        let source = kernels::q4_k(b.layout, variant, m.max(1) as u32);
+        // SAFETY: as the comment on top of the kernel shows, for n rows of whole blocks and m rows of as many, which
+        // were checked above.
+        let kernel = gpu.kernel(&unsafe { source.trusted() })?;
+        let blocks = k / QK_K;
+        let shape = gpu.uniform("shape", &[n as u32, blocks as u32, c.ld() as u32, 0])?;
+        let mut operands = vec![
+            (0, Binding::read(&b.buffers[0])),
+            (1, Binding::read(&a.codes)),
+            (2, Binding::read(&a.terms)),
+            (3, Binding::write(&c.buffer)),
+            (4, Binding::read(&shape)),
+        ];
+        if b.layout == Layout::Packed {
+            operands.extend([(5, Binding::read(&b.buffers[1])), (6, Binding::read(&b.buffers[2]))]);
+        }
+        let bindings = kernel.bind(gpu, &operands)?;
+        let rows_of_group = u64::from(variant.group / 16 * variant.rows);
+        let grid = grid_of((n as u64).div_ceil(rows_of_group), gpu.capabilities().grid_axis);
+        let ran = Ran {
+            path: format!("{} {}", b.ty.name().to_lowercase(), b.layout.name()),
+            tile: variant.to_string(),
+            flops: 2 * (m * n * k) as u64,
+            bytes: b.bytes + (m * (k + 4 * n)) as u64,
+            ..Ran::new("wgpu-blocks", gpu.identity().name.clone())
+        };
+        let is_empty = m == 0 || n == 0 || k == 0;
+        Ok(Self { gpu: gpu.clone(), kernel, bindings, grid, c, is_empty, ran })
+    }
+
+    /// The dispatches of one product, without those of its activations.
+    pub fn steps(&self) -> Vec<Step<'_>> {
+        if self.is_empty { Vec::new() } else { vec![Step::new(&self.kernel, &self.bindings, self.grid)] }
+    }
+
+    /// The time of `iters` products, without rounding A.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn time(&self, iters: u64) -> Result<Duration, GemmGpuError> {
+        Ok(self.gpu.time(&self.steps(), iters)?)
+    }
+
+    /// C.
+    pub fn c(&self) -> &Matrix {
+        &self.c
+    }
+
+    /// What runs.
+    pub fn ran(&self) -> &Ran {
+        &self.ran
+    }
+}

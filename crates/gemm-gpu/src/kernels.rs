@@ -1,0 +1,88 @@
+//! The WGSL of every kernel with its constants: one function a file.
+
+use gpu::Source;
+
+use crate::{
+    blocks::{BlockVariant, Layout},
+    matrix::ElementType,
+    variant::Variant,
+};
+
+const SHAPE: &str = include_str!("../../../kernels/shared/shape.wgsl");
+const EPILOGUE: &str = include_str!("../../../kernels/shared/epilogue.wgsl");
+
+/// Rows of tiles of a band, see `shape.wgsl`.
+const BAND: u32 = 8;
+
+/// What a dense kernel depends on beside its variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Dense {
+    /// The type of A and B.
+    pub ty: ElementType,
+    /// B is stored column by column.
+    pub by_columns: bool,
+    /// Not every tile is whole.
+    pub edges: bool,
+    /// Rows of A, where the kernel is compiled for their number.
+    pub m: u32,
+    /// Invocations of a subgroup, where the kernel relies on it.
+    pub subgroup: u32,
+    /// 0 none, 1 per row, 2 per column.
+    pub bias: u32,
+    /// 0 identity, 1 GELU, 2 squared ReLU, 3 tanh.
+    pub activation: u32,
+    /// A residual is added.
+    pub residual: bool,
+}
+
+/// The source of a dense kernel, with checks.
+pub fn dense(variant: Variant, of: Dense) -> Source {
+    match variant {
+        Variant::Tile { cols4, bk } => {
+            let source = match of.ty {
+                ElementType::F32 => Source::new("wgpu-tile", include_str!("../../../kernels/gemm/tile_f32.wgsl")),
+                ElementType::F16 | ElementType::Bf16 => {
+                    Source::new("wgpu-tile", include_str!("../../../kernels/gemm/tile_16.wgsl"))
+                        .constant("BF16", of.ty == ElementType::Bf16)
+                }
+            };
+            let source = source.with(SHAPE).with(EPILOGUE).constant("BAND", BAND);
+            let source = source.constant("COLS4", cols4).constant("BK", bk);
+            let source = source.constant("BT", of.by_columns).constant("EDGES", of.edges);
+            let source = source.constant("BIAS", of.bias).constant("ACTIVATION", of.activation);
+            source.constant("RESIDUAL", of.residual)
+        }
+        Variant::Coop { subgroups: (sm, sn), bk, stages } => {
+            let source = Source::new("wgpu-coop", include_str!("../../../kernels/gemm/coop_f16.wgsl"));
+            let source = source.with(SHAPE).constant("BAND", BAND).constant("SUBGROUP_SIZE", of.subgroup);
+            let source = source.constant("SUBGROUPS_M", sm).constant("SUBGROUPS_N", sn);
+            let source = source.constant("BK", bk).constant("STAGES", stages);
+            source.constant("BT", of.by_columns).constant("EDGES", of.edges)
+        }
+        Variant::Gemv { group, rows } => {
+            let format: u32 = match of.ty {
+                ElementType::F32 => 0,
+                ElementType::F16 => 1,
+                ElementType::Bf16 => 2,
+            };
+            let source = Source::new("wgpu-gemv", include_str!("../../../kernels/gemm/gemv.wgsl"));
+            let source = source.constant("GROUP", group).constant("ROWS", rows);
+            source.constant("M", of.m).constant("FORMAT", format)
+        }
+    }
+}
+
+/// The kernel that rounds activations; `span` numbers have one scale.
+pub fn round(span: u32) -> Source {
+    Source::new("wgpu-round", include_str!("../../../kernels/gemm/round.wgsl")).constant("SPAN", span)
+}
+
+/// The source of a kernel for weights in Q4_K, with checks.
+pub fn q4_k(layout: Layout, variant: BlockVariant, m: u32) -> Source {
+    let source = match layout {
+        Layout::Gguf => Source::new("wgpu-blocks", include_str!("../../../kernels/gemm/gemv_q4_k.wgsl")),
+        Layout::Packed => Source::new("wgpu-blocks", include_str!("../../../kernels/gemm/gemv_q4_k_packed.wgsl")),
+    };
+    let source = source.constant("GROUP", variant.group).constant("ROWS", variant.rows);
+    source.constant("UNROLL", variant.unroll).constant("M", m)
+}

@@ -1,0 +1,175 @@
+//! Dense products.
+
+use std::time::Duration;
+
+use gpu::{Binding, Bindings, Kernel, Step, Wgpu, grid_of};
+use op::Ran;
+
+use crate::{
+    GemmGpuError, Matrix,
+    kernels::{self, Dense},
+    matrix::ElementType,
+    variant::Variant,
+};
+
+/// B of a product.
+#[derive(Debug, Clone, Copy)]
+pub enum Operand<'a> {
+    /// k x n, stored row by row.
+    Rows(&'a Matrix),
+    /// n x k: the columns of B, as models store weights.
+    Columns(&'a Matrix),
+}
+
+/// C <- A B with its operands in place.
+#[derive(Debug)]
+pub struct Product {
+    gpu: Wgpu,
+    variant: Variant,
+    kernel: Kernel,
+    bindings: Bindings,
+    grid: [u32; 3],
+    c: Matrix,
+    is_empty: bool,
+    ran: Ran,
+}
+
+impl Product {
+    /// Takes the operands and compiles the kernel. C is a matrix of its own, or `c`, which several products may share;
+    /// what shares C waits for each other.
+    ///
+    /// # Errors
+    /// [`GemmGpuError::Shape`] where extents or types disagree, [`GemmGpuError::Variant`] where the variant cannot
+    /// compute this, errors of the device.
+    pub fn new(
+        gpu: &Wgpu,
+        variant: Variant,
+        a: &Matrix,
+        b: Operand<'_>,
+        c: Option<&Matrix>,
+    ) -> Result<Self, GemmGpuError> {
+        let (b, by_columns) = match b {
+            Operand::Rows(b) => (b, false),
+            Operand::Columns(b) => (b, true),
+        };
+        let (n, k_of_b) = if by_columns { (b.rows, b.cols) } else { (b.cols, b.rows) };
+        let (m, k, ty) = (a.rows, a.cols, a.ty);
+        if k_of_b != k {
+            return Err(GemmGpuError::Shape { what: "terms of B", got: k_of_b, need: k });
+        }
+        if b.ty != ty {
+            return Err(GemmGpuError::Shape { what: "bytes of an element of B", got: b.ty.bytes(), need: ty.bytes() });
+        }
+        let c = match c {
+            Some(c) if (c.rows, c.cols, c.ty) != (m, n, ElementType::F32) => {
+                return Err(GemmGpuError::Shape { what: "elements of C", got: c.rows * c.cols, need: m * n });
+            }
+            Some(c) => c.clone(),
+            None => Matrix::zeros(gpu, ElementType::F32, m, n)?,
+        };
+        if let Some(reason) = variant.missing(gpu.capabilities(), ty, m, by_columns) {
+            return Err(GemmGpuError::Variant { variant: variant.to_string(), reason });
+        }
+        let is_empty = m == 0 || n == 0 || k == 0;
+        let (tile_m, tile_n, slice) = match variant {
+            Variant::Tile { cols4, bk } => (128, 64 * cols4, bk),
+            Variant::Coop { subgroups: (sm, sn), bk, .. } => (64 * sm, 64 * sn, bk),
+            Variant::Gemv { rows, .. } => (16, rows, 1),
+        };
+        let whole = |extent: usize, tile: u32| extent.is_multiple_of(tile as usize);
+        let of = Dense {
+            ty,
+            by_columns,
+            edges: !(whole(m, tile_m) && whole(n, tile_n) && whole(k, slice)),
+            m: if matches!(variant, Variant::Gemv { .. }) { m.max(1) as u32 } else { 0 },
+            subgroup: gpu.capabilities().fixed_subgroup().unwrap_or(0),
+            bias: 0,
+            activation: 0,
+            residual: false,
+        };
+        let source = kernels::dense(variant, of);
+        // SAFETY: the comment on top of each kernel shows that its indices stay within matrices of these extents, which
+        // were checked above, and that its loops end; the tests run each of them checked first.
+        let kernel = gpu.kernel(&unsafe { source.trusted() })?;
+        let narrow = |extent: usize| extent as u32;
+        let (bindings, groups) = match variant {
+            Variant::Gemv { rows, .. } => {
+                let vectors = a.ld() * ty.bytes() / 16;
+                let shape = gpu.uniform("shape", &[narrow(n), narrow(vectors), narrow(c.ld()), 0])?;
+                let operands = [
+                    (0, Binding::read(&b.buffer)),
+                    (1, Binding::read(&a.buffer)),
+                    (2, Binding::write(&c.buffer)),
+                    (3, Binding::read(&shape)),
+                ];
+                (kernel.bind(gpu, &operands)?, (n as u64).div_ceil(u64::from(rows)))
+            }
+            Variant::Tile { .. } | Variant::Coop { .. } => {
+                let one = 1.0_f32.to_bits();
+                let [m, n, k] = [m, n, k].map(narrow);
+                let [lda, ldb, ldc] = [a, b, &c].map(|matrix| narrow(matrix.ld()));
+                let shape = gpu.uniform("shape", &[m, n, k, lda, ldb, ldc, 0, 0, 0, 0, one, 0])?;
+                let unused = gpu.zeros("shape", 16)?;
+                let mut operands = vec![
+                    (0, Binding::read(&a.buffer)),
+                    (1, Binding::read(&b.buffer)),
+                    (2, Binding::write(&c.buffer)),
+                    (3, Binding::read(&shape)),
+                ];
+                if matches!(variant, Variant::Tile { .. }) {
+                    operands.extend([(4, Binding::read(&unused)), (5, Binding::read(&unused))]);
+                }
+                let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
+                (kernel.bind(gpu, &operands)?, groups)
+            }
+        };
+        let flops = 2 * m as u64 * n as u64 * k as u64;
+        let bytes = ((m * k + k * n) * ty.bytes() + 4 * m * n) as u64;
+        let tile = variant.to_string();
+        let ran = Ran {
+            path: ty.name().to_owned(),
+            tile,
+            flops,
+            bytes,
+            ..Ran::new(variant.kernel(), gpu.identity().name.clone())
+        };
+        let grid = grid_of(groups, gpu.capabilities().grid_axis);
+        Ok(Self { gpu: gpu.clone(), variant, kernel, bindings, grid, c, is_empty, ran })
+    }
+
+    /// The dispatches of one product.
+    pub fn steps(&self) -> Vec<Step<'_>> {
+        if self.is_empty { Vec::new() } else { vec![Step::new(&self.kernel, &self.bindings, self.grid)] }
+    }
+
+    /// Submits the product.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn run(&self) -> Result<(), GemmGpuError> {
+        Ok(self.gpu.run(&self.steps())?)
+    }
+
+    /// The time of `iters` products, one after the other.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn time(&self, iters: u64) -> Result<Duration, GemmGpuError> {
+        Ok(self.gpu.time(&self.steps(), iters)?)
+    }
+
+    /// C.
+    pub fn c(&self) -> &Matrix {
+        &self.c
+    }
+
+    /// The variant.
+    pub fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    /// What runs.
+    pub fn ran(&self) -> &Ran {
+        &self.ran
+    }
+}

@@ -1,0 +1,71 @@
+//! Products with weights in blocks: activations against their definition, products against f64.
+
+use gemm_gpu::{Activations, BlockProduct, BlockVariant, Blocks, Layout, Matrix};
+use proof::{
+    Tolerance,
+    product::{View, row_major},
+};
+use quant::GgmlType::{self, Q4_K};
+
+use crate::device;
+
+/// Rounded numbers are codes times scales: each is within half a scale of the number, and the scale is right.
+#[test]
+fn activations_are_rounded_as_defined() {
+    let Some(gpu) = device() else { return };
+    for (ty, m, k) in [(Q4_K, 1, 256), (Q4_K, 3, 768), (GgmlType::Q8_0, 2, 512)] {
+        let x = proof::input::normal(5, m * k);
+        let activations = Activations::new(gpu, ty, &Matrix::upload(gpu, &x, m, k).unwrap()).unwrap();
+        gpu.run(&activations.steps()).unwrap();
+        let got = activations.read(gpu).unwrap();
+        let expected = gemm::round_activations(ty, &x);
+        let mut different = 0;
+        for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let scale = x[at / 256 * 256..][..256].iter().fold(0.0_f32, |peak, x| peak.max(x.abs())) / 127.0;
+            // A number halfway between two codes may go either way: division is not exact on every device.
+            different += usize::from((got - expected).abs() > 1e-5 * expected.abs());
+            assert!((got - x[at]).abs() <= 0.501 * scale, "{at}: {got} for {}", x[at]);
+        }
+        assert!(different <= got.len() / 1000, "{different} of {} differ", got.len());
+    }
+}
+
+/// What the proof of a product compares with: the activations as the device rounded them, the weights as defined.
+fn check(layout: Layout, variant: BlockVariant, (m, n, k): (usize, usize, usize)) {
+    let gpu = device().unwrap();
+    let what = format!("{variant} {layout:?} {m} x {n} x {k}");
+    let weights = proof::input::normal(2, n * k);
+    let mut bytes = vec![0; n * Q4_K.row_bytes(k).unwrap()];
+    quant::quantize(Q4_K, &weights, &mut bytes).unwrap();
+    let mut b = vec![0.0; n * k];
+    quant::dequantize(Q4_K, &bytes, &mut b).unwrap();
+    let x = Matrix::upload(gpu, &proof::input::normal(1, m * k), m, k).unwrap();
+    let activations = Activations::new(gpu, Q4_K, &x).unwrap();
+    let blocks = Blocks::upload(gpu, Q4_K, layout, &bytes, n, k).unwrap();
+    let product = BlockProduct::new(gpu, variant, &activations, &blocks, None).unwrap();
+    let steps = [activations.steps(), product.steps()].concat();
+    gpu.run(&steps).unwrap();
+    let c = product.c().read(gpu).unwrap();
+    let a = activations.read(gpu).unwrap();
+    let expected = proof::product::Product {
+        alpha: 1.0,
+        a: &row_major(&a, m, k, k),
+        b: &View::new(k, n, |p, j| f64::from(b[j * k + p])).column_major(),
+        beta: 0.0,
+        c0: None,
+        tolerance: Tolerance::gemm_f32(k),
+    };
+    expected.check_all(&row_major(&c, m, n, n)).unwrap_or_else(|error| panic!("{what}: {error}"));
+}
+
+#[test]
+fn every_layout_and_variant() {
+    let Some(_) = device() else { return };
+    for layout in [Layout::Gguf, Layout::Packed] {
+        for variant in BlockVariant::ALL {
+            for shape in [(1, 1, 256), (1, 37, 768), (2, 9, 2560), (16, 17, 512)] {
+                check(layout, variant, shape);
+            }
+        }
+    }
+}

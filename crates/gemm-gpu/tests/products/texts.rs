@@ -1,0 +1,49 @@
+//! The text of every kernel, for every set of constants in use, is valid WGSL. No device is needed.
+
+use gemm_gpu::{BlockVariant, ElementType, Layout, Variant, kernels};
+use gpu::Source;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+fn validate(what: &str, source: &Source) {
+    let text = source.wgsl();
+    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
+    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
+    // What Vulkan is given.
+    let options = naga::back::spv::Options { lang_version: (1, 6), ..Default::default() };
+    let words = naga::back::spv::write_vec(&module, &info, &options, None);
+    words.unwrap_or_else(|e| panic!("{what}: {e}"));
+}
+
+#[test]
+fn dense_kernels_validate() {
+    let mut count = 0;
+    for variant in Variant::ALL {
+        for ty in [ElementType::F32, ElementType::F16, ElementType::Bf16] {
+            for (by_columns, edges) in [(false, false), (false, true), (true, false), (true, true)] {
+                let is_coop = matches!(variant, Variant::Coop { .. });
+                if is_coop && ty != ElementType::F16 {
+                    continue;
+                }
+                let (m, subgroup) = (1 + count % 16, if is_coop { 32 } else { 0 });
+                let (bias, activation, residual) = (count % 3, count % 4, count % 2 == 0);
+                let of = kernels::Dense { ty, by_columns, edges, m, subgroup, bias, activation, residual };
+                validate(&format!("{variant} {of:?}"), &kernels::dense(variant, of));
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 100);
+}
+
+#[test]
+fn kernels_for_blocks_validate() {
+    for span in [32, 256] {
+        validate("round", &kernels::round(span));
+    }
+    for variant in BlockVariant::ALL {
+        for (layout, m) in [(Layout::Gguf, 1), (Layout::Packed, 1), (Layout::Gguf, 16), (Layout::Packed, 3)] {
+            validate(&format!("{variant} {layout:?}"), &kernels::q4_k(layout, variant, m));
+        }
+    }
+}
