@@ -2,8 +2,8 @@
 //! multiplies at best in this process.
 //!
 //! The cases are those of `gemm_gpu::cases`. Times are those of the device's own clock. On a software adapter, cases
-//! beyond a few million operations are left out, nothing is timed, and `--test` proves the rest. Without an adapter there
-//! are no benches.
+//! beyond a few million operations are left out, nothing is timed, and `--test` proves the rest. Without an adapter
+//! there are no benches.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -33,6 +33,7 @@ fn device() -> Option<&'static Wgpu> {
 /// Operations that a software adapter computes within a second.
 const SOFTWARE_FLOPS: f64 = 2e7;
 
+#[expect(clippy::print_stdout, reason = "it says on what device the benches run")]
 fn main() {
     let Some(gpu) = device() else {
         println!("SKIPPED: no GPU adapter, so gemm-gpu has no benches here");
@@ -65,9 +66,8 @@ fn declare(suite: &mut Suite, gpu: &'static Wgpu, case: &'static Case) {
             let fits = |variant: &Variant| variant.missing(gpu.capabilities(), case.ty, case.m, by_columns).is_none();
             // A few rows are the business of their own kernel; more rows are not.
             let is_for = |variant: &Variant| matches!(variant, Variant::Gemv { .. }) == (case.m <= 16);
-            let mut variants = Variant::ALL.into_iter().filter(|variant| fits(variant) && is_for(variant)).peekable();
             let mut tier = case.tier;
-            while let Some(variant) = variants.next() {
+            for variant in Variant::ALL.into_iter().filter(|variant| fits(variant) && is_for(variant)) {
                 suite.bench(bench(case, variant.to_string(), tier), move || Box::new(Dense::new(gpu, variant, case)));
                 tier = tier.max(2);
             }

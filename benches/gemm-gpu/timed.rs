@@ -184,7 +184,8 @@ impl Blocked {
 
 /// The weights of a case; the last ones are kept, for the next variant.
 fn quantized(ty: GgmlType, n: usize, k: usize) -> Vec<u8> {
-    static KEPT: Mutex<Option<((GgmlType, usize, usize), Vec<u8>)>> = Mutex::new(None);
+    type Kept = Option<((GgmlType, usize, usize), Vec<u8>)>;
+    static KEPT: Mutex<Kept> = Mutex::new(None);
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     match &*kept {
         Some((key, bytes)) if *key == (ty, n, k) => bytes.clone(),
@@ -214,8 +215,8 @@ impl Loaded for Blocked {
 }
 
 impl Subject for Blocked {
-    /// Rounding A is part of the definition: the product is proved for the codes that the device made, and the codes are
-    /// proved to be within half a step of A.
+    /// Rounding A is part of the definition: the product is proved for the codes that the device made, and the codes
+    /// are proved to be within half a step of A.
     fn prove(&mut self) -> record::Proof {
         self.run();
         let &Case { m, n, k, .. } = self.case;
@@ -238,7 +239,8 @@ impl Subject for Blocked {
         let wrong = a.iter().zip(&*x).enumerate().find(|(at, (a, x))| {
             let peak = |from: &[f32]| from.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
             let step = peak(&x_of(self.case, *at, span)) / 127.0;
-            !((**a - **x).abs() <= 0.501 * step)
+            // A NaN is wrong.
+            (**a - **x).abs().partial_cmp(&(0.501 * step)).is_none_or(std::cmp::Ordering::is_gt)
         });
         let text = wrong.map(|(at, (a, x))| format!("number {at} of A, {x}, is rounded to {a}"));
         proof.failure = proof.failure.or(text);

@@ -4,13 +4,13 @@
 // sums run over slices of BK terms in workgroup memory; each row of a slice is followed by 16 bytes that nothing uses,
 // so that the rows of a fragment begin in different banks.
 //
-// While one slice is multiplied, the next is on its way from memory to registers. With STAGES = 2 there are two slices in
-// workgroup memory and one barrier a slice; with 1 there is one slice and two barriers.
+// While one slice is multiplied, the next is on its way from memory to registers. With STAGES = 2 there are two slices
+// in workgroup memory and one barrier a slice; with 1 there is one slice and two barriers.
 //
-// A is stored row by row, B row by row or, with BT, column by column. A vector is 8 numbers, 16 bytes; its
-// type is that of a matrix, because fragments are loaded from numbers of their own type. Rows are padded
-// with zeros to whole vectors. With EDGES, vectors beyond the matrices are taken as zeros, and fragments beyond C are not
-// stored; C has memory for whole fragments. Without, every tile is whole.
+// A is stored row by row, B row by row or, with BT, column by column. A vector is 8 numbers, 16 bytes; its type is that
+// of a matrix, because fragments are loaded from numbers of their own type. Rows are padded with zeros to whole vectors.
+// With EDGES, vectors beyond the matrices are taken as zeros, and fragments beyond C are not stored; C has memory for
+// whole fragments. Without, every tile is whole.
 //
 // Constants: SUBGROUP_SIZE, SUBGROUPS_M, SUBGROUPS_N, BK 16 or 32, STAGES, BT, EDGES, BAND.
 //
@@ -72,6 +72,11 @@ fn place_b(i: u32, stage: u32) -> u32 {
     return stage * B_STAGE + i / (BN / 8u) * B_STRIDE + i % (BN / 8u);
 }
 
+// Whether a fragment begins within C.
+fn is_in(row: u32, col: u32) -> bool {
+    return !EDGES || (row < shape.m && col < shape.n);
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(local_invocation_index) t: u32,
@@ -89,30 +94,16 @@ fn main(
     let batch = group.z;
     let row = subgroup / SUBGROUPS_N * 64u;
     let col = subgroup % SUBGROUPS_N * 64u;
-    var c00 = coop_mat16x16<f32, C>();
-    var c01 = coop_mat16x16<f32, C>();
-    var c02 = coop_mat16x16<f32, C>();
-    var c03 = coop_mat16x16<f32, C>();
-    var c10 = coop_mat16x16<f32, C>();
-    var c11 = coop_mat16x16<f32, C>();
-    var c12 = coop_mat16x16<f32, C>();
-    var c13 = coop_mat16x16<f32, C>();
-    var c20 = coop_mat16x16<f32, C>();
-    var c21 = coop_mat16x16<f32, C>();
-    var c22 = coop_mat16x16<f32, C>();
-    var c23 = coop_mat16x16<f32, C>();
-    var c30 = coop_mat16x16<f32, C>();
-    var c31 = coop_mat16x16<f32, C>();
-    var c32 = coop_mat16x16<f32, C>();
-    var c33 = coop_mat16x16<f32, C>();
-    var a0: mat2x4<f16>;
-    var a1: mat2x4<f16>;
-    var a2: mat2x4<f16>;
-    var a3: mat2x4<f16>;
-    var b0: mat2x4<f16>;
-    var b1: mat2x4<f16>;
-    var b2: mat2x4<f16>;
-    var b3: mat2x4<f16>;
+    var c00 = coop_mat16x16<f32, C>(); var c01 = coop_mat16x16<f32, C>();
+    var c02 = coop_mat16x16<f32, C>(); var c03 = coop_mat16x16<f32, C>();
+    var c10 = coop_mat16x16<f32, C>(); var c11 = coop_mat16x16<f32, C>();
+    var c12 = coop_mat16x16<f32, C>(); var c13 = coop_mat16x16<f32, C>();
+    var c20 = coop_mat16x16<f32, C>(); var c21 = coop_mat16x16<f32, C>();
+    var c22 = coop_mat16x16<f32, C>(); var c23 = coop_mat16x16<f32, C>();
+    var c30 = coop_mat16x16<f32, C>(); var c31 = coop_mat16x16<f32, C>();
+    var c32 = coop_mat16x16<f32, C>(); var c33 = coop_mat16x16<f32, C>();
+    var a0: mat2x4<f16>; var a1: mat2x4<f16>; var a2: mat2x4<f16>; var a3: mat2x4<f16>;
+    var b0: mat2x4<f16>; var b1: mat2x4<f16>; var b2: mat2x4<f16>; var b3: mat2x4<f16>;
     a0 = load_a(t, m0, 0u, batch);
     if (A_LOADS > 1u) { a1 = load_a(t + THREADS, m0, 0u, batch); }
     if (A_LOADS > 2u) {
@@ -177,22 +168,20 @@ fn main(
         let stage = slice % STAGES;
         for (var k = 0u; k < BK; k += 16u) {
             let at_a = stage * A_STAGE + row * A_STRIDE + k / 8u;
-            let x0 = coopLoadT<coop_mat16x16<f16, A>>(&slice_a[at_a + 0u * A_STRIDE][0], 2u * A_STRIDE);
+            let x0 = coopLoadT<coop_mat16x16<f16, A>>(&slice_a[at_a][0], 2u * A_STRIDE);
             let x1 = coopLoadT<coop_mat16x16<f16, A>>(&slice_a[at_a + 16u * A_STRIDE][0], 2u * A_STRIDE);
             let x2 = coopLoadT<coop_mat16x16<f16, A>>(&slice_a[at_a + 32u * A_STRIDE][0], 2u * A_STRIDE);
             let x3 = coopLoadT<coop_mat16x16<f16, A>>(&slice_a[at_a + 48u * A_STRIDE][0], 2u * A_STRIDE);
             var y = coop_mat16x16<f16, B>();
             if (BT) {
                 y = coopLoad<coop_mat16x16<f16, B>>(
-                    &slice_b[stage * B_STAGE + (col + 0u) * B_STRIDE + k / 8u][0], 2u * B_STRIDE);
+                    &slice_b[stage * B_STAGE + col * B_STRIDE + k / 8u][0], 2u * B_STRIDE);
             } else {
                 y = coopLoadT<coop_mat16x16<f16, B>>(
-                    &slice_b[stage * B_STAGE + k * B_STRIDE + col / 8u + 0u][0], 2u * B_STRIDE);
+                    &slice_b[stage * B_STAGE + k * B_STRIDE + col / 8u][0], 2u * B_STRIDE);
             }
-            c00 = coopMultiplyAdd(x0, y, c00);
-            c10 = coopMultiplyAdd(x1, y, c10);
-            c20 = coopMultiplyAdd(x2, y, c20);
-            c30 = coopMultiplyAdd(x3, y, c30);
+            c00 = coopMultiplyAdd(x0, y, c00); c10 = coopMultiplyAdd(x1, y, c10);
+            c20 = coopMultiplyAdd(x2, y, c20); c30 = coopMultiplyAdd(x3, y, c30);
             if (BT) {
                 y = coopLoad<coop_mat16x16<f16, B>>(
                     &slice_b[stage * B_STAGE + (col + 16u) * B_STRIDE + k / 8u][0], 2u * B_STRIDE);
@@ -200,10 +189,8 @@ fn main(
                 y = coopLoadT<coop_mat16x16<f16, B>>(
                     &slice_b[stage * B_STAGE + k * B_STRIDE + col / 8u + 2u][0], 2u * B_STRIDE);
             }
-            c01 = coopMultiplyAdd(x0, y, c01);
-            c11 = coopMultiplyAdd(x1, y, c11);
-            c21 = coopMultiplyAdd(x2, y, c21);
-            c31 = coopMultiplyAdd(x3, y, c31);
+            c01 = coopMultiplyAdd(x0, y, c01); c11 = coopMultiplyAdd(x1, y, c11);
+            c21 = coopMultiplyAdd(x2, y, c21); c31 = coopMultiplyAdd(x3, y, c31);
             if (BT) {
                 y = coopLoad<coop_mat16x16<f16, B>>(
                     &slice_b[stage * B_STAGE + (col + 32u) * B_STRIDE + k / 8u][0], 2u * B_STRIDE);
@@ -211,10 +198,8 @@ fn main(
                 y = coopLoadT<coop_mat16x16<f16, B>>(
                     &slice_b[stage * B_STAGE + k * B_STRIDE + col / 8u + 4u][0], 2u * B_STRIDE);
             }
-            c02 = coopMultiplyAdd(x0, y, c02);
-            c12 = coopMultiplyAdd(x1, y, c12);
-            c22 = coopMultiplyAdd(x2, y, c22);
-            c32 = coopMultiplyAdd(x3, y, c32);
+            c02 = coopMultiplyAdd(x0, y, c02); c12 = coopMultiplyAdd(x1, y, c12);
+            c22 = coopMultiplyAdd(x2, y, c22); c32 = coopMultiplyAdd(x3, y, c32);
             if (BT) {
                 y = coopLoad<coop_mat16x16<f16, B>>(
                     &slice_b[stage * B_STAGE + (col + 48u) * B_STRIDE + k / 8u][0], 2u * B_STRIDE);
@@ -222,10 +207,8 @@ fn main(
                 y = coopLoadT<coop_mat16x16<f16, B>>(
                     &slice_b[stage * B_STAGE + k * B_STRIDE + col / 8u + 6u][0], 2u * B_STRIDE);
             }
-            c03 = coopMultiplyAdd(x0, y, c03);
-            c13 = coopMultiplyAdd(x1, y, c13);
-            c23 = coopMultiplyAdd(x2, y, c23);
-            c33 = coopMultiplyAdd(x3, y, c33);
+            c03 = coopMultiplyAdd(x0, y, c03); c13 = coopMultiplyAdd(x1, y, c13);
+            c23 = coopMultiplyAdd(x2, y, c23); c33 = coopMultiplyAdd(x3, y, c33);
         }
         if (STAGES == 2u) {
             if (!is_last) {
@@ -247,52 +230,20 @@ fn main(
     }
 
     let at = batch * shape.batch_c + (m0 + row) * shape.ldc + n0 + col;
-    if (!EDGES || (m0 + row + 0u < shape.m && n0 + col + 0u < shape.n)) {
-        coopStoreT(c00, &matrix_c[at + 0u * shape.ldc + 0u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 0u < shape.m && n0 + col + 16u < shape.n)) {
-        coopStoreT(c01, &matrix_c[at + 0u * shape.ldc + 16u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 0u < shape.m && n0 + col + 32u < shape.n)) {
-        coopStoreT(c02, &matrix_c[at + 0u * shape.ldc + 32u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 0u < shape.m && n0 + col + 48u < shape.n)) {
-        coopStoreT(c03, &matrix_c[at + 0u * shape.ldc + 48u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 16u < shape.m && n0 + col + 0u < shape.n)) {
-        coopStoreT(c10, &matrix_c[at + 16u * shape.ldc + 0u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 16u < shape.m && n0 + col + 16u < shape.n)) {
-        coopStoreT(c11, &matrix_c[at + 16u * shape.ldc + 16u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 16u < shape.m && n0 + col + 32u < shape.n)) {
-        coopStoreT(c12, &matrix_c[at + 16u * shape.ldc + 32u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 16u < shape.m && n0 + col + 48u < shape.n)) {
-        coopStoreT(c13, &matrix_c[at + 16u * shape.ldc + 48u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 32u < shape.m && n0 + col + 0u < shape.n)) {
-        coopStoreT(c20, &matrix_c[at + 32u * shape.ldc + 0u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 32u < shape.m && n0 + col + 16u < shape.n)) {
-        coopStoreT(c21, &matrix_c[at + 32u * shape.ldc + 16u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 32u < shape.m && n0 + col + 32u < shape.n)) {
-        coopStoreT(c22, &matrix_c[at + 32u * shape.ldc + 32u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 32u < shape.m && n0 + col + 48u < shape.n)) {
-        coopStoreT(c23, &matrix_c[at + 32u * shape.ldc + 48u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 48u < shape.m && n0 + col + 0u < shape.n)) {
-        coopStoreT(c30, &matrix_c[at + 48u * shape.ldc + 0u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 48u < shape.m && n0 + col + 16u < shape.n)) {
-        coopStoreT(c31, &matrix_c[at + 48u * shape.ldc + 16u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 48u < shape.m && n0 + col + 32u < shape.n)) {
-        coopStoreT(c32, &matrix_c[at + 48u * shape.ldc + 32u], shape.ldc);
-    }
-    if (!EDGES || (m0 + row + 48u < shape.m && n0 + col + 48u < shape.n)) {
-        coopStoreT(c33, &matrix_c[at + 48u * shape.ldc + 48u], shape.ldc);
-    }
+    if (is_in(m0 + row, n0 + col)) { coopStoreT(c00, &matrix_c[at], shape.ldc); }
+    if (is_in(m0 + row, n0 + col + 16u)) { coopStoreT(c01, &matrix_c[at + 16u], shape.ldc); }
+    if (is_in(m0 + row, n0 + col + 32u)) { coopStoreT(c02, &matrix_c[at + 32u], shape.ldc); }
+    if (is_in(m0 + row, n0 + col + 48u)) { coopStoreT(c03, &matrix_c[at + 48u], shape.ldc); }
+    if (is_in(m0 + row + 16u, n0 + col)) { coopStoreT(c10, &matrix_c[at + 16u * shape.ldc], shape.ldc); }
+    if (is_in(m0 + row + 16u, n0 + col + 16u)) { coopStoreT(c11, &matrix_c[at + 16u * shape.ldc + 16u], shape.ldc); }
+    if (is_in(m0 + row + 16u, n0 + col + 32u)) { coopStoreT(c12, &matrix_c[at + 16u * shape.ldc + 32u], shape.ldc); }
+    if (is_in(m0 + row + 16u, n0 + col + 48u)) { coopStoreT(c13, &matrix_c[at + 16u * shape.ldc + 48u], shape.ldc); }
+    if (is_in(m0 + row + 32u, n0 + col)) { coopStoreT(c20, &matrix_c[at + 32u * shape.ldc], shape.ldc); }
+    if (is_in(m0 + row + 32u, n0 + col + 16u)) { coopStoreT(c21, &matrix_c[at + 32u * shape.ldc + 16u], shape.ldc); }
+    if (is_in(m0 + row + 32u, n0 + col + 32u)) { coopStoreT(c22, &matrix_c[at + 32u * shape.ldc + 32u], shape.ldc); }
+    if (is_in(m0 + row + 32u, n0 + col + 48u)) { coopStoreT(c23, &matrix_c[at + 32u * shape.ldc + 48u], shape.ldc); }
+    if (is_in(m0 + row + 48u, n0 + col)) { coopStoreT(c30, &matrix_c[at + 48u * shape.ldc], shape.ldc); }
+    if (is_in(m0 + row + 48u, n0 + col + 16u)) { coopStoreT(c31, &matrix_c[at + 48u * shape.ldc + 16u], shape.ldc); }
+    if (is_in(m0 + row + 48u, n0 + col + 32u)) { coopStoreT(c32, &matrix_c[at + 48u * shape.ldc + 32u], shape.ldc); }
+    if (is_in(m0 + row + 48u, n0 + col + 48u)) { coopStoreT(c33, &matrix_c[at + 48u * shape.ldc + 48u], shape.ldc); }
 }

@@ -52,14 +52,7 @@ impl Product {
             Operand::Rows(b) => (b, false),
             Operand::Columns(b) => (b, true),
         };
-        let (n, k_of_b) = if by_columns { (b.rows, b.cols) } else { (b.cols, b.rows) };
-        let (m, k, ty) = (a.rows, a.cols, a.ty);
-        if k_of_b != k {
-            return Err(GemmGpuError::Shape { what: "terms of B", got: k_of_b, need: k });
-        }
-        if b.ty != ty {
-            return Err(GemmGpuError::Shape { what: "bytes of an element of B", got: b.ty.bytes(), need: ty.bytes() });
-        }
+        let (m, n, k) = shape(a, b, by_columns)?;
         let c = match c {
             Some(c) if (c.rows, c.cols, c.ty) != (m, n, ElementType::F32) => {
                 return Err(GemmGpuError::Shape { what: "elements of C", got: c.rows * c.cols, need: m * n });
@@ -67,15 +60,11 @@ impl Product {
             Some(c) => c.clone(),
             None => Matrix::zeros(gpu, ElementType::F32, m, n)?,
         };
+        let ty = a.ty;
         if let Some(reason) = variant.missing(gpu.capabilities(), ty, m, by_columns) {
             return Err(GemmGpuError::Variant { variant: variant.to_string(), reason });
         }
-        let is_empty = m == 0 || n == 0 || k == 0;
-        let (tile_m, tile_n, slice) = match variant {
-            Variant::Tile { cols4, bk } => (128, 64 * cols4, bk),
-            Variant::Coop { subgroups: (sm, sn), bk, .. } => (64 * sm, 64 * sn, bk),
-            Variant::Gemv { rows, .. } => (16, rows, 1),
-        };
+        let (tile_m, tile_n, slice) = variant.tile();
         let whole = |extent: usize, tile: u32| extent.is_multiple_of(tile as usize);
         let of = Dense {
             ty,
@@ -87,52 +76,19 @@ impl Product {
             activation: 0,
             residual: false,
         };
-        let source = kernels::dense(variant, of);
         // SAFETY: the comment on top of each kernel shows that its indices stay within matrices of these extents, which
         // were checked above, and that its loops end; the tests run each of them checked first.
-        let kernel = gpu.kernel(&unsafe { source.trusted() })?;
-        let narrow = |extent: usize| extent as u32;
-        let (bindings, groups) = match variant {
-            Variant::Gemv { rows, .. } => {
-                let vectors = a.ld() * ty.bytes() / 16;
-                let shape = gpu.uniform("shape", &[narrow(n), narrow(vectors), narrow(c.ld()), 0])?;
-                let operands = [
-                    (0, Binding::read(&b.buffer)),
-                    (1, Binding::read(&a.buffer)),
-                    (2, Binding::write(&c.buffer)),
-                    (3, Binding::read(&shape)),
-                ];
-                (kernel.bind(gpu, &operands)?, (n as u64).div_ceil(u64::from(rows)))
-            }
-            Variant::Tile { .. } | Variant::Coop { .. } => {
-                let one = 1.0_f32.to_bits();
-                let [m, n, k] = [m, n, k].map(narrow);
-                let [lda, ldb, ldc] = [a, b, &c].map(|matrix| narrow(matrix.ld()));
-                let shape = gpu.uniform("shape", &[m, n, k, lda, ldb, ldc, 0, 0, 0, 0, one, 0])?;
-                let unused = gpu.zeros("shape", 16)?;
-                let mut operands = vec![
-                    (0, Binding::read(&a.buffer)),
-                    (1, Binding::read(&b.buffer)),
-                    (2, Binding::write(&c.buffer)),
-                    (3, Binding::read(&shape)),
-                ];
-                if matches!(variant, Variant::Tile { .. }) {
-                    operands.extend([(4, Binding::read(&unused)), (5, Binding::read(&unused))]);
-                }
-                let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
-                (kernel.bind(gpu, &operands)?, groups)
-            }
-        };
-        let flops = 2 * m as u64 * n as u64 * k as u64;
-        let bytes = ((m * k + k * n) * ty.bytes() + 4 * m * n) as u64;
-        let tile = variant.to_string();
+        let kernel = gpu.kernel(&unsafe { kernels::dense(variant, of).trusted() })?;
+        let bindings = bind(gpu, &kernel, variant, a, (b, n), &c)?;
+        let groups = (m as u64).div_ceil(u64::from(tile_m)) * (n as u64).div_ceil(u64::from(tile_n));
         let ran = Ran {
             path: ty.name().to_owned(),
-            tile,
-            flops,
-            bytes,
+            tile: variant.to_string(),
+            flops: 2 * m as u64 * n as u64 * k as u64,
+            bytes: ((m * k + k * n) * ty.bytes() + 4 * m * n) as u64,
             ..Ran::new(variant.kernel(), gpu.identity().name.clone())
         };
+        let is_empty = m == 0 || n == 0 || k == 0;
         let grid = grid_of(groups, gpu.capabilities().grid_axis);
         Ok(Self { gpu: gpu.clone(), variant, kernel, bindings, grid, c, is_empty, ran })
     }
@@ -172,4 +128,52 @@ impl Product {
     pub fn ran(&self) -> &Ran {
         &self.ran
     }
+}
+
+/// m, n and k of operands that agree.
+fn shape(a: &Matrix, b: &Matrix, by_columns: bool) -> Result<(usize, usize, usize), GemmGpuError> {
+    let (n, k) = if by_columns { (b.rows, b.cols) } else { (b.cols, b.rows) };
+    if k != a.cols {
+        return Err(GemmGpuError::Shape { what: "terms of B", got: k, need: a.cols });
+    }
+    if b.ty != a.ty {
+        return Err(GemmGpuError::Shape { what: "bytes of an element of B", got: b.ty.bytes(), need: a.ty.bytes() });
+    }
+    Ok((a.rows, n, k))
+}
+
+/// The operands as the kernel of `variant` numbers them; n columns of B.
+fn bind(
+    gpu: &Wgpu,
+    kernel: &Kernel,
+    variant: Variant,
+    a: &Matrix,
+    (b, n): (&Matrix, usize),
+    c: &Matrix,
+) -> Result<Bindings, GemmGpuError> {
+    if let Variant::Gemv { .. } = variant {
+        let vectors = a.ld() * a.ty.bytes() / 16;
+        let shape = gpu.uniform("shape", &[n as u32, vectors as u32, c.ld() as u32, 0])?;
+        let operands = [
+            (0, Binding::read(&b.buffer)),
+            (1, Binding::read(&a.buffer)),
+            (2, Binding::write(&c.buffer)),
+            (3, Binding::read(&shape)),
+        ];
+        return Ok(kernel.bind(gpu, &operands)?);
+    }
+    let [m, n, k] = [a.rows, n, a.cols].map(|extent| extent as u32);
+    let [lda, ldb, ldc] = [a, b, c].map(|matrix| matrix.ld() as u32);
+    let shape = gpu.uniform("shape", &[m, n, k, lda, ldb, ldc, 0, 0, 0, 0, 1.0_f32.to_bits(), 0])?;
+    let mut operands = vec![
+        (0, Binding::read(&a.buffer)),
+        (1, Binding::read(&b.buffer)),
+        (2, Binding::write(&c.buffer)),
+        (3, Binding::read(&shape)),
+    ];
+    let unused = gpu.zeros("shape", 16)?;
+    if let Variant::Tile { .. } = variant {
+        operands.extend([(4, Binding::read(&unused)), (5, Binding::read(&unused))]);
+    }
+    Ok(kernel.bind(gpu, &operands)?)
 }

@@ -80,6 +80,16 @@ impl Variant {
         }
     }
 
+    /// Rows and columns of C of a workgroup, and terms of a slice.
+    pub const fn tile(&self) -> (u32, u32, u32) {
+        match *self {
+            Self::Tile { cols4, bk } => (128, 64 * cols4, bk),
+            Self::Coop { subgroups: (m, n), bk, .. } => (64 * m, 64 * n, bk),
+            // All rows of A, of which there are at most 16.
+            Self::Gemv { rows, .. } => (16, rows, 1),
+        }
+    }
+
     /// What is missing for m rows of this type, with B by columns or not, on a device that can do this; `None` where
     /// nothing is.
     pub fn missing(&self, on: &Capabilities, ty: ElementType, m: usize, by_columns: bool) -> Option<&'static str> {

@@ -330,7 +330,7 @@ fn capabilities(adapter: &wgpu::Adapter, features: Features, limits: &Limits) ->
         pipeline_cache: features.contains(Features::PIPELINE_CACHE),
         buffer_bytes: limits.max_buffer_size,
         // Whole vectors.
-        binding_bytes: u64::from(limits.max_storage_buffer_binding_size) / 16 * 16,
+        binding_bytes: limits.max_storage_buffer_binding_size / 16 * 16,
         binding_align: u64::from(limits.min_storage_buffer_offset_alignment),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         workgroup_size: limits.max_compute_invocations_per_workgroup,

@@ -3,6 +3,7 @@
 use gpu::{Binding, Choice, Clock, GpuError, Source, Step, Unavailable, Wgpu, ceiling};
 
 /// The device that the tests share; `None` where there is no adapter at all.
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
 fn device() -> Option<&'static Wgpu> {
     static DEVICE: std::sync::OnceLock<Option<Wgpu>> = std::sync::OnceLock::new();
     let opened = || match Wgpu::open(&Choice::Best) {

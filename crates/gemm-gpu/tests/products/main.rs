@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use gpu::{Choice, Wgpu};
 
 /// The device that the tests share; `None`, said once, where there is no adapter at all.
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
 fn device() -> Option<&'static Wgpu> {
     static DEVICE: OnceLock<Option<Wgpu>> = OnceLock::new();
     let opened = || match Wgpu::open(&Choice::Best) {
