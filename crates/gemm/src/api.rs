@@ -1,6 +1,9 @@
 //! The public functions: [`Gemm`], which composes everything, and short forms of its most frequent uses.
 
 mod batched;
+mod shared;
+
+pub use shared::{SharedA, Term};
 
 use op::{Threads, Workspace};
 use simd::Element;
@@ -13,7 +16,7 @@ use crate::{
     matrix::{Batch, BatchMut, Input, MatMut, MatRef, Output},
     plan::{ProblemLayout, Split},
     problem::Problem,
-    weights::{Rhs, RhsBatch, Source},
+    weights::{Rhs, RhsBatch},
 };
 
 /// C <- act(alpha A B + beta C + bias) + residual, for one product or a batch.
@@ -140,11 +143,7 @@ impl<'a> Gemm<'a> {
 /// One product, with the caller's workspace or the thread's.
 #[inline(always)]
 fn product(mut problem: Problem<'_>, threads: Threads, workspace: Option<&mut Workspace>) -> Result<Choice, GemmError> {
-    let kernel = match problem.b.0 {
-        Source::Blocks(_) => CpuKernel::best_for_blocks(),
-        Source::Int8(_) => CpuKernel::best_for_int8(problem.a.rows()),
-        _ => CpuKernel::best(),
-    };
+    let kernel = CpuKernel::best_for(&problem);
     match workspace {
         Some(workspace) => kernel.product(&mut problem, threads, workspace, None),
         None => Workspace::with_kept(|workspace| kernel.product(&mut problem, threads, workspace, None)),

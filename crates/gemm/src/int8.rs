@@ -29,7 +29,9 @@ use op::{Threads, Workspace};
 use simd::{Simd, Vectorized};
 
 use self::codes::Codes;
-pub(crate) use self::sums::{Bytes, Kernel};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use self::sums::Bytes;
+pub(crate) use self::sums::Kernel;
 use self::sums::{SumKernel, Tile};
 use crate::{
     choice::Path,

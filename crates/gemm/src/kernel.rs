@@ -1,5 +1,6 @@
 //! The kernels of this op: what each instruction set runs, and the list that tests and benches iterate over.
 
+mod code;
 mod cpu;
 mod list;
 mod reference;

@@ -24,7 +24,7 @@ mod shape;
 mod tile;
 mod weights;
 
-pub use api::{Gemm, explain, gemm, gemv, split};
+pub use api::{Gemm, SharedA, Term, explain, gemm, gemv, split};
 pub use choice::{Blocking, Choice, Path};
 pub use epilogue::{Activation, Epilogue};
 pub use error::{GemmError, LayoutError, Operand};

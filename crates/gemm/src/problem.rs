@@ -49,6 +49,12 @@ impl<'a> Problem<'a> {
     }
 
     /// The same product, given the form of `b`, its B.
+    pub(crate) fn into_form<B: RightOperand>(self, b: B) -> Problem<'a, B> {
+        let Self { alpha, a, beta, c, epilogue, .. } = self;
+        Problem { alpha, a, b, beta, c, epilogue }
+    }
+
+    /// The same product, given the form of `b`, its B.
     pub(crate) fn with<'s, B: RightOperand>(&'s mut self, b: B) -> Problem<'s, B> {
         let &mut Self { alpha, a, beta, ref mut c, epilogue, .. } = self;
         Problem { alpha, a, b, beta, c: c.reborrow(), epilogue }
@@ -86,6 +92,20 @@ impl<'a, B: RightOperand> Problem<'a, B> {
     pub(crate) fn reborrow(&mut self) -> Problem<'_, B> {
         let &mut Self { alpha, a, b, beta, ref mut c, epilogue } = self;
         Problem { alpha, a, b, beta, c: c.reborrow(), epilogue }
+    }
+
+    /// The product for some columns of C, to compute on one of several threads.
+    ///
+    /// # Safety
+    /// Nobody else accesses these columns of C meanwhile.
+    pub(crate) unsafe fn alias_cols(&self, cols: Range<usize>) -> Problem<'_, B> {
+        let &Self { alpha, a, b, beta, ref c, epilogue } = self;
+        // SAFETY: only these columns are accessed, as the caller promises.
+        let c = unsafe { c.alias() };
+        let rows = 0..c.rows();
+        let (b, _) = b.split_cols(cols.end);
+        let (_, b) = b.split_cols(cols.start);
+        Problem { alpha, a, b, beta, c: c.part(rows.clone(), cols.clone()), epilogue: epilogue.part(rows, cols) }
     }
 
     /// The product for the rows of C before `row`, which is at most their number, and the one for the other rows.

@@ -29,13 +29,14 @@ mod dots;
 mod format;
 mod panels;
 mod portable;
+mod several;
 
 use op::{Threads, Workspace};
 use quant::GgmlType;
 use simd::{ByteSimd, Simd};
 
 use self::activations::Activations;
-pub(crate) use self::portable::product as portable_product;
+pub(crate) use self::{portable::product as portable_product, several::products};
 use crate::{
     choice::Path, error::GemmError, grid::Grid, matrix::Output, plan::Plan, problem::Problem, shape::Shape,
     tile::LoadTile, weights::QMatRef,

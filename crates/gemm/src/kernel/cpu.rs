@@ -1,27 +1,24 @@
-//! One kernel for each instruction set, behind one trait: the only place in this crate that tells them apart.
+//! One kernel for each instruction set: the only place in this crate that tells them apart.
 
-use std::{fmt::Debug, sync::OnceLock};
+use std::sync::OnceLock;
 
 use op::{Threads, Workspace};
 use quant::GgmlType;
-use simd::{Amx, Avx512Vnni, Dispatch, ElementType, InstructionSet, Isa, Portable};
-#[cfg(target_arch = "x86_64")]
-use simd::{Avx2, Avx512};
+use simd::{Amx, Avx512Vnni, InstructionSet, Isa, Portable};
 
+use super::code::{Code, CodeFor};
 use crate::{
-    algorithm::{scale, strips},
     choice::{Choice, Path},
     error::GemmError,
-    grid::Grid,
     int8,
     matrix::Input,
-    plan::{self, Plan, ProblemLayout, Split},
+    plan::{Plan, ProblemLayout, Split},
     problem::Problem,
-    quantized,
     shape::Shape,
-    tile::MicroKernel,
-    weights::{Int8Weights, PackedB, PanelShape, Source},
+    weights::{Int8Weights, PackedB, Source},
 };
+#[cfg(target_arch = "x86_64")]
+use crate::{plan, quantized};
 
 /// From so many rows of A on, tiles of 32 rows pay, though some of their rows are not used.
 const TILE_ROWS: usize = 7;
@@ -52,150 +49,6 @@ enum Extension {
     Vnni(Avx512Vnni),
     /// Products of tiles of bytes, for integer weights alone.
     Amx(Amx),
-}
-
-/// What the code of an instruction set can do. `forced` is the path if it is possible.
-pub(super) trait Code: Debug + Send + Sync {
-    /// The panels of a B with `k` rows.
-    fn panel_shape(&self, k: usize) -> PanelShape;
-
-    /// What it runs for matrices, if there is work.
-    fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan;
-
-    /// How threads share a product of matrices, if they do so in blocks and there is work.
-    fn split(&self, layout: ProblemLayout, threads: Threads) -> Option<Split>;
-
-    /// What it runs for packed weights and a C of type `c`, if there is work.
-    fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan;
-
-    /// What it runs for weights in blocks of a type, if there is work.
-    fn plan_blocks(&self, shape: Shape, ty: GgmlType, threads: Threads, forced: Option<Path>) -> Plan {
-        quantized::plan(shape, ty, threads, forced)
-    }
-
-    /// Floats of workspace that it takes for packed weights and a C of type `c`, if there is work.
-    fn floats_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> usize;
-
-    /// C <- act(alpha A B + beta C + bias) + residual.
-    fn product(
-        &self,
-        problem: &mut Problem<'_>,
-        threads: Threads,
-        workspace: &mut Workspace,
-        forced: Option<Path>,
-    ) -> Result<Plan, GemmError>;
-}
-
-impl<K: MicroKernel> Code for K {
-    fn panel_shape(&self, k: usize) -> PanelShape {
-        K::panel_shape(k)
-    }
-
-    fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
-        plan::for_matrices::<K>(layout, threads, forced)
-    }
-
-    fn split(&self, layout: ProblemLayout, threads: Threads) -> Option<Split> {
-        plan::split_of_matrices::<K>(layout, threads)
-    }
-
-    fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan {
-        plan::for_packed_weights::<K>(shape, c, threads)
-    }
-
-    fn floats_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> usize {
-        plan::floats_for_packed_weights::<K>(shape, c, threads)
-    }
-
-    fn product(
-        &self,
-        problem: &mut Problem<'_>,
-        threads: Threads,
-        workspace: &mut Workspace,
-        forced: Option<Path>,
-    ) -> Result<Plan, GemmError> {
-        plan::product(*self, problem, threads, workspace, forced)
-    }
-}
-
-/// The portable kernel has one path.
-impl Code for Portable {
-    fn panel_shape(&self, k: usize) -> PanelShape {
-        PanelShape { kc: k.max(1), nr: strips::NR }
-    }
-
-    fn plan(&self, layout: ProblemLayout, threads: Threads, _: Option<Path>) -> Plan {
-        Plan::strips(Grid::new(layout.shape, threads, strips::MR, strips::NR))
-    }
-
-    fn split(&self, _: ProblemLayout, _: Threads) -> Option<Split> {
-        None
-    }
-
-    fn plan_blocks(&self, shape: Shape, ty: GgmlType, threads: Threads, _: Option<Path>) -> Plan {
-        quantized::plan(shape, ty, threads, Some(Path::BlockDots))
-    }
-
-    fn plan_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> Plan {
-        Plan::strips(Grid::new(shape, threads, strips::MR, strips::NR))
-    }
-
-    fn floats_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> usize {
-        strips::floats(shape.k, Grid::new(shape, threads, strips::MR, strips::NR)).unwrap_or(usize::MAX)
-    }
-
-    fn product(
-        &self,
-        problem: &mut Problem<'_>,
-        threads: Threads,
-        workspace: &mut Workspace,
-        _: Option<Path>,
-    ) -> Result<Plan, GemmError> {
-        // An empty C may have any number of rows or columns: no loop may follow them.
-        if problem.is_empty() {
-            return Ok(Plan::SCALE);
-        }
-        if problem.is_scaling() {
-            scale::product(*self, problem.beta, problem.c.reborrow(), problem.epilogue);
-            return Ok(Plan::SCALE);
-        }
-        if let Source::Blocks(b) = problem.b.0 {
-            let plan = self.plan_blocks(problem.shape(), b.ggml_type(), threads, None);
-            let [rows, cols] = plan.grid;
-            quantized::portable_product(problem.with(b), Grid { rows, cols }, workspace)?;
-            return Ok(plan);
-        }
-        let grid = Grid::new(problem.shape(), threads, strips::MR, strips::NR);
-        strips::product(problem.reborrow(), grid, workspace)?;
-        Ok(Plan::strips(grid))
-    }
-}
-
-/// The code for an instruction set.
-struct CodeFor;
-
-impl Dispatch for CodeFor {
-    type Output = &'static dyn Code;
-
-    fn portable(self, simd: Portable) -> &'static dyn Code {
-        forever(simd)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn avx2(self, simd: Avx2) -> &'static dyn Code {
-        forever(simd)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn avx512(self, simd: Avx512) -> &'static dyn Code {
-        forever(simd)
-    }
-}
-
-/// A token for the life of the program. A box of a type without size is no memory, so nothing leaks.
-fn forever<T: Code + 'static>(token: T) -> &'static dyn Code {
-    const { assert!(size_of::<T>() == 0) };
-    Box::leak(Box::new(token))
 }
 
 impl CpuKernel {
@@ -281,6 +134,48 @@ impl CpuKernel {
     /// What it runs for integer weights.
     pub(crate) fn choose_for_int8(self, shape: Shape, threads: Threads) -> Choice {
         self.choice(if shape.has_work() { int8::plan(shape, threads) } else { Plan::SCALE })
+    }
+
+    /// C <- act(alpha A B + beta C + bias) + residual for each, all with the A `a`. Returns how many threads worked at
+    /// most.
+    pub(crate) fn products<const N: usize>(
+        a: Input<'_>,
+        problems: [Problem<'_>; N],
+        threads: Threads,
+        workspace: &mut Workspace,
+    ) -> Result<usize, GemmError> {
+        let (mut blocks, mut most) = ([const { None }; N], 1);
+        for (problem, blocks) in problems.into_iter().zip(&mut blocks) {
+            let has_work = problem.shape().has_work() && !problem.is_scaling();
+            match problem.b.0 {
+                Source::Blocks(b) if has_work => *blocks = Some(problem.into_form(b)),
+                _ => {
+                    let kernel = Self::best_for(&problem);
+                    let mut problem = problem;
+                    most = most.max(kernel.product(&mut problem, threads, workspace, None)?.threads);
+                }
+            }
+        }
+        if blocks.iter().all(Option::is_none) {
+            return Ok(most);
+        }
+        let kernel = Self::best_for_blocks();
+        let threads = match kernel.extension {
+            #[cfg(target_arch = "x86_64")]
+            Some(Extension::Vnni(token)) => quantized::products(token, a, &blocks, threads, workspace)?,
+            _ => kernel.code.blocks_of_one_a(a, &mut blocks, threads, workspace)?,
+        };
+        Ok(most.max(threads))
+    }
+
+    /// The fastest kernel for a product.
+    #[inline]
+    pub(crate) fn best_for(problem: &Problem<'_>) -> Self {
+        match problem.b.0 {
+            Source::Blocks(_) => Self::best_for_blocks(),
+            Source::Int8(_) => Self::best_for_int8(problem.a.rows()),
+            _ => Self::best(),
+        }
     }
 
     /// sums = A B for codes. The slices have the extents of `weights` and `m` rows.

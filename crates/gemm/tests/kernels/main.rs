@@ -11,6 +11,7 @@ mod ndarrays;
 #[cfg(unix)]
 mod pages;
 mod shapes;
+mod shared;
 mod threads;
 mod types;
 
