@@ -31,10 +31,10 @@ impl Folder {
     }
 
     /// Copies a file to the path `to` in the pack; a program without its symbols and line tables. One that is there
-    /// already stays.
-    pub(crate) fn put(&mut self, from: &Path, to: &str, is_program: bool) -> Result<()> {
-        if self.entries.iter().any(|entry| entry.path == to) {
-            return Ok(());
+    /// already stays. Gives its size in the pack.
+    pub(crate) fn put(&mut self, from: &Path, to: &str, is_program: bool) -> Result<u64> {
+        if let Some(known) = self.entries.iter().find(|entry| entry.path == to) {
+            return Ok(known.bytes);
         }
         let target = self.path.join(to);
         let directory = target.parent().context("a file has no directory")?;
@@ -48,7 +48,13 @@ impl Folder {
         }
         let (bytes, sha256) = checksum::of_file(&target)?;
         self.entries.push(Entry { path: to.to_owned(), bytes, sha256 });
-        Ok(())
+        Ok(bytes)
+    }
+
+    /// Bytes that still fit, with some for the manifest.
+    pub(crate) fn room(&self) -> u64 {
+        let size: u64 = self.entries.iter().map(|entry| entry.bytes).sum();
+        (MOST_BYTES - (1 << 20)).saturating_sub(size)
     }
 
     /// The newest version of glibc that a program needs.

@@ -25,6 +25,8 @@ pub struct Arguments {
 pub(crate) struct Run {
     /// In the order of the plan, without units that failed.
     pub(crate) records: Vec<Record>,
+    /// What all units together say, if that is more than each of them.
+    pub(crate) conclusion: Option<Record>,
     /// Units of the plan.
     planned: usize,
     /// Units that failed, and why.
@@ -47,6 +49,7 @@ pub fn import(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Re
         }
         exit = exit.max(match &manifest.what {
             What::Peers(packed) => kind::peers::import(invocation, root, packed, &run)?,
+            What::Compare(packed) => kind::compare::import(invocation, root, packed, &run)?,
             What::Bench(packed) => bench_table::import(invocation, root, packed, &run)?,
         });
     }
@@ -72,7 +75,8 @@ fn knows(root: &Path, manifest: &Manifest) -> Result<()> {
 impl Run {
     fn read(directory: &Path, manifest: &Manifest, pack: &str) -> Result<Self> {
         let plan = Plan::read(directory, manifest, pack)?.units;
-        let mut run = Self { records: Vec::new(), planned: plan.len(), failed: Vec::new() };
+        let conclusion = records::read(&directory.join(records::CONCLUSION), pack, "conclusion")?;
+        let mut run = Self { records: Vec::new(), conclusion, planned: plan.len(), failed: Vec::new() };
         for (place, unit) in plan.iter().enumerate() {
             let Some(record) = records::read(&records::path(directory, place, unit), pack, unit)? else { continue };
             ensure!(record.schema == manifest.schema, "the record of {unit} has schema {}", record.schema);
@@ -87,7 +91,7 @@ impl Run {
         let class = run.class();
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         ensure!(!class.is_empty() && class.chars().all(is_plain), "{class:?} is no machine class");
-        if let Some(other) = run.records.iter().find(|record| record.class != class) {
+        if let Some(other) = run.records.iter().chain(&run.conclusion).find(|record| record.class != class) {
             return Err(usage(format!(
                 "{} was measured on {}, the units before on {class}: classes are never mixed",
                 other.unit, other.class

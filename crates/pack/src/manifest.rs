@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use compare::comparison::PackedComparison;
 use compare::exit::usage;
 use peers::PackedJob;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub const FILE: &str = "manifest.json";
 pub enum What {
     /// Our code beside other people's.
     Peers(PackedJob),
+    /// Two revisions.
+    Compare(Box<PackedComparison>),
     /// Benchmarks by themselves.
     Bench(PackedBench),
 }
@@ -33,11 +36,13 @@ impl What {
         matches!(self, Self::Bench(_))
     }
 
-    /// The revision that is measured, in words.
-    pub(crate) fn state(&self) -> String {
+    /// The revisions that are measured; `head` is that of the work tree.
+    pub(crate) fn revisions(&self, head: &str) -> Vec<Revision> {
+        let of = |commit: &str, state: &str| Revision { commit: commit.to_owned(), state: state.to_owned() };
         match self {
-            Self::Peers(packed) => packed.state.clone(),
-            Self::Bench(packed) => packed.state.clone(),
+            Self::Peers(packed) => vec![of(head, &packed.state)],
+            Self::Bench(packed) => vec![of(head, &packed.state)],
+            Self::Compare(packed) => [&packed.base, &packed.head].map(|side| of(&side.commit, &side.label)).into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use compare::cli;
 use compare::command;
 use compare::comparison::Invocation;
 use compare::exit::Exit;
@@ -11,7 +12,7 @@ use record::Unit;
 
 use crate::folder::Folder;
 use crate::kind;
-use crate::manifest::{Manifest, Revision, SCHEMA};
+use crate::manifest::{Manifest, SCHEMA};
 
 /// `pack`.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,6 +33,10 @@ enum Packable {
         #[command(flatten)]
         choice: Choice,
     },
+    /// Two revisions, as `compare` compares them; `import` logs the entry
+    ///
+    /// Both sides are built and linked again here. On the other machine they are proved and timed, block by block.
+    Compare(Box<cli::Compare>),
     /// The benchmarks of a package by themselves, as a baseline table
     ///
     /// The programs say on the other machine which benchmarks they have there, so that kernels for a device are found
@@ -53,6 +58,7 @@ impl Packable {
     fn name(&self) -> String {
         match self {
             Self::Peers { op, .. } => format!("peers-{op}"),
+            Self::Compare(_) => "compare".to_owned(),
             Self::Bench { package, .. } => format!("bench-{package}"),
         }
     }
@@ -71,17 +77,17 @@ pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resu
     folder.put(&run_program(invocation, root)?, "run", true)?;
     let (what, plan) = match &arguments.what {
         Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,
+        Packable::Compare(arguments) => kind::compare::pack(invocation, root, arguments, &mut folder)?,
         Packable::Bench { package, filter, with_loader } => {
             kind::bench::pack(root, (package, filter.as_deref()), *with_loader, &mut folder)?
         }
     };
-    let state = what.state();
     let flags = invocation.variable("RUSTFLAGS").map(|flags| flags.to_string_lossy().into_owned());
     let manifest = Manifest {
         schema: SCHEMA,
         name: name.clone(),
         created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        revisions: vec![Revision { commit, state }],
+        revisions: what.revisions(&commit),
         toolchain: command::stdout_of(command::in_directory("rustc", root).arg("--version"))?.trim().to_owned(),
         flags: format!("profile release, RUSTFLAGS {}", flags.as_deref().unwrap_or("not set")),
         target: target(),

@@ -14,6 +14,9 @@ use crate::manifest::Manifest;
 /// Where records lie below the directory of a run.
 const DIRECTORY: &str = "records";
 
+/// What all units together say, where that is more than each of them.
+pub(crate) const CONCLUSION: &str = "conclusion.json";
+
 /// Begins the second line.
 const SUM: &str = "sha256 ";
 

@@ -17,7 +17,7 @@ use record::stats;
 use regex_lite::Regex;
 
 use crate::elf;
-use crate::kind::{self, Measuring, Opened};
+use crate::kind::{self, Opened};
 use crate::manifest::{FILE, Manifest, SCHEMA};
 use crate::records::{self, Plan, Record};
 
@@ -73,7 +73,7 @@ pub fn run(invocation: &Invocation, folder: &Path, arguments: &Arguments) -> Res
     let scratch = out.join("scratch");
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
-    let opened = kind::open(invocation, folder, &manifest, &scratch)?;
+    let mut opened = kind::open(invocation, folder, &manifest, &scratch)?;
     let units = opened.plan();
     let plan = chosen(&units)?;
     let open = remaining(&out, &pack, &class, &plan)?;
@@ -90,7 +90,7 @@ pub fn run(invocation: &Invocation, folder: &Path, arguments: &Arguments) -> Res
     let until = arguments.limit.map(|limit| started + limit);
     let session = Session { invocation, out: &out, pack: &pack, machine: words(&fingerprint), class: &class, until };
     let inputs = scratch.join("inputs");
-    let ended = session.measure(&opened, &inputs, &open);
+    let ended = session.measure(&mut *opened, &inputs, (&units, &open));
     drop(opened);
     let _ = fs::remove_dir_all(&scratch);
     let exit = ended?;
@@ -193,9 +193,22 @@ impl Session<'_> {
     }
 
     /// Measures units until the limit.
-    fn measure(&self, opened: &Opened, scratch: &Path, open: &[(usize, &str)]) -> Result<Exit> {
+    fn measure(
+        &self,
+        opened: &mut dyn Opened,
+        scratch: &Path,
+        (units, open): (&[String], &[(usize, &str)]),
+    ) -> Result<Exit> {
         let console = &self.invocation.console;
-        let mut measuring: Measuring<'_> = opened.measuring(self.invocation, scratch);
+        let mut measuring = opened.measuring(self.invocation, scratch);
+        let mut total_s = 0.0;
+        for (place, unit) in units.iter().enumerate() {
+            let known = records::read(&records::path(self.out, place, unit), self.pack, unit)?;
+            if let Some(record) = known.filter(|record| record.error.is_none()) {
+                measuring.remember(place, &record.result)?;
+                total_s += record.seconds;
+            }
+        }
         let mut seconds = Vec::new();
         let mut exit = Exit::Fine;
         for (number, &(place, unit)) in open.iter().enumerate() {
@@ -205,7 +218,6 @@ impl Session<'_> {
                 break;
             }
             let (before, start) = (noise::Sample::take(), Instant::now());
-            let began = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let goes_on = || self.left_s() > 0.0;
             let (result, error) = match measuring.unit(place, &goes_on) {
                 Ok(Some(result)) => (result, None),
@@ -220,27 +232,45 @@ impl Session<'_> {
             };
             let took = start.elapsed().as_secs_f64();
             seconds.push(took);
-            exit = exit.max(if error.is_some() { Exit::Failure } else { opened.exit(&result) });
-            let told = error.clone().unwrap_or_else(|| opened.in_words(&result));
-            let record = Record {
-                schema: SCHEMA,
-                pack: self.pack.to_owned(),
-                unit: unit.to_owned(),
-                class: self.class.to_owned(),
-                machine: self.machine.clone(),
-                began,
-                seconds: took,
-                noise: noise::Sample::take().since(&before),
-                result,
-                error,
-            };
+            total_s += took;
+            exit = exit.max(if error.is_some() { Exit::Failure } else { measuring.exit(&result) });
+            let told = error.clone().unwrap_or_else(|| measuring.in_words(place, &result));
+            let record = self.record(unit, (start, &before), result, error);
             records::write(&records::path(self.out, place, unit), &record)?;
             let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
             let rest = mean * (open.len() - number - 1) as f64;
             let rest = if rest < 100.0 { format!("{rest:.0} s") } else { format!("{:.0} min", rest / 60.0) };
             console.note(&format!("{}/{} {unit} ({took:.1} s; about {rest} left): {told}", number + 1, open.len()));
         }
-        Ok(exit)
+        let Some(conclusion) = measuring.conclusion(total_s)? else { return Ok(exit) };
+        let record = self.record("conclusion", (Instant::now(), &noise::Sample::take()), conclusion.result, None);
+        records::write(&self.out.join(records::CONCLUSION), &record)?;
+        console.print(&conclusion.text)?;
+        Ok(exit.max(conclusion.exit))
+    }
+
+    /// A record of now, for what began at a time and a sample of the machine.
+    fn record(
+        &self,
+        unit: &str,
+        (start, before): (Instant, &noise::Sample),
+        result: serde_json::Value,
+        error: Option<String>,
+    ) -> Record {
+        let took = start.elapsed();
+        let began = jiff::Timestamp::now() - took;
+        Record {
+            schema: SCHEMA,
+            pack: self.pack.to_owned(),
+            unit: unit.to_owned(),
+            class: self.class.to_owned(),
+            machine: self.machine.clone(),
+            began: began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            seconds: took.as_secs_f64(),
+            noise: noise::Sample::take().since(before),
+            result,
+            error,
+        }
     }
 }
 

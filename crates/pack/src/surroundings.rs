@@ -33,7 +33,7 @@ const CHOSEN: [&str; 3] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER
 pub(crate) fn put_loader(folder: &mut Folder) -> Result<()> {
     let found = LIBRARIES.iter().map(|directory| Path::new(directory).join(LOADER)).find(|path| path.is_file());
     let found = found.with_context(|| format!("--with-loader: this machine has no {LOADER} (Debian: libvulkan1)"))?;
-    folder.put(&found, &format!("{DIRECTORY}/{LOADER}"), true)
+    folder.put(&found, &format!("{DIRECTORY}/{LOADER}"), true).map(drop)
 }
 
 /// Lets programs find the loader in the pack at `folder`, and the driver of NVIDIA where there is one and the user did

@@ -11,10 +11,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use ciborium::Value;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The name of one benchmark of a criterion binary: the three parts that criterion keeps separate.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RawId {
     /// `benchmark_group("…")`, or the whole name of an ungrouped benchmark.
     pub group: String,
@@ -33,7 +33,7 @@ impl RawId {
 }
 
 /// Work per iteration as the bench declared it to criterion.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Throughput {
     /// Bytes per iteration.
     Bytes(f64),
@@ -88,7 +88,7 @@ pub(super) enum Request {
 }
 
 /// Version of the criterion crate at the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CriterionVersion(pub u8, pub u8, pub u8);
 
 impl CriterionVersion {

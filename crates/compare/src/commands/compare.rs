@@ -1,6 +1,7 @@
 //! `compare`: before and after, measured now, logged by title and change.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -8,7 +9,9 @@ use anyhow::{Context as _, Result};
 use super::{exclude, filter, list, pages, quoted, scope_words, wanted};
 use crate::build::Wanted;
 use crate::cli::{Compare, Scope};
-use crate::comparison::{Invocation, Options, Outcome, Project, Purpose, Revisions, lock, lock_log, run};
+use crate::comparison::{
+    Invocation, Options, Outcome, PackedComparison, Project, Purpose, Put, Revisions, lock, lock_log, pack, run,
+};
 use crate::exit::{Exit, usage};
 use crate::log::valid_title;
 use crate::policy::Policy;
@@ -80,6 +83,62 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
     pages::write(invocation, &arguments.pages, &entry, &pages::history(&data, &entry))?;
     written?;
     Ok(Outcome::Measured(Box::new(entry)))
+}
+
+/// Builds what `compare` with these arguments would measure, for a pack: `put` takes each program, at most `room` bytes.
+///
+/// # Errors
+/// What `compare` reports before it measures, or arguments that say how to measure or report here.
+pub fn packed_comparison(
+    invocation: &Invocation,
+    arguments: &Compare,
+    (put, room): (Put<'_>, u64),
+) -> Result<PackedComparison> {
+    let Compare { scenario, instructions, dry_run, list, json, pages, budget, .. } = arguments;
+    if scenario.is_some() || *instructions || *dry_run || *list || *json || budget.is_some() {
+        return Err(usage("--scenario, --instructions, --dry-run, --list, --json and --budget are not for a pack"));
+    }
+    if pages.html.is_some() || pages.charts.is_some() {
+        return Err(usage(
+            "--html and --charts are not for a pack: `log show TITLE --html FILE` writes them after import",
+        ));
+    }
+    let title = arguments.title.as_deref().map(valid_title).transpose()?;
+    let change = arguments.change.as_deref().map(valid_change).transpose()?;
+    check_bases(invocation, arguments)?;
+    let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
+    let policy = Policy::read(&project.root)?;
+    let (scope, budget) = policy.settings.under(&arguments.scope, None, BUDGET);
+    let options = options(arguments, &scope, budget)?;
+    let logged_as = title.filter(|_| !arguments.no_log);
+    if let Some(title) = &logged_as {
+        project.git.check_can_log()?;
+        project.log.check_writable(title)?;
+    }
+    let _lock = lock(invocation)?;
+    let revisions = revisions(invocation, &project, arguments, logged_as.as_deref())?;
+    let mut packed = pack(invocation, &project, &revisions, &options, &policy, (put, room))?;
+    packed.logged_as = logged_as.zip(change);
+    if revisions.head.dirty {
+        // Until the entry that names it is logged.
+        project.git.keep(&format!("pack-{:.12}", revisions.head.commit), &revisions.head.commit)?;
+    }
+    Ok(packed)
+}
+
+/// Logs the entry of a pack, or shows it if it is not to be logged. One that is in the log already stays.
+///
+/// # Errors
+/// The log cannot be written.
+pub fn import_entry(invocation: &Invocation, root: &Path, entry: &Entry) -> Result<Exit> {
+    super::report(invocation, &text::terminal(entry))?;
+    if entry.title.is_empty() {
+        invocation.console.note("not logged: the pack was made without a --title and a --change");
+        return Ok(entry.exit());
+    }
+    let project = Project::open(invocation, Some(root))?;
+    super::log::add(invocation, &project, entry)?;
+    Ok(entry.exit())
 }
 
 /// What the arguments ask for, with the scope and budget that are in force.

@@ -18,7 +18,7 @@ mod sought;
 
 pub use bisect::bisect;
 pub use clean::clean;
-pub use compare::compare;
+pub use compare::{compare, import_entry, packed_comparison};
 pub use demo::demo;
 pub use doctor::{describe_machine, doctor};
 pub use gate::gate;

@@ -53,6 +53,11 @@ impl EntryBuilder {
         head.clone_into(&mut self.head_rustc);
     }
 
+    /// Compilers of the first base and of the head.
+    pub(super) fn compilers(&self) -> (String, String) {
+        (self.base_rustc.first().cloned().unwrap_or_default(), self.head_rustc.clone())
+    }
+
     /// All rows.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.columns.iter().flatten()

@@ -30,7 +30,7 @@ use crate::judge::{Margins, Verdict};
 use crate::measure::{BenchPair, Links, Random, Sampler, Side, Trouble, TroubleKind, Variant};
 use crate::policy::Policy;
 use crate::repo::Snapshot;
-use crate::report::{Entry, Figures, Row, changes, count, text};
+use crate::report::{Entry, Figures, Method, Row, changes, count, text};
 use crate::slot::Slots;
 
 /// How many benchmarks a gate runs against themselves.
@@ -136,7 +136,7 @@ fn add_identical(
 
 /// Builds all sides and pairs the head's benchmarks with those of each base. What is known without measuring goes into
 /// the entry, and what the build told into `known`.
-fn find_pairs(
+pub(super) fn find_pairs(
     invocation: &Invocation,
     project: &Project,
     revisions: &Revisions,
@@ -338,16 +338,7 @@ fn measure(
     for (Candidate { pair, .. }, control) in pairs[kept.len()..].iter().zip(&judged[kept.len()..]) {
         entry.control(pair, control);
     }
-    if missing > 0 {
-        entry.notes.push(format!(
-            "{missing} of {} planned blocks are missing: the budget ended, or processes were disturbed so much that \
-             their batches were too short to time",
-            counted + missing
-        ));
-    }
-    if method.disturbed * 4 > counted {
-        entry.disturbed(options.purpose, method.disturbed, counted);
-    }
+    told(entry, options.purpose, &method, (counted, missing));
     let mut uncounted = instructions::Uncounted::default();
     for ((pilot, &column), judged) in kept.iter().zip(&kept_columns).zip(&judged) {
         let mut row = row(&pilot.pair, judged, policy);
@@ -364,8 +355,22 @@ fn measure(
     Ok(())
 }
 
+/// Says how many blocks are missing, and whether too many ran on a disturbed machine.
+pub(super) fn told(entry: &mut EntryBuilder, purpose: Purpose, method: &Method, (counted, missing): (usize, usize)) {
+    if missing > 0 {
+        entry.notes.push(format!(
+            "{missing} of {} planned blocks are missing: the budget ended, or processes were disturbed so much that \
+             their batches were too short to time",
+            counted + missing
+        ));
+    }
+    if method.disturbed * 4 > counted {
+        entry.disturbed(purpose, method.disturbed, counted);
+    }
+}
+
 /// The row of a judged pair.
-fn row(pair: &BenchPair, judged: &Judged, policy: &Policy) -> Row {
+pub(super) fn row(pair: &BenchPair, judged: &Judged, policy: &Policy) -> Row {
     if let Some((side, trouble)) = judged.trouble() {
         return trouble_row(pair, fault(*side), trouble);
     }

@@ -17,9 +17,9 @@ use super::paired::verdict_of;
 use super::plan::Plan;
 
 /// Length of each part of the canary before and after a block.
-const CANARY_PART: Duration = Duration::from_millis(4);
+pub(super) const CANARY_PART: Duration = Duration::from_millis(4);
 /// Blocks that may be measured again, in percent.
-const LIMITS: Limits = Limits { discard_percent: 25 };
+pub(super) const LIMITS: Limits = Limits { discard_percent: 25 };
 
 /// A pair that is to be measured.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +132,16 @@ fn one_stage(
 ) -> Result<Trial> {
     let all: Vec<&BenchPair> = pairs.iter().map(|candidate| candidate.pair).collect();
     let series = stage(context, "measuring", &all, blocks, 1, random)?;
+    Ok(concluded(context, pairs, blocks, series))
+}
+
+/// The trial of pairs that all ran the same number of blocks.
+pub(super) fn concluded(
+    context: &MeasureContext<'_>,
+    pairs: &[Candidate<'_>],
+    blocks: usize,
+    series: Vec<Series>,
+) -> Trial {
     let findings = judge_family(&series, pairs.iter().map(|candidate| candidate.margin));
     let family = pairs.len();
     let judged = findings.into_iter().zip(series).zip(pairs).map(|((finding, series), candidate)| Judged {
@@ -143,7 +153,7 @@ fn one_stage(
     });
     let judged: Vec<Judged> = judged.collect();
     let method = method(context, &judged, blocks, None, family);
-    Ok(Trial::of(judged, method, Vec::new()))
+    Trial::of(judged, method, Vec::new())
 }
 
 fn two_stage(

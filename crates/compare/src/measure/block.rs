@@ -4,6 +4,7 @@ use anyhow::Result;
 use machine::ceiling::Canary;
 use machine::noise::{self, Noise};
 use record::stats;
+use serde::{Deserialize, Serialize};
 
 use super::links::Links;
 use super::pair::{BenchPair, Side};
@@ -24,7 +25,7 @@ const MOST_PRESSURE_AT_FIRST: f64 = 0.5;
 const MOST_CANARY: f64 = 1.5;
 
 /// A finished block.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Block {
     /// Log ratio head/base: (y_B1 + y_B2 − y_A1 − y_A2) / 2.
     pub d: f64,
@@ -37,7 +38,7 @@ pub struct Block {
 }
 
 /// Disturbances by the rest of the machine during a block.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Disturbance {
     /// Share of processor time that other guests took.
     pub steal: Option<f64>,

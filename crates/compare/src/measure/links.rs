@@ -30,6 +30,15 @@ impl Links {
         Self { environment: environment.to_vec(), made: RefCell::default(), took: Cell::default() }
     }
 
+    /// Links that were made elsewhere: those of `seeds` for every variant, each where [`program`](Self::program) would
+    /// write it.
+    pub fn made(variants: &[&Variant], seeds: &[u64]) -> Self {
+        let links = Self::new(&[]);
+        let layouts = variants.iter().flat_map(|variant| seeds.iter().map(|&seed| Layout::of(variant, seed)));
+        links.made.borrow_mut().extend(layouts.map(|layout| (layout.key, layout.path)));
+        links
+    }
+
     /// Whether the program can be linked again with another layout: its link was recorded and its linker takes the
     /// option (LLD does, GNU ld does not).
     pub fn available(&self, variant: &Variant) -> bool {

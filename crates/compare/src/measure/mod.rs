@@ -16,4 +16,4 @@ pub use links::Links;
 pub use pair::{BenchPair, Side, Variant};
 pub use random::Random;
 pub use sample::{Sample, Sampler, Trouble, TroubleKind};
-pub use stage::{Limits, Series, Stage, run_stage};
+pub use stage::{Limits, Series, Stage, layouts, run_block, run_stage};

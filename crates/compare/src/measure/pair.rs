@@ -3,12 +3,13 @@
 use std::fmt;
 
 use record::bench_row::SourceLine;
+use serde::{Deserialize, Serialize};
 
 use crate::bench::{CriterionVersion, Key};
 use crate::build::Target;
 
 /// A side of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Side {
     /// The side before the change.
     Base,

@@ -6,6 +6,7 @@ use anyhow::Result;
 use machine::noise::ProcessCounters;
 use record::bench_row::{BenchRow, State};
 use record::stats;
+use serde::{Deserialize, Serialize};
 
 use crate::bench::{CriterionVersion, End, Key, Program, Run, Samples, ScratchDir, Selection, Settings, Throughput};
 
@@ -13,7 +14,7 @@ use crate::bench::{CriterionVersion, End, Key, Program, Run, Samples, ScratchDir
 const SHORTEST_BATCH_NS: f64 = 20_000.0;
 
 /// What one process reported about one benchmark.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sample {
     /// Median time of an iteration, in `unit`.
     pub time: f64,
@@ -46,7 +47,7 @@ impl Sample {
 }
 
 /// Why a process gave no number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TroubleKind {
     /// A panic, no time, a benchmark that is not there.
     Invalid,
@@ -63,7 +64,7 @@ pub enum TroubleKind {
 }
 
 /// A process that gave no number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// Which kind.
     pub kind: TroubleKind,

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use machine::ceiling::Canary;
+use serde::{Deserialize, Serialize};
 
 use super::block::{self, Block, Norm, Outcome, SideTrouble};
 use super::links::Links;
@@ -29,7 +30,7 @@ pub struct Limits {
 }
 
 /// All blocks of one pair in one stage.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Series {
     /// Blocks that count.
     pub blocks: Vec<Block>,
@@ -43,7 +44,23 @@ pub struct Series {
     pub trouble: Option<SideTrouble>,
 }
 
+impl Limits {
+    /// How many of `blocks` may be measured again.
+    pub fn spare(self, blocks: usize) -> usize {
+        (blocks * self.discard_percent).div_ceil(100)
+    }
+}
+
 impl Series {
+    /// Adds what another series of the same pair has.
+    pub fn extend(&mut self, other: Series) {
+        self.blocks.extend(other.blocks);
+        self.discarded += other.discarded;
+        self.disturbed += other.disturbed;
+        self.missing += other.missing;
+        self.trouble = self.trouble.take().or(other.trouble);
+    }
+
     /// The log ratios, which the statistics use.
     pub fn effects(&self) -> Vec<f64> {
         self.blocks.iter().map(|block| block.d).collect()
@@ -64,11 +81,9 @@ pub fn run_stage(
     progress: &Progress,
 ) -> Result<Vec<Series>> {
     let mut series = vec![Series::default(); pairs.len()];
-    let layouts: Vec<(Vec<u64>, Vec<u64>)> =
-        pairs.iter().map(|_| (seeds(stage, random), seeds(stage, random))).collect();
-    let mut spare = (pairs.len() * stage.blocks * limits.discard_percent).div_ceil(100);
+    let layouts = layouts(pairs.len(), stage, random);
+    let mut spare = limits.spare(pairs.len() * stage.blocks);
     let mut order: Vec<usize> = (0..pairs.len()).collect();
-    let processors = machine::threads::allowed_cpus();
     for round in 0..stage.blocks {
         random.shuffle(&mut order);
         for &at in &order {
@@ -76,43 +91,61 @@ pub fn run_stage(
                 (0..4).for_each(|_| progress.step());
                 continue;
             }
-            let pair = pairs[at];
-            progress.say(&pair.key.id());
-            loop {
-                let (base_seeds, head_seeds) = &layouts[at];
-                let seeds = (base_seeds[round], head_seeds[round]);
-                let coin = random.coin();
-                // A block stays on one processor: on a shared machine two processors are never equally fast.
-                let processor =
-                    if pair.single_threaded { processors.get(random.below(processors.len())) } else { None };
-                match block::run(sampler, links, pair, coin, seeds, processor.copied(), canary, &mut || {
-                    progress.step()
-                })? {
-                    Outcome::Finished(block) if block.disturbance.is_contaminated(Norm::of(&series[at].blocks)) => {
-                        if spare > 0 {
-                            spare -= 1;
-                            series[at].discarded += 1;
-                            progress.extend(4);
-                            continue;
-                        }
-                        series[at].disturbed += 1;
-                        series[at].blocks.push(*block);
-                    }
-                    Outcome::Finished(block) => series[at].blocks.push(*block),
-                    Outcome::Spoiled if spare > 0 => {
-                        spare -= 1;
-                        series[at].discarded += 1;
-                        progress.extend(4);
-                        continue;
-                    }
-                    Outcome::Spoiled | Outcome::OutOfTime => series[at].missing += 1,
-                    Outcome::Broken(trouble) => series[at].trouble = Some(trouble),
-                }
-                break;
-            }
+            progress.say(&pairs[at].key.id());
+            let seeds = (layouts[at].0[round], layouts[at].1[round]);
+            run_block(sampler, links, pairs[at], seeds, &mut series[at], &mut spare, canary, random, progress)?;
         }
     }
     Ok(series)
+}
+
+/// Adds a block in these layouts to the series of a pair. A disturbed one is measured again while `spare` lasts.
+#[expect(clippy::too_many_arguments, reason = "a struct of these would only rename them")]
+pub fn run_block(
+    sampler: &Sampler<'_>,
+    links: &Links,
+    pair: &BenchPair,
+    seeds: (u64, u64),
+    series: &mut Series,
+    spare: &mut usize,
+    canary: &mut Option<Canary>,
+    random: &mut Random,
+    progress: &Progress,
+) -> Result<()> {
+    let processors = machine::threads::allowed_cpus();
+    loop {
+        let coin = random.coin();
+        // A block stays on one processor: on a shared machine two processors are never equally fast.
+        let processor = if pair.single_threaded { processors.get(random.below(processors.len())) } else { None };
+        let mut stepped = || progress.step();
+        match block::run(sampler, links, pair, coin, seeds, processor.copied(), canary, &mut stepped)? {
+            Outcome::Finished(block) if block.disturbance.is_contaminated(Norm::of(&series.blocks)) => {
+                if *spare > 0 {
+                    *spare -= 1;
+                    series.discarded += 1;
+                    progress.extend(4);
+                    continue;
+                }
+                series.disturbed += 1;
+                series.blocks.push(*block);
+            }
+            Outcome::Finished(block) => series.blocks.push(*block),
+            Outcome::Spoiled if *spare > 0 => {
+                *spare -= 1;
+                series.discarded += 1;
+                progress.extend(4);
+                continue;
+            }
+            Outcome::Spoiled | Outcome::OutOfTime => series.missing += 1,
+            Outcome::Broken(trouble) => series.trouble = Some(trouble),
+        }
+        return Ok(());
+    }
+}
+
+/// The layouts that the blocks of each pair draw: of the base, and of the head.
+pub fn layouts(pairs: usize, stage: Stage, random: &mut Random) -> Vec<(Vec<u64>, Vec<u64>)> {
+    (0..pairs).map(|_| (seeds(stage, random), seeds(stage, random))).collect()
 }
 
 /// The layout that each block draws: the stage's seeds, repeated as often as needed, in random order.

@@ -18,6 +18,7 @@ use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Measuring, Opened};
 use crate::folder::Folder;
 use crate::manifest::What;
 use crate::surroundings;
@@ -129,14 +130,21 @@ impl Bench {
         }
         Ok(Self { targets: built.targets, catalog, listed, scratch })
     }
+}
 
-    /// Names of its units.
-    pub(crate) fn plan(&self) -> Vec<String> {
+impl Opened for Bench {
+    fn plan(&self) -> Vec<String> {
         self.listed.iter().map(|listed| listed.key.to_string()).collect()
     }
 
-    /// Several processes of one benchmark. `None` if there is no time left between two of them.
-    pub(crate) fn unit(&self, place: usize, goes_on: &dyn Fn() -> bool) -> Result<Option<Value>> {
+    fn measuring<'a>(&'a mut self, _: &'a Invocation, _: &'a Path) -> Box<dyn Measuring + 'a> {
+        Box::new(&*self)
+    }
+}
+
+impl Measuring for &Bench {
+    /// Several processes of one benchmark.
+    fn unit(&mut self, place: usize, goes_on: &dyn Fn() -> bool) -> Result<Option<Value>> {
         let listed = &self.listed[place];
         let program = &self.targets[listed.target].program;
         let version = self.catalog.versions.get(&listed.target).copied();
@@ -166,6 +174,14 @@ impl Bench {
         }
         result.times = samples.iter().map(|sample| sample.time).collect();
         serde_json::to_value(result).map(Some).context("figures are not JSON")
+    }
+
+    fn exit(&self, result: &Value) -> Exit {
+        exit(result)
+    }
+
+    fn in_words(&self, _: usize, result: &Value) -> String {
+        in_words(result)
     }
 }
 
@@ -200,7 +216,7 @@ pub(crate) fn exit(result: &Value) -> Exit {
     }
 }
 
-pub(crate) fn in_words(result: &Value) -> String {
+fn in_words(result: &Value) -> String {
     match read(result) {
         Ok(BenchResult { figures: Some(figures), .. }) => {
             let rate = figures.rate.map_or_else(String::new, |(rate, unit)| format!(", {}", unit.show(rate)));

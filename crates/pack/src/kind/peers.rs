@@ -8,6 +8,7 @@ use compare::exit::Exit;
 use peers::{Choice, Imported, Job, PackedJob, Unit};
 use serde_json::Value;
 
+use super::{Measuring, Opened};
 use crate::folder::Folder;
 use crate::import::Run;
 use crate::manifest::What;
@@ -27,7 +28,7 @@ pub(crate) fn pack(
 }
 
 /// Names of its units.
-pub(crate) fn plan(job: &Job) -> Vec<String> {
+fn plan(job: &Job) -> Vec<String> {
     job.units().iter().map(Unit::name).collect()
 }
 
@@ -39,41 +40,47 @@ pub(crate) fn open(invocation: &Invocation, folder: &Path, packed: &PackedJob, p
     Ok(job)
 }
 
+impl Opened for Job {
+    fn plan(&self) -> Vec<String> {
+        plan(self)
+    }
+
+    fn measuring<'a>(&'a mut self, invocation: &'a Invocation, scratch: &'a Path) -> Box<dyn Measuring + 'a> {
+        Box::new(JobUnits { units: self.units(), measuring: Job::measuring(self, invocation, scratch) })
+    }
+}
+
 /// Measures the units of a job.
-pub(crate) struct Measuring<'a> {
+struct JobUnits<'a> {
     units: Vec<Unit>,
     measuring: ::peers::Measuring<'a>,
 }
 
-impl<'a> Measuring<'a> {
-    pub(crate) fn new(job: &'a Job, invocation: &'a Invocation, scratch: &'a Path) -> Self {
-        Self { units: job.units(), measuring: job.measuring(invocation, scratch) }
+impl Measuring for JobUnits<'_> {
+    fn unit(&mut self, place: usize, goes_on: &dyn Fn() -> bool) -> Result<Option<Value>> {
+        Ok(self.measuring.unit(&self.units[place], goes_on)?.map(Value::Array))
     }
 
-    pub(crate) fn unit(&mut self, place: usize, goes_on: &dyn Fn() -> bool) -> Result<Option<Value>> {
-        Ok(self.measuring.unit(&self.units[place], goes_on)?.map(Value::Array))
+    fn exit(&self, result: &Value) -> Exit {
+        let differs = rows(result).iter().any(|row| row["outcome"]["outcome"] == "disagrees");
+        if differs { Exit::Invalid } else { Exit::Fine }
+    }
+
+    fn in_words(&self, _: usize, result: &Value) -> String {
+        let of = |row: &Value| {
+            let (peer, outcome) = (row["peer"].as_str().unwrap_or_default(), &row["outcome"]);
+            match outcome["ratio"].as_f64() {
+                Some(ratio) => format!("{peer} {ratio:.2}"),
+                None => format!("{peer} {}", outcome["outcome"].as_str().unwrap_or_default()),
+            }
+        };
+        rows(result).iter().map(of).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// The rows of a result.
 fn rows(result: &Value) -> &[Value] {
     result.as_array().map_or(&[], Vec::as_slice)
-}
-
-pub(crate) fn exit(result: &Value) -> Exit {
-    let differs = rows(result).iter().any(|row| row["outcome"]["outcome"] == "disagrees");
-    if differs { Exit::Invalid } else { Exit::Fine }
-}
-
-pub(crate) fn in_words(result: &Value) -> String {
-    let of = |row: &Value| {
-        let (peer, outcome) = (row["peer"].as_str().unwrap_or_default(), &row["outcome"]);
-        match outcome["ratio"].as_f64() {
-            Some(ratio) => format!("{peer} {ratio:.2}"),
-            None => format!("{peer} {}", outcome["outcome"].as_str().unwrap_or_default()),
-        }
-    };
-    rows(result).iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 /// Keeps the rows of a run.
