@@ -140,6 +140,8 @@ mod tests {
             "x run",
             "x pack peers gemm --filter 512 --peer torch --threads 1,16",
             "x pack bench quant --filter q4 --with-loader",
+            "x pack compare --base main -p quant --filter q4 --title T --change C",
+            "x pack scenario gguf-load --set access=map --full",
             "x import a b",
             "x agree gguf --filter split --dry-run",
             "x charts --class some-class",

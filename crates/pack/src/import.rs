@@ -49,6 +49,7 @@ pub fn import(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Re
         }
         exit = exit.max(match &manifest.what {
             What::Peers(packed) => kind::peers::import(invocation, root, packed, &run)?,
+            What::Scenario(packed) => kind::scenario::import(invocation, root, packed, &run)?,
             What::Compare(packed) => kind::compare::import(invocation, root, packed, &run)?,
             What::Bench(packed) => bench_table::import(invocation, root, packed, &run)?,
         });

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use compare::comparison::PackedComparison;
 use compare::exit::usage;
 use peers::PackedJob;
+use scenarios::PackedScenario;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum;
@@ -24,6 +25,8 @@ pub const FILE: &str = "manifest.json";
 pub enum What {
     /// Our code beside other people's.
     Peers(PackedJob),
+    /// Cells of a scenario.
+    Scenario(PackedScenario),
     /// Two revisions.
     Compare(Box<PackedComparison>),
     /// Benchmarks by themselves.
@@ -42,6 +45,7 @@ impl What {
         match self {
             Self::Peers(packed) => vec![of(head, &packed.state)],
             Self::Bench(packed) => vec![of(head, &packed.state)],
+            Self::Scenario(packed) => vec![of(&packed.made.revision, &packed.made.label)],
             Self::Compare(packed) => [&packed.base, &packed.head].map(|side| of(&side.commit, &side.label)).into(),
         }
     }

@@ -37,6 +37,13 @@ enum Packable {
     ///
     /// Both sides are built and linked again here. On the other machine they are proved and timed, block by block.
     Compare(Box<cli::Compare>),
+    /// The cells of a scenario, as `run` runs them
+    Scenario {
+        /// The scenario, as in `benches/scenarios/NAME.toml`
+        name: String,
+        #[command(flatten)]
+        choice: scenarios::Choice,
+    },
     /// The benchmarks of a package by themselves, as a baseline table
     ///
     /// The programs say on the other machine which benchmarks they have there, so that kernels for a device are found
@@ -59,6 +66,7 @@ impl Packable {
         match self {
             Self::Peers { op, .. } => format!("peers-{op}"),
             Self::Compare(_) => "compare".to_owned(),
+            Self::Scenario { name, .. } => format!("scenario-{name}"),
             Self::Bench { package, .. } => format!("bench-{package}"),
         }
     }
@@ -78,6 +86,7 @@ pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resu
     let (what, plan) = match &arguments.what {
         Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,
         Packable::Compare(arguments) => kind::compare::pack(invocation, root, arguments, &mut folder)?,
+        Packable::Scenario { name, choice } => kind::scenario::pack(invocation, root, (name, choice), &mut folder)?,
         Packable::Bench { package, filter, with_loader } => {
             kind::bench::pack(root, (package, filter.as_deref()), *with_loader, &mut folder)?
         }

@@ -43,6 +43,12 @@ impl Programs {
         Self { assay, unavailable: BTreeMap::new() }
     }
 
+    /// A program in a pack, which carries no other one.
+    pub(crate) fn carried(assay: PathBuf, matrix: &Matrix) -> Self {
+        let of = |program: &Program| (program.name.clone(), "a pack does not carry it".to_owned());
+        Self { assay, unavailable: matrix.programs().iter().map(of).collect() }
+    }
+
     /// The first words of the command that runs a cell, in its directory; an error says why the program is not there.
     pub(crate) fn command(&self, matrix: &Matrix, cell: &Cell, root: &Path) -> Result<Command, String> {
         let Some(program) = matrix.program(cell) else {

@@ -16,6 +16,7 @@
 
 mod build;
 mod journal;
+mod packed;
 mod plan;
 mod process;
 mod smoke;
@@ -33,6 +34,7 @@ use machine::Fingerprint;
 use record::{SCHEMA, jsonl};
 use scenario::{Cell, Level, Matrix, Provenance, Row, Setting, disagreements};
 
+pub use packed::{PackedCells, PackedScenario};
 pub use smoke::{Smoked, smoke};
 
 use build::Programs;
@@ -45,15 +47,8 @@ use process::CellProcesses;
 pub struct Arguments {
     /// The scenario, as in `benches/scenarios/NAME.toml`; without it, list the scenarios
     name: Option<String>,
-    /// Restrict an axis to some of its values; the report is printed but not kept (repeatable)
-    #[arg(long, value_name = "AXIS=VALUE,…")]
-    set: Vec<Setting>,
-    /// All cells, not only those that are measured by default
-    #[arg(long, conflicts_with = "smoke")]
-    full: bool,
-    /// Only the few small cells that CI runs, once each; the report is printed but not kept
-    #[arg(long)]
-    smoke: bool,
+    #[command(flatten)]
+    choice: Choice,
     /// Run finished cells again
     #[arg(long)]
     again: bool,
@@ -68,7 +63,21 @@ pub struct Arguments {
     render: bool,
 }
 
-impl Arguments {
+/// Which cells of a scenario.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Choice {
+    /// Restrict an axis to some of its values; the report is printed but not kept (repeatable)
+    #[arg(long, value_name = "AXIS=VALUE,…")]
+    set: Vec<Setting>,
+    /// All cells, not only those that are measured by default
+    #[arg(long, conflicts_with = "smoke")]
+    full: bool,
+    /// Only the few small cells that CI runs, once each; the report is printed but not kept
+    #[arg(long)]
+    smoke: bool,
+}
+
+impl Choice {
     fn level(&self) -> Level {
         match self {
             Self { smoke: true, .. } => Level::Smoke,
@@ -112,8 +121,7 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resul
         return render(invocation, root, name);
     }
     let matrix = matrix(root, name)?;
-    let cells = matrix.select(arguments.level(), &arguments.set).map_err(|error| usage(format!("{name}: {error}")))?;
-    let runs = if arguments.smoke { 1 } else { matrix.runs };
+    let (cells, runs) = selected(&matrix, name, &arguments.choice)?;
     // Before the build, which would disturb what another run measures.
     let _lock = comparison::lock(invocation)?;
     let programs = Programs::build(invocation, root, &matrix, &cells)?;
@@ -142,7 +150,13 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resul
     }
     journal.begin()?;
     measure(invocation, &run, &tasks, &mut journal)?;
-    report(invocation, &run, &journal, arguments.is_whole())
+    report(invocation, &run, &journal, arguments.choice.is_whole())
+}
+
+/// The chosen cells, and the number of processes of each.
+fn selected(matrix: &Matrix, name: &str, choice: &Choice) -> Result<(Vec<Cell>, u32)> {
+    let cells = matrix.select(choice.level(), &choice.set).map_err(|error| usage(format!("{name}: {error}")))?;
+    Ok((cells, if choice.smoke { 1 } else { matrix.runs }))
 }
 
 /// Names of all scenarios, sorted.
@@ -218,17 +232,30 @@ fn measure(invocation: &Invocation, run: &Run<'_>, tasks: &[Task], journal: &mut
 
 /// Shows the report; keeps rows, report and figures of a whole run.
 fn report(invocation: &Invocation, run: &Run<'_>, journal: &Journal, is_whole: bool) -> Result<Exit> {
-    let rows = reported(run.matrix, &journal.of(run.cells, run.runs));
+    let rows = journal.of(run.cells, run.runs);
+    let place = (run.root, run.name, run.made.machine.as_str());
+    kept_report(invocation, place, (run.matrix, &run.programs.assay), &rows, is_whole)
+}
+
+/// Shows the report of rows of a machine class; if they are whole, keeps them, the report and its figures.
+fn kept_report(
+    invocation: &Invocation,
+    (root, name, class): (&Path, &str, &str),
+    (matrix, assay): (&Matrix, &Path),
+    rows: &[&Row],
+    is_whole: bool,
+) -> Result<Exit> {
+    let rows = reported(matrix, rows);
     let scratch = tempfile::tempdir().context("failed to make a scratch directory")?;
-    let kept = scenario::rows_path(&run.made.machine, run.name);
-    let path = if is_whole { run.root.join(&kept) } else { scratch.path().join("rows.jsonl") };
+    let kept = scenario::rows_path(class, name);
+    let path = if is_whole { root.join(&kept) } else { scratch.path().join("rows.jsonl") };
     let directory = path.parent().map(Path::to_owned).unwrap_or_default();
     fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
     jsonl::write(&path, &rows).with_context(|| format!("failed to write {}; is the disk full?", path.display()))?;
-    let text = rendered(&run.programs.assay, (run.root, run.name), &path, is_whole.then_some(directory.as_path()))?;
+    let text = rendered(assay, (root, name), &path, is_whole.then_some(directory.as_path()))?;
     invocation.console.print(text.trim_end())?;
     if is_whole {
-        invocation.console.note(&format!("wrote {kept} and, beside it, scenario-{}.md with its figures", run.name));
+        invocation.console.note(&format!("wrote {kept} and, beside it, scenario-{name}.md with its figures"));
     }
     Ok(exit(&rows))
 }

@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("assay", &["chart", "gemm", "gguf", "multiview", "nifti-decode", "peer", "scenario"]),
     ("peers", &["chart", "compare"]),
     ("scenarios", &["peers", "scenario"]),
-    ("pack", &["compare", "peers", "whole-file"]),
+    ("pack", &["compare", "peers", "scenarios", "whole-file"]),
     ("xtask", &["compare", "pack", "peers", "scenarios"]),
 ];
 

@@ -107,7 +107,8 @@ pub fn packed_comparison(
     let change = arguments.change.as_deref().map(valid_change).transpose()?;
     check_bases(invocation, arguments)?;
     let project = Project::open(invocation, arguments.scope.manifest_path.as_deref())?;
-    let policy = Policy::read(&project.root)?;
+    let mut policy = Policy::read(&project.root)?;
+    arguments.accept.iter().try_for_each(|text| policy.accept(text))?;
     let (scope, budget) = policy.settings.under(&arguments.scope, None, BUDGET);
     let options = options(arguments, &scope, budget)?;
     let logged_as = title.filter(|_| !arguments.no_log);

@@ -302,7 +302,6 @@ impl PackedComparison {
 }
 
 /// A packed comparison on the machine that measures it.
-#[derive(Debug)]
 pub struct PackedRun {
     packed: PackedComparison,
     policy: Policy,
@@ -330,7 +329,7 @@ impl PackedRun {
         environment: &[(OsString, OsString)],
         (scratch, interrupt): (&Path, Interrupt),
     ) -> Result<Self> {
-        let variant = |(number, version): &(usize, Option<CriterionVersion>)| {
+        let variant = |(number, version): &(usize, Option<CriterionVersion>)| -> Result<Variant> {
             let program = packed.programs.get(*number).context("the manifest names a program that it does not have")?;
             Ok(Variant {
                 target: target(folder, program, environment),

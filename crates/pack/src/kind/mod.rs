@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod peers;
+pub(crate) mod scenario;
 
 use std::path::Path;
 
@@ -63,6 +64,7 @@ pub(crate) fn open(
     Ok(match &manifest.what {
         What::Peers(packed) => Box::new(peers::open(invocation, folder, packed, &manifest.plan)?),
         What::Bench(packed) => Box::new(bench::Bench::open(invocation, folder, packed, scratch)?),
+        What::Scenario(packed) => Box::new(scenario::open(invocation, folder, packed, scratch)?),
         What::Compare(packed) => Box::new(compare::open(invocation, folder, packed, scratch)?),
     })
 }
