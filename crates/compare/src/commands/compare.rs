@@ -85,7 +85,8 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
     Ok(Outcome::Measured(Box::new(entry)))
 }
 
-/// Builds what `compare` with these arguments would measure, for a pack: `put` takes each program, at most `room` bytes.
+/// Builds what `compare` with these arguments would measure, for a pack: `put` takes each program, at most `room`
+/// bytes.
 ///
 /// # Errors
 /// What `compare` reports before it measures, or arguments that say how to measure or report here.

@@ -1,45 +1,33 @@
 //! A comparison that is built here and measured elsewhere.
 //!
-//! [`pack`] does what a comparison does before it measures: it builds both sides, pairs their benchmarks, proves what is
-//! the same code, and links every program again in as many layouts as there is room for. [`PackedRun`] does the rest on
-//! the other machine: pilots, blocks, verdicts. There is one stage, with a number of blocks that is fixed here, so that
-//! a run which is cut short has fewer blocks, as when a budget ends, and the tests stay valid.
+//! [`pack`] does what a comparison does before it measures: it builds both sides, pairs their benchmarks, finds what is
+//! the same code, and links every program again in as many layouts as there is room for. `PackedRun` does the rest on
+//! the other machine: pilots, blocks, verdicts. There is one stage, with a number of blocks that is fixed here: a run
+//! that is cut short has fewer blocks, as when a budget ends, and the tests stay valid.
 //!
-//! A unit is the pilot of one benchmark, one block of it, or the figures of one that is the same on both sides. Round by
-//! round, every benchmark has its next block. What a unit gives can be written down, and a run goes on from there.
+//! A unit is the pilot of one benchmark, one block of it, or the figures of one that is the same on both sides. Round
+//! by round, every benchmark has its next block. What a unit gives can be written down, and a run goes on from there.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use machine::ceiling::Canary;
 use record::bench_row::SourceLine;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::absolute::PROCESSES;
 use super::entry_builder::EntryBuilder;
 use super::known::Known;
-use super::options::{Options, Purpose, Revisions};
-use super::paired::{identical_row, trouble_row};
-use super::pilot::pilot;
+use super::options::{Options, Revisions};
 use super::project::{Invocation, Project};
-use super::run::{find_pairs, row, told};
-use super::trial::{CANARY_PART, Candidate, LIMITS, MeasureContext, concluded};
-use crate::bench::{CriterionVersion, Key, Program, Protocol, ScratchDir, Settings};
-use crate::build::{Target, Wanted};
-use crate::command::Interrupt;
+use super::run::find_pairs;
+use crate::bench::{CriterionVersion, Key, ScratchDir};
+use crate::command::is_interrupted;
 use crate::console::Console;
 use crate::exit::usage;
-use crate::judge::{Margins, blocks_for};
-use crate::measure::{
-    BenchPair, Links, Random, Sample, Sampler, Series, Stage, Trouble, TroubleKind, Variant, layouts, run_block,
-};
+use crate::judge::blocks_for;
+use crate::measure::{BenchPair, Links, Random, Variant};
 use crate::policy::Policy;
 use crate::repo::Snapshot;
-use crate::report::{Entry, Fault, Figures, Row};
+use crate::report::Row;
 use crate::slot::Slots;
 
 /// Puts a program into a pack: where it is, and its path there. Gives its size.
@@ -56,20 +44,20 @@ pub struct PackedComparison {
     /// After.
     pub head: PackedRevision,
     /// Seed of layouts and orders.
-    seed: u64,
+    pub(super) seed: u64,
     /// Blocks of each benchmark.
-    blocks: usize,
+    pub(super) blocks: usize,
     /// Layouts of each program; 1 is the plain link alone.
-    links: usize,
-    timeout_s: f64,
-    programs: Vec<PackedProgram>,
+    pub(super) links: usize,
+    pub(super) timeout_s: f64,
+    pub(super) programs: Vec<PackedProgram>,
     /// Benchmarks whose code differs.
-    pairs: Vec<PackedPair>,
+    pub(super) pairs: Vec<PackedPair>,
     /// Benchmarks that are the same code on both sides.
-    identical: Vec<PackedPair>,
+    pub(super) identical: Vec<PackedPair>,
     /// What is known without measuring.
-    rows: Vec<Row>,
-    notes: Vec<String>,
+    pub(super) rows: Vec<Row>,
+    pub(super) notes: Vec<String>,
 }
 
 /// One side.
@@ -82,30 +70,30 @@ pub struct PackedRevision {
     pub label: String,
     /// Whether it is a snapshot of uncommitted work.
     pub dirty: bool,
-    rustc: String,
+    pub(super) rustc: String,
 }
 
 /// A bench program of one side.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PackedProgram {
-    package: String,
-    name: String,
-    source: String,
+pub(super) struct PackedProgram {
+    pub(super) package: String,
+    pub(super) name: String,
+    pub(super) source: String,
     /// Path of the plain link.
-    path: String,
-    seed_offset: u64,
+    pub(super) path: String,
+    pub(super) seed_offset: u64,
 }
 
 /// A benchmark, with the numbers of its programs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PackedPair {
-    key: Key,
-    tier: u8,
-    source: Option<SourceLine>,
-    base: (usize, Option<CriterionVersion>),
-    head: (usize, Option<CriterionVersion>),
+pub(super) struct PackedPair {
+    pub(super) key: Key,
+    pub(super) tier: u8,
+    pub(super) source: Option<SourceLine>,
+    pub(super) base: (usize, Option<CriterionVersion>),
+    pub(super) head: (usize, Option<CriterionVersion>),
 }
 
 /// Builds a comparison with one base. `put` takes each program; at most `room` bytes are put.
@@ -209,8 +197,8 @@ impl Programs<'_> {
         Ok(self.list.len() - 1)
     }
 
-    /// Links all programs of the pairs again, layout by layout, while there is room for all of them. Gives the number of
-    /// layouts.
+    /// Links all programs of the pairs again, layout by layout, while there is room for all of them. Gives the number
+    /// of layouts.
     fn link(&mut self, pairs: &[BenchPair], most: usize, links: &Links, console: &Console) -> Result<usize> {
         let variants: Vec<&Variant> = pairs.iter().flat_map(|pair| [&pair.base, &pair.head]).collect();
         if most < 2 || variants.iter().any(|variant| variant.target.link.is_none()) {
@@ -221,7 +209,7 @@ impl Programs<'_> {
             let seed = made as u64 + 1;
             match links.make(&variants, &[seed], console) {
                 // A linker that cannot draw layouts.
-                Err(error) if made == 0 && !crate::command::is_interrupted(&error) => return Ok(1),
+                Err(error) if made == 0 && !is_interrupted(&error) => return Ok(1),
                 result => result?,
             }
             let before = self.left;
@@ -246,27 +234,9 @@ impl Programs<'_> {
     }
 }
 
-/// What a unit gave.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Given {
-    /// The pilot of a benchmark passed: base, then head.
-    Pilot(Box<[Sample; 2]>),
-    /// The benchmark cannot be measured.
-    Failed(Box<Row>),
-    /// A block, or why there is none.
-    Block(Series),
-    /// Processes of the head.
-    Figures(Vec<Sample>),
-    /// Why the head gave no figures.
-    Trouble(Trouble),
-    /// Nothing was measured: the benchmark failed before.
-    Nothing,
-}
-
 /// A unit.
 #[derive(Clone, Copy, Debug)]
-enum Unit {
+pub(super) enum Unit {
     /// Of the pair of this number.
     Pilot(usize),
     /// Of the pair of this number, in this round.
@@ -288,7 +258,7 @@ impl PackedComparison {
     }
 
     /// Pilots, then rounds of blocks, each in an order of its own, then what is only orientation.
-    fn units(&self) -> Vec<Unit> {
+    pub(super) fn units(&self) -> Vec<Unit> {
         let mut random = Random::new(self.seed ^ 0x6f72_6465);
         let mut units: Vec<Unit> = (0..self.pairs.len()).map(Unit::Pilot).collect();
         let mut order: Vec<usize> = (0..self.pairs.len()).collect();
@@ -298,316 +268,5 @@ impl PackedComparison {
         }
         units.extend((0..self.identical.len()).map(Unit::Figures));
         units
-    }
-}
-
-/// A packed comparison on the machine that measures it.
-pub struct PackedRun {
-    packed: PackedComparison,
-    policy: Policy,
-    pairs: Vec<BenchPair>,
-    identical: Vec<BenchPair>,
-    links: Links,
-    /// Layouts of the blocks of each pair.
-    layouts: Vec<(Vec<u64>, Vec<u64>)>,
-    units: Vec<Unit>,
-    given: HashMap<usize, Given>,
-    canary: Option<Canary>,
-    scratch: ScratchDir,
-    /// Units are so short that their progress would only be noise.
-    silent: Console,
-}
-
-impl PackedRun {
-    /// Opens the comparison in `folder`. Programs run in `environment`, and files of processes go below `scratch`.
-    ///
-    /// # Errors
-    /// No directory can be made below `scratch`, or the policy in the folder is broken.
-    pub fn open(
-        folder: &Path,
-        packed: &PackedComparison,
-        environment: &[(OsString, OsString)],
-        (scratch, interrupt): (&Path, Interrupt),
-    ) -> Result<Self> {
-        let variant = |(number, version): &(usize, Option<CriterionVersion>)| -> Result<Variant> {
-            let program = packed.programs.get(*number).context("the manifest names a program that it does not have")?;
-            Ok(Variant {
-                target: target(folder, program, environment),
-                version: *version,
-                seed_offset: program.seed_offset,
-                inject: None,
-            })
-        };
-        let pair = |pair: &PackedPair| -> Result<BenchPair> {
-            Ok(BenchPair {
-                key: pair.key.clone(),
-                tier: pair.tier,
-                source: pair.source.clone(),
-                base: variant(&pair.base)?,
-                head: variant(&pair.head)?,
-                is_control: false,
-                single_threaded: false,
-                process_s: 0.0,
-            })
-        };
-        let pairs = packed.pairs.iter().map(pair).collect::<Result<Vec<_>>>()?;
-        let identical = packed.identical.iter().map(pair).collect::<Result<Vec<_>>>()?;
-        let variants: Vec<&Variant> = pairs.iter().flat_map(|pair| [&pair.base, &pair.head]).collect();
-        let seeds: Vec<u64> = (1..=packed.links as u64).collect();
-        let links = if packed.links > 1 { Links::made(&variants, &seeds) } else { Links::new(&[]) };
-        let stage = Stage { blocks: packed.blocks, links: packed.links, first_link: 1 };
-        let layouts = layouts(pairs.len(), stage, &mut Random::new(packed.seed));
-        Ok(Self {
-            policy: Policy::read(folder)?,
-            units: packed.units(),
-            packed: packed.clone(),
-            pairs,
-            identical,
-            links,
-            layouts,
-            given: HashMap::new(),
-            canary: Canary::with_length(CANARY_PART).ok(),
-            scratch: ScratchDir::new(scratch, interrupt)?,
-            silent: Console::silent(),
-        })
-    }
-
-    /// As [`PackedComparison::plan`].
-    #[must_use]
-    pub fn plan(&self) -> Vec<String> {
-        self.packed.plan()
-    }
-
-    /// Takes back what a unit gave before.
-    ///
-    /// # Errors
-    /// It is of another version.
-    pub fn remember(&mut self, place: usize, given: &Value) -> Result<()> {
-        let given = serde_json::from_value(given.clone()).context("a record is of another version")?;
-        self.given.insert(place, given);
-        Ok(())
-    }
-
-    /// What a unit gave, in words.
-    #[must_use]
-    pub fn in_words(&self, place: usize) -> String {
-        match self.given.get(&place) {
-            Some(Given::Pilot(_)) => "proved on both sides".to_owned(),
-            Some(Given::Failed(row)) => format!("{}: {}", row.verdict, row.why.lines().next().unwrap_or_default()),
-            Some(Given::Block(Series { blocks, .. })) => match blocks.first() {
-                Some(block) => format!("{:+.1} %", 100.0 * block.d.exp_m1()),
-                None => "no block".to_owned(),
-            },
-            Some(Given::Figures(samples)) => format!("{} processes", samples.len()),
-            Some(Given::Trouble(trouble)) => trouble.reason.lines().next().unwrap_or_default().to_owned(),
-            Some(Given::Nothing) | None => "nothing: its pilot failed".to_owned(),
-        }
-    }
-
-    /// Measures a unit.
-    ///
-    /// # Errors
-    /// An interrupt, a program that cannot be started, or a full disk.
-    pub fn unit(&mut self, place: usize) -> Result<Value> {
-        let given = match self.units[place] {
-            Unit::Pilot(at) => self.pilot(at)?,
-            Unit::Block(at, _) if !matches!(self.given.get(&at), Some(Given::Pilot(_))) => Given::Nothing,
-            Unit::Block(at, round) => self.block(place, at, round)?,
-            Unit::Figures(at) => self.figures(at)?,
-        };
-        let value = serde_json::to_value(&given)?;
-        self.given.insert(place, given);
-        Ok(value)
-    }
-
-    fn sampler(&self) -> Sampler<'_> {
-        let timeout = Duration::from_secs_f64(self.packed.timeout_s);
-        Sampler { scratch: &self.scratch, timeout, settings: Settings::STANDARD, until: None }
-    }
-
-    fn pilot(&self, at: usize) -> Result<Given> {
-        let mut piloted = pilot(&self.sampler(), vec![self.pairs[at].clone()], &self.silent)?;
-        Ok(match (piloted.passed.pop(), piloted.failed.pop()) {
-            (Some(passed), _) => Given::Pilot(Box::new(passed.samples)),
-            (None, Some(failed)) => Given::Failed(Box::new(failed)),
-            (None, None) => bail!("the pilot said nothing"),
-        })
-    }
-
-    fn block(&mut self, place: usize, at: usize, round: usize) -> Result<Given> {
-        let mut pair = self.pairs[at].clone();
-        if let Some(Given::Pilot(samples)) = self.given.get(&at) {
-            pair.single_threaded = samples.iter().all(|sample| sample.threads == Some(1));
-        }
-        let before = self.series(at);
-        if before.trouble.is_some() {
-            return Ok(Given::Nothing);
-        }
-        let discarded: usize = (0..self.pairs.len()).map(|at| self.series(at).discarded).sum();
-        let mut spare = LIMITS.spare(self.pairs.len() * self.packed.blocks).saturating_sub(discarded);
-        let mut canary = self.canary.take();
-        let mut random = Random::new(self.packed.seed ^ ((place as u64 + 1) << 16));
-        let seeds = (self.layouts[at].0[round], self.layouts[at].1[round]);
-        let progress = self.silent.bar("measuring", 4, "processes");
-        // The blocks before say what is usual.
-        let mut series = before.clone();
-        let (sampler, links) = (self.sampler(), &self.links);
-        let ran =
-            run_block(&sampler, links, &pair, seeds, &mut series, &mut spare, &mut canary, &mut random, &progress);
-        self.canary = canary;
-        ran?;
-        Ok(Given::Block(Series {
-            blocks: series.blocks.split_off(before.blocks.len()),
-            discarded: series.discarded - before.discarded,
-            disturbed: series.disturbed - before.disturbed,
-            missing: series.missing - before.missing,
-            trouble: series.trouble,
-        }))
-    }
-
-    fn figures(&self, at: usize) -> Result<Given> {
-        let pair = &self.identical[at];
-        let mut samples = Vec::new();
-        for _ in 0..PROCESSES {
-            let program = &pair.head.target.program;
-            match self.sampler().sample(program, &pair.key, pair.head.version, None)? {
-                Ok(sample) => samples.push(sample),
-                Err(trouble) if trouble.kind == TroubleKind::TooFast && !samples.is_empty() => {}
-                Err(trouble) => return Ok(Given::Trouble(trouble)),
-            }
-        }
-        Ok(Given::Figures(samples))
-    }
-
-    /// The blocks of a pair so far.
-    fn series(&self, at: usize) -> Series {
-        let mut series = Series::default();
-        for (place, unit) in self.units.iter().enumerate() {
-            if let (Unit::Block(of, _), Some(Given::Block(block))) = (unit, self.given.get(&place))
-                && *of == at
-            {
-                series.extend(block.clone());
-            }
-        }
-        series
-    }
-
-    /// The entry of what is measured so far.
-    pub fn entry(&self, measured_s: f64) -> Entry {
-        let packed = &self.packed;
-        let snapshot = |revision: &PackedRevision| Snapshot {
-            commit: revision.commit.clone(),
-            label: revision.label.clone(),
-            dirty: revision.dirty,
-            left_out: Vec::new(),
-        };
-        let (base, head) = (snapshot(&packed.base), snapshot(&packed.head));
-        let revisions = Revisions { base: Some(base), others: Vec::new(), head };
-        let options = self.options();
-        let mut entry = EntryBuilder::new(&revisions, &options);
-        entry.rustc(vec![packed.base.rustc.clone()], &packed.head.rustc);
-        // It has the remark on compilers already.
-        entry.notes.clone_from(&packed.notes);
-        entry.notes.push("built elsewhere and measured from a pack (docs/elsewhere.md)".to_owned());
-        entry.columns[0].clone_from(&packed.rows);
-        let relinked = packed.links >= packed.blocks;
-        let sampler = self.sampler();
-        let context = MeasureContext::new(&sampler, &self.links, relinked, packed.seed, &self.silent);
-        let (mut measured, mut not_reached) = (Vec::new(), 0);
-        for (at, pair) in self.pairs.iter().enumerate() {
-            match self.given.get(&at) {
-                Some(Given::Pilot(_)) => measured.push((at, pair)),
-                Some(Given::Failed(row)) => entry.columns[0].push((**row).clone()),
-                _ => not_reached += 1,
-            }
-        }
-        if not_reached > 0 {
-            entry.notes.push(format!("{not_reached} benchmarks were not reached before the limit"));
-        }
-        let identical = [self.identical.clone()];
-        let ids = entry.reported_ids(measured.iter().map(|(_, pair)| (*pair, 0)), &identical);
-        let margins = Margins::default();
-        let candidates = measured.iter().zip(&ids).map(|((_, pair), id)| Candidate {
-            pair,
-            margin: margins.of(&pair.key.to_string(), relinked, self.policy.settings.margin(id)),
-            column: 0,
-        });
-        let candidates: Vec<Candidate<'_>> = candidates.collect();
-        if !candidates.is_empty() {
-            let series = measured.iter().map(|(at, _)| {
-                let mut series = self.series(*at);
-                if series.trouble.is_none() {
-                    series.missing = packed.blocks - series.blocks.len();
-                }
-                series
-            });
-            let trial = concluded(&context, &candidates, packed.blocks, series.collect());
-            told(&mut entry, options.purpose, &trial.method, (trial.counted, trial.missing));
-            let rows = measured.iter().zip(&trial.judged).map(|((_, pair), judged)| row(pair, judged, &self.policy));
-            entry.columns[0].extend(rows);
-            entry.method = Some(trial.method);
-        }
-        for (at, pair) in self.identical.iter().enumerate() {
-            let row = self.identical(at, pair);
-            entry.columns[0].push(row);
-        }
-        entry.measured_s = measured_s;
-        let mut entry = entry.finish(&revisions, &self.policy);
-        if let Some((title, change)) = &packed.logged_as {
-            entry.title.clone_from(title);
-            entry.change.clone_from(change);
-        }
-        let (base, head) = (&packed.base.commit, &packed.head.commit);
-        entry.command = format!("cargo xtask pack compare --base {base:.12} --head {head:.12}");
-        entry
-    }
-
-    /// The row of a benchmark that is the same code on both sides.
-    fn identical(&self, at: usize, pair: &BenchPair) -> Row {
-        let place = self.units.iter().position(|unit| matches!(unit, Unit::Figures(of) if *of == at));
-        match place.and_then(|place| self.given.get(&place)) {
-            Some(Given::Figures(samples)) => match Figures::of(&samples.iter().collect::<Vec<_>>()) {
-                Some(Ok(figures)) => Row { head: Some(figures), ..identical_row(pair) },
-                Some(Err(reason)) => trouble_row(pair, Fault::Head, &Trouble { kind: TroubleKind::Invalid, reason }),
-                None => identical_row(pair),
-            },
-            Some(Given::Trouble(trouble)) => trouble_row(pair, Fault::Head, trouble),
-            _ => identical_row(pair),
-        }
-    }
-
-    fn options(&self) -> Options {
-        Options {
-            purpose: Purpose::Compare,
-            wanted: Wanted::default(),
-            filter: None,
-            exclude: Vec::new(),
-            tier: u8::MAX,
-            budget_s: f64::INFINITY,
-            timeout: Duration::from_secs_f64(self.packed.timeout_s),
-            wait: Duration::ZERO,
-            dry_run: false,
-            json: false,
-            seed: Some(self.packed.seed),
-            one_link: false,
-            all_instructions: false,
-            least_blocks: 0,
-        }
-    }
-}
-
-fn target(folder: &Path, program: &PackedProgram, environment: &[(OsString, OsString)]) -> Target {
-    Target {
-        package: program.package.clone(),
-        name: program.name.clone(),
-        source: program.source.clone(),
-        program: Program {
-            protocol: Protocol::Criterion,
-            executable: folder.join(&program.path),
-            processor: None,
-            directory: folder.to_owned(),
-            environment: environment.to_vec(),
-        },
-        link: None,
     }
 }

@@ -16,6 +16,7 @@ mod kill;
 mod kill_points;
 mod log;
 mod no_verdict;
+mod packed;
 mod process;
 mod sample;
 mod scenario;
