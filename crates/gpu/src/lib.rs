@@ -26,11 +26,13 @@
 //! | [`Source`], [`Kernel`], [`Bindings`], [`Step`] | WGSL with constants, compiled, with its operands, in a grid |
 //! | [`Wgpu::run`], [`Wgpu::time`] | many dispatches in one compute pass; their device time |
 //! | [`Counts`] | dispatches, barriers, passes, submissions, pipelines, bytes |
+//! | [`Wgpu::keep_pipelines`] | what the driver compiled, kept on disk by `pipeline-cache` |
 //! | [`ceiling`] | what the device can read, copy and multiply at best |
 //!
 //! Every call reports errors as values: of validation, of memory, of a lost device. Waiting happens inside
 //! [`Wgpu::read`], [`Wgpu::time`] and [`Wgpu::wait`] alone.
 
+mod cache;
 pub mod ceiling;
 mod clock;
 mod counts;
@@ -41,6 +43,7 @@ mod kernel;
 mod memory;
 mod run;
 
+pub use cache::DriverCache;
 pub use clock::Clock;
 pub use counts::Counts;
 pub use device::{Choice, Wgpu};

@@ -53,7 +53,7 @@ impl fmt::Display for Key {
 }
 
 /// What compiled pipelines and tuning choices of a device depend on. A struct, so that nothing is forgotten: an
-/// identity that lacks the build of the driver (`driver_info`) mixes two builds up.
+/// identity that lacks the build of the driver mixes two builds up.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceKey<'a> {
     /// Name and version of the library that makes the pipelines, `wgpu 30.0.2`.
@@ -70,10 +70,8 @@ pub struct DeviceKey<'a> {
     pub device_type: &'a str,
     /// Name of the adapter.
     pub adapter: &'a str,
-    /// Name of the driver.
+    /// Name and build of the driver.
     pub driver: &'a str,
-    /// Build of the driver.
-    pub driver_info: &'a str,
     /// Features that the device was opened with.
     pub features: &'a str,
     /// Limits that change code: sizes of workgroups and of their memory, of subgroups and of bindings.
@@ -86,7 +84,7 @@ impl From<DeviceKey<'_>> for Key {
     fn from(of: DeviceKey<'_>) -> Self {
         // Destructured, so that a new field cannot be left out here.
         let DeviceKey { interface, translation, backend, vendor, device, device_type, adapter, driver, .. } = of;
-        let DeviceKey { driver_info, features, limits, sources, .. } = of;
+        let DeviceKey { features, limits, sources, .. } = of;
         Self::new()
             .with("interface", interface)
             .with("translation", translation)
@@ -96,7 +94,6 @@ impl From<DeviceKey<'_>> for Key {
             .with("device_type", device_type)
             .with("adapter", adapter)
             .with("driver", driver)
-            .with("driver_info", driver_info)
             .with("features", features)
             .with("limits", limits)
             .with("sources", sources)
@@ -133,8 +130,7 @@ mod tests {
             device: 2,
             device_type: "cpu",
             adapter: "llvmpipe",
-            driver: "Mesa",
-            driver_info: "22.3.6",
+            driver: "Mesa 22.3.6",
             features: "",
             limits: "",
             sources,
@@ -147,8 +143,7 @@ mod tests {
             DeviceKey { device: 1, ..device },
             DeviceKey { device_type: "gpu", ..device },
             DeviceKey { adapter: "other", ..device },
-            DeviceKey { driver: "other", ..device },
-            DeviceKey { driver_info: "22.3.7", ..device },
+            DeviceKey { driver: "Mesa 22.3.7", ..device },
             DeviceKey { features: "f16", ..device },
             DeviceKey { limits: "1", ..device },
             DeviceKey { sources: Digest::of(b"a"), ..device },
