@@ -106,3 +106,40 @@ fn table(package: &str, rows: &[Row]) -> String {
     }
     text + &table.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(id: &str, result: serde_json::Value) -> Row {
+        Row { id: id.to_owned(), made: "revision 1a, today".to_owned(), result: read(&result).unwrap() }
+    }
+
+    #[test]
+    fn figures_errors_and_wrong_outputs_have_a_line_each() {
+        let figures = json!({
+            "time": 2e6, "unit": "ns", "quartiles": [1e6, 3e6], "n": 6, "share": 0.5, "ceiling": "FMA", "rate": null,
+            "peak_rss_bytes": null, "allocations": null, "ran": {"kernel": "wgpu"}, "proof": null,
+        });
+        let failed = |why: &str, is_wrong: bool| json!({"tier": 1, "figures": null, "times": [], "why": why, "is_wrong": is_wrong});
+        let measured = json!({"tier": 1, "figures": figures, "times": [2e6], "why": null, "is_wrong": false});
+        let rows =
+            [row("a", measured.clone()), row("b", failed("no adapter\nmore", false)), row("c", failed("1 != 2", true))];
+        let table = table("x", &rows);
+        let cells = |id: &str| -> Vec<String> {
+            let line = table.lines().find(|line| line.starts_with(&format!("| {id} "))).unwrap();
+            line.split('|').map(|cell| cell.trim().to_owned()).collect()
+        };
+        let shown = ["a", "2.000 ms", "1.000 ms .. 3.000 ms", "-", "50.0 % FMA", "unproved", "kernel wgpu"];
+        assert_eq!(cells("a")[1..8], shown);
+        assert_eq!((cells("b")[2].as_str(), cells("b")[7].as_str()), ("ERROR", "no adapter"));
+        assert_eq!((cells("c")[2].as_str(), cells("c")[7].as_str()), ("WRONG OUTPUT", "1 != 2"));
+        assert!(table.contains("- revision 1a, today\n"), "{table}");
+        let codes = [&measured, &failed("x", false), &failed("x", true)].map(crate::kind::bench::exit);
+        assert_eq!(codes, [Exit::Fine, Exit::Failure, Exit::Invalid]);
+        let both = json!({"tier": 1, "figures": figures, "times": [], "why": "x", "is_wrong": false});
+        assert!(read(&both).is_err(), "a benchmark has figures or a reason");
+    }
+}

@@ -68,16 +68,20 @@ impl Stage {
                 program("snake", "peers/python", &["{python}", "sum.py"]),
             ],
         });
-        let files: Vec<Value> = ["bin/assay", "peers/other/other", "peers/sum.toml"]
-            .iter()
-            .map(|path| {
-                let bytes = fs::read(stage.path("pack").join(path)).unwrap();
-                json!({"path": path, "bytes": bytes.len(), "sha256": sum(&bytes)})
-            })
-            .collect();
+        let paths = ["bin/assay", "peers/other/other", "peers/sum.toml"];
+        stage.manifest("peers-sum", &commit, &what, &["a t1".to_owned(), "a t2".to_owned()], &paths);
+        stage
+    }
+
+    /// Writes the manifest of the pack.
+    fn manifest(&self, name: &str, commit: &str, what: &Value, plan: &[String], paths: &[&str]) {
+        let entry = |path: &&str| {
+            let bytes = fs::read(self.path("pack").join(path)).unwrap();
+            json!({"path": path, "bytes": bytes.len(), "sha256": sum(&bytes)})
+        };
         let manifest = json!({
             "schema": 1,
-            "name": "peers-sum",
+            "name": name,
             "created_at": "2026-11-27T00:00:00Z",
             "revisions": [{"commit": commit, "state": "revision 1a2b3c4d5e"}],
             "toolchain": "rustc",
@@ -85,11 +89,10 @@ impl Stage {
             "target": format!("{}-linux", std::env::consts::ARCH),
             "glibc": "2.0",
             "what": what,
-            "plan": ["a t1", "a t2"],
-            "files": files,
+            "plan": plan,
+            "files": paths.iter().map(entry).collect::<Vec<_>>(),
         });
-        stage.write("pack/manifest.json", &manifest.to_string());
-        stage
+        self.write("pack/manifest.json", &manifest.to_string());
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -271,4 +274,75 @@ fn a_pack_that_is_damaged_or_for_another_machine_does_not_start() {
     fs::remove_file(stage.path("pack/bin/assay")).unwrap();
     assert!(said(&stage.run(&[])).contains("the pack lacks bin/assay"));
     assert!(!stage.path("records/records").exists(), "nothing was measured");
+}
+
+const MATRIX: &str = "title = 't'\nprimary = 'load_s'\nruns = 2\nlimit_s = 60\n[[axis]]\nname = 'a'\nvalues = [1, 2]\n\
+    [smoke]\na = 1\n[full]\n";
+
+/// `assay cell s CELL --out FILE`, whose first cell fails.
+const CELLS: &str = r#"#!/bin/sh
+if [ "$3" = a=1 ]; then echo "no such model" >&2; exit 3; fi
+printf '%s' "${RECORD%%CELL*}$3${RECORD#*CELL}" > "$5"
+"#;
+
+#[test]
+fn cells_of_a_scenario_are_rows_and_their_report_is_made_at_home() {
+    let stage = Stage::new();
+    let metric = record::Metric {
+        name: "load_s".into(),
+        value: Some(1.0),
+        unit: record::Unit::Seconds,
+        direction: record::Direction::LowerIsBetter,
+        n: 1,
+        low: None,
+        high: None,
+    };
+    let made = record::CellRecord { metrics: vec![metric], ..record::CellRecord::empty("s", "CELL") };
+    let record = serde_json::to_string(&made).unwrap();
+    let script = CELLS.replacen('\n', &format!("\nRECORD='{record}'\n"), 1);
+    stage.write("pack/bin/assay", &script);
+    stage.write("pack/benches/scenarios/s.toml", MATRIX);
+    stage.write("repository/benches/scenarios/s.toml", MATRIX);
+    // What renders the report at home.
+    stage.write(
+        "repository/Cargo.toml",
+        "[package]\nname = \"assay\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n",
+    );
+    let main = "fn main() { let words: Vec<String> = std::env::args().collect(); println!(\"report of {}\", words[2]); \
+                if let Some(out) = words.get(6) { std::fs::write(format!(\"{out}/scenario-s.md\"), \"report\").unwrap(); } }";
+    stage.write("repository/src/main.rs", main);
+    stage.git(&["add", "."]);
+    stage.git(&["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "scenario"]);
+    let commit = stage.git(&["rev-parse", "HEAD"]);
+    let matrix = scenario::Matrix::parse(MATRIX).unwrap();
+    let packed = json!({
+        "name": "s", "cells": ["a=1", "a=2"], "runs": 2, "is_whole": true,
+        "made": {"revision": commit, "label": "revision 1a, from a pack", "dirty": false, "matrix": matrix.hash, "program": "p",
+            "machine": "", "processor": "", "toolchain": "rustc", "seed": 1},
+    });
+    let plan = serde_json::from_value::<scenarios::PackedScenario>(packed.clone()).unwrap().plan().unwrap();
+    assert_eq!(plan.len(), 4);
+    let mut what = packed;
+    what["kind"] = json!("scenario");
+    stage.manifest("scenario-s", &commit, &what, &plan, &["bin/assay", "benches/scenarios/s.toml"]);
+
+    let part = stage.run(&["--only", "a=2 process 1"]);
+    assert!(part.status.success() && said(&part).contains("all 1 units"), "{}", said(&part));
+    assert_eq!(stage.import(), Ok(Exit::Fine));
+    assert!(stage.baselines().is_empty(), "the report of a part is only shown");
+
+    let all = stage.run(&[]);
+    assert_eq!(all.status.code(), Some(1), "a cell failed: {}", said(&all));
+    assert!(said(&all).contains("no such model"), "{}", said(&all));
+    assert_eq!(stage.import(), Ok(Exit::Failure));
+    let kept = stage.baselines();
+    let names: Vec<&str> = kept.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["scenario-s.jsonl", "scenario-s.md"]);
+    assert_eq!(kept[0].1.lines().count(), 4);
+    assert!(kept[0].1.contains("\"label\":\"revision 1a, from a pack\""), "{}", kept[0].1);
+    assert_eq!(stage.import(), Ok(Exit::Failure));
+    assert_eq!(stage.baselines(), kept, "importing twice changes nothing");
+
+    stage.write("repository/benches/scenarios/s.toml", &MATRIX.replace("runs = 2", "runs = 3"));
+    assert!(stage.import().unwrap_err().contains("has changed since the pack was made"));
 }
