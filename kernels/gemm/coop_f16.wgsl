@@ -72,9 +72,15 @@ fn place_b(i: u32, stage: u32) -> u32 {
     return stage * B_STAGE + i / (BN / 8u) * B_STRIDE + i % (BN / 8u);
 }
 
-// Whether a fragment begins within C.
-fn is_in(row: u32, col: u32) -> bool {
-    return !EDGES || (row < shape.m && col < shape.n);
+// Stores a fragment that begins within C. What a store takes are values by themselves: naga 30 does not evaluate terms
+// inside its parentheses.
+fn put(x: coop_mat16x16<f32, C>, row: u32, col: u32, batch: u32) {
+    if (EDGES) {
+        if (row >= shape.m || col >= shape.n) { return; }
+    }
+    let ldc = shape.ldc;
+    let at = batch * shape.batch_c + row * ldc + col;
+    coopStoreT(x, &matrix_c[at], ldc);
 }
 
 @compute @workgroup_size(THREADS)
@@ -229,21 +235,14 @@ fn main(
         }
     }
 
-    let at = batch * shape.batch_c + (m0 + row) * shape.ldc + n0 + col;
-    if (is_in(m0 + row, n0 + col)) { coopStoreT(c00, &matrix_c[at], shape.ldc); }
-    if (is_in(m0 + row, n0 + col + 16u)) { coopStoreT(c01, &matrix_c[at + 16u], shape.ldc); }
-    if (is_in(m0 + row, n0 + col + 32u)) { coopStoreT(c02, &matrix_c[at + 32u], shape.ldc); }
-    if (is_in(m0 + row, n0 + col + 48u)) { coopStoreT(c03, &matrix_c[at + 48u], shape.ldc); }
-    if (is_in(m0 + row + 16u, n0 + col)) { coopStoreT(c10, &matrix_c[at + 16u * shape.ldc], shape.ldc); }
-    if (is_in(m0 + row + 16u, n0 + col + 16u)) { coopStoreT(c11, &matrix_c[at + 16u * shape.ldc + 16u], shape.ldc); }
-    if (is_in(m0 + row + 16u, n0 + col + 32u)) { coopStoreT(c12, &matrix_c[at + 16u * shape.ldc + 32u], shape.ldc); }
-    if (is_in(m0 + row + 16u, n0 + col + 48u)) { coopStoreT(c13, &matrix_c[at + 16u * shape.ldc + 48u], shape.ldc); }
-    if (is_in(m0 + row + 32u, n0 + col)) { coopStoreT(c20, &matrix_c[at + 32u * shape.ldc], shape.ldc); }
-    if (is_in(m0 + row + 32u, n0 + col + 16u)) { coopStoreT(c21, &matrix_c[at + 32u * shape.ldc + 16u], shape.ldc); }
-    if (is_in(m0 + row + 32u, n0 + col + 32u)) { coopStoreT(c22, &matrix_c[at + 32u * shape.ldc + 32u], shape.ldc); }
-    if (is_in(m0 + row + 32u, n0 + col + 48u)) { coopStoreT(c23, &matrix_c[at + 32u * shape.ldc + 48u], shape.ldc); }
-    if (is_in(m0 + row + 48u, n0 + col)) { coopStoreT(c30, &matrix_c[at + 48u * shape.ldc], shape.ldc); }
-    if (is_in(m0 + row + 48u, n0 + col + 16u)) { coopStoreT(c31, &matrix_c[at + 48u * shape.ldc + 16u], shape.ldc); }
-    if (is_in(m0 + row + 48u, n0 + col + 32u)) { coopStoreT(c32, &matrix_c[at + 48u * shape.ldc + 32u], shape.ldc); }
-    if (is_in(m0 + row + 48u, n0 + col + 48u)) { coopStoreT(c33, &matrix_c[at + 48u * shape.ldc + 48u], shape.ldc); }
+    let top = m0 + row;
+    let left = n0 + col;
+    put(c00, top, left, batch); put(c01, top, left + 16u, batch);
+    put(c02, top, left + 32u, batch); put(c03, top, left + 48u, batch);
+    put(c10, top + 16u, left, batch); put(c11, top + 16u, left + 16u, batch);
+    put(c12, top + 16u, left + 32u, batch); put(c13, top + 16u, left + 48u, batch);
+    put(c20, top + 32u, left, batch); put(c21, top + 32u, left + 16u, batch);
+    put(c22, top + 32u, left + 32u, batch); put(c23, top + 32u, left + 48u, batch);
+    put(c30, top + 48u, left, batch); put(c31, top + 48u, left + 16u, batch);
+    put(c32, top + 48u, left + 32u, batch); put(c33, top + 48u, left + 48u, batch);
 }

@@ -1,60 +1,89 @@
 // y = x W^T for weights in Q4_K as a GGUF file stores them: blocks of 144 bytes, nine vectors.
 //
-// Sixteen lanes take two blocks of a row at a time, each one vector of 16 bytes of quants: half of the numbers of sub-blocks
-// 2 j and 2 j + 1. x is rounded to 8 bits (round.wgsl), so a vector takes eight products of four bytes. The minimum of a
-// sub-block is multiplied with the sum of the codes of x, which the rounding has left.
+// Sixteen lanes take two blocks of a row at a time, each one vector of 16 bytes of quants: half of the numbers of
+// sub-blocks 2 j and 2 j + 1. x is rounded to 8 bits (round.wgsl), so a vector takes eight products of four bytes. The
+// minimum of a sub-block is multiplied with the sum of the codes of x, which the rounding has left.
 //
-// A workgroup of GROUP invocations computes GROUP / 16 times ROWS rows. UNROLL pairs of blocks are in flight at a time.
+// A workgroup of GROUP invocations computes GROUP / 16 times ROWS rows. UNROLL pairs of blocks are in flight at a time:
+// all that they need is loaded before anything is computed, without a branch between, so that their latencies overlap.
 //
-// Constants: GROUP, ROWS 1 or 2, UNROLL 1, 2 or 5, M rows of x.
+// Row `group.z` of x is multiplied; the workgroups of several rows share weights in the caches.
 //
-// Indices: blocks below `blocks` of rows below n, both clamped: what was computed twice is dropped.
+// Constants: GROUP, ROWS 1 or 2, UNROLL 1 to 5, BLOCKS of a row.
+//
+// Indices: blocks below BLOCKS of rows below n, both clamped: what was computed twice is multiplied with zero or dropped.
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> terms: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
-// Rows; blocks of a row; elements from row to row of y; the first row of W that is bound.
+// Rows; nothing; elements from row to row of y; the first row of W that is bound.
 @group(0) @binding(4) var<uniform> shape: vec4<u32>;
 
 var<workgroup> sums: array<vec2<f32>, GROUP>;
 
-// Scales of sub-blocks 2 j and 2 j + 1, then their minima, from the first vector of a block.
-fn scales_of(header: vec4<u32>, j: u32) -> vec4<f32> {
-    let shift = (j & 1u) * 16u;
-    let a = header.y >> shift;
-    let b = header.z >> shift;
-    let c = header.w >> shift;
-    let early = vec4<u32>(a & 63u, (a >> 8u) & 63u, b & 63u, (b >> 8u) & 63u);
-    let late = vec4<u32>(
-        (c & 15u) | ((a >> 2u) & 48u),
-        ((c >> 8u) & 15u) | ((a >> 10u) & 48u),
-        ((c >> 4u) & 15u) | ((b >> 2u) & 48u),
-        ((c >> 12u) & 15u) | ((b >> 10u) & 48u),
-    );
-    return vec4<f32>(select(late, early, j < 2u));
+// A half of two sub-blocks of weights.
+struct Quants {
+    q: vec4<u32>,
+    header: vec4<u32>,
 }
 
-// One vector of quants times its codes.
-fn part(block: u32, q: vec4<u32>, j: u32, low: vec4<u32>, high: vec4<u32>, term: vec4<u32>, half: u32) -> f32 {
-    let header = weights[block * 9u];
-    let d = unpack2x16float(header.x);
-    let s = scales_of(header, j);
-    let mask = vec4<u32>(0x0f0f0f0fu);
-    let ql = q & mask;
-    let qh = (q >> vec4<u32>(4u)) & mask;
-    let sum_low = dot4I8Packed(ql.x, low.x) + dot4I8Packed(ql.y, low.y)
-        + dot4I8Packed(ql.z, low.z) + dot4I8Packed(ql.w, low.w);
-    let sum_high = dot4I8Packed(qh.x, high.x) + dot4I8Packed(qh.y, high.y)
-        + dot4I8Packed(qh.z, high.z) + dot4I8Packed(qh.w, high.w);
-    // The sums of this half's codes, from numbers of 16 bits.
-    let shift = 16u - half * 16u;
-    let x_low = f32(bitcast<i32>(term.y << shift) >> 16u);
-    let x_high = f32(bitcast<i32>(term.w << shift) >> 16u);
-    let scaled = s.x * f32(sum_low) + s.y * f32(sum_high);
-    let least = s.z * x_low + s.w * x_high;
-    return bitcast<f32>(term.x) * (d.x * scaled - d.y * least);
+// The codes of x that belong to it.
+struct Codes {
+    low: vec4<u32>,
+    high: vec4<u32>,
+    term: vec4<u32>,
 }
+
+fn quants_of(block: u32, lane: u32) -> Quants {
+    return Quants(weights[block * 9u + 1u + (lane & 7u)], weights[block * 9u]);
+}
+
+// Scales of sub-blocks 2 j and 2 j + 1, then their minima.
+fn scales_of(w: Quants, j: u32) -> vec4<f32> {
+    let shift = (j & 1u) * 16u;
+    let a = w.header.y >> shift;
+    let b = w.header.z >> shift;
+    let c = w.header.w >> shift;
+    // The late sub-blocks have four bits in the last word, and two above the early ones' six.
+    let is_late = j >= 2u;
+    let low = select(vec4<u32>(a, a >> 8u, b, b >> 8u), vec4<u32>(c, c >> 8u, c >> 4u, c >> 12u), is_late);
+    let high = vec4<u32>(a >> 2u, a >> 10u, b >> 2u, b >> 10u) & vec4<u32>(48u);
+    return vec4<f32>((low & vec4<u32>(select(63u, 15u, is_late))) | select(vec4<u32>(0u), high, is_late));
+}
+
+fn factors_of(w: Quants) -> vec2<f32> {
+    return unpack2x16float(w.header.x);
+}
+
+fn codes_of(block: u32, lane: u32, is_new: bool) -> Codes {
+    let j = (lane & 7u) >> 1u;
+    let at = block * 16u + j * 4u + (lane & 1u);
+    var term = terms[block * 4u + j];
+    if (!WHOLE) { term.x = select(0u, term.x, is_new); }
+    return Codes(codes[at], codes[at + 2u], term);
+}
+
+// Weights times codes.
+fn product(w: Quants, x: Codes, lane: u32) -> f32 {
+    let mask = vec4<u32>(0x0f0f0f0fu);
+    let ql = w.q & mask;
+    let qh = (w.q >> vec4<u32>(4u)) & mask;
+    let low = dot4I8Packed(ql.x, x.low.x) + dot4I8Packed(ql.y, x.low.y)
+        + dot4I8Packed(ql.z, x.low.z) + dot4I8Packed(ql.w, x.low.w);
+    let high = dot4I8Packed(qh.x, x.high.x) + dot4I8Packed(qh.y, x.high.y)
+        + dot4I8Packed(qh.z, x.high.z) + dot4I8Packed(qh.w, x.high.w);
+    // The sums of this half's codes, from numbers of 16 bits.
+    let shift = 16u - (lane & 1u) * 16u;
+    let sum_low = f32(bitcast<i32>(x.term.y << shift) >> 16u);
+    let sum_high = f32(bitcast<i32>(x.term.w << shift) >> 16u);
+    let s = scales_of(w, (lane & 7u) >> 1u);
+    let d = factors_of(w);
+    let scaled = s.x * f32(low) + s.y * f32(high);
+    return bitcast<f32>(x.term.x) * (d.x * scaled - d.y * (s.z * sum_low + s.w * sum_high));
+}
+
+const WHOLE = BLOCKS % (2u * UNROLL) == 0u;
 
 @compute @workgroup_size(GROUP)
 fn main(
@@ -64,114 +93,69 @@ fn main(
 ) {
     let lane = t & 15u;
     let n = shape.x;
-    let blocks = shape.y;
     let first = ((group.y * groups.x + group.x) * (GROUP / 16u) + t / 16u) * ROWS;
-    let row_a = min(first, n - 1u) * blocks;
-    let row_b = min(first + 1u, n - 1u) * blocks;
-    let j = (lane & 7u) >> 1u;
-    let half = lane & 1u;
-    var acc: array<vec2<f32>, M>;
-    for (var i = 0u; i < M; i++) { acc[i] = vec2<f32>(0.0); }
-    for (var start = 0u; start < blocks; start += 2u * UNROLL) {
-        let b0 = min(start + 0u + lane / 8u, blocks - 1u);
-        let b1 = min(start + 2u + lane / 8u, blocks - 1u);
-        let b2 = min(start + 4u + lane / 8u, blocks - 1u);
-        let b3 = min(start + 6u + lane / 8u, blocks - 1u);
-        let b4 = min(start + 8u + lane / 8u, blocks - 1u);
-        var qa0: vec4<u32>;
-        var qb0: vec4<u32>;
-        var qa1: vec4<u32>;
-        var qb1: vec4<u32>;
-        var qa2: vec4<u32>;
-        var qb2: vec4<u32>;
-        var qa3: vec4<u32>;
-        var qb3: vec4<u32>;
-        var qa4: vec4<u32>;
-        var qb4: vec4<u32>;
-        qa0 = weights[(row_a + b0) * 9u + 1u + (lane & 7u)];
-        if (ROWS > 1u) { qb0 = weights[(row_b + b0) * 9u + 1u + (lane & 7u)]; }
+    let row_a = min(first, n - 1u) * BLOCKS;
+    let row_b = min(first + 1u, n - 1u) * BLOCKS;
+    let x = group.z * BLOCKS;
+    var sum = vec2<f32>(0.0);
+    for (var start = lane / 8u; start < BLOCKS + lane / 8u; start += 2u * UNROLL) {
+        let b0 = select(min(start, BLOCKS - 1u), start, WHOLE);
+        let b1 = select(min(start + 2u, BLOCKS - 1u), start + 2u, WHOLE);
+        let b2 = select(min(start + 4u, BLOCKS - 1u), start + 4u, WHOLE);
+        let b3 = select(min(start + 6u, BLOCKS - 1u), start + 6u, WHOLE);
+        let b4 = select(min(start + 8u, BLOCKS - 1u), start + 8u, WHOLE);
+        var x0: Codes; var v0: Quants; var w0: Quants;
+        var x1: Codes; var v1: Quants; var w1: Quants;
+        var x2: Codes; var v2: Quants; var w2: Quants;
+        var x3: Codes; var v3: Quants; var w3: Quants;
+        var x4: Codes; var v4: Quants; var w4: Quants;
+        v0 = quants_of(row_a + b0, lane);
+        if (ROWS > 1u) { w0 = quants_of(row_b + b0, lane); }
+        x0 = codes_of(x + b0, lane, start < BLOCKS);
         if (UNROLL > 1u) {
-            qa1 = weights[(row_a + b1) * 9u + 1u + (lane & 7u)];
-            if (ROWS > 1u) { qb1 = weights[(row_b + b1) * 9u + 1u + (lane & 7u)]; }
+            v1 = quants_of(row_a + b1, lane);
+            if (ROWS > 1u) { w1 = quants_of(row_b + b1, lane); }
+            x1 = codes_of(x + b1, lane, start + 2u < BLOCKS);
         }
         if (UNROLL > 2u) {
-            qa2 = weights[(row_a + b2) * 9u + 1u + (lane & 7u)];
-            if (ROWS > 1u) { qb2 = weights[(row_b + b2) * 9u + 1u + (lane & 7u)]; }
+            v2 = quants_of(row_a + b2, lane);
+            if (ROWS > 1u) { w2 = quants_of(row_b + b2, lane); }
+            x2 = codes_of(x + b2, lane, start + 4u < BLOCKS);
+        }
+        if (UNROLL > 3u) {
+            v3 = quants_of(row_a + b3, lane);
+            if (ROWS > 1u) { w3 = quants_of(row_b + b3, lane); }
+            x3 = codes_of(x + b3, lane, start + 6u < BLOCKS);
+        }
+        if (UNROLL > 4u) {
+            v4 = quants_of(row_a + b4, lane);
+            if (ROWS > 1u) { w4 = quants_of(row_b + b4, lane); }
+            x4 = codes_of(x + b4, lane, start + 8u < BLOCKS);
+        }
+        sum.x += product(v0, x0, lane);
+        if (ROWS > 1u) { sum.y += product(w0, x0, lane); }
+        if (UNROLL > 1u) {
+            sum.x += product(v1, x1, lane);
+            if (ROWS > 1u) { sum.y += product(w1, x1, lane); }
         }
         if (UNROLL > 2u) {
-            qa3 = weights[(row_a + b3) * 9u + 1u + (lane & 7u)];
-            if (ROWS > 1u) { qb3 = weights[(row_b + b3) * 9u + 1u + (lane & 7u)]; }
+            sum.x += product(v2, x2, lane);
+            if (ROWS > 1u) { sum.y += product(w2, x2, lane); }
         }
-        if (UNROLL > 2u) {
-            qa4 = weights[(row_a + b4) * 9u + 1u + (lane & 7u)];
-            if (ROWS > 1u) { qb4 = weights[(row_b + b4) * 9u + 1u + (lane & 7u)]; }
+        if (UNROLL > 3u) {
+            sum.x += product(v3, x3, lane);
+            if (ROWS > 1u) { sum.y += product(w3, x3, lane); }
         }
-        for (var i = 0u; i < M; i++) {
-            {
-                let x = i * blocks + b0;
-                let low = codes[x * 16u + j * 4u + half];
-                let high = codes[x * 16u + j * 4u + 2u + half];
-                let term = terms[x * 4u + j];
-                let is_new = start + 0u + lane / 8u < blocks;
-                acc[i].x += select(0.0, part(row_a + b0, qa0, j, low, high, term, half), is_new);
-                if (ROWS > 1u) {
-                    acc[i].y += select(0.0, part(row_b + b0, qb0, j, low, high, term, half), is_new);
-                }
-            }
-            if (UNROLL > 1u) {
-                let x = i * blocks + b1;
-                let low = codes[x * 16u + j * 4u + half];
-                let high = codes[x * 16u + j * 4u + 2u + half];
-                let term = terms[x * 4u + j];
-                let is_new = start + 2u + lane / 8u < blocks;
-                acc[i].x += select(0.0, part(row_a + b1, qa1, j, low, high, term, half), is_new);
-                if (ROWS > 1u) {
-                    acc[i].y += select(0.0, part(row_b + b1, qb1, j, low, high, term, half), is_new);
-                }
-            }
-            if (UNROLL > 2u) {
-                let x = i * blocks + b2;
-                let low = codes[x * 16u + j * 4u + half];
-                let high = codes[x * 16u + j * 4u + 2u + half];
-                let term = terms[x * 4u + j];
-                let is_new = start + 4u + lane / 8u < blocks;
-                acc[i].x += select(0.0, part(row_a + b2, qa2, j, low, high, term, half), is_new);
-                if (ROWS > 1u) {
-                    acc[i].y += select(0.0, part(row_b + b2, qb2, j, low, high, term, half), is_new);
-                }
-            }
-            if (UNROLL > 2u) {
-                let x = i * blocks + b3;
-                let low = codes[x * 16u + j * 4u + half];
-                let high = codes[x * 16u + j * 4u + 2u + half];
-                let term = terms[x * 4u + j];
-                let is_new = start + 6u + lane / 8u < blocks;
-                acc[i].x += select(0.0, part(row_a + b3, qa3, j, low, high, term, half), is_new);
-                if (ROWS > 1u) {
-                    acc[i].y += select(0.0, part(row_b + b3, qb3, j, low, high, term, half), is_new);
-                }
-            }
-            if (UNROLL > 2u) {
-                let x = i * blocks + b4;
-                let low = codes[x * 16u + j * 4u + half];
-                let high = codes[x * 16u + j * 4u + 2u + half];
-                let term = terms[x * 4u + j];
-                let is_new = start + 8u + lane / 8u < blocks;
-                acc[i].x += select(0.0, part(row_a + b4, qa4, j, low, high, term, half), is_new);
-                if (ROWS > 1u) {
-                    acc[i].y += select(0.0, part(row_b + b4, qb4, j, low, high, term, half), is_new);
-                }
-            }
+        if (UNROLL > 4u) {
+            sum.x += product(v4, x4, lane);
+            if (ROWS > 1u) { sum.y += product(w4, x4, lane); }
         }
     }
-    for (var i = 0u; i < M; i++) {
-        sums[t] = acc[i];
-        workgroupBarrier();
-        if (lane < ROWS && first + lane < n) {
-            var sum = 0.0;
-            for (var l = 0u; l < 16u; l++) { sum += sums[(t & ~15u) + l][lane]; }
-            output[i * shape.z + shape.w + first + lane] = sum;
-        }
-        workgroupBarrier();
+    sums[t] = sum;
+    workgroupBarrier();
+    if (lane < ROWS && first + lane < n) {
+        var total = 0.0;
+        for (var l = 0u; l < 16u; l++) { total += sums[(t & ~15u) + l][lane]; }
+        output[group.z * shape.z + shape.w + first + lane] = total;
     }
 }

@@ -237,12 +237,11 @@ impl BlockProduct {
             Some(c) => c.clone(),
             None => Matrix::zeros(gpu, ElementType::F32, m, n)?,
         };
-        let source = kernels::q4_k(b.layout, variant, m.max(1) as u32);
+        let source = kernels::q4_k(b.layout, variant, (k / QK_K).max(1) as u32);
         // SAFETY: as the comment on top of the kernel shows, for n rows of whole blocks and m rows of as many, which
         // were checked above.
         let kernel = gpu.kernel(&unsafe { source.trusted() })?;
-        let blocks = k / QK_K;
-        let shape = gpu.uniform("shape", &[n as u32, blocks as u32, c.ld() as u32, 0])?;
+        let shape = gpu.uniform("shape", &[n as u32, 0, c.ld() as u32, 0])?;
         let mut operands = vec![
             (0, Binding::read(&b.buffers[0])),
             (1, Binding::read(&a.codes)),
@@ -255,7 +254,8 @@ impl BlockProduct {
         }
         let bindings = kernel.bind(gpu, &operands)?;
         let rows_of_group = u64::from(variant.group / 16 * variant.rows);
-        let grid = grid_of((n as u64).div_ceil(rows_of_group), gpu.capabilities().grid_axis);
+        let mut grid = grid_of((n as u64).div_ceil(rows_of_group), gpu.capabilities().grid_axis);
+        grid[2] = m as u32;
         let ran = Ran {
             path: format!("{} {}", b.ty.name().to_lowercase(), b.layout.name()),
             tile: variant.to_string(),

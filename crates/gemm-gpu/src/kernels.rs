@@ -9,6 +9,7 @@ use crate::{
 };
 
 const SHAPE: &str = include_str!("../../../kernels/shared/shape.wgsl");
+const TILE: &str = include_str!("../../../kernels/shared/tile.wgsl");
 const EPILOGUE: &str = include_str!("../../../kernels/shared/epilogue.wgsl");
 
 /// Rows of tiles of a band, see `shape.wgsl`.
@@ -23,8 +24,10 @@ pub struct Dense {
     pub by_columns: bool,
     /// Not every tile is whole.
     pub edges: bool,
-    /// Rows of A, where the kernel is compiled for their number.
+    /// Rows of A that a workgroup takes, up to 4, where the kernel is compiled for their number.
     pub m: u32,
+    /// Vectors of 16 bytes of a row, where the kernel is compiled for their number.
+    pub vectors: u32,
     /// Invocations of a subgroup, where the kernel relies on it.
     pub subgroup: u32,
     /// 0 none, 1 per row, 2 per column.
@@ -38,7 +41,7 @@ pub struct Dense {
 /// The source of a dense kernel, with checks.
 pub fn dense(variant: Variant, of: Dense) -> Source {
     match variant {
-        Variant::Tile { cols4, bk } => {
+        Variant::Tile { bk, stages } => {
             let source = match of.ty {
                 ElementType::F32 => Source::new("wgpu-tile", include_str!("../../../kernels/gemm/tile_f32.wgsl")),
                 ElementType::F16 | ElementType::Bf16 => {
@@ -46,8 +49,8 @@ pub fn dense(variant: Variant, of: Dense) -> Source {
                         .constant("BF16", of.ty == ElementType::Bf16)
                 }
             };
-            let source = source.with(SHAPE).with(EPILOGUE).constant("BAND", BAND);
-            let source = source.constant("COLS4", cols4).constant("BK", bk);
+            let source = source.with(TILE).with(SHAPE).with(EPILOGUE).constant("BAND", BAND);
+            let source = source.constant("BK", bk).constant("STAGES", stages);
             let source = source.constant("BT", of.by_columns).constant("EDGES", of.edges);
             let source = source.constant("BIAS", of.bias).constant("ACTIVATION", of.activation);
             source.constant("RESIDUAL", of.residual)
@@ -67,7 +70,7 @@ pub fn dense(variant: Variant, of: Dense) -> Source {
             };
             let source = Source::new("wgpu-gemv", include_str!("../../../kernels/gemm/gemv.wgsl"));
             let source = source.constant("GROUP", group).constant("ROWS", rows);
-            source.constant("M", of.m).constant("FORMAT", format)
+            source.constant("M", of.m).constant("FORMAT", format).constant("VECTORS", of.vectors)
         }
     }
 }
@@ -77,12 +80,12 @@ pub fn round(span: u32) -> Source {
     Source::new("wgpu-round", include_str!("../../../kernels/gemm/round.wgsl")).constant("SPAN", span)
 }
 
-/// The source of a kernel for weights in Q4_K, with checks.
-pub fn q4_k(layout: Layout, variant: BlockVariant, m: u32) -> Source {
+/// The source of a kernel for rows of so many blocks of Q4_K, with checks.
+pub fn q4_k(layout: Layout, variant: BlockVariant, blocks: u32) -> Source {
     let source = match layout {
         Layout::Gguf => Source::new("wgpu-blocks", include_str!("../../../kernels/gemm/gemv_q4_k.wgsl")),
         Layout::Packed => Source::new("wgpu-blocks", include_str!("../../../kernels/gemm/gemv_q4_k_packed.wgsl")),
     };
     let source = source.constant("GROUP", variant.group).constant("ROWS", variant.rows);
-    source.constant("UNROLL", variant.unroll).constant("M", m)
+    source.constant("UNROLL", variant.unroll).constant("BLOCKS", blocks)
 }

@@ -66,11 +66,13 @@ impl Product {
         }
         let (tile_m, tile_n, slice) = variant.tile();
         let whole = |extent: usize, tile: u32| extent.is_multiple_of(tile as usize);
+        let is_gemv = matches!(variant, Variant::Gemv { .. });
         let of = Dense {
             ty,
             by_columns,
             edges: !(whole(m, tile_m) && whole(n, tile_n) && whole(k, slice)),
-            m: if matches!(variant, Variant::Gemv { .. }) { m.max(1) as u32 } else { 0 },
+            m: if is_gemv { m.clamp(1, 4) as u32 } else { 0 },
+            vectors: if is_gemv { (a.ld() * ty.bytes() / 16) as u32 } else { 0 },
             subgroup: gpu.capabilities().fixed_subgroup().unwrap_or(0),
             bias: 0,
             activation: 0,
@@ -89,7 +91,10 @@ impl Product {
             ..Ran::new(variant.kernel(), gpu.identity().name.clone())
         };
         let is_empty = m == 0 || n == 0 || k == 0;
-        let grid = grid_of(groups, gpu.capabilities().grid_axis);
+        let mut grid = grid_of(groups, gpu.capabilities().grid_axis);
+        if is_gemv {
+            grid[2] = m.div_ceil(4) as u32;
+        }
         Ok(Self { gpu: gpu.clone(), variant, kernel, bindings, grid, c, is_empty, ran })
     }
 
@@ -152,8 +157,7 @@ fn bind(
     c: &Matrix,
 ) -> Result<Bindings, GemmGpuError> {
     if let Variant::Gemv { .. } = variant {
-        let vectors = a.ld() * a.ty.bytes() / 16;
-        let shape = gpu.uniform("shape", &[n as u32, vectors as u32, c.ld() as u32, 0])?;
+        let shape = gpu.uniform("shape", &[n as u32, a.rows as u32, c.ld() as u32, 0])?;
         let operands = [
             (0, Binding::read(&b.buffer)),
             (1, Binding::read(&a.buffer)),

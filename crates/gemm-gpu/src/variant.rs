@@ -12,10 +12,10 @@ use crate::matrix::ElementType;
 pub enum Variant {
     /// Tiles of registers, on any adapter.
     Tile {
-        /// Vectors of four columns of C that an invocation computes: 2 or 4.
-        cols4: u32,
         /// Terms of a slice: 8 or 16.
         bk: u32,
+        /// Slices in workgroup memory: 1 or 2.
+        stages: u32,
     },
     /// Cooperative matrices of 16 x 16, 64 x 64 elements of C a subgroup.
     Coop {
@@ -38,7 +38,7 @@ pub enum Variant {
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tile { cols4, bk } => write!(f, "wgpu-tile-128x{}x{bk}", 64 * cols4),
+            Self::Tile { bk, stages } => write!(f, "wgpu-tile-128x128x{bk}-s{stages}"),
             Self::Coop { subgroups: (m, n), bk, stages } => {
                 write!(f, "wgpu-coop-{}x{}x{bk}-s{stages}", 64 * m, 64 * n)
             }
@@ -49,10 +49,11 @@ impl fmt::Display for Variant {
 
 impl Variant {
     /// All variants that are compiled by anyone, the safe choice of each kind first.
-    pub const ALL: [Self; 19] = [
-        Self::Tile { cols4: 2, bk: 16 },
-        Self::Tile { cols4: 2, bk: 8 },
-        Self::Tile { cols4: 4, bk: 8 },
+    pub const ALL: [Self; 20] = [
+        Self::Tile { bk: 8, stages: 2 },
+        Self::Tile { bk: 16, stages: 1 },
+        Self::Tile { bk: 16, stages: 2 },
+        Self::Tile { bk: 8, stages: 1 },
         Self::Coop { subgroups: (2, 2), bk: 32, stages: 2 },
         Self::Coop { subgroups: (2, 2), bk: 32, stages: 1 },
         Self::Coop { subgroups: (2, 2), bk: 16, stages: 2 },
@@ -83,7 +84,7 @@ impl Variant {
     /// Rows and columns of C of a workgroup, and terms of a slice.
     pub const fn tile(&self) -> (u32, u32, u32) {
         match *self {
-            Self::Tile { cols4, bk } => (128, 64 * cols4, bk),
+            Self::Tile { bk, .. } => (128, 128, bk),
             Self::Coop { subgroups: (m, n), bk, .. } => (64 * m, 64 * n, bk),
             // All rows of A, of which there are at most 16.
             Self::Gemv { rows, .. } => (16, rows, 1),
@@ -95,7 +96,7 @@ impl Variant {
     pub fn missing(&self, on: &Capabilities, ty: ElementType, m: usize, by_columns: bool) -> Option<&'static str> {
         let fits = |bytes: u32, invocations: u32| (bytes <= on.workgroup_bytes, invocations <= on.workgroup_size);
         let ((has_memory, has_invocations), other) = match *self {
-            Self::Tile { cols4, bk } => (fits(2 * bk * (33 + 16 * cols4 + 1) * 16, 256), None),
+            Self::Tile { bk, stages } => (fits(stages * bk * 2 * 33 * 16, 256), None),
             Self::Coop { subgroups: (sm, sn), bk, stages } => {
                 let rows = if by_columns { 64 * (sm + sn) } else { 64 * sm };
                 let slice = rows * (bk / 8 + 1) + if by_columns { 0 } else { bk * (8 * sn + 1) };

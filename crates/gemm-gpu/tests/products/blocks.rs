@@ -62,9 +62,11 @@ fn check(layout: Layout, variant: BlockVariant, (m, n, k): (usize, usize, usize)
 fn every_layout_and_variant() {
     let Some(_) = device() else { return };
     for layout in [Layout::Gguf, Layout::Packed] {
-        for variant in BlockVariant::ALL {
-            for shape in [(1, 1, 256), (1, 37, 768), (2, 9, 2560), (16, 17, 512)] {
-                check(layout, variant, shape);
+        for (at, variant) in BlockVariant::ALL.into_iter().enumerate() {
+            // The first sees every shape, the others one each: a software adapter takes a second to compile a kernel.
+            let shapes = [(1, 37, 768), (2, 9, 2560), (16, 17, 512), (1, 1, 256)];
+            for shape in if at == 0 { &shapes[..] } else { &shapes[at % 4..][..1] } {
+                check(layout, variant, *shape);
             }
         }
     }

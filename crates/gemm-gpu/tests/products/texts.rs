@@ -25,9 +25,9 @@ fn dense_kernels_validate() {
                 if is_coop && ty != ElementType::F16 {
                     continue;
                 }
-                let (m, subgroup) = (1 + count % 16, if is_coop { 32 } else { 0 });
+                let (m, vectors, subgroup) = (1 + count % 4, 1 + 37 * count, if is_coop { 32 } else { 0 });
                 let (bias, activation, residual) = (count % 3, count % 4, count % 2 == 0);
-                let of = kernels::Dense { ty, by_columns, edges, m, subgroup, bias, activation, residual };
+                let of = kernels::Dense { ty, by_columns, edges, m, vectors, subgroup, bias, activation, residual };
                 validate(&format!("{variant} {of:?}"), &kernels::dense(variant, of));
                 count += 1;
             }
@@ -42,8 +42,8 @@ fn kernels_for_blocks_validate() {
         validate("round", &kernels::round(span));
     }
     for variant in BlockVariant::ALL {
-        for (layout, m) in [(Layout::Gguf, 1), (Layout::Packed, 1), (Layout::Gguf, 16), (Layout::Packed, 3)] {
-            validate(&format!("{variant} {layout:?}"), &kernels::q4_k(layout, variant, m));
+        for (layout, blocks) in [(Layout::Gguf, 1), (Layout::Packed, 1), (Layout::Gguf, 10), (Layout::Packed, 43)] {
+            validate(&format!("{variant} {layout:?}"), &kernels::q4_k(layout, variant, blocks));
         }
     }
 }
