@@ -71,7 +71,7 @@ fn every_variant_computes_every_shape_or_says_why_not() {
     let Some(gpu) = device() else { return };
     let mut ran = 0;
     for (at, variant) in Variant::ALL.into_iter().enumerate() {
-        // Software adapters take a second to compile a kernel, so only the first of each kind sees every type and shape.
+        // Software adapters take a second to compile a kernel: only the first of each kind sees every type and shape.
         let is_first = at == 0 || Variant::ALL[at - 1].kernel() != variant.kernel();
         let types = [ElementType::F32, ElementType::F16, ElementType::Bf16];
         for ty in if is_first { &types[..] } else { &types[at % 3..][..1] } {
