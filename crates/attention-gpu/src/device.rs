@@ -131,6 +131,23 @@ impl Attention {
         Ok(Prepared { variant, dispatches })
     }
 
+    /// Compiles the kernels of a variant ahead of the first problem that needs them.
+    ///
+    /// # Errors
+    /// [`AttentionGpuError::Variant`] where the device cannot run it, [`AttentionGpuError::Device`].
+    pub fn compile(&self, problem: &Problem, variant: Variant) -> Result<(), AttentionGpuError> {
+        if let Some(reason) = variant.lacks(problem, &self.has) {
+            return Err(AttentionGpuError::Variant { variant: variant.name(), reason });
+        }
+        let (element, head_dim) = (problem.element, problem.shape.head_dim as u32);
+        let source = if self.is_emulated { emulated_source } else { source };
+        self.kernel(source(variant, element, head_dim))?;
+        if let Variant::Decode { groups, .. } = variant {
+            self.kernel(merge_source(element, head_dim, groups))?;
+        }
+        Ok(())
+    }
+
     fn dispatch(
         &self,
         problem: &Problem,
