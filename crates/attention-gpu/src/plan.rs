@@ -322,3 +322,28 @@ pub fn sources(head_dims: &[u32]) -> Vec<Source> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of workgroup memory that a variant is said to need are those that its kernel declares.
+    #[test]
+    fn workgroup_memory_is_counted_as_declared() {
+        for (name, variant) in VARIANTS {
+            let is_coop = matches!(variant, Variant::Coop { .. });
+            for element in ElementType::ALL.into_iter().filter(|element| !is_coop || *element == ElementType::F16) {
+                for head_dim in [32, 80, 128] {
+                    let text = source(variant, element, head_dim).wgsl();
+                    let module = naga::front::wgsl::parse_str(&text).unwrap();
+                    let mut layouts = naga::proc::Layouter::default();
+                    layouts.update(module.to_ctx()).unwrap();
+                    let of_workgroup = module.global_variables.iter().map(|(_, variable)| variable);
+                    let of_workgroup = of_workgroup.filter(|variable| variable.space == naga::AddressSpace::WorkGroup);
+                    let declared: u32 = of_workgroup.map(|variable| layouts[variable.ty].size).sum();
+                    assert_eq!(variant.workgroup_bytes(element, head_dim), declared, "{name} {element} {head_dim}");
+                }
+            }
+        }
+    }
+}
