@@ -11,9 +11,11 @@ use std::time::Duration;
 use gemm_gpu::{
     BlockVariant, ElementType, Layout, Variant,
     cases::{CASES, Case, Weights},
+    kernels,
 };
 use gpu::{Choice, Wgpu, ceiling};
 use proof::bench::{Bench, Ceiling, Given, Suite};
+use quant::GgmlType::{Q4_K, Q5_K};
 use record::{Unit, Work};
 
 use timed::{Blocked, Dense};
@@ -74,11 +76,14 @@ fn declare(suite: &mut Suite, gpu: &'static Wgpu, case: &'static Case) {
                 tier = tier.max(2);
             }
         }
-        Weights::Blocks(_) => {
+        Weights::Blocks(ty) => {
             let mut tier = case.tier;
-            for layout in [Layout::Packed, Layout::Gguf] {
+            let has = |layout: &Layout| kernels::blocks(ty, *layout, BlockVariant::ALL[0], 1).is_some();
+            for layout in [Layout::Packed, Layout::Gguf].into_iter().filter(has) {
                 let most = if gpu.identity().is_software() { 1 } else { usize::MAX };
-                for variant in BlockVariant::ALL.into_iter().take(most) {
+                // Only the kernels of Q4_K and Q5_K keep several pairs of blocks in flight.
+                let is_new = |variant: &BlockVariant| matches!(ty, Q4_K | Q5_K) || variant.unroll == 5;
+                for variant in BlockVariant::ALL.into_iter().filter(is_new).take(most) {
                     let name = format!("wgpu-{}-{variant}", layout.name());
                     suite.bench(bench(case, name, tier), move || Box::new(Blocked::new(gpu, layout, variant, case)));
                     tier = tier.max(2);

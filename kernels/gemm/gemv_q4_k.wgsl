@@ -1,4 +1,5 @@
-// y = x W^T for weights in Q4_K as a GGUF file stores them: blocks of 144 bytes, nine vectors.
+// y = x W^T for weights in Q4_K and Q5_K as a GGUF file stores them: blocks of 144 or 176 bytes, 9 or 11 vectors. Q5_K has
+// two vectors more, of fifth bits: bit j of byte l is that of number l of sub-block j.
 //
 // Sixteen lanes take two blocks of a row at a time, each one vector of 16 bytes of quants: half of the numbers of
 // sub-blocks 2 j and 2 j + 1. x is rounded to 8 bits (round.wgsl), so a vector takes eight products of four bytes. The
@@ -9,7 +10,7 @@
 //
 // Row `group.z` of x is multiplied; the workgroups of several rows share weights in the caches.
 //
-// Constants: GROUP, ROWS 1 or 2, UNROLL 1 to 5, BLOCKS of a row.
+// Constants: GROUP, ROWS 1 or 2, UNROLL 1 to 5, BLOCKS of a row, FIFTH for Q5_K.
 //
 // Indices: blocks below BLOCKS of rows below n, both clamped: what was computed twice is multiplied with zero or dropped.
 
@@ -26,6 +27,7 @@ var<workgroup> sums: array<vec2<f32>, GROUP>;
 struct Quants {
     q: vec4<u32>,
     header: vec4<u32>,
+    fifth: vec4<u32>,
 }
 
 // The codes of x that belong to it.
@@ -36,7 +38,11 @@ struct Codes {
 }
 
 fn quants_of(block: u32, lane: u32) -> Quants {
-    return Quants(weights[block * 9u + 1u + (lane & 7u)], weights[block * 9u]);
+    if (FIFTH) {
+        let at = block * 11u;
+        return Quants(weights[at + 3u + (lane & 7u)], weights[at], weights[at + 1u + (lane & 1u)]);
+    }
+    return Quants(weights[block * 9u + 1u + (lane & 7u)], weights[block * 9u], vec4<u32>(0u));
 }
 
 // Scales of sub-blocks 2 j and 2 j + 1, then their minima.
@@ -67,8 +73,13 @@ fn codes_of(block: u32, lane: u32, is_new: bool) -> Codes {
 // Weights times codes.
 fn product(w: Quants, x: Codes, lane: u32) -> f32 {
     let mask = vec4<u32>(0x0f0f0f0fu);
-    let ql = w.q & mask;
-    let qh = (w.q >> vec4<u32>(4u)) & mask;
+    var ql = w.q & mask;
+    var qh = (w.q >> vec4<u32>(4u)) & mask;
+    if (FIFTH) {
+        let bits = w.fifth >> vec4<u32>(lane & 6u);
+        ql |= (bits << vec4<u32>(4u)) & vec4<u32>(0x10101010u);
+        qh |= (bits << vec4<u32>(3u)) & vec4<u32>(0x10101010u);
+    }
     let low = dot4I8Packed(ql.x, x.low.x) + dot4I8Packed(ql.y, x.low.y)
         + dot4I8Packed(ql.z, x.low.z) + dot4I8Packed(ql.w, x.low.w);
     let high = dot4I8Packed(qh.x, x.high.x) + dot4I8Packed(qh.y, x.high.y)

@@ -84,28 +84,23 @@ impl Blocks {
         n: usize,
         k: usize,
     ) -> Result<Self, GemmGpuError> {
-        if ty != GgmlType::Q4_K {
-            return Err(GemmGpuError::Type(ty));
+        if kernels::blocks(ty, layout, BlockVariant::ALL[0], 1).is_none() {
+            return Err(GemmGpuError::Type { ty, layout: layout.name() });
         }
-        if !k.is_multiple_of(QK_K) {
-            return Err(GemmGpuError::Shape { what: "terms of whole blocks", got: k, need: k.next_multiple_of(QK_K) });
+        let row_bytes = ty.row_bytes(k).unwrap_or(0);
+        if !k.is_multiple_of(ty.block_len()) {
+            let need = k.next_multiple_of(ty.block_len());
+            return Err(GemmGpuError::Shape { what: "terms of whole blocks", got: k, need });
         }
-        let need = n.saturating_mul(k / QK_K).saturating_mul(ty.block_bytes());
+        let need = n.saturating_mul(row_bytes);
         if bytes.len() != need {
             return Err(GemmGpuError::Shape { what: "bytes of weights", got: bytes.len(), need });
         }
-        let buffers = match layout {
-            Layout::Gguf => vec![gpu.upload("weights", bytes)?],
-            Layout::Packed => {
-                let [mut quants, mut scales, mut factors] = [(); 3].map(|()| Vec::new());
-                for block in bytes.chunks_exact(ty.block_bytes()) {
-                    factors.extend_from_slice(&block[..4]);
-                    scales.extend_from_slice(&q4_k_scales(block));
-                    quants.extend_from_slice(&block[16..]);
-                }
-                vec![gpu.upload("weights", &quants)?, gpu.upload("weights", &scales)?, gpu.upload("weights", &factors)?]
-            }
+        let parts = match layout {
+            Layout::Gguf => vec![bytes.to_vec()],
+            Layout::Packed => packed(ty, bytes, row_bytes, k),
         };
+        let buffers = parts.iter().map(|part| gpu.upload("weights", part)).collect::<Result<Vec<_>, _>>()?;
         let bytes = buffers.iter().map(Buffer::bytes).sum();
         Ok(Self { ty, layout, n, k, buffers, bytes })
     }
@@ -123,6 +118,46 @@ impl Blocks {
     /// Their layout.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+}
+
+/// The parts of blocks, each in a place of its own, in the order of the kernel's bindings.
+fn packed(ty: GgmlType, bytes: &[u8], row_bytes: usize, k: usize) -> Vec<Vec<u8>> {
+    let blocks = bytes.chunks_exact(ty.block_bytes());
+    match ty {
+        GgmlType::Q4_K => {
+            let [mut quants, mut scales, mut factors] = [(); 3].map(|()| Vec::new());
+            for block in blocks {
+                factors.extend_from_slice(&block[..4]);
+                scales.extend_from_slice(&q4_k_scales(block));
+                quants.extend_from_slice(&block[16..]);
+            }
+            vec![quants, scales, factors]
+        }
+        GgmlType::Q6_K => {
+            let [mut low, mut high, mut scales, mut factors] = [(); 4].map(|()| Vec::new());
+            for block in blocks {
+                low.extend_from_slice(&block[..128]);
+                high.extend_from_slice(&block[128..192]);
+                scales.extend_from_slice(&block[192..208]);
+                factors.extend_from_slice(&block[208..]);
+            }
+            vec![low, high, scales, factors]
+        }
+        // Q8_0 and Q4_0: a scale and quants, whose rows are filled up to blocks of 256.
+        _ => {
+            let [mut quants, mut scales] = [(); 2].map(|()| Vec::new());
+            let missing = k.next_multiple_of(QK_K) / 32 - k / 32;
+            for row in bytes.chunks_exact(row_bytes.max(1)) {
+                for block in row.chunks_exact(ty.block_bytes()) {
+                    scales.extend_from_slice(&block[..2]);
+                    quants.extend_from_slice(&block[2..]);
+                }
+                scales.resize(scales.len() + 2 * missing, 0);
+                quants.resize(quants.len() + (ty.block_bytes() - 2) * missing, 0);
+            }
+            vec![quants, scales]
+        }
     }
 }
 
@@ -237,7 +272,9 @@ impl BlockProduct {
             Some(c) => c.clone(),
             None => Matrix::zeros(gpu, ElementType::F32, m, n)?,
         };
-        let source = kernels::q4_k(b.layout, variant, (k / QK_K).max(1) as u32);
+        let blocks = k.div_ceil(QK_K).max(1) as u32;
+        let source = kernels::blocks(b.ty, b.layout, variant, blocks)
+            .ok_or(GemmGpuError::Type { ty: b.ty, layout: b.layout.name() })?;
         // SAFETY: as the comment on top of the kernel shows, for n rows of whole blocks and m rows of as many, which
         // were checked above.
         let kernel = gpu.kernel(&unsafe { source.trusted() })?;
@@ -249,9 +286,7 @@ impl BlockProduct {
             (3, Binding::write(&c.buffer)),
             (4, Binding::read(&shape)),
         ];
-        if b.layout == Layout::Packed {
-            operands.extend([(5, Binding::read(&b.buffers[1])), (6, Binding::read(&b.buffers[2]))]);
-        }
+        operands.extend((5..).zip(b.buffers[1..].iter().map(Binding::read)));
         let bindings = kernel.bind(gpu, &operands)?;
         let rows_of_group = u64::from(variant.group / 16 * variant.rows);
         let mut grid = grid_of((n as u64).div_ceil(rows_of_group), gpu.capabilities().grid_axis);

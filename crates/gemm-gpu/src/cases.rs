@@ -1,6 +1,6 @@
 //! The named cases of this op on a GPU: the shapes of `gemm::cases` at the sizes that fill a GPU.
 
-use quant::GgmlType::{self, Q4_K};
+use quant::GgmlType::{self, Q4_0, Q4_K, Q5_K, Q6_K, Q8_0};
 
 use crate::matrix::ElementType::{self, Bf16, F16, F32};
 
@@ -97,7 +97,7 @@ impl Case {
 }
 
 /// All of them. The small ones are what a software adapter proves.
-pub static CASES: [Case; 22] = [
+pub static CASES: [Case; 26] = [
     Case::new("f32-130", F32, (130, 132, 70), Rows),
     Case::new("f16-130", F16, (130, 132, 70), Rows),
     Case::new("bf16-m1-n300-k520-bt", Bf16, (1, 300, 520), Columns).tier(2),
@@ -122,5 +122,9 @@ pub static CASES: [Case; 22] = [
     Case::new("q4_k-overlap", F32, (1, 10240, 2560), Blocks(Q4_K)).streamed().overlapped().rounded(),
     Case::new("q4_k-rounded", F32, (1, 10240, 2560), Blocks(Q4_K)).streamed().rounded(),
     Case::new("q4_k", F32, (1, 10240, 2560), Blocks(Q4_K)).streamed().tier(2),
+    Case::new("q5_k", F32, (1, 10240, 2560), Blocks(Q5_K)).streamed().rounded().overlapped().tier(2),
+    Case::new("q6_k", F32, (1, 10240, 2560), Blocks(Q6_K)).streamed().rounded().overlapped().tier(2),
+    Case::new("q8_0", F32, (1, 10240, 2560), Blocks(Q8_0)).streamed().rounded().overlapped().tier(2),
+    Case::new("q4_0", F32, (1, 10240, 2560), Blocks(Q4_0)).streamed().rounded().overlapped().tier(2),
     Case::new("q4_k-m4", F32, (4, 10240, 2560), Blocks(Q4_K)).streamed().tier(2),
 ];

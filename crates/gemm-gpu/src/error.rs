@@ -35,9 +35,14 @@ pub enum GemmGpuError {
         /// What is missing.
         reason: &'static str,
     },
-    /// Blocks of a type without a kernel.
-    #[error("there is no kernel for weights in {0}")]
-    Type(GgmlType),
+    /// Blocks of a type without a kernel for them in this layout.
+    #[error("there is no kernel for weights in {ty}, {layout}")]
+    Type {
+        /// The type.
+        ty: GgmlType,
+        /// The layout.
+        layout: &'static str,
+    },
     /// An error of the device.
     #[error(transparent)]
     Gpu(#[from] GpuError),

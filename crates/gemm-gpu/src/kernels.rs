@@ -1,6 +1,7 @@
 //! The WGSL of every kernel with its constants: one function a file.
 
 use gpu::Source;
+use quant::GgmlType;
 
 use crate::{
     blocks::{BlockVariant, Layout},
@@ -80,12 +81,25 @@ pub fn round(span: u32) -> Source {
     Source::new("wgpu-round", include_str!("../../../kernels/gemm/round.wgsl")).constant("SPAN", span)
 }
 
-/// The source of a kernel for rows of so many blocks of Q4_K, with checks.
-pub fn q4_k(layout: Layout, variant: BlockVariant, blocks: u32) -> Source {
-    let source = match layout {
-        Layout::Gguf => Source::new("wgpu-blocks", include_str!("../../../kernels/gemm/gemv_q4_k.wgsl")),
-        Layout::Packed => Source::new("wgpu-blocks", include_str!("../../../kernels/gemm/gemv_q4_k_packed.wgsl")),
+/// The source of a kernel for rows of so many blocks of 256 numbers, with checks; `None` where there is none.
+pub fn blocks(ty: GgmlType, layout: Layout, variant: BlockVariant, blocks: u32) -> Option<Source> {
+    let name = "wgpu-blocks";
+    let source = match (ty, layout) {
+        (GgmlType::Q4_K | GgmlType::Q5_K, Layout::Gguf) => {
+            Source::new(name, include_str!("../../../kernels/gemm/gemv_q4_k.wgsl"))
+                .constant("FIFTH", ty == GgmlType::Q5_K)
+                .constant("UNROLL", variant.unroll)
+        }
+        (GgmlType::Q4_K, Layout::Packed) => {
+            Source::new(name, include_str!("../../../kernels/gemm/gemv_q4_k_packed.wgsl"))
+                .constant("UNROLL", variant.unroll)
+        }
+        (GgmlType::Q6_K, Layout::Packed) => Source::new(name, include_str!("../../../kernels/gemm/gemv_q6_k.wgsl")),
+        (GgmlType::Q8_0 | GgmlType::Q4_0, Layout::Packed) => {
+            Source::new(name, include_str!("../../../kernels/gemm/gemv_q8_0_q4_0.wgsl"))
+                .constant("BITS", if ty == GgmlType::Q8_0 { 8 } else { 4 })
+        }
+        _ => return None,
     };
-    let source = source.constant("GROUP", variant.group).constant("ROWS", variant.rows);
-    source.constant("UNROLL", variant.unroll).constant("BLOCKS", blocks)
+    Some(source.constant("GROUP", variant.group).constant("ROWS", variant.rows).constant("BLOCKS", blocks))
 }

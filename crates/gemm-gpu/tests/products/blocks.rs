@@ -1,11 +1,11 @@
 //! Products with weights in blocks: activations against their definition, products against f64.
 
-use gemm_gpu::{Activations, BlockProduct, BlockVariant, Blocks, Layout, Matrix};
+use gemm_gpu::{Activations, BlockProduct, BlockVariant, Blocks, GemmGpuError, Layout, Matrix};
 use proof::{
     Tolerance,
     product::{View, row_major},
 };
-use quant::GgmlType::{self, Q4_K};
+use quant::GgmlType::{self, Q4_0, Q4_K, Q5_K, Q6_K, Q8_0};
 
 use crate::device;
 
@@ -13,7 +13,7 @@ use crate::device;
 #[test]
 fn activations_are_rounded_as_defined() {
     let Some(gpu) = device() else { return };
-    for (ty, m, k) in [(Q4_K, 1, 256), (Q4_K, 3, 768), (GgmlType::Q8_0, 2, 512)] {
+    for (ty, m, k) in [(Q4_K, 1, 256), (Q4_K, 3, 768), (Q8_0, 2, 512)] {
         let x = proof::input::normal(5, m * k);
         let activations = Activations::new(gpu, ty, &Matrix::upload(gpu, &x, m, k).unwrap()).unwrap();
         gpu.run(&activations.steps()).unwrap();
@@ -31,17 +31,17 @@ fn activations_are_rounded_as_defined() {
 }
 
 /// What the proof of a product compares with: the activations as the device rounded them, the weights as defined.
-fn check(layout: Layout, variant: BlockVariant, (m, n, k): (usize, usize, usize)) {
+fn check(ty: GgmlType, layout: Layout, variant: BlockVariant, (m, n, k): (usize, usize, usize)) {
     let gpu = device().unwrap();
-    let what = format!("{variant} {layout:?} {m} x {n} x {k}");
+    let what = format!("{ty} {variant} {layout:?} {m} x {n} x {k}");
     let weights = proof::input::normal(2, n * k);
-    let mut bytes = vec![0; n * Q4_K.row_bytes(k).unwrap()];
-    quant::quantize(Q4_K, &weights, &mut bytes).unwrap();
+    let mut bytes = vec![0; n * ty.row_bytes(k).unwrap()];
+    quant::quantize(ty, &weights, &mut bytes).unwrap();
     let mut b = vec![0.0; n * k];
-    quant::dequantize(Q4_K, &bytes, &mut b).unwrap();
+    quant::dequantize(ty, &bytes, &mut b).unwrap();
     let x = Matrix::upload(gpu, &proof::input::normal(1, m * k), m, k).unwrap();
-    let activations = Activations::new(gpu, Q4_K, &x).unwrap();
-    let blocks = Blocks::upload(gpu, Q4_K, layout, &bytes, n, k).unwrap();
+    let activations = Activations::new(gpu, ty, &x).unwrap();
+    let blocks = Blocks::upload(gpu, ty, layout, &bytes, n, k).unwrap();
     let product = BlockProduct::new(gpu, variant, &activations, &blocks, None).unwrap();
     let steps = [activations.steps(), product.steps()].concat();
     gpu.run(&steps).unwrap();
@@ -66,8 +66,25 @@ fn every_layout_and_variant() {
             // The first sees every shape, the others one each: a software adapter takes a second to compile a kernel.
             let shapes = [(1, 37, 768), (2, 9, 2560), (16, 17, 512), (1, 1, 256)];
             for shape in if at == 0 { &shapes[..] } else { &shapes[at % 4..][..1] } {
-                check(layout, variant, *shape);
+                check(Q4_K, layout, variant, *shape);
             }
         }
     }
+}
+
+#[test]
+fn every_type() {
+    let Some(gpu) = device() else { return };
+    let (first, second) = (BlockVariant::ALL[0], BlockVariant::ALL[1]);
+    check(Q5_K, Layout::Gguf, first, (1, 37, 768));
+    check(Q5_K, Layout::Gguf, second, (2, 9, 2560));
+    for ty in [Q6_K, Q8_0, Q4_0] {
+        check(ty, Layout::Packed, first, (1, 37, 768));
+        check(ty, Layout::Packed, second, (3, 9, 512));
+    }
+    // Rows that are no whole blocks of 256.
+    check(Q8_0, Layout::Packed, first, (2, 5, 96));
+    check(Q4_0, Layout::Packed, first, (1, 6, 288));
+    let refused = Blocks::upload(gpu, Q6_K, Layout::Gguf, &[], 0, 256).unwrap_err();
+    assert!(matches!(refused, GemmGpuError::Type { ty: Q6_K, .. }), "{refused}");
 }

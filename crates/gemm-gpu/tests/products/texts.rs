@@ -3,6 +3,7 @@
 use gemm_gpu::{BlockVariant, ElementType, Layout, Variant, kernels};
 use gpu::Source;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
+use quant::GgmlType::{Q4_0, Q4_K, Q5_K, Q6_K, Q8_0};
 
 fn validate(what: &str, source: &Source) {
     let text = source.wgsl();
@@ -43,7 +44,11 @@ fn kernels_for_blocks_validate() {
     }
     for variant in BlockVariant::ALL {
         for (layout, blocks) in [(Layout::Gguf, 1), (Layout::Packed, 1), (Layout::Gguf, 10), (Layout::Packed, 43)] {
-            validate(&format!("{variant} {layout:?}"), &kernels::q4_k(layout, variant, blocks));
+            for ty in [Q4_K, Q5_K, Q6_K, Q8_0, Q4_0] {
+                if let Some(source) = kernels::blocks(ty, layout, variant, blocks) {
+                    validate(&format!("{ty} {variant} {layout:?}"), &source);
+                }
+            }
         }
     }
 }
