@@ -7,7 +7,7 @@
 //! same command. [`mod@import`] checks records against their manifest and keeps them below `baselines/`.
 //!
 //! What is measured, and how, is not decided here: `peers` measures its units itself, at home and in a pack. The module
-//! of each kind ([`kind`]) only connects both sides.
+//! of each kind (`kind`) only connects both sides.
 #![forbid(unsafe_code)]
 
 mod bench_table;

@@ -89,6 +89,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn the_users_own_paths_come_first() {
         let mut environment = vec![("LD_LIBRARY_PATH".into(), "/a:/b".into()), ("VK_DRIVER_FILES".into(), "x".into())];
         set_loader(Path::new("/pack"), true, &mut environment);
