@@ -124,7 +124,7 @@ pub(crate) fn target() -> String {
 fn run_program(invocation: &Invocation, root: &Path) -> Result<PathBuf> {
     let progress = invocation.console.spinner("building run");
     let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    let arguments = ["build", "--package", "pack", "--bin", "run", "--release"];
+    let arguments = ["build", "--package", "pack", "--bin", "run", "--profile", "pack-run"];
     let is_static = cfg!(target_os = "linux") && has_target(root, &triple);
     let built = if is_static {
         peers::program_of(root, "run", &[&arguments[..], &["--target", &triple]].concat())
