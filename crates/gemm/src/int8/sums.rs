@@ -8,6 +8,7 @@ mod bytes;
 use simd::{Amx, Avx2, Avx512, Avx512Vnni};
 use simd::{Portable, Simd};
 
+#[cfg(target_arch = "x86_64")]
 pub(crate) use self::bytes::Bytes;
 use super::WIDTH;
 use crate::weights::Int8Weights;
