@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use std::time::Duration;
 
@@ -69,7 +69,9 @@ pub(crate) struct Shared {
     limits: Limits,
     clock: OnceLock<Clock>,
     cache: OnceLock<wgpu::PipelineCache>,
-    /// By their text and whether they are trusted.
+    /// Whether trusted kernels are checked all the same.
+    checks_all: AtomicBool,
+    /// By their text and whether they are checked.
     pub(crate) kernels: Mutex<HashMap<(String, bool), Kernel>>,
     counts: Mutex<Counts>,
     ids: AtomicU64,
@@ -172,6 +174,7 @@ impl Wgpu {
             limits,
             clock: OnceLock::new(),
             cache: OnceLock::new(),
+            checks_all: AtomicBool::new(false),
             kernels: Mutex::default(),
             counts: Mutex::default(),
             ids: AtomicU64::new(0),
@@ -227,6 +230,17 @@ impl Wgpu {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
+    }
+
+    /// From now on compiles every kernel with the checks that trusted ones go without: what tests do before they trust
+    /// one. Kernels that were compiled before stay as they are.
+    pub fn check_every_kernel(&self) {
+        self.0.checks_all.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a kernel is compiled with checks.
+    pub(crate) fn checks(&self, is_trusted: bool) -> bool {
+        !is_trusted || self.0.checks_all.load(Ordering::Relaxed)
     }
 
     /// Takes the compiler's results for later pipelines from this cache. The first call counts; it says whether this

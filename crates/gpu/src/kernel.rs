@@ -208,20 +208,21 @@ impl Wgpu {
     /// [`GpuError::Kernel`] with what the compiler or the driver says.
     pub fn kernel(&self, source: &Source) -> Result<Kernel, GpuError> {
         let name = source.name;
-        let key = (source.wgsl(), source.is_trusted);
+        let is_checked = self.checks(source.is_trusted);
+        let key = (source.wgsl(), is_checked);
         if let Some(kernel) = lock(&self.shared().kernels).get(&key) {
             return Ok(kernel.clone());
         }
         let pipeline = self.scoped("compile", || {
             let text = wgpu::ShaderSource::Wgsl(key.0.as_str().into());
             let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: text };
-            let module = if source.is_trusted {
+            let module = if is_checked {
+                self.device().create_shader_module(descriptor)
+            } else {
                 // SAFETY: whoever made the source trusted has promised what the checks would have ensured.
                 unsafe {
                     self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
                 }
-            } else {
-                self.device().create_shader_module(descriptor)
             };
             self.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(name),
@@ -230,7 +231,7 @@ impl Wgpu {
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     constants: &[],
-                    zero_initialize_workgroup_memory: !source.is_trusted,
+                    zero_initialize_workgroup_memory: is_checked,
                 },
                 cache: self.pipeline_cache(),
             })

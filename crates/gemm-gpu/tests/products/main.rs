@@ -2,6 +2,7 @@
 //! kernels are validated everywhere.
 
 mod blocks;
+mod checked;
 mod dense;
 mod texts;
 
