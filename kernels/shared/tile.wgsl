@@ -8,7 +8,7 @@
 // the next is on its way from memory to registers. With STAGES = 2 there are two slices in workgroup memory and one
 // barrier a slice; with 1 there is one slice and two barriers.
 //
-// Eight terms are written out, so that the places of their vectors are constants: a loop takes a sixth of the time.
+// Eight terms are written out, so that the places of their vectors are constants.
 // Neighboring invocations form blocks of 8 x 4, whose reads of a slice are one row of banks each.
 //
 // Rows are padded with zeros to whole vectors, so terms beyond k add nothing. With EDGES, vectors beyond the matrix are
