@@ -86,10 +86,12 @@ fn check(weights: &Weights, a: &[f32], (alpha, beta): (f32, f32), c0: &[f32], c:
     }
 }
 
-/// All kernels, and all paths of those that have several.
+/// All kernels that take weights in blocks, and all paths of those that have several.
 fn all() -> Vec<(String, Box<dyn gemm::Kernel>)> {
     let named = |path: &str, kernel: Box<dyn gemm::Kernel>| (format!("{} {path}", kernel.name()), kernel);
-    let kernels = gemm::kernels().into_iter().skip(1).map(|kernel| named("", kernel));
+    let any = case(Shape { m: 1, n: 1, k: 256 }, GgmlType::Q4_K, (1.0, 0.0), 1);
+    let kernels = gemm::kernels().into_iter().skip(1).filter(|kernel| kernel.supports(&any));
+    let kernels = kernels.map(|kernel| named("", kernel));
     kernels.chain(block_paths().into_iter().map(|(path, kernel)| named(path.name(), kernel))).collect()
 }
 
