@@ -59,6 +59,16 @@ impl B {
         }
     }
 
+    /// In memory of its own; `None` for packed weights.
+    fn copy(&self) -> Option<Self> {
+        match self {
+            Self::Matrix(b) => Some(Self::Matrix(b.clone())),
+            Self::Packed(_) => None,
+            Self::Blocks(ty, bytes) => Some(Self::Blocks(*ty, bytes.clone())),
+            Self::Int8(b) => Some(Self::Int8(b.clone())),
+        }
+    }
+
     fn rhs(&self, Shape { n, k, .. }: Shape, by_columns: bool) -> Rhs<'_> {
         match self {
             Self::Matrix(b) => view(b, k, n, by_columns).into(),
@@ -112,7 +122,12 @@ impl Timed {
             Order::Int8 => n * k,
             _ => k * n * element.bytes(),
         };
-        let b = (0..named.regime.copies(bytes)).map(|_| B::new(&by, order, &plain, shape)).collect();
+        let mut b = vec![B::new(&by, order, &plain, shape)];
+        for _ in 1..named.regime.copies(bytes) {
+            // Rounding to codes takes long, copying them does not.
+            let copy = b[0].copy().unwrap_or_else(|| B::new(&by, order, &plain, shape));
+            b.push(copy);
+        }
         let bias = (activation != Activation::Identity).then(|| normal(3, n));
         Self { by, case, by_columns, a, plain, b, next: 0, bias, c: Guarded::new(m * n), ran: None }
     }

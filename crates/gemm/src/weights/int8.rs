@@ -41,7 +41,7 @@ use crate::{
 /// assert_eq!(sums, [127 * 127 - 127, 127 * 127 + 64]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Int8Weights {
     k: usize,
     n: usize,
