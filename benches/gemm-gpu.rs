@@ -5,32 +5,26 @@
 //! beyond a few million operations are left out, nothing is timed, and `--test` proves the rest. Without an adapter
 //! there are no benches.
 
-use std::sync::OnceLock;
-use std::time::Duration;
-
 use gemm_gpu::{
     BlockVariant, ElementType, Layout, Variant,
     cases::{CASES, Case, Weights},
     kernels,
 };
-use gpu::{Choice, Wgpu, ceiling};
-use proof::bench::{Bench, Ceiling, Given, Suite};
+use gpu::Wgpu;
+use proof::bench::{Bench, Ceiling, Suite};
 use quant::GgmlType::{Q4_K, Q5_K};
-use record::{Unit, Work};
+use record::Work;
 
+use device::{COOP, FMA, READ, device};
 use timed::{Blocked, Dense};
 
+#[path = "gpu/device.rs"]
+mod device;
 #[path = "gemm-gpu/timed.rs"]
 mod timed;
 
 #[global_allocator]
 static ALLOCATOR: proof::alloc::Counting = proof::alloc::Counting;
-
-/// The device of this process.
-fn device() -> Option<&'static Wgpu> {
-    static DEVICE: OnceLock<Option<Wgpu>> = OnceLock::new();
-    DEVICE.get_or_init(|| Wgpu::open(&Choice::Best).ok()).as_ref()
-}
 
 /// Operations that a software adapter computes within a second.
 const SOFTWARE_FLOPS: f64 = 2e7;
@@ -103,35 +97,13 @@ fn bench(case: &Case, kernel: String, tier: u8) -> Bench {
         tier,
         work: Work { flops: Some(flops), bytes: Some(bytes), elements: None },
         ceiling: Ceiling::Given(match (is_bound_by_memory, case.ty) {
-            (true, _) => Given { name: "gpu-read", unit: Unit::BytesPerSecond, burst: read },
-            (false, ElementType::F16) if has_coop() => {
-                Given { name: "gpu-coop-f16", unit: Unit::FlopPerSecond, burst: coop }
-            }
-            (false, _) => Given { name: "gpu-fma-f32", unit: Unit::FlopPerSecond, burst: fma },
+            (true, _) => READ,
+            (false, ElementType::F16) if has_coop() => COOP,
+            (false, _) => FMA,
         }),
     }
 }
 
 fn has_coop() -> bool {
     device().is_some_and(|gpu| gpu.capabilities().coop_16())
-}
-
-fn read(length: Duration) -> Option<f64> {
-    static LOOP: OnceLock<Option<ceiling::Loop>> = OnceLock::new();
-    burst(&LOOP, ceiling::Ceiling::Read, length)
-}
-
-fn fma(length: Duration) -> Option<f64> {
-    static LOOP: OnceLock<Option<ceiling::Loop>> = OnceLock::new();
-    burst(&LOOP, ceiling::Ceiling::Fma, length)
-}
-
-fn coop(length: Duration) -> Option<f64> {
-    static LOOP: OnceLock<Option<ceiling::Loop>> = OnceLock::new();
-    burst(&LOOP, ceiling::Ceiling::Coop, length)
-}
-
-fn burst(kept: &OnceLock<Option<ceiling::Loop>>, which: ceiling::Ceiling, length: Duration) -> Option<f64> {
-    let gpu = device().filter(|gpu| !gpu.identity().is_software())?;
-    kept.get_or_init(|| ceiling::Loop::new(gpu, which).ok().flatten()).as_ref()?.burst(gpu, length).ok()
 }
