@@ -113,14 +113,9 @@ impl Stage {
 
     /// The program `run` of the pack, under an empty environment.
     fn run(&self, words: &[&str]) -> Output {
-        Command::new(self.path("pack/run"))
-            .args(words)
-            .args(["--out", "records"])
-            .env_clear()
-            .env("ASSAY_PYTHON", "/no/python")
-            .current_dir(self.directory.path())
-            .output()
-            .unwrap()
+        let mut run = Command::new(self.path("pack/run"));
+        run.args(words).args(["--out", "records"]).env_clear().env("ASSAY_PYTHON", "/no/python");
+        compare::command::unless_busy(|| run.current_dir(self.directory.path()).output()).unwrap()
     }
 
     fn import(&self) -> Result<Exit, String> {
