@@ -153,8 +153,13 @@ def export(options):
 
 def score(options):
     parameters, _, config, step = restore(options.source)
+    answers = answers_of(config)(parameters)
     cases = rwkv7_text.prompts(2, {"recall": 500, "copy": 450, "sum": 50})
-    print(f"step {step}:", told(accuracy(answers_of(config)(parameters), cases)))
+    print(f"step {step}:", told(accuracy(answers, cases)))
+    recalls = [case for case in cases if case["task"] == "recall"]
+    for case in recalls:
+        case["task"] = f"recall of {case['prompt'].split(';')[0].count('=')} pairs"
+    print(told(dict(sorted(accuracy(answers, recalls).items()))))
 
 
 def tasks(options):
