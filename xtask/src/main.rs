@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use compare::comparison::Invocation;
 use compare::exit::{self, Exit};
 use compare::{cli, commands};
+use pack::slurm::OrSlurm;
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -38,7 +39,7 @@ struct Line {
 #[expect(clippy::large_enum_variant, reason = "one value per process")]
 enum Command {
     #[command(flatten)]
-    Compare(cli::Command),
+    Compare(cli::Command<OrSlurm<cli::Compare>>),
     /// Check the structural rules: directions, wiring, names, sizes, comments, workflows
     ///
     /// Reads files and starts no build. `--ids` also checks bench ids and tiers, which only the bench programs know.
@@ -54,7 +55,7 @@ enum Command {
     /// `benches/scenarios/NAME.toml` is the matrix. Each row is written when its process ends: after an interrupt,
     /// the same command continues. A whole run keeps rows, report and figures below `baselines/`. Exit code 5
     /// if an output is wrong, 1 if a cell failed.
-    Run(scenarios::Arguments),
+    Run(OrSlurm<scenarios::Arguments>),
     /// Build here what is measured on a machine without a toolchain
     ///
     /// Writes a folder below target/pack/ with programs, a plan, checksums and the program `run`. docs/elsewhere.md
@@ -101,9 +102,13 @@ fn main() -> ExitCode {
 fn dispatch(invocation: &Invocation, command: &Command) -> Exit {
     let root = root(invocation);
     let result = match command {
+        Command::Compare(cli::Command::Compare(arguments)) if arguments.is_slurm() => {
+            pack::slurm::compare(invocation, &root, arguments)
+        }
         Command::Compare(command) => return commands::execute(invocation, command),
         Command::Peers(arguments) => peers::peers(invocation, &root, arguments),
-        Command::Run(arguments) => scenarios::run(invocation, &root, arguments),
+        Command::Run(arguments) if arguments.is_slurm() => pack::slurm::run(invocation, &root, arguments),
+        Command::Run(arguments) => scenarios::run(invocation, &root, &arguments.here),
         Command::Pack(arguments) => pack::pack::pack(invocation, &root, arguments),
         Command::Import(arguments) => pack::import::import(invocation, &root, arguments),
         Command::Agree(arguments) => peers::agree(invocation, &root, arguments),
@@ -138,6 +143,8 @@ mod tests {
             "x peers gemm --filter 512 --peer matrixmultiply --dry-run",
             "x run gguf-load --set access=map,read --set size_mib=64 --full --again --dry-run --seed 1",
             "x run",
+            "x run gguf-load --slurm --sbatch --partition=p --shared /s --cpus 4 --poll 5s --again",
+            "x compare --base main --slurm --sbatch --partition=p",
             "x pack peers gemm --filter 512 --peer torch --threads 1,16",
             "x pack bench quant --filter q4 --with-loader",
             "x pack compare --base main -p quant --filter q4 --title T --change C",
@@ -153,6 +160,8 @@ mod tests {
         ] {
             Line::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
-        assert!(Line::try_parse_from(["x", "frobnicate"]).is_err());
+        for line in ["x frobnicate", "x run gguf-load --cpus 4", "x gate --slurm", "x run gguf-load --slurm --cpus 0"] {
+            assert!(Line::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 }

@@ -11,9 +11,9 @@ mod times;
 pub use times::duration;
 use times::{time, times};
 
-/// The commands that measure and compare.
+/// The commands that measure and compare. `C` are the arguments of `compare`, which may be more than [`Compare`].
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum Command<C: Args = Compare> {
     /// Compare two revisions, built and measured now, in turns; log the result by title and change
     ///
     /// The first call under a title records the state as it is. The next call with the same title finds the revision
@@ -22,7 +22,7 @@ pub enum Command {
     ///
     /// Exit: 0 nothing proven worse, 1 tool or build failure, 2 usage, 3 proven regression, 5 wrong output or a
     /// benchmark is missing.
-    Compare(Compare),
+    Compare(C),
     /// Compare with the merge base and decide; for pull requests
     ///
     /// Exit: as `compare`, and 4 if the run gives no verdict (contaminated, or its null control fired).
@@ -146,6 +146,12 @@ pub struct Compare {
     /// Where else to report.
     #[command(flatten)]
     pub pages: Pages,
+}
+
+impl AsRef<Self> for Compare {
+    fn as_ref(&self) -> &Self {
+        self
+    }
 }
 
 /// Reports for a browser.

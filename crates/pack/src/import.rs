@@ -40,21 +40,25 @@ pub(crate) struct Run {
 pub fn import(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let mut exit = Exit::Fine;
     for directory in &arguments.directories {
-        let directory = invocation.directory.join(directory);
-        let (manifest, pack) = Manifest::read(&directory)?;
-        knows(root, &manifest)?;
-        let run = Run::read(&directory, &manifest, &pack)?;
-        for (unit, why) in &run.failed {
-            invocation.console.note(&format!("`{unit}` failed: {why}"));
-        }
-        exit = exit.max(match &manifest.what {
-            What::Peers(packed) => kind::peers::import(invocation, root, packed, &run)?,
-            What::Scenario(packed) => kind::scenario::import(invocation, root, packed, &run)?,
-            What::Compare(packed) => kind::compare::import(invocation, root, packed, &run)?,
-            What::Bench(packed) => bench_table::import(invocation, root, packed, &run)?,
-        });
+        exit = exit.max(import_directory(invocation, root, &invocation.directory.join(directory))?);
     }
     Ok(exit)
+}
+
+/// Imports one directory of records.
+pub(crate) fn import_directory(invocation: &Invocation, root: &Path, directory: &Path) -> Result<Exit> {
+    let (manifest, pack) = Manifest::read(directory)?;
+    knows(root, &manifest)?;
+    let run = Run::read(directory, &manifest, &pack)?;
+    for (unit, why) in &run.failed {
+        invocation.console.note(&format!("`{unit}` failed: {why}"));
+    }
+    match &manifest.what {
+        What::Peers(packed) => kind::peers::import(invocation, root, packed, &run),
+        What::Scenario(packed) => kind::scenario::import(invocation, root, packed, &run),
+        What::Compare(packed) => kind::compare::import(invocation, root, packed, &run),
+        What::Bench(packed) => bench_table::import(invocation, root, packed, &run),
+    }
 }
 
 /// Whether the repository has the revisions of a pack.

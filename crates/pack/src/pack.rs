@@ -21,8 +21,9 @@ pub struct Arguments {
     what: Packable,
 }
 
+/// What can be packed.
 #[derive(Debug, Clone, clap::Subcommand)]
-enum Packable {
+pub(crate) enum Packable {
     /// Our kernels beside other people's code, as `peers` times them
     ///
     /// Peers in Python run with the Python of the other machine; compiled ones travel along. One that cannot becomes
@@ -62,7 +63,7 @@ enum Packable {
 
 impl Packable {
     /// Begin of the pack's name.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Peers { op, .. } => format!("peers-{op}"),
             Self::Compare(_) => "compare".to_owned(),
@@ -77,13 +78,22 @@ impl Packable {
 /// # Errors
 /// What is packed does not build, or is too large.
 pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
-    let git = |words: &[&str]| command::stdout_of(command::git_in(root).args(words));
-    let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
+    let commit = head(root)?;
     let name = format!("{}-{}", arguments.what.name(), commit.chars().take(10).collect::<String>());
     let path = root.join("target/pack").join(&name);
-    let mut folder = Folder::new(&path)?;
+    write(invocation, root, &arguments.what, (&name, &path))?;
+    invocation.console.print(&path.strip_prefix(root).unwrap_or(&path).display().to_string())?;
+    let next = format!("copy the folder to the other machine, and there: {name}/run --limit 240s");
+    invocation.console.note(&next);
+    Ok(Exit::Fine)
+}
+
+/// Builds what is packed, and writes the pack of this name to `path`; what was there is removed.
+pub(crate) fn write(invocation: &Invocation, root: &Path, what: &Packable, (name, path): (&str, &Path)) -> Result<()> {
+    let commit = head(root)?;
+    let mut folder = Folder::new(path)?;
     folder.put(&run_program(invocation, root)?, "run", true)?;
-    let (what, plan) = match &arguments.what {
+    let (what, plan) = match what {
         Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,
         Packable::Compare(arguments) => kind::compare::pack(invocation, root, arguments, &mut folder)?,
         Packable::Scenario { name, choice } => kind::scenario::pack(invocation, root, (name, choice), &mut folder)?,
@@ -94,7 +104,7 @@ pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resu
     let flags = invocation.variable("RUSTFLAGS").map(|flags| flags.to_string_lossy().into_owned());
     let manifest = Manifest {
         schema: SCHEMA,
-        name: name.clone(),
+        name: name.to_owned(),
         created_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         revisions: what.revisions(&commit),
         toolchain: command::stdout_of(command::in_directory("rustc", root).arg("--version"))?.trim().to_owned(),
@@ -109,10 +119,12 @@ pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resu
     let size = folder.finish(manifest)?;
     let glibc = glibc.map_or_else(String::new, |glibc| format!(", for glibc {glibc} or newer"));
     invocation.console.note(&format!("{units} units, {}{glibc}", Unit::Bytes.show(size as f64)));
-    invocation.console.print(&path.strip_prefix(root).unwrap_or(&path).display().to_string())?;
-    let next = format!("copy the folder to the other machine, and there: {name}/run --limit 240s");
-    invocation.console.note(&next);
-    Ok(Exit::Fine)
+    Ok(())
+}
+
+/// The commit that is checked out.
+fn head(root: &Path) -> Result<String> {
+    Ok(command::stdout_of(command::git_in(root).args(["rev-parse", "HEAD"]))?.trim().to_owned())
 }
 
 /// Architecture and operating system of this program.

@@ -1,6 +1,7 @@
 //! Measures a pack, on any machine: check, describe the machine, measure, record.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,11 +16,15 @@ use machine::Fingerprint;
 use machine::noise;
 use record::stats;
 use regex_lite::Regex;
+use tempfile::TempDir;
 
 use crate::elf;
-use crate::kind::{self, Opened};
+use crate::kind::{self, Conclusion, Measuring, Opened};
 use crate::manifest::{FILE, Manifest, SCHEMA};
 use crate::records::{self, Plan, Record};
+
+/// What the machine is, beside the records.
+pub(crate) const MACHINE: &str = "machine.json";
 
 /// Which units, for how long, and where records go.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -36,6 +41,12 @@ pub struct Arguments {
     /// Print the plan
     #[arg(long)]
     dry_run: bool,
+    /// Measure only on a machine of the class that this file names; the first run writes it
+    #[arg(long, value_name = "FILE")]
+    class_file: Option<PathBuf>,
+    /// Directory for what measured processes write; by default below that of the records
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
 }
 
 /// Measures the pack in `folder`.
@@ -69,11 +80,11 @@ pub fn run(invocation: &Invocation, folder: &Path, arguments: &Arguments) -> Res
     let _lock = lock(&out)?;
     let fingerprint = Fingerprint::collect();
     let class = fingerprint.class();
-    describe(invocation, &fingerprint)?;
-    let scratch = out.join("scratch");
-    let _ = fs::remove_dir_all(&scratch);
-    fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
-    let mut opened = kind::open(invocation, folder, &manifest, &scratch)?;
+    whole_file::replace(&out.join(MACHINE), serde_json::to_string_pretty(&fingerprint)?.as_bytes())
+        .with_context(|| format!("failed to write in {}; is the disk full?", out.display()))?;
+    told(invocation, arguments, &fingerprint)?;
+    let scratch = scratch(invocation, &out, arguments.scratch.as_deref())?;
+    let mut opened = kind::open(invocation, folder, &manifest, scratch.path())?;
     let units = opened.plan();
     let plan = chosen(&units)?;
     let open = remaining(&out, &pack, &class, &plan)?;
@@ -88,11 +99,10 @@ pub fn run(invocation: &Invocation, folder: &Path, arguments: &Arguments) -> Res
     Plan::keep(&out, &pack, &units)?;
     whole_file::replace(&out.join(FILE), &fs::read(folder.join(FILE))?).context("failed to copy the manifest")?;
     let until = arguments.limit.map(|limit| started + limit);
-    let session = Session { invocation, out: &out, pack: &pack, machine: words(&fingerprint), class: &class, until };
-    let inputs = scratch.join("inputs");
+    let session = Session { invocation, out: &out, pack: &pack, machine: &fingerprint, class: &class, until };
+    let inputs = scratch.path().join("inputs");
     let ended = session.measure(&mut *opened, &inputs, (&units, &open));
-    drop(opened);
-    let _ = fs::remove_dir_all(&scratch);
+    drop((opened, scratch));
     let exit = ended?;
     let left = remaining(&out, &pack, &class, &plan)?;
     if left.is_empty() {
@@ -145,6 +155,53 @@ fn lock(out: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// Says what the machine is, and whether it may measure.
+fn told(invocation: &Invocation, arguments: &Arguments, fingerprint: &Fingerprint) -> Result<()> {
+    match &arguments.class_file {
+        // One of many runs of a pack, which need not measure the ceilings each.
+        Some(file) => {
+            let class = fingerprint.class();
+            claim(&invocation.directory.join(file), &class)?;
+            invocation.console.print(&format!("Machine class {class}"))
+        }
+        None => describe(invocation, fingerprint),
+    }
+}
+
+/// Writes the machine class into a file that many runs share, or compares it with the one there.
+fn claim(file: &Path, class: &str) -> Result<()> {
+    let failed = || format!("failed to write {}", file.display());
+    let mut own = tempfile::NamedTempFile::new_in(file.parent().unwrap_or(file)).with_context(failed)?;
+    own.write_all(class.as_bytes()).with_context(failed)?;
+    match own.persist_noclobber(file) {
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        other => drop(other.with_context(failed)?),
+    }
+    let first = fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
+    if first.trim() != class {
+        let first = first.trim();
+        return Err(usage(format!(
+            "this machine is of the class {class}, the others of {first}: classes are never mixed"
+        )));
+    }
+    Ok(())
+}
+
+/// A new directory for what measured processes write. What killed runs left below the records is removed.
+fn scratch(invocation: &Invocation, out: &Path, asked: Option<&Path>) -> Result<TempDir> {
+    let own = out.join("scratch");
+    let _ = fs::remove_dir_all(&own);
+    let parent = match asked {
+        Some(asked) => invocation.directory.join(asked),
+        None => {
+            fs::create_dir_all(&own).with_context(|| format!("failed to make {}; is the disk full?", own.display()))?;
+            own
+        }
+    };
+    let made = tempfile::Builder::new().prefix("run-").tempdir_in(&parent);
+    made.with_context(|| format!("failed to make a directory in {}; is the disk full?", parent.display()))
+}
+
 /// The units that are not measured yet.
 fn remaining<'m>(out: &Path, pack: &str, class: &str, plan: &'m [(usize, String)]) -> Result<Vec<(usize, &'m str)>> {
     let mut open = Vec::new();
@@ -176,12 +233,29 @@ fn describe(invocation: &Invocation, fingerprint: &Fingerprint) -> Result<()> {
     invocation.console.print(&format!("GPU: {gpus}\n"))
 }
 
+/// Records what all records in `out` say together, as the last run of the pack would on that machine, with more notes.
+pub(crate) fn conclude(
+    invocation: &Invocation,
+    (folder, manifest, pack): (&Path, &Manifest, &str),
+    out: &Path,
+    (machine, notes): (&Fingerprint, &[String]),
+) -> Result<()> {
+    let scratch = scratch(invocation, out, None)?;
+    let mut opened = kind::open(invocation, folder, manifest, scratch.path())?;
+    let class = machine.class();
+    let session = Session { invocation, out, pack, machine, class: &class, until: None };
+    let inputs = scratch.path().join("inputs");
+    let mut measuring = opened.measuring(invocation, &inputs);
+    let total_s = session.remember(&mut *measuring, &manifest.plan)?;
+    session.conclude(&*measuring, total_s, notes).map(drop)
+}
+
 /// One call of `run`.
 struct Session<'a> {
     invocation: &'a Invocation,
     out: &'a Path,
     pack: &'a str,
-    machine: String,
+    machine: &'a Fingerprint,
     class: &'a str,
     /// When the limit ends.
     until: Option<Instant>,
@@ -201,14 +275,7 @@ impl Session<'_> {
     ) -> Result<Exit> {
         let console = &self.invocation.console;
         let mut measuring = opened.measuring(self.invocation, scratch);
-        let mut total_s = 0.0;
-        for (place, unit) in units.iter().enumerate() {
-            let known = records::read(&records::path(self.out, place, unit), self.pack, unit)?;
-            if let Some(record) = known.filter(|record| record.error.is_none()) {
-                measuring.remember(place, &record.result)?;
-                total_s += record.seconds;
-            }
-        }
+        let mut total_s = self.remember(&mut *measuring, units)?;
         let mut seconds = Vec::new();
         let mut exit = Exit::Fine;
         for (number, &(place, unit)) in open.iter().enumerate() {
@@ -242,11 +309,31 @@ impl Session<'_> {
             let rest = if rest < 100.0 { format!("{rest:.0} s") } else { format!("{:.0} min", rest / 60.0) };
             console.note(&format!("{}/{} {unit} ({took:.1} s; about {rest} left): {told}", number + 1, open.len()));
         }
-        let Some(conclusion) = measuring.conclusion(total_s)? else { return Ok(exit) };
-        let record = self.record("conclusion", (Instant::now(), &noise::Sample::take()), conclusion.result, None);
-        records::write(&self.out.join(records::CONCLUSION), &record)?;
+        let Some(conclusion) = self.conclude(&*measuring, total_s, &[])? else { return Ok(exit) };
         console.print(&conclusion.text)?;
         Ok(exit.max(conclusion.exit))
+    }
+
+    /// Takes back what is recorded. Gives the seconds that it took.
+    fn remember(&self, measuring: &mut dyn Measuring, units: &[String]) -> Result<f64> {
+        let mut total_s = 0.0;
+        for (place, unit) in units.iter().enumerate() {
+            let known = records::read(&records::path(self.out, place, unit), self.pack, unit)?;
+            if let Some(record) = known.filter(|record| record.error.is_none()) {
+                measuring.remember(place, &record.result)?;
+                total_s += record.seconds;
+            }
+        }
+        Ok(total_s)
+    }
+
+    /// Records what all units together say, if that is more than each of them.
+    fn conclude(&self, measuring: &dyn Measuring, total_s: f64, notes: &[String]) -> Result<Option<Conclusion>> {
+        let Some(conclusion) = measuring.conclusion(total_s, self.machine, notes)? else { return Ok(None) };
+        let start = (Instant::now(), &noise::Sample::take());
+        let record = self.record("conclusion", start, conclusion.result.clone(), None);
+        records::write(&self.out.join(records::CONCLUSION), &record)?;
+        Ok(Some(conclusion))
     }
 
     /// A record of now, for what began at a time and a sample of the machine.
@@ -264,7 +351,7 @@ impl Session<'_> {
             pack: self.pack.to_owned(),
             unit: unit.to_owned(),
             class: self.class.to_owned(),
-            machine: self.machine.clone(),
+            machine: words(self.machine),
             began: began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             seconds: took.as_secs_f64(),
             noise: noise::Sample::take().since(before),

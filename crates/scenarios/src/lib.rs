@@ -46,21 +46,22 @@ use process::CellProcesses;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Arguments {
     /// The scenario, as in `benches/scenarios/NAME.toml`; without it, list the scenarios
-    name: Option<String>,
+    pub name: Option<String>,
+    /// Which cells.
     #[command(flatten)]
-    choice: Choice,
+    pub choice: Choice,
     /// Run finished cells again
     #[arg(long)]
-    again: bool,
+    pub again: bool,
     /// Print the processes that would run
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
     /// Seed of the order [default: drawn, and recorded]
     #[arg(long)]
-    seed: Option<u64>,
+    pub seed: Option<u64>,
     /// Measure nothing: make the kept reports again from their rows, those of all machine classes
     #[arg(long, conflicts_with_all = ["set", "full", "smoke", "again", "dry_run", "seed"])]
-    render: bool,
+    pub render: bool,
 }
 
 /// Which cells of a scenario.

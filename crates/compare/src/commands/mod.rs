@@ -26,17 +26,18 @@ pub use log::log;
 pub use selftest::selftest;
 
 use anyhow::Result;
+use clap::Args;
 use regex_lite::Regex;
 
 use crate::build::Wanted;
-use crate::cli::{Command, Scope};
+use crate::cli::{Command, Compare, Scope};
 use crate::comparison::Invocation;
 use crate::exit::{self, Exit, usage};
 
 /// Runs a command and says what the process ends with. Errors are shown here.
-pub fn execute(invocation: &Invocation, command: &Command) -> Exit {
+pub fn execute<C: Args + AsRef<Compare>>(invocation: &Invocation, command: &Command<C>) -> Exit {
     let result = match command {
-        Command::Compare(arguments) => compare(invocation, arguments),
+        Command::Compare(arguments) => compare(invocation, arguments.as_ref()),
         Command::Gate(arguments) => gate(invocation, arguments),
         Command::Bisect(arguments) => bisect(invocation, arguments),
         Command::Log(arguments) => log(invocation, arguments),

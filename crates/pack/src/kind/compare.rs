@@ -10,6 +10,7 @@ use ::compare::exit::Exit;
 use ::compare::policy;
 use ::compare::report::{Entry, text};
 use anyhow::{Context as _, Result, ensure};
+use machine::Fingerprint;
 use serde_json::Value;
 
 use super::{Conclusion, Measuring, Opened};
@@ -74,8 +75,11 @@ impl Measuring for &mut PackedRun {
         PackedRun::in_words(self, place)
     }
 
-    fn conclusion(&self, seconds: f64) -> Result<Option<Conclusion>> {
-        let entry = self.entry(seconds);
+    fn conclusion(&self, seconds: f64, machine: &Fingerprint, notes: &[String]) -> Result<Option<Conclusion>> {
+        let mut entry = self.entry(seconds);
+        // It may be concluded elsewhere than it was measured.
+        (entry.machine_class, entry.fingerprint) = (machine.class(), machine.clone());
+        entry.notes.extend_from_slice(notes);
         let (text, exit) = (text::terminal(&entry), entry.exit());
         Ok(Some(Conclusion { result: serde_json::to_value(entry)?, text, exit }))
     }

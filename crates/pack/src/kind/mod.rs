@@ -10,6 +10,7 @@ use std::path::Path;
 use ::compare::comparison::Invocation;
 use ::compare::exit::Exit;
 use anyhow::Result;
+use machine::Fingerprint;
 use serde_json::Value;
 
 use crate::manifest::{Manifest, What};
@@ -39,8 +40,8 @@ pub(crate) trait Measuring {
     /// A result in a line.
     fn in_words(&self, place: usize, result: &Value) -> String;
 
-    /// What all units together say, if that is more than each of them. They took so many seconds.
-    fn conclusion(&self, _seconds: f64) -> Result<Option<Conclusion>> {
+    /// What all units together say, if that is more than each of them. They took so many seconds on this machine.
+    fn conclusion(&self, _seconds: f64, _machine: &Fingerprint, _notes: &[String]) -> Result<Option<Conclusion>> {
         Ok(None)
     }
 }
