@@ -345,9 +345,9 @@ mod tests {
         let affine =
             Affine([[2.0, 0.3, 0.0, 5.0], [-0.1, 1.5, 0.2, -7.0], [0.0, 0.4, -3.0, 1.0], [0.0, 0.0, 0.0, 1.0]]);
         let inverse = inverse(&affine).unwrap();
-        for row in 0..3 {
+        for (row, left) in inverse.iter().enumerate() {
             for column in 0..3 {
-                let product: f64 = (0..3).map(|k| inverse[row][k] * affine.0[k][column]).sum();
+                let product: f64 = (0..3).map(|k| left[k] * affine.0[k][column]).sum();
                 assert!((product - f64::from(u8::from(row == column))).abs() < 1e-12);
             }
         }

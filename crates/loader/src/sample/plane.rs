@@ -62,11 +62,11 @@ impl<T: Voxel> Loop for Plane<'_, T> {
             if is_inside {
                 let of = |tap: u32| &plane[nx * (y_start as usize + tap as usize) + x_start as usize..][..x.extent];
                 let (low, high) = (of(y.lower[j]), of(y.upper[j]));
-                for i in 0..SIDE {
+                for (i, value) in row.iter_mut().enumerate() {
                     let (a, b) = (x.lower[i] as usize, x.upper[i] as usize);
                     let below = lerp(low[a].into(), low[b].into(), x.weight[i]);
                     let above = lerp(high[a].into(), high[b].into(), x.weight[i]);
-                    row[i] = lerp(below, above, y.weight[j]);
+                    *value = lerp(below, above, y.weight[j]);
                 }
             } else {
                 let at = |x: i64, y: i64| {
@@ -74,15 +74,15 @@ impl<T: Voxel> Loop for Plane<'_, T> {
                     if is_there { plane[x as usize + nx * y as usize].into() } else { self.map.outside }
                 };
                 let (y0, y1) = (y_start + i64::from(y.lower[j]), y_start + i64::from(y.upper[j]));
-                for i in 0..SIDE {
+                for (i, value) in row.iter_mut().enumerate() {
                     let (x0, x1) = (x_start + i64::from(x.lower[i]), x_start + i64::from(x.upper[i]));
                     let below = lerp(at(x0, y0), at(x1, y0), x.weight[i]);
                     let above = lerp(at(x0, y1), at(x1, y1), x.weight[i]);
-                    row[i] = lerp(below, above, y.weight[j]);
+                    *value = lerp(below, above, y.weight[j]);
                 }
             }
-            for i in 0..SIDE {
-                self.out[SIDE * i + j] = self.map.apply(row[i]);
+            for (i, &value) in row.iter().enumerate() {
+                self.out[SIDE * i + j] = self.map.apply(value);
             }
         }
     }

@@ -7,6 +7,7 @@
 //! first; then, if all voxels that they need are inside, the voxels are fetched without a check each; then all pixels
 //! are interpolated. The first and the last of these loops become vectors. Positions count from a voxel near the patch,
 //! so that f32 has room for the fraction.
+#![expect(clippy::needless_range_loop, reason = "pixel c is an element of many arrays at once")]
 
 use super::{
     asymmetric::SIDE,
