@@ -120,6 +120,27 @@ impl Builder {
         Self { on_failure, ..self }
     }
 
+    /// Refuses a 0 where it makes no sense; `pixels` are those of a sample.
+    pub(crate) fn check(&self, pixels: usize) -> Result<(), LoaderError> {
+        let (slots, visits) = match self.cache {
+            Cache::Pool { slots, visits } => (slots, visits),
+            Cache::Cold => (1, 1),
+        };
+        let settings = [
+            ("files", self.source.len()),
+            ("batch", self.batch),
+            ("slots", slots),
+            ("visits", visits),
+            ("decoders", self.decoders),
+            ("batches ahead", self.ahead.unwrap_or(1)),
+            ("pixels of a sample", pixels),
+        ];
+        match settings.into_iter().find(|(_, value)| *value == 0) {
+            Some((setting, got)) => Err(LoaderError::Setting { setting, got, need: 1 }),
+            None => Ok(()),
+        }
+    }
+
     /// Starts the threads. Nothing was read yet when this returns.
     ///
     /// # Errors

@@ -31,23 +31,11 @@ pub struct Loader<S: Sampler, T: Pixel> {
 impl<S: Sampler, T: Pixel> Loader<S, T> {
     pub(crate) fn start(builder: Builder, sampler: S) -> Result<Self, LoaderError> {
         let shape = sampler.shape();
-        let pixels = shape.iter().product();
+        builder.check(shape.iter().product())?;
         let (slots, visits) = match builder.cache {
             Cache::Pool { slots, visits } => (slots, visits),
             Cache::Cold => (1, 1),
         };
-        let settings = [
-            ("files", builder.source.len()),
-            ("batch", builder.batch),
-            ("slots", slots),
-            ("visits", visits),
-            ("decoders", builder.decoders),
-            ("batches ahead", builder.ahead.unwrap_or(1)),
-            ("pixels of a sample", pixels),
-        ];
-        if let Some((setting, got)) = settings.into_iter().find(|(_, value)| *value == 0) {
-            return Err(LoaderError::Setting { setting, got, need: 1 });
-        }
         let schedule = Schedule::new(slots, visits, builder.source.len(), builder.seed, builder.is_shuffled);
         let counters = Arc::<counters::Shared>::default();
         // Without a pool, one volume is in use by each worker.
@@ -86,24 +74,29 @@ impl<S: Sampler, T: Pixel> Loader<S, T> {
             ends_on_failure: builder.on_failure == OnFailure::Stop,
             threads: Vec::new(),
         };
-        // Threads that did start end when `loader` is dropped.
-        if matches!(loader.filler.volumes, Volumes::Pool(_)) {
-            for number in 0..builder.decoders.min(loader.schedule.slots()) {
-                let filler = Arc::clone(&loader.filler);
-                loader.spawn(format!("decoder {number}"), move || {
+        // If one does not start, those that did end when `loader` is dropped.
+        loader.start_threads(builder.decoders, builder.workers)?;
+        Ok(loader)
+    }
+
+    fn start_threads(&mut self, decoders: usize, workers: usize) -> Result<(), LoaderError> {
+        if matches!(self.filler.volumes, Volumes::Pool(_)) {
+            for number in 0..decoders.min(self.schedule.slots()) {
+                let filler = Arc::clone(&self.filler);
+                self.spawn(format!("decoder {number}"), move || {
                     if let Volumes::Pool(pool) = &filler.volumes {
                         pool.decode();
                     }
                 })?;
             }
         }
-        if let Some(ring) = loader.ring.clone() {
-            for number in 0..builder.workers {
-                let (ring, filler) = (Arc::clone(&ring), Arc::clone(&loader.filler));
-                loader.spawn(format!("sampler {number}"), move || ring.work(&filler))?;
+        if let Some(ring) = self.ring.clone() {
+            for number in 0..workers {
+                let (ring, filler) = (Arc::clone(&ring), Arc::clone(&self.filler));
+                self.spawn(format!("sampler {number}"), move || ring.work(&filler))?;
             }
         }
-        Ok(loader)
+        Ok(())
     }
 
     fn spawn(&mut self, name: String, code: impl FnOnce() + Send + 'static) -> Result<(), LoaderError> {

@@ -4,6 +4,9 @@ use op::random::Random;
 
 use crate::sample::stream;
 
+/// Visits beyond every run, so that products of them fit.
+const MOST_VISITS: u64 = 1 << 40;
+
 /// The order in which files are loaded into slots, and slots are visited.
 ///
 /// Sample i visits slot i mod `slots`. A volume stays for `visits` visits. The first volume of slot s leaves after
@@ -21,10 +24,16 @@ pub struct Schedule {
 
 impl Schedule {
     /// `slots`, `visits` and `files` are at least 1; zeros count as 1. There are no more slots than files. Without
-    /// shuffling, every permutation is the order of the files.
+    /// shuffling, every permutation is the order of the files. A volume is never replaced for `visits` of `usize::MAX`.
     pub fn new(slots: usize, visits: usize, files: usize, seed: u64, is_shuffled: bool) -> Self {
         let files = files.max(1) as u64;
-        Self { slots: (slots.max(1) as u64).min(files), visits: visits.max(1) as u64, files, seed, is_shuffled }
+        Self {
+            slots: (slots.max(1) as u64).min(files),
+            visits: (visits as u64).clamp(1, MOST_VISITS),
+            files,
+            seed,
+            is_shuffled,
+        }
     }
 
     /// Number of slots.

@@ -3,119 +3,10 @@
 mod data;
 
 use loader::{
-    AsymmetricPatches, Cache, CenterCrop, Files, Item, Loader, PosNegCrop, RandomCrop, SIDE, Source, Views, Volume,
+    AsymmetricPatches, Cache, CenterCrop, Files, Item, Loader, PosNegCrop, RandomCrop, Reference, SIDE, Source, Volume,
     Voxels, f16,
 };
-use nifti_decode::{Affine, Decoder, Kind, Orientation, Plan, VolumeFile};
-use std::path::Path;
-
-/// A volume as nibabel's `as_closest_canonical` and `get_fdata` give it.
-struct Reference {
-    values: Vec<f64>,
-    shape: [usize; 3],
-    affine: Affine,
-}
-
-impl Reference {
-    fn new(path: &Path) -> Self {
-        let file = VolumeFile::open(path).unwrap();
-        let volume = file.decode::<f64>(&mut Decoder::new(), &Plan::scaled().oriented(Orientation::RAS)).unwrap();
-        let shape = [0, 1, 2].map(|axis| volume.shape()[axis]);
-        Self { shape, affine: volume.affine(), values: volume.into_voxels() }
-    }
-
-    /// The value of a voxel; 0 outside.
-    fn at(&self, voxel: [i64; 3]) -> f64 {
-        if (0..3).any(|axis| voxel[axis] < 0 || voxel[axis] >= self.shape[axis] as i64) {
-            return 0.0;
-        }
-        let [x, y, z] = voxel.map(|index| index as usize);
-        self.values[x + self.shape[0] * (y + self.shape[1] * z)]
-    }
-
-    /// Solves affine * voxel = point by Cramer's rule.
-    fn voxel_of(&self, point: [f64; 3]) -> [f64; 3] {
-        let a = self.affine.0;
-        let determinant = |m: [[f64; 3]; 3]| -> f64 {
-            m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
-                + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
-        };
-        let linear = [0, 1, 2].map(|row| [a[row][0], a[row][1], a[row][2]]);
-        [0, 1, 2].map(|column| {
-            let mut replaced = linear;
-            for row in 0..3 {
-                replaced[row][column] = point[row] - a[row][3];
-            }
-            determinant(replaced) / determinant(linear)
-        })
-    }
-
-    fn clamped(&self, voxel: [f64; 3]) -> [f64; 3] {
-        [0, 1, 2].map(|axis| voxel[axis].clamp(0.0, (self.shape[axis] - 1) as f64))
-    }
-
-    fn trilinear(&self, voxel: [f64; 3]) -> f64 {
-        let floor = voxel.map(f64::floor);
-        let mut sum = 0.0;
-        for corner in 0..8 {
-            let mut weight = 1.0;
-            let mut at = [0; 3];
-            for axis in 0..3 {
-                let rest = voxel[axis] - floor[axis];
-                let is_upper = corner >> axis & 1 == 1;
-                weight *= if is_upper { rest } else { 1.0 - rest };
-                at[axis] = floor[axis] as i64 + i64::from(is_upper);
-            }
-            sum += weight * self.at(at);
-        }
-        sum
-    }
-
-    /// The pixels of both views.
-    fn views(&self, views: &Views) -> Vec<f64> {
-        let spacing = self.affine.spacing();
-        let windowed = |value: f64, view: usize| {
-            let window = views.windows[view];
-            (2.0 * (value - window.center) / window.width).clamp(-1.0, 1.0)
-        };
-        let center = |view: usize, point: &[f32; 3]| {
-            let anchor = views.anchors[view];
-            self.clamped(self.voxel_of([0, 1, 2].map(|axis| anchor[axis] + f64::from(point[axis]))))
-        };
-        let mut pixels = Vec::new();
-        for point in &views.points[0] {
-            let center = center(0, point).map(|at| at.round_ties_even() as i64);
-            let extent = [0, 1].map(|axis| (32.0 / spacing[axis]).round_ties_even().max(1.0) as i64);
-            let start = [0, 1].map(|axis| center[axis] - extent[axis] / 2);
-            for i in 0..SIDE {
-                for j in 0..SIDE {
-                    let taps = [(i, 0), (j, 1)].map(|(pixel, axis)| {
-                        let at = ((pixel as f64 + 0.5) * extent[axis] as f64 / 16.0 - 0.5).max(0.0);
-                        let lower = at.floor() as i64;
-                        let upper = (lower + 1).min(extent[axis] - 1);
-                        (start[axis] + lower, start[axis] + upper, at - at.floor())
-                    });
-                    let [(x0, x1, wx), (y0, y1, wy)] = taps;
-                    let row = |y| (1.0 - wx) * self.at([x0, y, center[2]]) + wx * self.at([x1, y, center[2]]);
-                    pixels.push(windowed((1.0 - wy) * row(y0) + wy * row(y1), 0));
-                }
-            }
-        }
-        for point in &views.points[1] {
-            let center = center(1, point);
-            let origin = self.affine.apply(center);
-            for i in 0..SIDE {
-                for j in 0..SIDE {
-                    let plane = [2.0 * j as f64 - 15.0, 2.0 * i as f64 - 15.0];
-                    let at = [0, 1, 2]
-                        .map(|row| origin[row] + views.rotation[row][0] * plane[0] + views.rotation[row][1] * plane[1]);
-                    pixels.push(windowed(self.trilinear(self.voxel_of(at)), 1));
-                }
-            }
-        }
-        pixels
-    }
-}
+use nifti_decode::{Decoder, Kind, Orientation, VolumeFile};
 
 fn worst(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
@@ -144,7 +35,7 @@ fn views_are_those_of_the_reference() {
             header
         }),
     ];
-    let references = paths.each_ref().map(|path| Reference::new(path));
+    let references = paths.each_ref().map(|path| Reference::open(path).unwrap());
     let loader = Loader::builder(Files::new(paths)).pool(8, 4).seed(5).samples(48).batch(3);
     let mut seen = [0; 8];
     for batch in loader.build::<f32, _>(AsymmetricPatches::new(6)).unwrap() {
@@ -166,7 +57,7 @@ fn views_are_those_of_the_reference() {
 fn what_is_drawn_has_the_ranges_of_the_definition() {
     let directory = tempfile::tempdir().unwrap();
     let path = data::file(directory.path(), "a.nii", (Kind::Brain, [130, 120, 110]), Orientation::LPS, |header| header);
-    let reference = Reference::new(&path);
+    let reference = Reference::open(&path).unwrap();
     let volume = Files::new([&path]).load(0, Default::default(), &mut Decoder::new()).unwrap();
     let (median, std) = (volume.stats().median, volume.stats().robust_std);
     let loader = Loader::builder(Files::new([&path])).seed(1).samples(300).build::<f32, _>(AsymmetricPatches::new(20));
@@ -176,7 +67,7 @@ fn what_is_drawn_has_the_ranges_of_the_definition() {
         let views = &batch.labels()[0];
         let anchor = reference.voxel_of(views.anchors[0]);
         for axis in 0..3 {
-            let (at, extent) = (anchor[axis], reference.shape[axis] as f64);
+            let (at, extent) = (anchor[axis], reference.shape()[axis] as f64);
             assert!((at - at.round()).abs() < 1e-9 && at > 45.9 && at < extent - 46.9, "{anchor:?}");
         }
         let distance = views.delta().iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -213,19 +104,6 @@ fn half_precision_rounds_what_single_precision_gives() {
     }
 }
 
-/// The crop of a reference with z fastest.
-fn cropped(reference: &Reference, start: [i64; 3], [x, y, z]: [usize; 3]) -> Vec<f64> {
-    let mut values = Vec::new();
-    for i in 0..x as i64 {
-        for j in 0..y as i64 {
-            for k in 0..z as i64 {
-                values.push(reference.at([start[0] + i, start[1] + j, start[2] + k]));
-            }
-        }
-    }
-    values
-}
-
 #[test]
 fn crops_are_those_of_the_reference() {
     let directory = tempfile::tempdir().unwrap();
@@ -234,7 +112,7 @@ fn crops_are_those_of_the_reference() {
         header.with_scale(0.5, -3.0)
     });
     let labels = data::file(directory.path(), "l.nii", (Kind::Labels, shape), Orientation::LPS, |header| header);
-    let (reference, marks) = (Reference::new(&image), Reference::new(&labels));
+    let (reference, marks) = (Reference::open(&image).unwrap(), Reference::open(&labels).unwrap());
     let item = Item { image, labels: Some(labels) };
     let builder =
         || Loader::builder(Files::of([item.clone()])).seed(7).samples(200).cache(Cache::Pool { slots: 1, visits: 64 });
@@ -244,7 +122,7 @@ fn crops_are_those_of_the_reference() {
     for batch in builder().build::<f32, _>(RandomCrop { size }).unwrap() {
         let batch = batch.unwrap();
         let start = batch.labels()[0].start;
-        assert_eq!(worst(batch.pixels(), &cropped(&reference, start, size)), 0.0);
+        assert_eq!(worst(batch.pixels(), &reference.crop(start, size)), 0.0);
         for axis in 0..3 {
             starts[0][axis] = starts[0][axis].min(start[axis]);
             starts[1][axis] = starts[1][axis].max(start[axis]);
@@ -254,15 +132,15 @@ fn crops_are_those_of_the_reference() {
 
     let batch = builder().build::<f32, _>(CenterCrop { size }).unwrap().next().unwrap().unwrap();
     assert_eq!(batch.labels()[0].start, [11 - 4, 10 - 3, -1]);
-    assert_eq!(worst(batch.pixels(), &cropped(&reference, [7, 7, -1], size)), 0.0);
+    assert_eq!(worst(batch.pixels(), &reference.crop([7, 7, -1], size)), 0.0);
 
     let mut positive = 0;
     for batch in builder().build::<f32, _>(PosNegCrop { size, positive: 3.0, negative: 1.0 }).unwrap() {
         let batch = batch.unwrap();
         let crop = batch.labels()[0];
         let (values, found) = batch.pixels().split_at(batch.pixels().len() / 2);
-        assert_eq!(worst(values, &cropped(&reference, crop.start, size)), 0.0);
-        assert_eq!(worst(found, &cropped(&marks, crop.start, size)), 0.0);
+        assert_eq!(worst(values, &reference.crop(crop.start, size)), 0.0);
+        assert_eq!(worst(found, &marks.crop(crop.start, size)), 0.0);
         let is_positive = crop.is_positive.unwrap();
         positive += i32::from(is_positive);
         // The chosen voxel is inside the crop.
@@ -278,10 +156,10 @@ fn statistics_and_voxels_are_those_of_the_file() {
         header.with_scale(-0.5, 3.0)
     });
     let volume: Volume = Files::new([&path]).load(0, Default::default(), &mut Decoder::new()).unwrap();
-    let reference = Reference::new(&path);
+    let reference = Reference::open(&path).unwrap();
     let Voxels::I16(stored) = volume.voxels() else { panic!("the voxels are {:?}", volume.voxels()) };
     let scaled = |value: i16| -0.5 * f64::from(value) + 3.0;
-    assert!(stored.iter().map(|&value| scaled(value)).eq(reference.values.iter().copied()));
+    assert!(stored.iter().map(|&value| scaled(value)).eq(reference.values().iter().copied()));
     let exact = VolumeFile::open(&path).unwrap().stats(&mut Decoder::new()).unwrap();
     for (found, expected) in [
         (volume.stats().median, exact.median),

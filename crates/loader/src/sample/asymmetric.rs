@@ -50,6 +50,11 @@ impl AsymmetricPatches {
     pub fn new(patches: usize) -> Self {
         Self { patches }
     }
+
+    /// Everything random about a sample, without its pixels: what [`sample`](Sampler::sample) does first.
+    pub fn draw(&self, volume: &Volume, random: &mut Random, views: &mut Views) {
+        draw(volume, self.patches, random, views);
+    }
 }
 
 /// The range of values that a view shows.
@@ -99,7 +104,7 @@ impl Sampler for AsymmetricPatches {
         out: &mut [T],
         label: &mut Views,
     ) -> Result<(), LoaderError> {
-        draw(volume, self.patches, random, label);
+        self.draw(volume, random, label);
         with_voxels!(volume.voxels(), voxels => views(volume, voxels, label, out));
         Ok(())
     }
