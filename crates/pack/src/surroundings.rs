@@ -11,10 +11,27 @@ use crate::folder::Folder;
 /// The loader of Vulkan drivers, which programs open by this name.
 const LOADER: &str = "libvulkan.so.1";
 
-/// Where a pack keeps it.
+/// What the driver of NVIDIA opens, which a machine without a display may lack. Taken along where they are found.
+const OF_DRIVER: [&str; 13] = [
+    "libEGL.so.1",
+    "libGLdispatch.so.0",
+    "libOpenGL.so.0",
+    "libGL.so.1",
+    "libGLX.so.0",
+    "libGLESv2.so.2",
+    "libX11.so.6",
+    "libXext.so.6",
+    "libxcb.so.1",
+    "libXau.so.6",
+    "libXdmcp.so.6",
+    "libbsd.so.0",
+    "libmd.so.0",
+];
+
+/// Where a pack keeps them.
 const DIRECTORY: &str = "lib";
 
-/// Where this machine may have it.
+/// Where machines have their own.
 const LIBRARIES: [&str; 5] =
     ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"];
 
@@ -29,10 +46,17 @@ const DRIVERS: [&str; 4] = [
 /// Variables by which a user chooses a driver.
 const CHOSEN: [&str; 3] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER_FILES"];
 
-/// Puts the loader of this machine into a pack.
+/// Puts the loader of this machine into a pack, with the libraries of a driver that are here.
 pub(crate) fn put_loader(folder: &mut Folder) -> Result<()> {
-    let found = LIBRARIES.iter().map(|directory| Path::new(directory).join(LOADER)).find(|path| path.is_file());
-    let found = found.with_context(|| format!("--with-loader: this machine has no {LOADER} (Debian: libvulkan1)"))?;
+    let find =
+        |name: &str| LIBRARIES.iter().map(|directory| Path::new(directory).join(name)).find(|path| path.is_file());
+    for name in OF_DRIVER {
+        if let Some(found) = find(name) {
+            folder.put(&found, &format!("{DIRECTORY}/{name}"), true)?;
+        }
+    }
+    let found =
+        find(LOADER).with_context(|| format!("--with-loader: this machine has no {LOADER} (Debian: libvulkan1)"))?;
     folder.put(&found, &format!("{DIRECTORY}/{LOADER}"), true).map(drop)
 }
 
@@ -45,8 +69,9 @@ pub(crate) fn set_loader(folder: &Path, has_loader: bool, environment: &mut Vec<
     let own = folder.join(DIRECTORY);
     let set = environment.iter().position(|(key, _)| key == "LD_LIBRARY_PATH");
     let before = set.map(|at| environment.swap_remove(at).1).filter(|path| !path.is_empty());
-    // What the user set comes first.
-    let paths = before.iter().flat_map(|path| std::env::split_paths(path)).chain([own]);
+    // What the user set comes first, then the machine's own: the pack only fills gaps.
+    let machine = LIBRARIES.iter().map(PathBuf::from);
+    let paths = before.iter().flat_map(|path| std::env::split_paths(path)).chain(machine).chain([own]);
     if let Ok(paths) = std::env::join_paths(paths) {
         environment.push(("LD_LIBRARY_PATH".into(), paths));
     }
@@ -90,11 +115,12 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn the_users_own_paths_come_first() {
+    fn the_users_paths_and_those_of_the_machine_come_first() {
         let mut environment = vec![("LD_LIBRARY_PATH".into(), "/a:/b".into()), ("VK_DRIVER_FILES".into(), "x".into())];
         set_loader(Path::new("/pack"), true, &mut environment);
         environment.sort();
-        let expected = [("LD_LIBRARY_PATH", "/a:/b:/pack/lib"), ("VK_DRIVER_FILES", "x")];
+        let paths = format!("/a:/b:{}:/pack/lib", LIBRARIES.join(":"));
+        let expected = [("LD_LIBRARY_PATH", paths.as_str()), ("VK_DRIVER_FILES", "x")];
         assert_eq!(environment, expected.map(|(key, value)| (OsString::from(key), OsString::from(value))));
         set_loader(Path::new("/other"), false, &mut environment);
         assert_eq!(environment.len(), 2);
