@@ -35,7 +35,9 @@ use crate::pack::{self, Packable};
 pub use job::Job;
 
 /// How Slurm is used.
+// Without a group, whose name would be that of the other arguments of the command.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Arguments {
     /// Measure on the nodes of a cluster, as a job of Slurm; this machine builds, waits and gathers
     #[arg(long)]
