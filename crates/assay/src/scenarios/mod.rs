@@ -2,6 +2,7 @@
 //! CONTRIBUTING.md, "Adding a scenario", says how.
 
 mod gguf_load;
+mod loader;
 mod multiview;
 
 use anyhow::{Result, anyhow};
@@ -20,7 +21,7 @@ pub(crate) struct Scenario {
 }
 
 /// All scenarios, by name.
-pub(crate) const SCENARIOS: &[Scenario] = &[gguf_load::SCENARIO, multiview::SCENARIO];
+pub(crate) const SCENARIOS: &[Scenario] = &[gguf_load::SCENARIO, loader::SCENARIO, multiview::SCENARIO];
 
 /// The scenario of a name, and its matrix.
 pub(crate) fn find(name: &str) -> Result<(&'static Scenario, Matrix)> {
