@@ -1,6 +1,8 @@
 //! What the loops over pixels share: types of voxels, the window as one multiplication and addition, and code that is
 //! compiled for each instruction set.
 
+use std::sync::OnceLock;
+
 use simd::{InstructionSet, Isa, Simd, Vectorized};
 
 use super::asymmetric::SIDE;
@@ -53,5 +55,7 @@ impl<L: Loop> Vectorized for Compiled<L> {
 /// contracts no multiplication and addition, so all instruction sets give the same bits.
 #[inline]
 pub(super) fn run<L: Loop>(code: L) {
-    InstructionSet::best_of(&[Isa::Scalar, Isa::Avx2]).run(Compiled(code));
+    // Kept: asking the processor takes microseconds in a virtual machine, and this runs once a patch.
+    static BEST: OnceLock<InstructionSet> = OnceLock::new();
+    BEST.get_or_init(|| InstructionSet::best_of(&[Isa::Scalar, Isa::Avx2])).run(Compiled(code));
 }
