@@ -46,6 +46,9 @@ enum Command {
     /// NIfTI and ANALYZE files: the header, checks, statistics, conversion, patches, indexes, and files to test with
     #[command(subcommand, after_help = EXIT_CODES)]
     Nifti(commands::nifti::Command),
+    /// RWKV-7 models: dimensions, generation, logits, perplexity, quantization
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Rwkv7(commands::rwkv7::Command),
     /// List the cells of a scenario, or the scenarios
     Cells(commands::cells::ListArguments),
     /// Run one cell of a scenario and write its record
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Gguf(command) => commands::gguf::run(&command),
         Command::Nifti(command) => commands::nifti::run(&command),
+        Command::Rwkv7(command) => commands::rwkv7::run(&command),
         Command::Cells(arguments) => commands::cells::list(&arguments),
         Command::Cell(arguments) => commands::cells::run(&arguments),
         Command::Report(arguments) => commands::cells::report(&arguments),

@@ -1,4 +1,4 @@
-//! Layer normalization: of tokens, and of the queries and keys of each head with the rotary embedding.
+//! Layer normalization of the queries and keys of each head with the rotary embedding.
 
 use simd::{F32Vector, MAX_LANES, Simd, Vectorized};
 
@@ -8,72 +8,10 @@ use crate::{
     weights::Norm,
 };
 
-/// Each row of `from` minus its mean, over its standard deviation, times factors, plus offsets.
-pub(crate) struct LayerNorm<'a> {
-    /// Rows x channels.
-    pub(crate) from: &'a [f32],
-    /// The same extents.
-    pub(crate) to: &'a mut [f32],
-    pub(crate) norm: &'a Norm,
-}
-
-impl Vectorized for LayerNorm<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { from, to, norm } = self;
-        let channels = norm.factors.len();
-        // The loads below rely on this length.
-        let (factors, offsets) = (&norm.factors[..channels], &norm.offsets[..channels]);
-        for (x, y) in from.chunks_exact(channels).zip(to.chunks_exact_mut(channels)) {
-            let mean = sum(simd, x, 0.0, false) / channels as f32;
-            let variance = sum(simd, x, mean, true) / channels as f32;
-            let scale = simd.splat(inverse_deviation(variance));
-            let mean = simd.splat(mean);
-            let mut i = 0;
-            while i < channels {
-                let lanes = (channels - i).min(S::LANES);
-                // SAFETY: all four slices have `channels` floats, of which `lanes` follow from `i` on.
-                unsafe {
-                    let centered = simd.load_partial(x.as_ptr().add(i), lanes) - mean;
-                    let factors = simd.load_partial(factors.as_ptr().add(i), lanes);
-                    let offsets = simd.load_partial(offsets.as_ptr().add(i), lanes);
-                    (centered * scale).mul_add(factors, offsets).store_partial(y.as_mut_ptr().add(i), lanes);
-                }
-                i += lanes;
-            }
-        }
-    }
-}
-
 /// 1 / sqrt(variance + epsilon)
 #[inline(always)]
 fn inverse_deviation(variance: f32) -> f32 {
     1.0 / (variance + EPSILON as f32).sqrt()
-}
-
-/// The sum of x, or of (x - mean)^2.
-#[inline(always)]
-fn sum<S: Simd>(simd: S, x: &[f32], mean: f32, squared: bool) -> f32 {
-    let subtrahend = simd.splat(mean);
-    let mut sums = [simd.splat(0.0); 4];
-    let mut chunks = x.chunks_exact(4 * S::LANES);
-    for chunk in &mut chunks {
-        let mut v = 0;
-        while v < 4 {
-            // SAFETY: the chunk has 4 LANES floats.
-            let value = unsafe { simd.load(chunk.as_ptr().add(v * S::LANES)) };
-            let centered = value - subtrahend;
-            sums[v] = if squared { centered.mul_add(centered, sums[v]) } else { sums[v] + value };
-            v += 1;
-        }
-    }
-    let mut total = ((sums[0] + sums[1]) + (sums[2] + sums[3])).reduce_sum();
-    for &value in chunks.remainder() {
-        total += if squared { (value - mean) * (value - mean) } else { value };
-    }
-    total
 }
 
 /// Queries or keys of tokens of one frame: normalized over the channels of each head, then rotated.
@@ -216,24 +154,6 @@ mod tests {
         let scale = 1.0 / (variance + EPSILON).sqrt();
         let affine = norm.factors.iter().zip(&norm.offsets);
         x.iter().zip(affine).map(|(x, (&f, &o))| (x - mean) * scale * f64::from(f) + f64::from(o)).collect()
-    }
-
-    #[test]
-    fn tokens_are_normalized_on_every_instruction_set() {
-        for channels in [4, 17, 64, 130] {
-            let norm = norm_of(channels);
-            // A mean far from 0 shows a variance that is computed from squares of values.
-            let x: Vec<f32> = numbers(3, 3 * channels).iter().map(|x| x + 300.0).collect();
-            for set in InstructionSet::supported() {
-                let mut y = vec![f32::NAN; x.len()];
-                set.run(LayerNorm { from: &x, to: &mut y, norm: &norm });
-                for (x, y) in x.chunks(channels).zip(y.chunks(channels)) {
-                    for (y, expected) in y.iter().zip(normalized(x, &norm)) {
-                        assert!((f64::from(*y) - expected).abs() <= 2e-4, "{set:?} {channels}: {y} {expected}");
-                    }
-                }
-            }
-        }
     }
 
     #[test]

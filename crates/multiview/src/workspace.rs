@@ -3,13 +3,12 @@
 use gemm::{Activation, ElementType, Epilogue, Gemm, MatMut, MatRef, PackedB};
 use half::f16;
 use op::{Buffer, Threads};
-use simd::InstructionSet;
+use simd::{InstructionSet, LayerNorm};
 
 use crate::{
-    config::{Config, MLP_RATIO, PATCH_VALUES, Shape},
+    config::{Config, EPSILON, MLP_RATIO, PATCH_VALUES, Shape},
     error::RunError,
     kept::Values,
-    norm::LayerNorm,
     pieces,
     rope::Rope,
     weights::{Linear, Norm, layers_of_block, projections},
@@ -200,6 +199,7 @@ impl Linear {
 impl Norm {
     /// Normalizes rows of `from` into `to`.
     pub(crate) fn apply(&self, from: &[f32], to: &mut [f32]) {
-        InstructionSet::best().run(LayerNorm { from, to, norm: self });
+        let Self { factors, offsets } = self;
+        InstructionSet::best().run(LayerNorm { from, to, factors, offsets, epsilon: EPSILON as f32 });
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use nifti_decode::{Affine, Datatype, Endian, Header, Pack, Version, write};
 use serde_json::json;
 
-use super::npy;
+use crate::commands::npy;
 use crate::print;
 
 #[derive(Debug, Args)]
@@ -36,7 +36,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         let voxels = voxels(datatype);
         // NumPy has no portable type for extended precision.
         if let Ok(descr) = npy::descr(datatype) {
-            npy::write(&directory.join(format!("{}.npy", datatype.name())), &descr, &SHAPE, &voxels)?;
+            npy::write(
+                &directory.join(format!("{}.npy", datatype.name())),
+                &descr,
+                &SHAPE,
+                npy::Order::FirstFastest,
+                &voxels,
+            )?;
         }
         for endian in [Endian::Little, Endian::Big] {
             for version in [Version::Nifti1, Version::Nifti2] {

@@ -7,7 +7,6 @@ mod corpus;
 mod index;
 mod info;
 mod input;
-mod npy;
 mod options;
 mod output;
 mod patch;

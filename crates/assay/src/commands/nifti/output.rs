@@ -10,11 +10,11 @@ use nifti_decode::{
 use serde_json::{Value, json};
 
 use super::{
-    named, npy, open,
+    named, open,
     options::{PackOptions, orientation},
     values::{self, Bytes, Selection, Type},
 };
-use crate::print;
+use crate::{commands::npy, print};
 
 /// The kind of file that a name asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl ContentOptions {
     ) -> Result<u64> {
         let (is_pair, is_packed) = match target {
             Target::Npy => {
-                npy::write(out, &voxels.descr()?, &voxels.shape, voxels.bytes.bytes())?;
+                npy::write(out, &voxels.descr()?, &voxels.shape, npy::Order::FirstFastest, voxels.bytes.bytes())?;
                 return Ok(super::file_bytes(out));
             }
             Target::Single { is_packed } => (false, is_packed),

@@ -7,7 +7,7 @@ use nifti_decode::{Datatype, atomically};
 use std::io::Write;
 
 /// NumPy's name of a voxel type in this machine's byte order; extended precision has none that all machines share.
-pub(super) fn descr(datatype: Datatype) -> Result<String> {
+pub(crate) fn descr(datatype: Datatype) -> Result<String> {
     let order = if cfg!(target_endian = "big") { '>' } else { '<' };
     Ok(match datatype {
         Datatype::Uint8 => "'|u1'".to_owned(),
@@ -30,10 +30,20 @@ pub(super) fn descr(datatype: Datatype) -> Result<String> {
     })
 }
 
-/// The header of an array with x as its first index, x fastest: padded to 64 bytes, as NumPy wants it.
-fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
+/// Which index of an array is next to itself in memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Order {
+    /// The first one, as x of a volume.
+    FirstFastest,
+    /// The last one, as the columns of a matrix in rows.
+    LastFastest,
+}
+
+/// The header of an array: padded to 64 bytes, as NumPy wants it.
+fn header(descr: &str, shape: &[usize], order: Order) -> Vec<u8> {
     let extents: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
-    let text = format!("{{'descr': {descr}, 'fortran_order': True, 'shape': ({}), }}", extents.trim_end());
+    let fortran = if order == Order::FirstFastest { "True" } else { "False" };
+    let text = format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': ({}), }}", extents.trim_end());
     let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
     let mut header = b"\x93NUMPY\x01\x00".to_vec();
     header.extend((length as u16).to_le_bytes());
@@ -41,10 +51,10 @@ fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     header
 }
 
-/// Writes an array: `bytes` in this machine's order, x fastest.
-pub(super) fn write(path: &Path, descr: &str, shape: &[usize], bytes: &[u8]) -> Result<()> {
+/// Writes an array: `bytes` in this machine's byte order.
+pub(crate) fn write(path: &Path, descr: &str, shape: &[usize], order: Order, bytes: &[u8]) -> Result<()> {
     atomically(path, |file| {
-        file.write_all(&header(descr, shape))?;
+        file.write_all(&header(descr, shape, order))?;
         file.write_all(bytes)
     })?;
     Ok(())
@@ -57,12 +67,12 @@ mod tests {
     #[test]
     fn a_header_is_padded_and_ends_in_a_line_feed() {
         for shape in [&[5][..], &[512, 512, 300], &[1, 2, 3, 4, 5, 6, 7]] {
-            let header = header("'<f4'", shape);
+            let header = header("'<f4'", shape, Order::LastFastest);
             assert_eq!(header.len() % 64, 0);
             assert_eq!(usize::from(u16::from_le_bytes([header[8], header[9]])), header.len() - 10);
             assert_eq!(header.last(), Some(&b'\n'));
         }
-        let one = String::from_utf8(header("'<f4'", &[5])[10..].to_vec()).unwrap();
+        let one = String::from_utf8(header("'<f4'", &[5], Order::FirstFastest)[10..].to_vec()).unwrap();
         assert!(one.starts_with("{'descr': '<f4', 'fortran_order': True, 'shape': (5,), }"), "{one}");
     }
 }

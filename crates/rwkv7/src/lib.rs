@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod forward;
+mod heads;
+mod mix;
+mod model;
+pub mod quality;
+pub mod reference;
+mod sampling;
+mod state;
+mod vocabulary;
+
+pub use config::Config;
+pub use error::{ModelError, RunError, StateError, VocabularyError};
+pub use forward::{CHUNK, Forward};
+pub use model::Model;
+pub use op::Threads;
+pub use sampling::{Sampler, greedy};
+pub use state::State;
+pub use vocabulary::Vocabulary;

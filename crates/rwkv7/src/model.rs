@@ -1,0 +1,308 @@
+//! The tensors of a model: views of the file's bytes, with their dimensions checked.
+
+use std::borrow::Cow;
+
+use gemm::{LayoutError, MatRef, Rhs};
+use gguf::{Endian, File, Tensor};
+use quant::GgmlType;
+
+use crate::{config::Config, error::ModelError};
+
+/// A model: views of the tensors of a GGUF file.
+///
+/// Weights are multiplied as they lie in the file. What is converted when the model is made: vectors that are not f32,
+/// and matrices of types that `gemm` does not multiply (see [`converted_bytes`](Self::converted_bytes)).
+#[derive(Debug)]
+pub struct Model<'a> {
+    pub(crate) config: Config,
+    pub(crate) embedding: Matrix<'a>,
+    pub(crate) embedding_norm: Norm<'a>,
+    pub(crate) layers: Vec<Layer<'a>>,
+    pub(crate) output_norm: Norm<'a>,
+    pub(crate) head: Matrix<'a>,
+    converted_bytes: usize,
+}
+
+/// The tensors of a layer.
+#[derive(Debug)]
+pub(crate) struct Layer<'a> {
+    pub(crate) time: TimeMix<'a>,
+    pub(crate) channel: ChannelMix<'a>,
+}
+
+/// The tensors of the time mix, which carries the state.
+#[derive(Debug)]
+pub(crate) struct TimeMix<'a> {
+    pub(crate) norm: Norm<'a>,
+    /// Six vectors, for r, w, k, v, a and g.
+    pub(crate) lerps: Vector<'a>,
+    pub(crate) receptance: Matrix<'a>,
+    pub(crate) key: Matrix<'a>,
+    pub(crate) value: Matrix<'a>,
+    pub(crate) output: Matrix<'a>,
+    pub(crate) decay: LowRank<'a>,
+    pub(crate) rate: LowRank<'a>,
+    /// The first layer has none: its values are those that the others mix in.
+    pub(crate) value_mix: Option<LowRank<'a>>,
+    pub(crate) gate: Option<[Matrix<'a>; 2]>,
+    pub(crate) key_norm: Vector<'a>,
+    pub(crate) key_rate: Vector<'a>,
+    pub(crate) bonus: Vector<'a>,
+    pub(crate) head_norm: Norm<'a>,
+}
+
+/// The tensors of the channel mix.
+#[derive(Debug)]
+pub(crate) struct ChannelMix<'a> {
+    pub(crate) norm: Norm<'a>,
+    pub(crate) lerp: Vector<'a>,
+    pub(crate) key: Matrix<'a>,
+    pub(crate) value: Matrix<'a>,
+}
+
+/// f(x D) U + offset with few columns of D.
+#[derive(Debug)]
+pub(crate) struct LowRank<'a> {
+    pub(crate) down: Matrix<'a>,
+    pub(crate) up: Matrix<'a>,
+    pub(crate) offset: Vector<'a>,
+}
+
+/// Factors and offsets of a normalization.
+#[derive(Debug)]
+pub(crate) struct Norm<'a> {
+    pub(crate) factors: Vector<'a>,
+    pub(crate) offsets: Vector<'a>,
+}
+
+/// Floats of a tensor, in the file or converted.
+pub(crate) type Vector<'a> = Cow<'a, [f32]>;
+
+/// A matrix of weights, rows x columns: a product takes a row of x with `cols` numbers to `rows` numbers.
+#[derive(Debug)]
+pub(crate) struct Matrix<'a> {
+    data: Data<'a>,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+}
+
+#[derive(Debug)]
+enum Data<'a> {
+    /// Bytes of the file.
+    Stored(GgmlType, &'a [u8]),
+    Converted(Vec<f32>),
+}
+
+impl Matrix<'_> {
+    /// As the right operand of a product.
+    pub(crate) fn rhs(&self) -> Result<Rhs<'_>, LayoutError> {
+        Ok(match &self.data {
+            Data::Stored(ty, bytes) => Rhs::from_ggml(*ty, bytes, self.rows, self.cols)?,
+            Data::Converted(floats) => MatRef::from_col_major(floats, self.cols, self.rows)?.into(),
+        })
+    }
+
+    /// Bytes that a product reads.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.data {
+            Data::Stored(_, bytes) => bytes.len(),
+            Data::Converted(floats) => size_of_val::<[f32]>(floats),
+        }
+    }
+
+    /// Row `row` as floats; `out` has `cols` of them.
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
+        match &self.data {
+            Data::Stored(ty, bytes) => {
+                let row_bytes = bytes.len() / self.rows;
+                // The type and the length were checked when the matrix was made.
+                let _ = quant::dequantize(*ty, &bytes[row * row_bytes..][..row_bytes], out);
+            }
+            Data::Converted(floats) => out.copy_from_slice(&floats[row * self.cols..][..self.cols]),
+        }
+    }
+}
+
+impl<'a> Model<'a> {
+    /// Checks keys and tensors of the file, and converts what has to be converted.
+    ///
+    /// # Errors
+    /// [`ModelError`] with the key or the tensor.
+    pub fn new(file: &'a File) -> Result<Self, ModelError> {
+        if file.endian() != Endian::Little {
+            return Err(ModelError::BigEndian);
+        }
+        let config = Config::from_metadata(file.metadata())?;
+        let mut source = Source { file, converted_bytes: 0 };
+        let channels = config.channels as u64;
+        let name = "token_embd.weight";
+        let vocabulary = source.find(name)?.ne()[1];
+        if !(1..=1 << 24).contains(&vocabulary) {
+            let found = source.find(name)?.dims().to_vec();
+            return Err(ModelError::Shape { name: name.to_owned(), found, wanted: vec![channels, 65536] });
+        }
+        let embedding = source.rows_of(name, [channels, vocabulary])?;
+        let layers: Result<_, _> = (0..config.layers).map(|layer| source.layer(&config, layer)).collect();
+        Ok(Self {
+            config,
+            embedding,
+            embedding_norm: source.norm("token_embd_norm", channels)?,
+            layers: layers?,
+            output_norm: source.norm("output_norm", channels)?,
+            head: source.matrix("output.weight", [channels, vocabulary])?,
+            converted_bytes: source.converted_bytes,
+        })
+    }
+
+    /// The dimensions.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Tokens of the vocabulary: logits of a position.
+    pub fn vocabulary(&self) -> usize {
+        self.head.rows
+    }
+
+    /// Bytes of the matrices that were converted to f32, because their types are not multiplied as they lie.
+    pub fn converted_bytes(&self) -> usize {
+        self.converted_bytes
+    }
+
+    /// Bytes that the computation of one token reads: all tensors, but of the embedding one row.
+    pub fn bytes_per_token(&self) -> usize {
+        let vector = |vector: &Vector<'_>| size_of_val::<[f32]>(vector);
+        let norm = |norm: &Norm<'_>| vector(&norm.factors) + vector(&norm.offsets);
+        let low_rank = |low: &LowRank<'_>| low.down.bytes() + low.up.bytes() + vector(&low.offset);
+        let layer = |Layer { time, channel }: &Layer<'_>| {
+            let matrices = [&time.receptance, &time.key, &time.value, &time.output, &channel.key, &channel.value];
+            let vectors = [&time.lerps, &time.key_norm, &time.key_rate, &time.bonus, &channel.lerp];
+            let norms = [&time.norm, &time.head_norm, &channel.norm];
+            let low = [Some(&time.decay), Some(&time.rate), time.value_mix.as_ref()];
+            matrices.iter().map(|matrix| matrix.bytes()).sum::<usize>()
+                + vectors.iter().map(|x| vector(x)).sum::<usize>()
+                + norms.iter().map(|x| norm(x)).sum::<usize>()
+                + low.into_iter().flatten().map(low_rank).sum::<usize>()
+                + time.gate.iter().flatten().map(Matrix::bytes).sum::<usize>()
+        };
+        self.embedding.bytes() / self.embedding.rows
+            + norm(&self.embedding_norm)
+            + self.layers.iter().map(layer).sum::<usize>()
+            + norm(&self.output_norm)
+            + self.head.bytes()
+    }
+}
+
+/// A file whose tensors are taken by name and dimensions.
+struct Source<'a> {
+    file: &'a File,
+    converted_bytes: usize,
+}
+
+impl<'a> Source<'a> {
+    fn layer(&mut self, config: &Config, layer: usize) -> Result<Layer<'a>, ModelError> {
+        let [c, f] = [config.channels, config.feed_forward].map(|extent| extent as u64);
+        let named = |name: &str| format!("blk.{layer}.{name}");
+        let time = |name: &str| format!("blk.{layer}.time_mix_{name}");
+        let low_rank = |source: &mut Self, letter: &str, rank: usize| -> Result<LowRank<'a>, ModelError> {
+            Ok(LowRank {
+                down: source.matrix(&time(&format!("{letter}1.weight")), [c, rank as u64])?,
+                up: source.matrix(&time(&format!("{letter}2.weight")), [rank as u64, c])?,
+                offset: source.vector(&time(&format!("{letter}0.weight")), &[c])?,
+            })
+        };
+        let time_mix = TimeMix {
+            decay: low_rank(self, "w", config.decay_rank)?,
+            rate: low_rank(self, "a", config.rate_rank)?,
+            // The file repeats other tensors under these names in the first layer.
+            value_mix: if layer == 0 { None } else { Some(low_rank(self, "v", config.value_rank)?) },
+            gate: match config.gate_rank as u64 {
+                0 => None,
+                rank => {
+                    Some([self.matrix(&time("g1.weight"), [c, rank])?, self.matrix(&time("g2.weight"), [rank, c])?])
+                }
+            },
+            norm: self.norm(&named("attn_norm"), c)?,
+            lerps: self.vector(&time("lerp_fused.weight"), &[c, 1, 1, 6])?,
+            receptance: self.matrix(&time("receptance.weight"), [c, c])?,
+            key: self.matrix(&time("key.weight"), [c, c])?,
+            value: self.matrix(&time("value.weight"), [c, c])?,
+            output: self.matrix(&time("output.weight"), [c, c])?,
+            key_norm: self.vector(&time("k_k.weight"), &[c])?,
+            key_rate: self.vector(&time("k_a.weight"), &[c])?,
+            bonus: self.vector(&time("r_k.weight"), &[c])?,
+            head_norm: self.norm(&time("ln"), c)?,
+        };
+        let channel = ChannelMix {
+            norm: self.norm(&named("attn_norm_2"), c)?,
+            lerp: self.vector(&named("channel_mix_lerp_k.weight"), &[c])?,
+            key: self.matrix(&named("channel_mix_key.weight"), [c, f])?,
+            value: self.matrix(&named("channel_mix_value.weight"), [f, c])?,
+        };
+        Ok(Layer { time: time_mix, channel })
+    }
+
+    fn norm(&self, name: &str, channels: u64) -> Result<Norm<'a>, ModelError> {
+        Ok(Norm {
+            factors: self.vector(&format!("{name}.weight"), &[channels])?,
+            offsets: self.vector(&format!("{name}.bias"), &[channels])?,
+        })
+    }
+
+    fn find(&self, name: &str) -> Result<Tensor<'a>, ModelError> {
+        self.file.tensor(name).ok_or_else(|| ModelError::Missing { name: name.to_owned() })
+    }
+
+    /// A tensor and its bytes. Dimensions of 1 at the end may be missing. r_k may be written as heads of channels.
+    fn data(&self, name: &str, dims: &[u64]) -> Result<(GgmlType, &'a [u8]), ModelError> {
+        let tensor = self.find(name)?;
+        let mut wanted = [1; 4];
+        wanted[..dims.len()].copy_from_slice(dims);
+        let is_same = tensor.ne() == wanted || (dims.len() == 1 && tensor.elements() == dims[0]);
+        if !is_same {
+            let found = tensor.dims().to_vec();
+            return Err(ModelError::Shape { name: name.to_owned(), found, wanted: dims.to_vec() });
+        }
+        let data = self.file.data(&tensor);
+        Ok((tensor.ty, data.map_err(|error| ModelError::Data { name: name.to_owned(), source: Box::new(error) })?))
+    }
+
+    fn vector(&self, name: &str, dims: &[u64]) -> Result<Vector<'a>, ModelError> {
+        let (ty, bytes) = self.data(name, dims)?;
+        if ty == GgmlType::F32
+            && let Ok(floats) = bytemuck::try_cast_slice(bytes)
+        {
+            return Ok(Cow::Borrowed(floats));
+        }
+        let elements = dims.iter().product::<u64>() as usize;
+        Ok(Cow::Owned(floats(name, ty, bytes, elements)?))
+    }
+
+    /// A matrix of which only rows are read.
+    fn rows_of(&self, name: &str, dims: [u64; 2]) -> Result<Matrix<'a>, ModelError> {
+        let (ty, bytes) = self.data(name, &dims)?;
+        let [cols, rows] = dims.map(|extent| extent as usize);
+        // One row shows whether its type can be converted at all.
+        floats(name, ty, &bytes[..bytes.len() / rows], cols)?;
+        Ok(Matrix { data: Data::Stored(ty, bytes), rows, cols })
+    }
+
+    fn matrix(&mut self, name: &str, dims: [u64; 2]) -> Result<Matrix<'a>, ModelError> {
+        let (ty, bytes) = self.data(name, &dims)?;
+        let [cols, rows] = dims.map(|extent| extent as usize);
+        if Rhs::from_ggml(ty, bytes, rows, cols).is_ok() {
+            return Ok(Matrix { data: Data::Stored(ty, bytes), rows, cols });
+        }
+        let floats = floats(name, ty, bytes, rows * cols)?;
+        self.converted_bytes += size_of_val::<[f32]>(&floats);
+        Ok(Matrix { data: Data::Converted(floats), rows, cols })
+    }
+}
+
+fn floats(name: &str, ty: GgmlType, bytes: &[u8], elements: usize) -> Result<Vec<f32>, ModelError> {
+    let mut floats = vec![0.0; elements];
+    match quant::dequantize(ty, bytes, &mut floats) {
+        Ok(()) => Ok(floats),
+        Err(_) => Err(ModelError::Type { name: name.to_owned(), ty }),
+    }
+}
