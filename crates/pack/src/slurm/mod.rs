@@ -1,9 +1,9 @@
 //! `run NAME --slurm` and `compare --slurm`: a pack that the nodes of a cluster measure, by the cluster's own Slurm.
 //!
-//! A job is a folder that this machine and the nodes share ([`mod@job`]): the pack, and a list of tasks ([`tasks`]). A
+//! A job is a folder that this machine and the nodes share (`job`): the pack, and a list of tasks (`tasks`). A
 //! task is one cell of a scenario or one benchmark of a comparison, with all its units, so that what is divided by each
 //! other was measured on one node. Tasks are elements of an array job; each calls the pack's `run` with `--only` and a
-//! directory of records of its own. Here nothing is scheduled: [`watch`] submits what is not in the queue ([`queue`])
+//! directory of records of its own. Here nothing is scheduled: `watch` submits what is not in the queue (`queue`)
 //! and not measured, gathers records, and asks again.
 //!
 //! Records are the only truth about what is measured. What is in the queue, Slurm knows: the job's name is made of the
