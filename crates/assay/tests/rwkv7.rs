@@ -95,6 +95,7 @@ fn what_cannot_run_is_refused_with_what_to_do() {
     let path = path.to_str().unwrap();
     let synth = ["gguf", "synth", "rwkv7", "--size", "tiny", "--vocabulary", "bytes", "--type", "F16", path];
     assert!(Command::new(env!("CARGO_BIN_EXE_assay")).args(synth).status().unwrap().success());
+    assert!(error(&["quantize", path, path]).contains("is the model itself"));
     let quantized = directory.path().join("quantized.gguf");
     let quantized = quantized.to_str().unwrap();
     stdout(&["quantize", path, quantized]);

@@ -91,6 +91,11 @@ impl Recipe {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    if let Ok(out) = arguments.out.canonicalize()
+        && arguments.model.canonicalize().is_ok_and(|model| model == out)
+    {
+        bail!("{} is the model itself: its weights would be lost; write to another file", out.display());
+    }
     let file = super::open(&arguments.model)?;
     // What is no model is refused before anything is written.
     super::model_of(&file, &arguments.model)?;
