@@ -40,7 +40,7 @@ fn main() {
         }
         for (workers, batch) in [(0, 1), (1, 1), (1, 16)] {
             let pixels = (batch * 2 * 64 * 256) as f64;
-            let bench = bench("pool", "f32", &format!("n64b{batch}/resident/t{workers}"), "auto", pixels, 1);
+            let bench = bench("pool", "f32", &format!("n64b{batch}w{workers}/resident/t1"), "auto", pixels, 1);
             let files = Rc::clone(&files);
             suite.bench(bench, move || Box::new(Pooled::new(&files, workers, batch)));
         }
