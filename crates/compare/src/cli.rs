@@ -118,7 +118,7 @@ pub struct Compare {
     /// Compare a scenario's cells instead of benchmarks
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<String>,
-    /// Restrict an axis of the scenario
+    /// Restrict an axis of the scenario, or give it a path of yours (`./model.gguf`)
     #[arg(long, value_name = "AXIS=VALUE", requires = "scenario")]
     pub set: Vec<String>,
     /// Count instructions of every timed benchmark, not only of those that became slower

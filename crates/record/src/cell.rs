@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::bench_row::{CeilingSample, Proof, impossible_share};
 use crate::metric::{Direction, Metric, Unit};
 
+/// The variable of a cell's environment that holds the path of `--set AXIS=PATH`, where the axis has the value `own`.
+pub const OWN_PATH: &str = "ASSAY_OWN_PATH";
+
 /// The record of one cell: the JSON that `assay cell NAME CELL --out FILE` writes, by rename, also on failure.
 ///
 /// A program in another language writes the same file; fields that it leaves out are "not measured".

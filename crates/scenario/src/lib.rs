@@ -20,6 +20,8 @@
 //! assay report NAME [--rows FILE] [--out DIR]              rows to Markdown and figures
 //! ```
 //!
+//! `--set axis=PATH` selects the value `own` of an axis. The path is in [`OWN_PATH`], a variable of the cell's environment.
+//!
 //! The matrix is part of the program, so a cell needs nothing but the program: it can be a task of a batch scheduler.
 //! `cargo xtask run NAME` (crate `scenarios`) starts the cells, each in a process group of its own with a time limit,
 //! in random order, and keeps their rows. A process that ends without its file becomes a row with an error: its status
@@ -42,6 +44,7 @@ pub use cell::{Cell, CellError, MAX_CELL_BYTES, MAX_WORD_BYTES};
 pub use hash::of as hash;
 pub use matrix::{Axis, Level, MAX_CELLS, Matrix, MatrixError, Program, SelectError, Setting};
 pub use measure::{MeasureError, Measured, PEAK_HEAP, PEAK_RSS, Unproved, Wrong};
+pub use record::OWN_PATH;
 pub use report::{Figure, Report, with_spread};
 pub use results::{CellResult, Results, ResultsError, disagreements};
 pub use row::{Provenance, Row};

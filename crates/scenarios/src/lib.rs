@@ -67,7 +67,7 @@ pub struct Arguments {
 /// Which cells of a scenario.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Choice {
-    /// Restrict an axis to some of its values; the report is printed but not kept (repeatable)
+    /// Restrict an axis to some of its values, or to a path of yours (`./model.gguf`); the report is printed but not kept (repeatable)
     #[arg(long, value_name = "AXIS=VALUE,…")]
     set: Vec<Setting>,
     /// All cells, not only those that are measured by default
@@ -84,6 +84,21 @@ impl Choice {
             Self { smoke: true, .. } => Level::Smoke,
             Self { full: true, .. } => Level::Full,
             _ => Level::Default,
+        }
+    }
+
+    /// The path of a setting, if one has a path.
+    fn own_path(&self) -> Result<Option<PathBuf>> {
+        let mut paths = self.set.iter().filter_map(|setting| setting.path.clone());
+        let path = paths.next();
+        match (&path, paths.next()) {
+            (Some(first), Some(second)) => {
+                Err(usage(format!("--set takes one path, not {} and {}", first.display(), second.display())))
+            }
+            (Some(path), None) if path.metadata().is_err() => {
+                Err(usage(format!("--set: there is no {}", path.display())))
+            }
+            _ => Ok(path),
         }
     }
 
@@ -123,6 +138,7 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resul
     }
     let matrix = matrix(root, name)?;
     let (cells, runs) = selected(&matrix, name, &arguments.choice)?;
+    let own_path = arguments.choice.own_path()?;
     // Before the build, which would disturb what another run measures.
     let _lock = comparison::lock(invocation)?;
     let programs = Programs::build(invocation, root, &matrix, &cells)?;
@@ -132,7 +148,8 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resul
     for fault in faults {
         invocation.console.note(&format!("not used, so its process runs again: {fault}"));
     }
-    if arguments.again {
+    // Another file may stand at the same path.
+    if arguments.again || own_path.is_some() {
         journal.forget(&cells);
     }
     let run = Run { name, matrix: &matrix, cells: &cells, runs, made: &made, root, programs: &programs };
@@ -150,7 +167,8 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resul
         return Ok(Exit::Fine);
     }
     journal.begin()?;
-    measure(invocation, &run, &tasks, &mut journal)?;
+    let processes = CellProcesses::new(&invocation.cache()?, invocation.interrupt.clone())?.with_own_path(own_path);
+    measure(invocation, (&run, &processes), &tasks, &mut journal)?;
     report(invocation, &run, &journal, arguments.choice.is_whole())
 }
 
@@ -205,8 +223,12 @@ fn provenance(
 }
 
 /// Runs the tasks one after another; a row is in the journal before the next one starts.
-fn measure(invocation: &Invocation, run: &Run<'_>, tasks: &[Task], journal: &mut Journal) -> Result<()> {
-    let processes = CellProcesses::new(&invocation.cache()?, invocation.interrupt.clone())?;
+fn measure(
+    invocation: &Invocation,
+    (run, processes): (&Run<'_>, &CellProcesses),
+    tasks: &[Task],
+    journal: &mut Journal,
+) -> Result<()> {
     let progress = invocation.console.spinner(&format!("running {}", run.name));
     for (at, task) in tasks.iter().enumerate() {
         let left =

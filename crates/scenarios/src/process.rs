@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use compare::bench::{End, ScratchDir};
 use compare::command::Interrupt;
 use record::CellRecord;
-use scenario::{Cell, Matrix};
+use scenario::{Cell, Matrix, OWN_PATH};
 
 /// Begin of the names of scratch directories, by which [`ScratchDir::new`] knows those of killed runs.
 const SCRATCH: &str = "run-";
@@ -19,6 +19,8 @@ const SCRATCH: &str = "run-";
 pub(crate) struct CellProcesses {
     scratch: ScratchDir,
     directory: tempfile::TempDir,
+    /// For cells with the value `own`.
+    own_path: Option<PathBuf>,
 }
 
 impl CellProcesses {
@@ -28,7 +30,16 @@ impl CellProcesses {
         // Removes what killed runs left.
         let scratch = ScratchDir::new(parent, interrupt)?;
         let directory = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(parent);
-        Ok(Self { scratch, directory: directory.context("failed to make a scratch directory; is the disk full?")? })
+        Ok(Self {
+            scratch,
+            directory: directory.context("failed to make a scratch directory; is the disk full?")?,
+            own_path: None,
+        })
+    }
+
+    /// Gives the cells a path of the user's.
+    pub(crate) fn with_own_path(self, own_path: Option<PathBuf>) -> Self {
+        Self { own_path, ..self }
     }
 
     /// Runs one process and gives its record, and how many seconds it took. `command` is the program, or why there is
@@ -51,6 +62,9 @@ impl CellProcesses {
         fs::create_dir(&temporary).context("failed to make a scratch directory; is the disk full?")?;
         let name = cell.to_string();
         command.args(["cell", scenario, &name, "--out"]).arg(&out).env("TMPDIR", &temporary);
+        if let Some(path) = &self.own_path {
+            command.env(OWN_PATH, path);
+        }
         let limit = matrix.limit(cell);
         let start = Instant::now();
         let ended = self.scratch.capture(&mut command, limit);

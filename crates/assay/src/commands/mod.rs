@@ -3,5 +3,5 @@
 pub(crate) mod cells;
 pub(crate) mod gguf;
 pub(crate) mod nifti;
-mod npy;
+pub(crate) mod npy;
 pub(crate) mod rwkv7;

@@ -51,6 +51,27 @@ fn header(descr: &str, shape: &[usize], order: Order) -> Vec<u8> {
     header
 }
 
+/// Writes an array of f32 in rows.
+pub(crate) fn write_f32(path: &Path, shape: &[usize], floats: &[f32]) -> Result<()> {
+    write(
+        path,
+        &descr(Datatype::Float32)?,
+        shape,
+        Order::LastFastest,
+        &floats.iter().flat_map(|float| float.to_ne_bytes()).collect::<Vec<u8>>(),
+    )
+}
+
+/// The numbers of an array of little-endian f32 in rows; its shape is not looked at.
+pub(crate) fn read_f32(bytes: &[u8]) -> Result<Vec<f32>> {
+    let [_, _, _, _, _, _, 1, _, low, high, ..] = bytes else { bail!("no array of NumPy in version 1") };
+    let from = 10 + usize::from(u16::from_le_bytes([*low, *high]));
+    let header = String::from_utf8_lossy(bytes.get(10..from).unwrap_or_default());
+    let is_right = bytes.starts_with(b"\x93NUMPY") && header.contains("'<f4'") && header.contains("False");
+    let (floats, []) = bytes[from.min(bytes.len())..].as_chunks() else { bail!("half a number at the end") };
+    if is_right { Ok(floats.iter().map(|float| f32::from_le_bytes(*float)).collect()) } else { bail!("no rows of f32") }
+}
+
 /// Writes an array: `bytes` in this machine's byte order.
 pub(crate) fn write(path: &Path, descr: &str, shape: &[usize], order: Order, bytes: &[u8]) -> Result<()> {
     atomically(path, |file| {
@@ -74,5 +95,20 @@ mod tests {
         }
         let one = String::from_utf8(header("'<f4'", &[5], Order::FirstFastest)[10..].to_vec()).unwrap();
         assert!(one.starts_with("{'descr': '<f4', 'fortran_order': True, 'shape': (5,), }"), "{one}");
+    }
+    #[test]
+    fn what_was_written_is_read_and_anything_else_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.npy");
+        write_f32(&path, &[2, 1], &[1.5, -2.0]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        if cfg!(target_endian = "little") {
+            assert_eq!(read_f32(&bytes).unwrap(), [1.5, -2.0]);
+        }
+        for wrong in [&bytes[..bytes.len() - 1], &bytes[..20], &bytes[..4], b"\x93NUMPY\x02\x00\x01\x00"] {
+            assert!(read_f32(wrong).is_err());
+        }
+        write(&path, "'<i4'", &[1], Order::LastFastest, &[0; 4]).unwrap();
+        assert!(read_f32(&std::fs::read(&path).unwrap()).is_err());
     }
 }

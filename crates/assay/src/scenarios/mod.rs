@@ -4,6 +4,8 @@
 mod gguf_load;
 mod loader;
 mod multiview;
+mod own;
+mod rwkv7;
 
 use anyhow::{Result, anyhow};
 use scenario::{Cell, Matrix, Measured, Report, Results, Unproved};
@@ -21,7 +23,8 @@ pub(crate) struct Scenario {
 }
 
 /// All scenarios, by name.
-pub(crate) const SCENARIOS: &[Scenario] = &[gguf_load::SCENARIO, loader::SCENARIO, multiview::SCENARIO];
+pub(crate) const SCENARIOS: &[Scenario] =
+    &[gguf_load::SCENARIO, loader::SCENARIO, multiview::SCENARIO, rwkv7::SCENARIO];
 
 /// The scenario of a name, and its matrix.
 pub(crate) fn find(name: &str) -> Result<(&'static Scenario, Matrix)> {

@@ -8,12 +8,13 @@
 use std::fs;
 use std::io::Read;
 use std::io::Seek;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use machine::noise;
-use record::{BenchRow, CellRecord, SCHEMA, State, Unit, Work};
+use record::{BenchRow, CellRecord, OWN_PATH, SCHEMA, State, Unit, Work};
 
 use super::process::{End, Program, Run, ScratchDir};
 use super::protocol::{RawId, Samples};
@@ -43,6 +44,10 @@ pub(super) fn run(
     }
     command.current_dir(&program.directory).env_clear();
     command.envs(program.environment.iter().map(|(key, value)| (key, value)));
+    // What a path stands for; the program lists and runs the cells of the value `own`.
+    if let Some(path) = set.iter().find_map(|set| own_path(set)) {
+        command.env(OWN_PATH, path);
+    }
     // A cell that is killed cannot remove what it wrote.
     let temporary = tempfile::tempdir_in(scratch.scratch.path()).context("failed to make a scratch directory")?;
     command.env("TMPDIR", temporary.path());
@@ -69,6 +74,12 @@ pub(super) fn run(
         Selection::Measure { id, .. } => take_record(&mut run, (scenario, id), fs::read(&record).ok()),
     }
     Ok(run)
+}
+
+/// The path of `AXIS=PATH`, from here: the cells start elsewhere.
+fn own_path(set: &str) -> Option<PathBuf> {
+    let (_, value) = set.split_once('=')?;
+    value.contains(['/', '\\']).then(|| std::path::absolute(value).unwrap_or_else(|_| value.into()))
 }
 
 fn id_of(cell: &str) -> RawId {

@@ -1,5 +1,7 @@
-//! `--set axis=value,…`: a part of a matrix.
+//! `--set axis=value,…`: a part of a matrix; `--set axis=PATH`: a file of the user's, for an axis with the value `own`.
+//! A path has a separator: `./model.gguf`.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{Level, Matrix};
@@ -12,7 +14,12 @@ pub struct Setting {
     pub axis: String,
     /// The values that remain.
     pub values: Vec<String>,
+    /// A file or a directory of the user's, for which the value `own` stands.
+    pub path: Option<PathBuf>,
 }
+
+/// The value that stands for a path.
+const OWN: &str = "own";
 
 impl FromStr for Setting {
     type Err = CellError;
@@ -20,9 +27,14 @@ impl FromStr for Setting {
     fn from_str(text: &str) -> Result<Self, CellError> {
         let (axis, values) = text.split_once('=').ok_or_else(|| CellError::Part { part: text.to_owned() })?;
         check_name(axis)?;
+        // No value of an axis has a separator.
+        if values.contains(['/', '\\']) {
+            let path = Some(std::path::absolute(values).unwrap_or_else(|_| values.into()));
+            return Ok(Self { axis: axis.to_owned(), values: vec![OWN.to_owned()], path });
+        }
         let values: Vec<String> = values.split(',').map(str::to_owned).collect();
         values.iter().try_for_each(|value| check_value(axis, value))?;
-        Ok(Self { axis: axis.to_owned(), values })
+        Ok(Self { axis: axis.to_owned(), values, path: None })
     }
 }
 
@@ -72,7 +84,7 @@ pub enum SelectError {
 }
 
 pub(super) fn cells(matrix: &Matrix, level: Level, settings: &[Setting]) -> Result<Vec<Cell>, SelectError> {
-    for Setting { axis, values } in settings {
+    for Setting { axis, values, path: _ } in settings {
         let known = matrix.axes().iter().find(|known| known.name == *axis).ok_or_else(|| SelectError::Axis {
             axis: axis.clone(),
             axes: matrix.axes().iter().map(|axis| axis.name.clone()).collect(),

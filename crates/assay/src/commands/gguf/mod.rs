@@ -6,7 +6,7 @@ mod corpus;
 mod file_type;
 mod info;
 mod model;
-mod synth;
+pub(crate) mod synth;
 mod tensors;
 mod text;
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use nifti_decode::Datatype;
 use rwkv7::{Forward, State};
 
 use super::{Running, Text};
@@ -40,9 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         forward.all(&mut State::new(model.config()), &tokens, &mut logits)?;
         Ok(logits)
     })??;
-    let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_ne_bytes()).collect();
-    let shape = [tokens.len(), model.vocabulary()];
-    npy::write(&arguments.out, &npy::descr(Datatype::Float32)?, &shape, npy::Order::LastFastest, &bytes)
+    npy::write_f32(&arguments.out, &[tokens.len(), model.vocabulary()], &logits)
 }
 
 pub(super) fn perplexity(arguments: &PerplexityArguments) -> Result<()> {

@@ -7,8 +7,8 @@ use ::loader::{Files, LoaderError, Memory, Source, Volume};
 use anyhow::{Context as _, Result, ensure};
 use nifti_decode::{Decoder, Kind, Orientation, Pack, Phantom, write};
 
-/// Where a user puts volumes, or links to them.
-const OWN: &str = "loader-volumes";
+use crate::scenarios::own;
+
 /// Of a file in the page cache, at most, where it counts as cold: its header is read ahead.
 const COLD: f64 = 0.25;
 
@@ -30,7 +30,7 @@ impl Data {
                 let ct = (6..8).map(|seed| (Kind::Ct, Some([256, 256, 150]), seed, 6));
                 (0..6).map(|seed| brain(seed, None, 6)).chain(ct).collect()
             }
-            _ => return Self::own(Path::new(OWN)),
+            _ => return Self::own(&own::path()?.context("give the directory: --set data=DIR, as in ./volumes")?),
         };
         let directory = tempfile::tempdir()?;
         let mut paths = Vec::new();
@@ -45,16 +45,15 @@ impl Data {
     }
 
     fn own(directory: &Path) -> Result<Self> {
-        let why = || format!("put volumes, or a link to their directory, at {}", directory.display());
         let mut paths = Vec::new();
-        for entry in directory.read_dir().with_context(why)? {
+        for entry in directory.read_dir().with_context(|| format!("cannot list {}", directory.display()))? {
             let path = entry?.path();
             let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
             if name.ends_with(".nii") || name.ends_with(".nii.gz") {
                 paths.push(path);
             }
         }
-        ensure!(!paths.is_empty(), "no .nii or .nii.gz file in {}: {}", directory.display(), why());
+        ensure!(!paths.is_empty(), "no .nii or .nii.gz file in {}", directory.display());
         paths.sort();
         Ok(Self { paths, is_small: false, _directory: None })
     }

@@ -6,9 +6,12 @@ mod shape;
 mod vocabulary;
 mod weights;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use gguf::{Value, Writer};
 
@@ -56,6 +59,19 @@ enum Vocabulary {
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let Model::Rwkv7(rwkv7) = &arguments.model;
+    let (tensors, bytes) = write(rwkv7)?;
+    print::lines([format!("{}: {tensors} tensors, {}", rwkv7.out.display(), text::bytes(bytes))])
+}
+
+/// Writes RWKV-7 of a published size with all tokens, seed 1. `types` are written as in `--type`, in either case.
+pub(crate) fn rwkv7(out: &Path, size: &str, types: &str) -> Result<()> {
+    let recipe = Recipe::from_str(types, true).map_err(Error::msg)?;
+    write(&Rwkv7 { size: size.parse()?, recipe, seed: 1, vocabulary: Vocabulary::Full, out: out.to_owned() })?;
+    Ok(())
+}
+
+/// Writes the file. Returns the number of its tensors and of its bytes.
+fn write(rwkv7: &Rwkv7) -> Result<(usize, u64)> {
     let tokens = match rwkv7.vocabulary {
         Vocabulary::Full => vocabulary::full(),
         Vocabulary::Bytes => vocabulary::bytes(),
@@ -79,7 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     });
     drop(progress);
     let bytes = written.with_context(|| format!("failed to write {}", rwkv7.out.display()))?;
-    print::lines([format!("{}: {} tensors, {}", rwkv7.out.display(), tensors.len(), text::bytes(bytes))])
+    Ok((tensors.len(), bytes))
 }
 
 /// The keys that llama.cpp's converter writes.

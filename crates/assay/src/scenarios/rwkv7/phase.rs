@@ -1,0 +1,319 @@
+//! The phases: what each computes, how that is proved, and how it is timed.
+
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use ::rwkv7::quality::{self, Difference};
+use ::rwkv7::{Forward, Model, State, Threads, Vocabulary, greedy};
+use anyhow::{Context as _, Error, Result, bail, ensure};
+use gguf::Options;
+use machine::cache::Caches;
+use machine::ceiling::Level;
+use record::Unit;
+use scenario::{Bursts, Measured};
+
+use super::models::ModelFile;
+use crate::commands::gguf::map;
+
+/// Tokens that are generated.
+const GENERATED: usize = 64;
+/// Tokens of a prompt that are also computed one at a time, for the proof.
+const ALSO_ALONE: usize = 128;
+/// Iterations go on so long at least.
+const LEAST: Duration = Duration::from_millis(500);
+/// And are so many at least.
+const ITERATIONS: usize = 3;
+/// Of the file in the page cache, in a cold cell, at most: its header is read ahead.
+const COLD: f64 = 0.25;
+
+/// What a cell times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Load { is_cold: bool },
+    Prefill { tokens: usize },
+    Generate,
+}
+
+impl FromStr for Phase {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "load-warm" => Self::Load { is_cold: false },
+            "load-cold" => Self::Load { is_cold: true },
+            "generate-64" => Self::Generate,
+            other => match other.strip_prefix("prefill-").map(str::parse) {
+                Some(Ok(tokens)) => Self::Prefill { tokens },
+                _ => bail!("no phase is named {other}"),
+            },
+        })
+    }
+}
+
+/// What a phase gave.
+pub(super) struct Output {
+    pub(super) tokens: Vec<u32>,
+    /// Of the tokens and of the largest logit behind each.
+    pub(super) hash: String,
+    /// How far its logits are from those that another way gives.
+    difference: Option<Difference>,
+}
+
+impl Output {
+    fn new(tokens: Vec<u32>, largest: &[f32], difference: Option<Difference>) -> Self {
+        let hash = format!("{:016x}", quality::hash(&tokens, largest));
+        Self { tokens, hash, difference }
+    }
+
+    /// Why it is not what the other way gives.
+    pub(super) fn failure(&self, tolerance: f64) -> Option<String> {
+        let difference = self.difference.as_ref()?;
+        let is_near = difference.relative <= tolerance;
+        (!is_near).then(|| {
+            format!("computed together and one by one, logits differ by more than {tolerance:.0e}: {difference:?}")
+        })
+    }
+
+    /// The hash that `JoelTankard/web-rwkv-gguf` logs.
+    pub(super) fn folded(&self) -> String {
+        format!("{:x}", quality::folded(&self.tokens))
+    }
+
+    /// Whether the tokens say anything.
+    pub(super) fn tail(&self) -> String {
+        match quality::cycle(&self.tokens) {
+            Some(period) => format!("a cycle of {period}: these tokens say nothing, the logits do"),
+            None => format!("no cycle of up to {}", quality::LONGEST_PERIOD),
+        }
+    }
+}
+
+impl Phase {
+    /// Runs the phase once, and computes what it gives in another way.
+    pub(super) fn prove(self, file: &ModelFile, model: &Model<'_>, text: &[u32], threads: Threads) -> Result<Output> {
+        match self {
+            Self::Load { .. } => Ok(load(file, text, threads)?.output),
+            Self::Prefill { tokens } => {
+                let prompt = repeated(text, tokens);
+                let output = prefill(model, &prompt, threads)?;
+                let difference = one_by_one(model, &prompt[..tokens.min(ALSO_ALONE)], threads)?;
+                Ok(Output { difference: Some(difference), ..output })
+            }
+            Self::Generate => {
+                let mut logits = Vec::new();
+                let (output, _) = generate(model, text, threads, Some(&mut logits))?;
+                let all = [text, &output.tokens[..GENERATED - 1]].concat();
+                let mut together = vec![0.0; all.len() * model.vocabulary()];
+                Forward::new(model, threads).all(&mut State::new(model.config()), &all, &mut together)?;
+                let together = &together[(text.len() - 1) * model.vocabulary()..];
+                Ok(Output { difference: difference(&logits, together, model)?.into(), ..output })
+            }
+        }
+    }
+
+    /// Times the phase, and says what it gave.
+    pub(super) fn time(
+        self,
+        file: &ModelFile,
+        text: &[u32],
+        threads: Threads,
+        measured: &mut Measured,
+    ) -> Result<Output> {
+        if let Self::Load { is_cold } = self {
+            return time_load(file, is_cold, text, threads, measured);
+        }
+        let opened = map(&file.path, Options::default())?;
+        let model = &Model::new(&opened)?;
+        match self {
+            Self::Load { .. } => unreachable!("it was timed above"),
+            Self::Prefill { tokens } => {
+                let prompt = repeated(text, tokens);
+                let (output, median_s) = iterate(measured, || {
+                    let begin = Instant::now();
+                    Ok((prefill(model, &prompt, threads)?, begin.elapsed().as_secs_f64()))
+                })?;
+                measured.rate("tokens_per_s", tokens as f64 / median_s, Unit::ElementsPerSecond);
+                Ok(output)
+            }
+            Self::Generate => {
+                let mut ceiling = Bursts::read(level(model.bytes_per_token()), threads.get());
+                let has_ceiling = ceiling.burst().is_ok();
+                let (output, median_s) = iterate(measured, || generate(model, text, threads, None))?;
+                measured.rate("tokens_per_s", GENERATED as f64 / median_s, Unit::ElementsPerSecond);
+                if has_ceiling
+                    && ceiling.burst().is_ok()
+                    && let Some(sample) = ceiling.sample()
+                {
+                    let bytes = (GENERATED * model.bytes_per_token()) as f64;
+                    measured.rate_under("weights_bytes_per_s", bytes / median_s, sample);
+                }
+                Ok(output)
+            }
+        }
+    }
+}
+
+/// Runs once untimed, then again and again. The result of each must be the same.
+fn iterate(measured: &mut Measured, mut run: impl FnMut() -> Result<(Output, f64)>) -> Result<(Output, f64)> {
+    let (first, _) = run()?;
+    measured.memory_from_here();
+    let (begin, mut seconds) = (Instant::now(), Vec::new());
+    while seconds.len() < ITERATIONS || begin.elapsed() < LEAST {
+        let (output, took_s) = run()?;
+        ensure!(output.hash == first.hash, "two runs of the same gave {} and {}", first.hash, output.hash);
+        seconds.push(took_s);
+    }
+    measured.memory_to_here();
+    measured.iterations("phase_s", &seconds, 1);
+    let median_s = record::stats::median(&seconds).context("nothing was timed")?;
+    Ok((first, median_s))
+}
+
+/// A prompt of so many tokens.
+fn repeated(text: &[u32], tokens: usize) -> Vec<u32> {
+    text.iter().copied().cycle().take(tokens).collect()
+}
+
+fn prefill(model: &Model<'_>, prompt: &[u32], threads: Threads) -> Result<Output> {
+    let mut logits = vec![0.0; model.vocabulary()];
+    Forward::new(model, threads).last(&mut State::new(model.config()), prompt, &mut logits)?;
+    let token = greedy(&logits);
+    Ok(Output::new(vec![token], &[logits[token as usize]], None))
+}
+
+/// Logits of a prompt's last token, all tokens together, against those of one token at a time.
+fn one_by_one(model: &Model<'_>, prompt: &[u32], threads: Threads) -> Result<Difference> {
+    let mut forward = Forward::new(model, threads);
+    let [mut together, mut alone] = [0; 2].map(|_| vec![0.0; model.vocabulary()]);
+    forward.last(&mut State::new(model.config()), prompt, &mut together)?;
+    let mut state = State::new(model.config());
+    for &token in prompt {
+        forward.last(&mut state, &[token], &mut alone)?;
+    }
+    difference(&together, &alone, model)
+}
+
+fn difference(found: &[f32], expected: &[f32], model: &Model<'_>) -> Result<Difference> {
+    Difference::new(found, expected, model.vocabulary()).context("different numbers of logits")
+}
+
+/// Continues a text greedily; the time is that of the tokens behind it. `kept` takes the logits of every step.
+fn generate(
+    model: &Model<'_>,
+    text: &[u32],
+    threads: Threads,
+    mut kept: Option<&mut Vec<f32>>,
+) -> Result<(Output, f64)> {
+    let (mut forward, mut state) = (Forward::new(model, threads), State::new(model.config()));
+    let mut logits = vec![0.0; model.vocabulary()];
+    forward.last(&mut state, text, &mut logits)?;
+    let (mut tokens, mut largest) = (Vec::with_capacity(GENERATED), Vec::with_capacity(GENERATED));
+    let begin = Instant::now();
+    for _ in 0..GENERATED {
+        let token = greedy(&logits);
+        tokens.push(token);
+        largest.push(logits[token as usize]);
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(&logits);
+        }
+        forward.last(&mut state, &[token], &mut logits)?;
+    }
+    let took_s = begin.elapsed().as_secs_f64();
+    Ok((Output::new(tokens, &largest, None), took_s))
+}
+
+/// What a load took, stage by stage, and the first token that it led to. Seconds.
+struct Load {
+    open_s: f64,
+    model_s: f64,
+    vocabulary_s: f64,
+    first_logits_s: f64,
+    output: Output,
+}
+
+impl Load {
+    fn total_s(&self) -> f64 {
+        self.open_s + self.model_s + self.vocabulary_s + self.first_logits_s
+    }
+}
+
+/// From the path to the logits of the text's first token.
+fn load(file: &ModelFile, text: &[u32], threads: Threads) -> Result<Load> {
+    let mut begin = Instant::now();
+    let mut lap = || std::mem::replace(&mut begin, Instant::now()).elapsed().as_secs_f64();
+    let opened = map(&file.path, Options::default())?;
+    let open_s = lap();
+    let model = Model::new(&opened)?;
+    let model_s = lap();
+    let vocabulary = Vocabulary::from_metadata(opened.metadata())?;
+    let vocabulary_s = lap();
+    let output = prefill(&model, &text[..1], threads)?;
+    let first_logits_s = lap();
+    drop(vocabulary);
+    Ok(Load { open_s, model_s, vocabulary_s, first_logits_s, output })
+}
+
+fn time_load(
+    file: &ModelFile,
+    is_cold: bool,
+    text: &[u32],
+    threads: Threads,
+    measured: &mut Measured,
+) -> Result<Output> {
+    if is_cold {
+        gguf::file::evict(&file.path)?;
+    }
+    let cached = map(&file.path, Options::default())?.residency()?.share();
+    measured.ran("cached_before", format!("{:.0} %", 100.0 * cached));
+    ensure!(!is_cold || cached <= COLD, "{:.0} % of the file stay in the page cache: is it on a disk?", 100.0 * cached);
+    measured.memory_from_here();
+    let load = load(file, text, threads)?;
+    measured.memory_to_here();
+    measured.seconds("open_s", load.open_s).seconds("model_s", load.model_s);
+    measured.seconds("vocabulary_s", load.vocabulary_s).seconds("first_logits_s", load.first_logits_s);
+    measured.seconds("phase_s", load.total_s());
+    Ok(load.output)
+}
+
+/// Where weights are read from, token after token.
+fn level(bytes: usize) -> Level {
+    let caches = Caches::detect();
+    if 2 * bytes <= caches.l2_bytes {
+        Level::L2
+    } else if 2 * bytes <= caches.last_level_total_bytes() {
+        Level::L3
+    } else {
+        Level::Memory
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_named() {
+        assert_eq!("prefill-512".parse::<Phase>().unwrap(), Phase::Prefill { tokens: 512 });
+        assert_eq!("load-cold".parse::<Phase>().unwrap(), Phase::Load { is_cold: true });
+        for wrong in ["prefill", "prefill-x", "", "generate"] {
+            assert!(wrong.parse::<Phase>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn other_logits_fail() {
+        let difference = Difference::new(&[1.0, 2.0], &[1.0, 2.1], 2);
+        let output = Output::new(vec![1], &[2.0], difference);
+        assert_eq!(output.failure(0.1), None);
+        assert!(output.failure(0.01).is_some());
+        let broken = Output::new(vec![1], &[2.0], Difference::new(&[f32::NAN; 2], &[1.0, 2.1], 2));
+        assert!(broken.failure(0.1).is_some());
+    }
+
+    #[test]
+    fn a_cycle_is_called_one() {
+        let tail = |tokens: Vec<u32>| Output::new(tokens, &[], None).tail();
+        assert!(tail([33, 3319, 153, 129].repeat(8)).starts_with("a cycle of 4"));
+        assert!(tail((0..64).map(|i| i * i % 61).collect()).starts_with("no cycle"));
+    }
+}
