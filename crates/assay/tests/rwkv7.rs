@@ -104,3 +104,51 @@ fn what_cannot_run_is_refused_with_what_to_do() {
     std::fs::write(path, b"GGUF").unwrap();
     assert!(error(&["info", path]).contains("synth.gguf"));
 }
+
+/// Runs a cell of the scenario on the user's own model; the record, or the error.
+fn own_cell(directory: &Path, phase: &str) -> Result<record::CellRecord, String> {
+    let cell = format!("model=own,device=cpu,phase={phase},threads=2");
+    let mut assay = Command::new(env!("CARGO_BIN_EXE_assay"));
+    assay.args(["cell", "rwkv7", &cell, "--out", "record.json"]).current_dir(directory);
+    let output = assay
+        .env("ASSAY_OWN_PATH", directory.join("own.gguf"))
+        .env("XDG_CACHE_HOME", directory.join("cache"))
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(serde_json::from_slice(&std::fs::read(directory.join("record.json")).unwrap()).unwrap())
+}
+
+#[test]
+fn the_scenario_proves_a_model_of_the_user_against_golden_logits_that_it_keeps() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    assert!(own_cell(here, "prefill-128").unwrap_err().contains("own.gguf"));
+    let mut synth = Command::new(env!("CARGO_BIN_EXE_assay"));
+    synth.args(["gguf", "synth", "rwkv7", "--size", "tiny", "--vocabulary", "bytes", "own.gguf"]);
+    assert!(synth.current_dir(here).output().unwrap().status.success());
+
+    for phase in ["load-warm", "prefill-128", "prefill-512", "generate-64"] {
+        let record = own_cell(here, phase).unwrap_or_else(|error| panic!("{phase}: {error}"));
+        let proof = record.proof.as_ref().unwrap();
+        assert!(proof.error.unwrap() > 0.0 && record.cost().is_some() && record.ran["layers"] == "2", "{record:?}");
+        assert_eq!(proof.output_hash.as_ref(), record.ran.get("quality_hash"));
+    }
+    let kept: Vec<PathBuf> =
+        std::fs::read_dir(here.join("cache/assay/goldens")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1, "one file, one golden");
+
+    // Other golden logits are what broken code looks like.
+    let golden = std::fs::read(&kept[0]).unwrap();
+    let mut other = golden.clone();
+    other[golden.len() / 2..].reverse();
+    std::fs::write(&kept[0], &other).unwrap();
+    let error = own_cell(here, "generate-64").unwrap_err();
+    assert!(error.contains("wrong output") || error.contains("not finite"), "{error}");
+    // Half a file is made again.
+    std::fs::write(&kept[0], &golden[..golden.len() / 2]).unwrap();
+    own_cell(here, "generate-64").unwrap();
+    assert_eq!(std::fs::read(&kept[0]).unwrap(), golden);
+}

@@ -127,6 +127,9 @@ pub struct Compare {
     /// Accept a known regression for this run
     #[arg(long, value_name = "ID=REASON")]
     pub accept: Vec<String>,
+    /// Time scenario cells whose outputs differ in quality, after a change that is meant to change it
+    #[arg(long)]
+    pub accept_quality: bool,
     /// Build, pilot, print the plan, and stop
     #[arg(long)]
     pub dry_run: bool,

@@ -44,7 +44,7 @@ pub use cell::{Cell, CellError, MAX_CELL_BYTES, MAX_WORD_BYTES};
 pub use hash::of as hash;
 pub use matrix::{Axis, Level, MAX_CELLS, Matrix, MatrixError, Program, SelectError, Setting};
 pub use measure::{MeasureError, Measured, PEAK_HEAP, PEAK_RSS, Unproved, Wrong};
-pub use record::OWN_PATH;
+pub use record::{OWN_PATH, QUALITY_HASH};
 pub use report::{Figure, Report, with_spread};
 pub use results::{CellResult, Results, ResultsError, disagreements};
 pub use row::{Provenance, Row};

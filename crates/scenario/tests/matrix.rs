@@ -118,6 +118,25 @@ fn settings_leave_a_part_and_say_where_the_rest_is() {
 }
 
 #[test]
+fn a_path_stands_in_place_of_the_values_of_its_axis() {
+    let text = "title = 't'\nprimary = 'load_s'\nruns = 1\nlimit_s = 1\n[[axis]]\nname = 'model'\n\
+        values = ['small', 'large', 'own']\n[[axis]]\nname = 'threads'\nvalues = [1, 2]\n\
+        [smoke]\nmodel = 'small'\nthreads = 1\n[default]\nmodel = ['small', 'large']\n[full]\n";
+    let matrix = Matrix::parse(text).unwrap();
+    let setting: Setting = "model=./some/model.gguf".parse().unwrap();
+    assert!(setting.path.as_ref().unwrap().is_absolute());
+    let of = |level| -> Vec<String> {
+        let cells = matrix.select(level, std::slice::from_ref(&setting)).unwrap();
+        cells.iter().map(Cell::to_string).collect()
+    };
+    assert_eq!(of(Level::Smoke), ["model=own,threads=1"]);
+    assert_eq!(of(Level::Default), ["model=own,threads=1", "model=own,threads=2"]);
+    let other: Setting = "threads=./2".parse().unwrap();
+    let error = matrix.select(Level::Full, &[other]).unwrap_err();
+    assert!(error.to_string().contains("`threads` is never `own`"), "{error}");
+}
+
+#[test]
 fn cells_are_found_in_any_order_of_their_parts() {
     let matrix = matrix();
     let found = matrix.find("frames=2,image_px=112,variant=full").unwrap();

@@ -196,6 +196,7 @@ impl Steps<'_> {
             seed: None,
             one_link: scope.one_link,
             all_instructions: false,
+            accept_quality: false,
             least_blocks: blocks,
         };
         match run(self.invocation, self.project, &revisions, &options, self.policy)? {

@@ -163,6 +163,7 @@ fn options(arguments: &Compare, scope: &Scope, budget: Duration) -> Result<Optio
         seed: scope.seed,
         one_link: scope.one_link,
         all_instructions: arguments.instructions,
+        accept_quality: arguments.accept_quality,
         least_blocks: 0,
     })
 }

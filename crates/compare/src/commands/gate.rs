@@ -41,6 +41,7 @@ pub fn gate(invocation: &Invocation, arguments: &Gate) -> Result<Exit> {
         seed: scope.seed,
         one_link: scope.one_link,
         all_instructions: arguments.instructions,
+        accept_quality: false,
         least_blocks: 0,
     };
     if arguments.list {

@@ -36,6 +36,8 @@ pub struct Options {
     pub one_link: bool,
     /// Count instructions of every timed benchmark, not only of those that became slower.
     pub all_instructions: bool,
+    /// Time sides whose outputs differ in quality.
+    pub accept_quality: bool,
     /// Fewest blocks if all benchmarks run the full number. More blocks than the family needs detect smaller effects.
     pub least_blocks: usize,
 }

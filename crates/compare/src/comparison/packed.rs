@@ -50,6 +50,8 @@ pub struct PackedComparison {
     /// Layouts of each program; 1 is the plain link alone.
     pub(super) links: usize,
     pub(super) timeout_s: f64,
+    #[serde(default)]
+    pub(super) accept_quality: bool,
     pub(super) programs: Vec<PackedProgram>,
     /// Benchmarks whose code differs.
     pub(super) pairs: Vec<PackedPair>,
@@ -146,6 +148,7 @@ pub fn pack(
         blocks,
         links,
         timeout_s: options.timeout.as_secs_f64(),
+        accept_quality: options.accept_quality,
         programs: programs.list.into_iter().map(|(_, program)| program).collect(),
         pairs,
         identical,

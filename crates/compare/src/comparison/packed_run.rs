@@ -173,7 +173,8 @@ impl PackedRun {
     }
 
     fn pilot(&self, at: usize) -> Result<Given> {
-        let mut piloted = pilot(&self.sampler(), vec![self.pairs[at].clone()], &self.silent)?;
+        let mut piloted =
+            pilot(&self.sampler(), vec![self.pairs[at].clone()], self.packed.accept_quality, &self.silent)?;
         Ok(match (piloted.passed.pop(), piloted.failed.pop()) {
             (Some(passed), _) => Given::Pilot(Box::new(passed.samples)),
             (None, Some(failed)) => Given::Failed(Box::new(failed)),
@@ -338,6 +339,7 @@ impl PackedRun {
             seed: Some(self.packed.seed),
             one_link: false,
             all_instructions: false,
+            accept_quality: self.packed.accept_quality,
             least_blocks: 0,
         }
     }

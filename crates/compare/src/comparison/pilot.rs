@@ -6,6 +6,8 @@
 
 use anyhow::Result;
 
+use record::QUALITY_HASH;
+
 use crate::console::Console;
 use crate::judge::Verdict;
 use crate::measure::{BenchPair, Sample, Sampler, Side, TroubleKind};
@@ -33,8 +35,14 @@ pub struct Piloted {
     pub not_reached: Vec<BenchPair>,
 }
 
-/// Runs the pilot, the lowest tier first: if the budget ends it, only the least important benchmarks are missed.
-pub fn pilot(sampler: &Sampler<'_>, mut pairs: Vec<BenchPair>, console: &Console) -> Result<Piloted> {
+/// Runs the pilot, the lowest tier first: if the budget ends it, only the least important benchmarks are missed. Sides
+/// whose outputs differ in quality pass only if that is accepted.
+pub fn pilot(
+    sampler: &Sampler<'_>,
+    mut pairs: Vec<BenchPair>,
+    accept_quality: bool,
+    console: &Console,
+) -> Result<Piloted> {
     let progress = console.bar("proving and piloting", 2 * pairs.len() as u64, "processes");
     let mut piloted = Piloted::default();
     pairs.sort_by_key(|pair| pair.tier);
@@ -60,6 +68,12 @@ pub fn pilot(sampler: &Sampler<'_>, mut pairs: Vec<BenchPair>, console: &Console
                     .to_owned();
                 piloted.failed.push(bare_row(&pair, Verdict::Invalid, why));
             }
+            (Ok(base), Ok(head)) if !accept_quality && other_quality(&base, &head) => {
+                let why = "the quality of the output differs, so a difference of speed is neither a gain nor a loss: \
+                           look at the proofs of both sides; if the new output is meant, add --accept-quality"
+                    .to_owned();
+                piloted.failed.push(bare_row(&pair, Verdict::Invalid, why));
+            }
             (Ok(base), Ok(head)) => {
                 pair.single_threaded = base.threads == Some(1) && head.threads == Some(1);
                 pair.process_s = (base.process_s + head.process_s) / 2.0;
@@ -79,5 +93,11 @@ pub fn pilot(sampler: &Sampler<'_>, mut pairs: Vec<BenchPair>, console: &Console
 /// Whether both sides report their inputs and the inputs differ.
 fn other_inputs(base: &Sample, head: &Sample) -> bool {
     let hash = |sample: &Sample| Some(sample.row.as_ref()?.proof.as_ref()?.input_hash.clone());
+    hash(base).zip(hash(head)).is_some_and(|(base, head)| base != head)
+}
+
+/// Whether both sides report the quality of their output, and it differs.
+fn other_quality(base: &Sample, head: &Sample) -> bool {
+    let hash = |sample: &Sample| sample.row.as_ref()?.ran.get(QUALITY_HASH).cloned();
     hash(base).zip(hash(head)).is_some_and(|(base, head)| base != head)
 }

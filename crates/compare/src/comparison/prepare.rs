@@ -164,7 +164,7 @@ pub fn pilot_one_side(
     let catalog = Catalog::list(build::HEAD, &built, sampler.scratch, sampler.timeout, &invocation.console)?;
     let prepared = Prepared { slot, built, catalog };
     let paired = alone(&prepared, &|listed| is_wanted(&listed.key.id(), listed.tier));
-    let piloted = pilot(sampler, paired.identical, &invocation.console)?;
+    let piloted = pilot(sampler, paired.identical, false, &invocation.console)?;
     for row in piloted.failed {
         invocation.console.note(&format!("{}: {}: {}", row.id, row.verdict, row.why));
     }

@@ -70,7 +70,7 @@ pub fn run(
         Default::default()
     } else {
         let sampler = sampler(&scratch, options, Some(budget.pilots_until()));
-        pilot_columns(&sampler, paired, &invocation.console, &mut entry, &mut dropped)?
+        pilot_columns(&sampler, paired, (options.accept_quality, &invocation.console), &mut entry, &mut dropped)?
     };
     known.remember_pilots(&pilots);
     // What is not kept is only not known next time.
@@ -190,13 +190,13 @@ pub(super) fn find_pairs(
 fn pilot_columns(
     sampler: &Sampler<'_>,
     paired: Vec<Vec<BenchPair>>,
-    console: &Console,
+    (accept_quality, console): (bool, &Console),
     entry: &mut EntryBuilder,
     dropped: &mut Vec<String>,
 ) -> Result<(Vec<Pilot>, Vec<usize>)> {
     let (mut pilots, mut columns) = (Vec::new(), Vec::new());
     for (column, pairs) in paired.into_iter().enumerate() {
-        let piloted = pilot(sampler, pairs, console)?;
+        let piloted = pilot(sampler, pairs, accept_quality, console)?;
         entry.columns[column].extend(piloted.failed);
         dropped.extend(piloted.not_reached.iter().map(not_reached));
         columns.extend(piloted.passed.iter().map(|_| column));

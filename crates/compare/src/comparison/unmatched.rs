@@ -162,6 +162,7 @@ mod tests {
             seed: None,
             one_link: false,
             all_instructions: false,
+            accept_quality: false,
             least_blocks: 0,
         }
     }

@@ -225,7 +225,8 @@ fn the_pilot_turns_trouble_into_rows() {
         ("unit", times(1e6), json!({"unit": "cycles"})),
         ("zero", times(1e6), times(0.0)),
     ]);
-    let Piloted { passed, failed: rows, .. } = pilot(&sides.sampler(), sides.pairs(), &Console::silent()).unwrap();
+    let Piloted { passed, failed: rows, .. } =
+        pilot(&sides.sampler(), sides.pairs(), false, &Console::silent()).unwrap();
     let passed: Vec<String> = passed.iter().map(|pilot: &Pilot| pilot.pair.key.id()).collect();
     assert_eq!(passed, ["g/fine"]);
     let expected = [
@@ -255,10 +256,28 @@ fn sides_that_work_on_other_inputs_are_not_compared() {
     };
     for (head, verdicts) in [("aa", vec![]), ("bb", vec![Verdict::Invalid])] {
         let sides = Sides { base: fake("aa"), head: fake(head), names: vec!["f".to_owned()] };
-        let Piloted { passed, failed: rows, .. } = pilot(&sides.sampler(), sides.pairs(), &Console::silent()).unwrap();
+        let Piloted { passed, failed: rows, .. } =
+            pilot(&sides.sampler(), sides.pairs(), false, &Console::silent()).unwrap();
         assert_eq!(passed.len(), 1 - verdicts.len());
         assert_eq!(rows.iter().map(|row| row.verdict).collect::<Vec<_>>(), verdicts);
         assert!(rows.iter().all(|row| row.why.contains("different inputs") && row.exit() == Exit::Invalid));
+    }
+}
+
+/// A broken model is often the fastest one.
+#[test]
+fn sides_whose_outputs_differ_in_quality_are_compared_only_if_that_is_accepted() {
+    let fake = |hash: &str| {
+        let row = json!({"schema": 1, "state": "proved", "group": "g", "function": "f", "value": null, "tier": 1,
+            "source": null, "proof": null, "ran": {"quality_hash": hash}, "work": {}, "ceiling": null,
+            "rate_per_s": null, "allocations": null, "peak_rss_bytes": null});
+        Fake::new(&json!({"benches": [{"id": scripted("g|f"), "times": vec![1e6; 10]}], "rows": [row.to_string()]}))
+    };
+    for (head, accepted, is_compared) in [("aa", false, true), ("bb", false, false), ("bb", true, true)] {
+        let sides = Sides { base: fake("aa"), head: fake(head), names: vec!["f".to_owned()] };
+        let piloted = pilot(&sides.sampler(), sides.pairs(), accepted, &Console::silent()).unwrap();
+        assert_eq!((piloted.passed.len(), piloted.failed.len()), (usize::from(is_compared), usize::from(!is_compared)));
+        assert!(piloted.failed.iter().all(|row| row.why.contains("quality") && row.exit() == Exit::Invalid));
     }
 }
 

@@ -1,6 +1,7 @@
 //! `--set axis=value,…`: a part of a matrix; `--set axis=PATH`: a file of the user's, for an axis with the value `own`.
 //! A path has a separator: `./model.gguf`.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -96,13 +97,24 @@ pub(super) fn cells(matrix: &Matrix, level: Level, settings: &[Setting]) -> Resu
     }
     let is_left = |cell: &&Cell| {
         matrix.axes().iter().all(|axis| {
-            let mut own = settings.iter().filter(|setting| setting.axis == axis.name).peekable();
+            let of_axis = |setting: &&Setting| setting.axis == axis.name && setting.path.is_none();
+            let mut own = settings.iter().filter(of_axis).peekable();
             own.peek().is_none()
                 || own.any(|setting| setting.values.iter().any(|value| cell.get(&axis.name) == Some(value)))
         })
     };
     let of = |level: Level| matrix.level(level).iter().filter(is_left);
-    let cells: Vec<Cell> = of(level).cloned().collect();
+    let mut cells: Vec<Cell> = of(level).cloned().collect();
+    // A level says what is measured of its own models or data; the same is measured of the user's.
+    for Setting { axis, .. } in settings.iter().filter(|setting| setting.path.is_some()) {
+        let replaced = cells.iter().map(|cell| {
+            let value = |axis_of: &str| if axis_of == axis { OWN } else { cell.get(axis_of).unwrap_or_default() };
+            Cell::new(matrix.axes().iter().map(|known| (known.name.as_str(), value(&known.name))))
+        });
+        let known: HashSet<&Cell> = Level::ALL.into_iter().flat_map(|level| matrix.level(level)).collect();
+        let mut seen = HashSet::new();
+        cells = replaced.flatten().filter(|cell| known.contains(cell) && seen.insert(cell.clone())).collect();
+    }
     if cells.is_empty() {
         let others = Level::ALL.into_iter().filter(|other| *other != level);
         let others = others.map(|other| (other, of(other).count())).filter(|(_, count)| *count > 0).collect();

@@ -14,7 +14,7 @@ use ::rwkv7::quality::Difference;
 use ::rwkv7::{Forward, Model, State, Threads};
 use anyhow::{Context as _, Result, ensure};
 use record::Proof;
-use scenario::{Cell, Measured, Unproved};
+use scenario::{Cell, Measured, QUALITY_HASH, Unproved};
 
 use super::Scenario;
 use crate::commands::gguf::map;
@@ -70,13 +70,14 @@ fn prove(file: &ModelFile, phase: Phase, threads: Threads, mut unproved: Unprove
         (quality.divergence.is_nan() || quality.divergence > MOST_DIVERGENCE || share < 1.0 - MOST_TURNED)
             .then(|| format!("the probabilities differ from the golden ones: {quality:?}"));
     failure = failure.or_else(|| output.failure(golden.tolerance));
+    unproved.ran(QUALITY_HASH, &output.hash);
     if phase == Phase::Generate {
         if let Some(tasks) = file.tasks() {
             let solved = tasks::solve(&opened, &model, tasks, threads)?;
             failure = failure.or_else(|| solved.failure());
             unproved.ran("tasks", &solved);
         }
-        unproved.ran("quality_hash", &output.hash).ran("quality_folded", output.folded());
+        unproved.ran("quality_folded", output.folded());
         unproved.ran("quality_tokens", format!("{:?}", &output.tokens[..output.tokens.len().min(16)]));
         unproved.ran("tail", output.tail());
     }
