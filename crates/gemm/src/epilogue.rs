@@ -102,6 +102,11 @@ impl<'a> Epilogue<'a> {
         self.bias.is_none() && self.activation == Activation::Identity && self.residual.is_none()
     }
 
+    /// Whether it reads anything but the output.
+    pub(crate) fn has_operands(&self) -> bool {
+        self.bias.is_some() || self.residual.is_some()
+    }
+
     /// The residual of the product that this is the epilogue of; of the first, in a batch.
     pub(crate) fn residual_matrix(&self) -> Option<Input<'a>> {
         self.residual.map(|residual| residual.first)

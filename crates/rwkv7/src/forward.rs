@@ -13,6 +13,7 @@
 
 mod memory;
 mod steps;
+mod token;
 
 use gemm::Epilogue;
 use op::Threads;

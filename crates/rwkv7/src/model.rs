@@ -1,6 +1,6 @@
 //! The tensors of a model: views of the file's bytes, with their dimensions checked.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use gemm::{LayoutError, MatRef, Rhs};
 use gguf::{Endian, File, Tensor};
@@ -94,11 +94,32 @@ enum Data<'a> {
 }
 
 impl Matrix<'_> {
+    /// One of floats, for tests.
+    #[cfg(test)]
+    pub(crate) fn converted(floats: Vec<f32>, rows: usize, cols: usize) -> Self {
+        Self { data: Data::Converted(floats), rows, cols }
+    }
+
     /// As the right operand of a product.
     pub(crate) fn rhs(&self) -> Result<Rhs<'_>, LayoutError> {
         Ok(match &self.data {
             Data::Stored(ty, bytes) => Rhs::from_ggml(*ty, bytes, self.rows, self.cols)?,
             Data::Converted(floats) => MatRef::from_col_major(floats, self.cols, self.rows)?.into(),
+        })
+    }
+
+    /// Some rows of it, as the right operand of a product.
+    pub(crate) fn rhs_of(&self, rows: Range<usize>) -> Result<Rhs<'_>, LayoutError> {
+        let count = rows.len();
+        Ok(match &self.data {
+            Data::Stored(ty, bytes) => {
+                let row_bytes = bytes.len() / self.rows;
+                Rhs::from_ggml(*ty, &bytes[rows.start * row_bytes..rows.end * row_bytes], count, self.cols)?
+            }
+            Data::Converted(floats) => {
+                let floats = &floats[rows.start * self.cols..rows.end * self.cols];
+                MatRef::from_col_major(floats, self.cols, count)?.into()
+            }
         })
     }
 

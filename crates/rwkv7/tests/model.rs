@@ -205,6 +205,20 @@ fn chunks_change_rounding_alone_and_threads_nothing() {
     }
 }
 
+/// The projections of a single token are shared in another way than those of a chunk.
+#[test]
+fn threads_change_no_bit_of_single_tokens() {
+    let tokens = tokens(5);
+    for (matrices, has_gate) in [(GgmlType::F32, true), (GgmlType::Q4_K, false), (GgmlType::Q6_K, true)] {
+        let file = file(Recipe { matrices, has_gate, ..PLAIN });
+        let model = Model::new(&file).unwrap();
+        let expected = all(&model, &tokens, 1, 1);
+        for threads in [2, 3, 8, 40] {
+            assert!(all(&model, &tokens, 1, threads) == expected, "{matrices}, {threads} threads");
+        }
+    }
+}
+
 #[test]
 fn the_last_logits_are_the_last_of_all_and_the_state_goes_on() {
     let file = file(PLAIN);

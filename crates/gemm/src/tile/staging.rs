@@ -77,12 +77,18 @@ impl Vectorized for StoreTile<'_, '_> {
     fn run<S: Simd>(mut self, simd: S) {
         let (rows, cols) = (self.out.rows(), self.out.cols());
         assert!(rows == 0 || self.tile.len() >= (rows - 1) * self.stride + cols, "a tile as large as the output");
+        // Cutting an epilogue costs more than a function of a strip.
+        let is_whole = !self.epilogue.has_operands();
         for i in 0..rows {
             let mut start = 0;
             while start < cols {
                 let end = cols.min(start + STRIP);
                 let strip = &mut self.tile[i * self.stride + start..i * self.stride + end];
-                apply(simd, strip, &self.epilogue.part(i..i + 1, start..end));
+                if is_whole {
+                    apply(simd, strip, &self.epilogue);
+                } else {
+                    apply(simd, strip, &self.epilogue.part(i..i + 1, start..end));
+                }
                 store_row(simd, strip, self.out.reborrow().part(i..i + 1, start..end));
                 start = end;
             }

@@ -20,7 +20,7 @@ pub(super) struct Memory {
     pub(super) g: Vec<f32>,
     pub(super) value_mix: Vec<f32>,
     pub(super) first_values: Vec<f32>,
-    /// Rows x the largest rank.
+    /// Rows x the largest rank, for four products at once where there is one row.
     pub(super) low: Vec<f32>,
     /// Heads x rows x padded head size.
     pub(super) heads: Vec<f32>,
@@ -49,7 +49,7 @@ impl Memory {
             array.resize(len, 0.0);
         }
         let rank = [config.decay_rank, config.rate_rank, config.value_rank, config.gate_rank].into_iter().max();
-        self.low.resize(rows * rank.unwrap_or(0), 0.0);
+        self.low.resize(rows.max(4) * rank.unwrap_or(0), 0.0);
         self.heads.resize(rows * config.heads() * padded(config.head_size), 0.0);
         let parts = threads.min(config.heads()).get();
         self.scratch.resize(parts * heads::scratch(rows, config.head_size), 0.0);

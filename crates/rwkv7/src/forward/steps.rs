@@ -1,11 +1,16 @@
 //! The steps of a pass: products, and the passes over rows between them.
 
+use std::ops::Range;
+
 use gemm::{Activation, Epilogue, Gemm, MatMut, MatRef};
 use op::Threads;
 use rayon::prelude::*;
 use simd::{InstructionSet, LayerNorm, Vectorized};
 
-use super::memory::Memory;
+use super::{
+    memory::Memory,
+    token::{self, Chain, Middle, Whole},
+};
 use crate::{
     error::RunError,
     heads::{self, Heads, Inputs},
@@ -23,6 +28,18 @@ pub(super) struct Run<'w> {
     pub(super) epsilon: f32,
     pub(super) channels: usize,
     pub(super) workspace: &'w mut gemm::Workspace,
+}
+
+/// Where the projections of a chunk go, each rows x channels.
+struct Projected<'m> {
+    r: &'m mut [f32],
+    w: &'m mut [f32],
+    k: &'m mut [f32],
+    v: &'m mut [f32],
+    a: &'m mut [f32],
+    value_mix: &'m mut [f32],
+    /// Only of the rows whose outputs are wanted.
+    g: &'m mut [f32],
 }
 
 impl Run<'_> {
@@ -52,34 +69,26 @@ impl Run<'_> {
         self.norm(&weights.norm, &x[..len], normed);
         self.shift(normed, &state.time, &weights.lerps, mixed);
         state.time.copy_from_slice(&normed[len - self.channels..]);
-        let [xr, xw, xk, xv, xa, xg] = mixed.each_ref().map(|mixed| &mixed[..len]);
-
-        self.product(xr, &weights.receptance, &mut r[..len], Epilogue::NONE, 0.0)?;
-        self.product(xk, &weights.key, &mut k[..len], Epilogue::NONE, 0.0)?;
-        self.product(xv, &weights.value, &mut v[..len], Epilogue::NONE, 0.0)?;
-        self.low_rank(xw, &weights.decay, low, &mut w[..len], Activation::Tanh)?;
-        self.low_rank(xa, &weights.rate, low, &mut a[..len], Activation::Identity)?;
-        let mix = match &weights.value_mix {
-            Some(mix) => {
-                self.low_rank(xv, mix, low, &mut value_mix[..len], Activation::Identity)?;
-                Some([&value_mix[..len], &first_values[..len]])
-            }
-            None => {
-                first_values[..len].copy_from_slice(&v[..len]);
-                None
-            }
+        let mixed = mixed.each_ref().map(|mixed| &mixed[..len]);
+        let outputs = Projected {
+            r: &mut r[..len],
+            w: &mut w[..len],
+            k: &mut k[..len],
+            v: &mut v[..len],
+            a: &mut a[..len],
+            value_mix: &mut value_mix[..len],
+            g: &mut g[..from.len()],
         };
-        let gate = match &weights.gate {
-            Some([down, up]) => {
-                let low = &mut low[..(rows - first) * down.rows];
-                self.product(&xg[from.clone()], down, low, Epilogue::NONE, 0.0)?;
-                InstructionSet::best().run(Sigmoid(low));
-                let g = &mut g[..from.len()];
-                self.product(low, up, g, Epilogue::NONE, 0.0)?;
-                Some(&*g)
-            }
-            None => None,
-        };
+        if rows == 1 {
+            self.project_one(weights, mixed, low, outputs)?;
+        } else {
+            self.project(weights, mixed, low, outputs, from.clone())?;
+        }
+        if weights.value_mix.is_none() {
+            first_values[..len].copy_from_slice(&v[..len]);
+        }
+        let mix = weights.value_mix.is_some().then_some([&value_mix[..len], &first_values[..len]]);
+        let gate = weights.gate.is_some().then_some(&g[..from.len()]);
 
         let inputs = Inputs {
             receptance: &r[..len],
@@ -101,6 +110,53 @@ impl Run<'_> {
         self.product(gated, &weights.output, &mut x[from], Epilogue::NONE, 1.0)
     }
 
+    /// All projections of a chunk, each shared by threads. The gate is computed for the rows of `gated`, in floats.
+    fn project(
+        &mut self,
+        weights: &TimeMix<'_>,
+        [xr, xw, xk, xv, xa, xg]: [&[f32]; 6],
+        low: &mut [f32],
+        Projected { r, w, k, v, a, value_mix, g }: Projected<'_>,
+        gated: Range<usize>,
+    ) -> Result<(), RunError> {
+        self.product(xr, &weights.receptance, r, Epilogue::NONE, 0.0)?;
+        self.product(xk, &weights.key, k, Epilogue::NONE, 0.0)?;
+        self.product(xv, &weights.value, v, Epilogue::NONE, 0.0)?;
+        self.low_rank(xw, &weights.decay, low, w, Activation::Tanh)?;
+        self.low_rank(xa, &weights.rate, low, a, Activation::Identity)?;
+        if let Some(mix) = &weights.value_mix {
+            self.low_rank(xv, mix, low, value_mix, Activation::Identity)?;
+        }
+        if let Some([down, up]) = &weights.gate {
+            let low = &mut low[..g.len() / self.channels * down.rows];
+            self.product(&xg[gated], down, low, Epilogue::NONE, 0.0)?;
+            InstructionSet::best().run(Sigmoid(low));
+            self.product(low, up, g, Epilogue::NONE, 0.0)?;
+        }
+        Ok(())
+    }
+
+    /// The same of one token, with one hand-over to threads.
+    fn project_one(
+        &self,
+        weights: &TimeMix<'_>,
+        [xr, xw, xk, xv, xa, xg]: [&[f32]; 6],
+        low: &mut [f32],
+        Projected { r, w, k, v, a, value_mix: mixed_in, g }: Projected<'_>,
+    ) -> Result<(), RunError> {
+        let wholes = [(xr, &weights.receptance, r), (xk, &weights.key, k), (xv, &weights.value, v)];
+        let wholes = wholes.map(|(x, matrix, y)| Whole { x, matrix, y });
+        let mut low = low.chunks_exact_mut(low.len() / 4);
+        let mut low = || low.next().unwrap_or_default();
+        let decay = Chain::new(xw, &weights.decay.down, Middle::Tanh, &weights.decay.up, (low(), w));
+        let rate = Chain::new(xa, &weights.rate.down, Middle::Plain, &weights.rate.up, (low(), a));
+        let value_mix = weights.value_mix.as_ref();
+        let value_mix = value_mix.map(|mix| Chain::new(xv, &mix.down, Middle::Plain, &mix.up, (low(), mixed_in)));
+        let gate = weights.gate.as_ref();
+        let gate = gate.map(|[down, up]| Chain::new(xg, down, Middle::Sigmoid, up, (low(), g)));
+        token::project(weights, wholes, [Some(decay), Some(rate), value_mix, gate], self.threads)
+    }
+
     /// x <- x + channel mix of x. The row before the first one is the state's only where `rows` begin at 0; elsewhere
     /// nothing needs the first row.
     pub(super) fn channel_mix(
@@ -108,7 +164,7 @@ impl Run<'_> {
         weights: &ChannelMix<'_>,
         memory: &mut Memory,
         state: &mut LayerState,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
     ) -> Result<(), RunError> {
         let Memory { x, normed, mixed: [mixed, ..], hidden, .. } = memory;
         let x = &mut x[rows.start * self.channels..rows.end * self.channels];
