@@ -6,7 +6,7 @@
 //! there are no benches.
 
 use gemm_gpu::{
-    BlockVariant, ElementType, Layout, Variant,
+    BlockVariant, ElementType, Finish, Layout, Variant,
     cases::{CASES, Case, Weights},
     kernels,
 };
@@ -72,7 +72,7 @@ fn declare(suite: &mut Suite, gpu: &'static Wgpu, case: &'static Case) {
         }
         Weights::Blocks(ty) => {
             let mut tier = case.tier;
-            let has = |layout: &Layout| kernels::blocks(ty, *layout, BlockVariant::ALL[0], 1).is_some();
+            let has = |layout: &Layout| kernels::blocks(ty, *layout, BlockVariant::ALL[0], 1, Finish::Store).is_some();
             for layout in [Layout::Packed, Layout::Gguf].into_iter().filter(has) {
                 let most = if gpu.identity().is_software() { 1 } else { usize::MAX };
                 // Only the kernels of Q4_K and Q5_K keep several pairs of blocks in flight.

@@ -8,7 +8,7 @@
 // A workgroup of GROUP invocations computes GROUP / 16 times ROWS rows. UNROLL pairs of blocks are in flight at a time:
 // all that they need is loaded before anything is computed, without a branch between, so that their latencies overlap.
 //
-// Row `group.z` of x is multiplied; the workgroups of several rows share weights in the caches.
+// Row `group.z` of those of x that are asked for is multiplied; workgroups of several rows share weights in the caches.
 //
 // Constants: GROUP, ROWS 1 or 2, UNROLL 1 to 5, BLOCKS of a row, FIFTH for Q5_K.
 //
@@ -18,7 +18,8 @@
 @group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> terms: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
-// Rows; nothing; elements from row to row of y; the first row of W that is bound.
+// Rows; of x the first row and, in the upper half, the rows from one to the next; elements from row to row of y; the
+// first row of W that is bound.
 @group(0) @binding(4) var<uniform> shape: vec4<u32>;
 
 var<workgroup> sums: array<vec2<f32>, GROUP>;
@@ -107,7 +108,7 @@ fn main(
     let first = ((group.y * groups.x + group.x) * (GROUP / 16u) + t / 16u) * ROWS;
     let row_a = min(first, n - 1u) * BLOCKS;
     let row_b = min(first + 1u, n - 1u) * BLOCKS;
-    let x = group.z * BLOCKS;
+    let x = (group.z * (shape.y >> 16u) + (shape.y & 0xffffu)) * BLOCKS;
     var sum = vec2<f32>(0.0);
     for (var start = lane / 8u; start < BLOCKS + lane / 8u; start += 2u * UNROLL) {
         let b0 = select(min(start, BLOCKS - 1u), start, WHOLE);
@@ -167,6 +168,6 @@ fn main(
     if (lane < ROWS && first + lane < n) {
         var total = 0.0;
         for (var l = 0u; l < 16u; l++) { total += sums[(t & ~15u) + l][lane]; }
-        output[group.z * shape.z + shape.w + first + lane] = total;
+        finish(group.z * shape.z + shape.w + first + lane, total);
     }
 }

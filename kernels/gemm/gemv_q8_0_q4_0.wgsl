@@ -2,7 +2,7 @@
 // A file's blocks of 34 or 18 bytes are not whole words. Rows are filled up with zeros to blocks of 256 numbers.
 //
 // Sixteen lanes take two blocks of 256 numbers of a row at a time, so a lane has 32 numbers of a block. x is rounded to 8
-// bits (round.wgsl). Row `group.z` of x is multiplied.
+// bits (round.wgsl). Row `group.z` of those of x that are asked for is multiplied.
 //
 // Constants: GROUP, ROWS 1 or 2, BLOCKS of 256 of a row, BITS 8 or 4.
 //
@@ -12,7 +12,8 @@
 @group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> terms: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
-// Rows; nothing; elements from row to row of y; the first row of W that is bound.
+// Rows; of x the first row and, in the upper half, the rows from one to the next; elements from row to row of y; the
+// first row of W that is bound.
 @group(0) @binding(4) var<uniform> shape: vec4<u32>;
 // For each two blocks of 32 two scales of f16.
 @group(0) @binding(5) var<storage, read> scales: array<u32>;
@@ -70,7 +71,7 @@ fn main(
     let first = ((group.y * groups.x + group.x) * (GROUP / 16u) + t / 16u) * ROWS;
     let row_a = min(first, n - 1u) * BLOCKS;
     let row_b = min(first + 1u, n - 1u) * BLOCKS;
-    let x = group.z * BLOCKS;
+    let x = (group.z * (shape.y >> 16u) + (shape.y & 0xffffu)) * BLOCKS;
     var sum = vec2<f32>(0.0);
     for (var block = lane / 8u; block < BLOCKS; block += 2u) {
         let y = codes_of(x + block, lane & 7u);
@@ -82,6 +83,6 @@ fn main(
     if (lane < ROWS && first + lane < n) {
         var total = 0.0;
         for (var l = 0u; l < 16u; l++) { total += sums[(t & ~15u) + l][lane]; }
-        output[group.z * shape.z + shape.w + first + lane] = total;
+        finish(group.z * shape.z + shape.w + first + lane, total);
     }
 }

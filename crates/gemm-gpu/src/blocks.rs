@@ -7,7 +7,7 @@ use gpu::{Binding, Bindings, Buffer, Kernel, Step, Wgpu, grid_of};
 use op::Ran;
 use quant::{GgmlType, QK_K};
 
-use crate::{GemmGpuError, Matrix, kernels, matrix::ElementType};
+use crate::{Activations, GemmGpuError, Matrix, Rows, kernels, matrix::ElementType};
 
 /// How weights lie in device memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +59,17 @@ impl fmt::Display for BlockVariant {
     }
 }
 
+/// What becomes of the sums of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Finish {
+    /// They are C.
+    Store,
+    /// They are added to C.
+    Add,
+    /// max(0, sum)^2 is C.
+    SquaredRelu,
+}
+
 /// n rows of k weights in blocks, on a device.
 #[derive(Debug, Clone)]
 pub struct Blocks {
@@ -84,7 +95,7 @@ impl Blocks {
         n: usize,
         k: usize,
     ) -> Result<Self, GemmGpuError> {
-        if kernels::blocks(ty, layout, BlockVariant::ALL[0], 1).is_none() {
+        if kernels::blocks(ty, layout, BlockVariant::ALL[0], 1, Finish::Store).is_none() {
             return Err(GemmGpuError::Type { ty, layout: layout.name() });
         }
         let row_bytes = ty.row_bytes(k).unwrap_or(0);
@@ -172,68 +183,6 @@ fn q4_k_scales(block: &[u8]) -> [u8; 16] {
     packed
 }
 
-/// Rows of A, rounded to 8 bits on the device when [`steps`](Self::steps) run. Several products may use them.
-#[derive(Debug)]
-pub struct Activations {
-    m: usize,
-    k: usize,
-    codes: Buffer,
-    terms: Buffer,
-    kernel: Kernel,
-    bindings: Bindings,
-    grid: [u32; 3],
-}
-
-impl Activations {
-    /// For the rows of `a`, of f32, against weights of type `ty`.
-    ///
-    /// # Errors
-    /// [`GemmGpuError::Shape`], errors of the device.
-    pub fn new(gpu: &Wgpu, ty: GgmlType, a: &Matrix) -> Result<Self, GemmGpuError> {
-        if a.ty != ElementType::F32 {
-            return Err(GemmGpuError::Shape { what: "bytes of an element of A", got: a.ty.bytes(), need: 4 });
-        }
-        let (m, k) = (a.rows, a.cols);
-        let blocks = k.div_ceil(QK_K);
-        let source = kernels::round(if ty.block_len() == QK_K { 256 } else { 32 });
-        // SAFETY: as the comment on top of the kernel shows, for buffers of whole blocks, which these are.
-        let kernel = gpu.kernel(&unsafe { source.trusted() })?;
-        let codes = gpu.zeros("activations", (m * blocks * QK_K) as u64)?;
-        let terms = gpu.zeros("activations", (m * blocks * 64) as u64)?;
-        let shape = gpu.uniform("shape", &[blocks as u32, (a.ld() / 4) as u32, m as u32, 0])?;
-        let bindings = kernel.bind(
-            gpu,
-            &[
-                (0, Binding::read(&a.buffer)),
-                (1, Binding::write(&codes)),
-                (2, Binding::write(&terms)),
-                (3, Binding::read(&shape)),
-            ],
-        )?;
-        let grid = grid_of((m * blocks) as u64, gpu.capabilities().grid_axis);
-        Ok(Self { m, k, codes, terms, kernel, bindings, grid })
-    }
-
-    /// The dispatch that rounds them.
-    pub fn steps(&self) -> Vec<Step<'_>> {
-        vec![Step::new(&self.kernel, &self.bindings, self.grid)]
-    }
-
-    /// Fetches the numbers that the products multiply, row by row without gaps: codes times scales.
-    ///
-    /// # Errors
-    /// Errors of the device.
-    pub fn read(&self, gpu: &Wgpu) -> Result<Vec<f32>, GemmGpuError> {
-        let blocks = self.k.div_ceil(QK_K);
-        let codes: Vec<i8> = gpu.read_as(&self.codes, 0, (self.m * blocks * QK_K) as u64)?;
-        let terms: Vec<[u32; 2]> = gpu.read_as(&self.terms, 0, (self.m * blocks * 8) as u64)?;
-        let scaled = codes.iter().enumerate().map(|(at, code)| f32::from(*code) * f32::from_bits(terms[at / 32][0]));
-        let all: Vec<f32> = scaled.collect();
-        let width = (blocks * QK_K).max(1);
-        Ok(all.chunks_exact(width).flat_map(|row| &row[..self.k]).copied().collect())
-    }
-}
-
 /// y <- x W^T for weights in blocks.
 #[derive(Debug)]
 pub struct BlockProduct {
@@ -258,27 +207,47 @@ impl BlockProduct {
         b: &Blocks,
         c: Option<&Matrix>,
     ) -> Result<Self, GemmGpuError> {
-        let (m, n, k) = (a.m, b.n, b.k);
+        let (m, n) = (a.m, b.n);
+        let c = match c {
+            Some(c) if c.rows != m => {
+                return Err(GemmGpuError::Shape { what: "elements of C", got: c.rows * c.cols, need: m * n });
+            }
+            Some(c) => c.clone(),
+            None => Matrix::zeros(gpu, ElementType::F32, m, n)?,
+        };
+        Self::of_rows(gpu, variant, (a, Rows::ALL), b, &c, Finish::Store)
+    }
+
+    /// The product of some rows of activations, as many as C has.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_rows(
+        gpu: &Wgpu,
+        variant: BlockVariant,
+        (a, rows): (&Activations, Rows),
+        b: &Blocks,
+        c: &Matrix,
+        finish: Finish,
+    ) -> Result<Self, GemmGpuError> {
+        let (m, n, k) = (c.rows, b.n, b.k);
         if a.k != k {
             return Err(GemmGpuError::Shape { what: "terms of A", got: a.k, need: k });
         }
         if m > 16 {
             return Err(GemmGpuError::TooLarge { what: "the number of rows of A", got: m, most: 16 });
         }
-        let c = match c {
-            Some(c) if (c.rows, c.cols, c.ty) != (m, n, ElementType::F32) => {
-                return Err(GemmGpuError::Shape { what: "elements of C", got: c.rows * c.cols, need: m * n });
-            }
-            Some(c) => c.clone(),
-            None => Matrix::zeros(gpu, ElementType::F32, m, n)?,
-        };
+        if (c.cols, c.ty) != (n, ElementType::F32) {
+            return Err(GemmGpuError::Shape { what: "elements of C", got: m * c.cols, need: m * n });
+        }
+        let taken = rows.word(m, a.m)?;
         let blocks = k.div_ceil(QK_K).max(1) as u32;
-        let source = kernels::blocks(b.ty, b.layout, variant, blocks)
+        let source = kernels::blocks(b.ty, b.layout, variant, blocks, finish)
             .ok_or(GemmGpuError::Type { ty: b.ty, layout: b.layout.name() })?;
         // SAFETY: as the comment on top of the kernel shows, for n rows of whole blocks and m rows of as many, which
         // were checked above.
         let kernel = gpu.kernel(&unsafe { source.trusted() })?;
-        let shape = gpu.uniform("shape", &[n as u32, 0, c.ld() as u32, 0])?;
+        let shape = gpu.uniform("shape", &[n as u32, taken, c.ld() as u32, 0])?;
         let mut operands = vec![
             (0, Binding::read(&b.buffers[0])),
             (1, Binding::read(&a.codes)),
@@ -299,12 +268,19 @@ impl BlockProduct {
             ..Ran::new("wgpu-blocks", gpu.identity().name.clone())
         };
         let is_empty = m == 0 || n == 0 || k == 0;
-        Ok(Self { gpu: gpu.clone(), kernel, bindings, grid, c, is_empty, ran })
+        Ok(Self { gpu: gpu.clone(), kernel, bindings, grid, c: c.clone(), is_empty, ran })
     }
 
     /// The dispatches of one product, without those of its activations.
     pub fn steps(&self) -> Vec<Step<'_>> {
         if self.is_empty { Vec::new() } else { vec![Step::new(&self.kernel, &self.bindings, self.grid)] }
+    }
+
+    /// The dispatches of the first `rows` rows of C, or of all that it has.
+    pub fn first(&self, rows: usize) -> Vec<Step<'_>> {
+        let [x, y, all] = self.grid;
+        let grid = [x, y, all.min(u32::try_from(rows).unwrap_or(u32::MAX))];
+        if self.is_empty { Vec::new() } else { vec![Step::new(&self.kernel, &self.bindings, grid)] }
     }
 
     /// The time of `iters` products, without rounding A.

@@ -4,7 +4,7 @@ use gpu::Source;
 use quant::GgmlType;
 
 use crate::{
-    blocks::{BlockVariant, Layout},
+    blocks::{BlockVariant, Finish, Layout},
     matrix::ElementType,
     variant::Variant,
 };
@@ -12,6 +12,7 @@ use crate::{
 const SHAPE: &str = include_str!("../../../kernels/shared/shape.wgsl");
 const TILE: &str = include_str!("../../../kernels/shared/tile.wgsl");
 const EPILOGUE: &str = include_str!("../../../kernels/shared/epilogue.wgsl");
+const FINISH: &str = include_str!("../../../kernels/shared/finish.wgsl");
 
 /// Rows of tiles of a band, see `shape.wgsl`.
 const BAND: u32 = 8;
@@ -82,7 +83,7 @@ pub fn round(span: u32) -> Source {
 }
 
 /// The source of a kernel for rows of so many blocks of 256 numbers, with checks; `None` where there is none.
-pub fn blocks(ty: GgmlType, layout: Layout, variant: BlockVariant, blocks: u32) -> Option<Source> {
+pub fn blocks(ty: GgmlType, layout: Layout, variant: BlockVariant, blocks: u32, finish: Finish) -> Option<Source> {
     let name = "wgpu-blocks";
     let source = match (ty, layout) {
         (GgmlType::Q4_K | GgmlType::Q5_K, Layout::Gguf) => {
@@ -101,5 +102,6 @@ pub fn blocks(ty: GgmlType, layout: Layout, variant: BlockVariant, blocks: u32) 
         }
         _ => return None,
     };
+    let source = source.with(FINISH).constant("FINISH", finish as u32);
     Some(source.constant("GROUP", variant.group).constant("ROWS", variant.rows).constant("BLOCKS", blocks))
 }

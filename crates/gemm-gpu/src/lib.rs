@@ -6,9 +6,10 @@
 //! | [`Product`] | C <- A B for dense matrices, by a [`Variant`] that fits |
 //! | [`Blocks`] | weights in GGML blocks on a device, as a GGUF file stores them or packed |
 //! | [`Activations`] | rows of A, rounded to 8 bits on the device |
-//! | [`BlockProduct`] | y <- x W^T for weights in blocks |
+//! | [`BlockProduct`] | y <- x W^T for weights in blocks; added to y, or through a squared ReLU ([`Finish`]) |
 //! | [`kernels`] | the WGSL and the constants of every kernel |
 
+mod activations;
 mod blocks;
 pub mod cases;
 mod error;
@@ -17,7 +18,8 @@ mod matrix;
 mod product;
 mod variant;
 
-pub use blocks::{Activations, BlockProduct, BlockVariant, Blocks, Layout};
+pub use activations::{Activations, Rows};
+pub use blocks::{BlockProduct, BlockVariant, Blocks, Finish, Layout};
 pub use error::GemmGpuError;
 pub use matrix::{Element, ElementType, Matrix};
 pub use product::{Operand, Product};

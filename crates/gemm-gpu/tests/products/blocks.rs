@@ -1,6 +1,8 @@
 //! Products with weights in blocks: activations against their definition, products against f64.
 
-use gemm_gpu::{Activations, BlockProduct, BlockVariant, Blocks, GemmGpuError, Layout, Matrix};
+use gemm_gpu::{
+    Activations, BlockProduct, BlockVariant, Blocks, ElementType, Finish, GemmGpuError, Layout, Matrix, Rows,
+};
 use proof::{
     Tolerance,
     product::{View, row_major},
@@ -87,4 +89,43 @@ fn every_type() {
     check(Q4_0, Layout::Packed, first, (1, 6, 288));
     let refused = Blocks::upload(gpu, Q6_K, Layout::Gguf, &[], 0, 256).unwrap_err();
     assert!(matches!(refused, GemmGpuError::Type { ty: Q6_K, .. }), "{refused}");
+}
+
+/// Some rows of the activations, fewer rows of C than it has, added to C or through a squared ReLU: the numbers are those
+/// of a plain product.
+#[test]
+fn rows_are_taken_apart_and_sums_are_finished() {
+    let Some(gpu) = device() else { return };
+    let variant = BlockVariant::ALL[0];
+    let (n, k, rows) = (9, 256, Rows { first: 1, step: 3 });
+    for (ty, layout) in [(Q4_K, Layout::Packed), (Q5_K, Layout::Gguf), (Q6_K, Layout::Packed), (Q8_0, Layout::Packed)] {
+        let mut bytes = vec![0; n * ty.row_bytes(k).unwrap()];
+        quant::quantize(ty, &proof::input::normal(2, n * k), &mut bytes).unwrap();
+        let blocks = Blocks::upload(gpu, ty, layout, &bytes, n, k).unwrap();
+        let x = Matrix::upload(gpu, &proof::input::normal(1, 8 * k), 8, k).unwrap();
+        let all = Activations::new(gpu, ty, &x).unwrap();
+        let plain = BlockProduct::new(gpu, variant, &all, &blocks, None).unwrap();
+        gpu.run(&[all.steps(), plain.steps()].concat()).unwrap();
+        let plain = plain.c().read(gpu).unwrap();
+        let start = proof::input::normal(3, 3 * n);
+        for finish in [Finish::Store, Finish::Add, Finish::SquaredRelu] {
+            let c = Matrix::upload(gpu, &start, 3, n).unwrap();
+            let product = BlockProduct::of_rows(gpu, variant, (&all, rows), &blocks, &c, finish).unwrap();
+            gpu.run(&[vec![all.first(5)], product.first(2)].concat()).unwrap();
+            let found = c.read(gpu).unwrap();
+            for (at, (found, start)) in found.iter().zip(&start).enumerate() {
+                let sum = plain[(rows.first + at / n * rows.step) * n + at % n];
+                let expected = match finish {
+                    _ if at / n == 2 => *start,
+                    Finish::Store => sum,
+                    Finish::Add => start + sum,
+                    Finish::SquaredRelu => sum.max(0.0).powi(2),
+                };
+                assert_eq!(*found, expected, "{ty} {finish:?} {at}");
+            }
+        }
+        let c = Matrix::zeros(gpu, ElementType::F32, 4, n).unwrap();
+        let beyond = BlockProduct::of_rows(gpu, variant, (&all, rows), &blocks, &c, Finish::Store).unwrap_err();
+        assert!(matches!(beyond, GemmGpuError::Shape { what: "rows of A", got: 8, need: 11 }), "{beyond}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The text of every kernel, for every set of constants in use, is valid WGSL. No device is needed.
 
-use gemm_gpu::{BlockVariant, ElementType, Layout, Variant, kernels};
+use gemm_gpu::{BlockVariant, ElementType, Finish, Layout, Variant, kernels};
 use gpu::Source;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use quant::GgmlType::{Q4_0, Q4_K, Q5_K, Q6_K, Q8_0};
@@ -45,8 +45,10 @@ fn kernels_for_blocks_validate() {
     for variant in BlockVariant::ALL {
         for (layout, blocks) in [(Layout::Gguf, 1), (Layout::Packed, 1), (Layout::Gguf, 10), (Layout::Packed, 43)] {
             for ty in [Q4_K, Q5_K, Q6_K, Q8_0, Q4_0] {
-                if let Some(source) = kernels::blocks(ty, layout, variant, blocks) {
-                    validate(&format!("{ty} {variant} {layout:?}"), &source);
+                for finish in [Finish::Store, Finish::Add, Finish::SquaredRelu] {
+                    if let Some(source) = kernels::blocks(ty, layout, variant, blocks, finish) {
+                        validate(&format!("{ty} {variant} {layout:?} {finish:?}"), &source);
+                    }
                 }
             }
         }
