@@ -20,3 +20,8 @@ pub use op::Threads;
 pub use sampling::{Sampler, greedy};
 pub use state::State;
 pub use vocabulary::Vocabulary;
+
+/// The tensors of a [`Model`], for programs that compute with them elsewhere, such as on a GPU.
+pub mod weights {
+    pub use crate::model::{ChannelMix, Layer, LowRank, Matrix, Norm, TimeMix, Vector};
+}

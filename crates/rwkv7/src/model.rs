@@ -25,62 +25,85 @@ pub struct Model<'a> {
 
 /// The tensors of a layer.
 #[derive(Debug)]
-pub(crate) struct Layer<'a> {
-    pub(crate) time: TimeMix<'a>,
-    pub(crate) channel: ChannelMix<'a>,
+pub struct Layer<'a> {
+    /// The time mix.
+    pub time: TimeMix<'a>,
+    /// The channel mix.
+    pub channel: ChannelMix<'a>,
 }
 
 /// The tensors of the time mix, which carries the state.
 #[derive(Debug)]
-pub(crate) struct TimeMix<'a> {
-    pub(crate) norm: Norm<'a>,
+pub struct TimeMix<'a> {
+    /// Before the shift.
+    pub norm: Norm<'a>,
     /// Six vectors, for r, w, k, v, a and g.
-    pub(crate) lerps: Vector<'a>,
-    pub(crate) receptance: Matrix<'a>,
-    pub(crate) key: Matrix<'a>,
-    pub(crate) value: Matrix<'a>,
-    pub(crate) output: Matrix<'a>,
-    pub(crate) decay: LowRank<'a>,
-    pub(crate) rate: LowRank<'a>,
+    pub lerps: Vector<'a>,
+    /// r
+    pub receptance: Matrix<'a>,
+    /// k
+    pub key: Matrix<'a>,
+    /// v
+    pub value: Matrix<'a>,
+    /// What is added to the channels.
+    pub output: Matrix<'a>,
+    /// w, through tanh between its matrices.
+    pub decay: LowRank<'a>,
+    /// a, the in-context learning rate.
+    pub rate: LowRank<'a>,
     /// The first layer has none: its values are those that the others mix in.
-    pub(crate) value_mix: Option<LowRank<'a>>,
-    pub(crate) gate: Option<[Matrix<'a>; 2]>,
-    pub(crate) key_norm: Vector<'a>,
-    pub(crate) key_rate: Vector<'a>,
-    pub(crate) bonus: Vector<'a>,
-    pub(crate) head_norm: Norm<'a>,
+    pub value_mix: Option<LowRank<'a>>,
+    /// g, down and up with a sigmoid between; a model may have none.
+    pub gate: Option<[Matrix<'a>; 2]>,
+    /// k_k: factors of the keys before they are normalized.
+    pub key_norm: Vector<'a>,
+    /// k_a: how much of the learning rate goes into the keys.
+    pub key_rate: Vector<'a>,
+    /// r_k: how much of a token's own value is added.
+    pub bonus: Vector<'a>,
+    /// Of each head's outputs.
+    pub head_norm: Norm<'a>,
 }
 
 /// The tensors of the channel mix.
 #[derive(Debug)]
-pub(crate) struct ChannelMix<'a> {
-    pub(crate) norm: Norm<'a>,
-    pub(crate) lerp: Vector<'a>,
-    pub(crate) key: Matrix<'a>,
-    pub(crate) value: Matrix<'a>,
+pub struct ChannelMix<'a> {
+    /// Before the shift.
+    pub norm: Norm<'a>,
+    /// Of the shift.
+    pub lerp: Vector<'a>,
+    /// From the channels to the hidden layer.
+    pub key: Matrix<'a>,
+    /// From the hidden layer to what is added to the channels.
+    pub value: Matrix<'a>,
 }
 
 /// f(x D) U + offset with few columns of D.
 #[derive(Debug)]
-pub(crate) struct LowRank<'a> {
-    pub(crate) down: Matrix<'a>,
-    pub(crate) up: Matrix<'a>,
-    pub(crate) offset: Vector<'a>,
+pub struct LowRank<'a> {
+    /// D, rank x channels.
+    pub down: Matrix<'a>,
+    /// U, channels x rank.
+    pub up: Matrix<'a>,
+    /// One for each channel.
+    pub offset: Vector<'a>,
 }
 
 /// Factors and offsets of a normalization.
 #[derive(Debug)]
-pub(crate) struct Norm<'a> {
-    pub(crate) factors: Vector<'a>,
-    pub(crate) offsets: Vector<'a>,
+pub struct Norm<'a> {
+    /// One for each channel.
+    pub factors: Vector<'a>,
+    /// One for each channel.
+    pub offsets: Vector<'a>,
 }
 
 /// Floats of a tensor, in the file or converted.
-pub(crate) type Vector<'a> = Cow<'a, [f32]>;
+pub type Vector<'a> = Cow<'a, [f32]>;
 
 /// A matrix of weights, rows x columns: a product takes a row of x with `cols` numbers to `rows` numbers.
 #[derive(Debug)]
-pub(crate) struct Matrix<'a> {
+pub struct Matrix<'a> {
     data: Data<'a>,
     pub(crate) rows: usize,
     pub(crate) cols: usize,
@@ -98,6 +121,24 @@ impl Matrix<'_> {
     #[cfg(test)]
     pub(crate) fn converted(floats: Vec<f32>, rows: usize, cols: usize) -> Self {
         Self { data: Data::Converted(floats), rows, cols }
+    }
+
+    /// Numbers of the result of a product.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Numbers that a product sums over.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The type in which it is stored, and its bytes: row by row, without gaps.
+    pub fn stored(&self) -> (GgmlType, &[u8]) {
+        match &self.data {
+            Data::Stored(ty, bytes) => (*ty, bytes),
+            Data::Converted(floats) => (GgmlType::F32, bytemuck::cast_slice(floats)),
+        }
     }
 
     /// As the right operand of a product.
@@ -178,6 +219,31 @@ impl<'a> Model<'a> {
     /// The dimensions.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The rows of all tokens.
+    pub fn embedding(&self) -> &Matrix<'a> {
+        &self.embedding
+    }
+
+    /// Of a token's row, before the first layer.
+    pub fn embedding_norm(&self) -> &Norm<'a> {
+        &self.embedding_norm
+    }
+
+    /// The layers, in their order.
+    pub fn layers(&self) -> &[Layer<'a>] {
+        &self.layers
+    }
+
+    /// Before the head.
+    pub fn output_norm(&self) -> &Norm<'a> {
+        &self.output_norm
+    }
+
+    /// From the channels to the logits.
+    pub fn head(&self) -> &Matrix<'a> {
+        &self.head
     }
 
     /// Tokens of the vocabulary: logits of a position.

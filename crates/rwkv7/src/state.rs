@@ -77,8 +77,40 @@ impl State {
         &mut self.layers
     }
 
-    pub(crate) fn belongs_to(&self, config: &Config) -> bool {
+    /// Whether it is that of a model of these dimensions.
+    pub fn belongs_to(&self, config: &Config) -> bool {
         self.dimensions == [config.layers, config.channels, config.head_size].map(|extent| extent as u64)
+    }
+
+    /// Its numbers, [`len`](Self::len) of them: for each layer the input of the time mix, that of the channel mix, and the
+    /// matrices of all heads.
+    pub fn floats(&self) -> impl Iterator<Item = f32> {
+        let head_size = self.dimensions[2] as usize;
+        self.layers.iter().flat_map(move |layer| {
+            let heads = layer.heads.chunks_exact(self.padded).flat_map(move |row| &row[..head_size]);
+            layer.time.iter().chain(&layer.channel).chain(heads).copied()
+        })
+    }
+
+    /// A state from its [`floats`](Self::floats); `None` if they are not as many as a state of the model has.
+    pub fn from_floats(config: &Config, floats: &[f32]) -> Option<Self> {
+        let mut state = Self::new(config);
+        if floats.len() != state.len() {
+            return None;
+        }
+        state.fill(floats.iter().copied());
+        Some(state)
+    }
+
+    /// Takes all numbers, of which there are enough.
+    fn fill(&mut self, mut floats: impl Iterator<Item = f32>) {
+        let head_size = self.dimensions[2] as usize;
+        let mut take = |to: &mut [f32]| to.iter_mut().zip(&mut floats).for_each(|(to, from)| *to = from);
+        for layer in &mut self.layers {
+            take(&mut layer.time);
+            take(&mut layer.channel);
+            layer.heads.chunks_exact_mut(self.padded).for_each(|row| take(&mut row[..head_size]));
+        }
     }
 
     /// The state as bytes, the same on every machine: a mark, the dimensions, all floats, a checksum.
@@ -86,13 +118,7 @@ impl State {
         let mut bytes = Vec::with_capacity(length(self.dimensions).unwrap_or(0));
         bytes.extend(MAGIC);
         self.dimensions.iter().for_each(|extent| bytes.extend(extent.to_le_bytes()));
-        let head_size = self.dimensions[2] as usize;
-        let mut put = |floats: &[f32]| floats.iter().for_each(|x| bytes.extend(x.to_le_bytes()));
-        for layer in &self.layers {
-            put(&layer.time);
-            put(&layer.channel);
-            layer.heads.chunks_exact(self.padded).for_each(|row| put(&row[..head_size]));
-        }
+        self.floats().for_each(|x| bytes.extend(x.to_le_bytes()));
         bytes.extend(fnv1a(&bytes).to_le_bytes());
         bytes
     }
@@ -124,14 +150,7 @@ impl State {
         if fnv1a(content) != u64::from_le_bytes(*sum) {
             return Err(StateError::Damaged);
         }
-        let mut floats = content[MAGIC.len() + 24..].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-        let head_size = config.head_size;
-        let mut take = |to: &mut [f32]| to.iter_mut().zip(&mut floats).for_each(|(to, from)| *to = from);
-        for layer in &mut state.layers {
-            take(&mut layer.time);
-            take(&mut layer.channel);
-            layer.heads.chunks_exact_mut(state.padded).for_each(|row| take(&mut row[..head_size]));
-        }
+        state.fill(content[MAGIC.len() + 24..].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
         Ok(state)
     }
 }
