@@ -82,8 +82,8 @@ impl State {
         self.dimensions == [config.layers, config.channels, config.head_size].map(|extent| extent as u64)
     }
 
-    /// Its numbers, [`len`](Self::len) of them: for each layer the input of the time mix, that of the channel mix, and the
-    /// matrices of all heads.
+    /// Its numbers, [`len`](Self::len) of them: for each layer the input of the time mix, that of the channel mix, and
+    /// the matrices of all heads.
     pub fn floats(&self) -> impl Iterator<Item = f32> {
         let head_size = self.dimensions[2] as usize;
         self.layers.iter().flat_map(move |layer| {

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("loader", &["nifti-decode"]),
     ("multiview", &["attention", "gemm"]),
     ("rwkv7", &["gemm", "gguf"]),
+    ("rwkv7-gpu", &["gemm-gpu", "rwkv7"]),
     ("scenario", &["op", "record"]),
     ("assay", &["chart", "gemm", "gguf", "loader", "multiview", "nifti-decode", "peer", "rwkv7", "scenario"]),
     ("peers", &["chart", "compare"]),

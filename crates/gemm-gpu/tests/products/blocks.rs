@@ -91,8 +91,8 @@ fn every_type() {
     assert!(matches!(refused, GemmGpuError::Type { ty: Q6_K, .. }), "{refused}");
 }
 
-/// Some rows of the activations, fewer rows of C than it has, added to C or through a squared ReLU: the numbers are those
-/// of a plain product.
+/// Some rows of the activations, fewer rows of C than it has, added to C or through a squared ReLU: the numbers are
+/// those of a plain product.
 #[test]
 fn rows_are_taken_apart_and_sums_are_finished() {
     let Some(gpu) = device() else { return };

@@ -1,0 +1,34 @@
+//! The text of every kernel, for every set of constants in use, is valid WGSL. No device is needed.
+
+use naga::{
+    back::spv,
+    front::wgsl,
+    valid::{Capabilities, ValidationFlags, Validator},
+};
+use rwkv7::Model;
+
+use crate::file::{PLAIN, Recipe, file};
+
+#[test]
+fn every_kernel_is_valid_for_all_its_constants() {
+    let mut names = std::collections::BTreeSet::new();
+    for (head_size, channels) in [(64, 256), (8, 64), (256, 256), (12, 36)] {
+        let file = file(Recipe { head_size, channels, ..PLAIN });
+        let config = *Model::new(&file).unwrap().config();
+        for source in rwkv7_gpu::sources(&config, 65536) {
+            let text = source.wgsl();
+            let fail = |message: String| -> ! { panic!("{}: {message}\n{text}", source.name()) };
+            let module = wgsl::parse_str(&text).unwrap_or_else(|error| fail(error.emit_to_string(&text)));
+            let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module);
+            let info = info.unwrap_or_else(|error| fail(error.emit_to_string(&text)));
+            // What Vulkan is given.
+            let options = spv::Options { lang_version: (1, 6), ..Default::default() };
+            if let Err(error) = spv::write_vec(&module, &info, &options, None) {
+                fail(error.to_string());
+            }
+            names.insert(source.name());
+        }
+    }
+    let expected = ["rwkv7-argmax", "rwkv7-heads", "rwkv7-mix", "rwkv7-norm", "rwkv7-project"];
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+}
