@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::bench_row::{CeilingSample, Proof, impossible_share};
 use crate::metric::{Direction, Metric, Unit};
 
-/// What a cell says in `ran` of the quality of its output: a hash that does not change with rounding. A comparison of two
-/// sides that differ in it is no comparison of speed.
+/// What a cell says in `ran` of the quality of its output: a hash that does not change with rounding. A comparison of
+/// two sides that differ in it is no comparison of speed.
 pub const QUALITY_HASH: &str = "quality_hash";
 
 /// The variable of a cell's environment that holds the path of `--set AXIS=PATH`, where the axis has the value `own`.

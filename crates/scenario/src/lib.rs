@@ -20,7 +20,8 @@
 //! assay report NAME [--rows FILE] [--out DIR]              rows to Markdown and figures
 //! ```
 //!
-//! `--set axis=PATH` selects the value `own` of an axis. The path is in [`OWN_PATH`], a variable of the cell's environment.
+//! `--set axis=PATH` selects the value `own` of an axis. The path is in [`OWN_PATH`], a variable of the cell's
+//! environment.
 //!
 //! The matrix is part of the program, so a cell needs nothing but the program: it can be a task of a batch scheduler.
 //! `cargo xtask run NAME` (crate `scenarios`) starts the cells, each in a process group of its own with a time limit,

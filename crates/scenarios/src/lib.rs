@@ -67,7 +67,7 @@ pub struct Arguments {
 /// Which cells of a scenario.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Choice {
-    /// Restrict an axis to some of its values, or to a path of yours (`./model.gguf`); the report is printed but not kept (repeatable)
+    /// Restrict an axis to some of its values, or to a path of yours (`./m.gguf`); no report is kept (repeatable)
     #[arg(long, value_name = "AXIS=VALUE,…")]
     set: Vec<Setting>,
     /// All cells, not only those that are measured by default
