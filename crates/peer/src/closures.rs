@@ -1,6 +1,6 @@
 //! Cases as closures, for code that has no type of its own for a loaded case.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use op::{Loaded, Ran};
 
@@ -56,4 +56,57 @@ pub fn remade<'a, T: 'a, E: ToString>(
         }
     };
     Ok(Closures::boxed(ran, run, move || output(&shown.borrow())))
+}
+
+/// A loaded case that reads the clock itself, because a part of each run is not timed: what brings back the state that
+/// the run before left, or what frees memory.
+pub struct Clocked<R, O> {
+    ran: Ran,
+    run: R,
+    output: O,
+}
+
+impl<'a, R: FnMut() -> Duration + 'a, O: FnMut() -> Vec<u8> + 'a> Clocked<R, O> {
+    /// As [`Closures::boxed`]; `run` gives the time of what it times.
+    pub fn boxed(ran: Ran, run: R, output: O) -> Box<dyn Comparable + 'a> {
+        Box::new(Self { ran, run, output })
+    }
+}
+
+impl<R: FnMut() -> Duration, O> Loaded for Clocked<R, O> {
+    fn run(&mut self) {
+        (self.run)();
+    }
+
+    fn time(&mut self, iterations: u64) -> Duration {
+        (0..iterations).map(|_| (self.run)()).sum()
+    }
+
+    fn ran(&self) -> Ran {
+        self.ran.clone()
+    }
+}
+
+impl<R: FnMut() -> Duration, O: FnMut() -> Vec<u8>> Comparable for Clocked<R, O> {
+    fn output(&mut self) -> Vec<u8> {
+        (self.output)()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clocked_case_counts_what_its_runs_tell() {
+        let runs = RefCell::new(0_u8);
+        let run = || {
+            *runs.borrow_mut() += 1;
+            Duration::from_secs(5)
+        };
+        let mut case = Clocked::boxed(Ran::by("sum", ""), run, || vec![*runs.borrow()]);
+        case.run();
+        assert_eq!(case.time(3), Duration::from_secs(15));
+        assert_eq!(case.output(), [4]);
+    }
 }

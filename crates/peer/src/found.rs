@@ -30,6 +30,12 @@ pub fn lines(file: usize, mut lines: Vec<String>) -> String {
     format!("F\t{file}\n{}", lines.concat())
 }
 
+/// Lists of numbers, such as the tokens of texts: one a line, behind its own number.
+pub fn numbered<N: ToString>(lists: &[Vec<N>]) -> String {
+    let list = |list: &Vec<N>| list.iter().map(N::to_string).collect::<Vec<_>>().join(",");
+    lists.iter().enumerate().map(|(nth, numbers)| format!("{nth}\t{}\n", list(numbers))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +48,7 @@ mod tests {
         assert_eq!((dims(&[5, 1, 2, 1, 1]).as_str(), dims(&[1]).as_str(), dims(&[0]).as_str()), ("5,1,2", "", "0"));
         assert_eq!((float(-2.0_f32), float(-2.0)), ("c000000000000000".to_owned(), "c000000000000000".to_owned()));
         assert_eq!(array(&["foo".to_owned(), "bar".to_owned()]), format!("2 {}", hash(b"foo\nbar")));
+        assert_eq!(numbered(&[vec![5, 6], vec![]]), "0\t5,6\n1\t\n");
         assert_eq!(lines(1, vec!["b\n".to_owned(), "a\n".to_owned()]), "F\t1\na\nb\n");
     }
 }

@@ -54,8 +54,8 @@ mod serve;
 use std::path::Path;
 
 pub use case::Case;
-pub use closures::{Closures, remade};
-pub use files::{files_ending, read_f32, write};
+pub use closures::{Clocked, Closures, remade};
+pub use files::{files_ending, read_f32, read_texts, write, write_texts};
 use op::CaseRow;
 pub use op::{Loaded, Ran, Regime};
 pub use rotation::Rotation;

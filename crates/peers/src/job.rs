@@ -171,6 +171,8 @@ impl Job {
         if root.join(&notes).exists() {
             files.push(Carried { from: root.join(&notes), to: notes, is_program: false });
         }
+        let of_ours = job.suite.files.iter();
+        files.extend(of_ours.map(|path| Carried { from: root.join(path), to: path.clone(), is_program: false }));
         let mut put = |from: PathBuf, to: String, is_program: bool| {
             let carried = Carried { from, to, is_program };
             if !files.contains(&carried) {

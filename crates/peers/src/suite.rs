@@ -41,6 +41,9 @@ pub(crate) struct Suite {
     /// Charts of this op in `docs/results/`, beside that of all ops.
     #[serde(rename = "chart", default)]
     pub(crate) charts: Vec<Chart>,
+    /// Files of the repository that our side reads; a pack carries them.
+    #[serde(default)]
+    pub(crate) files: Vec<String>,
     #[serde(rename = "peer")]
     pub(crate) peers: Vec<Peer>,
     /// Cases of our own table that take part.
@@ -345,6 +348,7 @@ mod tests {
         for op in ops(root).unwrap() {
             let suite = Suite::read(root, &op).unwrap();
             assert!((suite.selects() || !suite.cases.is_empty()) && !suite.peers.is_empty(), "{op}");
+            suite.files.iter().for_each(|file| assert!(root.join(file).is_file(), "{op}: there is no {file}"));
         }
     }
 

@@ -8,6 +8,7 @@ mod inflate;
 mod multiview;
 mod nifti_decode;
 mod quant;
+mod rwkv7;
 
 use std::num::NonZeroUsize;
 
@@ -34,6 +35,7 @@ enum Op {
     Multiview,
     Quant,
     NiftiDecode,
+    Rwkv7,
 }
 
 /// Answers requests until stdin ends. The serving thread belongs to the pool, as in a program that runs entirely in its
@@ -48,6 +50,7 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
         Op::Multiview => Box::new(multiview::Multiview::new(arguments.threads)),
         Op::Quant => Box::new(quant::Quant::new(arguments.threads)),
         Op::NiftiDecode => Box::new(nifti_decode::Volumes::new(arguments.threads)),
+        Op::Rwkv7 => Box::new(rwkv7::Rwkv7::new(arguments.threads)),
     };
     Ok(peer::serve(&mut *implementation)?)
 }

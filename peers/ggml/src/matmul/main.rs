@@ -13,17 +13,17 @@
 //! The library must be compiled for this very processor (`-C target-cpu=native` makes its build do so); a build that
 //! leaves instructions of this processor unused refuses to run.
 
+#[path = "../features.rs"]
+mod features;
 mod products;
 #[path = "../types.rs"]
 mod types;
 
 use std::cell::RefCell;
-use std::ffi::c_int;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use llama_cpp_sys_2 as sys;
 use peer::{Case, Closures, Description, Implementation, Load, Ran, Refusal};
 
 use products::{Operands, Products, ThreadPool};
@@ -56,21 +56,6 @@ impl Variant {
     }
 }
 
-/// What ggml was compiled with, by the names of its own report.
-const FEATURES: [(&str, unsafe extern "C" fn() -> c_int); 11] = [
-    ("AVX2", sys::ggml_cpu_has_avx2),
-    ("FMA", sys::ggml_cpu_has_fma),
-    ("F16C", sys::ggml_cpu_has_f16c),
-    ("BMI2", sys::ggml_cpu_has_bmi2),
-    ("AVX_VNNI", sys::ggml_cpu_has_avx_vnni),
-    ("AVX512", sys::ggml_cpu_has_avx512),
-    ("AVX512_VBMI", sys::ggml_cpu_has_avx512_vbmi),
-    ("AVX512_VNNI", sys::ggml_cpu_has_avx512_vnni),
-    ("AVX512_BF16", sys::ggml_cpu_has_avx512_bf16),
-    ("AMX_INT8", sys::ggml_cpu_has_amx_int8),
-    ("LLAMAFILE", sys::ggml_cpu_has_llamafile),
-];
-
 struct Ggml {
     variant: Variant,
     threads: usize,
@@ -79,14 +64,7 @@ struct Ggml {
 
 impl Implementation for Ggml {
     fn describe(&mut self) -> Result<Description, String> {
-        // SAFETY: the functions take nothing and return a number.
-        let compiled = FEATURES.into_iter().filter(|(_, has)| unsafe { has() } == 1);
-        let compiled: Vec<&str> = compiled.map(|(name, _)| name).collect();
-        if let Some(unused) = unused(&compiled) {
-            return Err(format!(
-                "ggml was built without {unused}, which this processor has: build it for this processor"
-            ));
-        }
+        let compiled = features::compiled()?;
         if products::buffer_type(self.variant.buffers()).is_none() {
             return Err(format!("ggml has no {} buffers on this processor", self.variant.buffers()));
         }
@@ -120,20 +98,6 @@ impl Implementation for Ggml {
         let output = move || shown.borrow().result().iter().flat_map(|y| y.to_le_bytes()).collect();
         Ok(Closures::boxed(ran, move || products.borrow_mut().multiply(), output))
     }
-}
-
-/// An instruction set of this processor that ggml has code for and was built without.
-fn unused(compiled: &[&str]) -> Option<&'static str> {
-    let here = [
-        ("AVX2", is_x86_feature_detected!("avx2")),
-        ("FMA", is_x86_feature_detected!("fma")),
-        ("F16C", is_x86_feature_detected!("f16c")),
-        ("AVX512", is_x86_feature_detected!("avx512bw")),
-        ("AVX512_VNNI", is_x86_feature_detected!("avx512vnni")),
-        ("AVX512_BF16", is_x86_feature_detected!("avx512bf16")),
-        ("LLAMAFILE", true),
-    ];
-    here.into_iter().find(|(name, is_here)| *is_here && !compiled.contains(name)).map(|(name, _)| name)
 }
 
 fn main() -> io::Result<()> {

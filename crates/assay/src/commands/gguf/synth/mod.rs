@@ -16,7 +16,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use gguf::{Value, Writer};
 
 use crate::{commands::gguf::text, print, progress::Progress};
-use shape::{Recipe, Shape, Size};
+use shape::Shape;
+pub(crate) use shape::{Recipe, Size};
+pub(crate) use vocabulary::{bytes, full, spelling};
 use weights::Weights;
 
 #[derive(Debug, Args)]
@@ -58,77 +60,89 @@ enum Vocabulary {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let Model::Rwkv7(rwkv7) = &arguments.model;
-    let (tensors, bytes) = write(rwkv7)?;
-    print::lines([format!("{}: {tensors} tensors, {}", rwkv7.out.display(), text::bytes(bytes))])
+    let Model::Rwkv7(Rwkv7 { size, recipe, seed, vocabulary, out }) = &arguments.model;
+    let tokens = match vocabulary {
+        Vocabulary::Full => full(),
+        Vocabulary::Bytes => bytes(),
+    };
+    let bytes = Synthetic { size: *size, recipe: *recipe, seed: *seed, tokens: &tokens }.write(out)?;
+    let tensors = size.shape(tokens.len() as u64).tensors().len();
+    print::lines([format!("{}: {tensors} tensors, {}", out.display(), text::bytes(bytes))])
 }
 
 /// Writes RWKV-7 of a published size with all tokens, seed 1. `types` are written as in `--type`, in either case.
 pub(crate) fn rwkv7(out: &Path, size: &str, types: &str) -> Result<()> {
     let recipe = Recipe::from_str(types, true).map_err(Error::msg)?;
-    write(&Rwkv7 { size: size.parse()?, recipe, seed: 1, vocabulary: Vocabulary::Full, out: out.to_owned() })?;
-    Ok(())
+    Synthetic { size: size.parse()?, recipe, seed: 1, tokens: &full() }.write(out).map(drop)
 }
 
-/// Writes the file. Returns the number of its tensors and of its bytes.
-fn write(rwkv7: &Rwkv7) -> Result<(usize, u64)> {
-    let tokens = match rwkv7.vocabulary {
-        Vocabulary::Full => vocabulary::full(),
-        Vocabulary::Bytes => vocabulary::bytes(),
-    };
-    let shape = rwkv7.size.shape(tokens.len() as u64);
-    let mut writer = declare(&shape, rwkv7, &tokens);
-    let tensors = shape.tensors();
-    for tensor in &tensors {
-        writer.tensor(&tensor.name, &tensor.dims, rwkv7.recipe.ty(tensor.role));
-    }
-    let weights = Weights { seed: rwkv7.seed, shape: &shape };
-    let sizes = tensors.iter().map(|tensor| rwkv7.recipe.ty(tensor.role).row_bytes(tensor.elements()));
-    let progress = Progress::bytes("weights", sizes.sum::<Result<usize, _>>()? as u64);
-    let mut next = tensors.iter();
-    let written = writer.create(&rwkv7.out, |declared, out| {
-        let tensor = next.next().ok_or_else(|| io::Error::other("more tensors than were declared"))?;
-        weights.write(tensor, declared.ty, &mut |bytes| {
-            progress.add(bytes.len() as u64);
-            out.write_all(bytes)
-        })
-    });
-    drop(progress);
-    let bytes = written.with_context(|| format!("failed to write {}", rwkv7.out.display()))?;
-    Ok((tensors.len(), bytes))
+/// A model with random weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Synthetic<'a> {
+    pub(crate) size: Size,
+    pub(crate) recipe: Recipe,
+    pub(crate) seed: u64,
+    /// The vocabulary, as the file spells it; the first token is the end of a text.
+    pub(crate) tokens: &'a [String],
 }
 
-/// The keys that llama.cpp's converter writes.
-fn declare(shape: &Shape, rwkv7: &Rwkv7, tokens: &[String]) -> Writer {
-    let mut writer = Writer::new();
-    let name = format!("RWKV-7 {}, random weights, seed {}", rwkv7.size, rwkv7.seed);
-    writer.key("general.architecture", Value::from("rwkv7"));
-    writer.key("general.name", Value::from(&*name));
-    writer.key("general.quantization_version", Value::U32(2));
-    writer.key("general.file_type", Value::U32(rwkv7.recipe.file_type()));
-    for (key, value) in [
-        ("context_length", 1 << 20),
-        ("embedding_length", shape.channels),
-        ("block_count", shape.layers),
-        ("feed_forward_length", shape.feed_forward()),
-        ("wkv.head_size", 64),
-        ("attention.decay_lora_rank", shape.decay_rank),
-        ("attention.iclr_lora_rank", shape.iclr_rank),
-        ("attention.value_residual_mix_lora_rank", shape.value_rank),
-        ("attention.gate_lora_rank", shape.gate_rank),
-        ("attention.head_count", 0),
-        ("token_shift_count", 2),
-    ] {
-        writer.key(format!("rwkv7.{key}"), Value::U32(value as u32));
+impl Synthetic<'_> {
+    /// Writes the file; it appears as a whole or not at all. Gives its bytes.
+    pub(crate) fn write(&self, out: &Path) -> Result<u64> {
+        let shape = self.size.shape(self.tokens.len() as u64);
+        let mut writer = self.declare(&shape);
+        let tensors = shape.tensors();
+        for tensor in &tensors {
+            writer.tensor(&tensor.name, &tensor.dims, self.recipe.ty(tensor.role));
+        }
+        let weights = Weights { seed: self.seed, shape: &shape };
+        let sizes = tensors.iter().map(|tensor| self.recipe.ty(tensor.role).row_bytes(tensor.elements()));
+        let progress = Progress::bytes("weights", sizes.sum::<Result<usize, _>>()? as u64);
+        let mut next = tensors.iter();
+        let written = writer.create(out, |declared, out| {
+            let tensor = next.next().ok_or_else(|| io::Error::other("more tensors than were declared"))?;
+            weights.write(tensor, declared.ty, &mut |bytes| {
+                progress.add(bytes.len() as u64);
+                out.write_all(bytes)
+            })
+        });
+        drop(progress);
+        written.with_context(|| format!("failed to write {}", out.display()))
     }
-    writer.key("rwkv7.attention.layer_norm_epsilon", Value::F32(1e-5));
-    writer.key("tokenizer.ggml.model", Value::from("rwkv"));
-    writer.strings("tokenizer.ggml.tokens", tokens);
-    // Type 3 (control) for the end of a text, 1 (normal) for all others.
-    let types: Vec<i32> = (0..tokens.len()).map(|i| if i == 0 { 3 } else { 1 }).collect();
-    writer.numbers("tokenizer.ggml.token_type", &types);
-    for key in ["bos", "eos"] {
-        writer.key(format!("tokenizer.ggml.{key}_token_id"), Value::U32(0));
+
+    /// The keys that llama.cpp's converter writes.
+    fn declare(&self, shape: &Shape) -> Writer {
+        let Self { size, recipe, seed, tokens } = *self;
+        let mut writer = Writer::new();
+        let name = format!("RWKV-7 {size}, random weights, seed {seed}");
+        writer.key("general.architecture", Value::from("rwkv7"));
+        writer.key("general.name", Value::from(&*name));
+        writer.key("general.quantization_version", Value::U32(2));
+        writer.key("general.file_type", Value::U32(recipe.file_type()));
+        for (key, value) in [
+            ("context_length", 1 << 20),
+            ("embedding_length", shape.channels),
+            ("block_count", shape.layers),
+            ("feed_forward_length", shape.feed_forward()),
+            ("wkv.head_size", 64),
+            ("attention.decay_lora_rank", shape.decay_rank),
+            ("attention.iclr_lora_rank", shape.iclr_rank),
+            ("attention.value_residual_mix_lora_rank", shape.value_rank),
+            ("attention.gate_lora_rank", shape.gate_rank),
+            ("attention.head_count", 0),
+            ("token_shift_count", 2),
+        ] {
+            writer.key(format!("rwkv7.{key}"), Value::U32(value as u32));
+        }
+        writer.key("rwkv7.attention.layer_norm_epsilon", Value::F32(1e-5));
+        writer.key("tokenizer.ggml.model", Value::from("rwkv"));
+        writer.strings("tokenizer.ggml.tokens", tokens);
+        // Type 3 (control) for the end of a text, 1 (normal) for all others.
+        let types: Vec<i32> = (0..tokens.len()).map(|i| if i == 0 { 3 } else { 1 }).collect();
+        writer.numbers("tokenizer.ggml.token_type", &types);
+        for key in ["bos", "eos"] {
+            writer.key(format!("tokenizer.ggml.{key}_token_id"), Value::U32(0));
+        }
+        writer
     }
-    writer
 }

@@ -8,7 +8,7 @@ use quant::GgmlType;
 
 /// The size of a published model, or a tiny one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size(usize);
+pub(crate) struct Size(usize);
 
 /// Name; layers, channels; ranks of decay and in-context rate, value residual, gate.
 const SIZES: [(&str, [u64; 5]); 6] = [
@@ -110,7 +110,7 @@ impl Declared {
 
 /// Types of the tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Recipe {
+pub(crate) enum Recipe {
     #[value(name = "F32")]
     F32,
     #[value(name = "F16")]
@@ -138,7 +138,7 @@ impl Recipe {
     }
 
     /// `general.file_type`.
-    pub(super) fn file_type(self) -> u32 {
+    pub(crate) fn file_type(self) -> u32 {
         match self {
             Recipe::F32 => 0,
             Recipe::F16 => 1,

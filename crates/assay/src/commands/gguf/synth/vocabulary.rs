@@ -4,18 +4,19 @@
 //! can be encoded, and pairs of bytes for the rest.
 
 /// 65536 tokens.
-pub(super) fn full() -> Vec<String> {
+pub(crate) fn full() -> Vec<String> {
     let pairs = (0..=u16::MAX).map(|pair| spelling(&pair.to_be_bytes()));
     bytes().into_iter().chain(pairs).take(65_536).collect()
 }
 
 /// The end of a text, then the 256 bytes.
-pub(super) fn bytes() -> Vec<String> {
+pub(crate) fn bytes() -> Vec<String> {
     let bytes = (0..=u8::MAX).map(|byte| spelling(&[byte]));
     std::iter::once("<s>".to_owned()).chain(bytes).collect()
 }
 
-fn spelling(bytes: &[u8]) -> String {
+/// A token as the file spells it.
+pub(crate) fn spelling(bytes: &[u8]) -> String {
     let one = |byte: &u8| match byte {
         b'\t' => "\\t".to_owned(),
         b'\n' => "\\n".to_owned(),
