@@ -19,7 +19,12 @@ use gemm::Epilogue;
 use op::Threads;
 
 use self::{memory::Memory, steps::Run};
-use crate::{error::RunError, model::Model, state::State};
+use crate::{
+    error::RunError,
+    model::Model,
+    state::State,
+    team::{self, Team},
+};
 
 /// Tokens of a chunk, unless another number is asked for: enough that a product costs multiply-adds, not reading.
 pub const CHUNK: usize = 128;
@@ -105,10 +110,25 @@ impl<'m, 'a> Forward<'m, 'a> {
 
     /// One chunk. Without room for logits, none are computed.
     fn pass(&mut self, state: &mut State, tokens: &[u32], logits: &mut [f32], wanted: Wanted) -> Result<(), RunError> {
+        match tokens.len() {
+            1 => team::with(self.threads, |team| self.pass_with(Some(team), state, tokens, logits, wanted)),
+            _ => self.pass_with(None, state, tokens, logits, wanted),
+        }
+    }
+
+    /// One chunk, where a team shares the steps of a single token.
+    fn pass_with(
+        &mut self,
+        team: Option<&mut Team<'_>>,
+        state: &mut State,
+        tokens: &[u32],
+        logits: &mut [f32],
+        wanted: Wanted,
+    ) -> Result<(), RunError> {
         let Self { model, threads, memory, workspace, .. } = self;
         let (rows, channels) = (tokens.len(), model.config.channels);
         memory.reserve(model, rows, *threads);
-        let mut run = Run { threads: *threads, epsilon: model.config.epsilon, channels, workspace };
+        let mut run = Run { threads: *threads, epsilon: model.config.epsilon, channels, workspace, team };
         run.embed(model, tokens, &mut memory.normed, &mut memory.x);
         let depth = model.layers.len();
         for (nth, (layer, state)) in model.layers.iter().zip(state.layers()).enumerate() {

@@ -10,6 +10,7 @@ pub mod quality;
 pub mod reference;
 mod sampling;
 mod state;
+mod team;
 mod vocabulary;
 
 pub use config::Config;

@@ -17,17 +17,20 @@ use crate::{
     mix::{Gated, Shift, Sigmoid},
     model::{ChannelMix, LowRank, Matrix, Model, Norm, TimeMix},
     state::{LayerState, padded},
+    team::Team,
 };
 
 /// Floats of a pass below which threads would wait longer for each other than they compute.
 const LEAST_SHARED: usize = 1 << 15;
 
 /// What every step of a pass needs.
-pub(super) struct Run<'w> {
+pub(super) struct Run<'w, 't> {
     pub(super) threads: Threads,
     pub(super) epsilon: f32,
     pub(super) channels: usize,
     pub(super) workspace: &'w mut gemm::Workspace,
+    /// For a single token.
+    pub(super) team: Option<&'w mut Team<'t>>,
 }
 
 /// Where the projections of a chunk go, each rows x channels.
@@ -42,7 +45,7 @@ struct Projected<'m> {
     g: &'m mut [f32],
 }
 
-impl Run<'_> {
+impl Run<'_, '_> {
     /// Rows of the embedding, normalized, into `x`.
     pub(super) fn embed(&self, model: &Model<'_>, tokens: &[u32], rows: &mut [f32], x: &mut [f32]) {
         for (&token, row) in tokens.iter().zip(rows.chunks_exact_mut(self.channels)) {
@@ -79,10 +82,9 @@ impl Run<'_> {
             value_mix: &mut value_mix[..len],
             g: &mut g[..from.len()],
         };
-        if rows == 1 {
-            self.project_one(weights, mixed, low, outputs)?;
-        } else {
-            self.project(weights, mixed, low, outputs, from.clone())?;
+        match self.team.as_deref_mut() {
+            Some(team) => project_one(team, weights, mixed, low, outputs)?,
+            None => self.project(weights, mixed, low, outputs, from.clone())?,
         }
         if weights.value_mix.is_none() {
             first_values[..len].copy_from_slice(&v[..len]);
@@ -136,27 +138,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The same of one token, with one hand-over to threads.
-    fn project_one(
-        &self,
-        weights: &TimeMix<'_>,
-        [xr, xw, xk, xv, xa, xg]: [&[f32]; 6],
-        low: &mut [f32],
-        Projected { r, w, k, v, a, value_mix: mixed_in, g }: Projected<'_>,
-    ) -> Result<(), RunError> {
-        let wholes = [(xr, &weights.receptance, r), (xk, &weights.key, k), (xv, &weights.value, v)];
-        let wholes = wholes.map(|(x, matrix, y)| Whole { x, matrix, y });
-        let mut low = low.chunks_exact_mut(low.len() / 4);
-        let mut low = || low.next().unwrap_or_default();
-        let decay = Chain::new(xw, &weights.decay.down, Middle::Tanh, &weights.decay.up, (low(), w));
-        let rate = Chain::new(xa, &weights.rate.down, Middle::Plain, &weights.rate.up, (low(), a));
-        let value_mix = weights.value_mix.as_ref();
-        let value_mix = value_mix.map(|mix| Chain::new(xv, &mix.down, Middle::Plain, &mix.up, (low(), mixed_in)));
-        let gate = weights.gate.as_ref();
-        let gate = gate.map(|[down, up]| Chain::new(xg, down, Middle::Sigmoid, up, (low(), g)));
-        token::project(weights, wholes, [Some(decay), Some(rate), value_mix, gate], self.threads)
-    }
-
     /// x <- x + channel mix of x. The row before the first one is the state's only where `rows` begin at 0; elsewhere
     /// nothing needs the first row.
     pub(super) fn channel_mix(
@@ -186,7 +167,10 @@ impl Run<'_> {
     }
 
     /// All heads of a layer, on threads where it pays.
-    fn heads(&self, all: Heads<'_>) {
+    fn heads(&mut self, all: Heads<'_>) {
+        if let Some(team) = self.team.as_deref_mut() {
+            return token::heads(team, all);
+        }
         let Heads { weights, head_size, first: _, rows, inputs, states, outputs, scratch } = all;
         let heads = self.channels / head_size;
         let is_small = rows * self.channels * head_size < 4 * LEAST_SHARED;
@@ -230,6 +214,9 @@ impl Run<'_> {
         epilogue: Epilogue<'_>,
         beta: f32,
     ) -> Result<(), RunError> {
+        if let Some(team) = self.team.as_deref_mut() {
+            return token::product(team, (x, weights, y), epilogue, beta);
+        }
         let rows = x.len() / weights.cols;
         let x = MatRef::from_row_major(x, rows, weights.cols)?;
         let y = MatMut::from_row_major(y, rows, weights.rows)?;
@@ -292,4 +279,25 @@ impl Run<'_> {
         let parts = (rows * floats / LEAST_SHARED).clamp(1, self.threads.get());
         rows.div_ceil(parts).max(1)
     }
+}
+
+/// All projections of one token, in one step of a team.
+fn project_one(
+    team: &mut Team<'_>,
+    weights: &TimeMix<'_>,
+    [xr, xw, xk, xv, xa, xg]: [&[f32]; 6],
+    low: &mut [f32],
+    Projected { r, w, k, v, a, value_mix: mixed_in, g }: Projected<'_>,
+) -> Result<(), RunError> {
+    let wholes = [(xr, &weights.receptance, r), (xk, &weights.key, k), (xv, &weights.value, v)];
+    let wholes = wholes.map(|(x, matrix, y)| Whole { x, matrix, y });
+    let mut low = low.chunks_exact_mut(low.len() / 4);
+    let mut low = || low.next().unwrap_or_default();
+    let decay = Chain::new(xw, &weights.decay.down, Middle::Tanh, &weights.decay.up, (low(), w));
+    let rate = Chain::new(xa, &weights.rate.down, Middle::Plain, &weights.rate.up, (low(), a));
+    let value_mix = weights.value_mix.as_ref();
+    let value_mix = value_mix.map(|mix| Chain::new(xv, &mix.down, Middle::Plain, &mix.up, (low(), mixed_in)));
+    let gate = weights.gate.as_ref();
+    let gate = gate.map(|[down, up]| Chain::new(xg, down, Middle::Sigmoid, up, (low(), g)));
+    token::project(team, weights, wholes, [Some(decay), Some(rate), value_mix, gate])
 }

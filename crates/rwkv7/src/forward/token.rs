@@ -1,25 +1,30 @@
-//! The projections of one token, handed to threads once.
+//! The steps of one token that a team of threads shares.
 //!
-//! r, k, v and the low-rank products need the six mixes of a token and nothing of each other. One after the other they
-//! would wake the threads seven times, and most are too small to be shared. Together they are large enough: each
+//! A product is shared by rows of the matrix, and the heads of a layer by their number. r, k, v and the low-rank
+//! products need the six mixes of a token and nothing of each other, so they are one step: by themselves, most
+//! low-rank products are too small to be shared. Each
 //! low-rank product goes as a whole to the thread that reads least so far, the largest first, and rows of the three
 //! matrices fill threads up to the same number of bytes. An element is formed as in a product of its own, so the bits
 //! do not depend on the threads.
 
+use std::mem;
+
 use gemm::{Activation, Epilogue, Gemm, MatMut, MatRef};
-use op::Threads;
 use simd::InstructionSet;
 
 use crate::{
     error::RunError,
+    heads::{self, Heads},
     mix::Sigmoid,
     model::{Matrix, TimeMix},
+    state::padded,
+    team::Team,
 };
 
-/// Most threads that share the projections of a token.
+/// Most parts of a step.
 const MOST: usize = 16;
-/// Bytes below which a thread costs more than it reads.
-const LEAST_BYTES: usize = 64 << 10;
+/// Bytes that a part reads at least: they take longer than to hand it over.
+const LEAST_BYTES: usize = 16 << 10;
 /// Rows that are never cut: what a product forms together.
 const UNIT: usize = 32;
 
@@ -61,11 +66,11 @@ impl<'a> Chain<'a> {
     fn run(self) -> Result<(), RunError> {
         let Self { x, down, middle, up, low, y } = self;
         let activation = if middle == Middle::Tanh { Activation::Tanh } else { Activation::Identity };
-        product(x, down, 0..down.rows, Epilogue::new().activation(activation), low)?;
+        Piece { x, matrix: down, first: 0, y: low }.run(Epilogue::new().activation(activation), 0.0)?;
         if middle == Middle::Sigmoid {
             InstructionSet::best().run(Sigmoid(low));
         }
-        product(low, up, 0..up.rows, Epilogue::NONE, y)
+        Piece { x: low, matrix: up, first: 0, y }.run(Epilogue::NONE, 0.0)
     }
 }
 
@@ -97,49 +102,96 @@ struct Piece<'a> {
     y: &'a mut [f32],
 }
 
+impl Piece<'_> {
+    /// y <- epilogue(W x + beta y), on this thread.
+    fn run(self, epilogue: Epilogue<'_>, beta: f32) -> Result<(), RunError> {
+        let Self { x, matrix, first, y } = self;
+        let rows = first..first + y.len();
+        let (x, y) = (MatRef::from_row_major(x, 1, matrix.cols)?, MatMut::from_row_major(y, 1, rows.len())?);
+        Gemm::new(x, matrix.rhs_of(rows)?).beta(beta).epilogue(epilogue).run(y)?;
+        Ok(())
+    }
+}
+
 /// What a thread does.
-#[derive(Default)]
 struct Task<'a> {
     chains: [Option<Chain<'a>>; 4],
     pieces: [Option<Piece<'a>>; 3],
     bytes: usize,
+    result: Result<(), RunError>,
+}
+
+impl Default for Task<'_> {
+    fn default() -> Self {
+        Self { chains: Default::default(), pieces: Default::default(), bytes: 0, result: Ok(()) }
+    }
 }
 
 impl Task<'_> {
-    fn run(self) -> Result<(), RunError> {
-        self.chains.into_iter().flatten().try_for_each(Chain::run)?;
-        self.pieces
-            .into_iter()
-            .flatten()
-            .try_for_each(|Piece { x, matrix, first, y }| product(x, matrix, first..first + y.len(), Epilogue::NONE, y))
+    fn run(&mut self) -> Result<(), RunError> {
+        let (chains, pieces) = (mem::take(&mut self.chains), mem::take(&mut self.pieces));
+        chains.into_iter().flatten().try_for_each(Chain::run)?;
+        pieces.into_iter().flatten().try_for_each(|piece| piece.run(Epilogue::NONE, 0.0))
     }
 }
 
-/// Computes all projections of a token.
+/// Computes all projections of a token, in one step.
 pub(super) fn project<'a>(
+    team: &mut Team<'_>,
     weights: &TimeMix<'_>,
     wholes: [Whole<'a>; 3],
     chains: [Option<Chain<'a>>; 4],
-    threads: Threads,
 ) -> Result<(), RunError> {
     let bytes = weights.projection_bytes();
-    let parts = threads.min(MOST).min(bytes / LEAST_BYTES).get();
+    let parts = parts(team, bytes);
     let mut tasks: [Task<'a>; MOST] = Default::default();
     share(wholes, chains, &mut tasks[..parts], bytes.div_ceil(parts));
-    let mut tasks = tasks.into_iter().take(parts);
-    let Some(own) = tasks.next() else { return Ok(()) };
-    if parts == 1 {
-        return own.run();
+    team.share(&mut tasks[..parts], |task| task.result = task.run());
+    tasks.into_iter().try_for_each(|task| task.result)
+}
+
+/// y <- epilogue(W x + beta y), in one step.
+pub(super) fn product(
+    team: &mut Team<'_>,
+    (x, matrix, y): (&[f32], &Matrix<'_>, &mut [f32]),
+    epilogue: Epilogue<'_>,
+    beta: f32,
+) -> Result<(), RunError> {
+    let each = matrix.rows.div_ceil(parts(team, matrix.bytes())).next_multiple_of(UNIT);
+    let mut pieces: [(Option<Piece<'_>>, Result<(), RunError>); MOST] = [const { (None, Ok(())) }; MOST];
+    let count = matrix.rows.div_ceil(each);
+    for (nth, (y, (piece, _))) in y.chunks_mut(each).zip(&mut pieces).enumerate() {
+        *piece = Some(Piece { x, matrix, first: nth * each, y });
     }
-    let mut results: [Result<(), RunError>; MOST] = [const { Ok(()) }; MOST];
-    let (first, others) = results.split_at_mut(1);
-    rayon::in_place_scope(|scope| {
-        for (task, result) in tasks.zip(others) {
-            scope.spawn(move |_| *result = task.run());
-        }
-        first[0] = own.run();
+    team.share(&mut pieces[..count], |(piece, result)| {
+        *result = piece.take().map_or(Ok(()), |piece| piece.run(epilogue, beta));
     });
-    results.into_iter().collect()
+    pieces.into_iter().try_for_each(|(_, result)| result)
+}
+
+/// All heads of a layer, in one step.
+pub(super) fn heads(team: &mut Team<'_>, all: Heads<'_>) {
+    let Heads { weights, head_size, rows, inputs, states, outputs, scratch, .. } = all;
+    let padded = padded(head_size);
+    let heads = states.len() / (head_size * padded);
+    let each = heads.div_ceil(parts(team, size_of_val::<[f32]>(states)));
+    let mut parts: [Option<Heads<'_>>; MOST] = [const { None }; MOST];
+    let count = heads.div_ceil(each);
+    let states = states.chunks_mut(each * head_size * padded);
+    let memory = outputs.chunks_mut(each * rows * padded).zip(scratch.chunks_mut(heads::scratch(rows, head_size)));
+    for (nth, ((states, (outputs, scratch)), part)) in states.zip(memory).zip(&mut parts).enumerate() {
+        *part = Some(Heads { weights, head_size, first: nth * each, rows, inputs, states, outputs, scratch });
+    }
+    team.share(&mut parts[..count], |part| {
+        if let Some(part) = part.take() {
+            InstructionSet::best().run(part);
+        }
+    });
+}
+
+/// Parts of a step that reads so many bytes.
+fn parts(team: &Team<'_>, bytes: usize) -> usize {
+    team.threads().min(MOST).min(bytes / LEAST_BYTES).get()
 }
 
 /// Gives every task about `most` bytes.
@@ -174,19 +226,6 @@ fn share<'a>(wholes: [Whole<'a>; 3], chains: [Option<Chain<'a>>; 4], tasks: &mut
             (y, first) = (rest, first + rows);
         }
     }
-}
-
-/// y <- epilogue(W x) for some rows of W, on this thread.
-fn product(
-    x: &[f32],
-    matrix: &Matrix<'_>,
-    rows: std::ops::Range<usize>,
-    epilogue: Epilogue<'_>,
-    y: &mut [f32],
-) -> Result<(), RunError> {
-    let (x, y) = (MatRef::from_row_major(x, 1, matrix.cols)?, MatMut::from_row_major(y, 1, rows.len())?);
-    Gemm::new(x, matrix.rhs_of(rows)?).epilogue(epilogue).run(y)?;
-    Ok(())
 }
 
 #[cfg(test)]
