@@ -49,6 +49,30 @@ fn a_prompt_is_continued_and_times_go_to_stderr() {
 }
 
 #[test]
+fn a_gpu_answers_what_the_cpu_answers() {
+    let model = model();
+    let model = model.to_str().unwrap();
+    let words = ["generate", model, "--prompt", "copy hwzkq > ", "--length", "5", "--device", "wgpu"];
+    let output = rwkv7(&words);
+    let said = String::from_utf8(output.stderr).unwrap();
+    if !output.status.success() {
+        let is_required = std::env::var("ASSAY_REQUIRE").is_ok_and(|list| list.split(',').any(|x| x == "wgpu"));
+        assert!(said.contains("no GPU can be used") && !is_required, "{said}");
+        std::io::Write::write_all(&mut std::io::stderr(), format!("\nSKIPPED: {said}\n").as_bytes()).unwrap();
+        return;
+    }
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "hwzkq\n");
+    assert!(said.contains("device      ") && said.contains("generation  5 tokens"), "{said}");
+    let surprise = |device| -> f64 {
+        let text = "the small dogs see a red bird.";
+        let said = stdout(&["perplexity", model, "--prompt", text, "--device", device]);
+        said.lines().nth(1).unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let (cpu, gpu) = (surprise("cpu"), surprise("wgpu"));
+    assert!((cpu - gpu).abs() < 0.01 * cpu, "{cpu} {gpu}");
+}
+
+#[test]
 fn dimensions_and_perplexity_are_told() {
     let model = model();
     let model = model.to_str().unwrap();

@@ -106,3 +106,41 @@ pub(crate) fn compile(gpu: &Wgpu, source: Source) -> Result<Kernel, GpuError> {
     // checked, with the same bits.
     gpu.kernel(&unsafe { source.trusted() })
 }
+
+#[cfg(test)]
+mod tests {
+    use gpu::{Binding, Choice};
+
+    use super::*;
+    use crate::stage::Stage;
+
+    /// Without an adapter there is nothing to test; the tests of the crate say so, or fail.
+    #[test]
+    fn the_device_chooses_as_the_host_does() {
+        let Ok(gpu) = Wgpu::open(&Choice::Best) else { return };
+        let (nan, least) = (f32::NAN, f32::NEG_INFINITY);
+        // Equal ones of one invocation, of two, of two whose order the tree turns; zeros; what is no number.
+        for (places, value, others) in [
+            (&[5, 261][..], 3.0, -1.0),
+            (&[300, 7, 511], 3.0, 2.5),
+            (&[140, 12], -2.0, -2.5),
+            (&[130, 2], -0.0, nan),
+            (&[599], least, nan),
+            (&[40], f32::INFINITY, 1e38),
+            (&[], 0.0, nan),
+        ] {
+            let mut logits = vec![others; 600];
+            places.iter().for_each(|&place: &usize| logits[place] = value);
+            if value == 0.0 && !places.is_empty() {
+                logits[131] = 0.0;
+            }
+            let from = gpu.upload("logits", bytemuck::cast_slice(&logits)).unwrap();
+            let chosen = gpu.zeros("chosen", 4).unwrap();
+            let operands = [Binding::read(&from), Binding::write(&chosen)];
+            let stage = Stage::new(&gpu, argmax(600), &operands, [1, 1, 1], None).unwrap();
+            gpu.run(&[stage.step(1)]).unwrap();
+            let found: Vec<u32> = gpu.read_as(&chosen, 0, 1).unwrap();
+            assert_eq!(found[0], rwkv7::greedy(&logits), "{places:?} {value} {others}");
+        }
+    }
+}

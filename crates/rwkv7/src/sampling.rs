@@ -17,12 +17,16 @@ impl Sampler {
         Self { temperature, top_p, random: SplitMix64::new(seed) }
     }
 
+    /// Whether it is [`greedy`], by its temperature.
+    pub fn is_greedy(&self) -> bool {
+        !(self.temperature > 0.0 && self.temperature.is_finite())
+    }
+
     /// The next token.
     pub fn choose(&mut self, logits: &[f32]) -> u32 {
         let best = greedy(logits);
         let Some(&largest) = logits.get(best as usize) else { return best };
-        let is_positive = self.temperature > 0.0 && self.temperature.is_finite();
-        if !is_positive || !largest.is_finite() {
+        if self.is_greedy() || !largest.is_finite() {
             return best;
         }
         let weight = |logit: f32| f64::from((logit - largest) / self.temperature).exp();

@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rwkv7", &["gemm", "gguf"]),
     ("rwkv7-gpu", &["gemm-gpu", "rwkv7"]),
     ("scenario", &["op", "record"]),
-    ("assay", &["chart", "gemm", "gguf", "loader", "multiview", "nifti-decode", "peer", "rwkv7", "scenario"]),
+    ("assay", &["chart", "gemm", "gguf", "loader", "multiview", "nifti-decode", "peer", "rwkv7-gpu", "scenario"]),
     ("peers", &["chart", "compare"]),
     ("scenarios", &["peers", "scenario"]),
     ("pack", &["compare", "peers", "scenarios", "whole-file"]),

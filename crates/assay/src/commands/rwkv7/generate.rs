@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use rwkv7::{Forward, Sampler, State, Vocabulary};
+use rwkv7::{Sampler, Vocabulary};
 
-use super::{Running, Text};
+use super::{Running, Text, sequence::Sequence};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -31,6 +31,8 @@ pub(crate) struct Arguments {
 
 /// What a run took.
 struct Times {
+    /// What computed, where it was not the CPU.
+    device: Option<String>,
     load_s: f64,
     prompt_s: f64,
     prompt: usize,
@@ -48,25 +50,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let tokens = arguments.text.tokens(&file)?;
     let load_s = begin.elapsed().as_secs_f64();
     let times = arguments.running.on_threads(|| -> Result<Times> {
-        let mut forward = Forward::new(&model, arguments.running.threads()).chunk(arguments.running.chunk);
-        let mut sampler = Sampler::new(arguments.temperature, arguments.top_p, arguments.seed);
-        let (mut state, mut logits) = (State::new(model.config()), vec![0.0; model.vocabulary()]);
         let begin = Instant::now();
-        forward.last(&mut state, &tokens, &mut logits)?;
+        let mut sequence = Sequence::new(&arguments.running, &model)?;
+        let load_s = load_s + begin.elapsed().as_secs_f64();
+        let mut sampler = Sampler::new(arguments.temperature, arguments.top_p, arguments.seed);
+        let mut logits = vec![0.0; model.vocabulary()];
+        let begin = Instant::now();
+        let mut token = sequence.next(&tokens, &mut sampler, &mut logits)?;
         let prompt_s = begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         let end = vocabulary.as_ref().and_then(Vocabulary::end);
         let mut generated = 0;
         while generated < arguments.length {
-            let token = sampler.choose(&logits);
             if Some(token) == end || !show(vocabulary.as_ref(), token, generated)? {
                 break;
             }
             generated += 1;
-            forward.last(&mut state, &[token], &mut logits)?;
+            token = sequence.next(&[token], &mut sampler, &mut logits)?;
         }
         let generation_s = begin.elapsed().as_secs_f64();
-        Ok(Times { load_s, prompt_s, prompt: tokens.len(), generation_s, generated })
+        let device = sequence.device().map(str::to_owned);
+        Ok(Times { device, load_s, prompt_s, prompt: tokens.len(), generation_s, generated })
     })??;
     show_end()?;
     summary(&times);
@@ -96,7 +100,10 @@ fn show_end() -> io::Result<()> {
 #[expect(clippy::print_stderr, reason = "times are no part of the text")]
 fn summary(times: &Times) {
     let rate = |tokens: usize, seconds: f64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
-    let Times { load_s, prompt_s, prompt, generation_s, generated } = *times;
+    let Times { ref device, load_s, prompt_s, prompt, generation_s, generated } = *times;
+    if let Some(device) = device {
+        eprintln!("device      {device}");
+    }
     eprintln!("load        {:.1} ms", 1e3 * load_s);
     eprintln!("prompt      {prompt} tokens, {:.1} ms, {:.1} tokens/s", 1e3 * prompt_s, rate(prompt, prompt_s));
     eprintln!(

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use rwkv7::{Forward, State};
 
-use super::{Running, Text};
+use super::{Running, Text, sequence::Sequence};
 use crate::commands::npy;
 use crate::print;
 
@@ -35,8 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let tokens = arguments.text.tokens(&file)?;
     let logits = arguments.running.on_threads(|| -> Result<Vec<f32>> {
         let mut logits = vec![0.0; tokens.len() * model.vocabulary()];
-        let mut forward = Forward::new(&model, arguments.running.threads()).chunk(arguments.running.chunk);
-        forward.all(&mut State::new(model.config()), &tokens, &mut logits)?;
+        Sequence::new(&arguments.running, &model)?.all(&tokens, &mut logits)?;
         Ok(logits)
     })??;
     npy::write_f32(&arguments.out, &[tokens.len(), model.vocabulary()], &logits)
@@ -49,13 +47,12 @@ pub(super) fn perplexity(arguments: &PerplexityArguments) -> Result<()> {
     ensure!(tokens.len() >= 2, "the text has one token: nothing follows from it that could be compared");
     let nats = arguments.running.on_threads(|| -> Result<f64> {
         let (vocabulary, chunk) = (model.vocabulary(), arguments.running.chunk.max(1));
-        let mut forward = Forward::new(&model, arguments.running.threads()).chunk(chunk);
-        let mut state = State::new(model.config());
+        let mut sequence = Sequence::new(&arguments.running, &model)?;
         let mut logits = vec![0.0; chunk.min(tokens.len()) * vocabulary];
         let mut nats = 0.0;
         for (nth, part) in tokens[..tokens.len() - 1].chunks(chunk).enumerate() {
             let logits = &mut logits[..part.len() * vocabulary];
-            forward.all(&mut state, part, logits)?;
+            sequence.all(part, logits)?;
             let next = &tokens[nth * chunk + 1..];
             nats +=
                 logits.chunks_exact(vocabulary).zip(next).map(|(logits, &next)| surprise(logits, next)).sum::<f64>();

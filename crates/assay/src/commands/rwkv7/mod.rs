@@ -4,6 +4,7 @@ mod generate;
 mod info;
 mod logits;
 mod quantize;
+mod sequence;
 
 use std::path::{Path, PathBuf};
 
@@ -38,15 +39,27 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
+/// What computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Device {
+    /// The processor
+    Cpu,
+    /// A GPU, through Vulkan, Metal or Direct3D 12
+    Wgpu,
+}
+
 /// A model and how to run it.
 #[derive(Debug, Args)]
 struct Running {
     /// The model, a GGUF file of the architecture `rwkv7`
     model: PathBuf,
+    /// What computes
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
     /// Threads that work [default: as many as the machine has]
     #[arg(long)]
     threads: Option<Threads>,
-    /// Tokens of the prompt that are computed together
+    /// Tokens of the prompt that are computed together; a GPU takes at most 16
     #[arg(long, default_value_t = rwkv7::CHUNK)]
     chunk: usize,
 }
