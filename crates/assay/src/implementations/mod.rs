@@ -35,6 +35,8 @@ enum Op {
     Multiview,
     Quant,
     NiftiDecode,
+    // Its large models take long, so they have a file of their own below `peers/`.
+    #[value(alias = "rwkv7-large")]
     Rwkv7,
 }
 

@@ -22,6 +22,8 @@ pub(crate) fn compared(
 ) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> = peers.iter().map(empty).collect();
     let progress = invocation.console.bar("case by case", suite.cases.len() as u64, "cases");
+    let directory = scratch.join("cases");
+    fs::create_dir_all(&directory)?;
     for &threads in &suite.threads {
         let mut own = PeerSession::new(ours);
         let mut sessions: Vec<PeerSession<'_>> = peers.iter().map(PeerSession::new).collect();
@@ -29,8 +31,6 @@ pub(crate) fn compared(
         for case in suite.cases.iter().filter(|case| suite.threads_of(case).first() == Some(&threads)) {
             invocation.interrupt.check()?;
             progress.say(&case.id);
-            let directory = scratch.join("case");
-            fs::create_dir_all(&directory)?;
             let verifier = Verifier { suite, threads, scratch: &directory };
             verifier.ours(&mut own, case)?;
             for (place, peer) in suite.peers.iter().enumerate() {
@@ -46,11 +46,13 @@ pub(crate) fn compared(
                 sessions[place].unload();
             }
             own.unload();
-            fs::remove_dir_all(&directory)?;
+            // What our side shares between cases stays.
+            verifier.forget(&case.id);
             progress.step();
         }
     }
     progress.finish();
+    fs::remove_dir_all(&directory)?;
     findings.retain(|finding| finding.failure.is_some() || !finding.topics[0].is_empty());
     Ok(findings)
 }
