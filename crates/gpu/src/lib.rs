@@ -25,12 +25,13 @@
 //! | [`Buffer`] | device memory from a counted allocator |
 //! | [`Source`], [`Kernel`], [`Bindings`], [`Step`] | WGSL with constants, compiled, with its operands, in a grid |
 //! | [`Wgpu::run`], [`Wgpu::time`] | many dispatches in one compute pass; their device time |
+//! | [`Wgpu::run_and_read`] | the same, and a result of them, in one submission |
 //! | [`Counts`] | dispatches, barriers, passes, submissions, pipelines, bytes |
 //! | [`Wgpu::keep_pipelines`] | what the driver compiled, kept on disk by `pipeline-cache` |
 //! | [`ceiling`] | what the device can read, copy and multiply at best |
 //!
 //! Every call reports errors as values: of validation, of memory, of a lost device. Waiting happens inside
-//! [`Wgpu::read`], [`Wgpu::time`] and [`Wgpu::wait`] alone.
+//! [`Wgpu::read`], [`Wgpu::run_and_read`], [`Wgpu::time`] and [`Wgpu::wait`] alone.
 
 mod cache;
 pub mod ceiling;
@@ -50,5 +51,5 @@ pub use device::{Choice, Wgpu};
 pub use error::{GpuError, Unavailable};
 pub use identity::{Capabilities, CoopElement, CoopShape, Identity, Kind};
 pub use kernel::{Binding, Bindings, Constant, Kernel, Source};
-pub use memory::Buffer;
+pub use memory::{Buffer, Readback};
 pub use run::{Step, grid_of};

@@ -55,6 +55,12 @@ impl Buffer {
     }
 }
 
+/// Memory of the host into which results are fetched again and again, each in the submission that computes it.
+#[derive(Debug)]
+pub struct Readback {
+    pub(crate) staging: Buffer,
+}
+
 /// Bytes sent with one write.
 const CHUNK_BYTES: usize = 64 << 20;
 
@@ -123,8 +129,7 @@ impl Wgpu {
         if bytes == 0 {
             return Ok(Vec::new());
         }
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.allocate("readback", bytes, usage)?;
+        let Readback { staging } = self.readback(bytes)?;
         self.scoped("read", || {
             let mut encoder = self.device().create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(buffer.raw(), offset, staging.raw(), 0, bytes);
@@ -148,6 +153,15 @@ impl Wgpu {
         let (start, end) = (offset / 4 * 4, offset.saturating_add(bytes).next_multiple_of(4));
         let all = self.read(buffer, start, end - start)?;
         Ok(bytemuck::pod_collect_to_vec(&all[(offset - start) as usize..][..bytes as usize]))
+    }
+
+    /// Room for so many bytes of results.
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros).
+    pub fn readback(&self, bytes: u64) -> Result<Readback, GpuError> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        Ok(Readback { staging: self.allocate("readback", bytes, usage)? })
     }
 
     /// The contents of a buffer that can be mapped.

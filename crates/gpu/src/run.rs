@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Bindings, Clock, Counts, GpuError, Kernel, Wgpu};
+use crate::{Bindings, Buffer, Clock, Counts, GpuError, Kernel, Readback, Wgpu};
 
 /// One dispatch: a kernel, its operands, a grid of workgroups.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,30 @@ impl Wgpu {
     /// # Errors
     /// [`GpuError::Grid`], [`GpuError::Validation`], [`GpuError::Lost`].
     pub fn run(&self, steps: &[Step<'_>]) -> Result<(), GpuError> {
-        self.submit(steps, 1, None)
+        self.submit(steps, 1, None, None)
+    }
+
+    /// [`run`](Self::run), then fetches `bytes` bytes of `from`, all in one submission. Whole words, at a multiple of
+    /// four.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`GpuError::Range`] for bytes outside the buffer, or more than `to` has room for;
+    /// [`GpuError::Timeout`].
+    pub fn run_and_read(
+        &self,
+        steps: &[Step<'_>],
+        (from, offset, bytes): (&Buffer, u64, u64),
+        to: &Readback,
+    ) -> Result<Vec<u8>, GpuError> {
+        from.check(offset, bytes)?;
+        to.staging.check(0, bytes)?;
+        if bytes == 0 {
+            self.run(steps)?;
+            return Ok(Vec::new());
+        }
+        self.submit(steps, 1, None, Some((from, offset, bytes, to)))?;
+        self.shared().count(|counts| counts.read_bytes += bytes);
+        self.map(&to.staging, bytes)
     }
 
     /// The time of `iters` rounds of these dispatches, by the device's [`clock`](Self::clock). Rounds share passes;
@@ -74,7 +97,7 @@ impl Wgpu {
     pub(crate) fn by_wall(&self, steps: &[Step<'_>], rounds: u64) -> Result<Duration, GpuError> {
         self.wait()?;
         let start = Instant::now();
-        self.submit(steps, rounds, None)?;
+        self.submit(steps, rounds, None, None)?;
         self.wait()?;
         Ok(start.elapsed())
     }
@@ -90,7 +113,7 @@ impl Wgpu {
         })?;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = self.allocate("timestamps", 16, usage)?;
-        self.submit(steps, rounds, Some(&set))?;
+        self.submit(steps, rounds, Some(&set), None)?;
         let staging = self.allocate("timestamps", 16, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
         self.scoped("timestamps", || {
             let mut encoder = self.device().create_command_encoder(&Default::default());
@@ -104,7 +127,14 @@ impl Wgpu {
         Ok(Duration::from_secs_f64(ticks as f64 * period_ns * 1e-9))
     }
 
-    fn submit(&self, steps: &[Step<'_>], rounds: u64, stamps: Option<&wgpu::QuerySet>) -> Result<(), GpuError> {
+    /// `read` is copied behind the dispatches: a buffer, its first byte and their number, and where they go.
+    fn submit(
+        &self,
+        steps: &[Step<'_>],
+        rounds: u64,
+        stamps: Option<&wgpu::QuerySet>,
+        read: Option<(&Buffer, u64, u64, &Readback)>,
+    ) -> Result<(), GpuError> {
         let limit = self.capabilities().grid_axis;
         if let Some(step) = steps.iter().find(|step| step.grid.iter().any(|&axis| axis > limit)) {
             return Err(GpuError::Grid { kernel: step.kernel.name, grid: step.grid, limit });
@@ -129,6 +159,9 @@ impl Wgpu {
                 }
             }
             drop(pass);
+            if let Some((from, offset, bytes, to)) = read {
+                encoder.copy_buffer_to_buffer(from.raw(), offset, to.staging.raw(), 0, bytes);
+            }
             self.queue().submit([encoder.finish()]);
         })?;
         let barriers = barriers(&steps, rounds);

@@ -43,6 +43,23 @@ fn a_chain_of_dispatches_is_one_pass_with_a_barrier_between_dependents() {
     assert_eq!(counts.live_bytes, 48);
     assert_eq!(counts.by_label.keys().copied().collect::<Vec<_>>(), ["x", "y", "z"]);
 
+    // A result comes back in the submission that computes it, again and again into the same memory.
+    let readback = gpu.readback(12).unwrap();
+    let before = gpu.counts();
+    for first in [1_u32, 7] {
+        gpu.write(&x, 0, bytemuck::bytes_of(&first)).unwrap();
+        let found = gpu.run_and_read(&chain, (&z, 0, 8), &readback).unwrap();
+        assert_eq!(bytemuck::pod_collect_to_vec::<u8, u32>(&found), [first + 20, 22]);
+    }
+    assert!(gpu.run_and_read(&[], (&z, 4, 0), &readback).unwrap().is_empty());
+    let counts = gpu.counts().since(&before);
+    assert_eq!((counts.dispatches, counts.submissions, counts.buffers, counts.read_bytes), (4, 3, 0, 16));
+    for (offset, bytes) in [(12, 8), (2, 4), (0, 20)] {
+        let error = gpu.run_and_read(&chain, (&z, offset, bytes), &readback).unwrap_err();
+        assert!(matches!(error, GpuError::Range { .. }), "{error}");
+    }
+    drop(readback);
+
     // Rounds depend on the ones before; independent dispatches do not.
     let before = gpu.counts();
     gpu.time(&chain, 3).unwrap();

@@ -1,7 +1,7 @@
 //! Tokens through all layers, a chunk at a time, in one compute pass a chunk.
 
 use gemm_gpu::{ElementType, Finish, Matrix, Rows};
-use gpu::{Binding, Buffer, Step, Wgpu};
+use gpu::{Binding, Buffer, Readback, Step, Wgpu};
 use rwkv7::{Config, Model, RunError, State};
 
 use crate::{
@@ -34,6 +34,7 @@ pub struct Forward<'m, 'a> {
     logits: Matrix,
     argmax: Stage,
     chosen: Buffer,
+    readback: Readback,
     converted: Vec<Converted>,
     weight_bytes: u64,
 }
@@ -74,6 +75,7 @@ impl<'m, 'a> Forward<'m, 'a> {
         let rows = (&mut normed, Rows::ALL);
         let head = loader.linear("output.weight", model.head(), rows, &logits, Finish::Store)?;
         let chosen = gpu.zeros("chosen", 4)?;
+        let readback = gpu.readback(4 * (CHUNK * logits.ld()) as u64)?;
         let operands = [Binding::read(logits.buffer()), Binding::write(&chosen)];
         let argmax = Stage::new(gpu, kernels::argmax(model.vocabulary()), &operands, [1, 1, 1], None)?;
         Ok(Self {
@@ -89,6 +91,7 @@ impl<'m, 'a> Forward<'m, 'a> {
             logits,
             argmax,
             chosen,
+            readback,
             converted: loader.converted,
             weight_bytes: loader.bytes,
         })
@@ -115,8 +118,9 @@ impl<'m, 'a> Forward<'m, 'a> {
     /// [`Rwkv7GpuError`]. The state is unchanged where the tokens or the output are refused.
     pub fn last(&mut self, tokens: &[u32], logits: &mut [f32]) -> Result<(), Rwkv7GpuError> {
         self.check(tokens, Some((logits.len(), 1)))?;
-        self.passes(tokens, Wanted::Logits)?;
-        self.fetch(logits)
+        let found = self.passes(tokens, Wanted::Logits)?;
+        self.take(&found, logits);
+        Ok(())
     }
 
     /// Takes `tokens` into the state and writes the logits of each: positions x tokens of the vocabulary.
@@ -127,8 +131,8 @@ impl<'m, 'a> Forward<'m, 'a> {
         self.check(tokens, Some((logits.len(), tokens.len())))?;
         let vocabulary = self.model.vocabulary();
         for (tokens, logits) in tokens.chunks(CHUNK).zip(logits.chunks_mut(CHUNK * vocabulary)) {
-            self.pass(tokens, Wanted::Logits(0))?;
-            self.fetch(logits)?;
+            let found = self.pass(tokens, Wanted::Logits(0))?;
+            self.take(&found, logits);
         }
         Ok(())
     }
@@ -140,8 +144,7 @@ impl<'m, 'a> Forward<'m, 'a> {
     /// As [`last`](Self::last).
     pub fn greedy(&mut self, tokens: &[u32]) -> Result<u32, Rwkv7GpuError> {
         self.check(tokens, None)?;
-        self.passes(tokens, |_| Wanted::Token)?;
-        let chosen: Vec<u32> = self.gpu.read_as(&self.chosen, 0, 1)?;
+        let chosen = self.passes(tokens, |_| Wanted::Token)?;
         Ok(chosen[0])
     }
 
@@ -194,17 +197,17 @@ impl<'m, 'a> Forward<'m, 'a> {
     }
 
     /// All chunks; behind the last one, what is wanted of its last token.
-    fn passes(&mut self, tokens: &[u32], wanted: impl Fn(usize) -> Wanted) -> Result<(), Rwkv7GpuError> {
-        let chunks = tokens.len().div_ceil(CHUNK);
-        for (nth, tokens) in tokens.chunks(CHUNK).enumerate() {
-            let is_last = nth + 1 == chunks;
-            self.pass(tokens, if is_last { wanted(tokens.len() - 1) } else { Wanted::Nothing })?;
+    fn passes(&mut self, tokens: &[u32], wanted: impl Fn(usize) -> Wanted) -> Result<Vec<u32>, Rwkv7GpuError> {
+        let last = (tokens.len() - 1) / CHUNK * CHUNK;
+        for tokens in tokens[..last].chunks(CHUNK) {
+            self.pass(tokens, Wanted::Nothing)?;
         }
-        Ok(())
+        let tokens = &tokens[last..];
+        self.pass(tokens, wanted(tokens.len() - 1))
     }
 
-    /// Submits one chunk.
-    fn pass(&mut self, tokens: &[u32], wanted: Wanted) -> Result<(), Rwkv7GpuError> {
+    /// Submits one chunk, and waits for the words that are wanted: a token, or the bits of rows of logits.
+    fn pass(&mut self, tokens: &[u32], wanted: Wanted) -> Result<Vec<u32>, Rwkv7GpuError> {
         let stride = self.embedded.ld();
         for (&token, row) in tokens.iter().zip(self.rows.chunks_exact_mut(stride)) {
             embed(self.model, token, row)?;
@@ -228,19 +231,21 @@ impl<'m, 'a> Forward<'m, 'a> {
         if wanted == Wanted::Token {
             steps.push(self.argmax.step(1));
         }
-        Ok(self.gpu.run(&steps)?)
+        let (from, words) = match wanted {
+            Wanted::Nothing => return Ok(self.gpu.run(&steps).map(|()| Vec::new())?),
+            Wanted::Logits(_) => (self.logits.buffer(), (count - first) * self.logits.ld()),
+            Wanted::Token => (&self.chosen, 1),
+        };
+        let bytes = self.gpu.run_and_read(&steps, (from, 0, 4 * words as u64), &self.readback)?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
-    /// Fetches the logits of the last pass, as many as there is room for.
-    fn fetch(&self, logits: &mut [f32]) -> Result<(), Rwkv7GpuError> {
-        let (vocabulary, stride) = (self.model.vocabulary(), self.logits.ld());
-        let positions = logits.len() / vocabulary;
-        let count = (positions - 1) * stride + vocabulary;
-        let padded: Vec<f32> = self.gpu.read_as(self.logits.buffer(), 0, count as u64)?;
-        for (to, from) in logits.chunks_exact_mut(vocabulary).zip(padded.chunks(stride)) {
-            to.copy_from_slice(&from[..vocabulary]);
+    /// Rows of logits without what pads them.
+    fn take(&self, found: &[u32], logits: &mut [f32]) {
+        let vocabulary = self.model.vocabulary();
+        for (to, from) in logits.chunks_exact_mut(vocabulary).zip(found.chunks_exact(self.logits.ld())) {
+            to.iter_mut().zip(from).for_each(|(to, bits)| *to = f32::from_bits(*bits));
         }
-        Ok(())
     }
 }
 

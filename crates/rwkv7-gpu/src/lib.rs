@@ -4,8 +4,8 @@
 //!
 //! Tokens go to the device in chunks of up to [`CHUNK`]; a chunk is one compute pass of one submission. The host sends
 //! the rows of the embedding, converted to f32, and two words: how many tokens there are, and from which on logits are
-//! wanted. Pipelines, operands and memory are made once, for the longest chunk; a shorter one, such as a single token,
-//! has smaller grids.
+//! wanted. What comes back is copied in the same submission. Pipelines, operands and memory are made once, for the
+//! longest chunk; a shorter one, such as a single token, has smaller grids.
 //!
 //! ```text
 //!   embedding's rows -> norm -> x
