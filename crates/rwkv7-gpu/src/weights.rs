@@ -247,3 +247,31 @@ impl Linear {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gpu::Choice;
+
+    use super::*;
+
+    /// Without an adapter there is nothing to test; the tests of the crate say so, or fail.
+    #[test]
+    fn what_no_binding_holds_is_named() {
+        let Ok(gpu) = Wgpu::open(&Choice::Best) else { return };
+        let loader = Loader { gpu: &gpu, converted: Vec::new(), bytes: 0 };
+        let most = gpu.capabilities().binding_bytes;
+        assert!(loader.check("output.weight", most as usize).is_ok());
+        let error = loader.check("output.weight", most as usize + 1).unwrap_err();
+        assert!(matches!(&error, Rwkv7GpuError::Binding { name, .. } if name == "output.weight"), "{error}");
+    }
+
+    #[test]
+    fn rows_are_padded_to_whole_vectors() {
+        let bytes: Vec<u8> = (1..=36).collect();
+        let dense = Dense::new(1, &bytes, 2);
+        assert_eq!((dense.vectors, dense.rows, dense.bytes.len()), (2, 2, 64));
+        assert_eq!((&dense.bytes[..18], &dense.bytes[18..32]), (&bytes[..18], &[0; 14][..]));
+        assert_eq!(&dense.bytes[32..50], &bytes[18..]);
+        assert_eq!(Dense::new(0, &bytes[..32], 1).bytes, &bytes[..32]);
+    }
+}
