@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use rwkv7::{Sampler, Vocabulary};
 
-use super::{Running, Text, sequence::Sequence};
+use super::{Running, Text};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let load_s = begin.elapsed().as_secs_f64();
     let times = arguments.running.on_threads(|| -> Result<Times> {
         let begin = Instant::now();
-        let mut sequence = Sequence::new(&arguments.running, &model)?;
+        let mut sequence = arguments.running.sequence(&model)?;
         let load_s = load_s + begin.elapsed().as_secs_f64();
         let mut sampler = Sampler::new(arguments.temperature, arguments.top_p, arguments.seed);
         let mut logits = vec![0.0; model.vocabulary()];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use super::{Running, Text, sequence::Sequence};
+use super::{Running, Text};
 use crate::commands::npy;
 use crate::print;
 
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let tokens = arguments.text.tokens(&file)?;
     let logits = arguments.running.on_threads(|| -> Result<Vec<f32>> {
         let mut logits = vec![0.0; tokens.len() * model.vocabulary()];
-        Sequence::new(&arguments.running, &model)?.all(&tokens, &mut logits)?;
+        arguments.running.sequence(&model)?.all(&tokens, &mut logits)?;
         Ok(logits)
     })??;
     npy::write_f32(&arguments.out, &[tokens.len(), model.vocabulary()], &logits)
@@ -47,7 +47,7 @@ pub(super) fn perplexity(arguments: &PerplexityArguments) -> Result<()> {
     ensure!(tokens.len() >= 2, "the text has one token: nothing follows from it that could be compared");
     let nats = arguments.running.on_threads(|| -> Result<f64> {
         let (vocabulary, chunk) = (model.vocabulary(), arguments.running.chunk.max(1));
-        let mut sequence = Sequence::new(&arguments.running, &model)?;
+        let mut sequence = arguments.running.sequence(&model)?;
         let mut logits = vec![0.0; chunk.min(tokens.len()) * vocabulary];
         let mut nats = 0.0;
         for (nth, part) in tokens[..tokens.len() - 1].chunks(chunk).enumerate() {

@@ -13,6 +13,8 @@ use clap::{Args, Subcommand};
 use gguf::{File, Options};
 use rwkv7::{Model, Threads, Vocabulary};
 
+pub(crate) use sequence::Sequence;
+
 use crate::commands::gguf::map;
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +43,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 
 /// What computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Device {
+pub(crate) enum Device {
     /// The processor
     Cpu,
     /// A GPU, through Vulkan, Metal or Direct3D 12
@@ -67,6 +69,11 @@ struct Running {
 impl Running {
     fn threads(&self) -> Threads {
         self.threads.unwrap_or_else(Threads::available)
+    }
+
+    /// A sequence before its first token.
+    fn sequence<'m, 'a>(&self, model: &'m Model<'a>) -> Result<Sequence<'m, 'a>> {
+        Sequence::new(self.device, (self.threads(), self.chunk), model)
     }
 
     /// Calls `work` on a thread of a pool with as many threads as were asked for.

@@ -10,17 +10,18 @@ mod phase;
 mod report;
 mod tasks;
 
+use ::rwkv7::Model;
 use ::rwkv7::quality::Difference;
-use ::rwkv7::{Forward, Model, State, Threads};
 use anyhow::{Context as _, Result, ensure};
 use record::Proof;
 use scenario::{Cell, Measured, QUALITY_HASH, Unproved};
 
 use super::Scenario;
 use crate::commands::gguf::map;
+use crate::commands::rwkv7::{Device, Sequence};
 use golden::Golden;
 use models::ModelFile;
-use phase::Phase;
+use phase::{Phase, Place};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "rwkv7",
@@ -35,37 +36,40 @@ const MOST_DIVERGENCE: f64 = 0.1;
 const MOST_TURNED: f64 = 0.15;
 
 fn run(cell: &Cell, unproved: Unproved) -> Result<Measured> {
-    let threads: Threads = cell.parse("threads")?;
+    let device = if cell.text("device")? == "wgpu" { Device::Wgpu } else { Device::Cpu };
+    let place = Place { device, threads: cell.parse("threads")? };
     let phase: Phase = cell.parse("phase")?;
     let file = ModelFile::find(cell.text("model")?)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build();
-    pool.context("the threads cannot be started")?.install(|| run_with(&file, phase, threads, unproved))
-}
-
-fn run_with(file: &ModelFile, phase: Phase, threads: Threads, unproved: Unproved) -> Result<Measured> {
-    let (mut measured, text) = prove(file, phase, threads, unproved)?;
-    // The file is no longer mapped, so a cold cell can drop it from the page cache.
-    let timed = phase.time(file, &text, threads, &mut measured)?;
-    measured.output(timed.hash);
-    Ok(measured)
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(place.threads.get()).build();
+    pool.context("the threads cannot be started")?.install(|| {
+        let (mut measured, text) = prove(&file, phase, place, unproved)?;
+        // The file is no longer mapped, so a cold cell can drop it from the page cache.
+        let timed = phase.time((&file, place), &text, &mut measured)?;
+        measured.output(timed.hash);
+        Ok(measured)
+    })
 }
 
 /// Compares with golden logits, and the phase with another way to compute the same. Gives the text as well.
-fn prove(file: &ModelFile, phase: Phase, threads: Threads, mut unproved: Unproved) -> Result<(Measured, Vec<u32>)> {
+fn prove(file: &ModelFile, phase: Phase, place: Place, mut unproved: Unproved) -> Result<(Measured, Vec<u32>)> {
     let opened = map(&file.path, gguf::Options::default())?;
     let model = Model::new(&opened).with_context(|| file.path.display().to_string())?;
     let golden = Golden::of(file, &opened, &model)?;
     let config = model.config();
     unproved.ran("file", &file.name).ran("layers", config.layers).ran("embedding", config.channels);
     unproved.ran("bytes_per_token", model.bytes_per_token()).ran("golden", &golden.from);
-    unproved.ran("threads", threads.get()).ran("isa", machine::isa::Isa::best());
+    let mut sequence = place.sequence(&model)?;
+    match sequence.device() {
+        Some(device) => unproved.ran("device", device),
+        None => unproved.ran("threads", place.threads.get()).ran("isa", machine::isa::Isa::best()),
+    };
 
-    let quality = quality(&model, &golden, threads)?;
+    let quality = quality(&mut sequence, &golden, model.vocabulary())?;
     let share = quality.agreeing as f64 / quality.positions as f64;
     unproved.ran("largest_logit_error", format!("{:.2e}", quality.largest));
     unproved.ran("kl_divergence", format!("{:.2e}", quality.divergence));
     unproved.ran("top_1", format!("{} of {}", quality.agreeing, quality.positions));
-    let output = phase.prove(file, &model, &golden.tokens, threads)?;
+    let output = phase.prove((file, place), &mut sequence, &golden.tokens, model.vocabulary())?;
     let mut failure =
         (quality.divergence.is_nan() || quality.divergence > MOST_DIVERGENCE || share < 1.0 - MOST_TURNED)
             .then(|| format!("the probabilities differ from the golden ones: {quality:?}"));
@@ -73,7 +77,7 @@ fn prove(file: &ModelFile, phase: Phase, threads: Threads, mut unproved: Unprove
     unproved.ran(QUALITY_HASH, &output.hash);
     if phase == Phase::Generate {
         if let Some(tasks) = file.tasks() {
-            let solved = tasks::solve(&opened, &model, tasks, threads)?;
+            let solved = tasks::solve(&opened, &mut sequence, tasks, model.vocabulary())?;
             failure = failure.or_else(|| solved.failure());
             unproved.ran("tasks", &solved);
         }
@@ -92,10 +96,11 @@ fn prove(file: &ModelFile, phase: Phase, threads: Threads, mut unproved: Unprove
 }
 
 /// How far logits of the golden text are from the golden ones.
-fn quality(model: &Model<'_>, golden: &Golden, threads: Threads) -> Result<Difference> {
+fn quality(sequence: &mut Sequence<'_, '_>, golden: &Golden, vocabulary: usize) -> Result<Difference> {
     let mut logits = vec![0.0; golden.logits.len()];
-    Forward::new(model, threads).all(&mut State::new(model.config()), &golden.tokens, &mut logits)?;
-    let difference = Difference::new(&logits, &golden.logits, model.vocabulary());
+    sequence.reset()?;
+    sequence.all(&golden.tokens, &mut logits)?;
+    let difference = Difference::new(&logits, &golden.logits, vocabulary);
     let difference = difference.context("the golden logits are of another vocabulary")?;
     ensure!(difference.positions == golden.tokens.len(), "the golden logits are of another text");
     Ok(difference)

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use ::rwkv7::quality::{self, Difference};
-use ::rwkv7::{Forward, Model, State, Threads, Vocabulary, greedy};
+use ::rwkv7::{Model, Threads, Vocabulary, greedy};
 use anyhow::{Context as _, Error, Result, bail, ensure};
 use gguf::Options;
 use machine::cache::Caches;
@@ -14,6 +14,7 @@ use scenario::{Bursts, Measured};
 
 use super::models::ModelFile;
 use crate::commands::gguf::map;
+use crate::commands::rwkv7::{Device, Sequence};
 
 /// Tokens that are generated.
 const GENERATED: usize = 64;
@@ -25,6 +26,20 @@ const LEAST: Duration = Duration::from_millis(500);
 const ITERATIONS: usize = 3;
 /// Of the file in the page cache, in a cold cell, at most: its header is read ahead.
 const COLD: f64 = 0.25;
+
+/// What computes.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) device: Device,
+    pub(super) threads: Threads,
+}
+
+impl Place {
+    /// A sequence before its first token.
+    pub(super) fn sequence<'m, 'a>(self, model: &'m Model<'a>) -> Result<Sequence<'m, 'a>> {
+        Sequence::new(self.device, (self.threads, ::rwkv7::CHUNK), model)
+    }
+}
 
 /// What a cell times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +68,7 @@ impl FromStr for Phase {
 /// What a phase gave.
 pub(super) struct Output {
     pub(super) tokens: Vec<u32>,
-    /// Of the tokens and of the largest logit behind each.
+    /// Of the tokens and of the largest logit behind the last.
     pub(super) hash: String,
     /// How far its logits are from those that another way gives.
     difference: Option<Difference>,
@@ -90,23 +105,26 @@ impl Output {
 
 impl Phase {
     /// Runs the phase once, and computes what it gives in another way.
-    pub(super) fn prove(self, file: &ModelFile, model: &Model<'_>, text: &[u32], threads: Threads) -> Result<Output> {
+    pub(super) fn prove(
+        self,
+        (file, place): (&ModelFile, Place),
+        sequence: &mut Sequence<'_, '_>,
+        text: &[u32],
+        vocabulary: usize,
+    ) -> Result<Output> {
+        let mut logits = vec![0.0; vocabulary];
         match self {
-            Self::Load { .. } => Ok(load(file, text, threads)?.output),
+            Self::Load { .. } => Ok(load(file, place, text)?.output),
             Self::Prefill { tokens } => {
                 let prompt = repeated(text, tokens);
-                let output = prefill(model, &prompt, threads)?;
-                let difference = one_by_one(model, &prompt[..tokens.min(ALSO_ALONE)], threads)?;
+                let output = prefill(sequence, &prompt, &mut logits)?;
+                let difference = one_by_one(sequence, &prompt[..tokens.min(ALSO_ALONE)], vocabulary)?;
                 Ok(Output { difference: Some(difference), ..output })
             }
             Self::Generate => {
-                let mut logits = Vec::new();
-                let (output, _) = generate(model, text, threads, Some(&mut logits))?;
-                let all = [text, &output.tokens[..GENERATED - 1]].concat();
-                let mut together = vec![0.0; all.len() * model.vocabulary()];
-                Forward::new(model, threads).all(&mut State::new(model.config()), &all, &mut together)?;
-                let together = &together[(text.len() - 1) * model.vocabulary()..];
-                Ok(Output { difference: difference(&logits, together, model)?.into(), ..output })
+                let (output, _) = generate(sequence, text, &mut logits)?;
+                let difference = given(sequence, text, &output.tokens, vocabulary)?;
+                Ok(Output { difference: Some(difference), ..output })
             }
         }
     }
@@ -114,42 +132,41 @@ impl Phase {
     /// Times the phase, and says what it gave.
     pub(super) fn time(
         self,
-        file: &ModelFile,
+        (file, place): (&ModelFile, Place),
         text: &[u32],
-        threads: Threads,
         measured: &mut Measured,
     ) -> Result<Output> {
         if let Self::Load { is_cold } = self {
-            return time_load(file, is_cold, text, threads, measured);
+            return time_load((file, place), is_cold, text, measured);
         }
         let opened = map(&file.path, Options::default())?;
-        let model = &Model::new(&opened)?;
-        match self {
-            Self::Load { .. } => unreachable!("it was timed above"),
-            Self::Prefill { tokens } => {
-                let prompt = repeated(text, tokens);
-                let (output, median_s) = iterate(measured, || {
-                    let begin = Instant::now();
-                    Ok((prefill(model, &prompt, threads)?, begin.elapsed().as_secs_f64()))
-                })?;
-                measured.rate("tokens_per_s", tokens as f64 / median_s, Unit::ElementsPerSecond);
-                Ok(output)
-            }
-            Self::Generate => {
-                let mut ceiling = Bursts::read(level(model.bytes_per_token()), threads.get());
-                let has_ceiling = ceiling.burst().is_ok();
-                let (output, median_s) = iterate(measured, || generate(model, text, threads, None))?;
-                measured.rate("tokens_per_s", GENERATED as f64 / median_s, Unit::ElementsPerSecond);
-                if has_ceiling
-                    && ceiling.burst().is_ok()
-                    && let Some(sample) = ceiling.sample()
-                {
-                    let bytes = (GENERATED * model.bytes_per_token()) as f64;
-                    measured.rate_under("weights_bytes_per_s", bytes / median_s, sample);
-                }
-                Ok(output)
-            }
+        let model = Model::new(&opened)?;
+        let mut sequence = place.sequence(&model)?;
+        let mut logits = vec![0.0; model.vocabulary()];
+        if let Self::Prefill { tokens } = self {
+            let prompt = repeated(text, tokens);
+            let (output, median_s) = iterate(measured, || {
+                sequence.reset()?;
+                let begin = Instant::now();
+                let output = prefill(&mut sequence, &prompt, &mut logits)?;
+                Ok((output, begin.elapsed().as_secs_f64()))
+            })?;
+            measured.rate("tokens_per_s", tokens as f64 / median_s, Unit::ElementsPerSecond);
+            return Ok(output);
         }
+        // What a GPU reads is not bound by this machine's memory.
+        let mut ceiling = Bursts::read(level(model.bytes_per_token()), place.threads.get());
+        let has_ceiling = place.device == Device::Cpu && ceiling.burst().is_ok();
+        let (output, median_s) = iterate(measured, || generate(&mut sequence, text, &mut logits))?;
+        measured.rate("tokens_per_s", GENERATED as f64 / median_s, Unit::ElementsPerSecond);
+        if has_ceiling
+            && ceiling.burst().is_ok()
+            && let Some(sample) = ceiling.sample()
+        {
+            let bytes = (GENERATED * model.bytes_per_token()) as f64;
+            measured.rate_under("weights_bytes_per_s", bytes / median_s, sample);
+        }
+        Ok(output)
     }
 }
 
@@ -174,52 +191,57 @@ fn repeated(text: &[u32], tokens: usize) -> Vec<u32> {
     text.iter().copied().cycle().take(tokens).collect()
 }
 
-fn prefill(model: &Model<'_>, prompt: &[u32], threads: Threads) -> Result<Output> {
-    let mut logits = vec![0.0; model.vocabulary()];
-    Forward::new(model, threads).last(&mut State::new(model.config()), prompt, &mut logits)?;
-    let token = greedy(&logits);
+/// The most probable token behind a prompt. The sequence begins anew.
+fn prefill(sequence: &mut Sequence<'_, '_>, prompt: &[u32], logits: &mut [f32]) -> Result<Output> {
+    sequence.reset()?;
+    sequence.last(prompt, logits)?;
+    let token = greedy(logits);
     Ok(Output::new(vec![token], &[logits[token as usize]], None))
 }
 
 /// Logits of a prompt's last token, all tokens together, against those of one token at a time.
-fn one_by_one(model: &Model<'_>, prompt: &[u32], threads: Threads) -> Result<Difference> {
-    let mut forward = Forward::new(model, threads);
-    let [mut together, mut alone] = [0; 2].map(|_| vec![0.0; model.vocabulary()]);
-    forward.last(&mut State::new(model.config()), prompt, &mut together)?;
-    let mut state = State::new(model.config());
-    for &token in prompt {
-        forward.last(&mut state, &[token], &mut alone)?;
+fn one_by_one(sequence: &mut Sequence<'_, '_>, prompt: &[u32], vocabulary: usize) -> Result<Difference> {
+    let [mut together, mut alone] = [0; 2].map(|_| vec![0.0; vocabulary]);
+    sequence.reset()?;
+    sequence.last(prompt, &mut together)?;
+    sequence.reset()?;
+    for token in prompt {
+        sequence.last(&[*token], &mut alone)?;
     }
-    difference(&together, &alone, model)
+    Difference::new(&together, &alone, vocabulary).context("different numbers of logits")
 }
 
-fn difference(found: &[f32], expected: &[f32], model: &Model<'_>) -> Result<Difference> {
-    Difference::new(found, expected, model.vocabulary()).context("different numbers of logits")
+/// Logits behind a text and tokens that follow it, token by token, against those of all tokens together.
+fn given(sequence: &mut Sequence<'_, '_>, text: &[u32], tokens: &[u32], vocabulary: usize) -> Result<Difference> {
+    let all = [text, tokens].concat();
+    let mut together = vec![0.0; all.len() * vocabulary];
+    sequence.reset()?;
+    sequence.all(&all, &mut together)?;
+    let mut alone = vec![0.0; tokens.len() * vocabulary];
+    sequence.reset()?;
+    sequence.last(text, &mut alone[..vocabulary])?;
+    for (token, logits) in tokens.iter().zip(alone.chunks_exact_mut(vocabulary)) {
+        sequence.last(&[*token], logits)?;
+    }
+    let behind = &together[text.len() * vocabulary..];
+    Difference::new(&alone, behind, vocabulary).context("different numbers of logits")
 }
 
-/// Continues a text greedily; the time is that of the tokens behind it. `kept` takes the logits of every step.
-fn generate(
-    model: &Model<'_>,
-    text: &[u32],
-    threads: Threads,
-    mut kept: Option<&mut Vec<f32>>,
-) -> Result<(Output, f64)> {
-    let (mut forward, mut state) = (Forward::new(model, threads), State::new(model.config()));
-    let mut logits = vec![0.0; model.vocabulary()];
-    forward.last(&mut state, text, &mut logits)?;
-    let (mut tokens, mut largest) = (Vec::with_capacity(GENERATED), Vec::with_capacity(GENERATED));
+/// Continues a text greedily; the time is that of the tokens behind it. Logits are read for the last one alone.
+fn generate(sequence: &mut Sequence<'_, '_>, text: &[u32], logits: &mut [f32]) -> Result<(Output, f64)> {
+    sequence.reset()?;
+    let mut token = sequence.greedy(text, logits)?;
+    let mut tokens = Vec::with_capacity(GENERATED);
     let begin = Instant::now();
-    for _ in 0..GENERATED {
-        let token = greedy(&logits);
+    for _ in 1..GENERATED {
         tokens.push(token);
-        largest.push(logits[token as usize]);
-        if let Some(kept) = &mut kept {
-            kept.extend_from_slice(&logits);
-        }
-        forward.last(&mut state, &[token], &mut logits)?;
+        token = sequence.greedy(&[token], logits)?;
     }
+    tokens.push(token);
+    sequence.last(&[token], logits)?;
     let took_s = begin.elapsed().as_secs_f64();
-    Ok((Output::new(tokens, &largest, None), took_s))
+    let largest = logits[greedy(logits) as usize];
+    Ok((Output::new(tokens, &[largest], None), took_s))
 }
 
 /// What a load took, stage by stage, and the first token that it led to. Seconds.
@@ -238,7 +260,7 @@ impl Load {
 }
 
 /// From the path to the logits of the text's first token.
-fn load(file: &ModelFile, text: &[u32], threads: Threads) -> Result<Load> {
+fn load(file: &ModelFile, place: Place, text: &[u32]) -> Result<Load> {
     let mut begin = Instant::now();
     let mut lap = || std::mem::replace(&mut begin, Instant::now()).elapsed().as_secs_f64();
     let opened = map(&file.path, Options::default())?;
@@ -247,17 +269,17 @@ fn load(file: &ModelFile, text: &[u32], threads: Threads) -> Result<Load> {
     let model_s = lap();
     let vocabulary = Vocabulary::from_metadata(opened.metadata())?;
     let vocabulary_s = lap();
-    let output = prefill(&model, &text[..1], threads)?;
+    let mut logits = vec![0.0; model.vocabulary()];
+    let output = prefill(&mut place.sequence(&model)?, &text[..1], &mut logits)?;
     let first_logits_s = lap();
     drop(vocabulary);
     Ok(Load { open_s, model_s, vocabulary_s, first_logits_s, output })
 }
 
 fn time_load(
-    file: &ModelFile,
+    (file, place): (&ModelFile, Place),
     is_cold: bool,
     text: &[u32],
-    threads: Threads,
     measured: &mut Measured,
 ) -> Result<Output> {
     if is_cold {
@@ -267,7 +289,7 @@ fn time_load(
     measured.ran("cached_before", format!("{:.0} %", 100.0 * cached));
     ensure!(!is_cold || cached <= COLD, "{:.0} % of the file stay in the page cache: is it on a disk?", 100.0 * cached);
     measured.memory_from_here();
-    let load = load(file, text, threads)?;
+    let load = load(file, place, text)?;
     measured.memory_to_here();
     measured.seconds("open_s", load.open_s).seconds("model_s", load.model_s);
     measured.seconds("vocabulary_s", load.vocabulary_s).seconds("first_logits_s", load.first_logits_s);

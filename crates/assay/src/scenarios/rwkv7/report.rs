@@ -8,28 +8,49 @@ use scenario::{CellResult, PEAK_RSS, Report, Results, with_spread};
 const NOTES: &str = "
 - Load is from the path to the logits of one token, tokenizer included: warm with the file in the page cache, cold
   without. Prefill ends with the logits of the last token; generation feeds back its own most probable token.
-- Quality hash: of 64 generated tokens and the largest logit behind each. Tokens folded: h <- 31 h + token, as
+- Quality hash: of 64 generated tokens and the largest logit behind the last. Tokens folded: h <- 31 h + token, as
   `JoelTankard/web-rwkv-gguf` computes it. Nothing was timed before the logits of a text were compared with golden ones.
 - Of the ceiling: bytes of the weights that a token reads, per second, over what this machine reads.
 ";
 
 pub(super) fn report(results: &Results<'_>) -> Report {
     let mut body = String::new();
-    for model in results.values("model") {
-        for threads in results.values("threads") {
-            entry(&mut body, results, (model, threads));
-        }
+    for subject in subjects(results) {
+        entry(&mut body, results, subject);
     }
     // Writing to a string does not fail.
     let _ = write!(body, "## Notes\n{NOTES}\n## Stages of a load\n\n{}", stages(results));
     Report { summary: summary(results), body, figures: Vec::new() }
 }
 
-fn find<'r, 'a>(results: &'r Results<'a>, (model, threads, phase): (&str, &str, &str)) -> Option<&'r CellResult<'a>> {
-    results.cells().iter().find(|result| {
-        let is = |axis: &str, value: &str| result.cell.get(axis) == Some(value);
-        is("model", model) && is("threads", threads) && is("phase", phase) && !result.records.is_empty()
-    })
+/// What an entry is about.
+#[derive(Clone, Copy)]
+struct Subject<'r> {
+    model: &'r str,
+    device: &'r str,
+    threads: &'r str,
+}
+
+impl<'r> Subject<'r> {
+    /// The cell of a phase, if it was measured.
+    fn find<'a>(self, results: &'r Results<'a>, phase: &str) -> Option<&'r CellResult<'a>> {
+        results.cells().iter().find(|result| {
+            let axes = [("model", self.model), ("device", self.device), ("threads", self.threads), ("phase", phase)];
+            axes.iter().all(|(axis, value)| result.cell.get(axis) == Some(value)) && !result.records.is_empty()
+        })
+    }
+}
+
+/// All that may have been measured, in the order of the matrix.
+fn subjects<'r>(results: &'r Results<'_>) -> Vec<Subject<'r>> {
+    let mut subjects = Vec::new();
+    for model in results.values("model") {
+        for device in results.values("device") {
+            let threads = results.values("threads");
+            subjects.extend(threads.into_iter().map(|threads| Subject { model, device, threads }));
+        }
+    }
+    subjects
 }
 
 fn metric(result: Option<&CellResult<'_>>, name: &str) -> String {
@@ -56,6 +77,7 @@ fn summary(results: &Results<'_>) -> Table {
     let right = |name| (name, Align::Right);
     let mut table = Table::new([
         ("model", Align::Left),
+        ("device", Align::Left),
         right("threads"),
         right("load, warm"),
         right("load, cold"),
@@ -65,43 +87,47 @@ fn summary(results: &Results<'_>) -> Table {
         right("of the ceiling"),
         right("n"),
     ]);
-    for model in results.values("model") {
-        for threads in results.values("threads") {
-            let of = |phase| find(results, (model, threads, phase));
-            let all = ["load-warm", "load-cold", "prefill-128", "prefill-512", "generate-64"].map(of);
-            let Some(n) = all.iter().flatten().map(|result| result.records.len()).min() else { continue };
-            let [warm, cold, prefill_128, prefill_512, generate] = all;
-            table.row([
-                model.to_owned(),
-                threads.to_owned(),
-                metric(warm, "phase_s"),
-                metric(cold, "phase_s"),
-                rate(prefill_128),
-                rate(prefill_512),
-                rate(generate),
-                share(generate),
-                n.to_string(),
-            ]);
-        }
+    for subject in subjects(results) {
+        let all = ["load-warm", "load-cold", "prefill-128", "prefill-512", "generate-64"];
+        let all = all.map(|phase| subject.find(results, phase));
+        let Some(n) = all.iter().flatten().map(|result| result.records.len()).min() else { continue };
+        let [warm, cold, prefill_128, prefill_512, generate] = all;
+        table.row([
+            subject.model.to_owned(),
+            subject.device.to_owned(),
+            subject.threads.to_owned(),
+            metric(warm, "phase_s"),
+            metric(cold, "phase_s"),
+            rate(prefill_128),
+            rate(prefill_512),
+            rate(generate),
+            share(generate),
+            n.to_string(),
+        ]);
     }
     table
 }
 
-/// The entry of a model with so many threads.
-fn entry(body: &mut String, results: &Results<'_>, (model, threads): (&str, &str)) {
-    let of = |phase| find(results, (model, threads, phase));
+/// The entry of a model on a device.
+fn entry(body: &mut String, results: &Results<'_>, subject: Subject<'_>) {
+    let Subject { model, device, threads } = subject;
+    let of = |phase| subject.find(results, phase);
     let [warm, cold, prefill, generate] = ["load-warm", "load-cold", "prefill-512", "generate-64"].map(of);
     let Some(any) = [generate, prefill, warm, cold].into_iter().flatten().next() else { return };
     let ran = |result: Option<&CellResult<'_>>, key| result.and_then(|result| result.ran(key));
     let said = |key| ran(Some(any), key).unwrap_or_else(|| "-".to_owned());
     let quality = |key| ran(generate, key).unwrap_or_else(|| "-".to_owned());
+    let place = match device {
+        "cpu" => format!("{}, {}, threads: {threads}", results.made.processor, said("isa")),
+        _ => said("device"),
+    };
     let mut table = Table::new([("Metric", Align::Left), ("Value", Align::Left)]);
     for (name, value) in [
         ("Model", said("file")),
         ("Version", "V7".to_owned()),
         ("Layers", said("layers")),
         ("Embedding", said("embedding")),
-        ("Device", format!("{}, {threads} threads, {}", results.made.processor, said("isa"))),
+        ("Device", place),
         ("**Load Time**, warm", metric(warm, "phase_s")),
         ("**Load Time**, cold", metric(cold, "phase_s")),
         ("**Prefill**, 512 tokens", rate(prefill)),
@@ -119,7 +145,7 @@ fn entry(body: &mut String, results: &Results<'_>, (model, threads): (&str, &str
     let tokens = quality("quality_tokens");
     let _ = write!(
         body,
-        "## {model}, {threads} threads\n\n{table}\n<details><summary>Quality tokens (first 16)</summary>\n\n```\n\
+        "## {model}, {device}, threads: {threads}\n\n{table}\n<details><summary>Quality tokens (first 16)</summary>\n\n```\n\
          {tokens}\n```\n\n</details>\n\n"
     );
 }
