@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use record::Unit;
 
-use crate::bench::{End, Program};
+use crate::bench::{End, Program, Protocol};
 use crate::command;
 use crate::judge::Verdict;
 use crate::measure::{BenchPair, Sampler, Side};
@@ -61,6 +61,10 @@ pub fn add(
     row: &mut Row,
     uncounted: &mut Uncounted,
 ) -> Result<()> {
+    if matches!(pair.variant(Side::Head).target.program.protocol, Protocol::Cells { .. }) {
+        // A cell is a process with its proof and its ceilings: a count of all would say nothing of what is timed.
+        return Ok(());
+    }
     if !*uncounted.is_available.get_or_insert_with(is_available) {
         let why = "valgrind is not installed (Debian: apt-get install valgrind)";
         uncounted.add(why.to_owned(), pair.key.to_string());

@@ -223,6 +223,13 @@ esac
     }
 
     #[test]
+    fn a_path_is_given_from_where_the_command_was_started() {
+        assert_eq!(own_path("model=./m.gguf"), Some(std::env::current_dir().unwrap().join("m.gguf")));
+        assert_eq!(own_path("model=/data/m.gguf"), Some("/data/m.gguf".into()));
+        assert_eq!(own_path("model=small"), None);
+    }
+
+    #[test]
     fn a_failed_cell_reports_why_with_and_without_a_record() {
         assert_eq!(measured("size=2").end, End::Failed("no such file".to_owned()));
         let run = measured("size=3");

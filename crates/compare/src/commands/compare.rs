@@ -281,10 +281,19 @@ fn command(invocation: &Invocation, arguments: &Compare, scope: &Scope, entry: &
     words.extend(["--head".to_owned(), entry.head.commit[..12].to_owned()]);
     if let Some(scenario) = &arguments.scenario {
         words.extend(["--scenario".to_owned(), quoted(scenario)]);
-        words.extend(arguments.set.iter().flat_map(|set| ["--set".to_owned(), quoted(set)]));
+        words.extend(arguments.set.iter().flat_map(|set| ["--set".to_owned(), quoted(&without_directory(set))]));
     }
     words.extend(scope_words(scope));
     words.join(" ")
+}
+
+/// A setting for the log: of a path of the user's, the name of the file.
+fn without_directory(set: &str) -> String {
+    let Some((axis, value)) = set.split_once('=') else { return set.to_owned() };
+    match value.rsplit_once(['/', '\\']) {
+        Some((_, name)) => format!("{axis}=./{name}"),
+        None => set.to_owned(),
+    }
 }
 
 fn show(invocation: &Invocation, arguments: &Compare, entry: &Entry) -> Result<()> {
@@ -322,5 +331,17 @@ fn write_log(invocation: &Invocation, project: &Project, entry: &Entry) -> Resul
             };
             Err(error.context(format!("the entry could not be logged; {place}")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_names_a_file_and_not_where_it_lies() {
+        assert_eq!(without_directory("model=/home/somebody/model.gguf"), "model=./model.gguf");
+        assert_eq!(without_directory("model=../model.gguf"), "model=./model.gguf");
+        assert_eq!(without_directory("threads=1,2"), "threads=1,2");
     }
 }
