@@ -31,7 +31,8 @@ pub const CHUNK: usize = 128;
 
 /// Computes logits with a model: memory for a chunk, and how many threads work.
 ///
-/// Threads are those of the rayon pool that it is called from. Results do not depend on their number, down to the last
+/// Threads are those of the rayon pool that it is called from. While a single token is computed, they wait for its next
+/// step without sleeping, and do nothing else. Results do not depend on their number, down to the last
 /// bit; they depend on the length of chunks by rounding, because products of few and many rows sum in another order.
 #[derive(Debug)]
 pub struct Forward<'m, 'a> {
