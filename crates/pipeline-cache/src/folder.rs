@@ -70,6 +70,12 @@ pub fn folder_of_user(variable: impl Fn(&str) -> Option<OsString>) -> Option<Pat
     if let Some(chosen) = variable("ASSAY_PIPELINE_CACHE") {
         return (!chosen.is_empty() && chosen != "off").then(|| PathBuf::from(chosen));
     }
+    caches_of_user(variable).map(|caches| caches.join("pipelines"))
+}
+
+/// The folder of everything that this project keeps for a user: `assay` below the system's place for caches. `None` if
+/// there is no such place. `variable` as in [`folder_of_user`].
+pub fn caches_of_user(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     // Relative paths would mean another folder in each current directory.
     let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = if cfg!(windows) {
@@ -79,7 +85,7 @@ pub fn folder_of_user(variable: impl Fn(&str) -> Option<OsString>) -> Option<Pat
     } else {
         absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
     };
-    base.map(|base| base.join("assay").join("pipelines"))
+    base.map(|base| base.join("assay"))
 }
 
 /// A folder that this user alone writes to.

@@ -31,7 +31,7 @@ pub use cache::{Cache, Limits, Stored};
 pub use choices::{Choices, Question};
 pub use digest::Digest;
 pub use entry::Layer;
-pub use folder::{FolderError, folder_of_user};
+pub use folder::{FolderError, caches_of_user, folder_of_user};
 pub use key::{DeviceKey, Key};
 pub use pipelines::{Driver, Pipelines};
 pub use reject::Reject;

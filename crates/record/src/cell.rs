@@ -1,6 +1,7 @@
 //! What one cell of a scenario reports: one process, one record, one file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,11 @@ pub const QUALITY_HASH: &str = "quality_hash";
 
 /// The variable of a cell's environment that holds the path of `--set AXIS=PATH`, where the axis has the value `own`.
 pub const OWN_PATH: &str = "ASSAY_OWN_PATH";
+
+/// The value of `--set AXIS=VALUE` as an absolute path, if it is one: no other value has a separator.
+pub fn own_path(value: &str) -> Option<PathBuf> {
+    value.contains(['/', '\\']).then(|| std::path::absolute(value).unwrap_or_else(|_| value.into()))
+}
 
 /// The record of one cell: the JSON that `assay cell NAME CELL --out FILE` writes, by rename, also on failure.
 ///

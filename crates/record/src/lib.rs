@@ -17,7 +17,7 @@ pub mod table;
 pub use bench_row::{
     Allocations, BenchRow, CeilingSample, IMPOSSIBLE_SHARE, Proof, SCHEMA, SourceLine, State, Work, impossible_share,
 };
-pub use cell::{CellRecord, MetricCeiling, OWN_PATH, QUALITY_HASH, RecordError};
+pub use cell::{CellRecord, MetricCeiling, OWN_PATH, QUALITY_HASH, RecordError, own_path};
 pub use metric::{Direction, Metric, Unit};
 pub use stats::Interval;
 pub use table::{Align, Table};

@@ -78,8 +78,7 @@ pub(super) fn run(
 
 /// The path of `AXIS=PATH`, from here: the cells start elsewhere.
 fn own_path(set: &str) -> Option<PathBuf> {
-    let (_, value) = set.split_once('=')?;
-    value.contains(['/', '\\']).then(|| std::path::absolute(value).unwrap_or_else(|_| value.into()))
+    set.split_once('=').and_then(|(_, value)| record::own_path(value))
 }
 
 fn id_of(cell: &str) -> RawId {

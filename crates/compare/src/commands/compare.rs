@@ -289,9 +289,9 @@ fn command(invocation: &Invocation, arguments: &Compare, scope: &Scope, entry: &
 
 /// A setting for the log: of a path of the user's, the name of the file.
 fn without_directory(set: &str) -> String {
-    let Some((axis, value)) = set.split_once('=') else { return set.to_owned() };
-    match value.rsplit_once(['/', '\\']) {
-        Some((_, name)) => format!("{axis}=./{name}"),
+    let path = set.split_once('=').and_then(|(axis, value)| Some((axis, record::own_path(value)?)));
+    match path {
+        Some((axis, path)) => format!("{axis}=./{}", path.file_name().unwrap_or_default().display()),
         None => set.to_owned(),
     }
 }

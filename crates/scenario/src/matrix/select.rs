@@ -28,9 +28,7 @@ impl FromStr for Setting {
     fn from_str(text: &str) -> Result<Self, CellError> {
         let (axis, values) = text.split_once('=').ok_or_else(|| CellError::Part { part: text.to_owned() })?;
         check_name(axis)?;
-        // No value of an axis has a separator.
-        if values.contains(['/', '\\']) {
-            let path = Some(std::path::absolute(values).unwrap_or_else(|_| values.into()));
+        if let path @ Some(_) = record::own_path(values) {
             return Ok(Self { axis: axis.to_owned(), values: vec![OWN.to_owned()], path });
         }
         let values: Vec<String> = values.split(',').map(str::to_owned).collect();

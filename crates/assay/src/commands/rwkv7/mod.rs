@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use gguf::{File, Options};
 use rwkv7::{Model, Threads, Vocabulary};
 
+pub(crate) use quantize::rewrite;
 pub(crate) use sequence::Sequence;
 
 use crate::commands::gguf::map;

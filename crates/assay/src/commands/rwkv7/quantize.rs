@@ -2,7 +2,7 @@
 //! it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -100,26 +100,45 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     // What is no model is refused before anything is written.
     super::model_of(&file, &arguments.model)?;
     let recipe = arguments.recipe;
+    for tensor in file.tensors() {
+        let is_float = matches!(tensor.ty, GgmlType::F32 | GgmlType::F16 | GgmlType::BF16);
+        if !is_float && recipe.ty(&tensor) != tensor.ty {
+            bail!(
+                "the tensor {} is {}: quantizing it a second time would lose more; start from the model of f16 or f32",
+                tensor.name_lossy(),
+                tensor.ty
+            );
+        }
+    }
+    let progress = Progress::bytes("weights", file.tensors().map(|tensor| tensor.bytes()).sum());
+    let ty = |tensor: &Tensor<'_>| recipe.ty(tensor);
+    rewrite(&file, &arguments.out, (recipe.file_type(), &ty), &|bytes| progress.add(bytes))
+}
+
+/// Writes a model in other types, each tensor in that which `ty` gives it. `done` hears of the bytes that were read.
+pub(crate) fn rewrite(
+    file: &File,
+    out: &Path,
+    (file_type, ty): (u32, &dyn Fn(&Tensor<'_>) -> GgmlType),
+    done: &dyn Fn(u64),
+) -> Result<()> {
     let mut writer = Writer::new();
     for (key, value) in file.metadata().iter() {
         let is_type = key == b"general.file_type";
-        writer.key(key, if is_type { Value::U32(recipe.file_type()) } else { value });
+        writer.key(key, if is_type { Value::U32(file_type) } else { value });
     }
     let tensors: Vec<Tensor<'_>> = file.tensors().collect();
     for tensor in &tensors {
-        writer.tensor(tensor.name, tensor.dims(), recipe.ty(tensor));
+        writer.tensor(tensor.name, tensor.dims(), ty(tensor));
     }
-    let progress = Progress::bytes("weights", tensors.iter().map(Tensor::bytes).sum());
     let mut next = tensors.iter();
-    writer
-        .create(&arguments.out, |declared, out| {
-            let tensor = next.next().ok_or_else(|| io::Error::other("more tensors than were declared"))?;
-            let bytes = converted(&file, tensor, declared.ty).map_err(io::Error::other)?;
-            progress.add(tensor.bytes());
-            out.write_all(&bytes)
-        })
-        .with_context(|| format!("{} is not written", arguments.out.display()))?;
-    Ok(())
+    let written = writer.create(out, |declared, to| {
+        let tensor = next.next().ok_or_else(|| io::Error::other("more tensors than were declared"))?;
+        let bytes = converted(file, tensor, declared.ty).map_err(io::Error::other)?;
+        done(tensor.bytes());
+        to.write_all(&bytes)
+    });
+    written.map(drop).with_context(|| format!("{} is not written", out.display()))
 }
 
 /// The data of a tensor in another type.
@@ -127,13 +146,6 @@ fn converted(file: &File, tensor: &Tensor<'_>, ty: GgmlType) -> Result<Vec<u8>> 
     let data = file.data(tensor)?;
     if ty == tensor.ty {
         return Ok(data.to_vec());
-    }
-    if !matches!(tensor.ty, GgmlType::F32 | GgmlType::F16 | GgmlType::BF16) {
-        bail!(
-            "the tensor {} is {}: quantizing it a second time would lose more; start from the model of f16 or f32",
-            tensor.name_lossy(),
-            tensor.ty
-        );
     }
     let len = tensor.ne()[0] as usize;
     let (from_bytes, to_bytes) = (tensor.ty.row_bytes(len)?, ty.row_bytes(len)?);

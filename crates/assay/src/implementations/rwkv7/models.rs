@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::Path;
 
-use ::gguf::{File, Options, Tensor, Value, Writer};
+use ::gguf::{File, Options, Tensor};
 use ::quant::GgmlType;
 use anyhow::{Context, Result};
 use op::random::SplitMix64;
@@ -15,6 +14,7 @@ use crate::commands::gguf::{
     map,
     synth::{self, Recipe, Synthetic},
 };
+use crate::commands::rwkv7::rewrite;
 
 /// The trained model, from where this program runs: the root of the repository, or of a pack.
 pub(super) const TRAINED: &str = "models/rwkv7-small";
@@ -62,27 +62,7 @@ fn convert(file: &File, recipe: Recipe, path: &Path) -> Result<()> {
         Recipe::EightBits => GgmlType::Q8_0,
         _ => GgmlType::F16,
     };
-    let mut writer = Writer::new();
-    for (key, value) in file.metadata().iter() {
-        let is_type = key == b"general.file_type";
-        writer.key(key, if is_type { Value::U32(recipe.file_type()) } else { value });
-    }
-    let tensors: Vec<Tensor<'_>> = file.tensors().collect();
-    for tensor in &tensors {
-        writer.tensor(tensor.name, tensor.dims(), ty(tensor));
-    }
-    let mut next = tensors.iter();
-    let written = writer.create(path, |declared, out| {
-        let tensor = next.next().ok_or_else(|| io::Error::other("more tensors than were declared"))?;
-        let data = file.data(tensor).map_err(io::Error::other)?;
-        let len = tensor.elements() as usize;
-        let mut numbers = vec![0.0; len];
-        ::quant::dequantize(tensor.ty, data, &mut numbers).map_err(io::Error::other)?;
-        let mut bytes = vec![0; declared.ty.row_bytes(len).map_err(io::Error::other)?];
-        ::quant::quantize(declared.ty, &numbers, &mut bytes).map_err(io::Error::other)?;
-        out.write_all(&bytes)
-    });
-    written.map(drop).with_context(|| format!("failed to write {}", path.display()))
+    rewrite(file, path, (recipe.file_type(), &ty), &|_| ())
 }
 
 /// A vocabulary with tokens that begin alike, of up to 24 bytes, many of them no characters. Its tokens of one byte are
