@@ -1,4 +1,5 @@
-//! `--set axis=value,…`: a part of a matrix; `--set axis=PATH`: a file of the user's, for an axis with the value `own`.
+//! `--set axis=value,…`: a part of a matrix. `--set axis=PATH`: a file of the user's, for an axis
+//! with the value `own`.
 //! A path has a separator: `./model.gguf`.
 
 use std::collections::HashSet;

@@ -145,7 +145,8 @@ fn entry(body: &mut String, results: &Results<'_>, subject: Subject<'_>) {
     let tokens = quality("quality_tokens");
     let _ = write!(
         body,
-        "## {model}, {device}, threads: {threads}\n\n{table}\n<details><summary>Quality tokens (first 16)</summary>\n\n```\n\
+        "## {model}, {device}, threads: {threads}\n\n{table}\n\
+         <details><summary>Quality tokens (first 16)</summary>\n\n```\n\
          {tokens}\n```\n\n</details>\n\n"
     );
 }
