@@ -1,6 +1,7 @@
 //! The scenarios. Adding one is a file here, its matrix in `benches/scenarios/` and a row in [`SCENARIOS`];
 //! CONTRIBUTING.md, "Adding a scenario", says how.
 
+mod cold;
 mod gguf_load;
 mod loader;
 mod multiview;

@@ -1,6 +1,6 @@
 //! Which pages of a file are in memory.
 
-use std::{fs, io};
+use std::{fs, io, path::Path};
 
 use memmap2::Mmap;
 
@@ -17,6 +17,19 @@ pub struct Residency {
 }
 
 impl Residency {
+    /// Of any file, by `mincore`.
+    ///
+    /// # Errors
+    /// What the operating system reports; [`io::ErrorKind::Unsupported`] where it has no such call.
+    pub fn of(path: impl AsRef<Path>) -> io::Result<Self> {
+        let file = fs::File::open(path)?;
+        if file.metadata()?.len() == 0 {
+            return Ok(Self { bytes: 0, resident_bytes: 0 });
+        }
+        // SAFETY: the map is asked for the state of its pages; its bytes, which others may change, are not read.
+        residency(&unsafe { Mmap::map(&file) }?)
+    }
+
     /// The share in memory, 1 for an empty file.
     pub fn share(&self) -> f64 {
         if self.bytes == 0 { 1.0 } else { self.resident_bytes as f64 / self.bytes as f64 }

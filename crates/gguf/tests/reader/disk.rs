@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use gguf::{
     DataError, File, Options, Value, Writer,
-    file::{OpenError, evict},
+    file::{OpenError, Residency, evict},
 };
 use op::Threads;
 use quant::GgmlType;
@@ -108,6 +108,7 @@ fn residency_is_within_the_file_after_eviction() {
     if evict(&path).is_ok() {
         let residency = mapped(&path).residency().unwrap();
         assert!(residency.resident_bytes <= residency.bytes && (0.0..=1.0).contains(&residency.share()));
+        assert_eq!(Residency::of(&path).unwrap().bytes, residency.bytes);
     }
 }
 

@@ -80,8 +80,14 @@ fn caveats(ranked: &[&CellResult<'_>]) -> Vec<String> {
          a reference in f64."
             .to_owned(),
     ];
-    if ranked.iter().any(|result| result.cell.get("cache") == Some("cold_approx")) {
+    let has_cache = |name| ranked.iter().any(|result| result.cell.get("cache") == Some(name));
+    if has_cache("cold_approx") {
         lines.push("cold_approx decodes every sample, but its files may be in the page cache.".to_owned());
+    }
+    if has_cache("cold_fadvise") {
+        let line = "cold_fadvise drops a file from the page cache before every decode, and checks by mincore that at most a \
+             quarter of it stayed; both count.";
+        lines.push(line.to_owned());
     }
     lines
 }

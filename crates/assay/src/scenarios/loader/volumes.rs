@@ -1,16 +1,13 @@
 //! The files that are loaded: phantoms, or a directory of the user's; and files that are out of the page cache.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ::loader::{Files, LoaderError, Memory, Source, Volume};
 use anyhow::{Context as _, Result, ensure};
 use nifti_decode::{Decoder, Kind, Orientation, Pack, Phantom, write};
 
-use crate::scenarios::own;
-
-/// Of a file in the page cache, at most, where it counts as cold: its header is read ahead.
-const COLD: f64 = 0.25;
+use crate::scenarios::{cold, own};
 
 /// Files, and the directory that holds them as long as this value lives.
 pub(super) struct Data {
@@ -59,56 +56,36 @@ impl Data {
     }
 }
 
-/// Files that are dropped from the page cache after they were read, and checked to be out of it before.
-pub(super) struct ColdFiles(Files);
+/// Files that are dropped from the page cache before each of them is decoded, which is checked.
+pub(super) struct ColdFiles {
+    files: Files,
+    /// Two workers may want the same file: while one reads it, it is not cold for the other.
+    in_use: Vec<Mutex<()>>,
+}
 
 impl ColdFiles {
     pub(super) fn new(files: Files) -> Result<Self> {
+        let in_use = files.items().iter().map(|_| Mutex::default()).collect();
         for item in files.items() {
-            gguf::file::evict(&item.image).with_context(|| item.image.display().to_string())?;
+            cold::evict(&item.image)?;
         }
-        Ok(Self(files))
+        Ok(Self { files, in_use })
     }
 }
 
 impl Source for ColdFiles {
     fn len(&self) -> usize {
-        self.0.len()
+        self.files.len()
     }
 
     /// # Panics
-    /// Where the file is still in the page cache: the cell would not measure what it says.
+    /// Where the file stays in the page cache: the cell would not measure what it says.
     fn load(&self, number: usize, memory: Memory, decoder: &mut Decoder) -> Result<Volume, LoaderError> {
-        let path = &self.0.items()[number].image;
-        let share = cached_share(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let percent = 100.0 * share;
-        assert!(share <= COLD, "{percent:.0} % of {} stay in the page cache: is it on a disk?", path.display());
-        let volume = self.0.load(number, memory, decoder);
-        gguf::file::evict(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        volume
+        let _alone = self.in_use[number].lock().unwrap_or_else(PoisonError::into_inner);
+        let evicted = cold::evict(&self.files.items()[number].image);
+        evicted.unwrap_or_else(|error| panic!("{error:#}"));
+        self.files.load(number, memory, decoder)
     }
-}
-
-/// How much of a file is in the page cache.
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "the system's only account of its page cache wants a map and a pointer")]
-fn cached_share(path: &Path) -> std::io::Result<f64> {
-    // SAFETY: the map is only asked for the state of its pages; its bytes are not read.
-    let map = unsafe { memmap2::Mmap::map(&File::open(path)?) }?;
-    // SAFETY: a number is passed, and nothing else happens.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    let mut states = vec![0_u8; map.len().div_ceil(page)];
-    // SAFETY: the range is that of the map, and `states` has a byte for each of its pages.
-    if unsafe { libc::mincore(map.as_ptr().cast_mut().cast(), map.len(), states.as_mut_ptr()) } != 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    Ok(states.iter().filter(|state| **state & 1 == 1).count() as f64 / states.len().max(1) as f64)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn cached_share(path: &Path) -> std::io::Result<f64> {
-    File::open(path)?;
-    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -117,12 +94,20 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_file_that_was_just_written_is_cached_and_refused() {
+    fn a_file_is_cold_whenever_it_is_decoded_or_refused() {
         let data = Data::make("small").unwrap();
-        assert!(cached_share(&data.paths[0]).unwrap() > 0.9);
-        let cold = ColdFiles(Files::new(&data.paths));
-        let load = || cold.load(0, Memory::default(), &mut Decoder::new()).is_ok();
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(load)).is_err());
+        let (path, mut decoder) = (&data.paths[0], Decoder::new());
+        assert!(cold::cached_share(path).unwrap() > 0.9);
+        match ColdFiles::new(Files::new(&data.paths)) {
+            Ok(files) => {
+                for _ in 0..2 {
+                    files.load(0, Memory::default(), &mut decoder).unwrap();
+                    assert!(cold::cached_share(path).unwrap() > 0.9);
+                }
+            }
+            // A file system in memory has nothing to read again from.
+            Err(error) => assert!(error.to_string().contains("page cache"), "{error}"),
+        }
     }
 
     #[test]
