@@ -62,6 +62,16 @@ pub enum LoaderError {
         /// The smallest that is allowed.
         need: usize,
     },
+    /// An option of a preparation or an augmentation that means nothing.
+    #[error("{option}: {got}; need {need}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        got: String,
+        /// What it must be.
+        need: &'static str,
+    },
     /// The operating system refused to start a thread.
     #[error("failed to start a thread: {reason}")]
     Thread {

@@ -36,6 +36,9 @@
 //! statistics are computed while they are decoded. Replacements are staggered: one volume is decoded every `visits`
 //! samples, by a thread of its own, ahead of its first use. The first sample waits for one volume, not for the pool.
 //!
+//! **The order of training.** [`Preparation`]: spacing, clips, z-scores, foreground and pads, once for each volume.
+//! [`Augment`]: flips, rotations, noise and gamma of crops. Each step is defined as MONAI or SimpleITK define it.
+//!
 //! **Memory.** At most one volume more than the pool has slots is held by the pool; workers may hold one each for as
 //! long as a sample takes. Buffers of batches come back when a [`Batch`] is dropped; those of volumes are used again.
 //!
@@ -47,7 +50,9 @@ mod builder;
 mod counters;
 mod error;
 mod loader;
+mod memory;
 mod pool;
+mod prepare;
 mod reference;
 mod sample;
 mod schedule;
@@ -61,11 +66,15 @@ pub use counters::{Counters, Skipped};
 pub use error::LoaderError;
 pub use half::f16;
 pub use loader::Loader;
+pub use memory::Memory;
+pub use nifti_decode::{Clip, Voxels as Over};
+pub use prepare::{Preparation, Step};
 pub use reference::Reference;
 pub use sample::asymmetric::{AsymmetricPatches, SIDE, Views, Window};
+pub use sample::augment::{Augment, Augmented, Changes, DrawnNoise, Turn};
 pub use sample::classes::Classes;
-pub use sample::crop::{CenterCrop, Crop, PosNegCrop, RandomCrop};
+pub use sample::crop::{CenterCrop, Crop, Place, PosNegCrop, RandomCrop};
 pub use sample::{Pixel, Sampler, random};
 pub use schedule::Schedule;
 pub use source::{Files, Item, Source};
-pub use volume::{Keep, Memory, Volume, Voxels};
+pub use volume::{Keep, Volume, Voxels};

@@ -6,9 +6,8 @@ use std::thread::{self, JoinHandle};
 use nifti_decode::Decoder;
 
 use crate::{
-    Batch, Builder, Cache, Counters, LoaderError, OnFailure, Pixel, Sampler, Schedule, Source, batch, counters,
+    Batch, Builder, Cache, Counters, LoaderError, OnFailure, Pixel, Sampler, Schedule, Source, batch, counters, memory,
     pool::{Loading, Pool},
-    volume,
     workers::{Filler, Ring, Volumes},
 };
 
@@ -45,7 +44,7 @@ impl<S: Sampler, T: Pixel> Loader<S, T> {
             schedule,
             on_failure: builder.on_failure,
             counters: Arc::clone(&counters),
-            recycler: volume::Recycler::new(spare),
+            recycler: memory::Recycler::new(spare),
         };
         let volumes = match builder.cache {
             Cache::Pool { .. } => Volumes::Pool(Pool::new(loading)),

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use nifti_decode::Decoder;
 
-use crate::{LoaderError, OnFailure, Schedule, Source, Volume, counters::Shared, volume::Recycler};
+use crate::{LoaderError, OnFailure, Schedule, Source, Volume, counters::Shared, memory::Recycler};
 
 /// A volume that is held, counted while it is.
 #[derive(Debug)]

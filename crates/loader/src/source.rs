@@ -6,9 +6,13 @@ use std::sync::Arc;
 use nifti_decode::{Decoder, Limits, NiftiError, VolumeFile};
 
 use crate::{
-    LoaderError,
-    volume::{Keep, LabelFault, Memory, Unfit, Volume},
+    LoaderError, Memory, Preparation,
+    memory::Recycler,
+    volume::{Keep, LabelFault, Unfit, Volume},
 };
+
+/// Volumes between decoding and preparing whose memory is kept: as many threads as decode at the same time, mostly.
+const BETWEEN: usize = 4;
 
 /// A numbered set of volumes. Threads load at the same time.
 pub trait Source: Send + Sync + 'static {
@@ -43,6 +47,9 @@ pub struct Files {
     items: Vec<Item>,
     keep: Keep,
     limits: Limits,
+    preparation: Option<Arc<Preparation>>,
+    /// Memory of volumes that are not prepared yet.
+    between: Arc<Recycler>,
 }
 
 impl Files {
@@ -53,7 +60,13 @@ impl Files {
 
     /// Images with or without labels.
     pub fn of(items: impl IntoIterator<Item = Item>) -> Self {
-        Self { items: items.into_iter().collect(), keep: Keep::default(), limits: Limits::default() }
+        Self {
+            items: items.into_iter().collect(),
+            keep: Keep::default(),
+            limits: Limits::default(),
+            preparation: None,
+            between: Recycler::new(BETWEEN),
+        }
     }
 
     /// With voxels of this type in memory.
@@ -66,6 +79,16 @@ impl Files {
     #[must_use]
     pub fn limited(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// With every volume prepared before samples are taken from it.
+    ///
+    /// # Errors
+    /// [`LoaderError::Option`] for an option that means nothing.
+    pub fn prepared(self, preparation: Preparation) -> Result<Self, LoaderError> {
+        preparation.check()?;
+        let preparation = (!preparation.steps().is_empty()).then(|| Arc::new(preparation));
+        Ok(Self { preparation, ..self })
     }
 
     /// The files.
@@ -84,6 +107,14 @@ impl Source for Files {
     }
 
     fn load(&self, number: usize, memory: Memory, decoder: &mut Decoder) -> Result<Volume, LoaderError> {
+        let Some(preparation) = &self.preparation else { return self.decode(number, memory, decoder) };
+        let volume = self.decode(number, self.between.memory(), decoder)?;
+        preparation.run(volume, memory, &self.between)
+    }
+}
+
+impl Files {
+    fn decode(&self, number: usize, memory: Memory, decoder: &mut Decoder) -> Result<Volume, LoaderError> {
         let Item { image, labels } = &self.items[number];
         let file = VolumeFile::open_with(image, self.limits).map_err(|error| fault(image, error))?;
         let volume = Volume::decode(&file, self.keep, memory, decoder).map_err(|unfit| match unfit {

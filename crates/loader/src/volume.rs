@@ -1,68 +1,12 @@
 //! A decoded volume: voxels in the type of the file, statistics, geometry, labels.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::OnceLock;
 
-use machine::memory::advise_huge_pages;
-use nifti_decode::{Affine, Datatype, Decoder, NiftiError, Orientation, Output, Plan, Scale, Stats, VolumeFile};
+use nifti_decode::{
+    Affine, Datatype, Decoder, NiftiError, Occurrences, Orientation, Output, Plan, Scale, Stats, VolumeFile,
+};
 
-use crate::sample::classes::Classes;
-
-/// Memory of voxels, to be used again for the next volume. Its content is unspecified.
-#[derive(Debug, Default)]
-pub struct Memory {
-    words: Vec<u64>,
-    recycler: Option<Arc<Recycler>>,
-}
-
-impl Memory {
-    fn get(&mut self, bytes: usize) -> &mut [u8] {
-        let need = bytes.div_ceil(8);
-        if self.words.len() < need {
-            // Not grown in place: that would copy what is not needed.
-            self.words = Vec::new();
-            self.words = vec![0; need];
-            if bytes >= 8 << 20 {
-                advise_huge_pages(&mut self.words);
-            }
-        }
-        self.words.truncate(need);
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..bytes]
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if let Some(recycler) = self.recycler.take() {
-            recycler.keep(std::mem::take(&mut self.words));
-        }
-    }
-}
-
-/// Memory of volumes that were dropped: the page faults of fresh memory would take a third of a decode.
-#[derive(Debug)]
-pub(crate) struct Recycler {
-    free: Mutex<Vec<Vec<u64>>>,
-    most: usize,
-}
-
-impl Recycler {
-    /// Keeps the memory of up to `most` volumes.
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::default(), most })
-    }
-
-    pub(crate) fn memory(self: &Arc<Self>) -> Memory {
-        let words = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        Memory { words, recycler: Some(Arc::clone(self)) }
-    }
-
-    fn keep(&self, words: Vec<u64>) {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < self.most && !words.is_empty() {
-            free.push(words);
-        }
-    }
-}
+use crate::{Memory, sample::classes::Classes};
 
 /// The type that voxels have in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,8 +69,8 @@ pub struct Volume {
     /// Linear part of the inverse.
     inverse: [[f64; 3]; 3],
     scale: Scale,
-    /// Of the scaled values.
-    stats: Stats,
+    /// Of the scaled values; computed when they are first asked for, if the decoder did not.
+    stats: OnceLock<Stats>,
     /// Bytes of the file's voxels.
     stored_bytes: usize,
     labels: Option<Labels>,
@@ -185,7 +129,7 @@ impl Volume {
         let inverse = inverse(&decoded.affine).ok_or(Unfit::Flat)?;
         let Some(stats) = decoded.stats else { return Err(Unfit::Shape(decoded.shape)) };
         let stored_bytes = count * file.datatype().bytes();
-        let stats = scaled(&stats, scale);
+        let stats = OnceLock::from(scaled(&stats, scale));
         Ok(Self { memory, kept, shape, affine: decoded.affine, inverse, scale, stats, stored_bytes, labels: None })
     }
 
@@ -205,9 +149,17 @@ impl Volume {
         Ok(Self { labels: Some(Labels { voxels, classes }), ..self })
     }
 
+    /// A volume of f32 in `memory`, with labels of the same shape, made of `self`. Both affines are invertible.
+    pub(crate) fn rewritten(&self, memory: Memory, shape: [usize; 3], affine: Affine, labels: Option<Vec<u8>>) -> Self {
+        let labels = labels.map(|voxels| Labels { classes: Classes::new(&voxels, shape[0]), voxels });
+        let inverse = inverse(&affine).unwrap_or(self.inverse);
+        let (kept, scale, stats, stored_bytes) = (Type::F32, Scale::NONE, OnceLock::new(), self.stored_bytes);
+        Self { memory, kept, shape, affine, inverse, scale, stats, stored_bytes, labels }
+    }
+
     /// Stored values.
     pub fn voxels(&self) -> Voxels<'_> {
-        let words = &self.memory.words;
+        let words = self.memory.words();
         let count = self.len();
         match self.kept {
             Type::U8 => Voxels::U8(&bytemuck::cast_slice(words)[..count]),
@@ -250,7 +202,25 @@ impl Volume {
 
     /// Statistics of the scaled values; `n_nonzero` alone counts stored values other than 0.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        self.stats.get_or_init(|| self.occurrences().stats())
+    }
+
+    /// Statistics, if they are computed already.
+    pub(crate) fn known_stats(&self) -> Option<&Stats> {
+        self.stats.get()
+    }
+
+    /// Scaled values and how often they occur.
+    pub(crate) fn occurrences(&self) -> Occurrences<'_> {
+        let bytes = bytemuck::cast_slice(self.memory.words());
+        let (datatype, voxel_bytes) = match self.kept {
+            Type::U8 => (Datatype::Uint8, 1),
+            Type::I8 => (Datatype::Int8, 1),
+            Type::U16 => (Datatype::Uint16, 2),
+            Type::I16 => (Datatype::Int16, 2),
+            Type::F32 => (Datatype::Float32, 4),
+        };
+        Occurrences::new(&bytes[..voxel_bytes * self.len()], datatype, self.scale)
     }
 
     /// The label of every voxel, x first.
@@ -276,7 +246,7 @@ impl Volume {
     /// Bytes that the volume takes in memory.
     pub fn bytes(&self) -> usize {
         let labels = self.labels.as_ref().map_or(0, |labels| labels.voxels.len() + labels.classes.bytes());
-        8 * self.memory.words.len() + labels
+        8 * self.memory.words().len() + labels
     }
 
     /// Bytes of the voxels in the file, unpacked.

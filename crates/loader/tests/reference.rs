@@ -1,5 +1,7 @@
 //! Every pixel against a scalar reference in f64 that follows the definitions word by word.
 
+#[path = "data/brains.rs"]
+mod brains;
 mod data;
 
 use loader::{
@@ -94,7 +96,7 @@ fn what_is_drawn_has_the_ranges_of_the_definition() {
 #[test]
 fn half_precision_rounds_what_single_precision_gives() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = data::brains(directory.path(), 2);
+    let paths = brains::brains(directory.path(), 2);
     let builder = || Loader::builder(Files::new(&paths)).seed(3).samples(4);
     let single = builder().build::<f32, _>(AsymmetricPatches::new(3)).unwrap();
     let half = builder().build::<f16, _>(AsymmetricPatches::new(3)).unwrap();

@@ -1,5 +1,7 @@
 //! The stream of samples: the same bits whoever makes them, whatever fails or is slow.
 
+#[path = "data/brains.rs"]
+mod brains;
 mod data;
 
 use std::collections::BTreeSet;
@@ -32,7 +34,7 @@ fn stream(builder: Builder) -> Vec<(Vec<u32>, String, usize)> {
 #[test]
 fn samples_depend_on_neither_workers_nor_batches() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = data::brains(directory.path(), 5);
+    let paths = brains::brains(directory.path(), 5);
     for cache in [Cache::Pool { slots: 3, visits: 4 }, Cache::Cold] {
         let builder = |seed| Loader::builder(Files::new(&paths)).cache(cache).seed(seed).samples(50);
         let expected = stream(builder(1).workers(0));
@@ -55,7 +57,7 @@ fn samples_depend_on_neither_workers_nor_batches() {
 #[test]
 fn files_are_those_of_the_schedule_and_the_pool_turns_over() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = data::brains(directory.path(), 6);
+    let paths = brains::brains(directory.path(), 6);
     let builder = Loader::builder(Files::new(&paths)).pool(2, 3).seed(4).samples(60).workers(2);
     let mut loader = builder.build::<f32, _>(AsymmetricPatches::new(1)).unwrap();
     let schedule = loader.schedule();
@@ -73,9 +75,9 @@ fn files_are_those_of_the_schedule_and_the_pool_turns_over() {
 
 /// Files that are no volumes, each for a reason of its own.
 fn hostile(directory: &std::path::Path) -> Vec<PathBuf> {
-    let good = data::brains(directory, 1).remove(0);
+    let good = brains::brains(directory, 1).remove(0);
     let packed = fs::read(&good).unwrap();
-    let plain = fs::read(&data::brains(directory, 2)[1]).unwrap();
+    let plain = fs::read(&brains::brains(directory, 2)[1]).unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = directory.join(name);
         fs::write(&path, bytes).unwrap();
@@ -106,7 +108,7 @@ fn hostile(directory: &std::path::Path) -> Vec<PathBuf> {
 fn failing_files_are_reported_and_skipped_or_end_the_run() {
     let directory = tempfile::tempdir().unwrap();
     let bad = hostile(directory.path());
-    let good = data::brains(directory.path(), 3);
+    let good = brains::brains(directory.path(), 3);
     let paths: Vec<PathBuf> = bad.iter().chain(&good).cloned().collect();
     let builder = || Loader::builder(Files::new(&paths)).pool(3, 2).seed(8).samples(60);
 
@@ -178,7 +180,7 @@ impl Source for Gated {
 #[test]
 fn the_first_batch_waits_for_one_volume_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = data::brains(directory.path(), 4);
+    let paths = brains::brains(directory.path(), 4);
     for workers in [0, 2] {
         let open = Arc::<(Mutex<bool>, Condvar)>::default();
         let source = Gated { files: Files::new(&paths), open: Arc::clone(&open) };
@@ -196,7 +198,7 @@ fn the_first_batch_waits_for_one_volume_alone() {
 #[test]
 fn dropping_a_running_loader_ends_its_threads() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = data::brains(directory.path(), 4);
+    let paths = brains::brains(directory.path(), 4);
     for (workers, taken) in [(0, 1), (1, 0), (4, 0), (4, 3)] {
         let open = Arc::<(Mutex<bool>, Condvar)>::default();
         let source = Gated { files: Files::new(&paths), open: Arc::clone(&open) };
@@ -249,7 +251,7 @@ impl Sampler for Odd {
 #[test]
 fn samplers_that_fail_or_panic_give_errors_and_block_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = data::brains(directory.path(), 4);
+    let paths = brains::brains(directory.path(), 4);
     for (workers, batch) in [(0, 1), (2, 1), (3, 4)] {
         let builder = Loader::builder(Files::new(&paths)).pool(2, 2).workers(workers).batch(batch).samples(80);
         let batches: Vec<_> = builder.build::<f32, _>(Odd).unwrap().collect();
@@ -264,7 +266,7 @@ fn samplers_that_fail_or_panic_give_errors_and_block_nothing() {
 #[test]
 fn memory_of_batches_is_used_again() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = data::brains(directory.path(), 2);
+    let paths = brains::brains(directory.path(), 2);
     let builder = Loader::builder(Files::new(&paths)).workers(0).batch(2).samples(20);
     let loader = builder.build::<f32, _>(AsymmetricPatches::new(1)).unwrap();
     let places: BTreeSet<usize> = loader.map(|batch| batch.unwrap().pixels().as_ptr() as usize).collect();

@@ -57,7 +57,7 @@ impl Conversion<'_> {
         }
         let losses = converter.finish()?;
         let scaling = file.scaling(self.plan);
-        let stats = tally.map(|tally| stats::of_counts(tally.finish(&scaling)));
+        let stats = tally.map(|tally| stats::of_counts(&tally.finish(&scaling)));
         Ok(Report { stats, ran: kernel.choice(), losses })
     }
 
@@ -97,7 +97,7 @@ impl Conversion<'_> {
             self.traversal.run(stored, out, &mut TileBuffer::default(), &mut |src, dst| converter.run(src, dst));
             converter.finish()?
         };
-        let stats = stats.or_else(|| tally.map(|tally| stats::of_counts(tally.finish(&scaling))));
+        let stats = stats.or_else(|| tally.map(|tally| stats::of_counts(&tally.finish(&scaling))));
         Ok(Report { stats, ran: kernel.choice(), losses })
     }
 

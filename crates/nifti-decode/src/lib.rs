@@ -76,7 +76,7 @@ pub use pages::zeroed;
 pub use phantom::{Kind, Phantom};
 pub use plan::{Clip, Description, Normalize, Pass, Plan};
 pub use source::Packing;
-pub use stats::{Stats, Voxels};
+pub use stats::{Occurrences, Stats, Voxels};
 pub use view::View;
 pub use volume::{Volume, VolumeView};
 pub use watch::Watch;

@@ -53,7 +53,7 @@ impl VolumeFile {
         if let Some(mut tally) = Tally::new(self.datatype, self.header.endian) {
             let mut passes = FilePasses { file: self, decoder, planned: 1, shown: 0 };
             passes.pass(&mut |piece| tally.add(piece))?;
-            return Ok(stats::of_counts(tally.finish(&scaling)));
+            return Ok(stats::of_counts(&tally.finish(&scaling)));
         }
         let planned = Searched::passes(self.datatype);
         let mut passes = FilePasses { file: self, decoder, planned, shown: 0 };

@@ -6,9 +6,12 @@
 
 use op::random::Random;
 
-use crate::{LoaderError, Pixel, Sampler, Volume, volume::with_voxels};
+use crate::{LoaderError, Pixel, Sampler, Volume};
 
-use super::kernel::Voxel;
+use super::{
+    augment::Turn,
+    cut::{self, Box3},
+};
 
 /// Where a crop lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,6 +20,23 @@ pub struct Crop {
     pub start: [i64; 3],
     /// Whether its center was chosen for its label; `None` where labels do not matter.
     pub is_positive: Option<bool>,
+}
+
+/// A rule that says where crops lie. Each is a [`Sampler`] of the crops themselves.
+pub trait Place: Send + Sync + 'static {
+    /// Voxels along x, y and z.
+    fn size(&self) -> [usize; 3];
+
+    /// Whether a sample shows the labels, in a channel of its own.
+    fn has_labels(&self) -> bool {
+        false
+    }
+
+    /// Where the next crop lies.
+    ///
+    /// # Errors
+    /// [`LoaderError::NoLabels`].
+    fn place(&self, volume: &Volume, random: &mut Random) -> Result<Crop, LoaderError>;
 }
 
 /// A crop at a place that is uniform among all that fit: MONAI's `RandSpatialCrop(roi_size, random_size=False)`.
@@ -46,65 +66,41 @@ pub struct PosNegCrop {
     pub negative: f64,
 }
 
-impl Sampler for RandomCrop {
-    type Label = Crop;
-
-    fn shape(&self) -> Vec<usize> {
-        shape(1, self.size)
+impl Place for RandomCrop {
+    fn size(&self) -> [usize; 3] {
+        self.size
     }
 
-    fn sample<T: Pixel>(
-        &self,
-        volume: &Volume,
-        random: &mut Random,
-        out: &mut [T],
-        label: &mut Crop,
-    ) -> Result<(), LoaderError> {
+    fn place(&self, volume: &Volume, random: &mut Random) -> Result<Crop, LoaderError> {
         let start = [0, 1, 2].map(|axis| match volume.shape()[axis].checked_sub(self.size[axis]) {
             Some(room) => random.below(room + 1) as i64,
             None => padded(volume, self.size, axis),
         });
-        *label = Crop { start, is_positive: None };
-        image(volume, start, self.size, out);
-        Ok(())
+        Ok(Crop { start, is_positive: None })
     }
 }
 
-impl Sampler for CenterCrop {
-    type Label = Crop;
-
-    fn shape(&self) -> Vec<usize> {
-        shape(1, self.size)
+impl Place for CenterCrop {
+    fn size(&self) -> [usize; 3] {
+        self.size
     }
 
-    fn sample<T: Pixel>(
-        &self,
-        volume: &Volume,
-        _: &mut Random,
-        out: &mut [T],
-        label: &mut Crop,
-    ) -> Result<(), LoaderError> {
+    fn place(&self, volume: &Volume, _: &mut Random) -> Result<Crop, LoaderError> {
         let start = [0, 1, 2].map(|axis| around(volume, self.size, axis, volume.shape()[axis] / 2));
-        *label = Crop { start, is_positive: None };
-        image(volume, start, self.size, out);
-        Ok(())
+        Ok(Crop { start, is_positive: None })
     }
 }
 
-impl Sampler for PosNegCrop {
-    type Label = Crop;
-
-    fn shape(&self) -> Vec<usize> {
-        shape(2, self.size)
+impl Place for PosNegCrop {
+    fn size(&self) -> [usize; 3] {
+        self.size
     }
 
-    fn sample<T: Pixel>(
-        &self,
-        volume: &Volume,
-        random: &mut Random,
-        out: &mut [T],
-        label: &mut Crop,
-    ) -> Result<(), LoaderError> {
+    fn has_labels(&self) -> bool {
+        true
+    }
+
+    fn place(&self, volume: &Volume, random: &mut Random) -> Result<Crop, LoaderError> {
         let (Some(labels), Some(classes)) = (volume.labels(), volume.classes()) else {
             return Err(LoaderError::NoLabels);
         };
@@ -115,16 +111,8 @@ impl Sampler for PosNegCrop {
         let [nx, ny, _] = volume.shape();
         let center = [center % nx, center / nx % ny, center / nx / ny];
         let start = [0, 1, 2].map(|axis| around(volume, self.size, axis, center[axis]));
-        *label = Crop { start, is_positive: Some(is_positive) };
-        let (values, marks) = out.split_at_mut(out.len() / 2);
-        image(volume, start, self.size, values);
-        copy(labels, volume.shape(), (start, self.size), (1.0, 0.0), marks);
-        Ok(())
+        Ok(Crop { start, is_positive: Some(is_positive) })
     }
-}
-
-fn shape(channels: usize, [x, y, z]: [usize; 3]) -> Vec<usize> {
-    vec![channels, x, y, z]
 }
 
 /// The start where the volume is smaller than the crop.
@@ -140,38 +128,33 @@ fn around(volume: &Volume, size: [usize; 3], axis: usize, center: usize) -> i64 
     }
 }
 
-fn image<T: Pixel>(volume: &Volume, start: [i64; 3], size: [usize; 3], out: &mut [T]) {
-    let scale = (volume.scale().slope as f32, volume.scale().inter as f32);
-    with_voxels!(volume.voxels(), voxels => copy(voxels, volume.shape(), (start, size), scale, out));
+/// Extents of the samples of a rule: [channels, x, y, z].
+pub(super) fn shape(place: &impl Place) -> Vec<usize> {
+    let [x, y, z] = place.size();
+    vec![1 + usize::from(place.has_labels()), x, y, z]
 }
 
-/// Copies a crop with z fastest; voxels outside become 0. Rows along x are read in order.
-fn copy<T: Pixel, V: Voxel>(
-    voxels: &[V],
-    shape: [usize; 3],
-    (start, size): ([i64; 3], [usize; 3]),
-    (slope, inter): (f32, f32),
-    out: &mut [T],
-) {
-    let [nx, ny, _] = shape;
-    // The part of each axis of the crop that is inside.
-    let inside = [0, 1, 2].map(|axis| {
-        let first = (-start[axis]).clamp(0, size[axis] as i64);
-        let last = (shape[axis] as i64 - start[axis]).clamp(first, size[axis] as i64);
-        first as usize..last as usize
-    });
-    if (0..3).any(|axis| inside[axis].len() < size[axis]) {
-        out.fill(T::default());
+impl<P: Place> Sampler for P {
+    type Label = Crop;
+
+    fn shape(&self) -> Vec<usize> {
+        shape(self)
     }
-    let index = |axis: usize, at: usize| (start[axis] + at as i64) as usize;
-    for z in inside[2].clone() {
-        for y in inside[1].clone() {
-            let row = nx * (index(1, y) + ny * index(2, z));
-            for x in inside[0].clone() {
-                let value: f32 = voxels[row + index(0, x)].into();
-                let at = z + size[2] * (y + size[1] * x);
-                T::store(&[slope * value + inter], &mut out[at..=at]);
-            }
+
+    fn sample<T: Pixel>(
+        &self,
+        volume: &Volume,
+        random: &mut Random,
+        out: &mut [T],
+        label: &mut Crop,
+    ) -> Result<(), LoaderError> {
+        *label = self.place(volume, random)?;
+        let area = Box3 { start: label.start, size: self.size(), turn: Turn::NONE };
+        let (image, labels) = out.split_at_mut(self.size().iter().product());
+        cut::image(volume, area, image);
+        if self.has_labels() {
+            cut::labels(volume, area, labels);
         }
+        Ok(())
     }
 }

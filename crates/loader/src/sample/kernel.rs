@@ -11,7 +11,7 @@ use super::asymmetric::SIDE;
 pub(super) const PIXELS: usize = SIDE * SIDE;
 
 /// A type of stored voxels; all of them are exact as f32.
-pub(super) trait Voxel: Copy + Into<f32> {}
+pub(crate) trait Voxel: Copy + Into<f32> {}
 
 impl Voxel for u8 {}
 impl Voxel for i8 {}
@@ -36,7 +36,7 @@ impl Map {
 }
 
 /// A loop with its arguments; `run` and what it calls are `#[inline(always)]`.
-pub(super) trait Loop {
+pub(crate) trait Loop {
     fn run(self);
 }
 
@@ -54,7 +54,7 @@ impl<L: Loop> Vectorized for Compiled<L> {
 /// Runs a loop as it was compiled for the widest instruction set that helps. The compiler finds the vectors. Rust
 /// contracts no multiplication and addition, so all instruction sets give the same bits.
 #[inline]
-pub(super) fn run<L: Loop>(code: L) {
+pub(crate) fn run<L: Loop>(code: L) {
     // Kept: asking the processor takes microseconds in a virtual machine, and this runs once a patch.
     static BEST: OnceLock<InstructionSet> = OnceLock::new();
     BEST.get_or_init(|| InstructionSet::best_of(&[Isa::Scalar, Isa::Avx2])).run(Compiled(code));

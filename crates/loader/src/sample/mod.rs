@@ -1,10 +1,13 @@
 //! What a sample is: the trait of samplers, types of pixels, random numbers.
 
 pub(crate) mod asymmetric;
+pub(crate) mod augment;
 pub(crate) mod classes;
 pub(crate) mod crop;
-mod kernel;
+mod cut;
+pub(crate) mod kernel;
 mod plane;
+mod power;
 mod rotated;
 
 use half::{f16, slice::HalfFloatSliceExt};

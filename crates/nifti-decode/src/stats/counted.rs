@@ -148,6 +148,11 @@ impl Counted {
         self.n
     }
 
+    /// Scaled values that occur, ascending, and how often.
+    pub(super) fn values(&self) -> &[(f64, u64)] {
+        &self.values
+    }
+
     pub(super) fn values_at(&self, ranks: &[u64]) -> Vec<f64> {
         let mut below = 0;
         let ends: Vec<u64> = self

@@ -5,6 +5,7 @@
 //! needs no sorted copy.
 
 mod counted;
+mod in_memory;
 mod order;
 mod searched;
 
@@ -14,6 +15,7 @@ use crate::{Datatype, Endian, NiftiError, convert::Map};
 
 use counted::Counted;
 pub(crate) use counted::Tally;
+pub use in_memory::Occurrences;
 pub(crate) use searched::Searched;
 
 /// Statistics of the scaled values of a volume, before any clipping or normalization, in f64.
@@ -105,10 +107,22 @@ pub(crate) trait Distribution {
 /// The percentiles `q`, 0 to 100.
 pub(crate) fn percentiles(distribution: &mut dyn Distribution, q: &[f64]) -> Result<Vec<f64>, NiftiError> {
     let (n, _) = distribution.count();
+    let mut failed = None;
+    let found = percentiles_of(n, q, |ranks| {
+        distribution.at(ranks).unwrap_or_else(|error| {
+            failed = Some(error);
+            vec![f64::NAN; ranks.len()]
+        })
+    });
+    failed.map_or(Ok(found), Err)
+}
+
+/// The percentiles `q`, 0 to 100, of `n` values; `at` gives those at some ranks.
+fn percentiles_of(n: u64, q: &[f64], at: impl FnOnce(&[u64]) -> Vec<f64>) -> Vec<f64> {
     let positions: Vec<order::Position> = q.iter().map(|&q| order::Position::linear(q / 100.0, n)).collect();
     let ranks: Vec<u64> = positions.iter().flat_map(|position| position.ranks()).collect();
-    let values = distribution.at(&ranks)?;
-    Ok(positions.iter().zip(values.chunks(2)).map(|(position, pair)| position.between(pair[0], pair[1])).collect())
+    let values = at(&ranks);
+    positions.iter().zip(values.chunks(2)).map(|(position, pair)| position.between(pair[0], pair[1])).collect()
 }
 
 /// All of [`Stats`].
@@ -130,14 +144,14 @@ pub(crate) fn of_stored(
     match Tally::new(datatype, endian) {
         Some(mut tally) => {
             tally.add(stored);
-            Ok(of_counts(tally.finish(scaling)))
+            Ok(of_counts(&tally.finish(scaling)))
         }
         None => stats(&mut Searched::new(&mut stored, datatype, endian, *scaling)?),
     }
 }
 
 /// Like [`stats`], from counts, which cannot fail.
-pub(crate) fn of_counts(counted: Counted) -> Stats {
+pub(crate) fn of_counts(counted: &Counted) -> Stats {
     let (n, n_nan) = (counted.n(), 0);
     let Some(wanted) = Wanted::new(n) else { return Stats::of_nothing(n_nan) };
     let ranks = wanted.of(&counted.values_at(&wanted.ranks()));
