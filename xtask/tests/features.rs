@@ -25,3 +25,18 @@ fn the_tools_and_the_tests_share_their_dependencies() {
     let differing: Vec<&String> = tools.difference(&tests).collect();
     assert!(differing.is_empty(), "built once more for `cargo xtask`: {differing:#?}");
 }
+
+/// The same for the decoder below the Python package, which takes a minute to build. What is below NumPy's arrays alone
+/// takes seconds and may differ.
+#[test]
+fn the_wheel_and_the_tests_share_the_decoder() {
+    let names = |packages: &BTreeSet<String>| -> BTreeSet<String> {
+        packages.iter().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+    };
+    let wheel = packages(&["--package", "loader-python", "--edges", "normal,build"]);
+    let decoder = names(&packages(&["--package", "loader", "--edges", "normal,build"]));
+    let tests = packages(&["--workspace", "--edges", "normal,build,dev"]);
+    let differing: BTreeSet<String> = wheel.difference(&tests).cloned().collect();
+    let twice: Vec<String> = names(&differing).intersection(&decoder).cloned().collect();
+    assert!(decoder.len() > 10 && twice.is_empty(), "built once more for the wheel: {twice:?} of {differing:#?}");
+}

@@ -37,6 +37,11 @@ impl<T, L> Batch<T, L> {
         &self.buffers.pixels
     }
 
+    /// All pixels, to be changed in place, or lent to code that knows no lifetimes as long as the batch lives.
+    pub fn pixels_mut(&mut self) -> &mut [T] {
+        &mut self.buffers.pixels
+    }
+
     /// What the sampler says of each sample.
     pub fn labels(&self) -> &[L] {
         &self.buffers.labels

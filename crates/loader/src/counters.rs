@@ -66,6 +66,11 @@ pub(crate) struct Waits {
 impl Waits {
     pub(crate) fn add(&self, since: Instant) {
         self.count.fetch_add(1, Relaxed);
+        self.extend(since);
+    }
+
+    /// Adds time to a wait that has not ended.
+    pub(crate) fn extend(&self, since: Instant) {
         self.nanos.fetch_add(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nifti_decode::Decoder;
 
@@ -112,6 +113,12 @@ impl<S: Sampler, T: Pixel> Loader<S, T> {
     /// Which file every sample comes from, as long as all can be read.
     pub fn schedule(&self) -> Schedule {
         self.schedule
+    }
+
+    /// Whether [`next`](Iterator::next) returns without waiting for a worker, now or within `at_most`: for callers that
+    /// have other things to look after. Without workers, `next` does the work itself, so this is `true` at once.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        self.is_over || self.ring.as_ref().is_none_or(|ring| ring.wait(at_most))
     }
 
     /// Batches that are filled already: what a measurement must take before its clock starts.

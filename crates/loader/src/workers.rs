@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nifti_decode::Decoder;
 
@@ -182,6 +182,33 @@ impl<T, L> Ring<T, L> {
             self.counters.batch_waits.add(since);
         }
         Some(batch)
+    }
+
+    /// Whether [`next`](Self::next) would return at once, now or within `at_most`.
+    pub(crate) fn wait(&self, at_most: Duration) -> bool {
+        let since = Instant::now();
+        let is_ready = |slots: &Slots<T, L>| {
+            slots.is_stopped || slots.first >= slots.end || matches!(slots.filled.front(), Some(Some(_)))
+        };
+        let mut slots = self.lock();
+        if is_ready(&slots) {
+            return true;
+        }
+        while let Some(left) = at_most.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+            slots = self.filled.wait_timeout(slots, left).unwrap_or_else(PoisonError::into_inner).0;
+            if is_ready(&slots) {
+                break;
+            }
+        }
+        let is_ready = is_ready(&slots);
+        drop(slots);
+        // A wait in several parts is one wait.
+        if is_ready {
+            self.counters.batch_waits.add(since);
+        } else {
+            self.counters.batch_waits.extend(since);
+        }
+        is_ready
     }
 
     /// Batches that are filled and wait to be taken, up to the first that is not.

@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gguf", &["op", "quant", "whole-file"]),
     ("nifti-decode", &["op", "simd", "whole-file"]),
     ("loader", &["nifti-decode"]),
+    ("loader-python", &["loader"]),
     ("multiview", &["attention", "gemm"]),
     ("rwkv7", &["gemm", "gguf"]),
     ("rwkv7-gpu", &["gemm-gpu", "rwkv7"]),
