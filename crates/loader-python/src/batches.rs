@@ -53,7 +53,8 @@ enum State {
     Closed(Counters),
 }
 
-/// A running loader: an iterator of batches. Its threads end with `close()`, with the `with` block, or with the iterator.
+/// A running loader: an iterator of batches. Its threads end with `close()`, with the `with` block, or with the
+/// iterator.
 ///
 /// Ctrl-C interrupts a wait for a batch, and no batch is lost. An exception about a file ends the iteration where
 /// `on_failure` is "stop". In a forked process, it raises `ForkError`.

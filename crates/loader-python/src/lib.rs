@@ -20,6 +20,7 @@ mod dtype;
 mod errors;
 mod header;
 mod labels;
+mod read;
 mod region;
 mod settings;
 mod volume;

@@ -1,30 +1,22 @@
 //! A file of voxels, opened and checked: `assay_volumes.Volume`.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nifti_decode::{
-    Clip, Decoded, Index, Limits, NiftiError, Normalize, Orientation, Output, Plan, Stats, VolumeFile, Voxels,
-};
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
+use nifti_decode::{Index, Limits, NiftiError, Plan, VolumeFile};
 use pyo3::{
     prelude::*,
-    sync::PyOnceLock,
-    types::{PyBytes, PyDict, PyTuple, PyType},
+    types::{PyBytes, PyDict, PyTuple},
 };
 
 use crate::{
     array,
-    decoder::with_decoder,
     dtype::{self, Wanted, with_type},
     errors::{self, argument, detached},
     header,
+    read::{SERIAL, plan, statistics, team},
     region::Selection,
 };
-
-/// One thread.
-const SERIAL: NonZeroUsize = NonZeroUsize::MIN;
 
 /// A NIfTI-1, NIfTI-2 or ANALYZE file, plain or packed by gzip: its header is read and checked, its voxels are not.
 ///
@@ -36,8 +28,8 @@ const SERIAL: NonZeroUsize = NonZeroUsize::MIN;
 /// it is mapped.
 #[pyclass(frozen, module = "assay_volumes", name = "Volume")]
 pub(crate) struct Volume {
-    file: VolumeFile,
-    path: PathBuf,
+    pub(crate) file: VolumeFile,
+    pub(crate) path: PathBuf,
     verify: bool,
     is_mapped: bool,
 }
@@ -53,162 +45,10 @@ fn open(path: &Path, verify: bool, is_mapped: bool) -> Result<VolumeFile, NiftiE
 }
 
 impl Volume {
-    /// Runs `work` with the file and a decoder, without the GIL.
-    fn with_file<T: Send>(
-        &self,
-        py: Python<'_>,
-        threads: NonZeroUsize,
-        work: impl FnOnce(&VolumeFile, &mut nifti_decode::Decoder) -> Result<T, NiftiError> + Send,
-    ) -> PyResult<T> {
-        let outcome = detached(py, || with_decoder(threads, |decoder| work(&self.file, decoder)))?;
-        // Ctrl-C during a long decode is not lost.
-        py.check_signals()?;
-        outcome
-            .map_err(|reason| errors::raise(py, "LoaderError", &reason, None))?
-            .map_err(|error| errors::of_nifti(py, &error, Some(&self.path)))
-    }
-
-    /// All voxels as `T`, in fresh memory or in `out`.
-    fn whole<'py, T: Output + Element>(
-        &self,
-        py: Python<'py>,
-        plan: &Plan,
-        out: Option<&Bound<'py, PyAny>>,
-        threads: NonZeroUsize,
-    ) -> PyResult<(Bound<'py, PyAny>, Decoded)> {
-        let Some(out) = out else {
-            let volume = self.with_file(py, threads, |file, decoder| file.decode::<T>(decoder, plan))?;
-            let (voxels, decoded) = volume.into_parts();
-            return Ok((array::fortran(py, voxels, &decoded.shape)?, decoded));
-        };
-        let array = out
-            .cast::<PyArrayDyn<T>>()
-            .map_err(|_| argument(format!("out is no array of {}, the dtype that was asked for", T::NAME)))?;
-        if !array.is_fortran_contiguous() {
-            return Err(argument("out is not contiguous with its first axis fastest (order=\"F\")".to_owned()));
-        }
-        let decoded = {
-            let mut lent = array.try_readwrite().map_err(|error| argument(format!("out: {error}")))?;
-            let voxels = lent.as_slice_mut().map_err(|error| argument(format!("out: {error}")))?;
-            self.with_file(py, threads, |file, decoder| file.decode_into(decoder, plan, voxels))?
-        };
-        if array.shape() != decoded.shape {
-            let (got, need) = (array.shape(), &decoded.shape);
-            return Err(argument(format!("out has the shape {got:?}; need {need:?}")));
-        }
-        Ok((out.clone(), decoded))
-    }
-
-    /// A region as `T`.
-    fn part<'py, T: Output + Element>(
-        &self,
-        py: Python<'py>,
-        ranges: &[std::ops::Range<usize>],
-        plan: &Plan,
-    ) -> PyResult<(Bound<'py, PyAny>, Decoded)> {
-        let volume = self.with_file(py, SERIAL, |file, decoder| file.read_region::<T>(decoder, ranges, plan))?;
-        let (voxels, decoded) = volume.into_parts();
-        Ok((array::fortran(py, voxels, &decoded.shape)?, decoded))
-    }
-
-    /// Voxels as they are stored; all of them without ranges.
-    fn stored<'py>(
-        &self,
-        py: Python<'py>,
-        ranges: Option<&[std::ops::Range<usize>]>,
-        orientation: Option<Orientation>,
-        threads: NonZeroUsize,
-    ) -> PyResult<(Bound<'py, PyAny>, Decoded)> {
-        let voxel = self.file.datatype().bytes();
-        let count = ranges.map_or(self.file.voxels(), |ranges| {
-            let of = |axis: usize| ranges.get(axis).map_or(self.file.shape()[axis], ExactSizeIterator::len);
-            (0..self.file.shape().len()).map(of).product()
-        });
-        let (bytes, decoded) = self.with_file(py, threads, |file, decoder| {
-            let mut bytes: Vec<u8> = nifti_decode::zeroed(count * voxel);
-            let decoded = match ranges {
-                Some(ranges) => file.copy_region_into(decoder, ranges, orientation, &mut bytes)?,
-                None => file.copy_into(decoder, orientation, &mut bytes)?,
-            };
-            Ok((bytes, decoded))
-        })?;
-        let flat = array::c_order(py, bytes, &[count * voxel])?;
-        let typed = flat.call_method1("view", (dtype::stored(py, self.file.datatype())?,))?;
-        let order = [("order", "F")].into_pyobject(py)?;
-        let kwargs = PyDict::from_sequence(order.as_any())?;
-        let shaped = typed.call_method("reshape", (PyTuple::new(py, &decoded.shape)?,), Some(&kwargs))?;
-        Ok((shaped, decoded))
-    }
-
-    /// An `assay_volumes.Image`.
-    fn image<'py>(slf: &Bound<'py, Self>, data: Bound<'py, PyAny>, decoded: &Decoded) -> PyResult<Bound<'py, PyAny>> {
-        static IMAGE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let py = slf.py();
-        let affine = array::matrix(py, &decoded.affine.0)?;
-        let stats = decoded.stats.as_ref().map(|stats| statistics(py, stats)).transpose()?;
-        let losses = decoded.losses;
-        let lost = (losses.whole, losses.overflowed, losses.underflowed);
-        IMAGE.import(py, "assay_volumes._types", "Image")?.call1((
-            data,
-            affine,
-            stats,
-            slf,
-            lost,
-            decoded.access.name(),
-        ))
-    }
-
     fn spatial(&self) -> PyResult<String> {
         let letters = self.file.affine().orientation().map(|code| code.map_or('-', |code| code.letter()));
         Ok(letters.iter().collect())
     }
-}
-
-/// An `assay_volumes.Stats`.
-fn statistics<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyAny>> {
-    static STATS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let Stats { n, n_nan, n_nonzero, min, max, mean, std, p0_5, median, p99_5, robust_mean, robust_std } = *stats;
-    let figures = (min, max, mean, std, p0_5, median, p99_5, robust_mean, robust_std);
-    let fields = ((n, n_nan, n_nonzero).into_pyobject(py)?.add(figures.into_pyobject(py)?))?;
-    STATS.import(py, "assay_volumes._types", "Stats")?.call1(fields.cast_into::<PyTuple>()?)
-}
-
-/// A plan from the arguments of `load`.
-fn plan(
-    wanted: Wanted,
-    orient: Option<&str>,
-    clip: Option<(f64, f64)>,
-    percentiles: Option<(f64, f64)>,
-    zscore: Option<&str>,
-    stats: bool,
-) -> PyResult<Plan> {
-    let orientation = orient.map(str::parse::<Orientation>).transpose().map_err(|error| argument(error.to_string()))?;
-    let clip = match (clip, percentiles) {
-        (Some(_), Some(_)) => return Err(argument("clip and clip_percentiles exclude each other".to_owned())),
-        (Some((low, high)), None) => Clip::Values { low, high },
-        (None, Some((low, high))) if (0.0..=100.0).contains(&low) && (low..=100.0).contains(&high) => {
-            Clip::Percentiles { low, high }
-        }
-        (None, Some((low, high))) => {
-            return Err(argument(format!("clip_percentiles is ({low}, {high}); need 0 <= low <= high <= 100")));
-        }
-        (None, None) => Clip::None,
-    };
-    let normalize = match zscore {
-        None => Normalize::None,
-        Some("all") => Normalize::ZScore { over: Voxels::All },
-        Some("nonzero") => Normalize::ZScore { over: Voxels::NonZero },
-        Some(other) => return Err(argument(format!("zscore is {other:?}; need \"all\", \"nonzero\" or None"))),
-    };
-    let plan = Plan { is_scaled: true, orientation, clip, normalize, has_stats: stats };
-    if wanted == Wanted::Stored && (stats || clip != Clip::None || normalize != Normalize::None) {
-        return Err(argument("dtype \"stored\" has no statistics, clip or zscore: values are not scaled".to_owned()));
-    }
-    Ok(plan)
-}
-
-fn team(threads: usize) -> PyResult<NonZeroUsize> {
-    NonZeroUsize::new(threads).ok_or_else(|| argument("threads is 0; need at least 1".to_owned()))
 }
 
 #[pymethods]
@@ -302,12 +142,13 @@ impl Volume {
 
     /// Reads all voxels: scaled, then reoriented, clipped and normalized, in as few passes as possible. An `Image`.
     ///
-    /// `dtype`: float32 by default; other floats and integers, which are exact or refused; "stored" for the file's own type,
-    /// unscaled. `orient`: order of the axes, such as "RAS" (nibabel's `as_closest_canonical`). `clip`: bounds.
-    /// `clip_percentiles`: bounds as percentiles of the volume, 0 to 100. `zscore`: "all" or "nonzero" voxels, over which mean
-    /// and standard deviation are taken. `stats`: statistics of the scaled values. `out`: an array of the result's dtype and
-    /// shape in Fortran order, to be filled instead of a new one; its content is unspecified after an exception. `threads`:
-    /// used for blocked gzip, gzip with an index, and conversion; the result does not depend on it.
+    /// `dtype`: float32 by default; other floats and integers, which are exact or refused; "stored" for the file's own
+    /// type, unscaled. `orient`: order of the axes, such as "RAS" (nibabel's `as_closest_canonical`). `clip`: bounds.
+    /// `clip_percentiles`: bounds as percentiles of the volume, 0 to 100. `zscore`: "all" or "nonzero" voxels, over
+    /// which mean and standard deviation are taken. `stats`: statistics of the scaled values. `out`: an array of the
+    /// result's dtype and shape in Fortran order, to be filled instead of a new one; its content is unspecified after
+    /// an exception. `threads`: used for blocked gzip, gzip with an index, and conversion; the result does not depend
+    /// on it.
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     #[pyo3(signature = (
         dtype = None, *, orient = None, clip = None, clip_percentiles = None, zscore = None, stats = false, out = None,
@@ -337,8 +178,8 @@ impl Volume {
         Self::image(slf, data, &decoded)
     }
 
-    /// Reads a region: a (start, end) for each axis of the file, x first; axes that are left out are taken whole. An `Image`
-    /// whose affine is that of the region. Statistics are those of the region.
+    /// Reads a region: a (start, end) for each axis of the file, x first; axes that are left out are taken whole. An
+    /// `Image` whose affine is that of the region. Statistics are those of the region.
     #[pyo3(signature = (*ranges, dtype = None, orient = None, stats = false))]
     fn region<'py>(
         slf: &Bound<'py, Self>,
@@ -409,9 +250,9 @@ impl Volume {
         self.with_file(py, SERIAL, |file, decoder| file.verify(decoder))
     }
 
-    /// This volume with an index of its gzip stream, so that regions are read without unpacking what lies before them. Takes
-    /// one read of the file; `save` names a file that keeps the index, and is used if it fits the file. Plain and blocked
-    /// files need none.
+    /// This volume with an index of its gzip stream, so that regions are read without unpacking what lies before them.
+    /// Takes one read of the file; `save` names a file that keeps the index, and is used if it fits the file. Plain and
+    /// blocked files need none.
     #[pyo3(signature = (save = None))]
     fn indexed(&self, py: Python<'_>, save: Option<PathBuf>) -> PyResult<Self> {
         let (path, verify) = (&self.path, self.verify);
@@ -434,8 +275,8 @@ impl Volume {
         Ok(Self { file, path: self.path.clone(), verify, is_mapped: false })
     }
 
-    /// The unpacked copy of this volume in `directory`, made if it is missing: for regions of files that are read often. The
-    /// copy belongs to this version of the file; a file that changes gets another one.
+    /// The unpacked copy of this volume in `directory`, made if it is missing: for regions of files that are read
+    /// often. The copy belongs to this version of the file; a file that changes gets another one.
     fn unpacked(&self, py: Python<'_>, directory: PathBuf) -> PyResult<Self> {
         let path = self.with_file(py, SERIAL, |file, decoder| file.cached(decoder, &directory))?;
         Self::new(py, path, self.verify, self.is_mapped)

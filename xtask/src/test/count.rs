@@ -53,6 +53,22 @@ pub(super) fn tests(output: &str) -> Count {
     total
 }
 
+/// The summary of Python's unittest: `Ran 47 tests in 5.7s`, then `OK (skipped=2)` or `FAILED (failures=1, errors=2)`.
+pub(super) fn unittest(output: &str) -> Count {
+    let mut lines = output.lines().rev();
+    let verdict = lines.by_ref().find(|line| line.starts_with("OK") || line.starts_with("FAILED")).unwrap_or_default();
+    let summary = lines.find_map(|line| line.strip_prefix("Ran ")).unwrap_or_default();
+    let ran: usize = summary.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    let figure = |word: &str| {
+        let parts = verdict.split(['(', ',', ')']);
+        let of = |part: &str| part.trim().strip_prefix(word)?.strip_prefix('=')?.parse::<usize>().ok();
+        parts.filter_map(of).sum::<usize>()
+    };
+    let failed = figure("failures") + figure("errors") + figure("unexpected successes");
+    // Parts of a test fail one by one.
+    Count { passed: ran.saturating_sub(failed + figure("skipped")), failed }
+}
+
 /// Benches that criterion ran once: it prints `Testing ID`, then `Success` if the bench returned.
 pub(super) fn benches(output: &str) -> Count {
     Count { passed: output.lines().filter(|line| line.trim() == "Success").count(), failed: 0 }
@@ -88,6 +104,22 @@ mod tests {
     #[test]
     fn summaries_are_added_up() {
         assert_eq!(tests(OUTPUT), Count { passed: 12, failed: 1 });
+    }
+
+    #[test]
+    fn tests_of_python_are_counted() {
+        let output = |end: &str| {
+            format!("....s\nFAILED to start, says a test\nRan 0 files\n-----\nRan 47 tests in 5.678s\n\n{end}\n")
+        };
+        for (end, passed, failed) in [
+            ("OK", 47, 0),
+            ("OK (skipped=2)", 45, 0),
+            ("FAILED (failures=1, errors=2, skipped=3)", 41, 3),
+            ("FAILED (errors=50)", 0, 50),
+        ] {
+            assert_eq!(unittest(&output(end)), Count { passed, failed }, "{end}");
+        }
+        assert_eq!(unittest("No module named unittest\n").of_step(false), Count { passed: 0, failed: 1 });
     }
 
     #[test]

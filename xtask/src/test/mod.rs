@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, in one command, one target directory and one count.
 
 mod count;
+mod python;
 mod schema;
 mod targets;
 
@@ -20,12 +21,14 @@ use record::BenchRow;
 
 use crate::tidy;
 use count::Count;
+use python::Environment;
 use schema::Checker;
 
 /// `test`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
-    /// Kernels or backends that must be there: a missing one fails instead of being skipped
+    /// Kernels or backends that must be there: a missing one fails instead of being skipped. `python` stands for the
+    /// tests of the Python package
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     require: Vec<String>,
 }
@@ -93,6 +96,9 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
         let assay = peers::program_of(root, "assay", &["test", "--workspace", "--no-run"])?;
         Ok(of_cells(&scenarios::smoke(invocation, root, &assay)?))
     })?;
+    if let Some(environment) = Environment::wanted(invocation, root, &arguments.require) {
+        step("Python package", &mut || python::test(root, environment.as_ref()))?;
+    }
     let (targets, absent): (Vec<&str>, Vec<&str>) =
         targets::TARGETS.into_iter().partition(|target| targets::is_installed(root, target));
     if !targets.is_empty() {
@@ -177,7 +183,7 @@ fn missing(required: &[String], rows: &[BenchRow]) -> Vec<String> {
         let mut kernels = rows.iter().filter_map(|row| row.ran.get("kernel"));
         kernels.any(|kernel| kernel.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
     };
-    let absent = required.iter().filter(|name| !ran(name));
+    let absent = required.iter().filter(|name| *name != python::REQUIRED && !ran(name));
     absent.map(|name| format!("{name} is required, but no bench ran a kernel of that name")).collect()
 }
 
@@ -225,6 +231,7 @@ mod tests {
             record::jsonl::parse::<BenchRow>(line.replace('\n', " ").as_bytes(), Path::new("rows"), 1).unwrap().rows;
         assert_eq!(missing(&required, &rows), Vec::<String>::new());
         assert_eq!(missing(&["cpu-avx".to_owned()], &rows).len(), 1, "part of a word is another name");
+        assert_eq!(missing(&["python".to_owned()], &rows), Vec::<String>::new(), "its own step tells");
     }
 
     #[test]
