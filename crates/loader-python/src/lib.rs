@@ -4,7 +4,7 @@
 //! loader ever takes it.
 //!
 //! **Memory.** A decoded volume is a vector that its NumPy array takes over. A batch's array shows the loader's buffer
-//! and holds the [`batch::Batch`] that the buffer belongs to, so that the buffer is used again only when no array and
+//! and holds the `Batch` that the buffer belongs to, so that the buffer is used again only when no array and
 //! no tensor shows it any more.
 //!
 //! **Panics** become `assay_volumes.InternalError`, an ordinary exception.
