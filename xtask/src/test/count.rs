@@ -74,6 +74,12 @@ pub(super) fn benches(output: &str) -> Count {
     Count { passed: output.lines().filter(|line| line.trim() == "Success").count(), failed: 0 }
 }
 
+/// What tests said that they left out, past the harness, which hides what a passing test prints: lines that begin with
+/// `NOT TESTED`.
+pub(super) fn left_out(errors: &str) -> Vec<String> {
+    errors.lines().filter(|line| line.starts_with("NOT TESTED")).map(str::to_owned).collect()
+}
+
 /// Lines that are shown of a failed test's output.
 const FAILURE_LINES: usize = 10;
 
@@ -136,6 +142,12 @@ mod tests {
         );
         assert_eq!(shown.lines().count(), FAILURE_LINES + 2);
         assert_eq!(failures("test a ... ok\n"), "");
+    }
+
+    #[test]
+    fn what_was_left_out_is_said() {
+        let errors = "   Compiling a\n\nNOT TESTED: jobs of Slurm; sbatch is missing\nwarning: NOT TESTED here\n";
+        assert_eq!(left_out(errors), ["NOT TESTED: jobs of Slurm; sbatch is missing"]);
     }
 
     #[test]

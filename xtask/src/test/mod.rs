@@ -39,6 +39,8 @@ struct Outcome {
     count: Count,
     /// What to show of a step that failed.
     shown: String,
+    /// What tests said that they left out.
+    left_out: Vec<String>,
 }
 
 /// A step that is a run of cargo.
@@ -79,7 +81,9 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
         let outcome = run()?;
         progress.finish();
         total += outcome.count;
-        invocation.console.print(&line(name, &outcome, start.elapsed().as_secs_f64()))
+        invocation.console.print(&line(name, &outcome, start.elapsed().as_secs_f64()))?;
+        outcome.left_out.iter().for_each(|left_out| invocation.console.note(left_out));
+        Ok(())
     };
     for cargo in [FORMAT, CLIPPY] {
         step(cargo.name, &mut || cargo.run::<&str>(root, &[]))?;
@@ -147,8 +151,9 @@ impl Cargo {
         let output = command::output_of(&mut cargo)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let count = (self.count)(&text).of_step(output.status.success());
+        let left_out = count::left_out(&String::from_utf8_lossy(&output.stderr));
         if output.status.success() {
-            return Ok(Outcome { count, shown: String::new() });
+            return Ok(Outcome { count, shown: String::new(), left_out });
         }
         let mut shown = format!("`{}` failed ({})\n", command::shown(&cargo), output.status);
         let failures = count::failures(&text);
@@ -160,13 +165,13 @@ impl Cargo {
                 shown.push('\n');
             }
         }
-        Ok(Outcome { count, shown })
+        Ok(Outcome { count, shown, left_out })
     }
 }
 
 /// A step that is a list of faults.
 fn of_list(faults: Vec<String>) -> Outcome {
-    Outcome { count: Count::default().of_step(faults.is_empty()), shown: faults.join("\n") }
+    Outcome { count: Count::default().of_step(faults.is_empty()), shown: faults.join("\n"), ..Outcome::default() }
 }
 
 /// A step that counts cells and reports one by one.
@@ -174,7 +179,8 @@ fn of_cells(smoked: &[scenarios::Smoked]) -> Outcome {
     let faults = smoked.iter().filter_map(|cell| Some(format!("{}: {}", cell.what, cell.fault.as_ref()?)));
     let shown: Vec<String> = faults.collect();
     let count = Count { passed: smoked.len() - shown.len(), failed: shown.len() };
-    Outcome { count: if smoked.is_empty() { count.of_step(false) } else { count }, shown: shown.join("\n") }
+    let count = if smoked.is_empty() { count.of_step(false) } else { count };
+    Outcome { count, shown: shown.join("\n"), ..Outcome::default() }
 }
 
 /// Required names that no bench ran: neither a kernel nor the beginning of kernels' names (`wgpu` of `wgpu-tiled`).

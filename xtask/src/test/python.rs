@@ -90,13 +90,17 @@ impl Environment {
         let text = String::from_utf8_lossy(&output.stderr);
         let count = count::unittest(&text).of_step(output.status.success());
         let shown = if output.status.success() { String::new() } else { command::tail(&output.stderr) };
-        Ok(Outcome { count, shown })
+        Ok(Outcome { count, shown, ..Outcome::default() })
     }
 }
 
 /// Builds the wheel, installs it and runs the tests. That there is no environment is a failure, too.
 pub(super) fn test(root: &Path, environment: Result<&Environment, &Error>) -> Result<Outcome> {
-    let failed = |error: &Error| Outcome { count: count::nothing("").of_step(false), shown: format!("{error:#}") };
+    let failed = |error: &Error| Outcome {
+        count: count::nothing("").of_step(false),
+        shown: format!("{error:#}"),
+        ..Outcome::default()
+    };
     let environment = match environment {
         Ok(environment) => environment,
         Err(error) => return Ok(failed(error)),

@@ -13,6 +13,9 @@ use super::tasks::{array, numbers};
 /// Elements of one array. Slurm's default allows 1001 numbers, from 0.
 pub(super) const ARRAY: usize = 1000;
 
+/// Slurm's commands that are used.
+const PROGRAMS: [&str; 4] = ["sbatch", "squeue", "scancel", "sinfo"];
+
 /// Seconds after which a command of Slurm is given up. `sbatch` waits for ever when the queue is full. A job that was
 /// taken all the same is found in the queue.
 const PATIENCE_S: u32 = 10;
@@ -148,15 +151,30 @@ fn patient(program: &str) -> Command {
     command
 }
 
-/// Whether Slurm is here.
+/// Whether jobs can be submitted here.
+///
+/// # Errors
+/// What is missing, and how to get it. A controller that does not answer is no error: it is waited for.
 pub(super) fn find() -> Result<()> {
-    match Command::new("sbatch").arg("--version").output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => bail!("`sbatch --version` fails: {}", command::tail(&output.stderr)),
-        Err(error) => {
-            Err(usage(format!("--slurm: `sbatch` cannot be started ({error}); call it where jobs are submitted")))
-        }
+    let missing = PROGRAMS.iter().filter(|name| Command::new(name).arg("--version").output().is_err());
+    let missing: Vec<String> = missing.map(|name| format!("`{name}`")).collect();
+    if !missing.is_empty() {
+        return Err(usage(format!(
+            "--slurm: this machine has no {}. Call it where jobs of the cluster are submitted, or install Slurm's \
+             commands (Debian: apt install slurm-client) and the cluster's slurm.conf; without a cluster, leave out --slurm",
+            missing.join(", ")
+        )));
     }
+    let asked = command::output_of(patient("sinfo").arg("--noheader"))?;
+    let said = command::tail(&asked.stderr);
+    if asked.status.success() || asked.status.code() == Some(124) || is_passing(&said) {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "--slurm: Slurm's commands are here, but they know no cluster (`sinfo` fails, {}): call it where jobs are \
+         submitted, or name the cluster's configuration by SLURM_CONF\n{said}",
+        asked.status
+    )))
 }
 
 fn submitted(output: &Output, folder: &Path) -> Result<Submitted> {
