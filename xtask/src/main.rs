@@ -150,6 +150,7 @@ mod tests {
             "x pack compare --base main -p quant --filter q4 --title T --change C",
             "x pack scenario gguf-load --set access=map --full",
             "x import a b",
+            "x import a --json",
             "x agree gguf --filter split --dry-run",
             "x charts --class some-class",
             "x peers gemm --render --class some-class",

@@ -10,24 +10,27 @@ use crate::checksum;
 use crate::elf::{self, Glibc};
 use crate::manifest::{Entry, FILE, Manifest};
 
-/// Most bytes of a pack.
+/// Most bytes of a pack that is copied to another machine.
 pub(crate) const MOST_BYTES: u64 = 60 << 20;
+/// Most bytes of a pack that lies where it is measured: copied once, and read by every task.
+pub(crate) const MOST_SHARED_BYTES: u64 = 8 << 30;
 
 /// A pack that is being written.
 pub(crate) struct Folder {
     path: PathBuf,
+    most: u64,
     entries: Vec<Entry>,
     glibc: Option<Glibc>,
 }
 
 impl Folder {
-    /// An empty folder at `path`; what was there is removed.
-    pub(crate) fn new(path: &Path) -> Result<Self> {
+    /// An empty folder at `path` for at most so many bytes; what was there is removed.
+    pub(crate) fn new(path: &Path, most: u64) -> Result<Self> {
         if path.exists() {
             fs::remove_dir_all(path).with_context(|| format!("failed to remove {}", path.display()))?;
         }
         fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), entries: Vec::new(), glibc: None })
+        Ok(Self { path: path.to_owned(), most, entries: Vec::new(), glibc: None })
     }
 
     /// Copies a file to the path `to` in the pack; a program without its symbols and line tables. One that is there
@@ -54,7 +57,7 @@ impl Folder {
     /// Bytes that still fit, with some for the manifest.
     pub(crate) fn room(&self) -> u64 {
         let size: u64 = self.entries.iter().map(|entry| entry.bytes).sum();
-        (MOST_BYTES - (1 << 20)).saturating_sub(size)
+        (self.most - (1 << 20)).saturating_sub(size)
     }
 
     /// The newest version of glibc that a program needs.
@@ -67,8 +70,9 @@ impl Folder {
         let size = self.entries.iter().map(|entry| entry.bytes).sum();
         let largest = self.entries.iter().max_by_key(|entry| entry.bytes).map(|entry| entry.path.clone());
         ensure!(
-            size <= MOST_BYTES,
-            "the pack has {size} bytes, at most {MOST_BYTES} are allowed; its largest file is {}: leave peers or benches out",
+            size <= self.most,
+            "the pack has {size} bytes, at most {} are allowed; its largest file is {}: leave peers, benches or files out",
+            self.most,
             largest.unwrap_or_default()
         );
         manifest.files = self.entries;

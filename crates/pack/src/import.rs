@@ -18,6 +18,9 @@ pub struct Arguments {
     /// Directories of records, as `run` wrote them
     #[arg(required = true, value_name = "DIR")]
     directories: Vec<PathBuf>,
+    /// Print comparisons as JSON instead of tables
+    #[arg(long)]
+    json: bool,
 }
 
 /// The records of one directory, checked.
@@ -40,13 +43,13 @@ pub(crate) struct Run {
 pub fn import(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Result<Exit> {
     let mut exit = Exit::Fine;
     for directory in &arguments.directories {
-        exit = exit.max(import_directory(invocation, root, &invocation.directory.join(directory))?);
+        exit = exit.max(import_directory(invocation, root, &invocation.directory.join(directory), arguments.json)?);
     }
     Ok(exit)
 }
 
-/// Imports one directory of records.
-pub(crate) fn import_directory(invocation: &Invocation, root: &Path, directory: &Path) -> Result<Exit> {
+/// Imports one directory of records; a comparison is shown as a table or as JSON.
+pub(crate) fn import_directory(invocation: &Invocation, root: &Path, directory: &Path, json: bool) -> Result<Exit> {
     let (manifest, pack) = Manifest::read(directory)?;
     knows(root, &manifest)?;
     let run = Run::read(directory, &manifest, &pack)?;
@@ -56,7 +59,7 @@ pub(crate) fn import_directory(invocation: &Invocation, root: &Path, directory: 
     match &manifest.what {
         What::Peers(packed) => kind::peers::import(invocation, root, packed, &run),
         What::Scenario(packed) => kind::scenario::import(invocation, root, packed, &run),
-        What::Compare(packed) => kind::compare::import(invocation, root, packed, &run),
+        What::Compare(packed) => kind::compare::import(invocation, root, packed, (&run, json)),
         What::Bench(packed) => bench_table::import(invocation, root, packed, &run),
     }
 }

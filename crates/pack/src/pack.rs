@@ -10,7 +10,7 @@ use compare::exit::Exit;
 use peers::Choice;
 use record::Unit;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, MOST_BYTES};
 use crate::kind;
 use crate::manifest::{Manifest, SCHEMA};
 
@@ -81,17 +81,22 @@ pub fn pack(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Resu
     let commit = head(root)?;
     let name = format!("{}-{}", arguments.what.name(), commit.chars().take(10).collect::<String>());
     let path = root.join("target/pack").join(&name);
-    write(invocation, root, &arguments.what, (&name, &path))?;
+    write(invocation, root, &arguments.what, (&name, &path, MOST_BYTES))?;
     invocation.console.print(&path.strip_prefix(root).unwrap_or(&path).display().to_string())?;
     let next = format!("copy the folder to the other machine, and there: {name}/run --limit 240s");
     invocation.console.note(&next);
     Ok(Exit::Fine)
 }
 
-/// Builds what is packed, and writes the pack of this name to `path`; what was there is removed.
-pub(crate) fn write(invocation: &Invocation, root: &Path, what: &Packable, (name, path): (&str, &Path)) -> Result<()> {
+/// Builds what is packed, and writes the pack of this name to `path`, at most so many bytes; what was there is removed.
+pub(crate) fn write(
+    invocation: &Invocation,
+    root: &Path,
+    what: &Packable,
+    (name, path, most): (&str, &Path, u64),
+) -> Result<()> {
     let commit = head(root)?;
-    let mut folder = Folder::new(path)?;
+    let mut folder = Folder::new(path, most)?;
     folder.put(&run_program(invocation, root)?, "run", true)?;
     let (what, plan) = match what {
         Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,

@@ -34,7 +34,7 @@ use machine::Fingerprint;
 use record::{SCHEMA, jsonl};
 use scenario::{Cell, Level, Matrix, Provenance, Row, Setting, disagreements};
 
-pub use packed::{PackedCells, PackedScenario};
+pub use packed::{PackedCells, PackedFile, PackedScenario};
 pub use smoke::{Smoked, smoke};
 
 use build::Programs;

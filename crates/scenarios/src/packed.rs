@@ -20,6 +20,20 @@ use crate::{Choice, kept_report, matrix, provenance, selected};
 /// Path of our program in a pack.
 const ASSAY: &str = "bin/assay";
 
+/// Where a pack has the file or the directory of `--set AXIS=PATH`.
+const OWN: &str = "own";
+
+/// A file that a pack needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedFile {
+    /// Where it is.
+    pub from: PathBuf,
+    /// Its path in the pack.
+    pub to: String,
+    /// Whether it is a program.
+    pub is_program: bool,
+}
+
 /// A scenario in a pack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,35 +46,35 @@ pub struct PackedScenario {
     runs: u32,
     /// Whether these are all cells, so that rows and report are kept.
     is_whole: bool,
+    /// What the value `own` of an axis stands for, by its path in the pack.
+    #[serde(default)]
+    own: Option<String>,
     /// What was built; the machine is not known here.
     pub made: Provenance,
 }
 
 impl PackedScenario {
-    /// Builds `assay`. Gives what describes the scenario, and the files that it needs: each with its path in the pack.
+    /// Builds `assay`. Gives what describes the scenario, and the files that it needs, those of the user included.
     ///
     /// # Errors
-    /// There is no such scenario or no such cell, or `assay` does not build.
-    pub fn pack(
-        invocation: &Invocation,
-        root: &Path,
-        name: &str,
-        choice: &Choice,
-    ) -> Result<(Self, Vec<(PathBuf, String)>)> {
+    /// There is no such scenario, no such cell or no such path, or `assay` does not build.
+    pub fn pack(invocation: &Invocation, root: &Path, name: &str, choice: &Choice) -> Result<(Self, Vec<PackedFile>)> {
         let names = crate::names(root)?;
         if !names.iter().any(|known| known == name) {
             return Err(usage(format!("there is no {}; there are {}", scenario::matrix_path(name), names.join(", "))));
         }
         let matrix = matrix(root, name)?;
         let (cells, runs) = selected(&matrix, name, choice)?;
+        let (own, mut files) = choice.own_files()?.map_or((None, Vec::new()), |(own, files)| (Some(own), files));
         let programs = Programs::of(peers::assay(invocation, root)?);
         let mut made = provenance(invocation, root, (&matrix, &programs), None)?;
         made.label += ", from a pack";
         (made.machine, made.processor) = Default::default();
         let file = scenario::matrix_path(name);
-        let files = vec![(root.join(&file), file), (programs.assay, ASSAY.to_owned())];
+        files.push(PackedFile { from: root.join(&file), to: file, is_program: false });
+        files.push(PackedFile { from: programs.assay, to: ASSAY.to_owned(), is_program: true });
         let cells = cells.iter().map(Cell::to_string).collect();
-        Ok((Self { name: name.to_owned(), cells, runs, is_whole: choice.is_whole(), made }, files))
+        Ok((Self { name: name.to_owned(), cells, runs, is_whole: choice.is_whole(), own, made }, files))
     }
 
     fn cells(&self) -> Result<Vec<Cell>> {
@@ -126,6 +140,7 @@ impl PackedCells {
     /// A matrix that is not valid, or no directory below `scratch`.
     pub fn open(folder: &Path, packed: &PackedScenario, (scratch, interrupt): (&Path, Interrupt)) -> Result<Self> {
         let matrix = matrix(folder, &packed.name)?;
+        let own = packed.own.as_ref().map(|own| folder.join(own));
         let machine = Fingerprint::collect();
         let brand = machine.processor.brand.clone().unwrap_or_else(|| "unknown processor".to_owned());
         Ok(Self {
@@ -133,7 +148,7 @@ impl PackedCells {
             programs: Programs::carried(folder.join(ASSAY), &matrix),
             matrix,
             tasks: packed.tasks()?,
-            processes: CellProcesses::new(scratch, interrupt)?,
+            processes: CellProcesses::new(scratch, interrupt)?.with_own_path(own),
             made: Provenance {
                 machine: machine.class(),
                 processor: format!("{brand} with {} threads", machine.allowed_threads),
@@ -176,5 +191,91 @@ impl PackedCells {
                 (exit, why.replace('\n', " | "))
             }
         }
+    }
+}
+
+impl Choice {
+    /// The path of a setting in a pack, and its file or the files below it; `None` if no setting has a path.
+    fn own_files(&self) -> Result<Option<(String, Vec<PackedFile>)>> {
+        let Some(path) = self.own_path()? else { return Ok(None) };
+        // Its name may say what it is.
+        let real = path.canonicalize().with_context(|| format!("failed to read {}", path.display()))?;
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let own = format!("{OWN}/{}", name(&real));
+        let mut files = Vec::new();
+        let mut open = vec![(real, own.clone())];
+        while let Some((from, to)) = open.pop() {
+            if !from.is_dir() {
+                files.push(PackedFile { from, to, is_program: false });
+                continue;
+            }
+            let failed = || format!("failed to list {}", from.display());
+            for entry in std::fs::read_dir(&from).with_context(failed)? {
+                let below = entry.with_context(failed)?.path();
+                let to = format!("{to}/{}", name(&below));
+                open.push((below, to));
+            }
+        }
+        files.sort_by(|a, b| a.to.cmp(&b.to));
+        if files.is_empty() {
+            return Err(usage(format!("--set: there is no file in {}", path.display())));
+        }
+        Ok(Some((own, files)))
+    }
+
+    /// Tells states of the files of a setting apart: another file may stand at the same path.
+    ///
+    /// # Errors
+    /// A path that cannot be read.
+    pub fn own_state(&self) -> Result<String> {
+        let Some((_, files)) = self.own_files()? else { return Ok(String::new()) };
+        let state = |file: &PackedFile| -> Result<String> {
+            let known = file.from.metadata().with_context(|| format!("failed to read {}", file.from.display()))?;
+            Ok(format!("{} {} {:?}\n", file.from.display(), known.len(), known.modified()?))
+        };
+        files.iter().map(state).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(setting: &str) -> Choice {
+        Choice { set: vec![setting.parse().unwrap()], full: false, smoke: false }
+    }
+
+    #[test]
+    fn files_of_the_user_travel_under_their_names() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, directory) = (root.path().join("m.gguf"), root.path().join("scans"));
+        std::fs::write(&file, "x").unwrap();
+        std::fs::create_dir_all(directory.join("more")).unwrap();
+        let of = |path: &Path| choice(&format!("model={}", path.display()));
+        let shown = |path: &Path| {
+            let (own, files) = of(path).own_files().unwrap().unwrap();
+            (own, files.into_iter().map(|file| (file.to, file.is_program)).collect::<Vec<_>>())
+        };
+        assert_eq!(shown(&file), ("own/m.gguf".to_owned(), vec![("own/m.gguf".to_owned(), false)]));
+        assert!(of(&directory).own_files().unwrap_err().to_string().contains("there is no file in"));
+        for name in ["b.nii", "more/a.nii.gz"] {
+            std::fs::write(directory.join(name), "y").unwrap();
+        }
+        let files = ["own/scans/b.nii", "own/scans/more/a.nii.gz"].map(|to| (to.to_owned(), false));
+        assert_eq!(shown(&directory), ("own/scans".to_owned(), files.to_vec()));
+        assert_eq!(choice("model=small").own_files().unwrap(), None);
+        assert!(of(&root.path().join("none")).own_files().is_err());
+    }
+
+    #[test]
+    fn another_file_at_the_same_path_is_another_state() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("m.gguf");
+        std::fs::write(&file, "x").unwrap();
+        let choice = choice(&format!("model={}", file.display()));
+        let before = choice.own_state().unwrap();
+        assert_eq!(choice.own_state().unwrap(), before);
+        std::fs::write(&file, "xy").unwrap();
+        assert_ne!(choice.own_state().unwrap(), before);
     }
 }

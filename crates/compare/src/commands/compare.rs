@@ -77,7 +77,7 @@ pub(super) fn compared(invocation: &Invocation, arguments: &Compare) -> Result<O
     entry.title = title.unwrap_or_default();
     entry.change = change.unwrap_or_default();
     entry.command = command(invocation, arguments, &scope, &entry);
-    show(invocation, arguments, &entry)?;
+    show(invocation, arguments.json, &entry)?;
     let written = if logs { write_log(invocation, &project, &entry) } else { Ok(()) };
     let data = project.log.data().unwrap_or_default();
     pages::write(invocation, &arguments.pages, &entry, &pages::history(&data, &entry))?;
@@ -96,12 +96,16 @@ pub fn packed_comparison(
     (put, room): (Put<'_>, u64),
 ) -> Result<PackedComparison> {
     let Compare { scenario, instructions, dry_run, list, json, pages, budget, .. } = arguments;
-    if scenario.is_some() || *instructions || *dry_run || *list || *json || budget.is_some() {
-        return Err(usage("--scenario, --instructions, --dry-run, --list, --json and --budget are not for a pack"));
+    if scenario.is_some() || *instructions || *dry_run || *list || budget.is_some() {
+        let not = "--scenario, --instructions, --dry-run, --list and --budget";
+        return Err(usage(format!("{not} are for a comparison here, not for a pack or Slurm")));
+    }
+    if *json {
+        return Err(usage("--json is not for a pack: `import --json` prints it"));
     }
     if pages.html.is_some() || pages.charts.is_some() {
         return Err(usage(
-            "--html and --charts are not for a pack: `log show TITLE --html FILE` writes them after import",
+            "--html and --charts are not for a pack or Slurm: `log show TITLE --html FILE` writes them after import",
         ));
     }
     let title = arguments.title.as_deref().map(valid_title).transpose()?;
@@ -128,18 +132,20 @@ pub fn packed_comparison(
     Ok(packed)
 }
 
-/// Logs the entry of a pack, or shows it if it is not to be logged. One that is in the log already stays.
+/// Shows the entry of a pack, as a table or as JSON, and logs it if it is to be logged. One that is in the log already
+/// stays.
 ///
 /// # Errors
 /// The log cannot be written.
-pub fn import_entry(invocation: &Invocation, root: &Path, entry: &Entry) -> Result<Exit> {
-    super::report(invocation, &text::terminal(entry))?;
+pub fn import_entry(invocation: &Invocation, root: &Path, entry: &Entry, is_json: bool) -> Result<Exit> {
+    show(invocation, is_json, entry)?;
     if entry.title.is_empty() {
         invocation.console.note("not logged: the pack was made without a --title and a --change");
         return Ok(entry.exit());
     }
     let project = Project::open(invocation, Some(root))?;
-    super::log::add(invocation, &project, entry)?;
+    // Beside the report, which may be JSON.
+    invocation.console.note(&super::log::add(invocation, &project, entry)?);
     Ok(entry.exit())
 }
 
@@ -296,8 +302,8 @@ fn without_directory(set: &str) -> String {
     }
 }
 
-fn show(invocation: &Invocation, arguments: &Compare, entry: &Entry) -> Result<()> {
-    if arguments.json {
+fn show(invocation: &Invocation, is_json: bool, entry: &Entry) -> Result<()> {
+    if is_json {
         return invocation.console.print(&serde_json::to_string_pretty(&json(entry))?);
     }
     super::report(invocation, &text::terminal(entry))

@@ -63,22 +63,22 @@ fn import(invocation: &Invocation, project: &Project, path: &Path) -> Result<Exi
     if entry.schema > SCHEMA {
         return Err(wrong(format!("its schema is {}, this build knows {SCHEMA}", entry.schema)));
     }
-    add(invocation, project, &entry)?;
+    invocation.console.print(&add(invocation, project, &entry)?)?;
     Ok(Exit::Fine)
 }
 
-/// Logs an entry that was measured before, unless it is in the log already.
-pub(super) fn add(invocation: &Invocation, project: &Project, entry: &Entry) -> Result<()> {
+/// Logs an entry that was measured before, unless it is in the log already. Says which.
+pub(super) fn add(invocation: &Invocation, project: &Project, entry: &Entry) -> Result<String> {
     valid_title(&entry.title)?;
     let _lock = lock_log(invocation, &project.git)?;
     if let Some(done) = project.log.recover()? {
         invocation.console.note(&done);
     }
     if project.log.data()?.iter().flat_map(|(_, entries)| entries).any(|known| known.id == entry.id) {
-        return invocation.console.print(&format!("entry {} is in the log already", entry.id));
+        return Ok(format!("entry {} is in the log already", entry.id));
     }
     project.log.check_writable(&entry.title)?;
     project.git.keep(&entry.id, &entry.head.commit)?;
     project.log.append(entry)?;
-    invocation.console.print(&format!("logged under \"{}\" in {}", entry.title, project.log.text_path().display()))
+    Ok(format!("logged under \"{}\" in {}", entry.title, project.log.text_path().display()))
 }

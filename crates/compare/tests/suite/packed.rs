@@ -111,7 +111,7 @@ fn a_pack_finds_what_home_finds_and_goes_on_where_it_was_cut() {
         assert_eq!(there["n"], home["n"]);
     }
 
-    let import = || import_entry(&invocation(&workspace), &workspace.root(), &entry).unwrap();
+    let import = || import_entry(&invocation(&workspace), &workspace.root(), &entry, false).unwrap();
     assert_eq!(import(), Exit::Regression);
     let log = workspace.read("BENCHMARKS.md");
     assert!(log.contains("## T") && log.contains("measured from a pack"), "{log}");
@@ -119,7 +119,7 @@ fn a_pack_finds_what_home_finds_and_goes_on_where_it_was_cut() {
     assert_eq!(workspace.read("BENCHMARKS.md"), log, "importing twice changes nothing");
     assert_eq!(workspace.assay(&["log", "check"]).code, Some(0));
     let unlogged = Entry { title: String::new(), ..entry.clone() };
-    assert_eq!(import_entry(&invocation(&workspace), &workspace.root(), &unlogged).unwrap(), Exit::Regression);
+    assert_eq!(import_entry(&invocation(&workspace), &workspace.root(), &unlogged, false).unwrap(), Exit::Regression);
     assert_eq!(workspace.read("BENCHMARKS.md"), log);
 }
 

@@ -85,13 +85,18 @@ impl Measuring for &mut PackedRun {
     }
 }
 
-/// Logs the entry of a run.
-pub(crate) fn import(invocation: &Invocation, root: &Path, packed: &PackedComparison, run: &Run) -> Result<Exit> {
+/// Shows the entry of a run, as a table or as JSON, and logs it.
+pub(crate) fn import(
+    invocation: &Invocation,
+    root: &Path,
+    packed: &PackedComparison,
+    (run, json): (&Run, bool),
+) -> Result<Exit> {
     let record = run.conclusion.as_ref().context("the run has not written its entry: call `run` again")?;
     let entry: Entry = serde_json::from_value(record.result.clone()).context("the entry is of another version")?;
     ensure!(entry.machine_class == run.class(), "the entry is of another machine class than its blocks");
     let base = entry.base.as_ref().map(|base| base.commit.as_str());
     let is_of_pack = entry.head.commit == packed.head.commit && base == Some(&packed.base.commit);
     ensure!(is_of_pack, "the entry compares other revisions than its pack");
-    commands::import_entry(invocation, root, &entry)
+    commands::import_entry(invocation, root, &entry, json)
 }

@@ -13,7 +13,7 @@ use crate::folder::Folder;
 use crate::import::Run;
 use crate::manifest::What;
 
-/// Builds `assay` and puts it into the folder, with the matrix.
+/// Builds `assay` and puts it into the folder, with the matrix and files of the user.
 pub(crate) fn pack(
     invocation: &Invocation,
     root: &Path,
@@ -21,8 +21,8 @@ pub(crate) fn pack(
     folder: &mut Folder,
 ) -> Result<(What, Vec<String>)> {
     let (packed, files) = PackedScenario::pack(invocation, root, name, choice)?;
-    for (from, to) in &files {
-        folder.put(from, to, !to.ends_with(".toml"))?;
+    for file in &files {
+        folder.put(&file.from, &file.to, file.is_program)?;
     }
     let plan = packed.plan()?;
     Ok((What::Scenario(packed), plan))

@@ -29,6 +29,7 @@ use compare::exit::{Exit, usage};
 use compare::repo::Snapshot;
 
 use crate::checksum;
+use crate::folder::MOST_SHARED_BYTES;
 use crate::import;
 use crate::pack::{self, Packable};
 
@@ -101,7 +102,7 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &OrSlurm<scenarios::
         return Ok(Exit::Fine);
     }
     // What is measured stays: the same command shows the report again.
-    measured(invocation, root, &job, &arguments.slurm)
+    measured(invocation, root, &job, (&arguments.slurm, false))
 }
 
 /// Runs `compare --slurm`.
@@ -110,10 +111,11 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &OrSlurm<scenarios::
 /// As [`run()`].
 pub fn compare(invocation: &Invocation, root: &Path, arguments: &OrSlurm<cli::Compare>) -> Result<Exit> {
     invocation.console.set_quiet(arguments.here.scope.quiet);
-    let what = Packable::Compare(Box::new(arguments.here.clone()));
+    // How it is reported is no matter of the pack.
+    let what = Packable::Compare(Box::new(cli::Compare { json: false, ..arguments.here.clone() }));
     let job = open(invocation, root, &what, &arguments.slurm)?;
     build(invocation, root, &what, &job)?;
-    let exit = measured(invocation, root, &job, &arguments.slurm)?;
+    let exit = measured(invocation, root, &job, (&arguments.slurm, arguments.here.json))?;
     // The next comparison measures anew.
     job.remove()?;
     Ok(exit)
@@ -124,7 +126,11 @@ fn open(invocation: &Invocation, root: &Path, what: &Packable, arguments: &Argum
     queue::find()?;
     let project = Project::open(invocation, Some(root))?;
     let state = Snapshot::of_work_tree(&project.git, &project.own_paths())?;
-    let request = format!("{}\n{}\n{what:?}", root.display(), state.commit);
+    let own = match what {
+        Packable::Scenario { choice, .. } => choice.own_state()?,
+        _ => String::new(),
+    };
+    let request = format!("{}\n{}\n{what:?}\n{own}", root.display(), state.commit);
     let name = format!("{}-{:.10}", what.name(), checksum::of(request.as_bytes()));
     let shared = arguments.shared.as_ref().map(|shared| invocation.directory.join(shared));
     Job::open(&shared.unwrap_or_else(|| root.join("target/slurm")).join(&name), &name)
@@ -137,13 +143,13 @@ fn build(invocation: &Invocation, root: &Path, what: &Packable, job: &Job) -> Re
         return Ok(());
     }
     let part = job.folder().join("pack.part");
-    pack::write(invocation, root, what, (job.name(), &part))?;
+    pack::write(invocation, root, what, (job.name(), &part, MOST_SHARED_BYTES))?;
     job.begin(&part)
 }
 
-/// Measures a job and imports its records.
-fn measured(invocation: &Invocation, root: &Path, job: &Job, arguments: &Arguments) -> Result<Exit> {
+/// Measures a job and imports its records; a comparison is shown as a table or as JSON.
+fn measured(invocation: &Invocation, root: &Path, job: &Job, (arguments, json): (&Arguments, bool)) -> Result<Exit> {
     let records = job.measure(invocation, arguments)?;
-    import::import_directory(invocation, root, &records)
+    import::import_directory(invocation, root, &records, json)
         .with_context(|| format!("the records are kept: `cargo xtask import {}`", records.display()))
 }

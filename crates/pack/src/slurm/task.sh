@@ -6,7 +6,7 @@ cd "$1" || exit 1
 task=$(($2 + SLURM_ARRAY_TASK_ID))
 # Slurm itself starts a task again that lost its node, without a bound.
 if [ "${SLURM_RESTART_COUNT:-0}" -gt 5 ]; then
-  echo "task $task was started ${SLURM_RESTART_COUNT} times"
+  echo "task $task was started $((SLURM_RESTART_COUNT + 1)) times"
   exit 1
 fi
 mkdir -p "measured/$task" && rm -f "measured/$task/machine.json" || exit 1

@@ -157,7 +157,7 @@ impl<'a> Watch<'a> {
             }
             if is_more && !standing.is_open() && progress.is_some() && !self.invocation.console.is_interactive() {
                 let node = self.job.node(number)?.unwrap_or_default();
-                self.invocation.console.note(&format!("{}: {} units on {node}", task.name, standing.units));
+                self.invocation.console.note(&format!("{}: {} on {node}", task.name, units(standing.units)));
             }
         }
         Ok(())
@@ -326,6 +326,11 @@ impl<'a> Watch<'a> {
             records.display()
         )
     }
+}
+
+/// "1 unit", "13 units".
+fn units(count: usize) -> String {
+    format!("{count} unit{}", if count == 1 { "" } else { "s" })
 }
 
 /// The elements that run and wait.

@@ -63,7 +63,7 @@ impl Cluster {
         cluster.succeed("slurmctld", &[]);
         cluster.wait("the controller", || cluster.out("scontrol", &["ping"]).contains("UP"));
         for node in 1..=nodes {
-            cluster.succeed("slurmd", &["-N", &format!("node{node}")]);
+            cluster.start_node(&format!("node{node}"));
         }
         cluster.wait("the nodes", || cluster.out("sinfo", &["-hN", "-o", "%t"]).matches("idle").count() == nodes);
         Ok(cluster)
@@ -108,6 +108,27 @@ impl Cluster {
         self.wait("munge", || self.run("munge", &["-n", "-S", &socket.to_string_lossy()]).status.success());
     }
 
+    /// Starts the daemon of a node.
+    pub(crate) fn start_node(&self, node: &str) {
+        self.succeed("slurmd", &["-N", node]);
+    }
+
+    /// Takes a node away as a power cut does: its daemon, those of its tasks, and all that they run, without a word.
+    pub(crate) fn kill_node(&self, node: &str) {
+        let log = self.file("log").join(format!("{node}.log"));
+        // Both kinds of daemons write to the log of their node.
+        let mut lost: Vec<u32> =
+            processes().into_iter().filter(|(id, _)| has_open(*id, &log)).map(|(id, _)| id).collect();
+        assert!(lost.len() > 1, "{node} runs nothing");
+        for at in 0.. {
+            let Some(&parent) = lost.get(at) else { break };
+            let children = processes().into_iter().filter(|(id, of)| *of == parent && !lost.contains(id));
+            lost.extend(children.map(|(id, _)| id).collect::<Vec<_>>());
+        }
+        let ids: Vec<String> = lost.iter().map(u32::to_string).collect();
+        self.succeed("kill", &[&["-KILL"], &ids.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
+    }
+
     /// A file of the cluster.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
@@ -139,7 +160,7 @@ impl Cluster {
 
     /// Waits for what must come.
     pub(crate) fn wait(&self, what: &str, mut is_there: impl FnMut() -> bool) {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(120);
         while !is_there() {
             let queue = || self.out("squeue", &["--array", "--states=all"]);
             assert!(Instant::now() < until, "{what} did not come\n{}\n{}", queue(), self.logs());
@@ -187,6 +208,24 @@ impl Drop for Cluster {
             }
         }
     }
+}
+
+/// All processes, each with its parent.
+fn processes() -> Vec<(u32, u32)> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parent = |id: &u32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // After the name, which may hold anything: the state, then the parent.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    ids.filter_map(|id| Some((id, parent(&id)?))).collect()
+}
+
+/// Whether a process has a file open.
+fn has_open(id: u32, file: &Path) -> bool {
+    let open = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path == file)
 }
 
 /// A byte that nobody knows before.

@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 mod cluster;
+mod commands;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -22,12 +23,13 @@ use sha2::{Digest as _, Sha256};
 const MATRIX: &str = "title = 't'\nprimary = 'load_s'\nruns = 2\nlimit_s = 60\n[[axis]]\nname = 'a'\nvalues = \
     [1, 2, 3, 4, 5, 6]\n[smoke]\na = 1\n[full]\n";
 
-/// `assay cell s CELL --out FILE`. Cell 5 ends its whole task the first time. Each process says where it ran, and waits
-/// as long as the test wants.
+/// `assay cell s CELL --out FILE`. Cell 5 ends its whole task the first time, and the cell that the file `always` names
+/// does so each time. Each process says where it ran, and waits as long as the test wants.
 const CELL: &str = r#"#!/bin/sh
 cd "$(dirname "$0")/../.."
 echo "$3 $SLURMD_NODENAME" >>ran
 if [ "$3" = a=5 ] && mkdir lost 2>/dev/null; then kill -9 $PPID; fi
+if [ "$3" = "$(cat always 2>/dev/null)" ]; then kill -9 $PPID; fi
 sleep "$(cat pause)"
 printf '%s' "${RECORD%%CELL*}$3${RECORD#*CELL}" > "$5"
 "#;
@@ -199,8 +201,12 @@ fn a_cluster_measures_jobs() {
     };
     refused_jobs_end(&cluster);
     lost_tasks_come_again_and_classes_never_mix(&cluster);
+    nodes_that_fail_are_survived(&cluster);
+    a_task_that_is_lost_again_and_again_is_given_up(&cluster);
     a_full_queue_is_waited_for(&cluster);
     a_job_is_cancelled_or_found_again(&cluster);
+    commands::a_scenario_is_measured_and_kept(&cluster);
+    commands::a_comparison_is_measured_and_logged(&cluster);
 }
 
 /// What the cluster never starts, or does not take, ends with the reason.
@@ -247,6 +253,46 @@ fn lost_tasks_come_again_and_classes_never_mix(cluster: &Cluster) {
     let again = stage.watch(&[]).ended();
     assert!(again.contains("12 of 12 units") && again.contains("DONE") && !again.contains("submitted"), "{again}");
     assert_eq!(stage.measured().1, ran, "what is measured is not measured again");
+}
+
+/// The power of one node fails while its task runs, and Slurm starts that task again by itself. Of a task on another node
+/// that fails, Slurm was told not to, and it is submitted again.
+fn nodes_that_fail_are_survived(cluster: &Cluster) {
+    let mut stage = Stage::new(cluster, "failed", 4);
+    stage.write("pause", "3");
+    let watching = stage.watch(&[]);
+    let of = |node: &str, ran: &[(String, String)]| ran.iter().find(|(_, on)| on == node).map(|(cell, _)| cell.clone());
+    cluster
+        .wait("tasks on two nodes", || ["node1", "node2"].iter().all(|node| of(node, &stage.measured().1).is_some()));
+    cluster.kill_node("node2");
+    let element = cluster.out("squeue", &["--noheader", "--nodelist=node1", "--format=%i"]);
+    cluster.succeed("scontrol", &["update", &format!("JobId={}", element.trim()), "Requeue=0"]);
+    cluster.succeed("scontrol", &["update", "NodeName=node1", "State=DOWN", "Reason=test"]);
+    watching.until("NODE_FAIL (NodeDown) on node1");
+    cluster.succeed("scontrol", &["update", "NodeName=node1", "State=RESUME"]);
+    let said = watching.ended();
+    assert!(said.contains("DONE") && said.contains("again: ") && !said.contains("given up"), "{said}");
+    let (records, ran) = stage.measured();
+    assert_eq!(records, 8);
+    let lost = of("node2", &ran).unwrap();
+    assert!(ran.iter().any(|(cell, node)| *cell == lost && node != "node2"), "{lost} ran elsewhere: {ran:?}");
+    cluster.start_node("node2");
+    cluster.wait("the node", || cluster.out("sinfo", &["-hN", "-o", "%t"]).matches("idle").count() == 3);
+}
+
+/// Neither submissions nor the restarts of each are without a bound.
+fn a_task_that_is_lost_again_and_again_is_given_up(cluster: &Cluster) {
+    let mut stage = Stage::new(cluster, "given-up", 2);
+    stage.write("always", "a=2");
+    let said = stage.watch(&[]).ended();
+    assert!(said.contains("FAILED") && said.contains("1 of 2 tasks failed 3 times:\na=2: "), "{said}");
+    assert_eq!((said.matches("again: a=2: ").count(), stage.measured().0), (2, 2), "{said}");
+    assert_eq!(stage.measured().1.iter().filter(|(cell, _)| cell == "a=2").count(), 3, "{said}");
+    let mut script = cluster.command("sh");
+    script.arg(stage.folder.join("task.sh")).arg(&stage.folder).arg("0").env("SLURM_ARRAY_TASK_ID", "0");
+    let restarted = script.env("SLURM_RESTART_COUNT", "6").output().unwrap();
+    assert_eq!(restarted.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&restarted.stdout), "task 0 was started 7 times\n");
 }
 
 /// The queue has no room for all tasks at once.
