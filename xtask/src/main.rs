@@ -148,7 +148,7 @@ mod tests {
             "x pack peers gemm --filter 512 --peer torch --threads 1,16",
             "x pack bench quant --filter q4 --with-loader",
             "x pack compare --base main -p quant --filter q4 --title T --change C",
-            "x pack scenario gguf-load --set access=map --full",
+            "x pack scenario gguf-load --set access=map --full --with-loader",
             "x import a b",
             "x import a --json",
             "x agree gguf --filter split --dry-run",

@@ -8,8 +8,8 @@ use std::process::Command;
 
 const LINES: [&[&str]; 2] = [&["run", "fake", "--slurm"], &["compare", "--base", "HEAD", "--slurm"]];
 
-/// Calls `cargo xtask` in an empty directory, with a PATH that has these programs alone. Gives its exit code and what it
-/// says.
+/// Calls `cargo xtask` in an empty directory, with a PATH that has these programs alone. Gives its exit code and what
+/// it says.
 fn call(words: &[&str], directory: &Path, programs: &Path) -> (Option<i32>, String) {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     xtask.args(words).current_dir(directory).env("CARGO_MANIFEST_DIR", directory.join("xtask"));

@@ -44,6 +44,9 @@ pub(crate) enum Packable {
         name: String,
         #[command(flatten)]
         choice: scenarios::Choice,
+        /// Take the loader of Vulkan drivers of this machine along
+        #[arg(long)]
+        with_loader: bool,
     },
     /// The benchmarks of a package by themselves, as a baseline table
     ///
@@ -101,7 +104,9 @@ pub(crate) fn write(
     let (what, plan) = match what {
         Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,
         Packable::Compare(arguments) => kind::compare::pack(invocation, root, arguments, &mut folder)?,
-        Packable::Scenario { name, choice } => kind::scenario::pack(invocation, root, (name, choice), &mut folder)?,
+        Packable::Scenario { name, choice, with_loader } => {
+            kind::scenario::pack(invocation, root, (name, choice), *with_loader, &mut folder)?
+        }
         Packable::Bench { package, filter, with_loader } => {
             kind::bench::pack(root, (package, filter.as_deref()), *with_loader, &mut folder)?
         }

@@ -274,8 +274,11 @@ fn a_pack_that_is_damaged_or_for_another_machine_does_not_start() {
 const MATRIX: &str = "title = 't'\nprimary = 'load_s'\nruns = 2\nlimit_s = 60\n[[axis]]\nname = 'a'\nvalues = [1, 2]\n\
     [smoke]\na = 1\n[full]\n";
 
-/// `assay cell s CELL --out FILE`, whose first cell fails.
+/// `assay cell s CELL --out FILE`, whose first cell fails. All need what the pack carries for them: the user's file,
+/// and the loader of drivers.
 const CELLS: &str = r#"#!/bin/sh
+if [ "$(cat "$ASSAY_OWN_PATH")" != mine ]; then echo "no file of the user" >&2; exit 4; fi
+case $LD_LIBRARY_PATH in */pack/lib) ;; *) echo "no loader" >&2; exit 4 ;; esac
 if [ "$3" = a=1 ]; then echo "no such model" >&2; exit 3; fi
 printf '%s' "${RECORD%%CELL*}$3${RECORD#*CELL}" > "$5"
 "#;
@@ -311,15 +314,16 @@ fn cells_of_a_scenario_are_rows_and_their_report_is_made_at_home() {
     let commit = stage.git(&["rev-parse", "HEAD"]);
     let matrix = scenario::Matrix::parse(MATRIX).unwrap();
     let packed = json!({
-        "name": "s", "cells": ["a=1", "a=2"], "runs": 2, "is_whole": true,
+        "name": "s", "cells": ["a=1", "a=2"], "runs": 2, "is_whole": true, "own": "own/m.gguf", "has_loader": true,
         "made": {"revision": commit, "label": "revision 1a, from a pack", "dirty": false, "matrix": matrix.hash, "program": "p",
             "machine": "", "processor": "", "toolchain": "rustc", "seed": 1},
     });
+    stage.write("pack/own/m.gguf", "mine");
     let plan = serde_json::from_value::<scenarios::PackedScenario>(packed.clone()).unwrap().plan().unwrap();
     assert_eq!(plan.len(), 4);
     let mut what = packed;
     what["kind"] = json!("scenario");
-    stage.manifest("scenario-s", &commit, &what, &plan, &["bin/assay", "benches/scenarios/s.toml"]);
+    stage.manifest("scenario-s", &commit, &what, &plan, &["bin/assay", "benches/scenarios/s.toml", "own/m.gguf"]);
 
     let part = stage.run(&["--only", "a=2 process 1"]);
     assert!(part.status.success() && said(&part).contains("all 1 units"), "{}", said(&part));

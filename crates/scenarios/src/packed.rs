@@ -1,5 +1,6 @@
 //! A scenario that is built here and measured elsewhere: the processes of its cells, in the order of `run`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -49,6 +50,9 @@ pub struct PackedScenario {
     /// What the value `own` of an axis stands for, by its path in the pack.
     #[serde(default)]
     own: Option<String>,
+    /// Whether the loader of Vulkan drivers is in the pack.
+    #[serde(default)]
+    pub has_loader: bool,
     /// What was built; the machine is not known here.
     pub made: Provenance,
 }
@@ -74,7 +78,10 @@ impl PackedScenario {
         files.push(PackedFile { from: root.join(&file), to: file, is_program: false });
         files.push(PackedFile { from: programs.assay, to: ASSAY.to_owned(), is_program: true });
         let cells = cells.iter().map(Cell::to_string).collect();
-        Ok((Self { name: name.to_owned(), cells, runs, is_whole: choice.is_whole(), own, made }, files))
+        Ok((
+            Self { name: name.to_owned(), cells, runs, is_whole: choice.is_whole(), own, has_loader: false, made },
+            files,
+        ))
     }
 
     fn cells(&self) -> Result<Vec<Cell>> {
@@ -126,6 +133,8 @@ impl PackedScenario {
 pub struct PackedCells {
     packed: PackedScenario,
     folder: PathBuf,
+    /// Of the processes.
+    environment: Vec<(OsString, OsString)>,
     matrix: Matrix,
     programs: Programs,
     tasks: Vec<Task>,
@@ -134,17 +143,23 @@ pub struct PackedCells {
 }
 
 impl PackedCells {
-    /// Opens the scenario in `folder`, with files of processes below `scratch`.
+    /// Opens the scenario in `folder`. Processes run in `environment`, with files below `scratch`.
     ///
     /// # Errors
     /// A matrix that is not valid, or no directory below `scratch`.
-    pub fn open(folder: &Path, packed: &PackedScenario, (scratch, interrupt): (&Path, Interrupt)) -> Result<Self> {
+    pub fn open(
+        folder: &Path,
+        packed: &PackedScenario,
+        environment: Vec<(OsString, OsString)>,
+        (scratch, interrupt): (&Path, Interrupt),
+    ) -> Result<Self> {
         let matrix = matrix(folder, &packed.name)?;
         let own = packed.own.as_ref().map(|own| folder.join(own));
         let machine = Fingerprint::collect();
         let brand = machine.processor.brand.clone().unwrap_or_else(|| "unknown processor".to_owned());
         Ok(Self {
             folder: folder.to_owned(),
+            environment,
             programs: Programs::carried(folder.join(ASSAY), &matrix),
             matrix,
             tasks: packed.tasks()?,
@@ -171,7 +186,10 @@ impl PackedCells {
     pub fn unit(&self, place: usize) -> Result<Value> {
         let task = &self.tasks[place];
         let began = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let command = self.programs.command(&self.matrix, &task.cell, &self.folder);
+        let mut command = self.programs.command(&self.matrix, &task.cell, &self.folder);
+        if let Ok(command) = &mut command {
+            command.env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
+        }
         let (record, process_s) = self.processes.run(&self.matrix, (&self.packed.name, &task.cell), command)?;
         let (place, made) = (place as u32 + 1, self.made.clone());
         let row = Row { schema: SCHEMA, run: task.run, place, began, process_s, made, record };

@@ -12,17 +12,23 @@ use super::{Measuring, Opened};
 use crate::folder::Folder;
 use crate::import::Run;
 use crate::manifest::What;
+use crate::surroundings;
 
-/// Builds `assay` and puts it into the folder, with the matrix and files of the user.
+/// Builds `assay` and puts it into the folder, with the matrix, files of the user and the loader of Vulkan drivers.
 pub(crate) fn pack(
     invocation: &Invocation,
     root: &Path,
     (name, choice): (&str, &Choice),
+    has_loader: bool,
     folder: &mut Folder,
 ) -> Result<(What, Vec<String>)> {
-    let (packed, files) = PackedScenario::pack(invocation, root, name, choice)?;
+    let (mut packed, files) = PackedScenario::pack(invocation, root, name, choice)?;
     for file in &files {
         folder.put(&file.from, &file.to, file.is_program)?;
+    }
+    if has_loader {
+        surroundings::put_loader(folder)?;
+        packed.has_loader = true;
     }
     let plan = packed.plan()?;
     Ok((What::Scenario(packed), plan))
@@ -34,7 +40,9 @@ pub(crate) fn open(
     packed: &PackedScenario,
     scratch: &Path,
 ) -> Result<PackedCells> {
-    PackedCells::open(folder, packed, (scratch, invocation.interrupt.clone()))
+    let mut environment = invocation.variables.clone();
+    surroundings::set_loader(folder, packed.has_loader, &mut environment);
+    PackedCells::open(folder, packed, environment, (scratch, invocation.interrupt.clone()))
 }
 
 impl Opened for PackedCells {

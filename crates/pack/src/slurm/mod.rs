@@ -91,7 +91,7 @@ pub fn run(invocation: &Invocation, root: &Path, arguments: &OrSlurm<scenarios::
         return Err(usage("--render measures nothing, and Slurm has its own order: leave out --slurm, or --seed"));
     }
     let name = name.clone().ok_or_else(|| usage("say which scenario: `cargo xtask run` lists them"))?;
-    let what = Packable::Scenario { name, choice: choice.clone() };
+    let what = Packable::Scenario { name, choice: choice.clone(), with_loader: false };
     let job = open(invocation, root, &what, &arguments.slurm)?;
     if *again {
         job.forget(&invocation.console)?;

@@ -1,5 +1,5 @@
-//! `run NAME --slurm` and `compare --slurm` as a user calls them, from the build to what is kept, in a small workspace of
-//! a scripted `assay` and a scripted benchmark.
+//! `run NAME --slurm` and `compare --slurm` as a user calls them, from the build to what is kept, in a small workspace
+//! of a scripted `assay` and a scripted benchmark.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -255,8 +255,8 @@ fn lost_tasks_come_again_and_classes_never_mix(cluster: &Cluster) {
     assert_eq!(stage.measured().1, ran, "what is measured is not measured again");
 }
 
-/// The power of one node fails while its task runs, and Slurm starts that task again by itself. Of a task on another node
-/// that fails, Slurm was told not to, and it is submitted again.
+/// The power of one node fails while its task runs, and Slurm starts that task again by itself. A task on another node
+/// that fails is one that Slurm must not start again: it is submitted again.
 fn nodes_that_fail_are_survived(cluster: &Cluster) {
     let mut stage = Stage::new(cluster, "failed", 4);
     stage.write("pause", "3");
