@@ -165,14 +165,7 @@ impl Job {
         crate::suite::requested(invocation, root, Some(op), "pack peers")?;
         let mut job = Self::choose(invocation, root, op, choice)?;
         job.build(invocation, root, Place::Elsewhere)?;
-        let suite = format!("peers/{op}.toml");
-        let mut files = vec![Carried { from: root.join(&suite), to: suite, is_program: false }];
-        let notes = format!("peers/{op}.notes.md");
-        if root.join(&notes).exists() {
-            files.push(Carried { from: root.join(&notes), to: notes, is_program: false });
-        }
-        let of_ours = job.suite.files.iter();
-        files.extend(of_ours.map(|path| Carried { from: root.join(path), to: path.clone(), is_program: false }));
+        let mut files = data(root, op, &job.suite.files);
         let mut put = |from: PathBuf, to: String, is_program: bool| {
             let carried = Carried { from, to, is_program };
             if !files.contains(&carried) {
@@ -316,6 +309,13 @@ impl Measuring<'_> {
     }
 }
 
+/// What all programs of a suite read: itself, its notes, and the files that it names.
+fn data(root: &Path, op: &str, files: &[String]) -> Vec<Carried> {
+    let notes = Some(format!("peers/{op}.notes.md")).filter(|notes| root.join(notes).exists());
+    let paths = [format!("peers/{op}.toml")].into_iter().chain(notes).chain(files.iter().cloned());
+    paths.map(|path| Carried { from: root.join(&path), to: path, is_program: false }).collect()
+}
+
 /// Names of the Python files in a directory, sorted.
 fn scripts(directory: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
@@ -325,4 +325,21 @@ fn scripts(directory: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_a_suite_names_travel_under_their_paths() {
+        let root = tempfile::tempdir().unwrap();
+        let paths =
+            |files: &[String]| data(root.path(), "x", files).into_iter().map(|file| file.to).collect::<Vec<_>>();
+        assert_eq!(paths(&[]), ["peers/x.toml"]);
+        fs::create_dir(root.path().join("peers")).unwrap();
+        fs::write(root.path().join("peers/x.notes.md"), "").unwrap();
+        let file = "models/m/m.gguf".to_owned();
+        assert_eq!(paths(&[file]), ["peers/x.toml", "peers/x.notes.md", "models/m/m.gguf"]);
+    }
 }
