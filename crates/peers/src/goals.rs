@@ -42,7 +42,7 @@ fn figures(goal: &Goal, suite: &Suite, rows: &[Row]) -> Result<Vec<Figure>> {
     let is_wanted = |row: &&Row| cases.is_match(&row.case) && goal.threads.is_none_or(|threads| row.threads == threads);
     let rows: Vec<&Row> = rows.iter().filter(is_wanted).collect();
     if goal.ratio.is_some() {
-        let is_own = |name: &str| suite.peers.iter().any(|peer| peer.name == name && peer.own.is_some());
+        let is_own = |name: &str| suite.peers.iter().any(|peer| peer.name == name && peer.is_ours());
         let is_compared = |row: &&&Row| match goal.peers.is_empty() {
             true => !is_own(&row.peer),
             false => goal.peers.contains(&row.peer),

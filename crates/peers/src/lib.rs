@@ -20,6 +20,7 @@
 mod agree;
 mod build;
 mod ceiling;
+mod contestant;
 mod difference;
 mod expand;
 mod figures;

@@ -13,9 +13,9 @@ use serde::Deserialize;
 
 use crate::agree::{Agreement, Known};
 use crate::ceiling::Ceiling;
+pub(crate) use crate::contestant::Peer;
 use crate::expand;
 use crate::figures::Chart;
-use crate::requirements::Requirements;
 use crate::select::{self, Selection, TableCase};
 
 /// The file.
@@ -60,34 +60,6 @@ pub(crate) struct Suite {
     /// Differences that are known.
     #[serde(rename = "known", default)]
     pub(crate) known: Vec<Known>,
-}
-
-/// Somebody else's program, or our own with other parameters.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Peer {
-    pub(crate) name: String,
-    /// Only cases whose id matches this regular expression.
-    pub(crate) cases: Option<String>,
-    /// Name in charts, if another.
-    pub(crate) label: Option<String>,
-    /// Our own program with these parameters in place of the case's. The fields below are then absent.
-    pub(crate) own: Option<Params>,
-    /// Directory below `peers/`.
-    #[serde(default)]
-    pub(crate) dir: String,
-    /// Command that builds it there, if it needs to be built.
-    #[serde(default)]
-    pub(crate) build: Vec<String>,
-    /// File of Python requirements there, `requirements-NAME.txt`, installed into an environment of its own,
-    /// `.venv/NAME`.
-    pub(crate) requirements: Option<Requirements>,
-    /// Command that starts it there; `--threads N` is appended.
-    #[serde(default)]
-    pub(crate) command: Vec<String>,
-    /// Environment variables; `{threads}` becomes the number of threads.
-    #[serde(default)]
-    pub(crate) env: BTreeMap<String, String>,
 }
 
 /// Parameters of a case: names, and numbers or strings.
@@ -271,24 +243,6 @@ impl Suite {
     /// What bounds a case.
     pub(crate) fn ceiling_of(&self, case: &Case) -> Ceiling {
         case.ceiling.unwrap_or(self.ceiling).here()
-    }
-}
-
-impl Peer {
-    /// Whether it is a script that the Python of its environment runs.
-    pub(crate) fn is_python(&self) -> bool {
-        let program = self.command.first().map(Path::new);
-        program.is_some_and(|program| program.starts_with(".venv") && program.ends_with("bin/python"))
-    }
-
-    /// The parameters of a case for this peer; `None` if the case is none of its cases.
-    pub(crate) fn params(&self, case: &Case) -> Option<Params> {
-        let is_selected =
-            self.cases.as_deref().is_none_or(|cases| pattern(cases).is_ok_and(|cases| cases.is_match(&case.id)));
-        let mut params = case.params.clone();
-        params.extend(self.own.clone().unwrap_or_default());
-        // With the case's own parameters, our program would be timed against itself.
-        (is_selected && (self.own.is_none() || params != case.params)).then_some(params)
     }
 }
 

@@ -36,8 +36,8 @@ pub(crate) fn compared(
             for (place, peer) in suite.peers.iter().enumerate() {
                 let finding = &mut findings[place];
                 let Some(params) = peer.params(case) else { continue };
-                // Our own program with other parameters is no independent evidence.
-                if peer.own.is_some() || finding.failure.is_some() {
+                // Our own code is no independent evidence.
+                if peer.is_ours() || finding.failure.is_some() {
                     continue;
                 }
                 let verified = verifier.peer(&mut sessions[place], peer, case, &params)?;

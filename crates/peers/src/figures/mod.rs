@@ -86,9 +86,9 @@ fn timed(row: &Row) -> Option<(f64, [f64; 2])> {
 }
 
 impl Measured {
-    /// Whether a peer is our own program with other parameters.
+    /// Whether a peer is our own code, with other parameters or in another program.
     fn is_own(&self, peer: &str) -> bool {
-        self.suite.peers.iter().any(|known| known.name == peer && known.own.is_some())
+        self.suite.peers.iter().any(|known| known.name == peer && known.is_ours())
     }
 
     /// Name of a peer in charts.
