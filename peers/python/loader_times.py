@@ -3,12 +3,12 @@
     python loader_times.py PATH/TO/assay [--rounds 3] [--seconds 3] [--volumes 8]
 
 Makes phantoms with `assay nifti phantom` in a temporary directory and prints a table. Every loader runs in a process of its own, all of
-them in turns, `rounds` times; the table has medians and ranges. Packages that are not installed are left out with a note.
+them in turns, `--rounds` times; the table has medians and ranges. Packages that are not installed are left out with a note.
 
 `cold` decodes a file for every sample. `pool` takes 64 samples from each volume of a pool before it is replaced, in the background where
 a loader has that. `cached` has all volumes decoded before the clock starts. A first batch counts from the making of the loader. Before a
-row is shown, its crops are compared with the voxels that nibabel reads, at the place where the loader says that it cut, or, where it does
-not say, at the place where they are found.
+row is shown, a crop of it is looked for in the voxels that nibabel reads: reoriented to RAS, or, for loaders that do not reorient, as
+they are stored.
 """
 
 import argparse
@@ -124,7 +124,8 @@ def measure(name, paths, seconds):
     shape = first.shape
     # A crop with few equal neighbors, so that it is found quickly.
     crop = max((np.array(each[0]) for batch in (first, next(batches)) for each in batch), key=lambda crop: crop[:, 0, 0].std())
-    is_right = is_cut_from(crop, [canonical(path) for path in paths])
+    volumes = [canonical(path) for path in paths] + [nibabel.load(path).get_fdata(dtype=np.float32) for path in paths]
+    is_right = is_cut_from(crop, volumes)
     # What was filled ahead is taken, and what is cached is decoded, before the clock starts.
     for _ in range(4 * len(paths)):
         next(batches)

@@ -93,7 +93,9 @@ pub(crate) fn of_loader(py: Python<'_>, error: &LoaderError) -> PyErr {
         LoaderError::Shape { path, .. } | LoaderError::Flat { path } | LoaderError::Labels { path, .. } => {
             raise(py, "UnfitError", &message, Some(path))
         }
-        LoaderError::NoLabels | LoaderError::Setting { .. } => raise(py, "SettingError", &message, None),
+        LoaderError::NoLabels | LoaderError::Setting { .. } | LoaderError::Option { .. } => {
+            raise(py, "SettingError", &message, None)
+        }
         LoaderError::NoFile { last, .. } => {
             let raised = raise(py, "NoFileError", &message, None);
             raised.set_cause(py, Some(of_loader(py, last)));

@@ -1,6 +1,6 @@
 //! What samplers say of their samples, as arrays of the whole batch.
 
-use loader::{Crop, Views};
+use loader::{Changes, Crop, Views};
 use pyo3::{prelude::*, types::PyDict};
 
 use crate::array::c_order;
@@ -20,6 +20,22 @@ impl Label for Crop {
         if let Some(positive) = positive {
             dict.set_item("is_positive", c_order(py, positive, &[labels.len()])?)?;
         }
+        Ok(dict)
+    }
+}
+
+impl Label for (Crop, Changes) {
+    fn arrays<'py>(labels: &[Self], py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (crops, changes): (Vec<Crop>, Vec<Changes>) = labels.iter().copied().unzip();
+        let (dict, n) = (Crop::arrays(&crops, py)?, labels.len());
+        let orders: Vec<i64> = changes.iter().flat_map(|each| each.turn.order).map(|axis| axis as i64).collect();
+        dict.set_item("order", c_order(py, orders, &[n, 3])?)?;
+        let flips: Vec<bool> = changes.iter().flat_map(|each| each.turn.is_flipped).collect();
+        dict.set_item("is_flipped", c_order(py, flips, &[n, 3])?)?;
+        let noise = changes.iter().flat_map(|each| each.noise.map_or([0.0; 2], |noise| [noise.mean, noise.std]));
+        dict.set_item("noise", c_order(py, noise.collect::<Vec<f32>>(), &[n, 2])?)?;
+        let gamma: Vec<f32> = changes.iter().map(|each| each.gamma.unwrap_or(1.0)).collect();
+        dict.set_item("gamma", c_order(py, gamma, &[n])?)?;
         Ok(dict)
     }
 }

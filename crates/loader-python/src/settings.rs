@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use loader::{
-    AsymmetricPatches, Builder, Cache, CenterCrop, Files, Item, Keep, Loader, LoaderError, OnFailure, PosNegCrop,
-    RandomCrop, Sampler, f16,
+    AsymmetricPatches, Augment, Augmented, Builder, Cache, CenterCrop, Clip, Files, Item, Keep, Loader, LoaderError,
+    OnFailure, Over, Place, PosNegCrop, Preparation, RandomCrop, Sampler, Step, f16,
 };
 use pyo3::prelude::*;
 
@@ -16,6 +16,8 @@ struct Settings<'py> {
     files: Vec<PathBuf>,
     labels: Option<Vec<Option<PathBuf>>>,
     sampler: Bound<'py, PyAny>,
+    prepare: Vec<Bound<'py, PyAny>>,
+    augment: Option<Bound<'py, PyAny>>,
     batch: usize,
     workers: usize,
     pool: Option<usize>,
@@ -40,7 +42,7 @@ enum Samples {
 
 impl Samples {
     fn of(sampler: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let kind: String = sampler.get_type().name()?.extract()?;
+        let kind = kind_of(sampler)?;
         let size = || sampler.getattr("size")?.extract::<[usize; 3]>();
         Ok(match kind.as_str() {
             "AsymmetricPatches" => Self::Patches(AsymmetricPatches::new(sampler.getattr("patches")?.extract()?)),
@@ -53,6 +55,63 @@ impl Samples {
             }),
             other => return Err(argument(format!("{other} is no sampler of this package"))),
         })
+    }
+}
+
+/// The name of a value's class.
+fn kind_of(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    value.get_type().name()?.extract()
+}
+
+/// A step of the preparation, from the class of `assay_volumes` that stands for it.
+fn step(value: &Bound<'_, PyAny>) -> PyResult<Step> {
+    let pair = |field: &str| value.getattr(field)?.extract::<(f64, f64)>().map(|(a, b)| [a, b]);
+    let bounds = || Ok::<_, PyErr>((value.getattr("low")?.extract()?, value.getattr("high")?.extract()?));
+    let kind = kind_of(value)?;
+    Ok(match kind.as_str() {
+        "Spacing" => Step::Spacing(value.getattr("mm")?.extract()?),
+        "Clip" => bounds().map(|(low, high)| Step::Clip(Clip::Values { low, high }))?,
+        "ClipPercentiles" => bounds().map(|(low, high)| Step::Clip(Clip::Percentiles { low, high }))?,
+        "ScaleRange" => {
+            Step::Scale { from: pair("source")?, to: pair("target")?, is_clipped: value.getattr("clip")?.extract()? }
+        }
+        "ZScore" => match value.getattr("over")?.extract::<String>()?.as_str() {
+            "nonzero" => Step::ZScore(Over::NonZero),
+            _ => Step::ZScore(Over::All),
+        },
+        "CropForeground" => {
+            Step::Foreground { above: value.getattr("above")?.extract()?, margin: value.getattr("margin")?.extract()? }
+        }
+        "Pad" => Step::Pad(value.getattr("size")?.extract()?),
+        other => return Err(argument(format!("{other} is no step of a preparation"))),
+    })
+}
+
+/// The changes that `assay_volumes.Augment` describes.
+fn augment(value: &Bound<'_, PyAny>) -> PyResult<Augment> {
+    let mut changes = Augment::new().flips(value.getattr("flips")?.extract()?);
+    if let Some((probability, axes)) = value.getattr("rotations")?.extract::<Option<(f64, [usize; 2])>>()? {
+        changes = changes.rotations(probability, axes);
+    }
+    if let Some((probability, mean, std)) = value.getattr("noise")?.extract::<Option<(f64, f64, f64)>>()? {
+        changes = changes.noise(probability, mean, std);
+    }
+    if let Some((probability, range)) = value.getattr("gamma")?.extract::<Option<(f64, [f64; 2])>>()? {
+        changes = changes.gamma(probability, range);
+    }
+    Ok(changes)
+}
+
+/// Crops, changed at random if that is asked for.
+fn crops<P: Place>(
+    builder: Builder,
+    place: P,
+    changes: Option<Augment>,
+    is_half: bool,
+) -> Result<Box<dyn Running>, LoaderError> {
+    match changes {
+        None => running(builder, place, is_half),
+        Some(changes) => running(builder, Augmented::new(place, changes)?, is_half),
     }
 }
 
@@ -70,7 +129,11 @@ pub(crate) fn start(loader: &Bound<'_, PyAny>) -> PyResult<Box<dyn Running>> {
     let mut labels = settings.labels.unwrap_or_default().into_iter();
     let items = settings.files.into_iter().map(|image| Item { image, labels: labels.next().flatten() });
     let keep = if settings.keep == "float32" { Keep::F32 } else { Keep::Native };
-    let mut builder = Loader::builder(Files::of(items).keeping(keep))
+    let steps = settings.prepare.iter().map(step).collect::<PyResult<Vec<_>>>()?;
+    let preparation = steps.into_iter().fold(Preparation::new(), Preparation::step);
+    let files = Files::of(items).keeping(keep).prepared(preparation).map_err(|error| errors::of_loader(py, &error))?;
+    let changes = settings.augment.as_ref().map(augment).transpose()?;
+    let mut builder = Loader::builder(files)
         .cache(settings.pool.map_or(Cache::Cold, |slots| Cache::Pool { slots, visits: settings.visits }))
         .workers(settings.workers)
         .decoders(settings.decoders)
@@ -87,9 +150,9 @@ pub(crate) fn start(loader: &Bound<'_, PyAny>) -> PyResult<Box<dyn Running>> {
     let is_half = settings.dtype == "float16";
     let started = match Samples::of(&settings.sampler)? {
         Samples::Patches(sampler) => running(builder, sampler, is_half),
-        Samples::Random(sampler) => running(builder, sampler, is_half),
-        Samples::Center(sampler) => running(builder, sampler, is_half),
-        Samples::PosNeg(sampler) => running(builder, sampler, is_half),
+        Samples::Random(sampler) => crops(builder, sampler, changes, is_half),
+        Samples::Center(sampler) => crops(builder, sampler, changes, is_half),
+        Samples::PosNeg(sampler) => crops(builder, sampler, changes, is_half),
     };
     started.map_err(|error| errors::of_loader(py, &error))
 }

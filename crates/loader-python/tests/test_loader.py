@@ -76,6 +76,36 @@ class Streams(WithFiles):
             positive += batch.labels["is_positive"].tolist()
         self.assertTrue(20 <= sum(positive) <= 38, positive)
 
+    def test_volumes_are_prepared_before_they_are_cut(self):
+        """Clip by percentiles, z-score over what is not 0, foreground, pad: each as NumPy has it."""
+        prepare = [av.ClipPercentiles(1, 99), av.ZScore("nonzero"), av.Pad((44, 36, 30)), av.Clip(-1.5, 2.0)]
+        for batch in self.loader(av.CenterCrop((44, 36, 30)), prepare=prepare, samples=5):
+            data = self.canonical(self.files, batch.files[0])
+            data = data.clip(*np.percentile(data, [1, 99]))
+            normal = np.where(data == 0, 0, (data - data[data != 0].mean()) / data[data != 0].std())
+            expected = np.pad(normal, ((2, 2), (0, 0), (0, 0))).clip(-1.5, 2.0)
+            np.testing.assert_allclose(batch.pixels[0, 0], expected, atol=1e-5)
+        scaled = [av.ScaleRange((0, 400), (-1, 1), clip=True), av.CropForeground(above=-1.0, margin=2)]
+        for batch in self.loader(prepare=scaled, samples=3):
+            self.assertTrue((np.abs(batch.pixels) <= 1).all())
+        fine = next(iter(self.loader(av.CenterCrop((20, 20, 20)), prepare=[av.Spacing((1.0, 1.0, 1.0))], samples=1)))
+        self.assertEqual(fine.shape, (1, 1, 20, 20, 20))
+
+    def test_crops_are_turned_as_their_labels_say(self):
+        plain = self.loader(av.CenterCrop((8, 8, 6)), samples=30)
+        changes = av.Augment(flips=(0.5, 0.5, 0.5), rotations=(0.7, (0, 1)), gamma=(0.0, (1.0, 2.0)))
+        turned = 0
+        for before, after in zip(plain, dataclasses.replace(plain, augment=changes), strict=True):
+            crop, order = before.pixels[0, 0], after.labels["order"][0]
+            flipped = np.flip(crop, [axis for axis in range(3) if after.labels["is_flipped"][0, axis]])
+            np.testing.assert_array_equal(after.pixels[0, 0], np.moveaxis(flipped, [0, 1, 2], order))
+            self.assertEqual((after.labels["gamma"][0], after.labels["noise"].tolist()), (1.0, [[0.0, 0.0]]))
+            turned += order.tolist() != [0, 1, 2]
+        self.assertTrue(3 < turned < 27, turned)
+        noisy = dataclasses.replace(plain, augment=av.Augment(noise=(1.0, 0.0, 5.0)))
+        differences = [after.pixels - before.pixels for before, after in zip(plain, noisy, strict=True)]
+        self.assertTrue(0.5 < np.std(differences) < 5.0)
+
     def test_half_precision_is_the_rounded_single(self):
         for sampler in (av.CenterCrop((6, 6, 6)), av.AsymmetricPatches(2)):
             for single, half in zip(self.loader(sampler), self.loader(sampler, dtype="float16"), strict=True):
@@ -170,6 +200,12 @@ class Life(WithFiles):
         for sampler in (av.RandomCrop((8, 8)), av.CenterCrop((8, 0, 8)), av.AsymmetricPatches(0), av.PosNegCrop((8, 8, 8))):
             with self.assertRaises(av.SettingError):
                 self.loader(sampler)
+        for wrong in ({"prepare": ["ras"]}, {"prepare": [av.ZScore("some")]}, {"augment": 1}, {"sampler": av.AsymmetricPatches(2), "augment": av.Augment()}):
+            with self.assertRaises(av.SettingError):
+                dataclasses.replace(self.loader(), **wrong)
+        for wrong in ({"prepare": [av.Spacing((0, 1, 1))]}, {"prepare": [av.ClipPercentiles(9, 1)]}, {"augment": av.Augment(flips=(2, 0, 0))}):
+            with self.assertRaises(av.SettingError):
+                iter(dataclasses.replace(self.loader(), **wrong))
         with self.assertRaises(av.SettingError):
             av.Loader("one.nii", av.RandomCrop((8, 8, 8)))
 

@@ -60,6 +60,80 @@ class PosNegCrop:
     negative: float = 1.0
 
 
+@dataclass(frozen=True)
+class Spacing:
+    """Resamples to these distances of voxels along x, y and z, in mm: trilinear, labels to the nearest voxel. MONAI's `Spacing(pixdim,
+    padding_mode="border")` with `scale_extent=False`, SimpleITK's `Resample` with `sitkLinear`."""
+
+    mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Moves values outside of the bounds to the bounds: `torch.clamp`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClipPercentiles:
+    """Clips to percentiles, 0 to 100, of all voxels: MONAI's `ClipIntensityPercentiles`, NumPy's percentiles."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ScaleRange:
+    """Maps the range `source` linearly to `target`: MONAI's `ScaleIntensityRange(*source, *target, clip)`."""
+
+    source: tuple[float, float]
+    target: tuple[float, float] = (0.0, 1.0)
+    clip: bool = False
+
+
+@dataclass(frozen=True)
+class ZScore:
+    """To mean 0 and standard deviation 1, over "all" voxels or those that are "nonzero": MONAI's `NormalizeIntensity(nonzero)`."""
+
+    over: str = "all"
+
+
+@dataclass(frozen=True)
+class CropForeground:
+    """Cuts the box that holds all values above a threshold, and `margin` voxels around it: MONAI's `CropForeground`."""
+
+    above: float = 0.0
+    margin: int = 0
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Surrounds the volume by zeros up to this size: MONAI's `SpatialPad(size, method="symmetric")`."""
+
+    size: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of crops, in this order; labels are turned as their image, and keep their values.
+
+    `labels` of a batch then also has "order" (batch, 3) and "is_flipped" (batch, 3): axis a of the crop became axis order[a], reversed where
+    it is flipped; "noise" (batch, [mean, std]) and "gamma" (batch,), 0 and 1 where nothing happened.
+    """
+
+    flips: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Probabilities of a flip along x, y and z: MONAI's `RandFlip`."""
+    rotations: tuple[float, tuple[int, int]] | None = None
+    """(probability, axes): one to three right angles, MONAI's `RandRotate90`."""
+    noise: tuple[float, float, float] | None = None
+    """(probability, mean, largest std): MONAI's `RandGaussianNoise`."""
+    gamma: tuple[float, tuple[float, float]] | None = None
+    """(probability, range): MONAI's `RandAdjustContrast`."""
+
+
+Step = Union[Spacing, Clip, ClipPercentiles, ScaleRange, ZScore, CropForeground, Pad]
 Sampler = Union[AsymmetricPatches, RandomCrop, CenterCrop, PosNegCrop]
 Path = Union[str, "os.PathLike[str]"]
 
@@ -76,6 +150,10 @@ class Loader:
     files: Sequence[Path]
     """Images, `.nii` or `.nii.gz`."""
     sampler: Sampler
+    prepare: Sequence[Step] = ()
+    """Steps for whole volumes, done in this order once for every volume that is decoded."""
+    augment: Augment | None = None
+    """Random changes of crops."""
     labels: Sequence[Path | None] | None = None
     """Labels of the images, whole numbers 0 to 255; as many as there are files."""
     batch: int = 1
@@ -106,6 +184,7 @@ class Loader:
         put = lambda field, value: object.__setattr__(self, field, value)
         if isinstance(self.files, (str, os.PathLike)):
             raise SettingError("files is one path; need a sequence of paths")
+        put("prepare", tuple(self.prepare))
         put("files", tuple(os.fspath(path) for path in self.files))
         if self.labels is not None:
             put("labels", tuple(None if path is None else os.fspath(path) for path in self.labels))
@@ -168,3 +247,13 @@ def _check_words(loader: Loader) -> None:
         raise SettingError(f"{sampler!r}: need positive integers, three for a size")
     if isinstance(sampler, PosNegCrop) and loader.labels is None:
         raise SettingError("PosNegCrop needs labels")
+    steps = (Spacing, Clip, ClipPercentiles, ScaleRange, ZScore, CropForeground, Pad)
+    for step in loader.prepare:
+        if not isinstance(step, steps):
+            raise SettingError(f"prepare has {step!r}; need steps of this package")
+        if isinstance(step, ZScore) and step.over not in ("all", "nonzero"):
+            raise SettingError(f"prepare has {step!r}; need \"all\" or \"nonzero\"")
+    if loader.augment is not None and not isinstance(loader.augment, Augment):
+        raise SettingError(f"augment is {loader.augment!r}; need an Augment")
+    if loader.augment is not None and isinstance(sampler, AsymmetricPatches):
+        raise SettingError("augment is for crops, not for AsymmetricPatches")
