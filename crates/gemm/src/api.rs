@@ -9,7 +9,7 @@ use op::{Threads, Workspace};
 use simd::Element;
 
 use crate::{
-    choice::Choice,
+    choice::{Choice, Wish},
     epilogue::Epilogue,
     error::{GemmError, Operand},
     kernel::CpuKernel,
@@ -65,6 +65,7 @@ pub struct Gemm<'a> {
     b: RhsBatch<'a>,
     beta: f32,
     epilogue: Epilogue<'a>,
+    wish: Wish,
     threads: Threads,
     workspace: Option<&'a mut Workspace>,
 }
@@ -77,7 +78,8 @@ impl<'a> Gemm<'a> {
     #[inline]
     pub fn new(a: impl Into<Batch<'a>>, b: impl Into<RhsBatch<'a>>) -> Self {
         let (a, b) = (a.into(), b.into());
-        Self { alpha: 1.0, a, b, beta: 0.0, epilogue: Epilogue::NONE, threads: Threads::SERIAL, workspace: None }
+        let (epilogue, wish, threads) = (Epilogue::NONE, Wish::Fastest, Threads::SERIAL);
+        Self { alpha: 1.0, a, b, beta: 0.0, epilogue, wish, threads, workspace: None }
     }
 
     /// The factor of A B; 1 to begin with. With 0, A and B are not read.
@@ -96,6 +98,17 @@ impl<'a> Gemm<'a> {
     #[inline]
     pub fn epilogue(self, epilogue: Epilogue<'a>) -> Self {
         Self { epilogue, ..self }
+    }
+
+    /// Whether a row of C has the same bits alone and among others: those of a product with this row of A only. To begin
+    /// with, that holds for weights in blocks, and sums of matrices take the order that is fastest for the number of
+    /// rows.
+    ///
+    /// With this, a B with contiguous columns, weights as models store them, takes [`Path::Dot`](crate::Path::Dot) with
+    /// sums over all of k, and any other B is packed.
+    #[inline]
+    pub fn rows_alone(self, rows_alone: bool) -> Self {
+        Self { wish: if rows_alone { Wish::RowsAlone } else { Wish::Fastest }, ..self }
     }
 
     /// How many threads of the rayon pool that it is called from may work; the calling thread alone to begin with. A
@@ -126,7 +139,7 @@ impl<'a> Gemm<'a> {
     #[inline]
     pub fn run(self, c: impl Into<BatchMut<'a>>) -> Result<Choice, GemmError> {
         let c = c.into();
-        let Self { alpha, a, b, beta, epilogue, threads, workspace } = self;
+        let Self { alpha, a, b, beta, epilogue, wish, threads, workspace } = self;
         let counts = [(Operand::A, a.count()), (Operand::B, b.count()), (Operand::Residual, epilogue.residual_count())];
         for (operand, count) in counts {
             if let Some(got) = count.filter(|&count| count != c.count()) {
@@ -134,19 +147,25 @@ impl<'a> Gemm<'a> {
             }
         }
         if c.count() == 1 {
-            return product(Problem::new(alpha, a.first, b.first(), beta, c.first, epilogue)?, threads, workspace);
+            let problem = Problem::new(alpha, a.first, b.first(), beta, c.first, epilogue)?;
+            return product(problem, wish, threads, workspace);
         }
-        batched::Products { alpha, a, b, beta, epilogue, threads, first: 0 }.run(c, workspace)
+        batched::Products { alpha, a, b, beta, epilogue, wish, threads, first: 0 }.run(c, workspace)
     }
 }
 
 /// One product, with the caller's workspace or the thread's.
 #[inline(always)]
-fn product(mut problem: Problem<'_>, threads: Threads, workspace: Option<&mut Workspace>) -> Result<Choice, GemmError> {
+fn product(
+    mut problem: Problem<'_>,
+    wish: Wish,
+    threads: Threads,
+    workspace: Option<&mut Workspace>,
+) -> Result<Choice, GemmError> {
     let kernel = CpuKernel::best_for(&problem);
     match workspace {
-        Some(workspace) => kernel.product(&mut problem, threads, workspace, None),
-        None => Workspace::with_kept(|workspace| kernel.product(&mut problem, threads, workspace, None)),
+        Some(workspace) => kernel.product(&mut problem, threads, workspace, wish),
+        None => Workspace::with_kept(|workspace| kernel.product(&mut problem, threads, workspace, wish)),
     }
 }
 
@@ -166,7 +185,7 @@ pub fn gemm<'a>(
     beta: f32,
     c: impl Into<Output<'a>>,
 ) -> Result<Choice, GemmError> {
-    product(Problem::new(alpha, a.into(), b.into(), beta, c.into(), Epilogue::NONE)?, threads, None)
+    product(Problem::new(alpha, a.into(), b.into(), beta, c.into(), Epilogue::NONE)?, Wish::Fastest, threads, None)
 }
 
 /// y <- alpha A x + beta y, where A is m x k, x has k elements and y has m. For the transpose of A pass `a.t()`.

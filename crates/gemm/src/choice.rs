@@ -58,6 +58,17 @@ pub enum Path {
     Int8,
 }
 
+/// Which path a product takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// The fastest.
+    Fastest,
+    /// One under which a row of C has the same bits alone and among others.
+    RowsAlone,
+    /// This one where it is possible, else the fastest.
+    Path(Path),
+}
+
 impl Path {
     /// Those that a kernel chooses among for unpacked matrices.
     pub(crate) const CHOICES: [Path; 5] = [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA, Path::Packed];

@@ -8,5 +8,5 @@ mod weights;
 
 pub use cpu::Codes;
 pub(crate) use cpu::CpuKernel;
-pub use list::{Case, GemmOp, Kernel, Operands, block_paths, kernels, paths};
+pub use list::{Case, GemmOp, Kernel, Operands, block_paths, kernels, paths, rows_alone};
 pub use reference::round_activations;

@@ -28,7 +28,7 @@ pub use api::{Gemm, SharedA, Term, explain, gemm, gemv, split};
 pub use choice::{Blocking, Choice, Path};
 pub use epilogue::{Activation, Epilogue};
 pub use error::{GemmError, LayoutError, Operand};
-pub use kernel::{Case, Codes, GemmOp, Kernel, Operands, block_paths, kernels, paths, round_activations};
+pub use kernel::{Case, Codes, GemmOp, Kernel, Operands, block_paths, kernels, paths, round_activations, rows_alone};
 pub use matrix::{Batch, BatchMut, Input, MatMut, MatRef, Output};
 pub use op::{Threads, Workspace};
 pub use plan::{Figures, ProblemLayout, Split, Storage};

@@ -18,7 +18,7 @@ use crate::{
         packed::{self, Reading, Schedule},
         scale,
     },
-    choice::{Blocking, Path},
+    choice::{Blocking, Path, Wish},
     error::GemmError,
     grid::Grid,
     matrix::Input,
@@ -67,7 +67,8 @@ struct Decision {
 #[derive(Debug, Clone, Copy)]
 enum Method {
     Direct(Grid),
-    Dot(Grid),
+    /// And whether sums go over all of k at once, so that their order does not depend on the rows.
+    Dot(Grid, bool),
     Axpy(Grid),
     Blocks(Reading, Schedule),
 }
@@ -77,7 +78,7 @@ impl Decision {
         let of_grid = |path: Path, grid: Grid| Plan { path, transposed: self.transposed, ..Plan::strips(grid) };
         match &self.method {
             &Method::Direct(grid) => of_grid(Path::Direct, grid),
-            &Method::Dot(grid) => of_grid(Path::Dot, grid),
+            &Method::Dot(grid, _) => of_grid(Path::Dot, grid),
             &Method::Axpy(grid) => of_grid(Path::Axpy, grid),
             Method::Blocks(reading, schedule) => {
                 let path = match reading {
@@ -92,9 +93,9 @@ impl Decision {
     }
 }
 
-/// Decides for two matrices; `forced` is the path if it is possible.
-fn decide<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Decision {
-    let Route { path, transposed } = route::<K>(&layout, forced);
+/// Decides for two matrices.
+fn decide<K: MicroKernel>(layout: ProblemLayout, threads: Threads, wish: Wish) -> Decision {
+    let Route { path, transposed } = route::<K>(&layout, wish);
     let layout = if transposed { layout.t() } else { layout };
     let shape = layout.shape;
     let blocks = |reading| Method::Blocks(reading, Schedule::new::<K>(shape, layout.c.element, reading, threads));
@@ -102,7 +103,7 @@ fn decide<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Optio
     let method = match path {
         Path::Direct => {
             let grid = Grid::of_rows(shape, threads, K::MR);
-            let packed = (grid.parts() > 1 && forced.is_none()).then(|| blocks(Reading::Packed));
+            let packed = (grid.parts() > 1 && wish == Wish::Fastest).then(|| blocks(Reading::Packed));
             match packed {
                 Some(packed @ Method::Blocks(_, Schedule::Team(split)))
                     if split.time() < direct::time::<K>(shape, layout.b.row_major, grid) =>
@@ -112,7 +113,7 @@ fn decide<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Optio
                 _ => Method::Direct(grid),
             }
         }
-        Path::Dot => Method::Dot(columns()),
+        Path::Dot => Method::Dot(columns(), wish == Wish::RowsAlone),
         Path::Axpy => Method::Axpy(columns()),
         Path::PackedA => blocks(Reading::InPlace),
         _ => blocks(Reading::Packed),
@@ -120,14 +121,14 @@ fn decide<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Optio
     Decision { method, transposed }
 }
 
-/// The plan for two matrices; `forced` is the path if it is possible.
-pub(crate) fn for_matrices<K: MicroKernel>(layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
-    decide::<K>(layout, threads, forced).plan::<K>()
+/// The plan for two matrices.
+pub(crate) fn for_matrices<K: MicroKernel>(layout: ProblemLayout, threads: Threads, wish: Wish) -> Plan {
+    decide::<K>(layout, threads, wish).plan::<K>()
 }
 
 /// How threads share the product of two matrices, if they do so in blocks.
 pub(crate) fn split_of_matrices<K: MicroKernel>(layout: ProblemLayout, threads: Threads) -> Option<Split> {
-    match decide::<K>(layout, threads, None).method {
+    match decide::<K>(layout, threads, Wish::Fastest).method {
         Method::Blocks(_, Schedule::Team(split)) => Some(split),
         _ => None,
     }
@@ -155,10 +156,10 @@ pub(crate) fn product<K: MicroKernel>(
     problem: &mut Problem<'_>,
     threads: Threads,
     workspace: &mut Workspace,
-    forced: Option<Path>,
+    wish: Wish,
 ) -> Result<Plan, GemmError> {
     match problem.b.0 {
-        Source::Matrix(b) if forced.is_none() && is_small::<K>(problem, &b) => {
+        Source::Matrix(b) if wish == Wish::Fastest && is_small::<K>(problem, &b) => {
             direct::small(kernel, problem, &b);
             Ok(Plan::SMALL)
         }
@@ -168,14 +169,14 @@ pub(crate) fn product<K: MicroKernel>(
             scale::product(kernel, problem.beta, problem.c.reborrow(), problem.epilogue);
             Ok(Plan::SCALE)
         }
-        Source::Matrix(b) => of_matrices(kernel, problem.with(b), threads, workspace, forced),
+        Source::Matrix(b) => of_matrices(kernel, problem.with(b), threads, workspace, wish),
         Source::Packed(_) => {
             let (reading, c) = (Reading::PackedBefore, problem.c.element_type());
             let schedule = Schedule::new::<K>(problem.shape(), c, reading, threads);
             packed::product(kernel, problem.reborrow(), reading, &schedule, workspace)?;
             Ok(packed_weights(schedule).plan::<K>())
         }
-        Source::Blocks(b) => of_blocks(kernel, problem.with(b), threads, workspace, forced),
+        Source::Blocks(b) => of_blocks(kernel, problem.with(b), threads, workspace, wish),
         Source::Int8(_) => unreachable!("a kernel's part for integer weights is called before"),
     }
 }
@@ -186,9 +187,9 @@ pub(crate) fn of_blocks<B: ByteSimd>(
     problem: Problem<'_, QMatRef<'_>>,
     threads: Threads,
     workspace: &mut Workspace,
-    forced: Option<Path>,
+    wish: Wish,
 ) -> Result<Plan, GemmError> {
-    let plan = quantized::plan(problem.shape(), problem.b.ggml_type(), threads, forced);
+    let plan = quantized::plan(problem.shape(), problem.b.ggml_type(), threads, wish);
     quantized::product(kernel, problem, plan, workspace)?;
     Ok(plan)
 }
@@ -198,13 +199,13 @@ fn of_matrices<K: MicroKernel>(
     problem: Problem<'_, Input<'_>>,
     threads: Threads,
     workspace: &mut Workspace,
-    forced: Option<Path>,
+    wish: Wish,
 ) -> Result<Plan, GemmError> {
-    let decision = decide::<K>(ProblemLayout::of(&problem), threads, forced);
+    let decision = decide::<K>(ProblemLayout::of(&problem), threads, wish);
     let problem = if decision.transposed { problem.t() } else { problem };
     match &decision.method {
         &Method::Direct(grid) => direct::product(kernel, problem, grid, workspace)?,
-        &Method::Dot(grid) => dot::product(kernel, problem, grid, workspace)?,
+        &Method::Dot(grid, whole) => dot::product(kernel, problem, grid, whole, workspace)?,
         &Method::Axpy(grid) => axpy::product(kernel, problem, grid, workspace)?,
         Method::Blocks(reading, schedule) => {
             packed::product(kernel, problem.into_general(), *reading, schedule, workspace)?;

@@ -11,8 +11,8 @@
 //!   sum of x[p] w[p] over a block = dx (sum over sub-blocks j of  s[j] sum(c q) - m[j] sum(q))
 //! ```
 //!
-//! `sum(c q)` is an exact integer, and `sum(q)` is formed when x is rounded, so a minimum costs one multiply-add for a
-//! sub-block. The error is that of rounding x, at most half of dx for each number.
+//! `sum(c q)` is an exact integer, and `sum(q)` is formed when x is rounded. The scales and minima of K types are
+//! integers times a float, so that a block is two integers times floats. The error is that of rounding x, at most half of dx for each number.
 //!
 //! Two algorithms, by the number of rows of x:
 //!
@@ -21,8 +21,9 @@
 //! - [`panels`], for many rows: the codes of a few columns of B are unpacked into a panel that stays in the level-1
 //!   cache, and multiplied with all rows. The bound is the rate of products of bytes.
 //!
-//! Columns are cut for threads. Every element of C is formed by the same instructions wherever C is cut. The two
-//! algorithms sum blocks in another order, so their bits differ; which one runs depends on m and the type alone.
+//! Columns are cut for threads. Every element of C is the sum of its blocks one after the other, each of them rounded
+//! once (K types) or once for 32 numbers, in both algorithms and wherever C is cut. So a row of C has the same bits
+//! alone and among others.
 
 mod activations;
 mod dots;
@@ -38,8 +39,15 @@ use simd::{ByteSimd, Simd};
 use self::activations::Activations;
 pub(crate) use self::{portable::product as portable_product, several::products};
 use crate::{
-    choice::Path, error::GemmError, grid::Grid, matrix::Output, plan::Plan, problem::Problem, shape::Shape,
-    tile::LoadTile, weights::QMatRef,
+    choice::{Path, Wish},
+    error::GemmError,
+    grid::Grid,
+    matrix::Output,
+    plan::Plan,
+    problem::Problem,
+    shape::Shape,
+    tile::LoadTile,
+    weights::QMatRef,
 };
 
 /// What is compiled for each type: `F` is its [`Format`](format::Format).
@@ -79,10 +87,12 @@ fn path(ty: GgmlType, m: usize) -> Path {
     if m <= most { Path::BlockDots } else { Path::BlockPanels }
 }
 
-/// What runs for weights in blocks, if there is work; `forced` is the path if it is possible, which it always is.
-pub(crate) fn plan(shape: Shape, ty: GgmlType, threads: Threads, forced: Option<Path>) -> Plan {
-    let is_path = |path: &Path| matches!(path, Path::BlockDots | Path::BlockPanels);
-    let path = forced.filter(is_path).unwrap_or_else(|| path(ty, shape.m));
+/// What runs for weights in blocks, if there is work. Rows are alone on both paths.
+pub(crate) fn plan(shape: Shape, ty: GgmlType, threads: Threads, wish: Wish) -> Plan {
+    let path = match wish {
+        Wish::Path(path @ (Path::BlockDots | Path::BlockPanels)) => path,
+        _ => path(ty, shape.m),
+    };
     let row_bytes = ty.row_bytes(shape.k).unwrap_or(usize::MAX);
     let grid = match path {
         Path::BlockDots => Grid::of_columns(Shape { k: row_bytes, ..shape }, shape.m.div_ceil(4), threads),

@@ -33,7 +33,9 @@ pub const CHUNK: usize = 128;
 ///
 /// Threads are those of the rayon pool that it is called from. While a single token is computed, they wait for its next
 /// step without sleeping, and do nothing else. Results do not depend on their number, down to the last
-/// bit; they depend on the length of chunks by rounding, because products of few and many rows sum in another order.
+/// bit, nor, where matrices are in blocks, on the length of chunks. Where all matrices are of floats, it changes the
+/// order of sums: one that is slower for many rows would be needed for the same bits, and the difference stays one of
+/// the last bits.
 #[derive(Debug)]
 pub struct Forward<'m, 'a> {
     model: &'m Model<'a>,
@@ -129,7 +131,8 @@ impl<'m, 'a> Forward<'m, 'a> {
         let Self { model, threads, memory, workspace, .. } = self;
         let (rows, channels) = (tokens.len(), model.config.channels);
         memory.reserve(model, rows, *threads);
-        let mut run = Run { threads: *threads, epsilon: model.config.epsilon, channels, workspace, team };
+        let (epsilon, rows_alone) = (model.config.epsilon, model.rounds());
+        let mut run = Run { threads: *threads, epsilon, channels, rows_alone, workspace, team };
         run.embed(model, tokens, &mut memory.normed, &mut memory.x);
         let depth = model.layers.len();
         for (nth, (layer, state)) in model.layers.iter().zip(state.layers()).enumerate() {

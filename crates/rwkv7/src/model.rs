@@ -21,6 +21,7 @@ pub struct Model<'a> {
     pub(crate) output_norm: Norm<'a>,
     pub(crate) head: Matrix<'a>,
     converted_bytes: usize,
+    rounds: bool,
 }
 
 /// The tensors of a layer.
@@ -195,7 +196,7 @@ impl<'a> Model<'a> {
             return Err(ModelError::BigEndian);
         }
         let config = Config::from_metadata(file.metadata())?;
-        let mut source = Source { file, converted_bytes: 0 };
+        let mut source = Source { file, converted_bytes: 0, rounds: false };
         let channels = config.channels as u64;
         let name = "token_embd.weight";
         let vocabulary = source.find(name)?.ne()[1];
@@ -213,6 +214,7 @@ impl<'a> Model<'a> {
             output_norm: source.norm("output_norm", channels)?,
             head: source.matrix("output.weight", [channels, vocabulary])?,
             converted_bytes: source.converted_bytes,
+            rounds: source.rounds,
         })
     }
 
@@ -256,6 +258,12 @@ impl<'a> Model<'a> {
         self.converted_bytes
     }
 
+    /// Whether activations are rounded to 8 bits, because some matrices are in blocks. Where they are, another last bit
+    /// can round another way, so that sums of different order differ by as much as the rounding does.
+    pub(crate) fn rounds(&self) -> bool {
+        self.rounds
+    }
+
     /// Bytes that the computation of one token reads: all tensors, but of the embedding one row.
     pub fn bytes_per_token(&self) -> usize {
         let vector = |vector: &Vector<'_>| size_of_val::<[f32]>(vector);
@@ -284,6 +292,8 @@ impl<'a> Model<'a> {
 struct Source<'a> {
     file: &'a File,
     converted_bytes: usize,
+    /// Whether a matrix is in blocks.
+    rounds: bool,
 }
 
 impl<'a> Source<'a> {
@@ -378,6 +388,7 @@ impl<'a> Source<'a> {
         let (ty, bytes) = self.data(name, &dims)?;
         let [cols, rows] = dims.map(|extent| extent as usize);
         if Rhs::from_ggml(ty, bytes, rows, cols).is_ok() {
+            self.rounds |= ty.block_len() > 1;
             return Ok(Matrix { data: Data::Stored(ty, bytes), rows, cols });
         }
         let floats = floats(name, ty, bytes, rows * cols)?;

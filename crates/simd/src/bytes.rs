@@ -21,6 +21,9 @@ pub trait ByteSimd: Copy + Debug + Send + Sync + 'static {
     /// Bytes of a register: 32 or 64.
     const BYTES: usize;
 
+    /// Registers that hold four lane groups: 2 or 1.
+    const FOUR: usize = 64 / Self::BYTES;
+
     /// Whether [`dot_bytes`](Self::dot_bytes) is one instruction. Where it is not, sums of
     /// [`mul_pairs`](Self::mul_pairs) are cheaper as long as 16 bits hold them.
     const HAS_DOT: bool;
@@ -61,6 +64,19 @@ pub trait ByteSimd: Copy + Debug + Send + Sync + 'static {
     /// 4 bytes can be read at `from`, at any alignment.
     unsafe fn repeat_4(self, from: *const u8) -> Self::Register;
 
+    /// Loads 16 bytes into every lane group.
+    ///
+    /// # Safety
+    /// 16 bytes can be read at `from`, at any alignment.
+    unsafe fn repeat_16(self, from: *const u8) -> Self::Register;
+
+    /// Loads 16 bytes from each of four places, into the lane groups of the first [`FOUR`](Self::FOUR) registers; a
+    /// second one that is not needed is 0.
+    ///
+    /// # Safety
+    /// 16 bytes can be read at each place, at any alignment.
+    unsafe fn load_groups(self, from: [*const u8; 4]) -> [Self::Register; 2];
+
     /// Stores BYTES bytes.
     ///
     /// # Safety
@@ -81,6 +97,12 @@ pub trait ByteSimd: Copy + Debug + Send + Sync + 'static {
 
     /// The high four bits of each byte, moved down.
     fn high_nibbles(self, x: Self::Register) -> Self::Register;
+
+    /// Bits that are set in both.
+    fn and(self, x: Self::Register, y: Self::Register) -> Self::Register;
+
+    /// Words moved to the right by `bits`, 0 to 15, filled with zeros.
+    fn shift_words(self, x: Self::Register, bits: u32) -> Self::Register;
 
     /// Bits that are set in either.
     fn or(self, x: Self::Register, y: Self::Register) -> Self::Register;
@@ -109,17 +131,17 @@ pub trait ByteSimd: Copy + Debug + Send + Sync + 'static {
     /// `y`. Bytes of `y` are -127 to 127.
     fn move_sign(self, x: Self::Register, y: Self::Register) -> [Self::Register; 2];
 
+    /// In each lane group its bytes that `index` names there, 0 where its highest bit is set.
+    fn shuffle_bytes(self, x: Self::Register, index: Self::Register) -> Self::Register;
+
+    /// Lane group `group` of `x`, modulo their number, in every lane group.
+    fn repeat_group(self, x: Self::Register, group: usize) -> Self::Register;
+
     /// The words of a table that belong to the lane groups of register `at`: group g has word BYTES / 16 `at` + g.
     fn spread_words(self, table: &[i16; 16], at: usize) -> Self::Register;
 
-    /// Floats of a table of 8, those that `index` names for the lanes of register `at`.
-    fn spread_floats(self, table: &[f32; 8], index: &[i32; 64], at: usize) -> <Self::Float as Simd>::F32;
-
     /// Bytes that are subtracted. They wrap.
     fn sub_bytes(self, x: Self::Register, y: Self::Register) -> Self::Register;
-
-    /// Bytes of `eight`, in the order of their significance, those that `index` names, as words.
-    fn pick_bytes(self, eight: u64, index: &[u8; 16]) -> [i16; 16];
 
     /// Eight numbers of IEEE binary16 as floats, which is exact.
     fn halves_to_floats(self, halves: [u16; 8]) -> [f32; 8];
@@ -129,6 +151,30 @@ pub trait ByteSimd: Copy + Debug + Send + Sync + 'static {
 
     /// Sums of 32 bits each. They wrap.
     fn add_ints(self, x: Self::Register, y: Self::Register) -> Self::Register;
+
+    /// The low 32 bits of products of 32 bits each.
+    fn mul_ints(self, x: Self::Register, y: Self::Register) -> Self::Register;
+
+    /// In lane group g, the sums of the four 32-bit integers that the lane groups g of four registers have. They wrap.
+    fn sums_of_groups(self, x: [Self::Register; 4]) -> Self::Register;
+
+    /// Lane groups that are added to their neighbors as integers of 32 bits: those of `x`, then those of `y`.
+    fn add_neighbors(self, x: Self::Register, y: Self::Register) -> Self::Register;
+
+    /// The sum of all lane groups, as integers of 32 bits.
+    fn add_groups(self, x: Self::Register) -> [i32; 4];
+
+    /// The sums of the four 32-bit integers of each of four lane groups, in [`FOUR`](Self::FOUR) registers.
+    fn sums_of_four(self, x: [Self::Register; 2]) -> [i32; 4];
+
+    /// The nearest floats to four integers, ties to even.
+    fn four_to_floats(self, x: [i32; 4]) -> [f32; 4];
+
+    /// x times a factor.
+    fn four_times(self, x: [f32; 4], factor: f32) -> [f32; 4];
+
+    /// x y + z, rounded once.
+    fn four_mul_add(self, x: [f32; 4], y: [f32; 4], z: [f32; 4]) -> [f32; 4];
 
     /// The nearest floats to 32-bit integers, ties to even.
     fn ints_to_floats(self, x: Self::Register) -> <Self::Float as Simd>::F32;

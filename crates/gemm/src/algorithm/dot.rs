@@ -31,35 +31,37 @@ use crate::{
     tile::{LoadTile, StoreTile},
 };
 
-/// Most rows of activations.
+/// Rows of activations that are multiplied together, and the most of a product unless a row has to be formed as alone.
 pub(crate) const MAX_ROWS: usize = 16;
 
-/// Longest block of k, if there are more than [`rows::FEW`] rows: 16 rows of it are 64 KiB.
+/// Longest block of k for many rows: 16 rows of it are 64 KiB.
 const KC: usize = 1024;
 
 /// Columns of C that are formed before they are stored.
 const STRIP: usize = 32;
 
-/// C <- act(alpha A B + beta C + bias) + residual for an A of at most [`MAX_ROWS`] rows and a B with contiguous
-/// columns.
+/// C <- act(alpha A B + beta C + bias) + residual for a B with contiguous columns, `whole` without cutting k.
 pub(crate) fn product<S: Simd>(
     simd: S,
     problem: Problem<'_, Input<'_>>,
     grid: Grid,
+    whole: bool,
     workspace: &mut Workspace,
 ) -> Result<(), GemmError> {
     let Shape { m, k, .. } = problem.shape();
     let x = contiguous_rows(simd, problem.a, workspace)?;
-    debug_assert!(m <= MAX_ROWS && x.cols() == k);
-    for_each_part(problem, grid, (MAX_ROWS, STRIP), &mut [], &|part, _| {
+    let kc = if whole { k } else { KC };
+    for_each_part(problem, grid, (m.max(1), STRIP), &mut [], &|part, _| {
         let Problem { alpha, b, beta, mut c, epilogue, .. } = part;
         for cols in chunks(0..b.cols(), STRIP) {
             let weights = b.part(0..k, cols.clone()).t();
-            let out = c.reborrow().part(0..m, cols.clone());
-            let mut sums = [[0.0; STRIP]; MAX_ROWS];
-            simd.run(DotProducts { x, weights, sums: &mut sums });
-            let tile = scaled(simd, alpha, sums.as_flattened_mut(), beta, &out);
-            simd.run(StoreTile { tile, stride: STRIP, epilogue: epilogue.part(0..m, cols), out });
+            for rows in chunks(0..m, MAX_ROWS) {
+                let out = c.reborrow().part(rows.clone(), cols.clone());
+                let mut sums = [[0.0; STRIP]; MAX_ROWS];
+                simd.run(DotProducts { x: x.part(rows.clone(), 0..k), weights, kc, sums: &mut sums });
+                let tile = scaled(simd, alpha, sums.as_flattened_mut(), beta, &out);
+                simd.run(StoreTile { tile, stride: STRIP, epilogue: epilogue.part(rows, cols.clone()), out });
+            }
         }
     });
     Ok(())
@@ -82,6 +84,8 @@ fn scaled<'s, S: Simd>(simd: S, alpha: f32, sums: &'s mut [f32], beta: f32, c: &
 struct DotProducts<'a, 's> {
     x: MatRef<'a, f32>,
     weights: Input<'a>,
+    /// Longest block of k, if there are more than [`rows::FEW`] rows.
+    kc: usize,
     sums: &'s mut [[f32; STRIP]; MAX_ROWS],
 }
 
@@ -90,7 +94,7 @@ impl Vectorized for DotProducts<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { x, weights, sums } = self;
+        let Self { x, weights, kc, sums } = self;
         assert!(x.rows() <= MAX_ROWS && weights.rows() <= STRIP && x.cols() == weights.cols());
         let is_contiguous = x.cols() <= 1 || (x.col_stride() == 1 && weights.col_stride() == 1);
         assert!(is_contiguous, "rows of activations and weights are contiguous");
@@ -101,7 +105,7 @@ impl Vectorized for DotProducts<'_, '_> {
                     (1, _) => all_at_once::<S, E, 1>(simd, x, w, sums),
                     (2, 16) => all_at_once::<S, E, 2>(simd, x, w, sums),
                     (3, 16) => all_at_once::<S, E, 3>(simd, x, w, sums),
-                    _ => in_groups::<S, E>(simd, x, w, sums),
+                    _ => in_groups::<S, E>(simd, x, w, kc, sums),
                 }
             }
         });
@@ -151,11 +155,12 @@ unsafe fn in_groups<S: Simd, E: Element>(
     simd: S,
     x: MatRef<'_, f32>,
     weights: MatRef<'_, E>,
+    kc: usize,
     sums: &mut [[f32; STRIP]; MAX_ROWS],
 ) {
     const W: usize = 4;
     let (m, n, k) = (x.rows(), weights.rows(), x.cols());
-    let kc = if m <= rows::FEW { k } else { KC };
+    let kc = if m <= rows::FEW { k } else { kc };
     // Sums in 16 of 32 registers, or 8 of 16: with more, the rows do not fit beside them.
     let most = if S::LANES == 16 { 4 } else { 2 };
     let groups = m.div_ceil(most);

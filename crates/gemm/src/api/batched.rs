@@ -5,7 +5,7 @@ use op::{Threads, Workspace};
 
 use super::product;
 use crate::{
-    choice::Choice,
+    choice::{Choice, Wish},
     epilogue::Epilogue,
     error::GemmError,
     grid::worthwhile,
@@ -25,6 +25,7 @@ pub(super) struct Products<'a> {
     pub(super) b: RhsBatch<'a>,
     pub(super) beta: f32,
     pub(super) epilogue: Epilogue<'a>,
+    pub(super) wish: Wish,
     pub(super) threads: Threads,
     pub(super) first: usize,
 }
@@ -65,13 +66,13 @@ impl Products<'_> {
 
     /// One after the other.
     fn each(self, mut c: BatchMut<'_>, mut workspace: Option<&mut Workspace>) -> Result<Choice, GemmError> {
-        let Self { alpha, a, b, beta, epilogue, threads, first } = self;
+        let Self { alpha, a, b, beta, epilogue, wish, threads, first } = self;
         let mut choice = CpuKernel::best().choice(Plan::SCALE);
         for index in first..first + c.count() {
             let (matrix, rest) = c.split_first();
             c = rest;
             let problem = Problem::new(alpha, a.get(index), b.get(index), beta, matrix, epilogue.get(index))?;
-            choice = product(problem, threads, workspace.as_deref_mut())?;
+            choice = product(problem, wish, threads, workspace.as_deref_mut())?;
         }
         Ok(choice)
     }

@@ -10,7 +10,7 @@ use simd::{Dispatch, ElementType, Portable};
 
 use crate::{
     algorithm::{scale, strips},
-    choice::Path,
+    choice::{Path, Wish},
     error::GemmError,
     grid::Grid,
     matrix::Input,
@@ -22,13 +22,13 @@ use crate::{
     weights::{PanelShape, QMatRef, Source},
 };
 
-/// What the code of an instruction set can do. `forced` is the path if it is possible.
+/// What the code of an instruction set can do.
 pub(super) trait Code: Debug + Send + Sync {
     /// The panels of a B with `k` rows.
     fn panel_shape(&self, k: usize) -> PanelShape;
 
     /// What it runs for matrices, if there is work.
-    fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan;
+    fn plan(&self, layout: ProblemLayout, threads: Threads, wish: Wish) -> Plan;
 
     /// How threads share a product of matrices, if they do so in blocks and there is work.
     fn split(&self, layout: ProblemLayout, threads: Threads) -> Option<Split>;
@@ -37,8 +37,8 @@ pub(super) trait Code: Debug + Send + Sync {
     fn plan_packed(&self, shape: Shape, c: ElementType, threads: Threads) -> Plan;
 
     /// What it runs for weights in blocks of a type, if there is work.
-    fn plan_blocks(&self, shape: Shape, ty: GgmlType, threads: Threads, forced: Option<Path>) -> Plan {
-        quantized::plan(shape, ty, threads, forced)
+    fn plan_blocks(&self, shape: Shape, ty: GgmlType, threads: Threads, wish: Wish) -> Plan {
+        quantized::plan(shape, ty, threads, wish)
     }
 
     /// C <- act(alpha A W^T + beta C + bias) + residual for several weights in blocks and one A. There is work in each.
@@ -60,7 +60,7 @@ pub(super) trait Code: Debug + Send + Sync {
         problem: &mut Problem<'_>,
         threads: Threads,
         workspace: &mut Workspace,
-        forced: Option<Path>,
+        wish: Wish,
     ) -> Result<Plan, GemmError>;
 }
 
@@ -69,8 +69,8 @@ impl<K: MicroKernel> Code for K {
         K::panel_shape(k)
     }
 
-    fn plan(&self, layout: ProblemLayout, threads: Threads, forced: Option<Path>) -> Plan {
-        plan::for_matrices::<K>(layout, threads, forced)
+    fn plan(&self, layout: ProblemLayout, threads: Threads, wish: Wish) -> Plan {
+        plan::for_matrices::<K>(layout, threads, wish)
     }
 
     fn split(&self, layout: ProblemLayout, threads: Threads) -> Option<Split> {
@@ -100,9 +100,9 @@ impl<K: MicroKernel> Code for K {
         problem: &mut Problem<'_>,
         threads: Threads,
         workspace: &mut Workspace,
-        forced: Option<Path>,
+        wish: Wish,
     ) -> Result<Plan, GemmError> {
-        plan::product(*self, problem, threads, workspace, forced)
+        plan::product(*self, problem, threads, workspace, wish)
     }
 }
 
@@ -112,7 +112,7 @@ impl Code for Portable {
         PanelShape { kc: k.max(1), nr: strips::NR }
     }
 
-    fn plan(&self, layout: ProblemLayout, threads: Threads, _: Option<Path>) -> Plan {
+    fn plan(&self, layout: ProblemLayout, threads: Threads, _: Wish) -> Plan {
         Plan::strips(Grid::new(layout.shape, threads, strips::MR, strips::NR))
     }
 
@@ -120,8 +120,8 @@ impl Code for Portable {
         None
     }
 
-    fn plan_blocks(&self, shape: Shape, ty: GgmlType, threads: Threads, _: Option<Path>) -> Plan {
-        quantized::plan(shape, ty, threads, Some(Path::BlockDots))
+    fn plan_blocks(&self, shape: Shape, ty: GgmlType, threads: Threads, _: Wish) -> Plan {
+        quantized::plan(shape, ty, threads, Wish::Path(Path::BlockDots))
     }
 
     fn plan_packed(&self, shape: Shape, _: ElementType, threads: Threads) -> Plan {
@@ -137,7 +137,7 @@ impl Code for Portable {
     ) -> Result<usize, GemmError> {
         let mut most = 1;
         for problem in problems.iter_mut().flatten() {
-            let [rows, cols] = self.plan_blocks(problem.shape(), problem.b.ggml_type(), threads, None).grid;
+            let [rows, cols] = self.plan_blocks(problem.shape(), problem.b.ggml_type(), threads, Wish::Fastest).grid;
             quantized::portable_product(problem.reborrow(), Grid { rows, cols }, workspace)?;
             most = most.max(rows * cols);
         }
@@ -153,7 +153,7 @@ impl Code for Portable {
         problem: &mut Problem<'_>,
         threads: Threads,
         workspace: &mut Workspace,
-        _: Option<Path>,
+        _: Wish,
     ) -> Result<Plan, GemmError> {
         // An empty C may have any number of rows or columns: no loop may follow them.
         if problem.is_empty() {
@@ -164,7 +164,7 @@ impl Code for Portable {
             return Ok(Plan::SCALE);
         }
         if let Source::Blocks(b) = problem.b.0 {
-            let plan = self.plan_blocks(problem.shape(), b.ggml_type(), threads, None);
+            let plan = self.plan_blocks(problem.shape(), b.ggml_type(), threads, Wish::Fastest);
             let [rows, cols] = plan.grid;
             quantized::portable_product(problem.with(b), Grid { rows, cols }, workspace)?;
             return Ok(plan);

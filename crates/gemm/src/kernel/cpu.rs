@@ -8,7 +8,7 @@ use simd::{Amx, Avx512Vnni, InstructionSet, Isa, Portable};
 
 use super::code::{Code, CodeFor};
 use crate::{
-    choice::{Choice, Path},
+    choice::{Choice, Wish},
     error::GemmError,
     int8,
     matrix::Input,
@@ -121,7 +121,7 @@ impl CpuKernel {
     /// What it runs for matrices.
     pub(crate) fn choose(self, layout: ProblemLayout, threads: Threads) -> Choice {
         self.choice(match layout.shape.has_work() {
-            true => self.code.plan(layout, threads, None),
+            true => self.code.plan(layout, threads, Wish::Fastest),
             false => Plan::SCALE,
         })
     }
@@ -152,7 +152,7 @@ impl CpuKernel {
                 _ => {
                     let kernel = Self::best_for(&problem);
                     let mut problem = problem;
-                    most = most.max(kernel.product(&mut problem, threads, workspace, None)?.threads);
+                    most = most.max(kernel.product(&mut problem, threads, workspace, Wish::Fastest)?.threads);
                 }
             }
         }
@@ -215,20 +215,20 @@ impl CpuKernel {
     /// What it runs for weights in blocks.
     pub(crate) fn choose_for_blocks(self, shape: Shape, ty: GgmlType, threads: Threads) -> Choice {
         self.choice(match shape.has_work() {
-            true => self.code.plan_blocks(shape, ty, threads, None),
+            true => self.code.plan_blocks(shape, ty, threads, Wish::Fastest),
             false => Plan::SCALE,
         })
     }
 
     /// C <- act(alpha A B + beta C + bias) + residual. Weights that were packed for another kernel are left to that
-    /// one. `forced` is the path if it is possible.
+    /// one.
     #[inline]
     pub(crate) fn product(
         self,
         problem: &mut Problem<'_>,
         threads: Threads,
         workspace: &mut Workspace,
-        forced: Option<Path>,
+        wish: Wish,
     ) -> Result<Choice, GemmError> {
         let kernel = match problem.b.0 {
             Source::Matrix(_) => self,
@@ -243,12 +243,12 @@ impl CpuKernel {
                 }
                 #[cfg(target_arch = "x86_64")]
                 (Source::Blocks(b), Some(Extension::Vnni(token))) => {
-                    return Ok(kernel.choice(plan::of_blocks(token, problem.with(b), threads, workspace, forced)?));
+                    return Ok(kernel.choice(plan::of_blocks(token, problem.with(b), threads, workspace, wish)?));
                 }
                 _ => {}
             }
         }
-        let plan = kernel.code.product(problem, threads, workspace, forced)?;
+        let plan = kernel.code.product(problem, threads, workspace, wish)?;
         Ok(kernel.choice(plan))
     }
 

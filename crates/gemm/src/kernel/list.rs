@@ -8,7 +8,7 @@ use super::{
     reference,
 };
 use crate::{
-    choice::{Choice, Path},
+    choice::{Choice, Path, Wish},
     epilogue::Epilogue,
     error::GemmError,
     matrix::{Input, Output},
@@ -85,7 +85,9 @@ pub trait Kernel: op::Kernel<GemmOp> {
 pub fn kernels() -> Vec<Box<dyn Kernel>> {
     let mut list: Vec<Box<dyn Kernel>> = vec![Box::new(Implementation::Reference)];
     list.extend(
-        CpuKernel::all().into_iter().map(|kernel| Box::new(Implementation::Cpu(kernel, None)) as Box<dyn Kernel>),
+        CpuKernel::all()
+            .into_iter()
+            .map(|kernel| Box::new(Implementation::Cpu(kernel, Wish::Fastest)) as Box<dyn Kernel>),
     );
     list.push(Box::new(Implementation::Auto));
     list
@@ -95,7 +97,7 @@ pub fn kernels() -> Vec<Box<dyn Kernel>> {
 /// and otherwise the path that the kernel itself would choose; [`Loaded::ran`] reports which.
 pub fn paths() -> Vec<(Path, Box<dyn Kernel>)> {
     let kernels = CpuKernel::all().into_iter().filter(|kernel| kernel.has_paths() && kernel.supports(None));
-    let forced = |kernel, path| (path, Box::new(Implementation::Cpu(kernel, Some(path))) as Box<dyn Kernel>);
+    let forced = |kernel, path| (path, Box::new(Implementation::Cpu(kernel, Wish::Path(path))) as Box<dyn Kernel>);
     kernels.flat_map(|kernel| Path::CHOICES.map(|path| forced(kernel, path))).collect()
 }
 
@@ -103,15 +105,21 @@ pub fn paths() -> Vec<(Path, Box<dyn Kernel>)> {
 pub fn block_paths() -> Vec<(Path, Box<dyn Kernel>)> {
     let is_for_blocks = |kernel: &CpuKernel| kernel.supports(Some(Codes::Blocks(GgmlType::Q4_K)));
     let kernels = CpuKernel::all().into_iter().filter(|kernel| kernel.has_paths() && is_for_blocks(kernel));
-    let forced = |kernel, path| (path, Box::new(Implementation::Cpu(kernel, Some(path))) as Box<dyn Kernel>);
+    let forced = |kernel, path| (path, Box::new(Implementation::Cpu(kernel, Wish::Path(path))) as Box<dyn Kernel>);
     kernels.flat_map(|kernel| Path::BLOCK_CHOICES.map(|path| forced(kernel, path))).collect()
+}
+
+/// All kernels but the reference, each computing rows as [`Gemm::rows_alone`](crate::Gemm::rows_alone) asks.
+pub fn rows_alone() -> Vec<Box<dyn Kernel>> {
+    let alone = |kernel| Box::new(Implementation::Cpu(kernel, Wish::RowsAlone)) as Box<dyn Kernel>;
+    CpuKernel::all().into_iter().filter(|kernel| kernel.supports(None)).map(alone).collect()
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Implementation {
     Reference,
-    /// A kernel, and the path that it takes where that is possible.
-    Cpu(CpuKernel, Option<Path>),
+    /// A kernel, and how it chooses the path.
+    Cpu(CpuKernel, Wish),
     Auto,
 }
 

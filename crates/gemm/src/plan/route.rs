@@ -31,7 +31,7 @@ use simd::ElementType;
 use super::layout::ProblemLayout;
 use crate::{
     algorithm::{axpy, direct::SMALL, dot},
-    choice::Path,
+    choice::{Path, Wish},
     matrix::Input,
     problem::Problem,
     shape::Shape,
@@ -72,10 +72,18 @@ pub(super) fn is_small<K: MicroKernel>(problem: &Problem<'_>, b: &Input<'_>) -> 
         && epilogue.is_none()
 }
 
-/// The route of a product of two matrices; that of `forced`, if it is possible.
-pub(super) fn route<K: MicroKernel>(layout: &ProblemLayout, forced: Option<Path>) -> Route {
-    if let Some(route) = forced.and_then(|path| oriented(layout, path, is_possible::<K>)) {
-        return route;
+/// The route of a product of two matrices.
+pub(super) fn route<K: MicroKernel>(layout: &ProblemLayout, wish: Wish) -> Route {
+    match wish {
+        // As many rows as there may be, and the order of a sum is that of k.
+        Wish::RowsAlone if layout.b.col_major => return Route { path: Path::Dot, transposed: false },
+        Wish::RowsAlone => return Route { path: Path::Packed, transposed: layout.is_col_major() },
+        Wish::Path(path) => {
+            if let Some(route) = oriented(layout, path, is_possible::<K>) {
+                return route;
+            }
+        }
+        Wish::Fastest => {}
     }
     let may_have_few_rows = may_have_few_rows::<K>(layout);
     for path in [Path::Dot, Path::Axpy, Path::Direct, Path::PackedA] {

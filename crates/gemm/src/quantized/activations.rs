@@ -23,8 +23,8 @@ pub(super) struct ActBlock {
     /// What codes are multiplied with, for each 32 numbers in their own order, not the stored one. All are equal for
     /// formats whose activations have one scale.
     pub(super) scales: [f32; 8],
-    /// For formats with minima, the sum of each sub-block as a float. For formats whose codes have an offset, minus the
-    /// offset times that sum, as an integer.
+    /// For formats with minima, the sums of 32 numbers in their own order, two words each, the first in the lower half.
+    /// For formats whose codes have an offset, minus the offset times the sum of each sub-block.
     pub(super) terms: [i32; GROUPS],
 }
 
@@ -126,8 +126,12 @@ impl<F: Format> Vectorized for Round<'_, F> {
         let sums = block.sums.map(i32::from);
         block.terms = [0; GROUPS];
         if F::OFFSET == 0 {
-            for j in 0..8 {
-                block.terms[j] = ((sums[2 * j] + sums[2 * j + 1]) as f32).to_bits().cast_signed();
+            let mut of_32 = [0; 8];
+            for g in 0..GROUPS {
+                of_32[F::ORDER[g] / 2] += sums[g];
+            }
+            for pair in 0..4 {
+                block.terms[pair] = of_32[2 * pair] & 0xffff | of_32[2 * pair + 1] << 16;
             }
         } else {
             for j in 0..QK / F::SUB {

@@ -8,18 +8,20 @@
 //!           sums[x][w] += dx (d sum(scale c q) - dmin sum(min q))
 //! ```
 //!
-//! `sum(scale c q)` is one integer in each lane for the whole block: products of pairs of codes are 16-bit words, and
-//! words are multiplied with the scale, a word, and added up in 32 bits by one instruction. So a block of a K type
-//! costs one conversion to floats. The lanes of a sum are added up at the end of the row.
+//! `sum(scale c q)` of a block is one integer. Products of pairs of codes are 16-bit words, and words are multiplied with
+//! the scale, a word, and added up in 32 bits by one instruction. Then the lanes of four rows of weights are added up
+//! together, which takes three instructions a row, and one multiply-add of four floats adds the block to the four sums.
+//! The headers of four blocks are unpacked together, too. So an element is the sum of its blocks, one after the other,
+//! as it is in a panel, and has the same bits.
 //!
-//! With W = 4 rows at a time, four sums hide the latency of each other, and reading goes through the weights from front
-//! to back. The bound is memory with one row; with several, the instructions for each row of A.
+//! Reading goes through the weights from front to back, four rows at a time. The bound is memory with one row of A;
+//! with several, the instructions for each row of A.
 
-use simd::{ByteSimd, ByteVectorized, F32Vector, Simd, prefetch_l1};
+use simd::{ByteSimd, ByteVectorized, Simd, prefetch_l1};
 
 use super::{
     activations::{ActBlock, Activations},
-    format::{Factors, Format, QK},
+    format::{Format, QK},
     scale_and_add,
 };
 use crate::{
@@ -36,7 +38,7 @@ const MAX_ROWS: usize = 8;
 /// Columns of C that are formed before they are stored.
 const STRIP: usize = 32;
 
-/// Rows of weights that are read together.
+/// Rows of weights that are read together, as [`Format::dot`] takes them.
 const W: usize = 4;
 
 /// How far ahead weights are prefetched: the processor's own prefetchers stop at the end of each page. On a Xeon of
@@ -123,7 +125,7 @@ struct Place<'a> {
     cols: usize,
 }
 
-/// The sums of X rows of A, which all exist, and up to W rows of weights. Returns X.
+/// The sums of X rows of A, which all exist, and up to four rows of weights. Returns X.
 #[inline(always)]
 fn group<B: ByteSimd, F: Format, const X: usize>(
     simd: B,
@@ -136,41 +138,38 @@ fn group<B: ByteSimd, F: Format, const X: usize>(
     for a in 1..X {
         rows[a] = x.row(row + a);
     }
-    let mut sums = [[simd.float().splat(0.0); X]; W];
+    let mut sums = [[0.0; W]; X];
     let whole = weights.row_bytes() / F::BYTES;
-    let row_bytes = weights.row_bytes();
     // Where there are fewer rows of weights, the last stands for those that are missing, and its sums are not stored.
     let mut origins = [weights.row(col).as_ptr(); W];
     for b in 1..W {
         origins[b] = weights.row(col + b.min(cols - 1)).as_ptr();
     }
     for at in 0..whole {
-        let blocks = block_of_each(&rows, at);
+        let mut blocks = origins;
         for b in 0..W {
-            let block = origins[b].wrapping_add(at * F::BYTES);
+            blocks[b] = blocks[b].wrapping_add(at * F::BYTES);
             for line in 0..F::BYTES.div_ceil(64) {
-                prefetch_l1(block.wrapping_add(PREFETCH_BYTES + 64 * line));
+                prefetch_l1(blocks[b].wrapping_add(PREFETCH_BYTES + 64 * line));
             }
-            // SAFETY: each of these rows of weights has `whole` blocks.
-            let (codes, factors) = unsafe { (F::codes(simd, block), F::factors(simd, block)) };
-            sums[b] = factors.dot::<B, F, X>(simd, codes, blocks, sums[b]);
         }
+        // SAFETY: each of these rows of weights has `whole` blocks.
+        sums = unsafe { F::dot(simd, blocks, block_of_each(&rows, at), sums) };
     }
-    if !row_bytes.is_multiple_of(F::BYTES) {
+    if !weights.row_bytes().is_multiple_of(F::BYTES) {
         // Fewer than eight blocks of 32 numbers: the others are zeros.
-        let blocks = block_of_each(&rows, whole);
-        for b in 0..W {
-            let mut rest = [0; LONGEST];
+        let mut rest = [[0; LONGEST]; W];
+        for (b, rest) in rest.iter_mut().enumerate() {
             let bytes = &weights.row(col + b.min(cols - 1))[whole * F::BYTES..];
             rest[..bytes.len()].copy_from_slice(bytes);
-            // SAFETY: there are as many bytes as a block of any format has.
-            let (codes, factors) = unsafe { (F::codes(simd, rest.as_ptr()), F::factors(simd, rest.as_ptr())) };
-            sums[b] = factors.dot::<B, F, X>(simd, codes, blocks, sums[b]);
         }
+        let blocks = [rest[0].as_ptr(), rest[1].as_ptr(), rest[2].as_ptr(), rest[3].as_ptr()];
+        // SAFETY: there are as many bytes as a block of any format has.
+        sums = unsafe { F::dot(simd, blocks, block_of_each(&rows, whole), sums) };
     }
     for b in 0..cols {
         for a in 0..X {
-            to[i + a][j + b] = sums[b][a].reduce_sum();
+            to[i + a][j + b] = sums[a][b];
         }
     }
     X

@@ -9,7 +9,7 @@ mod k_types;
 mod plain_types;
 
 use quant::{Block, GgmlType};
-use simd::{ByteSimd, Simd};
+use simd::ByteSimd;
 
 pub(super) use k_types::{Q4_K, Q5_K, Q6_K};
 pub(super) use plain_types::{Q4_0, Q8_0};
@@ -55,36 +55,39 @@ pub(super) trait Format: Send + Sync + 'static {
     /// Whether codes are signed bytes. Then [`OFFSET`](Self::OFFSET) is that of the same codes as unsigned bytes.
     const IS_SIGNED: bool;
 
-    /// What the codes of a block are multiplied with.
-    type Factors: Factors;
-
     /// The codes in stored order.
     ///
     /// # Safety
     /// [`BYTES`](Self::BYTES) bytes can be read at `block`.
     unsafe fn codes<B: ByteSimd>(simd: B, block: *const u8) -> [B::Register; REGISTERS];
 
-    /// The factors of the codes.
+    /// Adds the products of a block of each of four rows of weights and the blocks of X rows of A to their sums.
+    ///
+    /// # Safety
+    /// [`BYTES`](Self::BYTES) bytes can be read at each of `blocks`.
+    unsafe fn dot<B: ByteSimd, const X: usize>(
+        simd: B,
+        blocks: [*const u8; 4],
+        x: [&ActBlock; X],
+        sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X];
+
+    /// What the sums of the codes of a block are multiplied with.
     ///
     /// # Safety
     /// [`BYTES`](Self::BYTES) bytes can be read at `block`.
-    unsafe fn factors<B: ByteSimd>(simd: B, block: *const u8) -> Self::Factors;
+    unsafe fn factors<B: ByteSimd>(simd: B, block: *const u8) -> Factors;
 }
 
-/// What the codes of a block are multiplied with.
-pub(super) trait Factors {
-    /// Adds the products of a block and the blocks of X rows of A to their sums.
-    fn dot<B: ByteSimd, F: Format, const X: usize>(
-        &self,
-        simd: B,
-        codes: [B::Register; REGISTERS],
-        x: [&ActBlock; X],
-        sums: [<B::Float as Simd>::F32; X],
-    ) -> [<B::Float as Simd>::F32; X];
-
-    /// The scale and the minimum of each sub-block, in the order of [`Format::SUB_GROUPS`]; the minimum is 0 where
-    /// codes have an offset.
-    fn of_sub_blocks<F: Format>(&self) -> ([f32; GROUPS], [f32; 8]);
+/// What the sums of the codes of a block are multiplied with, as 32 bits each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Factors {
+    /// Of each sub-block, in the order of [`Format::SUB_GROUPS`]: an integer for K types, else a float.
+    pub(super) scales: [u32; GROUPS],
+    /// For K types, the minima of 32 numbers in their own order, two words each, the first in the lower half.
+    pub(super) mins: [u32; 4],
+    /// For K types, the floats that scales and minima are multiplied with; that of the minima is negative.
+    pub(super) d: [f32; 2],
 }
 
 const NATURAL: [usize; GROUPS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];

@@ -7,20 +7,23 @@
 //!   step 0: c0 k0..4 | c1 k0..4 | ..      step 1: c0 k4..8 | ..        4 NR bytes for each 4 numbers of k
 //! ```
 //!
-//! with the scale and the minimum of each sub-block beside it, NR floats each. For all rows of A, R at a time, a tile
-//! of R x NR is updated:
+//! with the factors of the blocks beside it, NR words of each. For all rows of A, R at a time, a tile of R x NR is
+//! updated. For K types:
 //!
 //! ```text
 //!   for every slab of k: unpack the panel                                     16 KiB of codes, in the L1 cache
 //!     for every R rows of A:
-//!       for every block: for every sub-block j:
-//!         ints[R][NR] = sum over 4 numbers of  codes * q[R]                      exact
-//!         block[R][NR] += scale[j] ints + min[j] sum(q)[R][j]                    one conversion, 1 or 2 multiply-adds
-//!       tile[R][NR] += dx[R] block
+//!       for every block:
+//!         for every sub-block j: products[R][NR] += scale[j] (sum over 4 numbers of  codes * q[R])       integers
+//!         for every two sub-blocks:  mins[R][NR] += min[j] sum(q)[R][j] + min[j + 1] sum(q)[R][j + 1]    integers
+//!         tile[R][NR] += d dx[R] products - dmin dx[R] mins                                              two multiply-adds
 //! ```
 //!
-//! Codes with an offset begin their integers at minus the offset times `sum(q)`, which is exact and costs a load. With
-//! 32 numbers to a sub-block, 8 products of bytes stand beside 2 or 3 instructions on floats.
+//! For the others, scales are floats, and each sub-block is added to the tile by one multiply-add. Either way an element
+//! is the sum that the dot products form, in the same order, so its bits do not depend on how many rows A has.
+//!
+//! Codes with an offset begin their integers at minus the offset times `sum(q)`, which costs a load. With 32 numbers to
+//! a sub-block, 8 products of bytes stand beside 2 instructions for the scale.
 //!
 //! Unpacking costs as much as about 15 rows of A. So m rows are taken at once, up to [`MOST_ROWS`], and their tiles lie
 //! in the level-2 cache until all of k is done.
@@ -57,9 +60,12 @@ const fn width<B: ByteSimd>() -> usize {
     VECS * <B::Float as Simd>::LANES
 }
 
-/// Floats of a panel: codes, scales and minima.
+/// Words of a column and a block behind the scales: the minima and two floats, and room for a multiple of eight.
+const OTHERS: usize = 8;
+
+/// Floats of a panel: codes, scales and other factors.
 const fn panel_floats<B: ByteSimd>() -> usize {
-    SLAB * width::<B>() * (QK / 4 + GROUPS + GROUPS / 2)
+    SLAB * width::<B>() * (QK / 4 + GROUPS + OTHERS)
 }
 
 /// Floats of workspace for a part with `m` rows.
@@ -116,12 +122,12 @@ pub(super) fn product<B: ByteSimd, F: Format>(
 /// Where the parts of a panel begin, in floats.
 struct Layout {
     scales: usize,
-    mins: usize,
+    others: usize,
 }
 
 const fn layout<B: ByteSimd>() -> Layout {
     let scales = SLAB * width::<B>() * (QK / 4);
-    Layout { scales, mins: scales + SLAB * width::<B>() * GROUPS }
+    Layout { scales, others: scales + SLAB * width::<B>() * GROUPS }
 }
 
 /// Multiplies rows of A with a panel: tiles += A W^T over its blocks of k.
@@ -144,7 +150,7 @@ impl<F: Format> ByteVectorized for Multiply<'_, '_, F> {
     fn run<B: ByteSimd>(self, simd: B) {
         let Self { x, rows: (first_row, rows), first, count, panel, tiles, .. } = self;
         assert!(panel.len() >= panel_floats::<B>() && tiles.len() >= rows * width::<B>() && count <= SLAB);
-        // Integers of R rows and two registers of columns, and as many floats, stay in registers.
+        // Integers of R rows and two registers of columns, and as many sums, stay in registers.
         let mut i = 0;
         while i < rows {
             let rest = rows - i;
@@ -170,64 +176,148 @@ fn tile<B: ByteSimd, F: Format, const R: usize>(
     panel: &[f32],
     to: &mut [f32],
 ) -> usize {
-    let (nr, lanes, float) = (width::<B>(), <B::Float as Simd>::LANES, simd.float());
-    let Layout { scales, mins } = layout::<B>();
+    let nr = width::<B>();
+    let Layout { scales, others } = layout::<B>();
     assert!(to.len() >= R * nr && panel.len() >= panel_floats::<B>() && count <= SLAB);
     let mut rows = [&x.row(row)[first..first + count]; R];
     for r in 1..R {
         rows[r] = &x.row(row + r)[first..first + count];
     }
-    let (panel, to) = (panel.as_ptr(), to.as_mut_ptr());
     for at in 0..count {
-        let mut blocks = [&rows[0][at]; R];
+        let mut x = [&rows[0][at]; R];
         for r in 1..R {
-            blocks[r] = &rows[r][at];
+            x[r] = &rows[r][at];
         }
-        let mut sums = [[float.splat(0.0); VECS]; R];
-        for j in 0..QK / F::SUB {
-            // SAFETY: block `at` of the panel has the steps of sub-block j, its scales and its minima, NR floats each,
-            // and the tile has R rows.
-            unsafe {
-                let codes = panel.add(at * nr * (QK / 4) + j * (F::SUB / 4) * nr).cast::<u8>();
-                let ints = sub_block::<B, F, R>(simd, codes, blocks, j);
-                let mut scale = [float.splat(0.0); VECS];
-                let mut min = scale;
-                for v in 0..VECS {
-                    scale[v] = float.load(panel.add(scales + (at * GROUPS + j) * nr + v * lanes));
-                    if F::OFFSET == 0 {
-                        min[v] = float.load(panel.add(mins + (at * 8 + j) * nr + v * lanes));
-                    }
-                }
-                for r in 0..R {
-                    if F::HAS_ONE_SCALE {
-                        let sum = float.splat(f32::from_bits(blocks[r].terms[j].cast_unsigned()));
-                        for v in 0..VECS {
-                            sums[r][v] = simd.ints_to_floats(ints[r][v]).mul_add(scale[v], sums[r][v]);
-                            if F::OFFSET == 0 {
-                                sums[r][v] = min[v].mul_add(sum, sums[r][v]);
-                            }
-                        }
-                    } else {
-                        let d = float.splat(blocks[r].scales[j]);
-                        for v in 0..VECS {
-                            sums[r][v] = simd.ints_to_floats(ints[r][v]).mul_add(scale[v] * d, sums[r][v]);
-                        }
-                    }
-                }
-            }
-        }
-        for r in 0..R {
-            let d = float.splat(if F::HAS_ONE_SCALE { blocks[r].scales[0] } else { 1.0 });
-            for v in 0..VECS {
-                // SAFETY: the tile has R rows of NR floats.
-                unsafe {
-                    let place = to.add(r * nr + v * lanes);
-                    sums[r][v].mul_add(d, float.load(place)).store(place);
-                }
+        let block = Panel {
+            codes: panel[at * nr * (QK / 4)..][..nr * (QK / 4)].as_ptr().cast(),
+            scales: panel[scales + at * nr * GROUPS..][..nr * GROUPS].as_ptr(),
+            others: panel[others + at * nr * OTHERS..][..nr * OTHERS].as_ptr(),
+        };
+        // SAFETY: the parts of the panel are as long as they have to be, and the tile has R rows.
+        unsafe {
+            match F::HAS_ONE_SCALE {
+                true => k_block::<B, F, R>(simd, x, block, to.as_mut_ptr()),
+                false => plain_block::<B, F, R>(simd, x, block, to.as_mut_ptr()),
             }
         }
     }
     R
+}
+
+/// A block of a panel.
+#[derive(Clone, Copy)]
+struct Panel {
+    /// QK / 4 steps of 4 NR codes.
+    codes: *const u8,
+    /// [`GROUPS`] times NR scales.
+    scales: *const f32,
+    /// Four times NR pairs of minima, then NR floats for scales and NR for minima.
+    others: *const f32,
+}
+
+/// tile += the products of R blocks of A and a block of a K type.
+///
+/// # Safety
+/// The panel has all of its parts, and R rows of NR floats can be accessed at `tile`.
+#[inline(always)]
+unsafe fn k_block<B: ByteSimd, F: Format, const R: usize>(simd: B, x: [&ActBlock; R], block: Panel, tile: *mut f32) {
+    let (nr, lanes, float) = (width::<B>(), <B::Float as Simd>::LANES, simd.float());
+    let mut products = [[simd.zero(); VECS]; R];
+    for j in 0..QK / F::SUB {
+        // SAFETY: the panel has the steps of sub-block j and its scales.
+        let (ints, scale) = unsafe {
+            let scales = block.scales.add(j * nr);
+            let scale = [simd.load_bytes(scales.cast()), simd.load_bytes(scales.add(lanes).cast())];
+            (sub_block::<B, F, R>(simd, block.codes.add(j * F::SUB * nr), x, j), scale)
+        };
+        for r in 0..R {
+            for v in 0..VECS {
+                products[r][v] = simd.add_ints(products[r][v], simd.mul_ints(ints[r][v], scale[v]));
+            }
+        }
+    }
+    // SAFETY: the panel has these floats.
+    let d = unsafe { [float.load(block.others.add(4 * nr)), float.load(block.others.add(4 * nr + lanes))] };
+    for r in 0..R {
+        let dx = float.splat(x[r].scales[0]);
+        for v in 0..VECS {
+            // SAFETY: the tile has R rows of NR floats.
+            unsafe {
+                let place = tile.add(r * nr + v * lanes);
+                simd.ints_to_floats(products[r][v]).mul_add(d[v] * dx, float.load(place)).store(place);
+            }
+        }
+    }
+    if F::OFFSET != 0 {
+        return;
+    }
+    let mut sums = [[simd.zero(); VECS]; R];
+    for pair in 0..4 {
+        // SAFETY: the panel has these minima.
+        let mins = unsafe {
+            let mins = block.others.add(pair * nr);
+            [simd.load_bytes(mins.cast()), simd.load_bytes(mins.add(lanes).cast())]
+        };
+        for r in 0..R {
+            let terms = simd.splat_int(x[r].terms[pair]);
+            for v in 0..VECS {
+                sums[r][v] = simd.dot_words(mins[v], terms, sums[r][v]);
+            }
+        }
+    }
+    // SAFETY: the panel has these floats.
+    let d = unsafe { [float.load(block.others.add(5 * nr)), float.load(block.others.add(5 * nr + lanes))] };
+    for r in 0..R {
+        let dx = float.splat(x[r].scales[0]);
+        for v in 0..VECS {
+            // SAFETY: the tile has R rows of NR floats.
+            unsafe {
+                let place = tile.add(r * nr + v * lanes);
+                simd.ints_to_floats(sums[r][v]).mul_add(d[v] * dx, float.load(place)).store(place);
+            }
+        }
+    }
+}
+
+/// tile += the products of R blocks of A and eight blocks whose scales are floats.
+///
+/// # Safety
+/// The panel has all of its parts, and R rows of NR floats can be accessed at `tile`.
+#[inline(always)]
+unsafe fn plain_block<B: ByteSimd, F: Format, const R: usize>(
+    simd: B,
+    x: [&ActBlock; R],
+    block: Panel,
+    tile: *mut f32,
+) {
+    let (nr, lanes, float) = (width::<B>(), <B::Float as Simd>::LANES, simd.float());
+    let mut sums = [[float.splat(0.0); VECS]; R];
+    for r in 0..R {
+        for v in 0..VECS {
+            // SAFETY: the tile has R rows of NR floats.
+            sums[r][v] = unsafe { float.load(tile.add(r * nr + v * lanes)) };
+        }
+    }
+    for j in 0..QK / F::SUB {
+        // SAFETY: the panel has the steps of sub-block j and its scales.
+        let (ints, scale) = unsafe {
+            let scales = block.scales.add(j * nr);
+            let scale = [float.load(scales), float.load(scales.add(lanes))];
+            (sub_block::<B, F, R>(simd, block.codes.add(j * F::SUB * nr), x, j), scale)
+        };
+        for r in 0..R {
+            let dx = float.splat(x[r].scales[j]);
+            for v in 0..VECS {
+                sums[r][v] = simd.ints_to_floats(ints[r][v]).mul_add(scale[v] * dx, sums[r][v]);
+            }
+        }
+    }
+    for r in 0..R {
+        for v in 0..VECS {
+            // SAFETY: as above.
+            unsafe { sums[r][v].store(tile.add(r * nr + v * lanes)) };
+        }
+    }
 }
 
 /// The products of a sub-block, as integers.

@@ -130,6 +130,62 @@ fn run(
     c
 }
 
+/// A row of A has the same result alone and among others, whatever their number and the path.
+#[test]
+fn rows_have_the_same_bits_alone_and_among_others() {
+    for ty in QMatRef::TYPES {
+        let lengths: &[usize] = if is_k_type(ty) { &[256, 1280] } else { &[32, 256, 1056] };
+        for &k in lengths {
+            let n = 70;
+            let mut weights = Weights::new(ty, 7, n, k);
+            // The largest codes, too.
+            for extreme in [false, true] {
+                let mut a = normal(1, 20 * k);
+                if extreme {
+                    weights = Weights::new(ty, 7, n, k);
+                    largest(&mut weights, &mut a);
+                }
+                for (name, kernel) in all().into_iter().filter(|(_, kernel)| kernel.name().starts_with("cpu-avx")) {
+                    let among = run(kernel.as_ref(), &weights, &a, (1.0, 0.0), &vec![0.0; 20 * n], 1);
+                    for m in [1, 2, 3, 4, 5, 6, 7, 13] {
+                        let few = run(kernel.as_ref(), &weights, &a[..m * k], (1.0, 0.0), &vec![0.0; m * n], 1);
+                        let differs = (0..m * n).find(|&i| few[i].to_bits() != among[i].to_bits());
+                        assert_eq!(differs, None, "{name} {ty} m{m} k{k} extreme {extreme}");
+                    }
+                }
+            }
+        }
+    }
+    // Between paths of a kernel.
+    let mut found = std::collections::HashMap::new();
+    for ty in QMatRef::TYPES {
+        let (weights, a) = (Weights::new(ty, 5, 33, 512), normal(6, 9 * 512));
+        for (name, kernel) in block_paths() {
+            let c = run(kernel.as_ref(), &weights, &a, (1.0, 0.0), &[0.0; 9 * 33], 1);
+            let bits: Vec<u32> = c.iter().map(|x| x.to_bits()).collect();
+            let first = found.entry((ty, kernel.name())).or_insert_with(|| bits.clone());
+            assert!(*first == bits, "{} {} {ty}", kernel.name(), name.name());
+        }
+    }
+}
+
+/// Weights whose codes, scales and minima are the largest there are, and rows of A to match.
+fn largest(weights: &mut Weights, a: &mut [f32]) {
+    let half = f16::from_f32(1.0).to_bits().to_le_bytes();
+    let block = weights.ty.block_bytes();
+    for (nth, block) in weights.bytes.chunks_exact_mut(block).enumerate() {
+        block.fill(if nth % 2 == 0 { 0xff } else { 0x7f });
+        match weights.ty {
+            GgmlType::Q6_K => block[208..].copy_from_slice(&half),
+            GgmlType::Q4_K | GgmlType::Q5_K => block[..4].copy_from_slice(&[half, half].concat()),
+            _ => block[..2].copy_from_slice(&half),
+        }
+    }
+    for (i, x) in a.iter_mut().enumerate() {
+        *x = if i % 5 == 0 { -1.0 } else { 1.0 } * (1.0 + (i / 1000) as f32);
+    }
+}
+
 #[test]
 fn every_kernel_multiplies_every_type() {
     for ty in QMatRef::TYPES {

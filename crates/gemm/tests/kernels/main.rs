@@ -10,6 +10,7 @@ mod int8;
 mod ndarrays;
 #[cfg(unix)]
 mod pages;
+mod rows;
 mod shapes;
 mod shared;
 mod threads;

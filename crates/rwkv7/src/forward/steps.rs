@@ -28,6 +28,8 @@ pub(super) struct Run<'w, 't> {
     pub(super) threads: Threads,
     pub(super) epsilon: f32,
     pub(super) channels: usize,
+    /// Whether products sum as those of a single token do, whatever the length of the chunk.
+    pub(super) rows_alone: bool,
     pub(super) workspace: &'w mut gemm::Workspace,
     /// For a single token.
     pub(super) team: Option<&'w mut Team<'t>>,
@@ -221,7 +223,7 @@ impl Run<'_, '_> {
         let x = MatRef::from_row_major(x, rows, weights.cols)?;
         let y = MatMut::from_row_major(y, rows, weights.rows)?;
         let product = Gemm::new(x, weights.rhs()?).beta(beta).epilogue(epilogue).threads(self.threads);
-        product.workspace(self.workspace).run(y)?;
+        product.rows_alone(self.rows_alone).workspace(self.workspace).run(y)?;
         Ok(())
     }
 

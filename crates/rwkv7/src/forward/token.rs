@@ -108,7 +108,7 @@ impl Piece<'_> {
         let Self { x, matrix, first, y } = self;
         let rows = first..first + y.len();
         let (x, y) = (MatRef::from_row_major(x, 1, matrix.cols)?, MatMut::from_row_major(y, 1, rows.len())?);
-        Gemm::new(x, matrix.rhs_of(rows)?).beta(beta).epilogue(epilogue).run(y)?;
+        Gemm::new(x, matrix.rhs_of(rows)?).beta(beta).epilogue(epilogue).rows_alone(true).run(y)?;
         Ok(())
     }
 }

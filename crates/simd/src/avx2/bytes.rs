@@ -66,6 +66,21 @@ impl ByteSimd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn repeat_16(self, from: *const u8) -> __m256i {
+        // SAFETY: `self` proves AVX2; the caller promises 16 readable bytes.
+        unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_groups(self, from: [*const u8; 4]) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX2; the caller promises 16 readable bytes at the four places.
+        unsafe {
+            let low = _mm256_loadu2_m128i(from[1].cast(), from[0].cast());
+            [low, _mm256_loadu2_m128i(from[3].cast(), from[2].cast())]
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store_bytes(self, x: __m256i, to: *mut u8) {
         // SAFETY: `self` proves AVX2; the caller promises 32 writable bytes, and the store has no alignment.
         unsafe { _mm256_storeu_si256(to.cast(), x) }
@@ -99,6 +114,18 @@ impl ByteSimd for Avx2 {
     fn high_nibbles(self, x: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_and_si256(_mm256_srli_epi16::<4>(x), _mm256_set1_epi8(15)) }
+    }
+
+    #[inline(always)]
+    fn and(self, x: __m256i, y: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe { _mm256_and_si256(x, y) }
+    }
+
+    #[inline(always)]
+    fn shift_words(self, x: __m256i, bits: u32) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe { _mm256_srl_epi16(x, _mm_cvtsi32_si128(bits.cast_signed())) }
     }
 
     #[inline(always)]
@@ -151,6 +178,23 @@ impl ByteSimd for Avx2 {
     }
 
     #[inline(always)]
+    fn shuffle_bytes(self, x: __m256i, index: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe { _mm256_shuffle_epi8(x, index) }
+    }
+
+    #[inline(always)]
+    fn repeat_group(self, x: __m256i, group: usize) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            match group % 2 {
+                0 => _mm256_permute2x128_si256::<0x00>(x, x),
+                _ => _mm256_permute2x128_si256::<0x11>(x, x),
+            }
+        }
+    }
+
+    #[inline(always)]
     fn spread_words(self, table: &[i16; 16], at: usize) -> __m256i {
         let (index, eight) = (&WORDS[at % 4], &table.as_chunks::<8>().0[at / 4]);
         // SAFETY: `self` proves AVX2; both references are to as many bytes as are read.
@@ -161,32 +205,9 @@ impl ByteSimd for Avx2 {
     }
 
     #[inline(always)]
-    fn spread_floats(self, table: &[f32; 8], index: &[i32; 64], at: usize) -> F32x8 {
-        let index = &index.as_chunks::<8>().0[at];
-        // SAFETY: `self` proves AVX2; both references are to as many bytes as are read.
-        let lanes = unsafe {
-            let index = _mm256_loadu_si256(index.as_ptr().cast());
-            _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr()), index)
-        };
-        F32x8::from_lanes(self, lanes)
-    }
-
-    #[inline(always)]
     fn sub_bytes(self, x: __m256i, y: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_sub_epi8(x, y) }
-    }
-
-    #[inline(always)]
-    fn pick_bytes(self, eight: u64, index: &[u8; 16]) -> [i16; 16] {
-        let mut words = [0; 16];
-        // SAFETY: `self` proves AVX2; the references are to the 16 bytes that are read and the 32 that are written.
-        unsafe {
-            let index = _mm_loadu_si128(index.as_ptr().cast());
-            let picked = _mm_shuffle_epi8(_mm_cvtsi64_si128(eight.cast_signed()), index);
-            _mm256_storeu_si256(words.as_mut_ptr().cast(), _mm256_cvtepu8_epi16(picked));
-        }
-        words
     }
 
     #[inline(always)]
@@ -210,6 +231,70 @@ impl ByteSimd for Avx2 {
     fn add_ints(self, x: __m256i, y: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_add_epi32(x, y) }
+    }
+
+    #[inline(always)]
+    fn mul_ints(self, x: __m256i, y: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe { _mm256_mullo_epi32(x, y) }
+    }
+
+    #[inline(always)]
+    fn sums_of_groups(self, [a, b, c, d]: [__m256i; 4]) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+            let cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+            _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd))
+        }
+    }
+
+    #[inline(always)]
+    fn add_neighbors(self, x: __m256i, y: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let even = _mm256_permute2x128_si256::<0x20>(x, y);
+            _mm256_add_epi32(even, _mm256_permute2x128_si256::<0x31>(x, y))
+        }
+    }
+
+    #[inline(always)]
+    fn add_groups(self, x: __m256i) -> [i32; 4] {
+        // SAFETY: `self` proves AVX2; four integers are 128 bits.
+        unsafe { std::mem::transmute(_mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x))) }
+    }
+
+    #[inline(always)]
+    fn sums_of_four(self, [x, y]: [__m256i; 2]) -> [i32; 4] {
+        // SAFETY: `self` proves AVX2; four integers are 128 bits.
+        unsafe {
+            // Sums of x's first group, y's first group, the same again, then those of the second groups.
+            let pairs = _mm256_hadd_epi32(x, y);
+            let sums = _mm256_hadd_epi32(pairs, pairs);
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
+            std::mem::transmute(_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(sums, order)))
+        }
+    }
+
+    #[inline(always)]
+    fn four_to_floats(self, x: [i32; 4]) -> [f32; 4] {
+        // SAFETY: `self` proves AVX2; four integers and four floats are 128 bits.
+        unsafe { std::mem::transmute(_mm_cvtepi32_ps(std::mem::transmute::<[i32; 4], __m128i>(x))) }
+    }
+
+    #[inline(always)]
+    fn four_times(self, x: [f32; 4], factor: f32) -> [f32; 4] {
+        // SAFETY: `self` proves AVX2; four floats are 128 bits.
+        unsafe { std::mem::transmute(_mm_mul_ps(std::mem::transmute::<[f32; 4], __m128>(x), _mm_set1_ps(factor))) }
+    }
+
+    #[inline(always)]
+    fn four_mul_add(self, x: [f32; 4], y: [f32; 4], z: [f32; 4]) -> [f32; 4] {
+        // SAFETY: `self` proves FMA; four floats are 128 bits.
+        unsafe {
+            let [x, y, z]: [__m128; 3] = [std::mem::transmute(x), std::mem::transmute(y), std::mem::transmute(z)];
+            std::mem::transmute(_mm_fmadd_ps(x, y, z))
+        }
     }
 
     #[inline(always)]

@@ -87,6 +87,23 @@ macro_rules! byte_simd {
             }
 
             #[inline(always)]
+            unsafe fn repeat_16(self, from: *const u8) -> __m512i {
+                // SAFETY: `self` proves AVX-512F; the caller promises 16 readable bytes.
+                unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(from.cast())) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_groups(self, from: [*const u8; 4]) -> [__m512i; 2] {
+                // SAFETY: `self` proves AVX-512F; the caller promises 16 readable bytes at the four places.
+                let groups = unsafe {
+                    let low = _mm256_loadu2_m128i(from[1].cast(), from[0].cast());
+                    let high = _mm256_loadu2_m128i(from[3].cast(), from[2].cast());
+                    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+                };
+                [groups, self.zero()]
+            }
+
+            #[inline(always)]
             unsafe fn store_bytes(self, x: __m512i, to: *mut u8) {
                 // SAFETY: `self` proves AVX-512F; the caller promises 64 writable bytes; the store has no alignment.
                 unsafe { _mm512_storeu_si512(to.cast(), x) }
@@ -120,6 +137,18 @@ macro_rules! byte_simd {
             fn high_nibbles(self, x: __m512i) -> __m512i {
                 // SAFETY: `self` proves AVX-512BW.
                 unsafe { _mm512_and_si512(_mm512_srli_epi16::<4>(x), _mm512_set1_epi8(15)) }
+            }
+
+            #[inline(always)]
+            fn and(self, x: __m512i, y: __m512i) -> __m512i {
+                // SAFETY: `self` proves AVX-512F.
+                unsafe { _mm512_and_si512(x, y) }
+            }
+
+            #[inline(always)]
+            fn shift_words(self, x: __m512i, bits: u32) -> __m512i {
+                // SAFETY: `self` proves AVX-512BW.
+                unsafe { _mm512_srl_epi16(x, _mm_cvtsi32_si128(bits.cast_signed())) }
             }
 
             #[inline(always)]
@@ -174,6 +203,25 @@ macro_rules! byte_simd {
             }
 
             #[inline(always)]
+            fn shuffle_bytes(self, x: __m512i, index: __m512i) -> __m512i {
+                // SAFETY: `self` proves AVX-512BW.
+                unsafe { _mm512_shuffle_epi8(x, index) }
+            }
+
+            #[inline(always)]
+            fn repeat_group(self, x: __m512i, group: usize) -> __m512i {
+                // SAFETY: `self` proves AVX-512F.
+                unsafe {
+                    match group % 4 {
+                        0 => _mm512_shuffle_i32x4::<0x00>(x, x),
+                        1 => _mm512_shuffle_i32x4::<0x55>(x, x),
+                        2 => _mm512_shuffle_i32x4::<0xaa>(x, x),
+                        _ => _mm512_shuffle_i32x4::<0xff>(x, x),
+                    }
+                }
+            }
+
+            #[inline(always)]
             fn spread_words(self, table: &[i16; 16], at: usize) -> __m512i {
                 // SAFETY: `self` proves AVX-512BW; both references are to as many bytes as are read.
                 unsafe {
@@ -183,25 +231,9 @@ macro_rules! byte_simd {
             }
 
             #[inline(always)]
-            fn spread_floats(self, table: &[f32; 8], index: &[i32; 64], at: usize) -> F32x16 {
-                let index = &index.as_chunks::<16>().0[at];
-                // SAFETY: `self` proves AVX-512F; both references are to as many bytes as are read.
-                let lanes = unsafe {
-                    let floats = _mm512_castps256_ps512(_mm256_loadu_ps(table.as_ptr()));
-                    _mm512_permutexvar_ps(_mm512_loadu_si512(index.as_ptr().cast()), floats)
-                };
-                F32x16 { lanes, token: self.float() }
-            }
-
-            #[inline(always)]
             fn sub_bytes(self, x: __m512i, y: __m512i) -> __m512i {
                 // SAFETY: `self` proves AVX-512BW.
                 unsafe { _mm512_sub_epi8(x, y) }
-            }
-
-            #[inline(always)]
-            fn pick_bytes(self, eight: u64, index: &[u8; 16]) -> [i16; 16] {
-                self.float().avx2().pick_bytes(eight, index)
             }
 
             #[inline(always)]
@@ -222,6 +254,64 @@ macro_rules! byte_simd {
             fn add_ints(self, x: __m512i, y: __m512i) -> __m512i {
                 // SAFETY: `self` proves AVX-512F.
                 unsafe { _mm512_add_epi32(x, y) }
+            }
+
+            #[inline(always)]
+            fn mul_ints(self, x: __m512i, y: __m512i) -> __m512i {
+                // SAFETY: `self` proves AVX-512F.
+                unsafe { _mm512_mullo_epi32(x, y) }
+            }
+
+            #[inline(always)]
+            fn sums_of_groups(self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
+                // SAFETY: `self` proves AVX-512F.
+                unsafe {
+                    let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+                    let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+                    _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd))
+                }
+            }
+
+            #[inline(always)]
+            fn add_neighbors(self, x: __m512i, y: __m512i) -> __m512i {
+                // SAFETY: `self` proves AVX-512F.
+                unsafe {
+                    let even = _mm512_shuffle_i32x4::<0b10_00_10_00>(x, y);
+                    _mm512_add_epi32(even, _mm512_shuffle_i32x4::<0b11_01_11_01>(x, y))
+                }
+            }
+
+            #[inline(always)]
+            fn add_groups(self, x: __m512i) -> [i32; 4] {
+                // SAFETY: `self` proves AVX-512F.
+                let half = unsafe { _mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64::<1>(x)) };
+                self.float().avx2().add_groups(half)
+            }
+
+            #[inline(always)]
+            fn sums_of_four(self, [x, _]: [__m512i; 2]) -> [i32; 4] {
+                // SAFETY: `self` proves AVX-512F.
+                unsafe {
+                    let x = _mm512_add_epi32(x, _mm512_shuffle_epi32::<0b01_00_11_10>(x));
+                    let x = _mm512_add_epi32(x, _mm512_shuffle_epi32::<0b10_11_00_01>(x));
+                    let first = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+                    std::mem::transmute(_mm512_castsi512_si128(_mm512_permutexvar_epi32(first, x)))
+                }
+            }
+
+            #[inline(always)]
+            fn four_to_floats(self, x: [i32; 4]) -> [f32; 4] {
+                self.float().avx2().four_to_floats(x)
+            }
+
+            #[inline(always)]
+            fn four_times(self, x: [f32; 4], factor: f32) -> [f32; 4] {
+                self.float().avx2().four_times(x, factor)
+            }
+
+            #[inline(always)]
+            fn four_mul_add(self, x: [f32; 4], y: [f32; 4], z: [f32; 4]) -> [f32; 4] {
+                self.float().avx2().four_mul_add(x, y, z)
             }
 
             #[inline(always)]

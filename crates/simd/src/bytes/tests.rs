@@ -90,6 +90,20 @@ impl ByteVectorized for Operations {
             let product = i32::from(a[i] as i8) * i32::from(numbers[i]);
             assert_eq!(i32::from(magnitudes[i]) * i32::from(moved[i] as i8), product, "{} {}", a[i] as i8, numbers[i]);
         }
+        let products: Vec<i32> = left_ints.iter().zip(&right_ints).map(|(x, y)| x.wrapping_mul(*y)).collect();
+        assert_eq!(ints(&stored(simd, simd.mul_ints(x, y))), products);
+        assert_eq!(stored(simd, simd.and(x, y)), each(&|a, b| a & b));
+        for bits in 0..16 {
+            let shifted: Vec<i16> = left.iter().map(|x| (x.cast_unsigned() >> bits).cast_signed()).collect();
+            assert_eq!(words(&stored(simd, simd.shift_words(x, bits))), shifted, "{bits}");
+        }
+        let group = |i: usize| i / 16 * 16;
+        let shuffled = |i: usize| if b[i] < 128 { a[group(i) + usize::from(b[i] % 16)] } else { 0 };
+        assert_eq!(stored(simd, simd.shuffle_bytes(x, y)), (0..B::BYTES).map(shuffled).collect::<Vec<_>>());
+        for group in 0..B::BYTES / 16 {
+            let repeated = stored(simd, simd.repeat_group(x, group));
+            assert!((0..B::BYTES).all(|i| repeated[i] == a[16 * group + i % 16]), "group {group}");
+        }
         let nearest: Vec<f32> = left_ints.iter().map(|&x| x as f32).collect();
         assert_eq!(floats::<B>(simd.ints_to_floats(x)), nearest);
         if B::HAS_DOT {
@@ -98,6 +112,49 @@ impl ByteVectorized for Operations {
             let fours: Vec<i32> = (0..B::BYTES / 4).map(|i| (4 * i..4 * i + 4).map(product).sum()).collect();
             assert_eq!(ints(&stored(simd, simd.dot_bytes(x, s, simd.zero()))), fours);
         }
+    }
+}
+
+/// Sums of lane groups.
+struct Groups {
+    from: Vec<u8>,
+}
+
+impl ByteVectorized for Groups {
+    type Output = ();
+
+    fn run<B: ByteSimd>(self, simd: B) {
+        let of = |at: usize| ints(&self.from[at * B::BYTES..][..B::BYTES]);
+        // SAFETY: there are more bytes than four registers have.
+        let x: [B::Register; 4] =
+            std::array::from_fn(|at| unsafe { simd.load_bytes(self.from[at * B::BYTES..].as_ptr()) });
+        let sum = |ints: &[i32]| ints.iter().fold(0_i32, |sum, x| sum.wrapping_add(*x));
+        let sums = ints(&stored(simd, simd.sums_of_groups(x)));
+        for i in 0..B::BYTES / 4 {
+            assert_eq!(sums[i], sum(&of(i % 4)[i / 4 * 4..][..4]), "{i}");
+        }
+        let both = [of(0), of(1)].concat();
+        let sums = ints(&stored(simd, simd.add_neighbors(x[0], x[1])));
+        for i in 0..B::BYTES / 4 {
+            assert_eq!(sums[i], both[i / 4 * 8 + i % 4].wrapping_add(both[i / 4 * 8 + 4 + i % 4]), "{i}");
+        }
+        let sums = simd.add_groups(x[0]);
+        for (i, found) in sums.iter().enumerate() {
+            let same: Vec<i32> = of(0).into_iter().skip(i).step_by(4).collect();
+            assert_eq!(*found, sum(&same), "{i}");
+        }
+        // SAFETY: the last 16 bytes are at 300.
+        let groups = unsafe { simd.load_groups([0, 100, 33, 300].map(|at| self.from[at..].as_ptr())) };
+        let bytes: Vec<u8> = groups[..B::FOUR].iter().flat_map(|&x| stored(simd, x)).collect();
+        let places = [0, 100, 33, 300].map(|at| self.from[at..][..16].to_vec());
+        assert_eq!(bytes, places.concat());
+        assert_eq!(simd.sums_of_four(groups), places.map(|bytes| sum(&ints(&bytes))));
+        assert_eq!(simd.four_to_floats([1, -2, i32::MAX, i32::MIN]), [1.0, -2.0, i32::MAX as f32, i32::MIN as f32]);
+        let (x, y, z) =
+            ([1.5, -2.0, 1e30, 1.0 + f32::EPSILON], [3.0, 0.5, 1e30, 1.0 + f32::EPSILON], [1.0, 0.25, 0.0, -1.0]);
+        let wanted: [f32; 4] = std::array::from_fn(|i| x[i].mul_add(y[i], z[i]));
+        assert_eq!(simd.four_times(x, 3.0), x.map(|x| x * 3.0));
+        assert_eq!(simd.four_mul_add(x, y, z), wanted);
     }
 }
 
@@ -125,19 +182,15 @@ impl ByteVectorized for Places {
         let repeated = stored(simd, unsafe { simd.repeat_4(from[5..].as_ptr()) });
         assert!((0..B::BYTES).all(|i| repeated[i] == from[5 + i % 4]));
 
+        // SAFETY: 16 bytes exist there.
+        let repeated = stored(simd, unsafe { simd.repeat_16(from[7..].as_ptr()) });
+        assert!((0..B::BYTES).all(|i| repeated[i] == from[7 + i % 16]));
+
         let table: [i16; 16] = std::array::from_fn(|i| 1000 * i as i16 - 7000);
-        let eight: [f32; 8] = std::array::from_fn(|i| i as f32 + 0.5);
-        let index: [i32; 64] = std::array::from_fn(|i| (i * 5 % 8) as i32);
         for at in 0..256 / B::BYTES {
             let spread = words(&stored(simd, simd.spread_words(&table, at)));
             assert!((0..B::BYTES / 2).all(|i| spread[i] == table[B::BYTES / 16 * at + i / 8]), "register {at}");
-            let spread = floats::<B>(simd.spread_floats(&eight, &index, at));
-            assert!((0..B::BYTES / 4).all(|i| spread[i] == eight[index[B::BYTES / 4 * at + i] as usize]));
         }
-        let picks: [u8; 16] = std::array::from_fn(|i| (i * 3 % 8) as u8);
-        let bytes: [u8; 8] = std::array::from_fn(|i| from[i]);
-        let picked = simd.pick_bytes(u64::from_le_bytes(bytes), &picks);
-        assert!((0..16).all(|i| picked[i] == i16::from(bytes[usize::from(picks[i])])));
         let halves: [u16; 8] = [0, 0x3c00, 0xbc00, 0x7bff, 0x0001, 0x8400, 0x7c00, 0x5640];
         assert_eq!(simd.halves_to_floats(halves), halves.map(|bits| f16::from_bits(bits).to_f32()));
 
@@ -167,6 +220,13 @@ fn everywhere<C: ByteVectorized<Output = ()>>(code: impl Fn() -> C) {
 fn operations_are_those_of_one_number_at_a_time() {
     for seed in 0..50 {
         everywhere(|| Operations { x: bytes(seed), y: bytes(seed + 1000) });
+    }
+}
+
+#[test]
+fn sums_of_groups_are_those_of_one_number_at_a_time() {
+    for seed in 0..50 {
+        everywhere(|| Groups { from: bytes(seed) });
     }
 }
 

@@ -4,7 +4,7 @@ use quant::{
     GgmlType,
     format::{BlockQ4_K, BlockQ5_K, BlockQ6_K, Scales6, le::F16Le},
 };
-use simd::{ByteSimd, F32Vector, Simd};
+use simd::ByteSimd;
 
 use super::{ADJACENT, Factors, Format, GROUPS, NATURAL, QK, REGISTERS, block, nibbles};
 use crate::quantized::activations::ActBlock;
@@ -26,9 +26,6 @@ pub(in crate::quantized) struct Q6_K;
 
 /// 64 bytes have the even sub-blocks of four in their low nibbles and the odd ones in their high nibbles.
 const EVEN_THEN_ODD: [usize; GROUPS] = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15];
-
-/// Sub-block of 32 numbers that 32 stored numbers are, as an index of bytes: each twice.
-const EVEN_THEN_ODD_BYTES: [u8; GROUPS] = [0, 0, 2, 2, 1, 1, 3, 3, 4, 4, 6, 6, 5, 5, 7, 7];
 
 /// Each group is a sub-block.
 const SINGLE: [[usize; 2]; GROUPS] = {
@@ -88,68 +85,145 @@ fn adjacent_nibbles<B: ByteSimd>(simd: B, from: &[u8; QK / 2]) -> [B::Register; 
     nibbles(simd, bytes)
 }
 
-/// Scales and minima of 16 numbers in stored order, and their own scales.
-pub(in crate::quantized) struct KFactors {
-    scales: [i16; GROUPS],
-    mins: [i16; GROUPS],
-    d: f32,
-    dmin: f32,
-}
+/// Where four bytes of a lane group come from: nowhere.
+const NONE: [u8; 4] = [0x80; 4];
 
-impl KFactors {
-    /// Those of Q4_K and Q5_K.
-    #[inline(always)]
-    fn affine<B: ByteSimd>(simd: B, scales: Scales6, d: F16Le, dmin: F16Le) -> Self {
-        let (scales, mins) = scales.unpack();
-        let scales = simd.pick_bytes(u64::from_le_bytes(scales), &EVEN_THEN_ODD_BYTES);
-        let mins = simd.pick_bytes(u64::from_le_bytes(mins), &EVEN_THEN_ODD_BYTES);
-        let halves = simd.halves_to_floats([d.to_bits(), dmin.to_bits(), 0, 0, 0, 0, 0, 0]);
-        Self { scales, mins, d: halves[0], dmin: halves[1] }
+/// An index of bytes of a lane group: four of each.
+const fn index_of(fours: [[u8; 4]; 4]) -> [u8; 16] {
+    let mut index = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        index[i] = fours[i / 4][i % 4];
+        i += 1;
     }
+    index
 }
 
-impl Factors for KFactors {
-    /// Words are multiplied with their scales, so that a block becomes floats once.
-    #[inline(always)]
-    fn dot<B: ByteSimd, F: Format, const X: usize>(
-        &self,
-        simd: B,
-        codes: [B::Register; REGISTERS],
-        x: [&ActBlock; X],
-        mut sums: [<B::Float as Simd>::F32; X],
-    ) -> [<B::Float as Simd>::F32; X] {
-        let mut ints = [simd.zero(); X];
+/// The header of a block is two halves and 12 bytes, [`Scales6`]. The first eight hold six bits of the scales 0 to 3
+/// and of the minima 0 to 3, and above them two bits of the scales and minima 4 to 7, whose other four bits are in the
+/// last four bytes.
+mod header {
+    use super::{NONE, index_of};
+
+    const FIRST: [u8; 4] = [4, 5, 6, 7];
+    const SECOND: [u8; 4] = [8, 9, 10, 11];
+    const LAST: [u8; 4] = [12, 13, 14, 15];
+
+    /// From six bits to the scales and minima 0 to 3.
+    pub(super) static LOW: [u8; 16] = index_of([FIRST, NONE, SECOND, NONE]);
+    /// From two bits to the scales and minima 4 to 7.
+    pub(super) static HIGH: [u8; 16] = index_of([NONE, FIRST, NONE, SECOND]);
+    /// From low nibbles to the scales 4 to 7.
+    pub(super) static SCALES: [u8; 16] = index_of([NONE, LAST, NONE, NONE]);
+    /// From high nibbles to the minima 4 to 7.
+    pub(super) static MINS: [u8; 16] = index_of([NONE, NONE, NONE, LAST]);
+    /// From scales and minima, a byte each, to the minima as words.
+    pub(super) static WORDS: [u8; 16] = [8, 0x80, 9, 0x80, 10, 0x80, 11, 0x80, 12, 0x80, 13, 0x80, 14, 0x80, 15, 0x80];
+}
+
+/// From eight scales to a word for each 2 of 256 stored numbers.
+static SPREAD: [u8; QK] = {
+    let mut index = [0x80; QK];
+    let mut i = 0;
+    while i < QK {
+        index[i] = (EVEN_THEN_ODD[i / 16] / 2) as u8;
+        i += 2;
+    }
+    index
+};
+
+/// Bytes 0 to 7 of lane group b are the scales of the block at `blocks[b]`, bytes 8 to 15 its minima. Also the floats
+/// that those of each block are multiplied with.
+///
+/// # Safety
+/// A header can be read at each of `blocks`.
+#[inline(always)]
+unsafe fn headers<B: ByteSimd>(simd: B, blocks: [*const u8; 4]) -> ([B::Register; 2], [[f32; 4]; 2]) {
+    // SAFETY: the caller promises 16 bytes at each place; the tables have as many.
+    let (bytes, [low, high, scales, mins]) = unsafe {
+        let [low, high] = [simd.repeat_16(header::LOW.as_ptr()), simd.repeat_16(header::HIGH.as_ptr())];
+        let [scales, mins] = [simd.repeat_16(header::SCALES.as_ptr()), simd.repeat_16(header::MINS.as_ptr())];
+        (simd.load_groups(blocks), [low, high, scales, mins])
+    };
+    let mut factors = [simd.zero(); 2];
+    for i in 0..B::FOUR {
+        let six = simd.and(bytes[i], simd.splat_byte(0x3f));
+        let two = simd.and(simd.shift_words(bytes[i], 2), simd.splat_byte(0x30));
+        let first = simd.or(simd.shuffle_bytes(six, low), simd.shuffle_bytes(two, high));
+        let scales = simd.shuffle_bytes(simd.low_nibbles(bytes[i]), scales);
+        let mins = simd.shuffle_bytes(simd.high_nibbles(bytes[i]), mins);
+        factors[i] = simd.or(first, simd.or(scales, mins));
+    }
+    let mut halves = [0_u32; 4];
+    for b in 0..4 {
+        // SAFETY: as above.
+        halves[b] = unsafe { blocks[b].cast::<u32>().read_unaligned() };
+    }
+    let [d0, min0, d1, min1, d2, min2, d3, min3] = simd.halves_to_floats(bytemuck::cast(halves));
+    (factors, [[d0, d1, d2, d3], [min0, min1, min2, min3]])
+}
+
+/// The dot products of Q4_K and Q5_K. Words are multiplied with their scales, so that a block becomes a float once.
+///
+/// # Safety
+/// A block can be read at each of `blocks`.
+#[inline(always)]
+unsafe fn dot_affine<B: ByteSimd, F: Format, const X: usize>(
+    simd: B,
+    blocks: [*const u8; 4],
+    x: [&ActBlock; X],
+    mut sums: [[f32; 4]; X],
+) -> [[f32; 4]; X] {
+    // SAFETY: the caller promises the blocks, which begin with a header.
+    let (factors, [d, dmin]) = unsafe { headers(simd, blocks) };
+    let mut ints = [[simd.zero(); 4]; X];
+    for b in 0..4 {
+        // SAFETY: the caller promises the block.
+        let codes = unsafe { F::codes(simd, blocks[b]) };
+        let groups = B::BYTES / 16;
+        let scales = simd.repeat_group(factors[b / groups], b % groups);
         for at in 0..QK / B::BYTES {
-            let scale = simd.spread_words(&self.scales, at);
+            // SAFETY: there is a byte of the table for each of 256 codes.
+            let scale = simd.shuffle_bytes(scales, unsafe { simd.load_bytes(SPREAD[B::BYTES * at..].as_ptr()) });
             for i in 0..X {
                 // SAFETY: a block has 256 codes.
                 let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
-                ints[i] = simd.dot_words(simd.mul_pairs(codes[at], x), scale, ints[i]);
+                ints[i][b] = simd.dot_words(simd.mul_pairs(codes[at], x), scale, ints[i][b]);
             }
         }
-        for i in 0..X {
-            let (scale, min) = (self.d * x[i].scales[0], -self.dmin * x[i].scales[0]);
-            let (scale, min) = (simd.float().splat(scale), simd.float().splat(min));
-            sums[i] = simd.ints_to_floats(ints[i]).mul_add(scale, sums[i]);
-            let mins = simd.dot_sixteen_words(&self.mins, &x[i].sums);
-            sums[i] = simd.ints_to_floats(mins).mul_add(min, sums[i]);
-        }
-        sums
     }
+    // SAFETY: the table has 16 bytes.
+    let words = unsafe { simd.repeat_16(header::WORDS.as_ptr()) };
+    for i in 0..X {
+        // SAFETY: the terms have more than 16 bytes.
+        let terms = unsafe { simd.repeat_16(x[i].terms.as_ptr().cast()) };
+        let mut mins = [simd.zero(); 2];
+        for nth in 0..B::FOUR {
+            mins[nth] = simd.dot_words(simd.shuffle_bytes(factors[nth], words), terms, mins[nth]);
+        }
+        let mins = simd.sums_of_four(mins);
+        let scale = x[i].scales[0];
+        let products = simd.add_groups(simd.sums_of_groups(ints[i]));
+        sums[i] = simd.four_mul_add(simd.four_to_floats(products), simd.four_times(d, scale), sums[i]);
+        sums[i] = simd.four_mul_add(simd.four_to_floats(mins), simd.four_times(dmin, -scale), sums[i]);
+    }
+    sums
+}
 
-    #[inline(always)]
-    fn of_sub_blocks<F: Format>(&self) -> ([f32; GROUPS], [f32; 8]) {
-        let (mut scales, mut mins) = ([0.0; GROUPS], [0.0; 8]);
-        for j in 0..QK / F::SUB {
-            scales[j] = self.d * f32::from(self.scales[F::SUB_GROUPS[j][0]]);
-        }
-        if F::OFFSET == 0 {
-            for j in 0..8 {
-                mins[j] = self.dmin * f32::from(self.mins[F::SUB_GROUPS[j][0]]);
-            }
-        }
-        (scales, mins)
+/// The factors of Q4_K and Q5_K.
+#[inline(always)]
+fn affine<B: ByteSimd>(simd: B, scales: Scales6, d: F16Le, dmin: F16Le) -> Factors {
+    let (scales, mins) = scales.unpack();
+    let mut factors = Factors::default();
+    for j in 0..8 {
+        factors.scales[j] = u32::from(scales[EVEN_THEN_ODD[2 * j] / 2]);
     }
+    for pair in 0..4 {
+        factors.mins[pair] = u32::from(mins[2 * pair]) | u32::from(mins[2 * pair + 1]) << 16;
+    }
+    let halves = simd.halves_to_floats([d.to_bits(), dmin.to_bits(), 0, 0, 0, 0, 0, 0]);
+    factors.d = [halves[0], -halves[1]];
+    factors
 }
 
 impl Format for Q4_K {
@@ -161,7 +235,6 @@ impl Format for Q4_K {
     const STEPS: usize = 8;
     const HAS_ONE_SCALE: bool = true;
     const IS_SIGNED: bool = false;
-    type Factors = KFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
@@ -170,10 +243,21 @@ impl Format for Q4_K {
     }
 
     #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> KFactors {
+    unsafe fn dot<B: ByteSimd, const X: usize>(
+        simd: B,
+        blocks: [*const u8; 4],
+        x: [&ActBlock; X],
+        sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X] {
+        // SAFETY: the caller promises the blocks.
+        unsafe { dot_affine::<B, Self, X>(simd, blocks, x, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> Factors {
         // SAFETY: the caller promises a block.
         let weights = unsafe { block::<BlockQ4_K>(at) };
-        KFactors::affine(simd, weights.scales, weights.d, weights.dmin)
+        affine(simd, weights.scales, weights.d, weights.dmin)
     }
 }
 
@@ -186,7 +270,6 @@ impl Format for Q5_K {
     const STEPS: usize = 4;
     const HAS_ONE_SCALE: bool = true;
     const IS_SIGNED: bool = false;
-    type Factors = KFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
@@ -202,10 +285,21 @@ impl Format for Q5_K {
     }
 
     #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> KFactors {
+    unsafe fn dot<B: ByteSimd, const X: usize>(
+        simd: B,
+        blocks: [*const u8; 4],
+        x: [&ActBlock; X],
+        sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X] {
+        // SAFETY: the caller promises the blocks.
+        unsafe { dot_affine::<B, Self, X>(simd, blocks, x, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> Factors {
         // SAFETY: the caller promises a block.
         let weights = unsafe { block::<BlockQ5_K>(at) };
-        KFactors::affine(simd, weights.scales, weights.d, weights.dmin)
+        affine(simd, weights.scales, weights.d, weights.dmin)
     }
 }
 
@@ -218,7 +312,6 @@ impl Format for Q6_K {
     const STEPS: usize = 2;
     const HAS_ONE_SCALE: bool = true;
     const IS_SIGNED: bool = false;
-    type Factors = KFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
@@ -235,13 +328,53 @@ impl Format for Q6_K {
         }
     }
 
+    /// The offset is a minimum of as many scales, and begins the sums.
     #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> KFactors {
+    unsafe fn dot<B: ByteSimd, const X: usize>(
+        simd: B,
+        blocks: [*const u8; 4],
+        x: [&ActBlock; X],
+        mut sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X] {
+        let mut ints = [[simd.zero(); 4]; X];
+        let mut halves = [0; 8];
+        for b in 0..4 {
+            // SAFETY: the caller promises the block.
+            let (codes, weights) = unsafe { (Self::codes(simd, blocks[b]), block::<BlockQ6_K>(blocks[b])) };
+            halves[b] = weights.d.to_bits();
+            let (mut scales, mut offsets) = ([0; GROUPS], [0; GROUPS]);
+            for j in 0..GROUPS {
+                scales[j] = i16::from(weights.scales[j]);
+                offsets[j] = -Self::OFFSET as i16 * scales[j];
+            }
+            for i in 0..X {
+                ints[i][b] = simd.dot_sixteen_words(&offsets, &x[i].sums);
+            }
+            for at in 0..QK / B::BYTES {
+                let scale = simd.spread_words(&scales, at);
+                for i in 0..X {
+                    // SAFETY: a block has 256 codes.
+                    let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
+                    ints[i][b] = simd.dot_words(simd.mul_pairs(codes[at], x), scale, ints[i][b]);
+                }
+            }
+        }
+        let d = simd.halves_to_floats(halves);
+        let d = [d[0], d[1], d[2], d[3]];
+        for i in 0..X {
+            let products = simd.add_groups(simd.sums_of_groups(ints[i]));
+            let scale = x[i].scales[0];
+            sums[i] = simd.four_mul_add(simd.four_to_floats(products), simd.four_times(d, scale), sums[i]);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> Factors {
         // SAFETY: the caller promises a block.
         let weights = unsafe { block::<BlockQ6_K>(at) };
-        let scales = weights.scales.map(i16::from);
         let d = simd.halves_to_floats([weights.d.to_bits(), 0, 0, 0, 0, 0, 0, 0])[0];
-        // Its offset is a minimum of as many scales.
-        KFactors { scales, mins: scales.map(|scale| Self::OFFSET as i16 * scale), d, dmin: d }
+        let scales = weights.scales.map(|scale| i32::from(scale).cast_unsigned());
+        Factors { scales, mins: [0; 4], d: [d, 0.0] }
     }
 }

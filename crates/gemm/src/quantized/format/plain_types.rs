@@ -4,7 +4,7 @@ use quant::{
     Block, GgmlType,
     format::{BlockQ4_0, BlockQ8_0},
 };
-use simd::{ByteSimd, F32Vector, Simd};
+use simd::{ByteSimd, Simd};
 
 use super::{ADJACENT, Factors, Format, GROUPS, NATURAL, QK, REGISTERS, nibbles};
 use crate::quantized::activations::ActBlock;
@@ -31,75 +31,108 @@ const FIRST_AND_LAST: [[usize; 2]; GROUPS] = {
     groups
 };
 
-/// For each lane of 4 stored numbers, the 32 numbers that they belong to.
-const fn blocks_of_lanes(order: [usize; GROUPS]) -> [i32; 64] {
-    let mut index = [0; 64];
-    let mut lane = 0;
-    while lane < 64 {
-        index[lane] = (order[lane / 4] / 2) as i32;
-        lane += 1;
+/// The scales of eight blocks that begin with them.
+///
+/// # Safety
+/// Eight blocks of `T` can be read at `at`.
+#[inline(always)]
+unsafe fn scales<B: ByteSimd, T: Block>(simd: B, at: *const u8) -> [f32; 8] {
+    let mut halves = [0; 8];
+    for (j, half) in halves.iter_mut().enumerate() {
+        // SAFETY: block j exists.
+        *half = u16::from_le_bytes(unsafe { *at.add(j * size_of::<T>()).cast::<[u8; 2]>() });
     }
-    index
+    simd.halves_to_floats(halves)
 }
 
-/// The scales of eight blocks.
-pub(in crate::quantized) struct PlainFactors([f32; 8]);
+/// What differs between the two types.
+trait Plain: Format {
+    /// 32 numbers, which begin with their scale.
+    type Block: Block;
 
-impl PlainFactors {
-    /// Those of blocks that begin with their scale.
-    ///
-    /// # Safety
-    /// Eight blocks of `T` can be read at `at`.
-    #[inline(always)]
-    unsafe fn of<B: ByteSimd, T: Block>(simd: B, at: *const u8) -> Self {
-        let mut halves = [0; 8];
-        for (j, half) in halves.iter_mut().enumerate() {
-            // SAFETY: block j exists.
-            *half = u16::from_le_bytes(unsafe { *at.add(j * size_of::<T>()).cast::<[u8; 2]>() });
-        }
-        Self(simd.halves_to_floats(halves))
-    }
+    /// From sums of groups of 16 numbers in stored order, of four rows each, to those of the eight blocks: the lane
+    /// groups of the first half of the registers.
+    fn sums_of_blocks<B: ByteSimd>(simd: B, groups: [B::Register; REGISTERS]) -> [B::Register; REGISTERS / 2];
 }
 
-impl Factors for PlainFactors {
-    /// Codes are made signed, so that offsets need no sums.
+impl Plain for Q4_0 {
+    type Block = BlockQ4_0;
+
+    /// Both groups of a block are in the same place of two registers.
     #[inline(always)]
-    fn dot<B: ByteSimd, F: Format, const X: usize>(
-        &self,
-        simd: B,
-        codes: [B::Register; REGISTERS],
-        x: [&ActBlock; X],
-        mut sums: [<B::Float as Simd>::F32; X],
-    ) -> [<B::Float as Simd>::F32; X] {
-        let index = const { &blocks_of_lanes(F::ORDER) };
-        let mut scales = [[0.0; 8]; X];
-        for i in 0..X {
-            for j in 0..8 {
-                scales[i][j] = self.0[j] * x[i].scales[j];
-            }
-        }
-        for at in 0..QK / B::BYTES {
-            let codes = match F::IS_SIGNED {
-                true => codes[at],
-                false => simd.sub_bytes(codes[at], simd.splat_byte(F::OFFSET as u8)),
-            };
-            for i in 0..X {
-                // SAFETY: a block has 256 codes.
-                let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
-                let [magnitudes, x] = simd.move_sign(codes, x);
-                let ints = simd.dot_bytes(magnitudes, x, simd.zero());
-                sums[i] = simd.ints_to_floats(ints).mul_add(simd.spread_floats(&scales[i], index, at), sums[i]);
-            }
+    fn sums_of_blocks<B: ByteSimd>(simd: B, groups: [B::Register; REGISTERS]) -> [B::Register; REGISTERS / 2] {
+        let mut sums = [simd.zero(); REGISTERS / 2];
+        for at in 0..QK / 2 / B::BYTES {
+            let first = at / B::FOUR * 2 * B::FOUR + at % B::FOUR;
+            sums[at] = simd.add_ints(groups[first], groups[first + B::FOUR]);
         }
         sums
     }
+}
 
+impl Plain for Q8_0 {
+    type Block = BlockQ8_0;
+
+    /// Both groups of a block are neighbors.
     #[inline(always)]
-    fn of_sub_blocks<F: Format>(&self) -> ([f32; GROUPS], [f32; 8]) {
-        let mut scales = [0.0; GROUPS];
-        scales[..8].copy_from_slice(&self.0);
-        (scales, [0.0; 8])
+    fn sums_of_blocks<B: ByteSimd>(simd: B, groups: [B::Register; REGISTERS]) -> [B::Register; REGISTERS / 2] {
+        let mut sums = [simd.zero(); REGISTERS / 2];
+        for at in 0..QK / 2 / B::BYTES {
+            sums[at] = simd.add_neighbors(groups[2 * at], groups[2 * at + 1]);
+        }
+        sums
     }
+}
+
+/// The dot products of both types. Codes are made signed, so that offsets need no sums.
+///
+/// # Safety
+/// Eight blocks can be read at each of `blocks`.
+#[inline(always)]
+unsafe fn dot<B: ByteSimd, F: Plain, const X: usize>(
+    simd: B,
+    blocks: [*const u8; 4],
+    x: [&ActBlock; X],
+    mut sums: [[f32; 4]; X],
+) -> [[f32; 4]; X] {
+    let mut of_rows = [[0.0; 8]; 4];
+    let mut codes = [[simd.zero(); REGISTERS]; 4];
+    for b in 0..4 {
+        // SAFETY: the caller promises the blocks.
+        (of_rows[b], codes[b]) = unsafe { (scales::<B, F::Block>(simd, blocks[b]), F::codes(simd, blocks[b])) };
+        if !F::IS_SIGNED {
+            for at in 0..QK / B::BYTES {
+                codes[b][at] = simd.sub_bytes(codes[b][at], simd.splat_byte(F::OFFSET as u8));
+            }
+        }
+    }
+    let mut scales = [[0.0; 4]; 8];
+    // SAFETY: four rows of eight become eight rows of four.
+    unsafe { simd.float().transpose_4x8::<f32>(of_rows.as_ptr().cast(), 8, scales.as_mut_ptr().cast(), 4) };
+    for i in 0..X {
+        // Lane groups of a register, by the row of weights.
+        let mut groups = [simd.zero(); REGISTERS];
+        for at in 0..QK / B::BYTES {
+            // SAFETY: a block has 256 codes.
+            let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
+            let mut ints = [simd.zero(); 4];
+            for b in 0..4 {
+                let [magnitudes, x] = simd.move_sign(codes[b][at], x);
+                ints[b] = simd.dot_bytes(magnitudes, x, simd.zero());
+            }
+            groups[at] = simd.sums_of_groups(ints);
+        }
+        let mut ints = [[0; 4]; 8];
+        for (at, sums) in F::sums_of_blocks(simd, groups)[..QK / 2 / B::BYTES].iter().enumerate() {
+            // SAFETY: four integers for each of the blocks whose sums the register has.
+            unsafe { simd.store_bytes(*sums, ints.as_mut_ptr().cast::<u8>().add(B::BYTES * at)) };
+        }
+        for j in 0..8 {
+            let scale = simd.four_times(scales[j], x[i].scales[j]);
+            sums[i] = simd.four_mul_add(simd.four_to_floats(ints[j]), scale, sums[i]);
+        }
+    }
+    sums
 }
 
 impl Format for Q4_0 {
@@ -111,7 +144,6 @@ impl Format for Q4_0 {
     const STEPS: usize = 8;
     const HAS_ONE_SCALE: bool = false;
     const IS_SIGNED: bool = false;
-    type Factors = PlainFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
@@ -125,9 +157,23 @@ impl Format for Q4_0 {
     }
 
     #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> PlainFactors {
+    unsafe fn dot<B: ByteSimd, const X: usize>(
+        simd: B,
+        blocks: [*const u8; 4],
+        x: [&ActBlock; X],
+        sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X] {
+        // SAFETY: the caller promises the blocks.
+        unsafe { dot::<B, Self, X>(simd, blocks, x, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> Factors {
         // SAFETY: the caller promises eight blocks, which begin with their scales.
-        unsafe { PlainFactors::of::<B, BlockQ4_0>(simd, at) }
+        let scales = unsafe { scales::<B, BlockQ4_0>(simd, at) }.map(f32::to_bits);
+        let mut factors = Factors::default();
+        factors.scales[..8].copy_from_slice(&scales);
+        factors
     }
 }
 
@@ -140,7 +186,6 @@ impl Format for Q8_0 {
     const STEPS: usize = 1;
     const HAS_ONE_SCALE: bool = false;
     const IS_SIGNED: bool = true;
-    type Factors = PlainFactors;
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
@@ -154,8 +199,22 @@ impl Format for Q8_0 {
     }
 
     #[inline(always)]
-    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> PlainFactors {
+    unsafe fn dot<B: ByteSimd, const X: usize>(
+        simd: B,
+        blocks: [*const u8; 4],
+        x: [&ActBlock; X],
+        sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X] {
+        // SAFETY: the caller promises the blocks.
+        unsafe { dot::<B, Self, X>(simd, blocks, x, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn factors<B: ByteSimd>(simd: B, at: *const u8) -> Factors {
         // SAFETY: the caller promises eight blocks, which begin with their scales.
-        unsafe { PlainFactors::of::<B, BlockQ8_0>(simd, at) }
+        let scales = unsafe { scales::<B, BlockQ8_0>(simd, at) }.map(f32::to_bits);
+        let mut factors = Factors::default();
+        factors.scales[..8].copy_from_slice(&scales);
+        factors
     }
 }

@@ -2,7 +2,7 @@
 
 use simd::{ByteSimd, ByteVectorized, Simd};
 
-use super::{Layout, SLAB, layout, panel_floats, width};
+use super::{Layout, OTHERS, SLAB, layout, panel_floats, width};
 use crate::{
     quantized::{
         dots::LONGEST,
@@ -30,13 +30,13 @@ impl<F: Format> ByteVectorized for Unpack<'_, '_, F> {
     fn run<B: ByteSimd>(self, simd: B) {
         let Self { weights, cols: (first_col, cols), first, count, panel, .. } = self;
         let nr = width::<B>();
-        let Layout { scales, mins } = layout::<B>();
+        let Layout { scales, others } = layout::<B>();
         assert!(panel.len() >= panel_floats::<B>() && cols <= nr && count <= SLAB);
         assert!(weights.ggml_type() == F::TYPE && first_col + cols <= weights.rows());
         for block in 0..count {
             for four in (0..nr).step_by(4) {
                 // Columns beyond the last are 0, and so are their scales: what they sum up to is not stored.
-                let mut columns = Columns { codes: [[0; QK]; 4], scales: [[0.0; GROUPS]; 4], mins: [[0.0; 8]; 4] };
+                let mut columns = Columns { codes: [[0; QK]; 4], scales: [[0; GROUPS]; 4], others: [[0; OTHERS]; 4] };
                 for i in 0..4.min(cols.saturating_sub(four)) {
                     let row = weights.row(first_col + four + i);
                     let bytes = &row[(first + block) * F::BYTES..];
@@ -54,10 +54,12 @@ impl<F: Format> ByteVectorized for Unpack<'_, '_, F> {
                 let codes = &mut panel[block * nr * (QK / 4)..][..nr * (QK / 4)];
                 transpose(simd, columns.words(), 64, &mut codes[four..], nr);
                 let scales = &mut panel[scales + block * nr * GROUPS..][..nr * GROUPS];
-                transpose(simd, columns.scales.as_flattened(), GROUPS, &mut scales[four..], nr);
-                if F::OFFSET == 0 {
-                    let mins = &mut panel[mins + block * nr * 8..][..nr * 8];
-                    transpose(simd, columns.mins.as_flattened(), 8, &mut mins[four..], nr);
+                let words: &[f32] = bytemuck::cast_slice(columns.scales.as_flattened());
+                transpose(simd, words, GROUPS, &mut scales[four..], nr);
+                if F::HAS_ONE_SCALE {
+                    let others = &mut panel[others + block * nr * OTHERS..][..nr * OTHERS];
+                    let words: &[f32] = bytemuck::cast_slice(columns.others.as_flattened());
+                    transpose(simd, words, OTHERS, &mut others[four..], nr);
                 }
             }
         }
@@ -69,9 +71,8 @@ impl<F: Format> ByteVectorized for Unpack<'_, '_, F> {
 struct Columns {
     /// In the order of sub-blocks.
     codes: [[u8; QK]; 4],
-    scales: [[f32; GROUPS]; 4],
-    /// Negative.
-    mins: [[f32; 8]; 4],
+    scales: [[u32; GROUPS]; 4],
+    others: [[u32; OTHERS]; 4],
 }
 
 impl Columns {
@@ -81,11 +82,9 @@ impl Columns {
     unsafe fn unpack<B: ByteSimd, F: Format>(&mut self, simd: B, i: usize, at: *const u8) {
         // SAFETY: the caller promises the block.
         let (registers, factors) = unsafe { (F::codes(simd, at), F::factors(simd, at)) };
-        let (scales, mins) = factors.of_sub_blocks::<F>();
+        let Factors { scales, mins: [a, b, c, d], d: [of_scales, of_mins] } = factors;
         self.scales[i] = scales;
-        for j in 0..8 {
-            self.mins[i][j] = -mins[j];
-        }
+        self.others[i] = [a, b, c, d, of_scales.to_bits(), of_mins.to_bits(), 0, 0];
         let mut stored = Line([0; QK]);
         // Sub-blocks of two groups that are not adjacent are put together.
         let is_in_order = F::SUB == 16 || F::SUB_GROUPS[0][1] == 1;
