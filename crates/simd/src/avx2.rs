@@ -1,6 +1,6 @@
 //! Eight lanes with AVX2, FMA and F16C.
 
-mod bytes;
+pub(crate) mod bytes;
 mod integer;
 
 use std::{

@@ -260,41 +260,40 @@ impl ByteSimd for Avx2 {
 
     #[inline(always)]
     fn add_groups(self, x: __m256i) -> [i32; 4] {
-        // SAFETY: `self` proves AVX2; four integers are 128 bits.
-        unsafe { std::mem::transmute(_mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x))) }
+        // SAFETY: `self` proves AVX2.
+        four_ints(unsafe { _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x)) })
     }
 
     #[inline(always)]
     fn sums_of_four(self, [x, y]: [__m256i; 2]) -> [i32; 4] {
-        // SAFETY: `self` proves AVX2; four integers are 128 bits.
-        unsafe {
+        // SAFETY: `self` proves AVX2.
+        four_ints(unsafe {
             // Sums of x's first group, y's first group, the same again, then those of the second groups.
             let pairs = _mm256_hadd_epi32(x, y);
             let sums = _mm256_hadd_epi32(pairs, pairs);
             let order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
-            std::mem::transmute(_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(sums, order)))
-        }
+            _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(sums, order))
+        })
     }
 
     #[inline(always)]
     fn four_to_floats(self, x: [i32; 4]) -> [f32; 4] {
-        // SAFETY: `self` proves AVX2; four integers and four floats are 128 bits.
-        unsafe { std::mem::transmute(_mm_cvtepi32_ps(std::mem::transmute::<[i32; 4], __m128i>(x))) }
+        // SAFETY: `self` proves AVX2; the reference is to the 16 bytes that are read.
+        four_floats(unsafe { _mm_cvtepi32_ps(_mm_loadu_si128(x.as_ptr().cast())) })
     }
 
     #[inline(always)]
     fn four_times(self, x: [f32; 4], factor: f32) -> [f32; 4] {
-        // SAFETY: `self` proves AVX2; four floats are 128 bits.
-        unsafe { std::mem::transmute(_mm_mul_ps(std::mem::transmute::<[f32; 4], __m128>(x), _mm_set1_ps(factor))) }
+        // SAFETY: `self` proves AVX2; the reference is to the four floats that are read.
+        four_floats(unsafe { _mm_mul_ps(_mm_loadu_ps(x.as_ptr()), _mm_set1_ps(factor)) })
     }
 
     #[inline(always)]
     fn four_mul_add(self, x: [f32; 4], y: [f32; 4], z: [f32; 4]) -> [f32; 4] {
-        // SAFETY: `self` proves FMA; four floats are 128 bits.
-        unsafe {
-            let [x, y, z]: [__m128; 3] = [std::mem::transmute(x), std::mem::transmute(y), std::mem::transmute(z)];
-            std::mem::transmute(_mm_fmadd_ps(x, y, z))
-        }
+        // SAFETY: `self` proves FMA; the references are to the four floats that are read.
+        four_floats(unsafe {
+            _mm_fmadd_ps(_mm_loadu_ps(x.as_ptr()), _mm_loadu_ps(y.as_ptr()), _mm_loadu_ps(z.as_ptr()))
+        })
     }
 
     #[inline(always)]
@@ -302,4 +301,22 @@ impl ByteSimd for Avx2 {
         // SAFETY: `self` proves AVX2.
         F32x8::from_lanes(self, unsafe { _mm256_cvtepi32_ps(x) })
     }
+}
+
+/// The numbers of half a register.
+#[inline(always)]
+pub(crate) fn four_ints(x: __m128i) -> [i32; 4] {
+    let mut ints = [0; 4];
+    // SAFETY: SSE2 is a part of x86-64; the reference is to the 16 bytes that are written.
+    unsafe { _mm_storeu_si128(ints.as_mut_ptr().cast(), x) };
+    ints
+}
+
+/// The numbers of half a register.
+#[inline(always)]
+fn four_floats(x: __m128) -> [f32; 4] {
+    let mut floats = [0.0; 4];
+    // SAFETY: SSE is a part of x86-64; the reference is to the four floats that are written.
+    unsafe { _mm_storeu_ps(floats.as_mut_ptr(), x) };
+    floats
 }

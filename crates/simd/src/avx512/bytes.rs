@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use machine::isa::{Avx512, Avx512Vnni};
 
 use super::F32x16;
+use crate::avx2::bytes::four_ints;
 use crate::bytes::{ByteSimd, ByteVectorized};
 
 /// For registers 0 to 3 of sixteen words: word 4 at + g over the eight words of lane group g.
@@ -291,12 +292,12 @@ macro_rules! byte_simd {
             #[inline(always)]
             fn sums_of_four(self, [x, _]: [__m512i; 2]) -> [i32; 4] {
                 // SAFETY: `self` proves AVX-512F.
-                unsafe {
+                four_ints(unsafe {
                     let x = _mm512_add_epi32(x, _mm512_shuffle_epi32::<0b01_00_11_10>(x));
                     let x = _mm512_add_epi32(x, _mm512_shuffle_epi32::<0b10_11_00_01>(x));
                     let first = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-                    std::mem::transmute(_mm512_castsi512_si128(_mm512_permutexvar_epi32(first, x)))
-                }
+                    _mm512_castsi512_si128(_mm512_permutexvar_epi32(first, x))
+                })
             }
 
             #[inline(always)]

@@ -130,13 +130,13 @@ impl ByteVectorized for Groups {
             std::array::from_fn(|at| unsafe { simd.load_bytes(self.from[at * B::BYTES..].as_ptr()) });
         let sum = |ints: &[i32]| ints.iter().fold(0_i32, |sum, x| sum.wrapping_add(*x));
         let sums = ints(&stored(simd, simd.sums_of_groups(x)));
-        for i in 0..B::BYTES / 4 {
-            assert_eq!(sums[i], sum(&of(i % 4)[i / 4 * 4..][..4]), "{i}");
+        for (i, found) in sums.iter().enumerate() {
+            assert_eq!(*found, sum(&of(i % 4)[i / 4 * 4..][..4]), "{i}");
         }
         let both = [of(0), of(1)].concat();
         let sums = ints(&stored(simd, simd.add_neighbors(x[0], x[1])));
-        for i in 0..B::BYTES / 4 {
-            assert_eq!(sums[i], both[i / 4 * 8 + i % 4].wrapping_add(both[i / 4 * 8 + 4 + i % 4]), "{i}");
+        for (i, found) in sums.iter().enumerate() {
+            assert_eq!(*found, both[i / 4 * 8 + i % 4].wrapping_add(both[i / 4 * 8 + 4 + i % 4]), "{i}");
         }
         let sums = simd.add_groups(x[0]);
         for (i, found) in sums.iter().enumerate() {

@@ -73,7 +73,7 @@ fn prove(file: &ModelFile, phase: Phase, place: Place, mut unproved: Unproved) -
     let mut failure =
         (quality.divergence.is_nan() || quality.divergence > MOST_DIVERGENCE || share < 1.0 - MOST_TURNED)
             .then(|| format!("the probabilities differ from the golden ones: {quality:?}"));
-    failure = failure.or_else(|| output.failure(golden.tolerance));
+    failure = failure.or_else(|| output.failure());
     unproved.ran(QUALITY_HASH, &output.hash);
     if phase == Phase::Generate {
         if let Some(tasks) = file.tasks() {
