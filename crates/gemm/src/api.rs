@@ -100,9 +100,9 @@ impl<'a> Gemm<'a> {
         Self { epilogue, ..self }
     }
 
-    /// Whether a row of C has the same bits alone and among others: those of a product with this row of A only. To begin
-    /// with, that holds for weights in blocks, and sums of matrices take the order that is fastest for the number of
-    /// rows.
+    /// Whether a row of C has the same bits alone and among others: those of a product with this row of A only. To
+    /// begin with, that holds for weights in blocks, and sums of matrices take the order that is fastest for the number
+    /// of rows.
     ///
     /// With this, a B with contiguous columns, weights as models store them, takes [`Path::Dot`](crate::Path::Dot) with
     /// sums over all of k, and any other B is packed.

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! `sum(c q)` is an exact integer, and `sum(q)` is formed when x is rounded. The scales and minima of K types are
-//! integers times a float, so that a block is two integers times floats. The error is that of rounding x, at most half of dx for each number.
+//! integers times a float, so that a block is two integers times floats. The error is that of rounding x, at most half
+//! of dx for each number.
 //!
 //! Two algorithms, by the number of rows of x:
 //!

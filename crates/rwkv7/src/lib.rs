@@ -4,6 +4,7 @@ mod config;
 mod error;
 mod forward;
 mod heads;
+mod matrix;
 mod mix;
 mod model;
 pub mod quality;
@@ -24,5 +25,8 @@ pub use vocabulary::Vocabulary;
 
 /// The tensors of a [`Model`], for programs that compute with them elsewhere, such as on a GPU.
 pub mod weights {
-    pub use crate::model::{ChannelMix, Layer, LowRank, Matrix, Norm, TimeMix, Vector};
+    pub use crate::{
+        matrix::Matrix,
+        model::{ChannelMix, Layer, LowRank, Norm, TimeMix, Vector},
+    };
 }

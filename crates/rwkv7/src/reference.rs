@@ -4,7 +4,8 @@
 use crate::{
     config::Config,
     error::RunError,
-    model::{LowRank, Matrix, Model, Norm, TimeMix},
+    matrix::Matrix,
+    model::{LowRank, Model, Norm, TimeMix},
 };
 
 /// The state of the oracle.

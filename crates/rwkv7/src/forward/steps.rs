@@ -14,8 +14,9 @@ use super::{
 use crate::{
     error::RunError,
     heads::{self, Heads, Inputs},
+    matrix::Matrix,
     mix::{Gated, Shift, Sigmoid},
-    model::{ChannelMix, LowRank, Matrix, Model, Norm, TimeMix},
+    model::{ChannelMix, LowRank, Model, Norm, TimeMix},
     state::{LayerState, padded},
     team::Team,
 };

@@ -15,8 +15,9 @@ use simd::InstructionSet;
 use crate::{
     error::RunError,
     heads::{self, Heads},
+    matrix::Matrix,
     mix::Sigmoid,
-    model::{Matrix, TimeMix},
+    model::TimeMix,
     state::padded,
     team::Team,
 };
