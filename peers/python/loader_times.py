@@ -1,6 +1,6 @@
 """Loaders from Python: crops of 64 x 64 x 64 voxels out of brain volumes in .nii.gz files, in batches of four.
 
-    python loader_times.py PATH/TO/assay [--rounds 3] [--seconds 3] [--volumes 8]
+    python loader_times.py PATH/TO/assay [--rounds 3] [--seconds 3] [--volumes 12]
 
 Makes phantoms with `assay nifti phantom` in a temporary directory and prints a table. Every loader runs in a process of its own, all of
 them in turns, `--rounds` times; the table has medians and ranges. Packages that are not installed are left out with a note.
@@ -8,7 +8,7 @@ them in turns, `--rounds` times; the table has medians and ranges. Packages that
 `cold` decodes a file for every sample. `pool` takes 64 samples from each volume of a pool before it is replaced, in the background where
 a loader has that. `cached` has all volumes decoded before the clock starts. A first batch counts from the making of the loader. Before a
 row is shown, a crop of it is looked for in the voxels that nibabel reads: reoriented to RAS, or, for loaders that do not reorient, as
-they are stored.
+they are stored. medrs keeps ten unpacked files in a cache of its own: with more volumes than that, its `cold` is cold.
 """
 
 import argparse
@@ -193,7 +193,7 @@ def main():
     parser.add_argument("program", nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--volumes", type=int, default=8)
+    parser.add_argument("--volumes", type=int, default=12)
     parser.add_argument("--one")
     parser.add_argument("--call", action="store_true")
     parser.add_argument("--paths", type=json.loads)

@@ -61,9 +61,11 @@ fn team(size: NonZeroUsize) -> Result<Team, String> {
     Ok(Team { pool, size, process: process::id() })
 }
 
-/// Frees the memory that this thread keeps for the next file, and ends its decoding threads.
+/// Frees the memory that is kept for the next file: buffers of volumes, up to 256 MiB, and what this thread decodes
+/// with, up to 256 MiB each for packed and stored bytes. Ends this thread's decoding threads.
 #[pyfunction]
 pub(crate) fn free_scratch() {
+    crate::memory::free();
     DECODER.set(None);
     if let Some(team) = TEAM.take().filter(|team| team.process != process::id()) {
         std::mem::forget(team);

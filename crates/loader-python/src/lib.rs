@@ -3,9 +3,9 @@
 //! **The GIL** is released wherever files are opened, read or decoded, and while a batch is waited for. No thread of a
 //! loader ever takes it.
 //!
-//! **Memory.** A decoded volume is a vector that its NumPy array takes over. A batch's array shows the loader's buffer
-//! and holds the `Batch` that the buffer belongs to, so that the buffer is used again only when no array and
-//! no tensor shows it any more.
+//! **Memory.** A decoded volume lies in a buffer that comes back when its arrays are gone (`memory.rs` has the rules).
+//! A batch's array shows the loader's buffer and holds the `Batch` that the buffer belongs to, so that the buffer is
+//! used again only when no array and no tensor shows it any more.
 //!
 //! **Panics** become `assay_volumes.InternalError`, an ordinary exception.
 //!
@@ -20,6 +20,7 @@ mod dtype;
 mod errors;
 mod header;
 mod labels;
+mod memory;
 mod read;
 mod region;
 mod settings;

@@ -18,6 +18,7 @@ use crate::{
     decoder::with_decoder,
     dtype::{self, Wanted},
     errors::{self, argument, detached},
+    memory,
     volume::Volume,
 };
 
@@ -40,7 +41,7 @@ impl Volume {
             .map_err(|error| errors::of_nifti(py, &error, Some(&self.path)))
     }
 
-    /// All voxels as `T`, in fresh memory or in `out`.
+    /// All voxels as `T`, in memory of an array that is gone, fresh memory, or `out`.
     pub(crate) fn whole<'py, T: Output + Element>(
         &self,
         py: Python<'py>,
@@ -49,9 +50,13 @@ impl Volume {
         threads: NonZeroUsize,
     ) -> PyResult<(Bound<'py, PyAny>, Decoded)> {
         let Some(out) = out else {
-            let volume = self.with_file(py, threads, |file, decoder| file.decode::<T>(decoder, plan))?;
-            let (voxels, decoded) = volume.into_parts();
-            return Ok((array::fortran(py, voxels, &decoded.shape)?, decoded));
+            let count = self.file.voxels();
+            let (words, decoded) = self.with_file(py, threads, |file, decoder| {
+                let mut words = memory::words::<T>(count);
+                let decoded = file.decode_into(decoder, plan, memory::elements::<T>(&mut words, count))?;
+                Ok((words, decoded))
+            })?;
+            return Ok((memory::array::<T>(py, words, &decoded.shape)?, decoded));
         };
         let array = out
             .cast::<PyArrayDyn<T>>()

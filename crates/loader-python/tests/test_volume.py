@@ -122,6 +122,21 @@ class Reading(unittest.TestCase):
             with self.assertRaises(ValueError):
                 av.load(path, out=each)
 
+    def test_memory_comes_back_when_no_array_shows_it(self):
+        av.free_scratch()
+        paths = [volumes.write(self.directory / f"{i}.nii", volumes.stored(shape=(80, 80, 60), seed=i)) for i in range(3)]
+        expected = [volumes.scaled(path) for path in paths]
+        kept = [av.load(path, stats=False).data[1:, :, ::2] for path in paths]
+        for view, data in zip(kept, expected):
+            np.testing.assert_array_equal(view, data[1:, :, ::2])
+        self.assertEqual(len({view.ctypes.data for view in kept}), 3)
+        address = av.load(paths[0]).data.ctypes.data
+        self.assertEqual(av.load(paths[1]).data.ctypes.data, address)
+        image = av.load(paths[2], "float64")
+        np.testing.assert_array_equal(image.data, expected[2])
+        np.testing.assert_array_equal(av.load(paths[0], "float16").data, expected[0].astype(np.float16))
+        av.free_scratch()
+
     def test_threads_change_nothing(self):
         path = self.file("big.nii.gz")
         np.testing.assert_array_equal(av.load(path, threads=2).data, av.load(path).data)
