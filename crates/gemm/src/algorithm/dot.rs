@@ -11,14 +11,15 @@
 //!         sums[x][w][lane] += x[p + lane] * w[p + lane]      X + W loads for X * W multiply-adds
 //! ```
 //!
-//! With few rows of activations, memory is the bound, and W = 8 streams keep it busy. With more, W = 4, and X is up to
+//! With few rows of activations, memory is the bound, and W = 8. What is read next is prefetched front to back through
+//! the level-2 cache: for memory, rows side by side are one stream then. With more, W = 4, and X is up to
 //! 4 with AVX-512 and 2 with AVX2, as many as the registers hold.
 //!
 //! The sum of an element is formed lane by lane, and the lanes are added up at the end of each block. So the order
 //! depends on k and the vector's width alone, however rows are grouped and wherever C is cut.
 
 use op::Workspace;
-use simd::{Element, F32Vector, Simd, Vectorized, prefetch_l1, with_element_type};
+use simd::{Element, F32Vector, Simd, Vectorized, prefetch_l2, with_element_type};
 
 use super::rows::{self, contiguous_rows};
 use crate::{
@@ -112,7 +113,7 @@ impl Vectorized for DotProducts<'_, '_> {
     }
 }
 
-/// All rows of activations at once, and eight rows of weights: that many streams keep memory busy.
+/// All rows of activations at once, and eight rows of weights.
 ///
 /// # Safety
 /// As [`in_groups`]; there are X rows of activations.
@@ -128,7 +129,7 @@ unsafe fn all_at_once<S: Simd, E: Element, const X: usize>(
     let mut j = 0;
     while j < n {
         let w = weights.as_ptr().wrapping_offset(j as isize * weights.row_stride());
-        let next = w.cast::<u8>().wrapping_add(PREFETCH_BYTES / W).cast();
+        let next = Next::Memory;
         let (x, x_row, w_row) = (x.as_ptr(), x.row_stride(), weights.row_stride());
         let rows = Rows { x, x_row, w, w_row, depth, next, group: 0, groups: 1 };
         // SAFETY: rows j..j + W of the weights exist, or row j, and all X rows of activations.
@@ -174,9 +175,9 @@ unsafe fn in_groups<S: Simd, E: Element>(
             let depth = kc.min(k - step);
             let w = weights_at(j, step);
             let next = match (groups, step + depth < k) {
-                (1, _) => w.cast::<u8>().wrapping_add(PREFETCH_BYTES / W).cast(),
-                (_, true) => weights_at(j, step + depth),
-                (_, false) => weights_at(j + width, 0),
+                (1, _) => Next::Memory,
+                (_, true) => Next::Rows(weights_at(j, step + depth)),
+                (_, false) => Next::Rows(weights_at(j + width, 0)),
             };
             let (mut i, mut group) = (0, 0);
             while i < m {
@@ -214,16 +215,25 @@ struct Rows<E> {
     w: *const E,
     w_row: isize,
     depth: usize,
-    /// The weights to prefetch meanwhile, with the same distance between rows; and which group of activations this is,
-    /// of how many: each prefetches some of the rows.
-    next: *const E,
+    /// The weights to prefetch meanwhile; and which group of activations this is, of how many: each prefetches some of
+    /// the rows.
+    next: Next<E>,
     group: usize,
     groups: usize,
 }
 
-/// How far ahead weights are prefetched, all rows together, if there is one group of activations: the processor's own
-/// prefetchers stop at the end of each page.
-const PREFETCH_BYTES: usize = 8192;
+/// The weights that are prefetched.
+#[derive(Clone, Copy)]
+enum Next<E> {
+    /// What lies [`PREFETCH_BYTES`] further in memory, front to back.
+    Memory,
+    /// As many rows from here on, with the same distance between rows.
+    Rows(*const E),
+}
+
+/// How far ahead weights are prefetched. Rows that are read side by side are as many streams, of which a Zen 4 gets
+/// half of what it gets of one: its own prefetchers start again with each row.
+const PREFETCH_BYTES: usize = 32 << 10;
 
 /// Adds the dot products of X rows of activations and W rows of weights to the sums from (i, j) on.
 ///
@@ -239,9 +249,18 @@ unsafe fn dots<S: Simd, E: Element, const X: usize, const W: usize>(
 ) {
     // The rows that other groups prefetch are prefetched where they are read, which has no effect and costs less than a
     // branch.
-    let mut ahead = [0; W];
-    for b in (group..W).step_by(groups) {
-        ahead[b] = next.addr().wrapping_sub(w.addr());
+    let mut ahead = [w.cast::<u8>(); W];
+    let bytes = size_of::<E>();
+    let stride = match next {
+        Next::Memory => W * bytes,
+        Next::Rows(_) => bytes,
+    };
+    for b in 0..W {
+        ahead[b] = match next {
+            Next::Memory => ahead[b].wrapping_add(PREFETCH_BYTES + b * S::LANES * bytes),
+            Next::Rows(next) if b % groups == group => next.wrapping_offset(b as isize * w_row).cast(),
+            Next::Rows(_) => w.wrapping_offset(b as isize * w_row).cast(),
+        };
     }
     let mut lanes = [[simd.splat(0.0); W]; X];
     let mut p = 0;
@@ -256,7 +275,7 @@ unsafe fn dots<S: Simd, E: Element, const X: usize, const W: usize>(
             }
             for b in 0..W {
                 let at = w.offset(b as isize * w_row).add(p);
-                prefetch_l1(at.cast::<u8>().wrapping_add(ahead[b]));
+                prefetch_l2(ahead[b].wrapping_add(p * stride));
                 let weights = if is_whole { E::load(simd, at) } else { E::load_partial(simd, at, depth - p) };
                 for a in 0..X {
                     lanes[a][b] = rows[a].mul_add(weights, lanes[a][b]);

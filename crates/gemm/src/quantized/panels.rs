@@ -15,12 +15,13 @@
 //!     for every R rows of A:
 //!       for every block:
 //!         for every sub-block j: products[R][NR] += scale[j] (sum over 4 numbers of  codes * q[R])       integers
-//!         for every two sub-blocks:  mins[R][NR] += min[j] sum(q)[R][j] + min[j + 1] sum(q)[R][j + 1]    integers
-//!         tile[R][NR] += d dx[R] products - dmin dx[R] mins                                    two multiply-adds
+//!         for every two sub-blocks:  mins[R][NR] += min[j] sum(q)[R][j] + min[j + 1] sum(q)[R][j + 1]   integers
+//!         tile[R][NR] += d dx[R] products - dmin dx[R] mins               two multiply-adds
 //! ```
 //!
-//! For the others, scales are floats, and each sub-block is added to the tile by one multiply-add. Either way an
-//! element is the sum that the dot products form, in the same order, so its bits do not depend on how many rows A has.
+//! For the others, scales are floats, and each sub-block is added to the sum of its 256 numbers by one multiply-add.
+//! Either way an element is the sum that the dot products form, in the same order, so its bits do not depend on how
+//! many rows A has.
 //!
 //! Codes with an offset begin their integers at minus the offset times `sum(q)`, which costs a load. With 32 numbers to
 //! a sub-block, 8 products of bytes stand beside 2 instructions for the scale.

@@ -127,10 +127,12 @@ unsafe fn dot<B: ByteSimd, F: Plain, const X: usize>(
             // SAFETY: four integers for each of the blocks whose sums the register has.
             unsafe { simd.store_bytes(*sums, ints.as_mut_ptr().cast::<u8>().add(B::BYTES * at)) };
         }
+        let mut all = [0.0; 4];
         for j in 0..8 {
             let scale = simd.four_times(scales[j], x[i].scales[j]);
-            sums[i] = simd.four_mul_add(simd.four_to_floats(ints[j]), scale, sums[i]);
+            all = simd.four_mul_add(simd.four_to_floats(ints[j]), scale, all);
         }
+        sums[i] = simd.four_mul_add(all, [1.0; 4], sums[i]);
     }
     sums
 }

@@ -35,9 +35,9 @@ pub(super) unsafe fn k_block<B: ByteSimd, F: Format, const R: usize>(
     for j in 0..QK / F::SUB {
         // SAFETY: the panel has the steps of sub-block j and its scales.
         let (ints, scale) = unsafe {
+            let ints = sub_block::<B, F, R>(simd, block.codes.add(j * F::SUB * nr), x, j);
             let scales = block.scales.add(j * nr);
-            let scale = [simd.load_bytes(scales.cast()), simd.load_bytes(scales.add(lanes).cast())];
-            (sub_block::<B, F, R>(simd, block.codes.add(j * F::SUB * nr), x, j), scale)
+            (ints, [simd.load_bytes(scales.cast()), simd.load_bytes(scales.add(lanes).cast())])
         };
         for r in 0..R {
             for v in 0..VECS {
@@ -101,18 +101,12 @@ pub(super) unsafe fn plain_block<B: ByteSimd, F: Format, const R: usize>(
 ) {
     let (nr, lanes, float) = (width::<B>(), <B::Float as Simd>::LANES, simd.float());
     let mut sums = [[float.splat(0.0); VECS]; R];
-    for r in 0..R {
-        for v in 0..VECS {
-            // SAFETY: the tile has R rows of NR floats.
-            sums[r][v] = unsafe { float.load(tile.add(r * nr + v * lanes)) };
-        }
-    }
     for j in 0..QK / F::SUB {
         // SAFETY: the panel has the steps of sub-block j and its scales.
         let (ints, scale) = unsafe {
+            let ints = sub_block::<B, F, R>(simd, block.codes.add(j * F::SUB * nr), x, j);
             let scales = block.scales.add(j * nr);
-            let scale = [float.load(scales), float.load(scales.add(lanes))];
-            (sub_block::<B, F, R>(simd, block.codes.add(j * F::SUB * nr), x, j), scale)
+            (ints, [float.load(scales), float.load(scales.add(lanes))])
         };
         for r in 0..R {
             let dx = float.splat(x[r].scales[j]);
@@ -123,8 +117,11 @@ pub(super) unsafe fn plain_block<B: ByteSimd, F: Format, const R: usize>(
     }
     for r in 0..R {
         for v in 0..VECS {
-            // SAFETY: as above.
-            unsafe { sums[r][v].store(tile.add(r * nr + v * lanes)) };
+            // SAFETY: the tile has R rows of NR floats.
+            unsafe {
+                let place = tile.add(r * nr + v * lanes);
+                (float.load(place) + sums[r][v]).store(place);
+            }
         }
     }
 }
