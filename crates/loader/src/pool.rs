@@ -2,8 +2,8 @@
 //!
 //! Loads are decoded in the order of their numbers, which is the order of their first use ([`Schedule`]). A load leaves
 //! the pool when the last of its samples has taken it. The next one is begun while at most `slots` are there, so one
-//! volume more than the pool has slots is held. This cannot block: the earliest sample that waits needs a load before
-//! which at most `slots` - 1 others are still in use.
+//! volume more than the pool has slots is held, if any is ever replaced. This cannot block: the earliest sample that
+//! waits needs a load before which at most `slots` - 1 others are still in use.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -122,7 +122,9 @@ impl Pool {
         let slots = self.loading.schedule.slots();
         loop {
             let mut state = self.lock();
-            while state.live.len() > slots && !self.is_stopped.load(Relaxed) {
+            // A pool that is full and never replaced needs no other volume.
+            let most = if self.loading.schedule.is_replaced() { slots } else { slots - 1 };
+            while state.live.len() > most && !self.is_stopped.load(Relaxed) {
                 state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if self.is_stopped.load(Relaxed) {

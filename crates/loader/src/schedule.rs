@@ -41,6 +41,11 @@ impl Schedule {
         self.slots as usize
     }
 
+    /// Whether any volume is ever replaced.
+    pub fn is_replaced(&self) -> bool {
+        self.visits < MOST_VISITS
+    }
+
     /// The load that sample `i` is taken from.
     pub fn load_of(&self, i: u64) -> u64 {
         let (slot, visit) = (i % self.slots, i / self.slots);

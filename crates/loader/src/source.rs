@@ -32,6 +32,16 @@ pub trait Source: Send + Sync + 'static {
     fn load(&self, number: usize, memory: Memory, decoder: &mut Decoder) -> Result<Volume, LoaderError>;
 }
 
+impl<S: Source> Source for Arc<S> {
+    fn len(&self) -> usize {
+        S::len(self)
+    }
+
+    fn load(&self, number: usize, memory: Memory, decoder: &mut Decoder) -> Result<Volume, LoaderError> {
+        S::load(self, number, memory, decoder)
+    }
+}
+
 /// An image, and the file of its labels if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {

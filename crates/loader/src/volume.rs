@@ -77,7 +77,7 @@ pub struct Volume {
 }
 
 /// The label of every voxel.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Labels {
     voxels: Vec<u8>,
     classes: Classes,
@@ -155,6 +155,14 @@ impl Volume {
         let inverse = inverse(&affine).unwrap_or(self.inverse);
         let (kept, scale, stats, stored_bytes) = (Type::F32, Scale::NONE, OnceLock::new(), self.stored_bytes);
         Self { memory, kept, shape, affine, inverse, scale, stats, stored_bytes, labels }
+    }
+
+    /// The same volume in `memory`.
+    pub fn copied(&self, mut memory: Memory) -> Self {
+        let words = self.memory.words();
+        memory.get(8 * words.len()).copy_from_slice(bytemuck::cast_slice(words));
+        let (stats, labels) = (self.stats.clone(), self.labels.clone());
+        Self { memory, stats, labels, ..*self }
     }
 
     /// Stored values.

@@ -17,6 +17,8 @@ pub struct Results<'a> {
     pub made: &'a Provenance,
     /// Seeds of the order of the processes: several, if the run was interrupted.
     pub seeds: Vec<u64>,
+    /// Begin of the first process, UTC.
+    pub began: &'a str,
     cells: Vec<CellResult<'a>>,
 }
 
@@ -102,7 +104,8 @@ impl<'a> Results<'a> {
                 seeds.push(row.made.seed);
             }
         }
-        Ok(Self { matrix, made, seeds, cells })
+        let began = rows.iter().map(|row| row.began.as_str()).min().unwrap_or_default();
+        Ok(Self { matrix, made, seeds, began, cells })
     }
 
     /// Cells with at least one row, in the order of the matrix.

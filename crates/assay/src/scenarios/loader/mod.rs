@@ -4,19 +4,27 @@
 //! the call to the first batch, then, once the batches that were filled ahead are taken, batch after batch. What is
 //! drawn for the first samples is the output: all loaders must agree on it.
 
+mod decoded;
+mod program;
+mod python;
 mod report;
 mod separate;
 mod volumes;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::loader::{AsymmetricPatches, Batch, Builder, Cache, Files, Keep, Loader, OnFailure, Reference, Sampler, Views};
+use ::loader::{
+    AsymmetricPatches, Batch, Builder, Cache, Files, Keep, Loader, OnFailure, Reference, Sampler, Schedule, Views,
+};
 use anyhow::{Context as _, Result, bail, ensure};
 use record::{Direction, Proof, Unit, stats};
 use scenario::{Cell, Measured, Unproved};
 
 use super::Scenario;
+use decoded::DecodedElsewhere;
+use program::CHILDREN_PSS;
 use separate::SeparatePasses;
 use volumes::{ColdFiles, Data};
 
@@ -45,9 +53,14 @@ fn run(cell: &Cell, unproved: Unproved) -> Result<Measured> {
     let patches = cell.parse::<usize>("patches")?;
     let separate = |has_statistics| SeparatePasses { patches, has_statistics };
     match cell.text("loader")? {
-        "fused" => run_with(cell, unproved, &|| AsymmetricPatches::new(patches), Keep::Native),
         "staged" => run_with(cell, unproved, &|| separate(false), Keep::F32),
-        _ => run_with(cell, unproved, &|| separate(true), Keep::F32),
+        "seedlike" => run_with(cell, unproved, &|| separate(true), Keep::F32),
+        "nibabel" => {
+            let data = Data::make(cell.text("data")?)?;
+            let plan = Plan::of(cell, &data, Keep::Native)?;
+            python::run(cell, unproved, &plan, &data.paths)
+        }
+        _ => run_with(cell, unproved, &|| AsymmetricPatches::new(patches), Keep::Native),
     }
 }
 
@@ -58,10 +71,19 @@ fn run_with<S: Sampler<Label = Views>>(
     keep: Keep,
 ) -> Result<Measured> {
     let data = Data::make(cell.text("data")?)?;
-    let plan = Plan::of(cell, &data, keep)?;
+    let mut plan = Plan::of(cell, &data, keep)?;
+    if let loader @ ("nifti_rs" | "medrs" | "nibabel_decode") = cell.text("loader")? {
+        let elsewhere = DecodedElsewhere::new(loader, &plan.files)?;
+        unproved.ran("decoder", &elsewhere.by);
+        plan.elsewhere = Some(Arc::new(elsewhere));
+    }
     let begin = || plan.builder()?.build::<f32, S>(sampler()).context("failed to start the loader");
     unproved.ran("files", data.paths.len()).ran("slots", plan.slots).ran("isa", machine::isa::Isa::best());
-    unproved.ran("peak_rss", "of one process, which has no children; its workers are threads");
+    let rss = match plan.elsewhere {
+        None => "of one process, which has no children; its workers are threads",
+        Some(_) => "of this process, with a copy of every volume, and all decoding processes, one for each file",
+    };
+    unproved.ran("peak_rss", rss);
 
     let proved = Proved::of(begin()?, &data.paths)?;
     let mut measured = unproved.prove(proved.proof.clone())?;
@@ -88,6 +110,9 @@ fn run_with<S: Sampler<Label = Views>>(
 
     let timed = Timed::of(&mut loader, &plan)?;
     measured.memory_to_here();
+    if let Some(bytes) = plan.elsewhere.as_ref().and_then(|elsewhere| elsewhere.pss_bytes()) {
+        measured.bytes(CHILDREN_PSS, bytes);
+    }
     timed.report(&mut measured, &plan);
     let counters = loader.counters();
     ensure!(counters.skipped.is_empty(), "files were skipped, the first one for: {}", counters.skipped[0].error);
@@ -106,6 +131,8 @@ fn next<S: Sampler>(loader: &mut Loader<S, f32>) -> Result<Batch<f32, S::Label>>
 /// What a cell asks for.
 struct Plan {
     files: Files,
+    /// What decodes, if we do not.
+    elsewhere: Option<Arc<DecodedElsewhere>>,
     is_cold_checked: bool,
     cache: Cache,
     slots: usize,
@@ -135,16 +162,27 @@ impl Plan {
         let files = Files::new(&data.paths).keeping(keep);
         let [least, most] = if data.is_small { [0.3, 3.0] } else { [5.0, 60.0] }.map(Duration::from_secs_f64);
         let (workers, batch) = (cell.parse("workers")?, cell.parse("batch")?);
-        Ok(Self { files, is_cold_checked, cache, slots, workers, batch, least, most, turnovers })
+        let elsewhere = None;
+        Ok(Self { files, elsewhere, is_cold_checked, cache, slots, workers, batch, least, most, turnovers })
     }
 
     fn builder(&self) -> Result<Builder> {
-        let builder = match self.is_cold_checked {
-            true => Loader::<::loader::CenterCrop, f32>::builder(ColdFiles::new(self.files.clone())?),
-            false => Loader::<::loader::CenterCrop, f32>::builder(self.files.clone()),
+        let builder = match &self.elsewhere {
+            Some(elsewhere) => Loader::builder(Arc::clone(elsewhere)),
+            None if self.is_cold_checked => Loader::builder(ColdFiles::new(self.files.clone())?),
+            None => Loader::builder(self.files.clone()),
         };
         let builder = builder.cache(self.cache).workers(self.workers).batch(self.batch);
         Ok(builder.seed(SEED).on_failure(OnFailure::Stop))
+    }
+
+    /// Which file every sample comes from.
+    fn schedule(&self, files: usize) -> Schedule {
+        let (slots, visits) = match self.cache {
+            Cache::Pool { slots, visits } => (slots, visits),
+            Cache::Cold => (1, 1),
+        };
+        Schedule::new(slots, visits, files, SEED, true)
     }
 
     /// Samples before the clock starts: the output, every volume of the pool, and all that is filled ahead, twice.
@@ -166,18 +204,22 @@ impl Seen {
     fn add(&mut self, batch: &Batch<f32, Views>) {
         let size = batch.pixels().len() / batch.len();
         for (s, (views, file)) in batch.labels().iter().zip(batch.files()).enumerate() {
-            if self.samples == PROVED {
-                return;
-            }
+            self.add_one(*file, views, &batch.pixels()[s * size..][..size]);
+        }
+    }
+
+    /// One more sample, if the first ones are not complete.
+    fn add_one(&mut self, file: usize, views: &Views, pixels: &[f32]) {
+        if self.samples < PROVED {
             self.samples += 1;
-            self.drawn.extend((*file as u64).to_le_bytes());
+            self.drawn.extend((file as u64).to_le_bytes());
             // As f32: statistics of scaled voxels and scaled statistics may differ in the last bit of f64.
             let windows = views.windows.iter().flat_map(|window| [window.center, window.width]);
             let numbers = windows.chain(views.anchors.as_flattened().iter().copied()).chain(views.degrees);
             self.drawn.extend(numbers.flat_map(|number| (number as f32).to_le_bytes()));
             let points = views.points.iter().flatten().flatten();
             self.drawn.extend(points.flat_map(|number| number.to_le_bytes()));
-            let pixels: Vec<u8> = batch.pixels()[s * size..][..size].iter().flat_map(|x| x.to_le_bytes()).collect();
+            let pixels: Vec<u8> = pixels.iter().flat_map(|x| x.to_le_bytes()).collect();
             self.pixels = self.pixels.rotate_left(1) ^ op::fnv1a(&pixels);
         }
     }
@@ -186,6 +228,12 @@ impl Seen {
         ensure!(self.samples == PROVED, "{} samples were seen; need {PROVED}", self.samples);
         Ok(format!("{:016x}", op::fnv1a(&self.drawn)))
     }
+}
+
+/// The larger error. A NaN stays: it exceeds every tolerance.
+fn worse(worst: f64, found: f32, expected: f64) -> f64 {
+    let error = (f64::from(found) - expected).abs();
+    if error > worst || error.is_nan() { error } else { worst }
 }
 
 /// The first samples, compared with the reference.
@@ -206,10 +254,8 @@ impl Proved {
                     references[file] = Some(Reference::open(&paths[file])?);
                 }
                 let expected = references[file].as_ref().map(|reference| reference.views(views)).unwrap_or_default();
-                for (found, expected) in batch.pixels()[s * size..][..size].iter().zip(&expected) {
-                    let error = (f64::from(*found) - expected).abs();
-                    // A NaN stays: it exceeds every tolerance.
-                    worst = if error > worst || error.is_nan() { error } else { worst };
+                for (&found, &expected) in batch.pixels()[s * size..][..size].iter().zip(&expected) {
+                    worst = worse(worst, found, expected);
                 }
                 checked += expected.len() as u64;
             }

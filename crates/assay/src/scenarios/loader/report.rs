@@ -5,6 +5,8 @@ use chart::{RatePoint, RateSeries, Rates};
 use record::{Align, Metric, Table};
 use scenario::{Cell, CellResult, Figure, PEAK_RSS, Report, Results, with_spread};
 
+use super::program::CHILDREN_PSS;
+
 const PRIMARY: &str = "samples_per_s";
 /// Rows of the summary.
 const TOP: usize = 10;
@@ -14,7 +16,8 @@ pub(super) fn report(results: &Results<'_>) -> Report {
         results.cells().iter().filter(|result| result.median(PRIMARY).is_some()).collect();
     ranked.sort_by(|a, b| b.median(PRIMARY).unwrap_or(0.0).total_cmp(&a.median(PRIMARY).unwrap_or(0.0)));
     let body = format!(
-        "## Top Throughput Cells\n\n{}\n## Caveats\n\n{}",
+        "## Benchmark Summary {}\n\n### Top Throughput Cells\n\n{}\n### Caveats\n\n{}",
+        stamp(results.began),
         table(&ranked),
         caveats(&ranked).iter().map(|line| format!("- {line}\n")).collect::<String>()
     );
@@ -23,6 +26,15 @@ pub(super) fn report(results: &Results<'_>) -> Report {
         .filter_map(|(axis, label, other)| figure(results, axis, label, other))
         .collect();
     Report { summary: table(&ranked[..ranked.len().min(TOP)]), body, figures }
+}
+
+/// `20261127_130915` of `2026-11-27T13:09:15Z`.
+fn stamp(time: &str) -> String {
+    let digits: String = time.chars().filter(char::is_ascii_digit).take(14).collect();
+    match digits.split_at_checked(8) {
+        Some((date, time)) => format!("{date}_{time}"),
+        None => digits,
+    }
 }
 
 /// `fused__warm_pool__w4__n64__b1`, and the data where they are not the phantoms.
@@ -56,7 +68,7 @@ fn table(ranked: &[&CellResult<'_>]) -> Table {
             cell_id(&result.cell),
             with_spread(result.metric(PRIMARY).as_ref()),
             scaled("ttfb_s", 1e3, 2),
-            scaled(PEAK_RSS, 1.0 / (1_u64 << 30) as f64, 3),
+            memory(result),
             "-".to_owned(),
             plain("batch_p50_s"),
             plain("batch_p99_s"),
@@ -67,10 +79,20 @@ fn table(ranked: &[&CellResult<'_>]) -> Table {
     table
 }
 
+/// Of the process and its children, in GiB.
+fn memory(result: &CellResult<'_>) -> String {
+    let own = result.median(PEAK_RSS);
+    let all = own.map(|own| own + result.median(CHILDREN_PSS).unwrap_or(0.0));
+    all.map_or_else(|| "-".to_owned(), |bytes| format!("{:.3}", bytes / (1_u64 << 30) as f64))
+}
+
 fn caveats(ranked: &[&CellResult<'_>]) -> Vec<String> {
     let mut lines = vec![
         "peak_vram_reserved_gb is empty: batches stay in main memory, and no cell uses a GPU.".to_owned(),
-        "peak_cpu_rss_gb is that of the cell's process. It has no children: workers are threads.".to_owned(),
+        "peak_cpu_rss_gb is the peak of the cell's process and what its children hold at the end (PSS). Workers are \
+         threads; only programs of peers are children. Where such a program decodes, the cell holds a copy of every \
+         volume and the program one process for each file, so the number says little about it."
+            .to_owned(),
         "p99 wait is empty where fewer than 1000 batches were timed; turnovers, where there is no pool.".to_owned(),
         "A cell is timed for 5 s and 20 batches at least and 60 s at most (0.3 s and 3 s with `data=small`), after \
          what was filled ahead is taken. Cells of `fused` with `warm_pool` go on to 3 turnovers of the pool within \
@@ -129,4 +151,15 @@ fn figure(results: &Results<'_>, axis: &str, label: &str, other: &str) -> Option
     }
     .svg();
     Some(Figure { name: axis.to_owned(), title, svg })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_has_the_time_as_the_original_writes_it() {
+        assert_eq!(stamp("2026-02-28T19:08:53Z"), "20260228_190853");
+        assert_eq!(stamp(""), "");
+    }
 }
