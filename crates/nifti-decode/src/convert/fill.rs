@@ -5,14 +5,21 @@ use std::marker::PhantomData;
 use simd::InstructionSet;
 
 use super::{
-    Map, Stored,
+    Fill, Map, Stored,
     compiled::{self, Loop},
+    words,
 };
+use crate::Datatype;
 
 /// What a block is filled with: `f32` or `f64`, rounded once; or `i64`, for stored integers that are not scaled.
 pub(super) trait Filled: Copy + 'static {
     /// Whether scaled 8- and 16-bit integers take the arithmetic of f32.
     const IS_SINGLE: bool;
+
+    /// The loop for swapped words of `datatype`, where it is not that of all types; `None` otherwise.
+    fn swapped_words(_datatype: Datatype, _is_scaled: bool) -> Option<Fill<Self>> {
+        None
+    }
 
     fn unscaled<S: Stored>(value: S) -> Self;
     fn of_f32(value: f32) -> Self;
@@ -21,6 +28,16 @@ pub(super) trait Filled: Copy + 'static {
 
 impl Filled for f32 {
     const IS_SINGLE: bool = true;
+
+    fn swapped_words(datatype: Datatype, is_scaled: bool) -> Option<Fill<Self>> {
+        Some(match (datatype, is_scaled) {
+            (Datatype::Int16, false) => words::swapped::<i16, true, false>,
+            (Datatype::Int16, true) => words::swapped::<i16, true, true>,
+            (Datatype::Uint16, false) => words::swapped::<u16, false, false>,
+            (Datatype::Uint16, true) => words::swapped::<u16, false, true>,
+            _ => return None,
+        })
+    }
 
     #[inline(always)]
     fn unscaled<S: Stored>(value: S) -> Self {

@@ -165,11 +165,17 @@ impl<D: Output> Kernel<D> {
 /// not real.
 pub(super) fn choose<T: Filled>(source: &Source) -> Option<(Fill<T>, &'static str)> {
     let Source { datatype, is_swapped, map, .. } = source;
-    with_stored!(*datatype, |S| if *is_swapped {
+    let (fill, arithmetic) = with_stored!(*datatype, |S| if *is_swapped {
         choose_arithmetic::<S, T, true>(map)
     } else {
         choose_arithmetic::<S, T, false>(map)
-    })
+    })?;
+    let swapped = match arithmetic {
+        "unscaled" if *is_swapped => T::swapped_words(*datatype, false),
+        "single" if *is_swapped => T::swapped_words(*datatype, true),
+        _ => None,
+    };
+    Some((swapped.unwrap_or(fill), arithmetic))
 }
 
 /// The loop that fills blocks with numbers as they are stored.

@@ -30,6 +30,7 @@ mod stored;
 mod stream;
 mod transpose;
 mod whole;
+mod words;
 
 use simd::InstructionSet;
 
