@@ -78,3 +78,8 @@ pub use sample::{Pixel, Sampler, random};
 pub use schedule::Schedule;
 pub use source::{Files, Item, Source};
 pub use volume::{Keep, Volume, Voxels};
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

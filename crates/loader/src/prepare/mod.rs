@@ -105,10 +105,11 @@ impl Preparation {
     /// Resamples to these distances of voxels, in millimeters: trilinear, labels to the nearest voxel.
     ///
     /// MONAI's `Spacing(pixdim, mode="bilinear", padding_mode="border")` with `scale_extent=False`, and SimpleITK's
-    /// `Resample` with `sitkLinear` to a grid of the same origin and direction, with the nearest voxel outside. Voxel i
-    /// of the result lies at i · new / old, and round((n - 1) · old / new + 1) voxels fit, halves to even. Labels at a
-    /// half take the upper voxel, as SimpleITK's do. MONAI removes the shear of an affine; here, as in SimpleITK, the
-    /// directions stay.
+    /// `Resample` with `sitkLinear` to a grid of the same origin and direction. Voxel i of the result lies at
+    /// i · new / old, and round((n - 1) · old / new + 1) voxels fit, halves to even. Behind the last voxel, the border
+    /// goes on; SimpleITK takes the nearest voxel along all axes from half a voxel behind it. Labels at a half take the
+    /// upper voxel, as SimpleITK's do. MONAI removes the shear of an affine; here, as in SimpleITK, the directions
+    /// stay.
     #[must_use]
     pub fn spacing(self, mm: [f64; 3]) -> Self {
         self.step(Step::Spacing(mm))

@@ -11,6 +11,7 @@ mod options;
 mod output;
 mod patch;
 mod phantom;
+mod prepare;
 mod stats;
 mod values;
 
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     /// A part of a volume as another file
     #[command(after_help = crate::EXIT_CODES)]
     Patch(patch::Arguments),
+    /// A volume as a training loop wants it: spacing, clip, z-score, foreground, padding; axes in the order RAS
+    #[command(after_help = crate::EXIT_CODES)]
+    Prepare(prepare::Arguments),
     /// An index of access points, so that parts of a .nii.gz are read without what lies before them
     #[command(after_help = crate::EXIT_CODES)]
     Index(index::Arguments),
@@ -79,6 +83,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Check(files) => check::run(files),
         Command::Convert(arguments) => convert::run(arguments),
         Command::Patch(arguments) => patch::run(arguments),
+        Command::Prepare(arguments) => prepare::run(arguments),
         Command::Index(arguments) => index::run(arguments),
         Command::Phantom(arguments) => phantom::run(arguments),
         Command::Corpus(arguments) => corpus::run(arguments),
