@@ -3,7 +3,7 @@
 
 use chart::{RatePoint, RateSeries, Rates};
 use record::{Align, Metric, Table};
-use scenario::{Cell, CellResult, Figure, PEAK_RSS, Report, Results, with_spread};
+use scenario::{Cell, CellResult, Figure, PEAK_RSS, Report, Results};
 
 use super::program::CHILDREN_PSS;
 
@@ -66,7 +66,7 @@ fn table(ranked: &[&CellResult<'_>]) -> Table {
         table.row([
             (rank + 1).to_string(),
             cell_id(&result.cell),
-            with_spread(result.metric(PRIMARY).as_ref()),
+            throughput(result),
             scaled("ttfb_s", 1e3, 2),
             memory(result),
             "-".to_owned(),
@@ -77,6 +77,16 @@ fn table(ranked: &[&CellResult<'_>]) -> Table {
         ]);
     }
     table
+}
+
+/// Samples per second, with their spread.
+fn throughput(result: &CellResult<'_>) -> String {
+    let Some(Metric { value: Some(value), low, high, .. }) = result.metric(PRIMARY) else { return "-".to_owned() };
+    let digits = if value < 100.0 { 3 } else { 0 };
+    match low.zip(high) {
+        Some((low, high)) => format!("{value:.digits$} ({low:.digits$} .. {high:.digits$})"),
+        None => format!("{value:.digits$}"),
+    }
 }
 
 /// Of the process and its children, in GiB.
