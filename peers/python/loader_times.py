@@ -37,6 +37,11 @@ def place(random, shape):
     return tuple(slice(start, start + n) for start, n in ((random.integers(0, extent - n + 1), n) for extent, n in zip(shape, SIZE)))
 
 
+def stacked(crops):
+    """A batch (samples, 1, x, y, z) in C order, as MONAI and ours make them."""
+    return np.ascontiguousarray(np.stack(crops)[:, None])
+
+
 def nibabel_cold(paths):
     random = np.random.default_rng(0)
     while True:
@@ -44,7 +49,7 @@ def nibabel_cold(paths):
         for path in random.choice(paths, BATCH):
             volume = canonical(path)
             crops.append(volume[place(random, volume.shape)])
-        yield np.stack(crops)[:, None]
+        yield stacked(crops)
 
 
 def nibabel_cached(paths):
@@ -52,7 +57,7 @@ def nibabel_cached(paths):
     volumes = [canonical(path) for path in paths]
     while True:
         chosen = (volumes[i] for i in random.integers(0, len(volumes), BATCH))
-        yield np.stack([volume[place(random, volume.shape)] for volume in chosen])[:, None]
+        yield stacked([volume[place(random, volume.shape)] for volume in chosen])
 
 
 def assay(paths, **settings):
@@ -70,7 +75,7 @@ def medrs_cold(paths):
         for image in medrs.FastLoader(paths, list(SIZE), workers=1, prefetch=8, shuffle=True, seed=0):
             crops.append(np.asarray(image.data))
             if len(crops) == BATCH:
-                yield np.stack(crops)[:, None]
+                yield stacked(crops)
                 crops = []
 
 

@@ -188,11 +188,12 @@ class Life(WithFiles):
         self.assertIn("RandomCrop(size=(8, 6, 5))", repr(loader))
         self.assertEqual(dataclasses.replace(loader, seed=1).files, loader.files)
         self.assertEqual(av.Loader([Path(path) for path in self.files], loader.sampler).files, loader.files)
+        self.assertEqual(self.loader(batch=np.int64(4), samples=9), self.loader(batch=4, samples=9))
         with self.assertRaises(TypeError):
             len(self.loader(samples=None))
 
     def test_wrong_settings_are_refused_with_their_name(self):
-        wrong = {"batch": 0, "workers": -1, "pool": 0, "visits": 0, "decoders": 0, "ahead": 0, "seed": -1, "samples": 1.5,
+        wrong = {"batch": 0, "workers": True, "pool": 0, "visits": 0, "decoders": 0, "ahead": 0, "seed": -1, "samples": 1.5,
                  "on_failure": "ignore", "dtype": "int8", "keep": "f32", "files": [], "labels": ["x"], "sampler": "crop"}
         for field, value in wrong.items():
             with self.subTest(field=field), self.assertRaisesRegex(ValueError, f"{field}|sampler"):

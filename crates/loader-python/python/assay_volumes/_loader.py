@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Union
 
 from ._errors import SettingError
-from ._native import Batch, Batches
+from ._native import Batches
 
 _SEEDS = 1 << 64
 # An odd number with evenly spread bits: seeds of shards are far apart.
@@ -181,7 +182,9 @@ class Loader:
     """Type of voxels in the pool: "native" is that of the file where it has 8 or 16 bits, "float32" is scaled."""
 
     def __post_init__(self) -> None:
-        put = lambda field, value: object.__setattr__(self, field, value)
+        def put(field: str, value: object) -> None:
+            object.__setattr__(self, field, value)
+
         if isinstance(self.files, (str, os.PathLike)):
             raise SettingError("files is one path; need a sequence of paths")
         put("prepare", tuple(self.prepare))
@@ -193,8 +196,8 @@ class Loader:
         _check_numbers(self)
         _check_words(self)
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Starts the threads. Returns a `Batches`."""
+    def __iter__(self) -> Batches:
+        """Starts the threads."""
         return Batches(self)
 
     def __len__(self) -> int:
@@ -229,8 +232,14 @@ def _check_numbers(loader: Loader) -> None:
         value = getattr(loader, field)
         if value is None and field in optional:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value < _SEEDS:
+        try:
+            # Integers of NumPy are welcome, True is not.
+            number = -1 if isinstance(value, bool) else operator.index(value)
+        except TypeError:
+            number = -1
+        if not minimum <= number < _SEEDS:
             raise SettingError(f"{field} is {value!r}; need an integer of at least {minimum}")
+        object.__setattr__(loader, field, number)
 
 
 def _check_words(loader: Loader) -> None:

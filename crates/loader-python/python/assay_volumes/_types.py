@@ -82,7 +82,7 @@ class Counters(NamedTuple):
     @classmethod
     def _of(cls, *values: Any) -> Counters:
         *numbers, skipped = values
-        return cls(*numbers, [Skipped(*each) for each in skipped])
+        return cls._make([*numbers, [Skipped(*each) for each in skipped]])
 
 
 class Image:
@@ -141,7 +141,7 @@ class Image:
         x, y, z = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)).tolist()
         return x, y, z
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return _as_array(self.data, dtype, copy)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -157,7 +157,7 @@ class Image:
         return f"Image(shape={self.data.shape}, dtype={self.data.dtype}, stats={self.stats}, source={self.source!r})"
 
 
-def _as_array(array: NDArray[Any], dtype: DTypeLike, copy: bool | None) -> NDArray[Any]:
+def _as_array(array: NDArray[Any], dtype: DTypeLike | None, copy: bool | None) -> NDArray[Any]:
     """What `__array__` returns, by the rules of NumPy 2, on NumPy 1 as well."""
     if dtype is not None and array.dtype != np.dtype(dtype):
         if copy is False:
@@ -175,7 +175,7 @@ def _open(path: str, verify: bool, is_mapped: bool) -> Volume:
 
 def load(
     path: Any,
-    dtype: DTypeLike = "float32",
+    dtype: DTypeLike | None = "float32",
     *,
     orient: str | None = None,
     clip: tuple[float, float] | None = None,
