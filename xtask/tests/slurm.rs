@@ -1,4 +1,5 @@
-//! Where Slurm is not installed, or knows no cluster, `--slurm` says what to do before anything is built.
+//! What cannot be packed, and where Slurm is not installed or knows no cluster: the commands say what to do before
+//! anything is built.
 #![cfg(unix)]
 
 use std::fs;
@@ -44,4 +45,31 @@ fn a_missing_slurm_or_cluster_is_a_usage_error_that_says_what_to_do() {
         assert!(said.contains("Could not establish a configuration source"), "{said}");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn what_cannot_be_packed_is_said_before_anything_is_built() {
+    let directory = tempfile::tempdir().unwrap();
+    let git = |words: &[&str]| {
+        let mut git = compare::command::git_in(directory.path());
+        git.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]).args(words);
+        compare::command::run(&mut git).unwrap();
+    };
+    fs::create_dir_all(directory.path().join("benches/scenarios")).unwrap();
+    fs::write(directory.path().join("benches/scenarios/known.toml"), "").unwrap();
+    git(&["init", "-q"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "state"]);
+    let path = std::env::var_os("PATH").unwrap();
+    // Neither a workspace nor a package `pack` is here: a build would fail otherwise.
+    for (words, why) in [
+        (&["pack", "scenario", "unknown"][..], "there is no benches/scenarios/unknown.toml; there are known"),
+        (&["pack", "bench", "x", "--filter", "("], "--filter: "),
+        (&["pack", "compare", "--base", "HEAD", "--json"], "`import --json` prints it"),
+        (&["pack", "compare", "--base", "HEAD", "--scenario", "known"], "not for a pack or Slurm"),
+    ] {
+        let (code, said) = call(words, directory.path(), Path::new(&path));
+        assert_eq!(code, Some(2), "{words:?}: {said}");
+        assert!(said.contains(why), "{words:?}: {said}");
+    }
 }

@@ -15,6 +15,9 @@ pub(crate) const MOST_BYTES: u64 = 60 << 20;
 /// Most bytes of a pack that lies where it is measured: copied once, and read by every task.
 pub(crate) const MOST_SHARED_BYTES: u64 = 8 << 30;
 
+/// Kept free for the manifest and the program `run`, which is built last: what cannot be packed is known before.
+const KEPT_BYTES: u64 = 9 << 20;
+
 /// A pack that is being written.
 pub(crate) struct Folder {
     path: PathBuf,
@@ -54,10 +57,10 @@ impl Folder {
         Ok(bytes)
     }
 
-    /// Bytes that still fit, with some for the manifest.
+    /// Bytes that still fit beside the manifest and the program `run`.
     pub(crate) fn room(&self) -> u64 {
         let size: u64 = self.entries.iter().map(|entry| entry.bytes).sum();
-        (self.most - (1 << 20)).saturating_sub(size)
+        (self.most - KEPT_BYTES).saturating_sub(size)
     }
 
     /// The newest version of glibc that a program needs.

@@ -100,7 +100,6 @@ pub(crate) fn write(
 ) -> Result<()> {
     let commit = head(root)?;
     let mut folder = Folder::new(path, most)?;
-    folder.put(&run_program(invocation, root)?, "run", true)?;
     let (what, plan) = match what {
         Packable::Peers { op, choice } => kind::peers::pack(invocation, root, (op, choice), &mut folder)?,
         Packable::Compare(arguments) => kind::compare::pack(invocation, root, arguments, &mut folder)?,
@@ -111,6 +110,7 @@ pub(crate) fn write(
             kind::bench::pack(root, (package, filter.as_deref()), *with_loader, &mut folder)?
         }
     };
+    folder.put(&run_program(invocation, root)?, "run", true)?;
     let flags = invocation.variable("RUSTFLAGS").map(|flags| flags.to_string_lossy().into_owned());
     let manifest = Manifest {
         schema: SCHEMA,

@@ -140,7 +140,7 @@ pub fn packed_comparison(
 pub fn import_entry(invocation: &Invocation, root: &Path, entry: &Entry, is_json: bool) -> Result<Exit> {
     show(invocation, is_json, entry)?;
     if entry.title.is_empty() {
-        invocation.console.note("not logged: the pack was made without a --title and a --change");
+        invocation.console.note("not logged: there is no --title and --change, or --no-log was given");
         return Ok(entry.exit());
     }
     let project = Project::open(invocation, Some(root))?;

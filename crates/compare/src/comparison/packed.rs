@@ -111,7 +111,10 @@ pub fn pack(
     (put, room): (Put<'_>, u64),
 ) -> Result<PackedComparison> {
     let (Some(base), true) = (&revisions.base, revisions.others.is_empty()) else {
-        return Err(usage("a pack compares with one revision: give one --base REV, or a --title that has an entry"));
+        return Err(usage(
+            "a pack or Slurm compares two revisions: give one --base REV, or a --title that has an entry (`compare --title T \
+             --change C` here makes the first)",
+        ));
     };
     let slots = Slots::open(&invocation.cache()?, &project.git)?;
     let scratch = ScratchDir::new(slots.root(), invocation.interrupt.clone())?;

@@ -83,9 +83,9 @@ impl<'a> Watch<'a> {
         self.gather(None)?;
         let (done, all) = (self.measured(), self.manifest.plan.len());
         console.note(&format!(
-            "{}: {} tasks, {done} of {all} units are measured; in {}",
+            "{}: {}, {done} of {all} units are measured; in {}",
             self.job.name(),
-            self.tasks.len(),
+            counted(self.tasks.len(), "task"),
             self.job.folder().display()
         ));
         let progress = console.bar("measuring by Slurm", (all - done) as u64, "units");
@@ -157,7 +157,7 @@ impl<'a> Watch<'a> {
             }
             if is_more && !standing.is_open() && progress.is_some() && !self.invocation.console.is_interactive() {
                 let node = self.job.node(number)?.unwrap_or_default();
-                self.invocation.console.note(&format!("{}: {} on {node}", task.name, units(standing.units)));
+                self.invocation.console.note(&format!("{}: {} on {node}", task.name, counted(standing.units, "unit")));
             }
         }
         Ok(())
@@ -269,7 +269,7 @@ impl<'a> Watch<'a> {
             };
             match submission.submit(now).with_context(|| format!("tasks were not submitted{}", self.left_out()))? {
                 Submitted::Job(job) => {
-                    self.invocation.console.note(&format!("submitted {count} tasks as job {job}"));
+                    self.invocation.console.note(&format!("submitted {} as job {job}", counted(count, "task")));
                     self.jobs.insert(job);
                     for &number in now {
                         self.standings[number].submissions += 1;
@@ -329,8 +329,8 @@ impl<'a> Watch<'a> {
 }
 
 /// "1 unit", "13 units".
-fn units(count: usize) -> String {
-    format!("{count} unit{}", if count == 1 { "" } else { "s" })
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The elements that run and wait.
