@@ -393,7 +393,9 @@ fn layout() -> u64 {
     name.rsplit('-').next().and_then(|number| number.parse().ok()).expect("a program with the number of its layout")
 }
 
-/// Computes beside another process on the same processor, so that the kernel switches between the two.
+/// Computes on one processor with another process and with a thread that wakes up thousands of times a second. Each
+/// wake-up takes the processor away: many more forced switches than on a busy machine, where a slice lasts
+/// milliseconds.
 fn be_preempted() {
     // SAFETY: an all-zero cpu_set_t is a valid empty set, the index is one that the kernel gave, and the set is read
     // while it lives.
@@ -402,12 +404,19 @@ fn be_preempted() {
         libc::CPU_SET(libc::sched_getcpu() as usize, &mut here);
         assert_eq!(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const here), 0);
     }
-    // The child inherits the processor.
+    // The child and the thread inherit the processor.
     let mut other = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
     let start = std::time::Instant::now();
-    while start.elapsed() < Duration::from_millis(60) {
+    let is_over = move || start.elapsed() >= Duration::from_millis(60);
+    let waker = std::thread::spawn(move || {
+        while !is_over() {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    });
+    while !is_over() {
         std::hint::black_box(start);
     }
+    waker.join().unwrap();
     other.kill().unwrap();
     other.wait().unwrap();
 }

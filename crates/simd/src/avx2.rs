@@ -329,6 +329,16 @@ impl F32Vector for F32x8 {
             _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b00_00_10_00>(packed)));
         }
     }
+
+    #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8) {
+        // SAFETY: the token in `self` proves AVX2; the caller promises 8 writable bytes.
+        unsafe {
+            let ints = _mm256_cvtps_epi32(self.lanes);
+            let words = _mm_packs_epi32(_mm256_castsi256_si128(ints), _mm256_extracti128_si256::<1>(ints));
+            _mm_storel_epi64(to.cast(), _mm_packs_epi16(words, words));
+        }
+    }
 }
 
 impl F32x8 {

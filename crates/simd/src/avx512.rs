@@ -285,4 +285,11 @@ impl F32Vector for F32x16 {
             _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(chosen)));
         }
     }
+
+    #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8) {
+        // SAFETY: the token in `self` proves AVX-512F; the caller promises 16 writable bytes, and the store has no
+        // alignment.
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(self.lanes))) }
+    }
 }

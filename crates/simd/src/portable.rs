@@ -234,4 +234,10 @@ impl F32Vector for F32x1 {
         // SAFETY: the caller promises 16 writable bits.
         unsafe { to.write_unaligned(bf16::from_f32(self.0).to_bits()) }
     }
+
+    #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8) {
+        // SAFETY: the caller promises a writable byte.
+        unsafe { to.write(self.0.round_ties_even() as i8) }
+    }
 }

@@ -61,6 +61,31 @@ fn halves_are_widened_and_rounded_as_one_by_one() {
 }
 
 #[derive(Clone, Copy)]
+struct Bytes;
+
+impl Vectorized for Bytes {
+    type Output = ();
+
+    fn run<S: Simd>(self, simd: S) {
+        for first in -1024..1024 {
+            let numbers: [f32; MAX_LANES] =
+                std::array::from_fn(|i| (first as f32 / 8.0 + i as f32 / 16.0).clamp(-128.0, 127.0));
+            let mut bytes = [0; MAX_LANES];
+            // SAFETY: both arrays have room for any vector.
+            unsafe { simd.load(numbers.as_ptr()).store_i8(bytes.as_mut_ptr()) };
+            for i in 0..S::LANES {
+                assert_eq!(f32::from(bytes[i]), numbers[i].round_ties_even(), "{simd:?} {}", numbers[i]);
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_are_rounded_as_one_by_one() {
+    everywhere(Bytes);
+}
+
+#[derive(Clone, Copy)]
 struct Parts;
 
 impl Vectorized for Parts {

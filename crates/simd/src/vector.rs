@@ -163,6 +163,13 @@ pub trait F32Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output
     /// # Safety
     /// As many times 16 bits as the vector has lanes can be written at `to`, at any alignment.
     unsafe fn store_bf16(self, to: *mut u16);
+
+    /// Stores all lanes as signed bytes, rounded to nearest, ties to even. Lanes are -128 to 127; of others, and of a
+    /// NaN, some byte is stored.
+    ///
+    /// # Safety
+    /// As many bytes as the vector has lanes can be written at `to`.
+    unsafe fn store_i8(self, to: *mut i8);
 }
 
 /// Code that is written once and compiled for every instruction set: a struct of arguments with one generic method.

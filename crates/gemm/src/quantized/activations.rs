@@ -2,12 +2,12 @@
 
 use bytemuck::{Pod, Zeroable};
 use op::Workspace;
-use simd::{Simd, Vectorized};
+use simd::{F32Vector, Simd, Vectorized};
 
 use super::format::{Format, GROUPS, QK};
 use crate::{
     matrix::Input,
-    rounding::{largest, round, scale_of},
+    rounding::{largest, scale_of},
     tile::LoadTile,
 };
 
@@ -87,6 +87,15 @@ fn round_rows<F: Format, S: Simd>(simd: S, a: Input<'_>, blocks: &mut [ActBlock]
     for (at, block) in blocks.iter_mut().enumerate() {
         let (i, start) = (at / per_row, at % per_row * QK);
         let len = QK.min(k - start);
+        if len == QK
+            && let Some(a) = a.typed::<f32>().filter(|a| a.col_stride() == 1)
+        {
+            let from = a.as_ptr().wrapping_offset(i as isize * a.row_stride()).wrapping_add(start);
+            // SAFETY: row i has these numbers side by side, and nobody writes A meanwhile.
+            let x = unsafe { &*from.cast::<[f32; QK]>() };
+            simd.run(Round::<F>(x, block, std::marker::PhantomData));
+            continue;
+        }
         let mut x = [0.0; QK];
         simd.run(LoadTile { from: a.part(i..i + 1, start..start + len), to: &mut x, stride: QK });
         simd.run(Round::<F>(&x, block, std::marker::PhantomData));
@@ -100,28 +109,36 @@ impl<F: Format> Vectorized for Round<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Self(x, block, _) = self;
-        let (groups, _) = block.codes.as_chunks_mut::<16>();
+        let mut inverses = [0.0; 8];
         if F::HAS_ONE_SCALE {
             let (inverse, scale) = one_scale(x);
-            block.scales = [scale; 8];
-            let (x, _) = x.as_chunks::<16>();
-            for g in 0..GROUPS {
-                groups[g] = round(&x[F::ORDER[g]], inverse);
-            }
+            (inverses, block.scales) = ([inverse; 8], [scale; 8]);
         } else {
-            let mut inverses = [0.0; 8];
             for (j, x) in x.as_chunks::<32>().0.iter().enumerate() {
                 (inverses[j], block.scales[j]) = scale_of(largest(x));
             }
-            let (x, _) = x.as_chunks::<16>();
-            for g in 0..GROUPS {
-                groups[g] = round(&x[F::ORDER[g]], inverses[F::ORDER[g] / 2]);
+        }
+        let mut totals = [simd.splat(0.0); GROUPS];
+        for g in 0..GROUPS {
+            let natural = F::ORDER[g];
+            // Without a scale, all codes are 0.
+            let is_number = !block.scales[natural / 2].is_nan();
+            let inverse = simd.splat(inverses[natural / 2]);
+            for at in (0..16).step_by(S::LANES) {
+                // SAFETY: groups have 16 numbers and 16 codes, and vectors divide them.
+                unsafe {
+                    let x = simd.load(x.as_ptr().add(16 * natural + at));
+                    let codes = if is_number { (x * inverse).round_ties_even() } else { simd.splat(0.0) };
+                    codes.store_i8(block.codes.as_mut_ptr().add(16 * g + at));
+                    totals[g] = totals[g] + codes;
+                }
             }
         }
+        let totals = S::F32::reduce_sums_16(totals);
         for g in 0..GROUPS {
-            block.sums[g] = groups[g].iter().map(|&code| i16::from(code)).sum();
+            block.sums[g] = totals[g] as i16;
         }
         let sums = block.sums.map(i32::from);
         block.terms = [0; GROUPS];
@@ -153,7 +170,17 @@ fn one_scale(x: &[f32; QK]) -> (f32, f32) {
     if largest == 0.0 {
         return (0.0, 0.0);
     }
-    let peak = x.iter().copied().find(|x| x.abs() == largest).unwrap_or(largest);
+    let has = |peak: f32| x.iter().fold(false, |found, &x| found | (x == peak));
+    let peak = match (has(largest), has(-largest)) {
+        (true, true) => x.iter().copied().find(|x| x.abs() == largest).unwrap_or(largest),
+        (is_above, _) => {
+            if is_above {
+                largest
+            } else {
+                -largest
+            }
+        }
+    };
     let inverse = -127.0 / peak;
     // Where the inverse overflows, the numbers are below 2^-120: they count as 0.
     if inverse.is_finite() { (inverse, 1.0 / inverse) } else { (0.0, 0.0) }
