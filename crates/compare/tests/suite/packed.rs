@@ -161,7 +161,7 @@ fn a_benchmark_that_fails_its_pilot_has_no_blocks_and_a_row() {
     assert!(run.in_words(0).starts_with("INVALID"), "{}", run.in_words(0));
     assert_eq!(run.entry(1.0).exit(), Exit::Invalid);
     assert!(packed_error(&workspace, &["--list"]).contains("not for a pack"));
-    assert!(packed_error(&workspace, &["--base", "HEAD", "--no-log"]).contains("compares with one revision"));
+    assert!(packed_error(&workspace, &["--base", "HEAD", "--no-log"]).contains("compares two revisions"));
 }
 
 fn packed_error(workspace: &Workspace, more: &[&str]) -> String {
