@@ -1,8 +1,10 @@
-//! Sizes: limits on the lines of files and functions.
+//! Sizes: limits on the lines of files and functions, and on the bytes of any file.
 
 use super::Violation;
 use super::tree::{File, Tree};
 
+/// Of any file, text or not: the largest is a trained model of 2.5 MiB, which may have 4.
+const FILE_BYTES: u64 = 4 << 20;
 const FILE_LINES: usize = 400;
 /// For a Rust file that gives a reason in its first lines: `// Long because …`.
 const REASONED_FILE_LINES: usize = 700;
@@ -14,7 +16,7 @@ const FUNCTION_LINES: usize = 70;
 const KERNELS: [&str; 5] = ["scalar", "avx2", "avx512", "amx", "neon"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
-    let mut violations = Vec::new();
+    let mut violations: Vec<Violation> = tree.sizes.iter().filter_map(large_file).collect();
     for file in tree.ending(&[".wgsl", ".cu"]) {
         let lines = file.text.lines().count();
         if lines > SHADER_LINES {
@@ -38,6 +40,13 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
         }
     }
     violations
+}
+
+fn large_file((path, bytes): &(String, u64)) -> Option<Violation> {
+    let message = format!(
+        "{bytes} bytes, at most {FILE_BYTES}: what a build makes is listed in .gitignore, and data is made by a program"
+    );
+    (*bytes > FILE_BYTES).then(|| Violation::new(path, 1, message))
 }
 
 fn long_file(file: &File) -> Option<Violation> {
@@ -76,6 +85,12 @@ mod tests {
         assert_eq!((count("a.rs", &reasoned(690)), count("a.rs", &reasoned(700))), (0, 1));
         assert_eq!(count("a.rs", &format!("// Long because \n{}", lines(401))), 1, "a reason has words");
         assert_eq!((count("a.wgsl", &lines(250)), count("a.wgsl", &lines(251)), count("a.cu", &lines(251))), (0, 1, 1));
+    }
+
+    #[test]
+    fn large_files_are_caught_whatever_they_hold() {
+        let large = |bytes| check(&Tree::of(&[]).with_size("a/native.so", bytes)).len();
+        assert_eq!((large(FILE_BYTES), large(FILE_BYTES + 1)), (0, 1));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) struct Tree {
     pub(super) root: String,
     /// Sorted by path.
     pub(super) files: Vec<File>,
+    /// Bytes of each file, by path; those that are not text, too.
+    pub(super) sizes: Vec<(String, u64)>,
 }
 
 /// A text file.
@@ -45,11 +47,13 @@ impl Tree {
         let mut paths: Vec<&str> = listed.split_terminator('\0').collect();
         paths.sort_unstable();
         paths.dedup();
-        let read = |path: &str| {
+        let read = |path: &&str| {
             let text = std::fs::read_to_string(root.join(path)).ok()?;
             Some(File::new(path, text))
         };
-        Ok(Self::new(root.display().to_string(), paths.into_iter().filter_map(read).collect()))
+        let size = |path: &&str| Some(((*path).to_owned(), std::fs::metadata(root.join(path)).ok()?.len()));
+        let sizes = paths.iter().filter_map(size).collect();
+        Ok(Self { sizes, ..Self::new(root.display().to_string(), paths.iter().filter_map(read).collect()) })
     }
 
     fn new(root: String, mut files: Vec<File>) -> Self {
@@ -62,13 +66,20 @@ impl Tree {
                 source.lines.iter_mut().for_each(|line| line.is_test = true);
             }
         }
-        Self { root, files }
+        Self { root, files, sizes: Vec::new() }
     }
 
     /// From texts, for tests of rules.
     #[cfg(test)]
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
         Self::new(String::new(), files.iter().map(|(path, text)| File::new(path, (*text).to_owned())).collect())
+    }
+
+    /// The same with a file of so many bytes, for tests of rules.
+    #[cfg(test)]
+    pub(super) fn with_size(mut self, path: &str, bytes: u64) -> Self {
+        self.sizes.push((path.to_owned(), bytes));
+        self
     }
 
     /// The file at `path`.
