@@ -108,8 +108,9 @@ impl Preparation {
     /// `Resample` with `sitkLinear` to a grid of the same origin and direction. Voxel i of the result lies at
     /// i · new / old, and round((n - 1) · old / new + 1) voxels fit, halves to even. Behind the last voxel, the border
     /// goes on; SimpleITK takes the nearest voxel along all axes from half a voxel behind it. Labels at a half take the
-    /// upper voxel, as SimpleITK's do. MONAI removes the shear of an affine; here, as in SimpleITK, the directions
-    /// stay.
+    /// upper voxel, as SimpleITK's do. MONAI removes the shear of an affine, and where there is one, it puts the center
+    /// of the new grid where the volume's is; 1e-8 voxels are enough, which the rounding of a header's numbers often
+    /// exceeds. Here, as in SimpleITK, directions and the first voxel stay.
     #[must_use]
     pub fn spacing(self, mm: [f64; 3]) -> Self {
         self.step(Step::Spacing(mm))

@@ -46,6 +46,8 @@ const VISITS: usize = 64;
 const SLOTS: usize = 16;
 /// Turnovers of the pool that `fused` reaches.
 const TURNOVERS: f64 = 3.0;
+/// Fewest batches that are timed.
+const FEWEST_BATCHES: u64 = 20;
 /// Fewest batches whose waits have a 99th percentile.
 const FOR_P99: usize = 1000;
 
@@ -55,7 +57,7 @@ fn run(cell: &Cell, unproved: Unproved) -> Result<Measured> {
     match cell.text("loader")? {
         "staged" => run_with(cell, unproved, &|| separate(false), Keep::F32),
         "seedlike" => run_with(cell, unproved, &|| separate(true), Keep::F32),
-        "nibabel" => {
+        "nibabel" | "monai" => {
             let data = Data::make(cell.text("data")?)?;
             let plan = Plan::of(cell, &data, Keep::Native)?;
             python::run(cell, unproved, &plan, &data.paths)
@@ -290,7 +292,7 @@ impl Timed {
             last = now;
             let (elapsed, count) = (now - begin, waits_s.len());
             let turned = || loader.counters().replacements - before.replacements;
-            let is_long = elapsed >= plan.least && count >= 20;
+            let is_long = elapsed >= plan.least && count as u64 >= FEWEST_BATCHES;
             let is_enough = is_long && (plan.turnovers == 0.0 || turned() as f64 >= plan.turnovers * plan.slots as f64);
             if is_enough || elapsed >= plan.most {
                 break;

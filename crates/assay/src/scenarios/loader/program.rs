@@ -66,12 +66,24 @@ impl Program {
         Ok((iterations, times["elapsed_s"].as_f64().context("no time")?))
     }
 
-    /// Bytes of memory that are its own, and its share of what it shares; `None` where the system does not say.
+    /// Bytes of memory that are its own and its children's, and their shares of what they share; `None` where the
+    /// system does not say.
     pub(super) fn pss_bytes(&self) -> Option<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+        pss_of_tree(self.child.id())
     }
+}
+
+fn pss_of_tree(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let own = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? << 10;
+    // Each thread lists the children that it started.
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).ok()?.flatten();
+    let lists: Vec<String> =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).collect();
+    let children = lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|child| child.parse().ok());
+    // A child that ended has no memory.
+    Some(own + children.filter_map(pss_of_tree).sum::<u64>())
 }
 
 impl Drop for Program {

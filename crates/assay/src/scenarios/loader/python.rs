@@ -1,19 +1,21 @@
-//! The loader that this scenario goes back to, in NumPy and nibabel: `peers/python/loader_peer.py`, one process.
+//! Loaders in Python, each a process: the one that this scenario goes back to, in NumPy and nibabel
+//! (`peers/python/loader_peer.py`), and MONAI's (`loader_monai.py`).
 //!
-//! What is random is drawn here, for as many samples as are proved, and given to it; it goes through them again and
-//! again. It computes the statistics of the whole volume for every sample, as the original does.
+//! What is random is drawn here, for as many samples as are proved, and given to them; they go through them again and
+//! again. The first computes the statistics of the whole volume for every sample, as the original does; MONAI's cache
+//! keeps them with a volume.
 
 use std::path::PathBuf;
 
 use ::loader::{AsymmetricPatches, Files, Memory, Reference, Source as _, Views, random};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nifti_decode::Decoder;
 use record::{Proof, Unit};
 use scenario::{Cell, Measured, Unproved};
 use serde_json::json;
 
 use super::{
-    PROVED, Plan, SEED, Seen, TOLERANCE,
+    FEWEST_BATCHES, PROVED, Plan, SEED, Seen, TOLERANCE,
     program::{CHILDREN_PSS, Program},
     worse,
 };
@@ -67,28 +69,51 @@ impl Drawn {
     }
 }
 
+/// Program, environment, and how that is installed.
+fn command(loader: &str) -> [&'static str; 2] {
+    match loader {
+        "monai" => [".venv/monai/bin/python", "loader_monai.py"],
+        _ => [".venv/nifti-decode/bin/python", "loader_peer.py"],
+    }
+}
+
 pub(super) fn run(cell: &Cell, mut unproved: Unproved, plan: &Plan, paths: &[PathBuf]) -> Result<Measured> {
     let patches = cell.parse::<usize>("patches")?;
+    let cache = match cell.text("cache")? {
+        "warm_fixed" => "warm",
+        "cold_approx" => "cold",
+        other => bail!("no loader in Python has cache={other}; there are warm_fixed and cold_approx"),
+    };
+    let loader = cell.text("loader")?;
+    let (workers, batch) = if loader == "monai" { (plan.workers, plan.batch) } else { (0, 1) };
+    ensure!((workers, batch) == (plan.workers, plan.batch), "{loader} has no workers and makes batches of 1");
     let drawn = Drawn::new(plan, paths, patches)?;
     let inputs = tempfile::tempdir()?;
     std::fs::write(inputs.path().join("samples"), drawn.bytes())?;
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     std::fs::write(inputs.path().join("files"), names.join("\n"))?;
-    let words = &[".venv/nifti-decode/bin/python", "loader_peer.py"];
-    let mut program = Program::start("peers/python", words, "`cargo xtask agree nifti-decode` installs it")?;
+    let mut program =
+        Program::start("peers/python", &command(loader), "`cargo xtask agree nifti-decode` installs it")?;
     unproved.ran("loader", program.describe()?).ran("files", paths.len());
-    let is_cold = cell.text("cache")? == "cold_approx";
     let output = inputs.path().join("output");
-    let params = json!({ "patches": patches, "cache": if is_cold { "cold" } else { "warm" } });
+    let params = json!({ "patches": patches, "cache": cache, "workers": workers, "batch": batch });
     let load = json!({ "do": "load", "case": "sample", "params": params, "inputs": inputs.path(), "output": output });
     let about = program.accepted(&load)?;
     let (proof, hash) = drawn.prove(&peer::read_f32(&output)?, paths)?;
     let mut measured = unproved.prove(proof)?;
     measured.output(hash);
     measured.seconds("ttfb_s", about["prepare_s"].as_f64().context("it does not say when its first sample was there")?);
-    let (samples, seconds) = program.time(plan.least.as_secs_f64())?;
-    measured.rate("samples_per_s", samples as f64 / seconds, Unit::ElementsPerSecond);
-    measured.ran("timed_batches", samples);
+    // What was made ahead meanwhile, as many batches as MONAI's workers do, is taken.
+    for _ in 0..=2 * workers {
+        program.time(0.0)?;
+    }
+    let (mut batches, mut seconds) = (0, 0.0);
+    while seconds < plan.least.as_secs_f64() || (batches < FEWEST_BATCHES && seconds < plan.most.as_secs_f64()) {
+        let (more, took) = program.time((plan.least.as_secs_f64() - seconds).max(0.0))?;
+        (batches, seconds) = (batches + more, seconds + took);
+    }
+    measured.rate("samples_per_s", (batches * batch as u64) as f64 / seconds, Unit::ElementsPerSecond);
+    measured.ran("timed_batches", batches);
     if let Some(bytes) = program.pss_bytes() {
         measured.bytes(CHILDREN_PSS, bytes);
     }
