@@ -1,6 +1,13 @@
-//! Samples out of volumes that are in memory, and batches of the pool that they come from.
+//! Samples out of volumes that are in memory, what is done to those volumes, and batches of the pool that they come
+//! from.
 //!
 //! Volumes are small phantoms in files of a temporary directory. What is timed is proved against the reference in f64.
+
+// The definitions that the tests prove against.
+#[path = "../crates/loader/tests/plain/mod.rs"]
+mod plain;
+#[path = "loader/prepared.rs"]
+mod prepared;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -38,6 +45,7 @@ fn main() {
             let files = Rc::clone(&files);
             suite.bench(bench, move || Box::new(Cropped::new(&files, crop)));
         }
+        prepared::declare(suite, &files);
         for (workers, batch) in [(0, 1), (1, 1), (1, 16)] {
             let pixels = (batch * 2 * 64 * 256) as f64;
             let bench = bench("pool", "f32", &format!("n64b{batch}w{workers}/resident/t1"), "auto", pixels, 1);

@@ -1,139 +1,14 @@
 //! Preparation and augmentation, against the definitions in f64, step by step.
 
 mod data;
+mod plain;
 
 use loader::{
-    Augment, Augmented, CenterCrop, Clip, Files, Item, Loader, Over, Pixel, PosNegCrop, Preparation, RandomCrop,
-    Reference, Sampler, Step, Volume, Voxels, f16,
+    Augment, Augmented, CenterCrop, Changes, Clip, Files, Item, Loader, Over, Pixel, PosNegCrop, Preparation,
+    RandomCrop, Reference, Sampler, Step, Volume, Voxels, f16,
 };
 use nifti_decode::{Affine, Decoder, Kind, Orientation};
-
-/// A volume in f64, its labels, and the steps word by word.
-#[derive(Clone)]
-struct Plain {
-    values: Vec<f64>,
-    labels: Vec<f64>,
-    shape: [usize; 3],
-    affine: Affine,
-}
-
-impl Plain {
-    fn at(&self, [x, y, z]: [usize; 3]) -> f64 {
-        self.values[x + self.shape[0] * (y + self.shape[1] * z)]
-    }
-
-    fn percentile(&self, q: f64) -> f64 {
-        let mut sorted = self.values.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = q / 100.0 * (sorted.len() - 1) as f64;
-        let (low, high) = (sorted[at as usize], sorted[(at as usize + 1).min(sorted.len() - 1)]);
-        low + at.fract() * (high - low)
-    }
-
-    /// The volume of a shape whose voxels come from these functions.
-    fn made(&self, shape: [usize; 3], value: impl Fn([usize; 3]) -> f64, label: impl Fn([usize; 3]) -> f64) -> Self {
-        let places =
-            || (0..shape[2]).flat_map(move |z| (0..shape[1]).flat_map(move |y| (0..shape[0]).map(move |x| [x, y, z])));
-        Self { values: places().map(value).collect(), labels: places().map(label).collect(), shape, ..self.clone() }
-    }
-
-    fn step(&self, step: Step) -> Self {
-        let mapped =
-            |of: &dyn Fn(f64) -> f64| Self { values: self.values.iter().map(|&v| of(v)).collect(), ..self.clone() };
-        match step {
-            Step::Spacing(mm) => self.resampled(mm),
-            Step::Clip(Clip::Values { low, high }) => mapped(&|v| v.clamp(low, high)),
-            Step::Clip(Clip::Percentiles { low, high }) => {
-                let (low, high) = (self.percentile(low), self.percentile(high));
-                mapped(&|v| v.clamp(low, high))
-            }
-            Step::Scale { from, to, is_clipped } => mapped(&|v| {
-                let scaled = (v - from[0]) / (from[1] - from[0]) * (to[1] - to[0]) + to[0];
-                if is_clipped { scaled.clamp(to[0], to[1]) } else { scaled }
-            }),
-            Step::ZScore(over) => {
-                let chosen: Vec<f64> = self.values.iter().copied().filter(|v| over == Over::All || *v != 0.0).collect();
-                let mean = chosen.iter().sum::<f64>() / chosen.len() as f64;
-                let std = (chosen.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / chosen.len() as f64).sqrt();
-                mapped(&|v| if over == Over::NonZero && v == 0.0 { 0.0 } else { (v - mean) / std })
-            }
-            Step::Foreground { above, margin } => self.foreground(above, margin),
-            Step::Pad(size) => {
-                let size = [0, 1, 2].map(|axis| size[axis].max(self.shape[axis]));
-                let before = [0, 1, 2].map(|axis| (size[axis] - self.shape[axis]) / 2);
-                let from = |at: [usize; 3]| {
-                    let at = [0, 1, 2].map(|axis| at[axis].wrapping_sub(before[axis]));
-                    (0..3).all(|axis| at[axis] < self.shape[axis]).then_some(at)
-                };
-                let mut padded = self.made(
-                    size,
-                    |at| from(at).map_or(0.0, |at| self.at(at)),
-                    |at| from(at).map_or(0.0, |at| self.label(at)),
-                );
-                padded.move_origin(before.map(|n| -(n as f64)));
-                padded
-            }
-            _ => self.clone(),
-        }
-    }
-
-    fn label(&self, [x, y, z]: [usize; 3]) -> f64 {
-        self.labels[x + self.shape[0] * (y + self.shape[1] * z)]
-    }
-
-    fn move_origin(&mut self, voxel: [f64; 3]) {
-        let origin = self.affine.apply(voxel);
-        (0..3).for_each(|row| self.affine.0[row][3] = origin[row]);
-    }
-
-    fn resampled(&self, mm: [f64; 3]) -> Self {
-        let steps = [0, 1, 2].map(|axis| mm[axis] / self.affine.spacing()[axis]);
-        let shape = [0, 1, 2]
-            .map(|axis| ((self.shape[axis] - 1) as f64 / steps[axis] + 1.0).round_ties_even().max(1.0) as usize);
-        let place =
-            |at: [usize; 3]| [0, 1, 2].map(|axis| (at[axis] as f64 * steps[axis]).min((self.shape[axis] - 1) as f64));
-        let value = |at: [usize; 3]| {
-            let at = place(at);
-            (0..8)
-                .map(|corner| {
-                    let mut weight = 1.0;
-                    let voxel = [0, 1, 2].map(|axis| {
-                        let lower = at[axis].floor();
-                        let is_upper = corner >> axis & 1 == 1;
-                        weight *= if is_upper { at[axis] - lower } else { 1.0 - (at[axis] - lower) };
-                        (lower as usize + usize::from(is_upper)).min(self.shape[axis] - 1)
-                    });
-                    weight * self.at(voxel)
-                })
-                .sum()
-        };
-        let nearest = |at: [usize; 3]| {
-            let at = place(at);
-            self.label([0, 1, 2].map(|axis| ((at[axis] + 0.5).floor() as usize).min(self.shape[axis] - 1)))
-        };
-        let mut resampled = self.made(shape, value, nearest);
-        for row in 0..3 {
-            (0..3).for_each(|axis| resampled.affine.0[row][axis] *= steps[axis]);
-        }
-        resampled
-    }
-
-    fn foreground(&self, above: f64, margin: usize) -> Self {
-        let [nx, ny, _] = self.shape;
-        let found: Vec<[usize; 3]> = (0..self.values.len())
-            .filter(|&i| self.values[i] > above)
-            .map(|i| [i % nx, i / nx % ny, i / nx / ny])
-            .collect();
-        let bound = |axis: usize, of: fn(usize, usize) -> usize| found.iter().map(|at| at[axis]).reduce(of).unwrap();
-        let first = [0, 1, 2].map(|axis| bound(axis, usize::min).saturating_sub(margin));
-        let last = [0, 1, 2].map(|axis| (bound(axis, usize::max) + margin).min(self.shape[axis] - 1));
-        let shape = [0, 1, 2].map(|axis| last[axis] - first[axis] + 1);
-        let from = |at: [usize; 3]| [0, 1, 2].map(|axis| at[axis] + first[axis]);
-        let mut cut = self.made(shape, |at| self.at(from(at)), |at| self.label(from(at)));
-        cut.move_origin(first.map(|n| n as f64));
-        cut
-    }
-}
+use plain::{Plain, changed};
 
 struct Case {
     _directory: tempfile::TempDir,
@@ -300,45 +175,21 @@ fn augmented_crops_are_crops_that_are_changed() {
     let mut seen = [0; 3];
     for (sample, ((crop, changes), place)) in labels.iter().zip(&places).enumerate() {
         assert_eq!(crop, place);
+        seen[0] += i32::from(changes.noise.is_some());
+        seen[1] += i32::from(changes.gamma.is_some());
+        seen[2] += i32::from(changes.turn.order != [0, 1, 2]);
         let part = |of: &[f32], channel: usize| of[(2 * sample + channel) * voxels..][..voxels].to_vec();
         for channel in 0..2 {
-            let mut expected = turned(&part(&crops, channel), size, changes.turn.order, changes.turn.is_flipped);
-            if channel == 0 {
-                if let Some(noise) = changes.noise {
-                    expected.iter_mut().zip(noise.values()).for_each(|(v, noise)| *v += f64::from(noise));
-                    seen[0] += 1;
-                }
-                if let Some(gamma) = changes.gamma {
-                    let [min, max] = [f64::min as fn(f64, f64) -> f64, f64::max]
-                        .map(|of| expected.iter().copied().reduce(of).unwrap());
-                    for value in &mut expected {
-                        *value = ((*value - min) / (max - min + 1e-7)).powf(f64::from(gamma)) * (max - min) + min;
-                    }
-                    seen[1] += 1;
-                }
-                seen[2] += i32::from(changes.turn.order != [0, 1, 2]);
-            }
+            let crop: Vec<f64> = part(&crops, channel).into_iter().map(f64::from).collect();
+            // Labels are turned alone.
+            let only_turned = Changes { turn: changes.turn, ..Changes::default() };
+            let expected = changed(&crop, size, if channel == 0 { changes } else { &only_turned });
             for (found, expected) in part(&found, channel).iter().zip(&expected) {
                 assert!((f64::from(*found) - expected).abs() < 2e-5, "{changes:?}");
             }
         }
     }
     assert!(seen.iter().all(|&count| (10..36).contains(&count)), "{seen:?}");
-}
-
-/// The crop with z fastest, each axis put where it belongs.
-fn turned(crop: &[f32], [x, y, z]: [usize; 3], order: [usize; 3], is_flipped: [bool; 3]) -> Vec<f64> {
-    let size = [x, y, z];
-    let mut out = vec![0.0; crop.len()];
-    for (i, &value) in crop.iter().enumerate() {
-        let at = [i / (y * z), i / z % y, i % z];
-        let mut to = [0; 3];
-        for axis in 0..3 {
-            to[order[axis]] = if is_flipped[axis] { size[axis] - 1 - at[axis] } else { at[axis] };
-        }
-        out[to[2] + z * (to[1] + y * to[0])] = f64::from(value);
-    }
-    out
 }
 
 #[test]

@@ -92,8 +92,7 @@ pub(super) fn run(cell: &Cell, mut unproved: Unproved, plan: &Plan, paths: &[Pat
     std::fs::write(inputs.path().join("samples"), drawn.bytes())?;
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     std::fs::write(inputs.path().join("files"), names.join("\n"))?;
-    let mut program =
-        Program::start("peers/python", &command(loader), "`cargo xtask agree nifti-decode` installs it")?;
+    let mut program = Program::start("peers/python", &command(loader), "`cargo xtask agree nifti-decode` installs it")?;
     unproved.ran("loader", program.describe()?).ran("files", paths.len());
     let output = inputs.path().join("output");
     let params = json!({ "patches": patches, "cache": cache, "workers": workers, "batch": batch });
