@@ -161,16 +161,23 @@ fn stream<S: Sampler, T: Pixel>(item: &Item, sampler: S, workers: usize, batch: 
     (pixels, labels)
 }
 
+/// In every plane of rotations, so that each axis becomes the fastest one, and with crops that are larger than the
+/// volume along some axes.
 #[test]
 fn augmented_crops_are_crops_that_are_changed() {
     let brain = case(Kind::Brain, |header| header);
-    let augment =
-        Augment::new().flips([0.5, 0.3, 0.7]).rotations(0.8, [0, 1]).noise(0.6, 0.1, 0.2).gamma(0.5, [0.5, 3.0]);
-    let size = [8, 8, 10];
+    for (axes, size) in [([0, 1], [8, 8, 10]), ([2, 0], [7, 10, 7]), ([1, 2], [10, 17, 17]), ([0, 2], [19, 5, 19])] {
+        let augment =
+            Augment::new().flips([0.5, 0.3, 0.7]).rotations(0.8, axes).noise(0.6, 0.1, 0.2).gamma(0.5, [0.5, 3.0]);
+        check_augmented(&brain.item, augment, size);
+    }
+}
+
+fn check_augmented(item: &Item, augment: Augment, size: [usize; 3]) {
     let place = PosNegCrop { size, positive: 1.0, negative: 1.0 };
-    let (found, labels) = stream::<_, f32>(&brain.item, Augmented::new(place, augment).unwrap(), 0, 1);
+    let (found, labels) = stream::<_, f32>(item, Augmented::new(place, augment).unwrap(), 0, 1);
     // A place is drawn first, so the crops alone are the same.
-    let (crops, places) = stream::<_, f32>(&brain.item, place, 0, 1);
+    let (crops, places) = stream::<_, f32>(item, place, 0, 1);
     let voxels: usize = size.iter().product();
     let mut seen = [0; 3];
     for (sample, ((crop, changes), place)) in labels.iter().zip(&places).enumerate() {
