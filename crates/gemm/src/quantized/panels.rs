@@ -1,6 +1,6 @@
 //! Many rows of A: codes are unpacked into panels, which are multiplied with all rows.
 //!
-//! A panel has 2 registers of columns of B and [`SLAB`] blocks of k. Four codes of a column are 32 bits, as the
+//! A panel has 2 to 4 registers of columns of B and [`SLAB`] block of k. Four codes of a column are 32 bits, as the
 //! instruction multiplies them:
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //! updated. For K types:
 //!
 //! ```text
-//!   for every slab of k: unpack the panel                                     16 KiB of codes, in the L1 cache
+//!   for every slab of k: unpack the panel                              up to 16 KiB of codes, in the L1 cache
 //!     for every R rows of A:
 //!       for every block:
 //!         for every sub-block j: products[R][NR] += scale[j] (sum over 4 numbers of  codes * q[R])       integers
@@ -26,11 +26,14 @@
 //! Codes with an offset begin their integers at minus the offset times `sum(q)`, which costs a load. With 32 numbers to
 //! a sub-block, 8 products of bytes stand beside 2 instructions for the scale.
 //!
-//! Unpacking costs as much as about 15 rows of A. So m rows are taken at once, up to [`MOST_ROWS`], and their tiles lie
-//! in the level-2 cache until all of k is done.
+//! Unpacking costs as much as about 12 rows of A. So m rows are taken at once, up to [`MOST_ROWS`], and their tiles lie
+//! in the level-2 cache until all of k is done. The weights of the next panel lie in short rows, for which the
+//! processor does not prefetch. They are prefetched while rows of A are multiplied, and so is C before it is stored.
 
 mod block;
 mod unpack;
+
+use std::ops::Range;
 
 use simd::{ByteSimd, ByteVectorized, Simd};
 
@@ -47,22 +50,20 @@ use crate::{
     chunks::chunks,
     grid::{Grid, for_each_part},
     problem::Problem,
-    tile::StoreTile,
+    tile::{Prefetcher, StoreTile},
     weights::QMatRef,
 };
 
-/// Blocks of k in a panel.
-const SLAB: usize = 2;
+/// Blocks of k in a panel. With two, panel, rows of A and tiles evict each other from a level-1 cache of 32 KiB.
+const SLAB: usize = 1;
 
 /// Rows of A for which a panel is unpacked once.
 const MOST_ROWS: usize = 512;
 
-/// Registers of columns.
-const VECS: usize = 2;
-
-/// Columns of a panel.
+/// Columns of a panel: four registers of 32, two of 16.
 const fn width<B: ByteSimd>() -> usize {
-    VECS * <B::Float as Simd>::LANES
+    let registers = if B::BYTES == 64 { 4 } else { 2 };
+    registers * <B::Float as Simd>::LANES
 }
 
 /// Words of a column and a block behind the scales: the minima and two floats, and room for a multiple of eight.
@@ -96,7 +97,17 @@ pub(super) fn product<B: ByteSimd, F: Format>(
             for rows in chunks(0..m, MOST_ROWS) {
                 let tiles = &mut tiles[..rows.len() * nr];
                 tiles.fill(0.0);
+                let out = c.reborrow().part(rows.clone(), cols.clone());
+                let calls = rows.len().div_ceil(most_rows::<B>());
                 for blocks in chunks(0..x.per_row(), SLAB) {
+                    let is_last = blocks.end == x.per_row();
+                    let next = match (is_last, rows.end == m) {
+                        (false, _) => (cols.clone(), blocks.end),
+                        (true, false) => (cols.clone(), 0),
+                        (true, true) => (cols.end..b.rows().min(cols.end + nr), 0),
+                    };
+                    let ahead =
+                        [weights_ahead::<F>(b, next, calls), Prefetcher::new(is_last.then(|| out.as_input()), calls)];
                     simd.run_bytes(Unpack::<F> {
                         weights: b,
                         cols: (cols.start, cols.len()),
@@ -112,16 +123,24 @@ pub(super) fn product<B: ByteSimd, F: Format>(
                         count: blocks.len(),
                         panel,
                         tiles,
+                        ahead,
                         format: std::marker::PhantomData,
                     });
                 }
-                let out = c.reborrow().part(rows.clone(), cols.clone());
                 scale_and_add(simd.float(), (alpha, beta), tiles, nr, before, &out);
                 let epilogue = epilogue.part(rows, cols.clone());
                 simd.float().run(StoreTile { tile: tiles, stride: nr, epilogue, out });
             }
         }
     });
+}
+
+/// Prefetches the blocks of the next panel: of columns `cols`, from block `first` on.
+fn weights_ahead<F: Format>(weights: QMatRef<'_>, (cols, first): (Range<usize>, usize), calls: usize) -> Prefetcher {
+    let row = weights.row(cols.start);
+    let start = row.len().min(first * F::BYTES);
+    let bytes = (row.len() - start).min(SLAB * F::BYTES);
+    Prefetcher::of_bytes(row[start..].as_ptr(), (cols.len(), weights.row_bytes() as isize), bytes, calls)
 }
 
 /// Where the parts of a panel begin, in floats.
@@ -145,7 +164,14 @@ struct Multiply<'a, 'p, F> {
     panel: &'p [f32],
     /// A row for each of A, as wide as the panel.
     tiles: &'p mut [f32],
+    /// What is read and written after that.
+    ahead: [Prefetcher; 2],
     format: std::marker::PhantomData<F>,
+}
+
+/// Rows of A that are multiplied at once. Their integers and as many sums are 24 of 32 registers, or 8 of 16.
+const fn most_rows<B: ByteSimd>() -> usize {
+    if B::BYTES == 64 { 3 } else { 2 }
 }
 
 impl<F: Format> ByteVectorized for Multiply<'_, '_, F> {
@@ -153,18 +179,19 @@ impl<F: Format> ByteVectorized for Multiply<'_, '_, F> {
 
     #[inline(always)]
     fn run<B: ByteSimd>(self, simd: B) {
-        let Self { x, rows: (first_row, rows), first, count, panel, tiles, .. } = self;
+        let Self { x, rows: (first_row, rows), first, count, panel, tiles, mut ahead, .. } = self;
         assert!(panel.len() >= panel_floats::<B>() && tiles.len() >= rows * width::<B>() && count <= SLAB);
-        // Integers of R rows and two registers of columns, and as many sums, stay in registers.
         let mut i = 0;
         while i < rows {
-            let rest = rows - i;
-            let at = &mut tiles[i * width::<B>()..];
-            i += match rest {
-                1 => tile::<B, F, 1>(simd, x, first_row + i, first, count, panel, at),
-                2..6 => tile::<B, F, 2>(simd, x, first_row + i, first, count, panel, at),
-                _ if B::BYTES == 64 => tile::<B, F, 6>(simd, x, first_row + i, first, count, panel, at),
-                _ => tile::<B, F, 2>(simd, x, first_row + i, first, count, panel, at),
+            ahead[0].step();
+            ahead[1].step();
+            let (row, at) = (first_row + i, &mut tiles[i * width::<B>()..]);
+            i += match (rows - i, B::BYTES == 64) {
+                (1, true) => tile::<B, F, 1, 4>(simd, x, row, first, count, panel, at),
+                (2, true) => tile::<B, F, 2, 4>(simd, x, row, first, count, panel, at),
+                (_, true) => tile::<B, F, 3, 4>(simd, x, row, first, count, panel, at),
+                (1, false) => tile::<B, F, 1, 2>(simd, x, row, first, count, panel, at),
+                (_, false) => tile::<B, F, 2, 2>(simd, x, row, first, count, panel, at),
             };
         }
     }
@@ -172,7 +199,7 @@ impl<F: Format> ByteVectorized for Multiply<'_, '_, F> {
 
 /// R rows of A times a panel. Returns R.
 #[inline(always)]
-fn tile<B: ByteSimd, F: Format, const R: usize>(
+fn tile<B: ByteSimd, F: Format, const R: usize, const V: usize>(
     simd: B,
     x: Activations<'_>,
     row: usize,
@@ -201,8 +228,8 @@ fn tile<B: ByteSimd, F: Format, const R: usize>(
         // SAFETY: the parts of the panel are as long as they have to be, and the tile has R rows.
         unsafe {
             match F::HAS_ONE_SCALE {
-                true => k_block::<B, F, R>(simd, x, block, to.as_mut_ptr()),
-                false => plain_block::<B, F, R>(simd, x, block, to.as_mut_ptr()),
+                true => k_block::<B, F, R, V>(simd, x, block, to.as_mut_ptr()),
+                false => plain_block::<B, F, R, V>(simd, x, block, to.as_mut_ptr()),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Prefetching the operand that will be packed next.
+//! Prefetching what will be packed or stored next.
 
 use simd::prefetch_l2;
 
@@ -6,9 +6,9 @@ use crate::matrix::Input;
 
 /// Prefetches the cache lines of a block into the level-2 cache, a few at each call, before the block is packed.
 ///
-/// Packing reads a block in short rows from distant addresses, too short for the hardware's prefetchers: without help,
-/// each row begins with a wait for the level-3 cache or for memory. The micro-kernel leaves load slots free, so the
-/// lines are prefetched, a few per tile, while the block before is multiplied.
+/// Packing and unpacking read a block in short rows from distant addresses, too short for the hardware's prefetchers:
+/// without help, each row begins with a wait for the level-3 cache or for memory. The micro-kernel leaves load slots
+/// free, so the lines are prefetched, a few per tile, while the block before is multiplied.
 pub(crate) struct Prefetcher {
     row: *const u8,
     row_bytes: isize,
@@ -31,9 +31,14 @@ impl Prefetcher {
         };
         let (row, element_bytes) = (block.as_ptr(), block.element_type().bytes());
         let row_bytes = block.row_stride().wrapping_mul(element_bytes as isize);
-        let lines = (row.addr() % LINE_BYTES + block.cols() * element_bytes).div_ceil(LINE_BYTES);
-        let per_call = (block.rows() * lines).div_ceil(calls.max(1));
-        Self { row, row_bytes, rows: block.rows(), lines, line: 0, per_call }
+        Self::of_bytes(row, (block.rows(), row_bytes), block.cols() * element_bytes, calls)
+    }
+
+    /// The same for `bytes` bytes of each of `rows` rows, which are `row_bytes` apart. None of them is read.
+    pub(crate) fn of_bytes(row: *const u8, (rows, row_bytes): (usize, isize), bytes: usize, calls: usize) -> Self {
+        let lines = (row.addr() % LINE_BYTES + bytes).div_ceil(LINE_BYTES);
+        let per_call = (rows * lines).div_ceil(calls.max(1));
+        Self { row, row_bytes, rows, lines, line: 0, per_call }
     }
 
     /// Prefetches the next few lines.

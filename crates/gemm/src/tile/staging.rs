@@ -41,12 +41,15 @@ fn load_row<S: Simd>(simd: S, from: Input<'_>, to: &mut [f32]) {
         let origin = from.as_ptr().cast::<T>();
         if from.col_stride() == 1 {
             let mut j = 0;
-            while j < cols {
-                let lanes = S::LANES.min(cols - j);
-                // SAFETY: the row has `cols` adjacent elements, and `to` as many floats; `lanes` of them are left from
-                // j on.
-                unsafe { T::load_partial(simd, origin.add(j), lanes).store_partial(to.as_mut_ptr().add(j), lanes) }
+            while j + S::LANES <= cols {
+                // SAFETY: the row has `cols` adjacent elements, and `to` as many floats; LANES are left from j on.
+                unsafe { T::load(simd, origin.add(j)).store(to.as_mut_ptr().add(j)) }
                 j += S::LANES;
+            }
+            if j < cols {
+                let lanes = cols - j;
+                // SAFETY: as above; `lanes` are left from j on.
+                unsafe { T::load_partial(simd, origin.add(j), lanes).store_partial(to.as_mut_ptr().add(j), lanes) }
             }
         } else {
             for j in 0..cols {
@@ -79,6 +82,7 @@ impl Vectorized for StoreTile<'_, '_> {
         assert!(rows == 0 || self.tile.len() >= (rows - 1) * self.stride + cols, "a tile as large as the output");
         // Cutting an epilogue costs more than a function of a strip.
         let is_whole = !self.epilogue.has_operands();
+        let (origin, row_stride, col_stride) = (self.out.as_mut_ptr(), self.out.row_stride(), self.out.col_stride());
         for i in 0..rows {
             let mut start = 0;
             while start < cols {
@@ -89,7 +93,11 @@ impl Vectorized for StoreTile<'_, '_> {
                 } else {
                     apply(simd, strip, &self.epilogue.part(i..i + 1, start..end));
                 }
-                store_row(simd, strip, self.out.reborrow().part(i..i + 1, start..end));
+                with_element_type!(self.out.element_type(), T => {
+                    let at = i as isize * row_stride + start as isize * col_stride;
+                    // SAFETY: the output is borrowed exclusively, and has row i and columns `start` to `end`.
+                    unsafe { store_row(simd, strip, origin.cast::<T>().offset(at), col_stride) }
+                });
                 start = end;
             }
         }
@@ -137,27 +145,28 @@ fn apply<S: Simd>(simd: S, strip: &mut [f32], epilogue: &Epilogue<'_>) {
     }
 }
 
-/// Rounds a row to its type and stores it to a matrix of one row, which is as long.
+/// Rounds a row to its type and stores it to elements that are `col_stride` apart.
+///
+/// # Safety
+/// As many elements as the strip has floats can be written at `to`.
 #[inline(always)]
-fn store_row<S: Simd>(simd: S, strip: &[f32], mut out: Output<'_>) {
-    let (cols, col_stride) = (strip.len(), out.col_stride());
-    assert!(out.rows() == 1 && out.cols() == cols, "one row of {cols} elements");
-    with_element_type!(out.element_type(), T => {
-        let to = out.as_mut_ptr().cast::<T>();
-        if col_stride == 1 {
-            let mut j = 0;
-            while j < cols {
-                let lanes = S::LANES.min(cols - j);
-                // SAFETY: the strip has `cols` floats, and the row as many adjacent elements; `lanes` are left from j
-                // on.
-                unsafe { T::store_partial(simd, simd.load_partial(strip.as_ptr().add(j), lanes), to.add(j), lanes) }
-                j += S::LANES;
-            }
-        } else {
-            for (j, &x) in strip.iter().enumerate() {
-                // SAFETY: column j exists.
-                unsafe { *to.offset(j as isize * col_stride) = T::from_f32(x) }
-            }
+unsafe fn store_row<S: Simd, T: Element>(simd: S, strip: &[f32], to: *mut T, col_stride: isize) {
+    if col_stride != 1 {
+        for (j, &x) in strip.iter().enumerate() {
+            // SAFETY: the caller promises element j.
+            unsafe { *to.offset(j as isize * col_stride) = T::from_f32(x) }
         }
-    });
+        return;
+    }
+    let (from, mut j) = (strip.as_ptr(), 0);
+    while j + S::LANES <= strip.len() {
+        // SAFETY: LANES floats are left in the strip from j on, and as many elements at `to`.
+        unsafe { T::store(simd, simd.load(from.add(j)), to.add(j)) }
+        j += S::LANES;
+    }
+    if j < strip.len() {
+        let lanes = strip.len() - j;
+        // SAFETY: `lanes` floats are left in the strip from j on, and as many elements at `to`.
+        unsafe { T::store_partial(simd, simd.load_partial(from.add(j), lanes), to.add(j), lanes) }
+    }
 }

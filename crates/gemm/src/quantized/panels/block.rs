@@ -2,7 +2,7 @@
 
 use simd::{ByteSimd, F32Vector, Simd};
 
-use super::{VECS, width};
+use super::width;
 use crate::quantized::{
     activations::ActBlock,
     format::{Format, QK},
@@ -24,32 +24,31 @@ pub(super) struct Panel {
 /// # Safety
 /// The panel has all of its parts, and R rows of NR floats can be accessed at `tile`.
 #[inline(always)]
-pub(super) unsafe fn k_block<B: ByteSimd, F: Format, const R: usize>(
+pub(super) unsafe fn k_block<B: ByteSimd, F: Format, const R: usize, const V: usize>(
     simd: B,
     x: [&ActBlock; R],
     block: Panel,
     tile: *mut f32,
 ) {
     let (nr, lanes, float) = (width::<B>(), <B::Float as Simd>::LANES, simd.float());
-    let mut products = [[simd.zero(); VECS]; R];
+    let mut products = [[simd.zero(); V]; R];
     for j in 0..QK / F::SUB {
         // SAFETY: the panel has the steps of sub-block j and its scales.
         let (ints, scale) = unsafe {
-            let ints = sub_block::<B, F, R>(simd, block.codes.add(j * F::SUB * nr), x, j);
-            let scales = block.scales.add(j * nr);
-            (ints, [simd.load_bytes(scales.cast()), simd.load_bytes(scales.add(lanes).cast())])
+            let ints = sub_block::<B, F, R, V>(simd, block.codes.add(j * F::SUB * nr), x, j);
+            (ints, load_words::<B, V>(simd, block.scales.add(j * nr)))
         };
         for r in 0..R {
-            for v in 0..VECS {
+            for v in 0..V {
                 products[r][v] = simd.add_ints(products[r][v], simd.mul_ints(ints[r][v], scale[v]));
             }
         }
     }
     // SAFETY: the panel has these floats.
-    let d = unsafe { [float.load(block.others.add(4 * nr)), float.load(block.others.add(4 * nr + lanes))] };
+    let d = unsafe { load_floats::<B, V>(simd, block.others.add(4 * nr)) };
     for r in 0..R {
         let dx = float.splat(x[r].scales[0]);
-        for v in 0..VECS {
+        for v in 0..V {
             // SAFETY: the tile has R rows of NR floats.
             unsafe {
                 let place = tile.add(r * nr + v * lanes);
@@ -60,25 +59,22 @@ pub(super) unsafe fn k_block<B: ByteSimd, F: Format, const R: usize>(
     if F::OFFSET != 0 {
         return;
     }
-    let mut sums = [[simd.zero(); VECS]; R];
+    let mut sums = [[simd.zero(); V]; R];
     for pair in 0..4 {
         // SAFETY: the panel has these minima.
-        let mins = unsafe {
-            let mins = block.others.add(pair * nr);
-            [simd.load_bytes(mins.cast()), simd.load_bytes(mins.add(lanes).cast())]
-        };
+        let mins = unsafe { load_words::<B, V>(simd, block.others.add(pair * nr)) };
         for r in 0..R {
             let terms = simd.splat_int(x[r].terms[pair]);
-            for v in 0..VECS {
+            for v in 0..V {
                 sums[r][v] = simd.dot_words(mins[v], terms, sums[r][v]);
             }
         }
     }
     // SAFETY: the panel has these floats.
-    let d = unsafe { [float.load(block.others.add(5 * nr)), float.load(block.others.add(5 * nr + lanes))] };
+    let d = unsafe { load_floats::<B, V>(simd, block.others.add(5 * nr)) };
     for r in 0..R {
         let dx = float.splat(x[r].scales[0]);
-        for v in 0..VECS {
+        for v in 0..V {
             // SAFETY: the tile has R rows of NR floats.
             unsafe {
                 let place = tile.add(r * nr + v * lanes);
@@ -93,30 +89,29 @@ pub(super) unsafe fn k_block<B: ByteSimd, F: Format, const R: usize>(
 /// # Safety
 /// The panel has all of its parts, and R rows of NR floats can be accessed at `tile`.
 #[inline(always)]
-pub(super) unsafe fn plain_block<B: ByteSimd, F: Format, const R: usize>(
+pub(super) unsafe fn plain_block<B: ByteSimd, F: Format, const R: usize, const V: usize>(
     simd: B,
     x: [&ActBlock; R],
     block: Panel,
     tile: *mut f32,
 ) {
     let (nr, lanes, float) = (width::<B>(), <B::Float as Simd>::LANES, simd.float());
-    let mut sums = [[float.splat(0.0); VECS]; R];
+    let mut sums = [[float.splat(0.0); V]; R];
     for j in 0..QK / F::SUB {
         // SAFETY: the panel has the steps of sub-block j and its scales.
         let (ints, scale) = unsafe {
-            let ints = sub_block::<B, F, R>(simd, block.codes.add(j * F::SUB * nr), x, j);
-            let scales = block.scales.add(j * nr);
-            (ints, [float.load(scales), float.load(scales.add(lanes))])
+            let ints = sub_block::<B, F, R, V>(simd, block.codes.add(j * F::SUB * nr), x, j);
+            (ints, load_floats::<B, V>(simd, block.scales.add(j * nr)))
         };
         for r in 0..R {
             let dx = float.splat(x[r].scales[j]);
-            for v in 0..VECS {
+            for v in 0..V {
                 sums[r][v] = simd.ints_to_floats(ints[r][v]).mul_add(scale[v] * dx, sums[r][v]);
             }
         }
     }
     for r in 0..R {
-        for v in 0..VECS {
+        for v in 0..V {
             // SAFETY: the tile has R rows of NR floats.
             unsafe {
                 let place = tile.add(r * nr + v * lanes);
@@ -126,40 +121,69 @@ pub(super) unsafe fn plain_block<B: ByteSimd, F: Format, const R: usize>(
     }
 }
 
+/// A word for each column.
+///
+/// # Safety
+/// NR words can be read there.
+#[inline(always)]
+unsafe fn load_words<B: ByteSimd, const V: usize>(simd: B, from: *const f32) -> [B::Register; V] {
+    let mut words = [simd.zero(); V];
+    for v in 0..V {
+        // SAFETY: the caller promises NR words.
+        words[v] = unsafe { simd.load_bytes(from.add(v * <B::Float as Simd>::LANES).cast()) };
+    }
+    words
+}
+
+/// A float for each column.
+///
+/// # Safety
+/// NR floats can be read there.
+#[inline(always)]
+unsafe fn load_floats<B: ByteSimd, const V: usize>(simd: B, from: *const f32) -> [<B::Float as Simd>::F32; V] {
+    let float = simd.float();
+    let mut floats = [float.splat(0.0); V];
+    for v in 0..V {
+        // SAFETY: the caller promises NR floats.
+        floats[v] = unsafe { float.load(from.add(v * <B::Float as Simd>::LANES)) };
+    }
+    floats
+}
+
 /// The products of a sub-block, as integers.
 ///
 /// # Safety
 /// The sub-block's steps of NR times 4 codes can be read at `codes`.
 #[inline(always)]
-unsafe fn sub_block<B: ByteSimd, F: Format, const R: usize>(
+unsafe fn sub_block<B: ByteSimd, F: Format, const R: usize, const V: usize>(
     simd: B,
     codes: *const u8,
     x: [&ActBlock; R],
     j: usize,
-) -> [[B::Register; VECS]; R] {
-    let mut ints = [[simd.zero(); VECS]; R];
+) -> [[B::Register; V]; R] {
+    let mut ints = [[simd.zero(); V]; R];
     let is_signed = F::IS_SIGNED && !B::HAS_DOT;
     if F::OFFSET != 0 && !is_signed {
         for r in 0..R {
-            ints[r] = [simd.splat_int(x[r].terms[j]); VECS];
+            ints[r] = [simd.splat_int(x[r].terms[j]); V];
         }
     }
     let steps = F::SUB / 4;
     let mut step = 0;
     while step < steps {
         let last = if B::HAS_DOT { step + 1 } else { step + F::STEPS };
-        let mut words = [[simd.zero(); VECS]; R];
+        let mut words = [[simd.zero(); V]; R];
         while step < last {
             let group = F::SUB_GROUPS[j][step / 4];
-            let mut w = [simd.zero(); VECS];
-            for v in 0..VECS {
+            let mut w = [simd.zero(); V];
+            for v in 0..V {
                 // SAFETY: the caller promises the step's codes.
-                w[v] = unsafe { simd.load_bytes(codes.add((VECS * step + v) * B::BYTES)) };
+                w[v] = unsafe { simd.load_bytes(codes.add((V * step + v) * B::BYTES)) };
             }
             for r in 0..R {
                 // SAFETY: group and step are inside the 256 codes of a block.
                 let q = unsafe { simd.repeat_4(x[r].codes.as_ptr().cast::<u8>().add(16 * group + 4 * (step % 4))) };
-                for v in 0..VECS {
+                for v in 0..V {
                     if B::HAS_DOT {
                         ints[r][v] = simd.dot_bytes(w[v], q, ints[r][v]);
                     } else if is_signed {
@@ -175,7 +199,7 @@ unsafe fn sub_block<B: ByteSimd, F: Format, const R: usize>(
         if !B::HAS_DOT && !is_signed {
             let ones = simd.splat_int(0x0001_0001);
             for r in 0..R {
-                for v in 0..VECS {
+                for v in 0..V {
                     ints[r][v] = simd.dot_words(words[r][v], ones, ints[r][v]);
                 }
             }

@@ -33,10 +33,13 @@ impl<F: Format> ByteVectorized for Unpack<'_, '_, F> {
         let Layout { scales, others } = layout::<B>();
         assert!(panel.len() >= panel_floats::<B>() && cols <= nr && count <= SLAB);
         assert!(weights.ggml_type() == F::TYPE && first_col + cols <= weights.rows());
+        let mut columns = Columns::ZERO;
         for block in 0..count {
             for four in (0..nr).step_by(4) {
                 // Columns beyond the last are 0, and so are their scales: what they sum up to is not stored.
-                let mut columns = Columns { codes: [[0; QK]; 4], scales: [[0; GROUPS]; 4], others: [[0; OTHERS]; 4] };
+                if four + 4 > cols {
+                    columns = Columns::ZERO;
+                }
                 for i in 0..4.min(cols.saturating_sub(four)) {
                     let row = weights.row(first_col + four + i);
                     let bytes = &row[(first + block) * F::BYTES..];
@@ -76,6 +79,8 @@ struct Columns {
 }
 
 impl Columns {
+    const ZERO: Self = Self { codes: [[0; QK]; 4], scales: [[0; GROUPS]; 4], others: [[0; OTHERS]; 4] };
+
     /// # Safety
     /// A block of the format can be read at `at`.
     #[inline(always)]
