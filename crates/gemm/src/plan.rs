@@ -113,7 +113,7 @@ fn decide<K: MicroKernel>(layout: ProblemLayout, threads: Threads, wish: Wish) -
                 _ => Method::Direct(grid),
             }
         }
-        Path::Dot => Method::Dot(columns(), wish == Wish::RowsAlone),
+        Path::Dot => Method::Dot(dot::grid(shape, layout.b.element.bytes(), threads), wish == Wish::RowsAlone),
         Path::Axpy => Method::Axpy(columns()),
         Path::PackedA => blocks(Reading::InPlace),
         _ => blocks(Reading::Packed),

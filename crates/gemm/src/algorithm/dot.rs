@@ -11,17 +11,20 @@
 //!         sums[x][w][lane] += x[p + lane] * w[p + lane]      X + W loads for X * W multiply-adds
 //! ```
 //!
+//! Threads share the columns of few rows of activations, since each column of B is read once, and the rows of many.
+//!
 //! With few rows of activations, memory is the bound, and W = 8. What is read next is prefetched front to back through
 //! the level-2 cache: for memory, rows side by side are one stream then. With more, W = 4, and X is up to
 //! 4 with AVX-512 and 2 with AVX2, as many as the registers hold.
 //!
-//! The sum of an element is formed lane by lane, and the lanes are added up at the end of each block. So the order
+//! The sum of an element is formed lane by lane, and the lanes are added up at the end of each block, those of sixteen
+//! sums at once where there are as many: with a short k that takes longer than the multiply-adds. So the order
 //! depends on k and the vector's width alone, however rows are grouped and wherever C is cut.
 
-use op::Workspace;
+use op::{Threads, Workspace};
 use simd::{Element, F32Vector, Simd, Vectorized, prefetch_l2, with_element_type};
 
-use super::rows::{self, contiguous_rows};
+use super::rows::{self, contiguous_rows_in};
 use crate::{
     chunks::chunks,
     error::GemmError,
@@ -29,7 +32,7 @@ use crate::{
     matrix::{Input, MatRef, Output},
     problem::Problem,
     shape::Shape,
-    tile::{LoadTile, StoreTile},
+    tile::{LoadTile, Prefetcher, StoreTile},
 };
 
 /// Rows of activations that are multiplied together, and the most of a product unless a row has to be formed as alone.
@@ -38,8 +41,21 @@ pub(crate) const MAX_ROWS: usize = 16;
 /// Longest block of k for many rows: 16 rows of it are 64 KiB.
 const KC: usize = 1024;
 
+/// Rows are cut for threads at multiples of this.
+const UNIT: usize = 4;
+
 /// Columns of C that are formed before they are stored.
 const STRIP: usize = 32;
+
+/// How threads share it. Few rows take as long as B is read, so that columns are cut. Many take as long as they are
+/// multiplied, and each thread copies its own.
+pub(crate) fn grid(shape: Shape, element_bytes: usize, threads: Threads) -> Grid {
+    if shape.m <= MAX_ROWS {
+        Grid::of_columns(shape, element_bytes, threads)
+    } else {
+        Grid::of_rows(shape, threads, UNIT)
+    }
+}
 
 /// C <- act(alpha A B + beta C + bias) + residual for a B with contiguous columns, `whole` without cutting k.
 pub(crate) fn product<S: Simd>(
@@ -50,14 +66,19 @@ pub(crate) fn product<S: Simd>(
     workspace: &mut Workspace,
 ) -> Result<(), GemmError> {
     let Shape { m, k, .. } = problem.shape();
-    let x = contiguous_rows(simd, problem.a, workspace)?;
     let kc = if whole { k } else { KC };
-    for_each_part(problem, grid, (m.max(1), STRIP), &mut [], &|part, _| {
-        let Problem { alpha, b, beta, mut c, epilogue, .. } = part;
+    let rows_of_part = if grid.rows == 1 { m } else { m.div_ceil(UNIT).div_ceil(grid.rows) * UNIT };
+    let floats = grid.parts() * rows::floats(problem.a, rows_of_part);
+    let memory = &mut workspace.floats(floats)?[..floats];
+    for_each_part(problem, grid, (UNIT, STRIP), memory, &|part, memory| {
+        let Problem { alpha, a, b, beta, mut c, epilogue } = part;
+        let x = contiguous_rows_in(simd, a, memory);
         for cols in chunks(0..b.cols(), STRIP) {
             let weights = b.part(0..k, cols.clone()).t();
-            for rows in chunks(0..m, MAX_ROWS) {
+            for rows in chunks(0..x.rows(), MAX_ROWS) {
                 let out = c.reborrow().part(rows.clone(), cols.clone());
+                // Its rows are far apart; they arrive while the sums are formed.
+                Prefetcher::new(Some(out.as_input()), 1).step();
                 let mut sums = [[0.0; STRIP]; MAX_ROWS];
                 simd.run(DotProducts { x: x.part(rows.clone(), 0..k), weights, kc, sums: &mut sums });
                 let tile = scaled(simd, alpha, sums.as_flattened_mut(), beta, &out);
@@ -70,13 +91,17 @@ pub(crate) fn product<S: Simd>(
 
 /// alpha sums + beta C, in place; rows are [`STRIP`] apart.
 fn scaled<'s, S: Simd>(simd: S, alpha: f32, sums: &'s mut [f32], beta: f32, c: &Output<'_>) -> &'s mut [f32] {
-    let mut before = [[0.0; STRIP]; MAX_ROWS];
-    if beta != 0.0 {
-        simd.run(LoadTile { from: c.as_input(), to: before.as_flattened_mut(), stride: STRIP });
+    let len = c.rows() * STRIP;
+    if beta == 0.0 {
+        if alpha != 1.0 {
+            sums[..len].iter_mut().for_each(|sum| *sum *= alpha);
+        }
+        return sums;
     }
-    let before = before.as_flattened();
-    for (sum, before) in sums.iter_mut().zip(before).take(c.rows() * STRIP) {
-        *sum = if beta == 0.0 { alpha * *sum } else { alpha * *sum + beta * before };
+    let mut before = [[0.0; STRIP]; MAX_ROWS];
+    simd.run(LoadTile { from: c.as_input(), to: before.as_flattened_mut(), stride: STRIP });
+    for (sum, before) in sums[..len].iter_mut().zip(before.as_flattened()) {
+        *sum = alpha * *sum + beta * before;
     }
     sums
 }
@@ -284,9 +309,40 @@ unsafe fn dots<S: Simd, E: Element, const X: usize, const W: usize>(
         }
         p += S::LANES;
     }
+    add_up::<S, X, W>(lanes, i, j, sums);
+}
+
+/// Adds the lanes up, and the sums to those from (i, j) on. Each sum is formed in one order, in whatever groups.
+#[inline(always)]
+fn add_up<S: Simd, const X: usize, const W: usize>(
+    lanes: [[S::F32; W]; X],
+    i: usize,
+    j: usize,
+    sums: &mut [[f32; STRIP]; MAX_ROWS],
+) {
+    if X * W == 16 {
+        let mut all = [lanes[0][0]; 16];
+        for at in 0..16 {
+            all[at] = lanes[at / W][at % W];
+        }
+        let all = S::F32::reduce_sums_16(all);
+        for at in 0..16 {
+            sums[i + at / W][j + at % W] += all[at];
+        }
+        return;
+    }
     for a in 0..X {
-        for b in 0..W {
+        let mut b = 0;
+        while b + 4 <= W {
+            let four = S::F32::reduce_sums([lanes[a][b], lanes[a][b + 1], lanes[a][b + 2], lanes[a][b + 3]]);
+            for at in 0..4 {
+                sums[i + a][j + b + at] += four[at];
+            }
+            b += 4;
+        }
+        while b < W {
             sums[i + a][j + b] += lanes[a][b].reduce_sum();
+            b += 1;
         }
     }
 }

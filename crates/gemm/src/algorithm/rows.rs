@@ -1,7 +1,7 @@
 //! A few rows of A as contiguous floats, for algorithms that read them again and again.
 
 use op::Workspace;
-use simd::Simd;
+use simd::{ElementType, Simd};
 
 use crate::{
     error::GemmError,
@@ -19,13 +19,34 @@ pub(super) fn contiguous_rows<'a, S: Simd>(
     a: Input<'a>,
     workspace: &'a mut Workspace,
 ) -> Result<MatRef<'a, f32>, GemmError> {
-    let (m, k) = (a.rows(), a.cols());
-    if let Some(a) = a.typed::<f32>().filter(|a| a.col_stride() == 1 && m <= FEW) {
-        return Ok(a);
+    let memory = workspace.floats(floats(a, a.rows()))?;
+    Ok(contiguous_rows_in(simd, a, memory))
+}
+
+/// Floats that [`contiguous_rows_in`] needs for `rows` rows of a matrix.
+pub(super) fn floats(a: Input<'_>, rows: usize) -> usize {
+    if serves(a) { 0 } else { rows * stride(a.cols()) }
+}
+
+/// As [`contiguous_rows`], with memory for the copy, whose old contents do not matter.
+pub(super) fn contiguous_rows_in<'a, S: Simd>(simd: S, a: Input<'a>, memory: &'a mut [f32]) -> MatRef<'a, f32> {
+    if serves(a)
+        && let Some(a) = a.typed::<f32>()
+    {
+        return a;
     }
-    let stride = k.next_multiple_of(Workspace::LINE) + Workspace::LINE;
-    let copy = workspace.floats(m * stride)?;
-    simd.run(LoadTile { from: a, to: copy, stride });
-    let copy = MatRef::with_strides(copy, m, k, stride as isize, 1);
-    Ok(copy.unwrap_or_else(|error| unreachable!("the workspace has {m} rows of {stride} floats: {error}")))
+    let (m, k, stride) = (a.rows(), a.cols(), stride(a.cols()));
+    simd.run(LoadTile { from: a, to: memory, stride });
+    let copy = MatRef::with_strides(memory, m, k, stride as isize, 1);
+    copy.unwrap_or_else(|error| unreachable!("there is room for {m} rows of {stride} floats: {error}"))
+}
+
+/// Whether the matrix is read as it lies.
+fn serves(a: Input<'_>) -> bool {
+    a.element_type() == ElementType::F32 && a.col_stride() == 1 && a.rows() <= FEW
+}
+
+/// Floats from one row of a copy to the next.
+fn stride(k: usize) -> usize {
+    k.next_multiple_of(Workspace::LINE) + Workspace::LINE
 }
