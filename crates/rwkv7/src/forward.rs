@@ -115,7 +115,7 @@ impl<'m, 'a> Forward<'m, 'a> {
     fn pass(&mut self, state: &mut State, tokens: &[u32], logits: &mut [f32], wanted: Wanted) -> Result<(), RunError> {
         match tokens.len() {
             1 => team::with(self.threads, |team| self.pass_with(Some(team), state, tokens, logits, wanted)),
-            _ => self.pass_with(None, state, tokens, logits, wanted),
+            _ => team::awake(self.threads, || self.pass_with(None, state, tokens, logits, wanted)),
         }
     }
 

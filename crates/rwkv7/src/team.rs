@@ -91,6 +91,38 @@ pub(crate) fn with<R>(threads: Threads, work: impl FnOnce(&mut Team<'_>) -> R) -
     })
 }
 
+/// Runs `work` while so many threads of the rayon pool that it is called from, the caller included, look for what it
+/// shares without sleeping. The products of a chunk take 100 microseconds, and so does waking a thread for each.
+pub(crate) fn awake<R>(threads: Threads, work: impl FnOnce() -> R) -> R {
+    if threads.is_serial() {
+        return work();
+    }
+    /// Sends the threads home, also when `work` panics.
+    struct Done<'s>(&'s AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let is_done = AtomicBool::new(false);
+    rayon::in_place_scope(|scope| {
+        let is_done = &is_done;
+        let _done = Done(is_done);
+        for _ in 1..threads.get() {
+            scope.spawn(move |_| {
+                let mut looks = 0;
+                while !is_done.load(Ordering::Acquire) {
+                    match rayon::yield_now() {
+                        Some(rayon::Yield::Executed) => looks = 0,
+                        _ => pause(&mut looks),
+                    }
+                }
+            });
+        }
+        work()
+    })
+}
+
 impl Team<'_> {
     /// How many threads there are at most, the caller included.
     pub(crate) fn threads(&self) -> Threads {
@@ -191,6 +223,19 @@ mod tests {
 
     fn threads(count: usize) -> Threads {
         Threads::new(count).unwrap()
+    }
+
+    #[test]
+    fn threads_stay_awake_until_the_work_is_done() {
+        for count in [1, 2, 5] {
+            let sum = awake(threads(count), || {
+                let halves = |from: usize| (from..from + 1000).sum::<usize>();
+                (0..100).map(|_| rayon::join(|| halves(0), || halves(1000))).map(|(a, b)| a + b).sum::<usize>()
+            });
+            assert_eq!(sum, 100 * 1999 * 1000, "{count}");
+        }
+        let panics = panic::catch_unwind(|| awake(threads(3), || -> () { panic!("as asked") }));
+        assert!(panics.is_err(), "and the threads went home");
     }
 
     #[test]
