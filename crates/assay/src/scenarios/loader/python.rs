@@ -69,7 +69,7 @@ impl Drawn {
     }
 }
 
-/// Program, environment, and how that is installed.
+/// The environment that runs it, and the program.
 fn command(loader: &str) -> [&'static str; 2] {
     match loader {
         "monai" => [".venv/monai/bin/python", "loader_monai.py"],
