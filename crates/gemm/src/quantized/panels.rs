@@ -210,6 +210,8 @@ fn tile<B: ByteSimd, F: Format, const R: usize, const V: usize>(
 ) -> usize {
     let nr = width::<B>();
     let Layout { scales, others } = layout::<B>();
+    // Constants, but for the lengths; the pointers below rely on V registers being as wide as the panel.
+    assert!(V * <B::Float as Simd>::LANES == nr);
     assert!(to.len() >= R * nr && panel.len() >= panel_floats::<B>() && count <= SLAB);
     let mut rows = [&x.row(row)[first..first + count]; R];
     for r in 1..R {

@@ -35,6 +35,24 @@ fn rows_have_the_same_bits_alone_and_among_others() {
     }
 }
 
+/// Enough work that rows are cut for threads, into parts that are not equal.
+#[test]
+fn many_rows_have_the_same_bits_on_any_number_of_threads() {
+    let (n, k) = (130, 300);
+    for kernel in rows_alone() {
+        for m in [17, 21, 130, 257] {
+            let of = |threads: usize| {
+                let trial = Trial::new((m, n, k), [Lay::Rows(0), Lay::Cols(3), Lay::Rows(1)]).threads(threads);
+                elements(&trial, kernel.as_ref())
+            };
+            let one = of(1);
+            for threads in [2, 3, 7, 64] {
+                assert!(of(threads) == one, "{} m{m}, {threads} threads", kernel.name());
+            }
+        }
+    }
+}
+
 /// C row by row, as bits.
 fn elements(trial: &Trial, kernel: &dyn gemm::Kernel) -> Vec<u32> {
     let (c, _) = trial.run(kernel);
