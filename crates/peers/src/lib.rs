@@ -8,7 +8,8 @@
 //! 1. Start every implementation (`process`). All but the one at work are stopped.
 //! 2. For each case, every implementation loads it and runs it once; each result is compared with ours (`verify`).
 //!    One that differs is not timed: its row says so, and the command ends with exit code 5.
-//! 3. Time `ROUNDS` rounds: one burst of each implementation and of the ceiling, in random order (`sweep`).
+//! 3. Time `ROUNDS` rounds: one burst of each implementation and of the ceiling, in random order (`sweep`). Where calls
+//!    take seconds, fewer: a set leaves a case after `ENOUGH`.
 //!
 //! The median ratio of a set is one sample, because a set is one process of each implementation with one layout of its
 //! memory. The interval is that of the signed-rank test over the sets (`row`). `report` renders the rows, `store`
@@ -41,6 +42,7 @@ mod verify;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use compare::command;
@@ -65,6 +67,9 @@ use sweep::Sweep;
 const SETS: usize = 7;
 /// Rounds of each set.
 const ROUNDS: usize = 3;
+/// After so long, a set leaves a case to the next one. The interval is that over sets: what more rounds of long calls
+/// would add to it is little, and a table would take hours.
+const ENOUGH: Duration = Duration::from_secs(5);
 
 /// `peers`.
 #[derive(Debug, Clone, clap::Args)]
@@ -209,7 +214,7 @@ fn plan(suite: &Suite) -> String {
     let bursts = runs * SETS * ROUNDS * (suite.peers.len() + 2);
     let cases: Vec<&str> = suite.cases.iter().map(|case| case.id.as_str()).collect();
     format!(
-        "{}: {} cases, {} peers, {SETS} sets of {ROUNDS} rounds; about {:.0} minutes of bursts, and several times as \
+        "{}: {} cases, {} peers, {SETS} sets of at most {ROUNDS} rounds; about {:.0} minutes of bursts, and several times as \
          long with building, loading, proofs and calls that last longer than a burst\n{}",
         suite.title,
         runs,

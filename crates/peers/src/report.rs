@@ -13,7 +13,7 @@ use crate::goals;
 use crate::row::{Outcome, Row};
 use crate::store;
 use crate::suite::Suite;
-use crate::{ROUNDS, SETS};
+use crate::{ENOUGH, ROUNDS, SETS};
 
 /// All rows of an op on one machine class.
 pub(crate) struct Report<'a> {
@@ -128,7 +128,9 @@ pub(crate) fn explanation(rows: &[Row]) -> String {
     format!(
         "Time of the peer divided by ours, with its exact 95 % interval: above 1 ours is faster. Rows in **bold** are lost: the \
          whole interval lies below 1. All implementations read the same bytes, and their results are compared before anything is \
-         timed: {SETS} sets of fresh processes, {ROUNDS} rounds a set in random order, idle processes stopped.{share}\n"
+         timed: {SETS} sets of fresh processes, {ROUNDS} rounds a set in random order (fewer after {} s), idle processes \
+         stopped.{share}\n",
+        ENOUGH.as_secs()
     )
 }
 

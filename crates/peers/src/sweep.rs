@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use compare::comparison::Invocation;
@@ -13,13 +13,13 @@ use machine::isa::Isa;
 use record::stats;
 use serde_json::json;
 
-use crate::ROUNDS;
 use crate::build::Program;
 use crate::ceiling::Ceiling;
 use crate::row::{OurSamples, PeerSamples, Row};
 use crate::session::PeerSession;
 use crate::suite::{Case, Suite};
 use crate::verify::Verifier;
+use crate::{ENOUGH, ROUNDS};
 
 /// All cases with one number of threads.
 pub(crate) struct Sweep<'a> {
@@ -192,7 +192,7 @@ impl<'a> Sweep<'a> {
         Ok(Some(self.ceilings.len() - 1))
     }
 
-    /// Rounds of bursts of the sessions that loaded the case. The first round warms up and is not counted.
+    /// Rounds of bursts of the sessions that loaded the case, as [`counts`] says.
     fn rounds(
         &mut self,
         invocation: &Invocation,
@@ -206,6 +206,7 @@ impl<'a> Sweep<'a> {
         let measured = self.ceiling(ceiling, self.cases[at].1.bytes())?;
         bursts.extend(measured.map(|_| Burst::Ceiling));
         let mut logs = vec![Vec::new(); sessions.len()];
+        let begin = Instant::now();
         for round in 0..=ROUNDS {
             invocation.interrupt.check()?;
             self.random.shuffle(&mut bursts);
@@ -218,7 +219,8 @@ impl<'a> Sweep<'a> {
                     Burst::Session(place) => times[place] = time(&mut sessions[place], length)?,
                 }
             }
-            if round == 0 {
+            let elapsed = begin.elapsed();
+            if !counts(round, elapsed) {
                 continue;
             }
             let (_, ours, peers) = &mut self.cases[at];
@@ -229,6 +231,9 @@ impl<'a> Sweep<'a> {
                     samples.times_s.push(time);
                     logs[place + 1].push((time / our_time).ln());
                 }
+            }
+            if elapsed >= ENOUGH {
+                break;
             }
         }
         for &place in loaded {
@@ -241,6 +246,12 @@ impl<'a> Sweep<'a> {
     }
 }
 
+/// Whether a round counts, after so long. The first one warms up, but for calls so long that the run whose result was
+/// compared has done that.
+fn counts(round: usize, elapsed: Duration) -> bool {
+    round > 0 || elapsed >= ENOUGH
+}
+
 /// Seconds per iteration over a burst; `None` if the process ended.
 fn time(session: &mut PeerSession<'_>, length: Duration) -> Result<Option<f64>> {
     let Ok(answer) = session.ask(&json!({"do": "time", "seconds": length.as_secs_f64()})) else {
@@ -250,4 +261,16 @@ fn time(session: &mut PeerSession<'_>, length: Duration) -> Result<Option<f64>> 
     let time = elapsed.zip(iterations).map(|(elapsed, iterations)| elapsed / iterations);
     ensure!(time.is_none_or(|time| time > 0.0), "{} took no time for a burst: {answer}", session.program.name);
     Ok(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_round_warms_up_unless_it_is_enough() {
+        assert!(!counts(0, Duration::from_secs(1)));
+        assert!(counts(0, ENOUGH));
+        assert!(counts(1, Duration::from_secs(1)));
+    }
 }
