@@ -110,8 +110,10 @@ pub trait ByteSimd: Copy + Debug + Send + Sync + 'static {
     /// Bits that differ.
     fn xor(self, x: Self::Register, y: Self::Register) -> Self::Register;
 
-    /// In each byte `value` where the bit of `mask` is set in `x`, else 0. Each byte of `mask` has one bit.
-    fn select_set(self, x: Self::Register, mask: Self::Register, value: Self::Register) -> Self::Register;
+    /// Words moved to the left by `left[0]` bits in the first of each two 32 bytes, and by `left[1]` in the second, to
+    /// the right by negative numbers, filled with zeros. The numbers have one sign; of registers of 32 bytes, the one
+    /// at `at`, modulo 2, counts.
+    fn shift_32s(self, x: Self::Register, left: [i32; 2], at: usize) -> Self::Register;
 
     /// In each 16 bits, the sum of the two products of an unsigned and a signed byte. It saturates beyond 16 bits,
     /// which two products of codes below 128 never are.
@@ -139,6 +141,14 @@ pub trait ByteSimd: Copy + Debug + Send + Sync + 'static {
 
     /// The words of a table that belong to the lane groups of register `at`: group g has word BYTES / 16 `at` + g.
     fn spread_words(self, table: &[i16; 16], at: usize) -> Self::Register;
+
+    /// In each lane group the four 32-bit integers of `x`, then those of `y`, as words. They saturate.
+    fn narrow_ints(self, x: Self::Register, y: Self::Register) -> Self::Register;
+
+    /// The words of a table that belong to registers 2 `at` and 2 `at` + 1, in the order of
+    /// [`narrow_ints`](Self::narrow_ints): lane group g has four times word BYTES / 8 `at` + g, then four times the
+    /// word that is BYTES / 16 further.
+    fn spread_narrow(self, table: &[i16; 16], at: usize) -> Self::Register;
 
     /// Bytes that are subtracted. They wrap.
     fn sub_bytes(self, x: Self::Register, y: Self::Register) -> Self::Register;

@@ -6,6 +6,7 @@
 //! numbers of A are rounded into the same order.
 
 mod k_types;
+mod lanes;
 mod plain_types;
 
 use quant::{Block, GgmlType};
@@ -61,13 +62,23 @@ pub(super) trait Format: Send + Sync + 'static {
     /// [`BYTES`](Self::BYTES) bytes can be read at `block`.
     unsafe fn codes<B: ByteSimd>(simd: B, block: *const u8) -> [B::Register; REGISTERS];
 
-    /// Adds the products of a block of each of four rows of weights and the blocks of X rows of A to their sums.
+    /// The products of a block of each of four rows of weights and the blocks of X rows of A, before they are added up.
+    type Products<B: ByteSimd, const X: usize>: Copy;
+
+    /// Multiplies a block of each of four rows of weights and the blocks of X rows of A.
     ///
     /// # Safety
     /// [`BYTES`](Self::BYTES) bytes can be read at each of `blocks`.
-    unsafe fn dot<B: ByteSimd, const X: usize>(
+    unsafe fn multiply<B: ByteSimd, const X: usize>(
         simd: B,
         blocks: [*const u8; 4],
+        x: [&ActBlock; X],
+    ) -> Self::Products<B, X>;
+
+    /// Adds the products with the same blocks of A to the sums of their rows.
+    fn add<B: ByteSimd, const X: usize>(
+        simd: B,
+        products: Self::Products<B, X>,
         x: [&ActBlock; X],
         sums: [[f32; 4]; X],
     ) -> [[f32; 4]; X];

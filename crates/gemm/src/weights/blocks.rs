@@ -94,6 +94,7 @@ impl<'a> QMatRef<'a> {
     }
 
     /// The blocks of row `j`; empty if there is none.
+    #[inline(always)]
     pub fn row(&self, j: usize) -> &'a [u8] {
         let start = j.min(self.n) * self.row_bytes;
         &self.bytes[start..][..if j < self.n { self.row_bytes } else { 0 }]

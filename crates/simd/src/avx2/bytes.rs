@@ -141,9 +141,14 @@ impl ByteSimd for Avx2 {
     }
 
     #[inline(always)]
-    fn select_set(self, x: __m256i, mask: __m256i, value: __m256i) -> __m256i {
+    fn shift_32s(self, x: __m256i, left: [i32; 2], at: usize) -> __m256i {
+        let left = left[at % 2];
+        let bits = left.unsigned_abs().cast_signed();
         // SAFETY: `self` proves AVX2.
-        unsafe { _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(x, mask), mask), value) }
+        unsafe {
+            let bits = _mm_cvtsi32_si128(bits);
+            if left >= 0 { _mm256_sll_epi16(x, bits) } else { _mm256_srl_epi16(x, bits) }
+        }
     }
 
     #[inline(always)]
@@ -201,6 +206,21 @@ impl ByteSimd for Avx2 {
         unsafe {
             let words = _mm256_broadcastsi128_si256(_mm_loadu_si128(eight.as_ptr().cast()));
             _mm256_shuffle_epi8(words, _mm256_loadu_si256(index.as_ptr().cast()))
+        }
+    }
+
+    #[inline(always)]
+    fn narrow_ints(self, x: __m256i, y: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe { _mm256_packs_epi32(x, y) }
+    }
+
+    #[inline(always)]
+    fn spread_narrow(self, table: &[i16; 16], at: usize) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|word| _mm_set1_epi16(table[4 * at % 16 + word]));
+            _mm256_set_m128i(_mm_unpacklo_epi64(b, d), _mm_unpacklo_epi64(a, c))
         }
     }
 

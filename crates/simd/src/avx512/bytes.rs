@@ -20,6 +20,19 @@ static WORDS: [[i16; 32]; 4] = {
     table
 };
 
+/// For registers 0 and 1 of narrow integers: word 8 at + g over the first four words of lane group g, and word
+/// 8 at + 4 + g over the others.
+static NARROW: [[i16; 32]; 2] = {
+    let mut table = [[0; 32]; 2];
+    let mut i = 0;
+    while i < 2 * 32 {
+        let (at, word) = (i / 32, i % 32);
+        table[at][word] = (8 * at + word % 8 / 4 * 4 + word / 8) as i16;
+        i += 1;
+    }
+    table
+};
+
 /// Everything but the sums of products, which differ.
 macro_rules! byte_simd {
     (
@@ -165,9 +178,19 @@ macro_rules! byte_simd {
             }
 
             #[inline(always)]
-            fn select_set(self, x: __m512i, mask: __m512i, value: __m512i) -> __m512i {
+            fn shift_32s(self, x: __m512i, [first, second]: [i32; 2], _: usize) -> __m512i {
                 // SAFETY: `self` proves AVX-512BW.
-                unsafe { _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(x, mask), value) }
+                unsafe {
+                    let bits = |first, second| {
+                        let [first, second] = [_mm256_set1_epi16(first as i16), _mm256_set1_epi16(second as i16)];
+                        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second)
+                    };
+                    if first >= 0 && second >= 0 {
+                        _mm512_sllv_epi16(x, bits(first, second))
+                    } else {
+                        _mm512_srlv_epi16(x, bits(-first, -second))
+                    }
+                }
             }
 
             #[inline(always)]
@@ -228,6 +251,21 @@ macro_rules! byte_simd {
                 unsafe {
                     let words = _mm512_castsi256_si512(_mm256_loadu_si256(table.as_ptr().cast()));
                     _mm512_permutexvar_epi16(_mm512_loadu_si512(WORDS[at].as_ptr().cast()), words)
+                }
+            }
+
+            #[inline(always)]
+            fn narrow_ints(self, x: __m512i, y: __m512i) -> __m512i {
+                // SAFETY: `self` proves AVX-512BW.
+                unsafe { _mm512_packs_epi32(x, y) }
+            }
+
+            #[inline(always)]
+            fn spread_narrow(self, table: &[i16; 16], at: usize) -> __m512i {
+                // SAFETY: `self` proves AVX-512BW; both references are to as many bytes as are read.
+                unsafe {
+                    let words = _mm512_castsi256_si512(_mm256_loadu_si256(table.as_ptr().cast()));
+                    _mm512_permutexvar_epi16(_mm512_loadu_si512(NARROW[at].as_ptr().cast()), words)
                 }
             }
 

@@ -54,15 +54,9 @@ impl ByteVectorized for Operations {
         assert_eq!(stored(simd, x), a);
         assert_eq!(stored(simd, simd.low_nibbles(x)), each(&|a, _| a & 15));
         assert_eq!(stored(simd, simd.high_nibbles(x)), each(&|a, _| a >> 4));
-        assert_eq!(stored(simd, simd.or(x, y)), each(&|a, b| a | b));
-        assert_eq!(stored(simd, simd.xor(x, y)), each(&|a, b| a ^ b));
+        bits(simd, a, b);
         assert_eq!(stored(simd, simd.sub_bytes(x, y)), each(&|a, b| a.wrapping_sub(b)));
         assert!(stored(simd, simd.zero()).iter().all(|&x| x == 0));
-        for bit in 0..8 {
-            let selected = simd.select_set(x, simd.splat_byte(1 << bit), y);
-            assert_eq!(stored(simd, selected), each(&|a, b| if a >> bit & 1 == 1 { b } else { 0 }), "bit {bit}");
-        }
-
         // Codes below 128 and numbers of -127 to 127, whose pairs 16 bits hold.
         let codes: Vec<u8> = a.iter().map(|x| x & 127).collect();
         let numbers: Vec<i8> = b.iter().map(|&x| (x as i8).max(-127)).collect();
@@ -71,8 +65,8 @@ impl ByteVectorized for Operations {
         let product = |i: usize| i32::from(codes[i]) * i32::from(numbers[i]);
         let pairs: Vec<i16> = (0..B::BYTES / 2).map(|i| (product(2 * i) + product(2 * i + 1)) as i16).collect();
         assert_eq!(words(&stored(simd, simd.mul_pairs(u, s))), pairs);
-        let (left, right) = (words(a), words(b));
-        let sums: Vec<i16> = left.iter().zip(&right).map(|(x, y)| x.wrapping_add(*y)).collect();
+        let (left_words, right) = (words(a), words(b));
+        let sums: Vec<i16> = left_words.iter().zip(&right).map(|(x, y)| x.wrapping_add(*y)).collect();
         assert_eq!(words(&stored(simd, simd.add_words(x, y))), sums);
         let (left_ints, right_ints) = (ints(a), ints(b));
         let sums: Vec<i32> = left_ints.iter().zip(&right_ints).map(|(x, y)| x.wrapping_add(*y)).collect();
@@ -81,7 +75,7 @@ impl ByteVectorized for Operations {
         let fours: Vec<i32> =
             (0..B::BYTES / 4).map(|i| -12_345 + (4 * i..4 * i + 4).map(product).sum::<i32>()).collect();
         assert_eq!(ints(&stored(simd, simd.dot_bytes(u, s, start))), fours);
-        let word = |i: usize| i32::from(left[i]).wrapping_mul(i32::from(right[i]));
+        let word = |i: usize| i32::from(left_words[i]).wrapping_mul(i32::from(right[i]));
         let twos = (0..B::BYTES / 4).map(|i| (-12_345_i32).wrapping_add(word(2 * i)).wrapping_add(word(2 * i + 1)));
         assert_eq!(ints(&stored(simd, simd.dot_words(x, y, start))), twos.collect::<Vec<_>>());
         let [magnitudes, moved] = simd.move_sign(x, s);
@@ -92,10 +86,18 @@ impl ByteVectorized for Operations {
         }
         let products: Vec<i32> = left_ints.iter().zip(&right_ints).map(|(x, y)| x.wrapping_mul(*y)).collect();
         assert_eq!(ints(&stored(simd, simd.mul_ints(x, y))), products);
-        assert_eq!(stored(simd, simd.and(x, y)), each(&|a, b| a & b));
         for bits in 0..16 {
-            let shifted: Vec<i16> = left.iter().map(|x| (x.cast_unsigned() >> bits).cast_signed()).collect();
+            let shifted: Vec<i16> = left_words.iter().map(|x| (x.cast_unsigned() >> bits).cast_signed()).collect();
             assert_eq!(words(&stored(simd, simd.shift_words(x, bits))), shifted, "{bits}");
+        }
+        shifts_of_halves(simd, a);
+        let narrow = |x: i32| x.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        let small: Vec<i32> = ints(b).iter().map(|x| x >> 16).collect();
+        // SAFETY: there are as many integers as a register has.
+        let narrowed = simd.narrow_ints(x, unsafe { simd.load_bytes(small.as_ptr().cast()) });
+        for (i, &word) in words(&stored(simd, narrowed)).iter().enumerate() {
+            let from = if i % 8 < 4 { &left_ints } else { &small };
+            assert_eq!(word, narrow(from[i / 8 * 4 + i % 4]), "{i}");
         }
         let group = |i: usize| i / 16 * 16;
         let shuffled = |i: usize| if b[i] < 128 { a[group(i) + usize::from(b[i] % 16)] } else { 0 };
@@ -111,6 +113,34 @@ impl ByteVectorized for Operations {
             let product = |i: usize| i32::from(a[i]) * i32::from(numbers[i]);
             let fours: Vec<i32> = (0..B::BYTES / 4).map(|i| (4 * i..4 * i + 4).map(product).sum()).collect();
             assert_eq!(ints(&stored(simd, simd.dot_bytes(x, s, simd.zero()))), fours);
+        }
+    }
+}
+
+/// Operations on bits.
+fn bits<B: ByteSimd>(simd: B, a: &[u8], b: &[u8]) {
+    // SAFETY: both are as long as a register.
+    let (x, y) = unsafe { (simd.load_bytes(a.as_ptr()), simd.load_bytes(b.as_ptr())) };
+    let each = |f: &dyn Fn(u8, u8) -> u8| -> Vec<u8> { a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect() };
+    assert_eq!(stored(simd, simd.or(x, y)), each(&|a, b| a | b));
+    assert_eq!(stored(simd, simd.xor(x, y)), each(&|a, b| a ^ b));
+    assert_eq!(stored(simd, simd.and(x, y)), each(&|a, b| a & b));
+}
+
+/// Words of the first and of the second 32 bytes, moved to both sides.
+fn shifts_of_halves<B: ByteSimd>(simd: B, a: &[u8]) {
+    // SAFETY: there are as many bytes as a register has.
+    let x = unsafe { simd.load_bytes(a.as_ptr()) };
+    for left in [[0, 0], [4, 2], [0, 15], [0, -2], [-1, -3], [-15, 0]] {
+        for at in 0..2 {
+            // Of a register of 32 bytes, all words belong to one half.
+            let bits = |i: usize| left[if B::BYTES == 32 { at } else { i / 16 % 2 }];
+            let shift = |(i, x): (usize, &i16)| match bits(i) {
+                bits @ 0.. => *x << bits,
+                bits => (x.cast_unsigned() >> -bits).cast_signed(),
+            };
+            let shifted: Vec<i16> = words(a).iter().enumerate().map(shift).collect();
+            assert_eq!(words(&stored(simd, simd.shift_32s(x, left, at))), shifted, "{left:?} {at}");
         }
     }
 }
@@ -190,6 +220,11 @@ impl ByteVectorized for Places {
         for at in 0..256 / B::BYTES {
             let spread = words(&stored(simd, simd.spread_words(&table, at)));
             assert!((0..B::BYTES / 2).all(|i| spread[i] == table[B::BYTES / 16 * at + i / 8]), "register {at}");
+        }
+        for at in 0..128 / B::BYTES {
+            let spread = words(&stored(simd, simd.spread_narrow(&table, at)));
+            let place = |i: usize| B::BYTES / 8 * at + i % 8 / 4 * (B::BYTES / 16) + i / 8;
+            assert!((0..B::BYTES / 2).all(|i| spread[i] == table[place(i)]), "registers of pair {at}");
         }
         let halves: [u16; 8] = [0, 0x3c00, 0xbc00, 0x7bff, 0x0001, 0x8400, 0x7c00, 0x5640];
         assert_eq!(simd.halves_to_floats(halves), halves.map(|bits| f16::from_bits(bits).to_f32()));

@@ -6,7 +6,11 @@ use quant::{
 };
 use simd::ByteSimd;
 
-use super::{ADJACENT, Factors, Format, GROUPS, NATURAL, QK, REGISTERS, block, nibbles};
+use super::{
+    ADJACENT, Factors, Format, GROUPS, NATURAL, QK, REGISTERS, block,
+    lanes::{Lanes, add_lanes, add_scaled, scaled_registers},
+    nibbles,
+};
 use crate::quantized::activations::ActBlock;
 
 /// Q4_K: a scale and a minimum for 32 numbers.
@@ -38,19 +42,12 @@ const SINGLE: [[usize; 2]; GROUPS] = {
     groups
 };
 
-/// A bit of `first << shifts[j]` for the 32 stored numbers of each sub-block j.
-const fn bits(first: u8, shifts: [u8; 8]) -> [u8; QK] {
-    let mut bits = [0; QK];
-    let mut i = 0;
-    while i < QK {
-        bits[i] = first << shifts[i / 32];
-        i += 1;
-    }
-    bits
-}
+/// Where the high bits of the codes are: for each 64 stored numbers, how far bits are moved to the left in the 32 bytes
+/// of the first 32 numbers, and in those of the others.
+type Moves = [[i32; 2]; 4];
 
-/// Adds `value` to the codes whose bit is set: `masks` has a bit for each stored number, of the byte of `bits` that
-/// belongs to it. 32 bytes of bits belong to all numbers of each `span` stored numbers.
+/// Adds the bits of `mask` to the codes, from 32 bytes of bits for each `span` stored numbers, moved by `moves`. Bits
+/// that come from the neighboring byte lie outside of the mask.
 ///
 /// # Safety
 /// 32 bytes can be read at `bits` for each span.
@@ -60,17 +57,15 @@ unsafe fn add_bits<B: ByteSimd>(
     codes: &mut [B::Register; REGISTERS],
     bits: *const u8,
     span: usize,
-    masks: &[u8; QK],
-    value: u8,
+    moves: Moves,
+    mask: u8,
 ) {
-    let value = simd.splat_byte(value);
+    let mask = simd.splat_byte(mask);
     for at in 0..QK / B::BYTES {
-        // SAFETY: the span exists, and the masks have a byte for each code.
-        unsafe {
-            let bits = simd.load_32s(bits.add(B::BYTES * at / span * 32), 0);
-            let mask = simd.load_bytes(masks[B::BYTES * at..].as_ptr());
-            codes[at] = simd.or(codes[at], simd.select_set(bits, mask, value));
-        }
+        // SAFETY: the span exists.
+        let bits = unsafe { simd.load_32s(bits.add(B::BYTES * at / span * 32), 0) };
+        let bits = simd.shift_32s(bits, moves[B::BYTES * at / 64], at);
+        codes[at] = simd.or(codes[at], simd.and(bits, mask));
     }
 }
 
@@ -121,16 +116,25 @@ mod header {
     pub(super) static WORDS: [u8; 16] = [8, 0x80, 9, 0x80, 10, 0x80, 11, 0x80, 12, 0x80, 13, 0x80, 14, 0x80, 15, 0x80];
 }
 
-/// From eight scales to a word for each 2 of 256 stored numbers.
-static SPREAD: [u8; QK] = {
+/// From eight scales to a word for each 2 of 256 stored numbers; or, for registers of so many bytes, to words in the
+/// order of [`ByteSimd::narrow_ints`], for each 4 of them.
+const fn spread(narrow: Option<usize>) -> [u8; QK] {
     let mut index = [0x80; QK];
     let mut i = 0;
     while i < QK {
-        index[i] = (EVEN_THEN_ODD[i / 16] / 2) as u8;
+        let number = match narrow {
+            None => i,
+            Some(bytes) => 2 * (i / bytes * bytes) + i % 16 / 8 * bytes + i % bytes / 16 * 16,
+        };
+        index[i] = (EVEN_THEN_ODD[number % QK / 16] / 2) as u8;
         i += 2;
     }
     index
-};
+}
+
+/// What [`add_scaled`] takes.
+static SPREAD: [u8; QK] = spread(None);
+static SPREAD_NARROW_64: [u8; QK] = spread(Some(64));
 
 /// Bytes 0 to 7 of lane group b are the scales of the block at `blocks[b]`, bytes 8 to 15 its minima. Also the floats
 /// that those of each block are multiplied with.
@@ -163,51 +167,46 @@ unsafe fn headers<B: ByteSimd>(simd: B, blocks: [*const u8; 4]) -> ([B::Register
     (factors, [[d0, d1, d2, d3], [min0, min1, min2, min3]])
 }
 
-/// The dot products of Q4_K and Q5_K. Words are multiplied with their scales, so that a block becomes a float once.
+/// The products of Q4_K and Q5_K. Words are multiplied with their scales, so that a block becomes a float once.
 ///
 /// # Safety
 /// A block can be read at each of `blocks`.
 #[inline(always)]
-unsafe fn dot_affine<B: ByteSimd, F: Format, const X: usize>(
+unsafe fn multiply_affine<B: ByteSimd, F: Format, const X: usize>(
     simd: B,
     blocks: [*const u8; 4],
     x: [&ActBlock; X],
-    mut sums: [[f32; 4]; X],
-) -> [[f32; 4]; X] {
+) -> Lanes<B, X> {
     // SAFETY: the caller promises the blocks, which begin with a header.
-    let (factors, [d, dmin]) = unsafe { headers(simd, blocks) };
+    let (factors, d) = unsafe { headers(simd, blocks) };
+    const { assert!(!B::HAS_DOT || B::BYTES == 64) };
+    let index = if B::HAS_DOT { &SPREAD_NARROW_64 } else { &SPREAD };
     let mut ints = [[simd.zero(); 4]; X];
     for b in 0..4 {
         // SAFETY: the caller promises the block.
         let codes = unsafe { F::codes(simd, blocks[b]) };
         let groups = B::BYTES / 16;
-        let scales = simd.repeat_group(factors[b / groups], b % groups);
-        for at in 0..QK / B::BYTES {
+        let of_block = simd.repeat_group(factors[b / groups], b % groups);
+        let mut scales = [simd.zero(); REGISTERS];
+        for at in 0..scaled_registers::<B>() {
             // SAFETY: there is a byte of the table for each of 256 codes.
-            let scale = simd.shuffle_bytes(scales, unsafe { simd.load_bytes(SPREAD[B::BYTES * at..].as_ptr()) });
-            for i in 0..X {
-                // SAFETY: a block has 256 codes.
-                let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
-                ints[i][b] = simd.dot_words(simd.mul_pairs(codes[at], x), scale, ints[i][b]);
-            }
+            scales[at] = simd.shuffle_bytes(of_block, unsafe { simd.load_bytes(index[B::BYTES * at..].as_ptr()) });
+        }
+        for i in 0..X {
+            ints[i][b] = add_scaled(simd, &codes, x[i], &scales, ints[i][b]);
         }
     }
     // SAFETY: the table has 16 bytes.
     let words = unsafe { simd.repeat_16(header::WORDS.as_ptr()) };
+    let mut mins = [[simd.zero(); 2]; X];
     for i in 0..X {
         // SAFETY: the terms have more than 16 bytes.
         let terms = unsafe { simd.repeat_16(x[i].terms.as_ptr().cast()) };
-        let mut mins = [simd.zero(); 2];
         for nth in 0..B::FOUR {
-            mins[nth] = simd.dot_words(simd.shuffle_bytes(factors[nth], words), terms, mins[nth]);
+            mins[i][nth] = simd.dot_words(simd.shuffle_bytes(factors[nth], words), terms, mins[i][nth]);
         }
-        let mins = simd.sums_of_four(mins);
-        let scale = x[i].scales[0];
-        let products = simd.add_groups(simd.sums_of_groups(ints[i]));
-        sums[i] = simd.four_mul_add(simd.four_to_floats(products), simd.four_times(d, scale), sums[i]);
-        sums[i] = simd.four_mul_add(simd.four_to_floats(mins), simd.four_times(dmin, -scale), sums[i]);
     }
-    sums
+    Lanes { ints, mins, d }
 }
 
 /// The factors of Q4_K and Q5_K.
@@ -242,15 +241,22 @@ impl Format for Q4_K {
         adjacent_nibbles(simd, unsafe { &block::<BlockQ4_K>(at).qs })
     }
 
+    type Products<B: ByteSimd, const X: usize> = Lanes<B, X>;
+
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
+    unsafe fn multiply<B: ByteSimd, const X: usize>(simd: B, blocks: [*const u8; 4], x: [&ActBlock; X]) -> Lanes<B, X> {
+        // SAFETY: the caller promises the blocks.
+        unsafe { multiply_affine::<B, Self, X>(simd, blocks, x) }
+    }
+
+    #[inline(always)]
+    fn add<B: ByteSimd, const X: usize>(
         simd: B,
-        blocks: [*const u8; 4],
+        products: Lanes<B, X>,
         x: [&ActBlock; X],
         sums: [[f32; 4]; X],
     ) -> [[f32; 4]; X] {
-        // SAFETY: the caller promises the blocks.
-        unsafe { dot_affine::<B, Self, X>(simd, blocks, x, sums) }
+        add_lanes::<B, X, true>(simd, products, x, sums)
     }
 
     #[inline(always)]
@@ -273,26 +279,33 @@ impl Format for Q5_K {
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
-        /// Bit j of a byte belongs to sub-block j.
-        static FIFTH: [u8; QK] = bits(1, [0, 2, 1, 3, 4, 6, 5, 7]);
+        /// Bit j of a byte belongs to sub-block j, and becomes bit 4.
+        const FIFTH: Moves = [[4, 2], [3, 1], [0, -2], [-1, -3]];
         // SAFETY: the caller promises a block, which has 128 bytes of nibbles and 32 bytes of bits.
         unsafe {
             let weights = block::<BlockQ5_K>(at);
             let mut codes = adjacent_nibbles(simd, &weights.qs);
-            add_bits(simd, &mut codes, weights.qh.as_ptr(), QK, &FIFTH, 16);
+            add_bits(simd, &mut codes, weights.qh.as_ptr(), QK, FIFTH, 16);
             codes
         }
     }
 
+    type Products<B: ByteSimd, const X: usize> = Lanes<B, X>;
+
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
+    unsafe fn multiply<B: ByteSimd, const X: usize>(simd: B, blocks: [*const u8; 4], x: [&ActBlock; X]) -> Lanes<B, X> {
+        // SAFETY: the caller promises the blocks.
+        unsafe { multiply_affine::<B, Self, X>(simd, blocks, x) }
+    }
+
+    #[inline(always)]
+    fn add<B: ByteSimd, const X: usize>(
         simd: B,
-        blocks: [*const u8; 4],
+        products: Lanes<B, X>,
         x: [&ActBlock; X],
         sums: [[f32; 4]; X],
     ) -> [[f32; 4]; X] {
-        // SAFETY: the caller promises the blocks.
-        unsafe { dot_affine::<B, Self, X>(simd, blocks, x, sums) }
+        add_lanes::<B, X, true>(simd, products, x, sums)
     }
 
     #[inline(always)]
@@ -315,27 +328,22 @@ impl Format for Q6_K {
 
     #[inline(always)]
     unsafe fn codes<B: ByteSimd>(simd: B, at: *const u8) -> [B::Register; REGISTERS] {
-        /// Two bits of a byte belong to each of the four 32 numbers of a half.
-        static FIFTH: [u8; QK] = bits(1, [0, 2, 4, 6, 0, 2, 4, 6]);
-        static SIXTH: [u8; QK] = bits(2, [0, 2, 4, 6, 0, 2, 4, 6]);
+        /// Two bits of a byte belong to each of the four 32 numbers of a half, and become bits 4 and 5.
+        const FIFTH_AND_SIXTH: Moves = [[4, 2], [0, -2], [4, 2], [0, -2]];
         // SAFETY: the caller promises a block, which has 128 bytes of nibbles and 64 bytes of bits.
         unsafe {
             let weights = block::<BlockQ6_K>(at);
             let mut codes = adjacent_nibbles(simd, &weights.ql);
-            add_bits(simd, &mut codes, weights.qh.as_ptr(), QK / 2, &FIFTH, 16);
-            add_bits(simd, &mut codes, weights.qh.as_ptr(), QK / 2, &SIXTH, 32);
+            add_bits(simd, &mut codes, weights.qh.as_ptr(), QK / 2, FIFTH_AND_SIXTH, 16 + 32);
             codes
         }
     }
 
+    type Products<B: ByteSimd, const X: usize> = Lanes<B, X>;
+
     /// The offset is a minimum of as many scales, and begins the sums.
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
-        simd: B,
-        blocks: [*const u8; 4],
-        x: [&ActBlock; X],
-        mut sums: [[f32; 4]; X],
-    ) -> [[f32; 4]; X] {
+    unsafe fn multiply<B: ByteSimd, const X: usize>(simd: B, blocks: [*const u8; 4], x: [&ActBlock; X]) -> Lanes<B, X> {
         let mut ints = [[simd.zero(); 4]; X];
         let mut halves = [0; 8];
         for b in 0..4 {
@@ -347,26 +355,28 @@ impl Format for Q6_K {
                 scales[j] = i16::from(weights.scales[j]);
                 offsets[j] = -Self::OFFSET as i16 * scales[j];
             }
-            for i in 0..X {
-                ints[i][b] = simd.dot_sixteen_words(&offsets, &x[i].sums);
+            let mut of_words = [simd.zero(); REGISTERS];
+            for at in 0..scaled_registers::<B>() {
+                of_words[at] =
+                    if B::HAS_DOT { simd.spread_narrow(&scales, at) } else { simd.spread_words(&scales, at) };
             }
-            for at in 0..QK / B::BYTES {
-                let scale = simd.spread_words(&scales, at);
-                for i in 0..X {
-                    // SAFETY: a block has 256 codes.
-                    let x = unsafe { simd.load_bytes(x[i].codes.as_ptr().cast::<u8>().add(B::BYTES * at)) };
-                    ints[i][b] = simd.dot_words(simd.mul_pairs(codes[at], x), scale, ints[i][b]);
-                }
+            for i in 0..X {
+                let offset = simd.dot_sixteen_words(&offsets, &x[i].sums);
+                ints[i][b] = add_scaled(simd, &codes, x[i], &of_words, offset);
             }
         }
         let d = simd.halves_to_floats(halves);
-        let d = [d[0], d[1], d[2], d[3]];
-        for i in 0..X {
-            let products = simd.add_groups(simd.sums_of_groups(ints[i]));
-            let scale = x[i].scales[0];
-            sums[i] = simd.four_mul_add(simd.four_to_floats(products), simd.four_times(d, scale), sums[i]);
-        }
-        sums
+        Lanes { ints, mins: [[simd.zero(); 2]; X], d: [[d[0], d[1], d[2], d[3]], [0.0; 4]] }
+    }
+
+    #[inline(always)]
+    fn add<B: ByteSimd, const X: usize>(
+        simd: B,
+        products: Lanes<B, X>,
+        x: [&ActBlock; X],
+        sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X] {
+        add_lanes::<B, X, false>(simd, products, x, sums)
     }
 
     #[inline(always)]

@@ -84,17 +84,17 @@ impl Plain for Q8_0 {
     }
 }
 
-/// The dot products of both types. Codes are made signed, so that offsets need no sums.
+/// The products of both types, added up. Codes are made signed, so that offsets need no sums.
 ///
 /// # Safety
 /// Eight blocks can be read at each of `blocks`.
 #[inline(always)]
-unsafe fn dot<B: ByteSimd, F: Plain, const X: usize>(
+unsafe fn multiply<B: ByteSimd, F: Plain, const X: usize>(
     simd: B,
     blocks: [*const u8; 4],
     x: [&ActBlock; X],
-    mut sums: [[f32; 4]; X],
 ) -> [[f32; 4]; X] {
+    let mut products = [[0.0; 4]; X];
     let mut of_rows = [[0.0; 8]; 4];
     let mut codes = [[simd.zero(); REGISTERS]; 4];
     for b in 0..4 {
@@ -127,12 +127,19 @@ unsafe fn dot<B: ByteSimd, F: Plain, const X: usize>(
             // SAFETY: four integers for each of the blocks whose sums the register has.
             unsafe { simd.store_bytes(*sums, ints.as_mut_ptr().cast::<u8>().add(B::BYTES * at)) };
         }
-        let mut all = [0.0; 4];
         for j in 0..8 {
             let scale = simd.four_times(scales[j], x[i].scales[j]);
-            all = simd.four_mul_add(simd.four_to_floats(ints[j]), scale, all);
+            products[i] = simd.four_mul_add(simd.four_to_floats(ints[j]), scale, products[i]);
         }
-        sums[i] = simd.four_mul_add(all, [1.0; 4], sums[i]);
+    }
+    products
+}
+
+/// Adds the products to the sums.
+#[inline(always)]
+fn add<B: ByteSimd, const X: usize>(simd: B, products: [[f32; 4]; X], mut sums: [[f32; 4]; X]) -> [[f32; 4]; X] {
+    for i in 0..X {
+        sums[i] = simd.four_mul_add(products[i], [1.0; 4], sums[i]);
     }
     sums
 }
@@ -158,15 +165,26 @@ impl Format for Q4_0 {
         nibbles(simd, bytes)
     }
 
+    type Products<B: ByteSimd, const X: usize> = [[f32; 4]; X];
+
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
+    unsafe fn multiply<B: ByteSimd, const X: usize>(
         simd: B,
         blocks: [*const u8; 4],
         x: [&ActBlock; X],
-        sums: [[f32; 4]; X],
     ) -> [[f32; 4]; X] {
         // SAFETY: the caller promises the blocks.
-        unsafe { dot::<B, Self, X>(simd, blocks, x, sums) }
+        unsafe { multiply::<B, Self, X>(simd, blocks, x) }
+    }
+
+    #[inline(always)]
+    fn add<B: ByteSimd, const X: usize>(
+        simd: B,
+        products: [[f32; 4]; X],
+        _: [&ActBlock; X],
+        sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X] {
+        add(simd, products, sums)
     }
 
     #[inline(always)]
@@ -200,15 +218,26 @@ impl Format for Q8_0 {
         codes
     }
 
+    type Products<B: ByteSimd, const X: usize> = [[f32; 4]; X];
+
     #[inline(always)]
-    unsafe fn dot<B: ByteSimd, const X: usize>(
+    unsafe fn multiply<B: ByteSimd, const X: usize>(
         simd: B,
         blocks: [*const u8; 4],
         x: [&ActBlock; X],
-        sums: [[f32; 4]; X],
     ) -> [[f32; 4]; X] {
         // SAFETY: the caller promises the blocks.
-        unsafe { dot::<B, Self, X>(simd, blocks, x, sums) }
+        unsafe { multiply::<B, Self, X>(simd, blocks, x) }
+    }
+
+    #[inline(always)]
+    fn add<B: ByteSimd, const X: usize>(
+        simd: B,
+        products: [[f32; 4]; X],
+        _: [&ActBlock; X],
+        sums: [[f32; 4]; X],
+    ) -> [[f32; 4]; X] {
+        add(simd, products, sums)
     }
 
     #[inline(always)]
