@@ -13,9 +13,9 @@
 //!
 //! Threads share the columns of few rows of activations, since each column of B is read once, and the rows of many.
 //!
-//! With few rows of activations, memory is the bound, and W = 8. What is read next is prefetched front to back through
-//! the level-2 cache: for memory, rows side by side are one stream then. With more, W = 4, and X is up to
-//! 4 with AVX-512 and 2 with AVX2, as many as the registers hold.
+//! With few rows of activations, memory is the bound, and W = 8, or 16 for short ones. What is read next is prefetched
+//! front to back through the level-2 cache: for memory, rows side by side are one stream then. With more, W = 4, and X
+//! is up to 4 with AVX-512 and 2 with AVX2, as many as the registers hold.
 //!
 //! The sum of an element is formed lane by lane, and the lanes are added up at the end of each block, those of sixteen
 //! sums at once where there are as many: with a short k that takes longer than the multiply-adds. So the order
@@ -41,11 +41,18 @@ pub(crate) const MAX_ROWS: usize = 16;
 /// Longest block of k for many rows: 16 rows of it are 64 KiB.
 const KC: usize = 1024;
 
+/// Sixteen sums that are added up at once are worth as many rows of weights where rows are so short. Sixteen long rows,
+/// 4 KiB apart, evict each other from the level-1 cache.
+const SHORT: usize = 256;
+
 /// Rows are cut for threads at multiples of this.
 const UNIT: usize = 4;
 
-/// Columns of C that are formed before they are stored.
-const STRIP: usize = 32;
+/// Columns are cut for threads at multiples of this.
+const COLS: usize = 32;
+
+/// Sums that are formed before they are stored: of 32 columns of 16 rows, or 512 of one.
+const SUMS: usize = COLS * MAX_ROWS;
 
 /// How threads share it. Few rows take as long as B is read, so that columns are cut. Many take as long as they are
 /// multiplied, and each thread copies its own.
@@ -70,67 +77,82 @@ pub(crate) fn product<S: Simd>(
     let rows_of_part = if grid.rows == 1 { m } else { m.div_ceil(UNIT).div_ceil(grid.rows) * UNIT };
     let floats = grid.parts() * rows::floats(problem.a, rows_of_part);
     let memory = &mut workspace.floats(floats)?[..floats];
-    for_each_part(problem, grid, (UNIT, STRIP), memory, &|part, memory| {
+    let strip = SUMS / m.clamp(1, MAX_ROWS).next_power_of_two();
+    for_each_part(problem, grid, (UNIT, COLS), memory, &|part, memory| {
         let Problem { alpha, a, b, beta, mut c, epilogue } = part;
         let x = contiguous_rows_in(simd, a, memory);
-        for cols in chunks(0..b.cols(), STRIP) {
+        for cols in chunks(0..b.cols(), strip) {
             let weights = b.part(0..k, cols.clone()).t();
             for rows in chunks(0..x.rows(), MAX_ROWS) {
                 let out = c.reborrow().part(rows.clone(), cols.clone());
                 // Its rows are far apart; they arrive while the sums are formed.
                 Prefetcher::new(Some(out.as_input()), 1).step();
-                let mut sums = [[0.0; STRIP]; MAX_ROWS];
+                let mut sums = Sums { sums: &mut [0.0; SUMS], stride: strip };
                 simd.run(DotProducts { x: x.part(rows.clone(), 0..k), weights, kc, sums: &mut sums });
-                let tile = scaled(simd, alpha, sums.as_flattened_mut(), beta, &out);
-                simd.run(StoreTile { tile, stride: STRIP, epilogue: epilogue.part(rows, cols.clone()), out });
+                let tile = scaled(simd, alpha, sums, beta, &out);
+                simd.run(StoreTile { tile, stride: strip, epilogue: epilogue.part(rows, cols.clone()), out });
             }
         }
     });
     Ok(())
 }
 
-/// alpha sums + beta C, in place; rows are [`STRIP`] apart.
-fn scaled<'s, S: Simd>(simd: S, alpha: f32, sums: &'s mut [f32], beta: f32, c: &Output<'_>) -> &'s mut [f32] {
-    let len = c.rows() * STRIP;
+/// Rows of sums, `stride` apart.
+struct Sums<'s> {
+    sums: &'s mut [f32; SUMS],
+    stride: usize,
+}
+
+/// alpha sums + beta C, in place.
+fn scaled<'s, S: Simd>(
+    simd: S,
+    alpha: f32,
+    Sums { sums, stride }: Sums<'s>,
+    beta: f32,
+    c: &Output<'_>,
+) -> &'s mut [f32] {
+    let len = c.rows() * stride;
     if beta == 0.0 {
         if alpha != 1.0 {
             sums[..len].iter_mut().for_each(|sum| *sum *= alpha);
         }
         return sums;
     }
-    let mut before = [[0.0; STRIP]; MAX_ROWS];
-    simd.run(LoadTile { from: c.as_input(), to: before.as_flattened_mut(), stride: STRIP });
-    for (sum, before) in sums[..len].iter_mut().zip(before.as_flattened()) {
+    let mut before = [0.0; SUMS];
+    simd.run(LoadTile { from: c.as_input(), to: &mut before, stride });
+    for (sum, before) in sums[..len].iter_mut().zip(&before) {
         *sum = alpha * *sum + beta * before;
     }
     sums
 }
 
-/// sums[i][j] += x[i] . weights[j] for rows of x and rows of weights, at most [`STRIP`].
-struct DotProducts<'a, 's> {
+/// sums[i][j] += x[i] . weights[j] for rows of x and as many rows of weights as a row of sums has.
+struct DotProducts<'a, 's, 'r> {
     x: MatRef<'a, f32>,
     weights: Input<'a>,
     /// Longest block of k, if there are more than [`rows::FEW`] rows.
     kc: usize,
-    sums: &'s mut [[f32; STRIP]; MAX_ROWS],
+    sums: &'r mut Sums<'s>,
 }
 
-impl Vectorized for DotProducts<'_, '_> {
+impl Vectorized for DotProducts<'_, '_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { x, weights, kc, sums } = self;
-        assert!(x.rows() <= MAX_ROWS && weights.rows() <= STRIP && x.cols() == weights.cols());
+        let fits = x.rows() * sums.stride <= SUMS && weights.rows() <= sums.stride;
+        assert!(fits && x.cols() == weights.cols());
         let is_contiguous = x.cols() <= 1 || (x.col_stride() == 1 && weights.col_stride() == 1);
         assert!(is_contiguous, "rows of activations and weights are contiguous");
         with_element_type!(weights.element_type(), E => if let Some(w) = weights.typed::<E>() {
             // SAFETY: the extents agree and all rows are contiguous, as asserted above.
             unsafe {
                 match (x.rows(), S::LANES) {
-                    (1, _) => all_at_once::<S, E, 1>(simd, x, w, sums),
-                    (2, 16) => all_at_once::<S, E, 2>(simd, x, w, sums),
-                    (3, 16) => all_at_once::<S, E, 3>(simd, x, w, sums),
+                    (1, 16) if x.cols() <= SHORT => all_at_once::<S, E, 1, 16>(simd, x, w, sums),
+                    (1, _) => all_at_once::<S, E, 1, 8>(simd, x, w, sums),
+                    (2, 16) => all_at_once::<S, E, 2, 8>(simd, x, w, sums),
+                    (3, 16) => all_at_once::<S, E, 3, 8>(simd, x, w, sums),
                     _ => in_groups::<S, E>(simd, x, w, kc, sums),
                 }
             }
@@ -138,18 +160,17 @@ impl Vectorized for DotProducts<'_, '_> {
     }
 }
 
-/// All rows of activations at once, and eight rows of weights.
+/// All rows of activations at once, and W rows of weights.
 ///
 /// # Safety
 /// As [`in_groups`]; there are X rows of activations.
 #[inline(always)]
-unsafe fn all_at_once<S: Simd, E: Element, const X: usize>(
+unsafe fn all_at_once<S: Simd, E: Element, const X: usize, const W: usize>(
     simd: S,
     x: MatRef<'_, f32>,
     weights: MatRef<'_, E>,
-    sums: &mut [[f32; STRIP]; MAX_ROWS],
+    sums: &mut Sums<'_>,
 ) {
-    const W: usize = 8;
     let (n, depth) = (weights.rows(), x.cols());
     let mut j = 0;
     while j < n {
@@ -182,7 +203,7 @@ unsafe fn in_groups<S: Simd, E: Element>(
     x: MatRef<'_, f32>,
     weights: MatRef<'_, E>,
     kc: usize,
-    sums: &mut [[f32; STRIP]; MAX_ROWS],
+    sums: &mut Sums<'_>,
 ) {
     const W: usize = 4;
     let (m, n, k) = (x.rows(), weights.rows(), x.cols());
@@ -256,8 +277,8 @@ enum Next<E> {
     Rows(*const E),
 }
 
-/// How far ahead weights are prefetched. Rows that are read side by side are as many streams, of which a Zen 4 gets
-/// half of what it gets of one: its own prefetchers start again with each row.
+/// How far ahead weights are prefetched, or as far as the rows are long that are read side by side. They are as many
+/// streams, of which a Zen 4 gets half of what it gets of one: its own prefetchers start again with each row.
 const PREFETCH_BYTES: usize = 32 << 10;
 
 /// Adds the dot products of X rows of activations and W rows of weights to the sums from (i, j) on.
@@ -270,7 +291,7 @@ unsafe fn dots<S: Simd, E: Element, const X: usize, const W: usize>(
     Rows { x, x_row, w, w_row, depth, next, group, groups }: Rows<E>,
     i: usize,
     j: usize,
-    sums: &mut [[f32; STRIP]; MAX_ROWS],
+    sums: &mut Sums<'_>,
 ) {
     // The rows that other groups prefetch are prefetched where they are read, which has no effect and costs less than a
     // branch.
@@ -280,9 +301,10 @@ unsafe fn dots<S: Simd, E: Element, const X: usize, const W: usize>(
         Next::Memory => W * bytes,
         Next::Rows(_) => bytes,
     };
+    let distance = PREFETCH_BYTES.max(W * w_row.unsigned_abs() * bytes);
     for b in 0..W {
         ahead[b] = match next {
-            Next::Memory => ahead[b].wrapping_add(PREFETCH_BYTES + b * S::LANES * bytes),
+            Next::Memory => ahead[b].wrapping_add(distance + b * S::LANES * bytes),
             Next::Rows(next) if b % groups == group => next.wrapping_offset(b as isize * w_row).cast(),
             Next::Rows(_) => w.wrapping_offset(b as isize * w_row).cast(),
         };
@@ -314,12 +336,9 @@ unsafe fn dots<S: Simd, E: Element, const X: usize, const W: usize>(
 
 /// Adds the lanes up, and the sums to those from (i, j) on. Each sum is formed in one order, in whatever groups.
 #[inline(always)]
-fn add_up<S: Simd, const X: usize, const W: usize>(
-    lanes: [[S::F32; W]; X],
-    i: usize,
-    j: usize,
-    sums: &mut [[f32; STRIP]; MAX_ROWS],
-) {
+fn add_up<S: Simd, const X: usize, const W: usize>(lanes: [[S::F32; W]; X], i: usize, j: usize, sums: &mut Sums<'_>) {
+    let stride = sums.stride;
+    let sums = &mut sums.sums[i * stride + j..];
     if X * W == 16 {
         let mut all = [lanes[0][0]; 16];
         for at in 0..16 {
@@ -327,7 +346,7 @@ fn add_up<S: Simd, const X: usize, const W: usize>(
         }
         let all = S::F32::reduce_sums_16(all);
         for at in 0..16 {
-            sums[i + at / W][j + at % W] += all[at];
+            sums[at / W * stride + at % W] += all[at];
         }
         return;
     }
@@ -336,12 +355,12 @@ fn add_up<S: Simd, const X: usize, const W: usize>(
         while b + 4 <= W {
             let four = S::F32::reduce_sums([lanes[a][b], lanes[a][b + 1], lanes[a][b + 2], lanes[a][b + 3]]);
             for at in 0..4 {
-                sums[i + a][j + b + at] += four[at];
+                sums[a * stride + b + at] += four[at];
             }
             b += 4;
         }
         while b < W {
-            sums[i + a][j + b] += lanes[a][b].reduce_sum();
+            sums[a * stride + b] += lanes[a][b].reduce_sum();
             b += 1;
         }
     }

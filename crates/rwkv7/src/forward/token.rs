@@ -199,7 +199,10 @@ fn parts(team: &Team<'_>, bytes: usize) -> usize {
 fn share<'a>(wholes: [Whole<'a>; 3], chains: [Option<Chain<'a>>; 4], tasks: &mut [Task<'a>], most: usize) {
     let mut order: [(usize, Option<Chain<'a>>); 4] =
         chains.map(|chain| (chain.as_ref().map_or(0, Chain::bytes), chain));
-    order.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    // A thread alone reads them as they lie in the file: what is prefetched behind one is the next.
+    if tasks.len() > 1 {
+        order.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    }
     for (nth, (bytes, chain)) in order.into_iter().enumerate() {
         if let Some(task) = tasks.iter_mut().min_by_key(|task| task.bytes) {
             task.chains[nth] = chain;
