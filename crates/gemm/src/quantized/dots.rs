@@ -8,11 +8,11 @@
 //!           sums[x][w] += dx (d sum(scale c q) - dmin sum(min q))
 //! ```
 //!
-//! `sum(scale c q)` of a block is one integer. Sums of two products of codes, or of four with VNNI, are 16-bit words, and
-//! words are multiplied with the scale, a word, and added up in 32 bits by one instruction. Then the lanes of four rows of weights are added
-//! up together, which takes three instructions a row, and one multiply-add of four floats adds the block to the four
-//! sums. The headers of four blocks are unpacked together, too. So an element is the sum of its blocks, one after the
-//! other, as it is in a panel, and has the same bits.
+//! `sum(scale c q)` of a block is one integer. Sums of two products of codes, or of four with VNNI, are 16-bit words,
+//! and words are multiplied with the scale, a word, and added up in 32 bits by one instruction. Then the lanes of four
+//! rows of weights are added up together, which takes three instructions a row, and one multiply-add of four floats
+//! adds the block to the four sums. The headers of four blocks are unpacked together, too. So an element is the sum of
+//! its blocks, one after the other, as it is in a panel, and has the same bits.
 //!
 //! Reading goes through the weights from front to back, four rows at a time. The bound is memory with one row of A;
 //! with several, the instructions for each row of A.
