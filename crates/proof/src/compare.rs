@@ -186,7 +186,17 @@ pub fn same_hash(actual: &str, expected: &str, input_hash: String) -> Proof {
     let error = Some(if failure.is_some() { 1.0 } else { 0.0 });
     let output_hash = Some(actual.to_string());
     let method = "hash".to_string();
-    Proof { method, error, tolerance: 0.0, worst_index: None, checked: 0, input_hash, output_hash, failure }
+    Proof {
+        method,
+        error,
+        tolerance: 0.0,
+        worst_index: None,
+        checked: 0,
+        input_hash,
+        output_hash,
+        same_as: None,
+        failure,
+    }
 }
 
 /// The outcome of a check as a row stores it; `Subject::prove` returns this.
@@ -201,6 +211,7 @@ pub fn proof(outcome: Result<Checked, Mismatch>, input_hash: String) -> Proof {
             checked,
             input_hash,
             output_hash: None,
+            same_as: None,
             failure: None,
         },
         Err(mismatch) => {
@@ -214,7 +225,17 @@ pub fn proof(outcome: Result<Checked, Mismatch>, input_hash: String) -> Proof {
                 Mismatch::Guard { .. } => ("guard".into(), None, 0.0, None),
                 Mismatch::Shape { .. } => ("shape".into(), None, 0.0, None),
             };
-            Proof { method, error, tolerance, worst_index, checked: 0, input_hash, output_hash: None, failure }
+            Proof {
+                method,
+                error,
+                tolerance,
+                worst_index,
+                checked: 0,
+                input_hash,
+                output_hash: None,
+                same_as: None,
+                failure,
+            }
         }
     }
 }

@@ -116,6 +116,10 @@ pub struct Proof {
     pub input_hash: String,
     /// Hash of the output, where its bits are contractual (decoders).
     pub output_hash: Option<String>,
+    /// What a matrix of cells promises of the output: the cell whose output has the same bits and stands for all of
+    /// them, so that [`unequal`](crate::unequal) hashes are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
     /// Why the check failed: index, got, expected, tolerance. `None` when it passed.
     pub failure: Option<String>,
 }
@@ -132,6 +136,7 @@ impl Proof {
             checked: 0,
             input_hash: String::new(),
             output_hash: None,
+            same_as: None,
             failure: None,
         }
     }

@@ -11,6 +11,7 @@ pub mod bench_row;
 pub mod cell;
 pub mod jsonl;
 pub mod metric;
+mod promise;
 pub mod stats;
 pub mod table;
 
@@ -19,6 +20,7 @@ pub use bench_row::{
 };
 pub use cell::{CellRecord, MetricCeiling, OWN_PATH, QUALITY_HASH, RecordError, own_path};
 pub use metric::{Direction, Metric, Unit};
+pub use promise::{Output, unequal};
 pub use stats::Interval;
 pub use table::{Align, Table};
 

@@ -24,6 +24,7 @@ fn row() -> BenchRow {
             checked: 100,
             input_hash: "0123456789abcdef".into(),
             output_hash: None,
+            same_as: None,
             failure: None,
         }),
         ran: BTreeMap::from([("isa".into(), "avx2".into())]),

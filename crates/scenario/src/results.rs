@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{CellRecord, Direction, Metric, Proof, Unit, stats};
+use record::{CellRecord, Direction, Metric, Output, Proof, Unit, stats, unequal};
 
 use crate::cell::Cell;
 use crate::matrix::{Level, Matrix};
@@ -50,31 +50,16 @@ pub struct CellResult<'a> {
     pub faults: Vec<String>,
 }
 
-/// The rows whose outputs break a promise of the matrix (`[[same]]`), by place, each with the reason. Which of two
-/// unequal outputs is the wrong one is not known, so the numbers of neither count.
+/// The rows whose outputs break a promise of the matrix (`[[same]]`), by place, each with the reason.
 pub fn disagreements(matrix: &Matrix, rows: &[Row]) -> BTreeMap<usize, String> {
-    let mut groups: BTreeMap<Cell, Vec<(usize, &Row, &str)>> = BTreeMap::new();
-    for (place, row) in rows.iter().enumerate().filter(|(_, row)| row.is_measured()) {
-        let hash = row.record.proof.as_ref().and_then(|proof| proof.output_hash.as_deref());
-        let stands_for = row.record.cell.parse().ok().and_then(|cell| matrix.same_output(&cell));
-        if let (Some(hash), Some(cell)) = (hash, stands_for) {
-            groups.entry(cell).or_default().push((place, row, hash));
-        }
-    }
-    let mut found = BTreeMap::new();
-    for group in groups.values() {
-        for &(place, _, hash) in group {
-            if let Some((_, other, their)) = group.iter().find(|(_, _, their)| *their != hash) {
-                let (cell, run) = (&other.record.cell, other.run);
-                let why = format!(
-                    "wrong output: its hash is {hash}, that of `{cell}`, process {run}, is {their}, and the matrix \
-                     promises the same bits"
-                );
-                found.insert(place, why);
-            }
-        }
-    }
-    found
+    let output = |(place, row): (usize, &Row)| {
+        let hash = row.record.proof.as_ref()?.output_hash.clone()?;
+        let promise = matrix.same_output(&row.record.cell.parse().ok()?)?.to_string();
+        let name = format!("`{}`, process {},", row.record.cell, row.run);
+        Some(Output { place, promise, hash, name })
+    };
+    let measured = rows.iter().enumerate().filter(|(_, row)| row.is_measured());
+    unequal(&measured.filter_map(output).collect::<Vec<_>>())
 }
 
 impl<'a> Results<'a> {

@@ -54,6 +54,7 @@ fn row(cell: &str, run: u32, seconds: f64) -> Row {
         checked: 16,
         input_hash: "0".into(),
         output_hash: None,
+        same_as: None,
         failure: None,
     });
     let began = "2026-11-26T15:00:00Z".to_owned();

@@ -96,7 +96,7 @@ fn record(scenario: &Scenario, matrix: &Matrix, cell: &Cell) -> CellRecord {
     let measured = outcome.unwrap_or_else(|panic| Err(anyhow!("the cell panicked: {}", words(panic.as_ref()))));
     let record = measured
         .and_then(|measured: Measured| Ok(measured.record(scenario.name, &cell.to_string(), &matrix.primary)?));
-    let record = record.unwrap_or_else(|error| match error.downcast_ref::<Wrong>() {
+    let mut record = record.unwrap_or_else(|error| match error.downcast_ref::<Wrong>() {
         Some(wrong) => {
             let failure = wrong.proof.failure.clone().or_else(|| Some(wrong.to_string()));
             let proof = record::Proof { failure, ..(*wrong.proof).clone() };
@@ -104,6 +104,9 @@ fn record(scenario: &Scenario, matrix: &Matrix, cell: &Cell) -> CellRecord {
         }
         None => CellRecord { error: Some(format!("{error:#}")), ..empty() },
     });
+    if let Some(proof) = &mut record.proof {
+        proof.same_as = matrix.same_output(cell).map(|cell| cell.to_string());
+    }
     CellRecord { machine: Some(Fingerprint::collect().class()), ..record }
 }
 

@@ -158,6 +158,7 @@ fn same_sum(found: u64, expected: u64, bytes: u64) -> Proof {
         checked: bytes / 8,
         input_hash: format!("{:016x}", SEED ^ bytes),
         output_hash: Some(format!("{found:016x}")),
+        same_as: None,
         failure: (!is_same)
             .then(|| format!("the words of the file add up to {found:016x}, {expected:016x} were written")),
     }

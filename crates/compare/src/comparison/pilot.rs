@@ -6,14 +6,14 @@
 
 use anyhow::Result;
 
-use record::QUALITY_HASH;
+use record::{Output, QUALITY_HASH, unequal};
 
 use crate::console::Console;
 use crate::judge::Verdict;
-use crate::measure::{BenchPair, Sample, Sampler, Side, TroubleKind};
+use crate::measure::{BenchPair, Sample, Sampler, Side, Trouble, TroubleKind};
 use crate::report::{Fault, Row};
 
-use super::paired::{bare_row, trouble_row};
+use super::paired::{bare_row, fault, trouble_row};
 
 /// A pair that passed.
 #[derive(Debug)]
@@ -22,6 +22,16 @@ pub struct Pilot {
     pub pair: BenchPair,
     /// The pilot's samples: base, then head.
     pub samples: [Sample; 2],
+}
+
+impl Pilot {
+    fn sample(&self, side: Side) -> &Sample {
+        let [base, head] = &self.samples;
+        match side {
+            Side::Base => base,
+            Side::Head => head,
+        }
+    }
 }
 
 /// What the pilot found.
@@ -87,7 +97,31 @@ pub fn pilot(
             (Err(trouble), Ok(_)) => piloted.failed.push(trouble_row(&pair, Fault::Base, &trouble)),
         }
     }
+    // Wrong outputs of both sides are the head's own fault.
+    for side in [Side::Head, Side::Base] {
+        keep_promises(&mut piloted, side);
+    }
     Ok(piloted)
+}
+
+/// Fails the cells of a scenario whose outputs are not of the same bits on a side though the matrix promises it.
+fn keep_promises(piloted: &mut Piloted, side: Side) {
+    let passed = std::mem::take(&mut piloted.passed);
+    let output = |(place, pilot): (usize, &Pilot)| {
+        let proof = pilot.sample(side).row.as_ref()?.proof.as_ref()?;
+        let (promise, hash) = (proof.same_as.clone()?, proof.output_hash.clone()?);
+        Some(Output { place, promise, hash, name: format!("`{}`", pilot.pair.key.id()) })
+    };
+    let mut broken = unequal(&passed.iter().enumerate().filter_map(output).collect::<Vec<_>>());
+    for (place, pilot) in passed.into_iter().enumerate() {
+        match broken.remove(&place) {
+            None => piloted.passed.push(pilot),
+            Some(reason) => {
+                let trouble = Trouble { kind: TroubleKind::WrongOutput, reason };
+                piloted.failed.push(trouble_row(&pilot.pair, fault(side), &trouble));
+            }
+        }
+    }
 }
 
 /// Whether both sides report their inputs and the inputs differ.

@@ -31,6 +31,7 @@ pub(crate) fn full() -> Entry {
             checked: 1000,
             input_hash: "0011223344556677".into(),
             output_hash: None,
+            same_as: None,
             failure: None,
         }),
     };

@@ -74,6 +74,7 @@ fn compare(model: &Aggregator, shape: &Shape, keep: Keep, (seed, threads): (u64,
         checked: worst.checked,
         input_hash: format!("{:016x}", SplitMix64::new(seed).bits()),
         output_hash: None,
+        same_as: None,
         failure: None,
     };
     Ok((proof, result_hash(model, &kept, &mut workspace)?))
