@@ -12,7 +12,8 @@
 //!    take seconds, fewer: a set leaves a case after `ENOUGH`.
 //!
 //! The median ratio of a set is one sample, because a set is one process of each implementation with one layout of its
-//! memory. The interval is that of the signed-rank test over the sets (`row`). `report` renders the rows, `store`
+//! memory. A run that was interrupted goes on behind its last whole set (`resume`). The interval is that of the
+//! signed-rank test over the sets (`row`). `report` renders the rows, `store`
 //! keeps them below `baselines/`, and `results` draws tables and charts in `docs/results/` from what is kept.
 //!
 //! `cargo xtask agree OP` (`agree()`) times nothing and compares more.
@@ -32,6 +33,7 @@ mod process;
 mod report;
 mod requirements;
 mod results;
+mod resume;
 mod row;
 mod select;
 mod session;
@@ -58,6 +60,7 @@ pub use results::{Arguments as ChartsArguments, Fault, charts, check};
 use build::{Place, Program};
 pub use build::{assay, command_in, program_of, programs_of};
 use report::Report;
+use resume::Resume;
 use row::{Outcome, Row};
 use session::PeerSession;
 use suite::Suite;
@@ -78,11 +81,14 @@ pub struct Arguments {
     op: Option<String>,
     #[command(flatten)]
     choice: Choice,
+    /// Measure again what an interrupted run of the same state has finished
+    #[arg(long)]
+    again: bool,
     /// Print the cases and how long they would take
     #[arg(long)]
     dry_run: bool,
     /// Time nothing: write the kept table again, after its notes (peers/OP.notes.md), goals or headline changed
-    #[arg(long, conflicts_with_all = ["filter", "peer", "threads", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["filter", "peer", "threads", "again", "dry_run"])]
     render: bool,
     /// Machine class whose table `--render` writes; by default, this machine's
     #[arg(long, requires = "render")]
@@ -102,7 +108,8 @@ pub fn peers(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Res
         let suite = Suite::read(root, op)?;
         return render(invocation, root, &suite, (op, arguments.class.as_deref()));
     }
-    let made = format!("{}, {}", revision(root)?, machine_line(&Fingerprint::collect()));
+    let machine = Fingerprint::collect();
+    let made = format!("{}, {}", revision(root)?, machine_line(&machine));
     let mut job = Job::choose(invocation, root, op, &arguments.choice)?;
     invocation.console.print(&plan(&job.suite))?;
     if arguments.dry_run {
@@ -113,11 +120,19 @@ pub fn peers(invocation: &Invocation, root: &Path, arguments: &Arguments) -> Res
     let scratch = invocation.cache()?.join("peers");
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).with_context(|| format!("failed to make {}; is the disk full?", scratch.display()))?;
-    let rows = timed(invocation, &job, &scratch);
+    let class = machine.class();
+    let mut resume = resume(invocation, root, op, &job, (&class, arguments.again))?;
+    let rows = timed(invocation, &job, &scratch, resume.as_mut());
     let _ = fs::remove_dir_all(&scratch);
     drop(lock);
+    match (&rows, resume) {
+        (Ok(_), Some(resume)) => resume.end(),
+        (Err(_), Some(resume)) if resume.sets() > 0 => {
+            invocation.console.error("the same command goes on behind the sets that were finished");
+        }
+        _ => {}
+    }
     let rows = rows?;
-    let class = Fingerprint::collect().class();
     let report = Report { suite: &job.suite, rows: &rows, op, class: &class, made: &made, is_part: false };
     invocation.console.print(&report.markdown(root)?)?;
     if arguments.choice.is_whole() {
@@ -195,6 +210,9 @@ fn revision(root: &Path) -> Result<String> {
     Ok(format!("{}, {day}", state(root)?))
 }
 
+/// Behind a revision that does not tell what is built.
+const UNCOMMITTED: &str = " with uncommitted changes";
+
 /// The revision, and whether the work tree differs from it, in words.
 ///
 /// # Errors
@@ -205,7 +223,7 @@ pub fn state(root: &Path) -> Result<String> {
     // Generated and written documents change no measurement.
     let changed =
         git(&["status", "--porcelain", "--", ".", ":!README.md", ":!BENCHMARKS.md", ":!baselines", ":!docs"])?;
-    let state = if changed.trim().is_empty() { "" } else { " with uncommitted changes" };
+    let state = if changed.trim().is_empty() { "" } else { UNCOMMITTED };
     Ok(format!("revision {}{state}", revision.trim()))
 }
 
@@ -224,16 +242,53 @@ fn plan(suite: &Suite) -> String {
     )
 }
 
+/// What an interrupted run has finished.
+fn resume(
+    invocation: &Invocation,
+    root: &Path,
+    op: &str,
+    job: &Job,
+    (class, again): (&str, bool),
+) -> Result<Option<Resume>> {
+    let revision = state(root)?;
+    let is_named = !revision.ends_with(UNCOMMITTED);
+    let state = is_named.then(|| resume::state([&revision, class], &job.suite, job.programs()));
+    let resume = Resume::open(&invocation.cache()?, op, state, again)?;
+    if let Some(sets) = resume.as_ref().map(Resume::sets).filter(|&sets| sets > 0) {
+        let all = job.suite.threads.len() * SETS;
+        invocation
+            .console
+            .note(&format!("goes on behind {sets} of {all} sets, which are measured; --again begins anew"));
+    }
+    Ok(resume)
+}
+
 /// Set by set: each has fresh processes, which go through all cases.
-fn timed(invocation: &Invocation, job: &Job, scratch: &Path) -> Result<Vec<Row>> {
+fn timed(invocation: &Invocation, job: &Job, scratch: &Path, mut resume: Option<&mut Resume>) -> Result<Vec<Row>> {
     let suite = &job.suite;
     let mut rows = Vec::new();
-    let steps: usize = suite.cases.iter().map(|case| suite.threads_of(case).len() * SETS).sum();
+    let finished = |resume: &Option<&mut Resume>, threads: usize| {
+        resume.as_ref().map(|resume| resume.finished(threads)).unwrap_or_default()
+    };
+    let mut steps = 0;
+    for case in &suite.cases {
+        steps += suite
+            .threads_of(case)
+            .iter()
+            .map(|&threads| SETS.saturating_sub(finished(&resume, threads.get()).sets))
+            .sum::<usize>();
+    }
     let progress = invocation.console.bar("set by set", steps as u64, "cases");
     for &threads in &suite.threads {
         let mut sweep = Sweep::new(suite, threads, scratch)?;
-        for set in 0..SETS {
+        let before = finished(&resume, threads.get());
+        let first = before.sets;
+        sweep.resume(before);
+        for set in first..SETS {
             sweep.set(invocation, job.programs(), set, &progress)?;
+            if let Some(resume) = &mut resume {
+                resume.keep(threads.get(), sweep.finished(set + 1))?;
+            }
         }
         rows.extend(sweep.rows());
     }

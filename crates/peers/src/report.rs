@@ -113,7 +113,7 @@ pub(crate) fn counted(threads: usize) -> String {
 
 /// How to read the ratios.
 pub(crate) fn explanation(rows: &[Row]) -> String {
-    let has = |ceiling: &Ceiling| rows.iter().any(|row| row.share.is_some() && row.ceiling == *ceiling);
+    let has = |ceiling: &Ceiling| rows.iter().any(|row| row.believable_share().is_some() && row.ceiling == *ceiling);
     let ceilings = [Ceiling::Fma, Ceiling::Dot8, Ceiling::Tiles, Ceiling::Memory, Ceiling::Reads]
         .into_iter()
         .filter(has)
@@ -146,7 +146,7 @@ fn ratios(rows: &[&Row]) -> String {
             cases.push(&row.case);
         }
     }
-    let with_share = rows.iter().any(|row| row.share.is_some());
+    let with_share = rows.iter().any(|row| row.believable_share().is_some());
     let head = [("case", Align::Left), ("ours", Align::Right)].into_iter();
     let head = head.chain(with_share.then_some(("of ceiling", Align::Right)));
     let mut table = Table::new(head.chain(names.iter().map(|&name| (name, Align::Right))));
@@ -156,7 +156,7 @@ fn ratios(rows: &[&Row]) -> String {
         let mut cells = vec![case.to_owned(), first.ours_s.map_or("-".to_owned(), |time| Unit::Seconds.show(time))];
         if with_share {
             let of = |share| format!("{:.1} % {}", share * 100.0, first.ceiling.name());
-            cells.push(first.share.map_or("-".to_owned(), of));
+            cells.push(first.believable_share().map_or("-".to_owned(), of));
         }
         for name in &names {
             cells.push(of_case.iter().find(|row| row.peer == *name).map_or("-".to_owned(), |row| cell(&row.outcome)));

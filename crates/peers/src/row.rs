@@ -1,6 +1,6 @@
 //! One row: a peer on one case.
 
-use record::{Interval, stats};
+use record::{IMPOSSIBLE_SHARE, Interval, stats};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ impl Outcome {
 }
 
 /// Samples of our side on one case.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct OurSamples {
     ran: String,
     flops: Option<f64>,
@@ -99,7 +99,7 @@ impl OurSamples {
 }
 
 /// Samples of one peer on one case.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PeerSamples {
     pub(crate) name: String,
     pub(crate) version: String,
@@ -142,6 +142,11 @@ impl PeerSamples {
 }
 
 impl Row {
+    /// The share of the ceiling, unless the ceiling cannot be true because the share is above it.
+    pub(crate) fn believable_share(&self) -> Option<f64> {
+        self.share.filter(|&share| share <= IMPOSSIBLE_SHARE)
+    }
+
     pub(crate) fn new(case: &str, threads: usize, ours: &OurSamples, peer: PeerSamples) -> Self {
         let timed = peer.timed();
         let too_few = || Outcome::Error { why: "its process ended too often: too few sets for an interval".to_owned() };

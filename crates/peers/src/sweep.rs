@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::build::Program;
 use crate::ceiling::Ceiling;
+use crate::resume::Finished;
 use crate::row::{OurSamples, PeerSamples, Row};
 use crate::session::PeerSession;
 use crate::suite::{Case, Suite};
@@ -116,6 +117,25 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
+    /// What a run of the same state has finished, to go on behind it.
+    pub(crate) fn resume(&mut self, mut finished: Finished) {
+        // Not the orders of the sets before.
+        self.random = Random::new((finished.sets as u64) << 32 | self.verifier.threads.get() as u64);
+        for (case, ours, peers) in &mut self.cases {
+            if let Some(samples) = finished.cases.remove(&case.id) {
+                (*ours, *peers) = samples;
+            }
+        }
+    }
+
+    /// What is finished behind so many sets.
+    pub(crate) fn finished(&self, sets: usize) -> Finished {
+        let samples = |(case, ours, peers): &(&Case, OurSamples, Vec<PeerSamples>)| {
+            (case.id.clone(), (ours.clone(), peers.clone()))
+        };
+        Finished { sets, cases: self.cases.iter().map(samples).collect() }
+    }
+
     /// The place of a case.
     pub(crate) fn place(&self, id: &str) -> Option<usize> {
         self.cases.iter().position(|(case, ..)| case.id == id)
@@ -206,6 +226,10 @@ impl<'a> Sweep<'a> {
         let measured = self.ceiling(ceiling, self.cases[at].1.bytes())?;
         bursts.extend(measured.map(|_| Burst::Ceiling));
         let mut logs = vec![Vec::new(); sessions.len()];
+        // A round of long calls counts as the first one, and the buffers of a ceiling were last read long ago.
+        if let Some(measured) = measured {
+            self.ceilings[measured].per_s(length);
+        }
         let begin = Instant::now();
         for round in 0..=ROUNDS {
             invocation.interrupt.check()?;

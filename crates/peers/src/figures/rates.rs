@@ -37,7 +37,7 @@ pub(crate) fn rates(
             of == size && timed(row).is_some_and(|(_, [_, high])| high < 1.0) && !measured.is_own(&row.peer)
         });
         ours.push(RatePoint { size: *size, rate, interval: None, is_lost });
-        ceiling.extend(row.share.map(|share| [*size, rate / share]));
+        ceiling.extend(row.believable_share().map(|share| [*size, rate / share]));
     }
     let mut series = vec![RateSeries { name: "ours".to_owned(), points: ours }];
     for peer in peers {
