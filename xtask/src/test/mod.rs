@@ -58,6 +58,7 @@ const CLIPPY: Cargo =
 // start.
 const TESTS: Cargo = Cargo::new("tests, doc tests", &["test", "--workspace", "--no-fail-fast"], count::tests);
 const DOCUMENTATION: Cargo = Cargo::new("documentation", &["doc", "--workspace", "--no-deps"], count::nothing);
+const BENCHES_BUILT: Cargo = Cargo::new("benches, built", &["bench", "--workspace", "--no-run"], count::nothing);
 const BENCHES: Cargo = Cargo::new("benches, once each", &["bench", "--workspace", "--", "--test"], count::benches);
 
 /// Tests of one program that run at a time, at least: those of `compare` wait for other programs most of the time.
@@ -88,7 +89,7 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
     for cargo in [FORMAT, CLIPPY] {
         step(cargo.name, &mut || cargo.run::<&str>(root, &[]))?;
     }
-    step(TESTS.name, &mut || TESTS.run(root, &of_tests))?;
+    step(TESTS.name, &mut || tests_beside_builds(root, &of_tests))?;
     step(DOCUMENTATION.name, &mut || DOCUMENTATION.run(root, &[("RUSTDOCFLAGS", "-D warnings".into())]))?;
     step(BENCHES.name, &mut || {
         let outcome = BENCHES.run(root, &[(rows_variable, rows_path.clone().into())])?;
@@ -133,6 +134,15 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
     })?;
     invocation.console.print(&total.to_string())?;
     Ok(if total.failed == 0 { Exit::Fine } else { Exit::Failure })
+}
+
+/// Runs the tests, which wait for other programs most of the time. Benches have a directory of their own and are built
+/// meanwhile; why one cannot be built is told by the step that runs them.
+fn tests_beside_builds(root: &Path, variables: &[(&str, OsString)]) -> Result<Outcome> {
+    std::thread::scope(|scope| {
+        scope.spawn(|| BENCHES_BUILT.run::<&str>(root, &[]));
+        TESTS.run(root, variables)
+    })
 }
 
 impl Cargo {
