@@ -30,7 +30,6 @@ use thiserror::Error as ThisError;
 
 use crate::{DataError, Error, Gguf, Options, Tensor};
 
-mod copied;
 mod pages;
 mod residency;
 
@@ -115,28 +114,15 @@ pub struct Bytes(Memory);
 #[derive(Debug)]
 enum Memory {
     Owned(Vec<u8>),
-    Mapped {
-        map: Mmap,
-        file: fs::File,
-    },
-    /// Was mapped, and is on huge pages now.
-    Copied(Mmap),
-}
-
-impl Deref for Memory {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Owned(bytes) => bytes,
-            Self::Mapped { map, .. } | Self::Copied(map) => map,
-        }
-    }
+    Mapped { map: Mmap, file: fs::File },
 }
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Memory::Owned(bytes) => bytes,
+            Memory::Mapped { map, .. } => map,
+        }
     }
 }
 
@@ -222,23 +208,6 @@ impl File {
         matches!(self.gguf.as_bytes().0, Memory::Mapped { .. })
     }
 
-    /// Copies a mapped file to memory of this process, on huge pages where the system has them, on at most `threads`
-    /// threads. Reading it again and again is faster then: on small pages a processor also reads where each page is.
-    /// The pages of the mapping are given back one by one, so that the file is not in memory twice. A file that is not
-    /// mapped stays as it is.
-    ///
-    /// # Errors
-    /// Memory was refused, or [`io::ErrorKind::UnexpectedEof`] for a file that has become shorter. The mapping stays
-    /// then.
-    pub fn copy_to_memory(&mut self, threads: Threads) -> io::Result<()> {
-        self.check_length().map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))?;
-        if let Memory::Mapped { map, .. } = &self.gguf.as_bytes().0 {
-            let memory = copied::copied(map, threads)?;
-            self.gguf.replace_bytes(Bytes(Memory::Copied(memory)));
-        }
-        Ok(())
-    }
-
     /// Brings all pages of a mapped file into memory and into this process's page table, on at most `threads` threads:
     /// scoped threads that end before the call returns. For a file that was
     /// read into memory there is nothing to do.
@@ -247,7 +216,7 @@ impl File {
     /// What the operating system reports; [`io::ErrorKind::UnexpectedEof`] for a file that has become shorter.
     pub fn page_in(&self, threads: Threads) -> io::Result<PageIn> {
         match &self.gguf.as_bytes().0 {
-            Memory::Owned(_) | Memory::Copied(_) => Ok(PageIn::NONE),
+            Memory::Owned(_) => Ok(PageIn::NONE),
             Memory::Mapped { map, file } => {
                 self.check_length().map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))?;
                 pages::page_in(map, file, threads)
@@ -261,11 +230,8 @@ impl File {
     /// What the operating system reports; [`io::ErrorKind::Unsupported`] where it does not report residency.
     pub fn residency(&self) -> io::Result<Residency> {
         match &self.gguf.as_bytes().0 {
+            Memory::Owned(bytes) => Ok(Residency { bytes: bytes.len() as u64, resident_bytes: bytes.len() as u64 }),
             Memory::Mapped { map, .. } => residency::residency(map),
-            memory => {
-                let bytes = memory.len() as u64;
-                Ok(Residency { bytes, resident_bytes: bytes })
-            }
         }
     }
 }

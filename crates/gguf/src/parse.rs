@@ -20,12 +20,6 @@ pub struct Gguf<B> {
 }
 
 impl<B: AsRef<[u8]>> Gguf<B> {
-    /// Takes the same bytes from elsewhere.
-    pub(crate) fn replace_bytes(&mut self, bytes: B) {
-        debug_assert_eq!(self.bytes.as_ref().len(), bytes.as_ref().len());
-        self.bytes = bytes;
-    }
-
     /// Checks a file by the rules of the container that llama.cpp checks.
     ///
     /// # Errors

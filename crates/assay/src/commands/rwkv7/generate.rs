@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use rwkv7::{Sampler, Vocabulary};
 
-use super::{Running, Sequence, Text};
+use super::{Running, Text};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -29,11 +29,6 @@ pub(crate) struct Arguments {
     seed: u64,
 }
 
-/// From so many tokens on, weights are copied to memory of this process behind the prompt, on huge pages where the
-/// system has them. Each token takes a sixth to a fifth less then on one thread; copying takes as long as a few tokens
-/// where memory is at hand, and as long as some hundred where a virtual machine has to ask its host for it.
-const MANY: usize = 512;
-
 /// What a run took.
 struct Times {
     /// What computed, where it was not the CPU.
@@ -41,8 +36,6 @@ struct Times {
     load_s: f64,
     prompt_s: f64,
     prompt: usize,
-    /// Copying weights, where there are many tokens.
-    copy_s: Option<f64>,
     generation_s: f64,
     generated: usize,
 }
@@ -51,69 +44,37 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     ensure!(arguments.temperature >= 0.0, "--temperature is {}, not 0 or more", arguments.temperature);
     ensure!((0.0..=1.0).contains(&arguments.top_p), "--top-p is {}, not from 0 to 1", arguments.top_p);
     let begin = Instant::now();
-    let path = &arguments.running.model;
-    let mut file = super::open(path)?;
+    let file = super::open(&arguments.running.model)?;
+    let model = super::model_of(&file, &arguments.running.model)?;
     let vocabulary = Vocabulary::from_metadata(file.metadata()).ok();
     let tokens = arguments.text.tokens(&file)?;
     let load_s = begin.elapsed().as_secs_f64();
     let times = arguments.running.on_threads(|| -> Result<Times> {
         let begin = Instant::now();
-        let model = super::model_of(&file, path)?;
         let mut sequence = arguments.running.sequence(&model)?;
-        let mut writer = Writer {
-            vocabulary: vocabulary.as_ref(),
-            sampler: Sampler::new(arguments.temperature, arguments.top_p, arguments.seed),
-            logits: vec![0.0; model.vocabulary()],
-            length: arguments.length,
-        };
         let load_s = load_s + begin.elapsed().as_secs_f64();
+        let mut sampler = Sampler::new(arguments.temperature, arguments.top_p, arguments.seed);
+        let mut logits = vec![0.0; model.vocabulary()];
         let begin = Instant::now();
-        let token = sequence.next(&tokens, &mut writer.sampler, &mut writer.logits)?;
+        let mut token = sequence.next(&tokens, &mut sampler, &mut logits)?;
         let prompt_s = begin.elapsed().as_secs_f64();
-        let device = sequence.device().map(str::to_owned);
-        let times =
-            Times { device, load_s, prompt_s, prompt: tokens.len(), copy_s: None, generation_s: 0.0, generated: 0 };
-        let state = match sequence.into_state() {
-            Ok(state) => state,
-            Err(elsewhere) => return writer.go_on(elsewhere, token, times),
-        };
-        drop(model);
         let begin = Instant::now();
-        // Without the memory for it, the mapping is read.
-        let is_copied = arguments.length >= MANY && file.copy_to_memory(arguments.running.threads()).is_ok();
-        let copy_s = is_copied.then(|| begin.elapsed().as_secs_f64());
-        let model = super::model_of(&file, path)?;
-        let running = (arguments.running.threads(), arguments.running.chunk);
-        writer.go_on(Sequence::behind(state, running, &model), token, Times { copy_s, ..times })
+        let end = vocabulary.as_ref().and_then(Vocabulary::end);
+        let mut generated = 0;
+        while generated < arguments.length {
+            if Some(token) == end || !show(vocabulary.as_ref(), token, generated)? {
+                break;
+            }
+            generated += 1;
+            token = sequence.next(&[token], &mut sampler, &mut logits)?;
+        }
+        let generation_s = begin.elapsed().as_secs_f64();
+        let device = sequence.device().map(str::to_owned);
+        Ok(Times { device, load_s, prompt_s, prompt: tokens.len(), generation_s, generated })
     })??;
     show_end()?;
     summary(&times);
     Ok(())
-}
-
-/// Writes what follows a prompt.
-struct Writer<'a> {
-    vocabulary: Option<&'a Vocabulary>,
-    sampler: Sampler,
-    logits: Vec<f32>,
-    length: usize,
-}
-
-impl Writer<'_> {
-    /// `token` and those behind it.
-    fn go_on(mut self, mut sequence: Sequence<'_, '_>, mut token: u32, times: Times) -> Result<Times> {
-        let begin = Instant::now();
-        let end = self.vocabulary.and_then(Vocabulary::end);
-        let mut generated = 0;
-        while generated < self.length {
-            if Some(token) == end || !show(self.vocabulary, token, generated)? {
-                break;
-            }
-            generated += 1;
-            token = sequence.next(&[token], &mut self.sampler, &mut self.logits)?;
-        }
-        Ok(Times { generation_s: begin.elapsed().as_secs_f64(), generated, ..times })
-    }
 }
 
 /// Writes a token's bytes, or its number where there is no vocabulary. False if nobody reads any more.
@@ -139,15 +100,12 @@ fn show_end() -> io::Result<()> {
 #[expect(clippy::print_stderr, reason = "times are no part of the text")]
 fn summary(times: &Times) {
     let rate = |tokens: usize, seconds: f64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
-    let Times { ref device, load_s, prompt_s, prompt, copy_s, generation_s, generated } = *times;
+    let Times { ref device, load_s, prompt_s, prompt, generation_s, generated } = *times;
     if let Some(device) = device {
         eprintln!("device      {device}");
     }
     eprintln!("load        {:.1} ms", 1e3 * load_s);
     eprintln!("prompt      {prompt} tokens, {:.1} ms, {:.1} tokens/s", 1e3 * prompt_s, rate(prompt, prompt_s));
-    if let Some(copy_s) = copy_s {
-        eprintln!("copy        weights to memory, {:.1} ms", 1e3 * copy_s);
-    }
     eprintln!(
         "generation  {generated} tokens, {:.1} ms, {:.1} tokens/s",
         1e3 * generation_s,

@@ -28,19 +28,6 @@ impl<'m, 'a> Sequence<'m, 'a> {
         }
     }
 
-    /// Goes on behind the tokens of a state, on the CPU.
-    pub(super) fn behind(state: State, (threads, chunk): (Threads, usize), model: &'m Model<'a>) -> Self {
-        Self::Cpu(Box::new((rwkv7::Forward::new(model, threads).chunk(chunk), state)))
-    }
-
-    /// The state on the CPU; the sequence itself, if it is elsewhere.
-    pub(super) fn into_state(self) -> Result<State, Self> {
-        match self {
-            Self::Cpu(of) => Ok(of.1),
-            other => Err(other),
-        }
-    }
-
     /// What computes, where it is not the CPU.
     pub(crate) fn device(&self) -> Option<&str> {
         match self {

@@ -27,8 +27,8 @@ pub(super) enum Weights {
 /// What is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// So many tokens after a prompt, each the most probable one; the weights are read where `place` says.
-    Generate { prompt: usize, tokens: usize, place: Place },
+    /// So many tokens after a prompt, each the most probable one.
+    Generate { prompt: usize, tokens: usize },
     /// So many tokens at once, and the logits of the last.
     Prefill { tokens: usize },
     /// From the path of the file to the logits of one token.
@@ -39,15 +39,6 @@ pub(super) enum Work {
     Greedy { tokens: usize },
     /// The tokens of texts.
     Tokenize { texts: Texts, seed: usize },
-}
-
-/// Where weights are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In the mapped file.
-    File,
-    /// In memory to which they were copied, as is worth it for many tokens.
-    Memory,
 }
 
 /// Texts for a tokenizer.
@@ -76,7 +67,6 @@ const WEIGHTS: [(Weights, &str); 6] = [
 ];
 const TYPES: [(Recipe, &str); 4] =
     [(Recipe::F32, "F32"), (Recipe::F16, "F16"), (Recipe::EightBits, "Q8_0"), (Recipe::FourBits, "Q4_K_M")];
-const PLACES: [(Place, &str); 2] = [(Place::File, "file"), (Place::Memory, "memory")];
 const TEXTS: [(Texts, &str); 2] = [(Texts::Fuzz, "fuzz"), (Texts::Control, "control")];
 
 fn word<T: PartialEq>(words: &[(T, &'static str)], value: T) -> &'static str {
@@ -95,9 +85,7 @@ impl Parameters for Run {
         let of_model = Params::new().with("weights", word(&WEIGHTS, weights)).with("type", word(&TYPES, ty));
         let work = |name: &str| of_model.clone().with("work", name);
         match self.work {
-            Work::Generate { prompt, tokens, place } => {
-                work("generate").with("prompt", prompt).with("tokens", tokens).with("place", word(&PLACES, place))
-            }
+            Work::Generate { prompt, tokens } => work("generate").with("prompt", prompt).with("tokens", tokens),
             Work::Prefill { tokens } => work("prefill").with("tokens", tokens),
             Work::Load => work("load"),
             Work::Logits { tokens, batch } => work("logits").with("tokens", tokens).with("batch", batch),
@@ -111,11 +99,7 @@ impl Parameters for Run {
         let model = Model { weights: params.one_of("weights", WEIGHTS)?, ty: params.one_of("type", TYPES)? };
         let works = ["generate", "prefill", "load", "logits", "greedy", "tokenize"];
         let work = match params.one_of("work", works.map(|work| (work, work)))? {
-            "generate" => Work::Generate {
-                prompt: number("prompt")?,
-                tokens: number("tokens")?,
-                place: params.one_of("place", PLACES)?,
-            },
+            "generate" => Work::Generate { prompt: number("prompt")?, tokens: number("tokens")? },
             "prefill" => Work::Prefill { tokens: number("tokens")? },
             "logits" => Work::Logits { tokens: number("tokens")?, batch: number("batch")? },
             "greedy" => Work::Greedy { tokens: number("tokens")? },
@@ -144,11 +128,7 @@ pub(super) fn cases() -> Vec<NamedCase<Run>> {
         (Trained, FourBits),
     ] {
         let mut add = |work, suffix: &str| cases.push(case(weights, ty, work, suffix.to_owned()).threads(&[1, 2]));
-        let generate = |place| Work::Generate { prompt: 32, tokens: 64, place };
-        add(generate(Place::File), "generate-64");
-        if weights != Trained {
-            add(generate(Place::Memory), "generate-64-copied");
-        }
+        add(Work::Generate { prompt: 32, tokens: 64 }, "generate-64");
         add(Work::Prefill { tokens: 128 }, "prefill-128");
         add(Work::Prefill { tokens: 512 }, "prefill-512");
         add(Work::Load, "load");
@@ -181,8 +161,8 @@ mod tests {
     fn the_table_is_sound() {
         let cases = cases();
         assert_eq!(op::check_table(&cases), Ok(()));
-        assert_eq!(cases.len(), 6 * 4 + 5 + 5 * 3 + 4 + 2 * 3 + 1);
-        assert_eq!(cases[8].name, "0.45b-Q4_K_M/prefill-512");
+        assert_eq!(cases.len(), 6 * 4 + 5 * 3 + 4 + 2 * 3 + 1);
+        assert_eq!(cases[6].name, "0.45b-Q4_K_M/prefill-512");
         assert!(Run::from_params(&cases[0].params.to_params().with("work", "train")).is_err());
     }
 }

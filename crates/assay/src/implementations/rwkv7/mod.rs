@@ -16,7 +16,7 @@ use op::CaseRow;
 use peer::{Case, Clocked, Closures, Description, Implementation, Load, Ran, Refusal, found};
 
 use crate::commands::gguf::map;
-use cases::{Place, Run, Texts, Weights, Work};
+use cases::{Run, Texts, Weights, Work};
 
 /// Of random tokens.
 const TOKEN_SEED: u64 = 5;
@@ -44,7 +44,7 @@ impl Implementation for Rwkv7 {
         let Run { model, work } = case.read()?;
         models::make(model, dir).map_err(chain)?;
         let count = match work {
-            Work::Generate { prompt, tokens, .. } => prompt + tokens,
+            Work::Generate { prompt, tokens } => prompt + tokens,
             Work::Prefill { tokens } | Work::Logits { tokens, .. } => tokens,
             Work::Load => 1,
             Work::Greedy { .. } => {
@@ -79,13 +79,7 @@ impl Implementation for Rwkv7 {
         let (path, threads) = (inputs.join("model.gguf"), self.threads);
         let open = || Session::open(&path, threads);
         match work {
-            Work::Generate { prompt, place, .. } => {
-                let session = match place {
-                    Place::File => open()?,
-                    Place::Memory => Session::in_memory(&path, threads)?,
-                };
-                generate(session, tokens(inputs)?, prompt, threads)
-            }
+            Work::Generate { prompt, .. } => generate(open()?, tokens(inputs)?, prompt, threads),
             Work::Prefill { .. } => prefill(open()?, tokens(inputs)?, threads),
             Work::Load => first_logits(path, tokens(inputs)?, threads),
             Work::Logits { batch, .. } => {
@@ -134,19 +128,7 @@ impl Session {
     /// The file and the model live as long as the process, which opens each case once and ends with its set: they are
     /// a mapping and views of it.
     fn open(path: &Path, threads: Threads) -> Result<Self, Refusal> {
-        Self::of(map(path, Options::default()).map_err(refused)?, threads)
-    }
-
-    /// With weights in memory of their own, for many tokens. That takes a while behind the first logits, as it takes
-    /// llama.cpp to rearrange them while it loads.
-    fn in_memory(path: &Path, threads: Threads) -> Result<Self, Refusal> {
-        let mut file = map(path, Options::default()).map_err(refused)?;
-        file.copy_to_memory(threads).map_err(refused)?;
-        Self::of(file, threads)
-    }
-
-    fn of(file: File, threads: Threads) -> Result<Self, Refusal> {
-        let file: &File = Box::leak(Box::new(file));
+        let file: &File = Box::leak(Box::new(map(path, Options::default()).map_err(refused)?));
         let model: &Model<'_> = Box::leak(Box::new(Model::new(file).map_err(refused)?));
         let (state, logits) = (State::new(model.config()), vec![0.0; model.vocabulary()]);
         Ok(Self { file, forward: Forward::new(model, threads), state, logits })
