@@ -43,6 +43,7 @@ mod sweep;
 mod verify;
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -232,8 +233,8 @@ fn plan(suite: &Suite) -> String {
     let bursts = runs * SETS * ROUNDS * (suite.peers.len() + 2);
     let cases: Vec<&str> = suite.cases.iter().map(|case| case.id.as_str()).collect();
     format!(
-        "{}: {} cases, {} peers, {SETS} sets of at most {ROUNDS} rounds; about {:.0} minutes of bursts, and several times as \
-         long with building, loading, proofs and calls that last longer than a burst\n{}",
+        "{}: {} cases, {} peers, {SETS} sets of at most {ROUNDS} rounds; about {:.0} minutes of bursts, and several \
+         times as long with building, loading, proofs and calls that last longer than a burst\n{}",
         suite.title,
         runs,
         suite.peers.len(),
@@ -267,21 +268,13 @@ fn resume(
 fn timed(invocation: &Invocation, job: &Job, scratch: &Path, mut resume: Option<&mut Resume>) -> Result<Vec<Row>> {
     let suite = &job.suite;
     let mut rows = Vec::new();
-    let finished = |resume: &Option<&mut Resume>, threads: usize| {
-        resume.as_ref().map(|resume| resume.finished(threads)).unwrap_or_default()
-    };
-    let mut steps = 0;
-    for case in &suite.cases {
-        steps += suite
-            .threads_of(case)
-            .iter()
-            .map(|&threads| SETS.saturating_sub(finished(&resume, threads.get()).sets))
-            .sum::<usize>();
-    }
+    let sets_on = |threads: usize| resume.as_ref().map_or(0, |resume| resume.sets_on(threads));
+    let left = |threads: &NonZeroUsize| SETS.saturating_sub(sets_on(threads.get()));
+    let steps: usize = suite.cases.iter().flat_map(|case| suite.threads_of(case)).map(left).sum();
     let progress = invocation.console.bar("set by set", steps as u64, "cases");
     for &threads in &suite.threads {
         let mut sweep = Sweep::new(suite, threads, scratch)?;
-        let before = finished(&resume, threads.get());
+        let before = resume.as_ref().map(|resume| resume.finished(threads.get())).unwrap_or_default();
         let first = before.sets;
         sweep.resume(before);
         for set in first..SETS {

@@ -128,8 +128,8 @@ pub(crate) fn explanation(rows: &[Row]) -> String {
     format!(
         "Time of the peer divided by ours, with its exact 95 % interval: above 1 ours is faster. Rows in **bold** are lost: the \
          whole interval lies below 1. All implementations read the same bytes, and their results are compared before anything is \
-         timed: {SETS} sets of fresh processes, {ROUNDS} rounds a set in random order (fewer after {} s), idle processes \
-         stopped.{share}\n",
+         timed: {SETS} sets of fresh processes, {ROUNDS} rounds a set in random order (fewer after {} s), idle \
+         processes stopped.{share}\n",
         ENOUGH.as_secs()
     )
 }

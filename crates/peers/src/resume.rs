@@ -43,8 +43,8 @@ pub(crate) struct Resume {
 }
 
 impl Resume {
-    /// The sets that a run of this state has finished, unless all are wanted `again`. `revision` is `None` if no name
-    /// tells what is built: nothing is kept then.
+    /// The sets that a run of this state has finished, unless all are wanted `again`. `state` is `None` if no
+    /// revision tells what is built: nothing is kept then.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -61,6 +61,11 @@ impl Resume {
     /// How many sets are finished.
     pub(crate) fn sets(&self) -> usize {
         self.kept.finished.values().map(|finished| finished.sets).sum()
+    }
+
+    /// How many of them are finished with so many threads.
+    pub(crate) fn sets_on(&self, threads: usize) -> usize {
+        self.kept.finished.get(&threads).map_or(0, |finished| finished.sets)
     }
 
     /// Those with so many threads.
@@ -119,7 +124,7 @@ mod tests {
         first.keep(1, some(7)).unwrap();
         first.keep(2, some(3)).unwrap();
         let second = open("x", false);
-        assert_eq!((second.sets(), second.finished(1).sets, second.finished(2).sets), (10, 7, 3));
+        assert_eq!((second.sets(), second.sets_on(1), second.finished(2).sets), (10, 7, 3));
         assert_eq!(second.finished(2).cases["a"].1[0].sets, [0.25; 3]);
         assert_eq!(open("y", false).sets(), 0, "another state");
         assert_eq!(open("x", true).sets(), 0, "again");
