@@ -131,17 +131,53 @@ pub fn program_of(root: &Path, name: &str, arguments: &[&str]) -> Result<PathBuf
 /// # Errors
 /// The last lines of cargo, if it fails.
 pub fn programs_of(root: &Path, kind: &str, arguments: &[&str]) -> Result<Vec<(String, PathBuf)>> {
-    let mut cargo = command::in_directory("cargo", root);
-    cargo.args(arguments).arg("--message-format=json-render-diagnostics");
-    let messages = command::stdout_of_shown(&mut cargo)?;
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let program = |message: serde_json::Value| {
         let target = &message["target"];
         // A bench is built as a test; a program as a test is another one.
         let is_wanted = target["kind"] == json!([kind]) && (kind == "bench" || message["profile"]["test"] == false);
         is_wanted.then(|| Some((target["name"].as_str()?.to_owned(), message["executable"].as_str()?.into())))?
     };
-    Ok(messages.filter_map(program).collect())
+    Ok(messages_of(root, arguments)?.into_iter().filter_map(program).collect())
+}
+
+/// A program of tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestProgram {
+    /// Its path.
+    pub path: PathBuf,
+    /// The directory of its package, in which cargo runs it.
+    pub directory: PathBuf,
+    /// Whether its tests are a file of their own, beside the library.
+    pub is_integration: bool,
+}
+
+/// The programs of all tests of the workspace, which cargo builds where they are not built yet.
+///
+/// # Errors
+/// The last lines of cargo, if it fails.
+pub fn test_programs(root: &Path) -> Result<Vec<TestProgram>> {
+    Ok(messages_of(root, &["test", "--workspace", "--no-run"])?.iter().filter_map(test_program).collect())
+}
+
+/// The program that a message of cargo tells of; `None` where it has no tests.
+fn test_program(message: &serde_json::Value) -> Option<TestProgram> {
+    if message["profile"]["test"] != true {
+        return None;
+    }
+    let manifest = Path::new(message["manifest_path"].as_str()?);
+    Some(TestProgram {
+        path: message["executable"].as_str()?.into(),
+        directory: manifest.parent()?.to_owned(),
+        is_integration: message["target"]["kind"] == json!(["test"]),
+    })
+}
+
+/// What cargo tells of its artifacts, line by line.
+fn messages_of(root: &Path, arguments: &[&str]) -> Result<Vec<serde_json::Value>> {
+    let mut cargo = command::in_directory("cargo", root);
+    cargo.args(arguments).arg("--message-format=json-render-diagnostics");
+    let messages = command::stdout_of_shown(&mut cargo)?;
+    Ok(messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// Where programs will run.
@@ -190,4 +226,24 @@ fn build(recipe: &Recipe<'_>, directory: &Path) -> Result<()> {
         command::run(command::in_directory(program, directory).args(arguments))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_tests_are_told_from_others() {
+        let message = |kind: &str, is_test: bool, executable: serde_json::Value| {
+            json!({"reason": "compiler-artifact", "manifest_path": "/a/b/Cargo.toml", "target": {"kind": [kind]},
+                "profile": {"test": is_test}, "executable": executable})
+        };
+        let found =
+            |is_integration| Some(TestProgram { path: "/t/x-1".into(), directory: "/a/b".into(), is_integration });
+        assert_eq!(test_program(&message("lib", true, json!("/t/x-1"))), found(false));
+        assert_eq!(test_program(&message("test", true, json!("/t/x-1"))), found(true));
+        assert_eq!(test_program(&message("bin", false, json!("/t/x-1"))), None, "a program itself");
+        assert_eq!(test_program(&message("lib", false, json!(null))), None);
+        assert_eq!(test_program(&json!({"reason": "build-finished", "success": true})), None);
+    }
 }

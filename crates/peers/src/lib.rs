@@ -59,7 +59,7 @@ pub use kept::{Imported, import};
 pub use results::{Arguments as ChartsArguments, Fault, charts, check};
 
 use build::{Place, Program};
-pub use build::{assay, command_in, program_of, programs_of};
+pub use build::{TestProgram, assay, command_in, program_of, programs_of, test_programs};
 use report::Report;
 use resume::Resume;
 use row::{Outcome, Row};

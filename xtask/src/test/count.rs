@@ -16,6 +16,13 @@ impl Count {
     pub(super) fn of_step(self, is_success: bool) -> Self {
         match (is_success, self) {
             (true, Count { passed: 0, failed: 0 }) => Count { passed: 1, failed: 0 },
+            _ => self.of_part(is_success),
+        }
+    }
+
+    /// The count of a part of a step, which may have no tests. A failure that no test accounts for is one.
+    pub(super) fn of_part(self, is_success: bool) -> Self {
+        match (is_success, self) {
             (false, Count { passed, failed: 0 }) => Count { passed, failed: 1 },
             _ => self,
         }
@@ -165,5 +172,7 @@ mod tests {
         assert_eq!(count(5, 0).of_step(true), count(5, 0));
         assert_eq!(count(5, 0).of_step(false), count(5, 1));
         assert_eq!(count(5, 2).of_step(false), count(5, 2));
+        assert_eq!(count(0, 0).of_part(true), count(0, 0), "a program without tests");
+        assert_eq!(count(3, 0).of_part(false), count(3, 1), "a program that died behind its tests");
     }
 }

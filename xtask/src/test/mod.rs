@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, in one command, one target directory and one count.
 
 mod count;
+mod programs;
 mod python;
 mod schema;
 mod targets;
@@ -54,11 +55,7 @@ struct Cargo {
 const FORMAT: Cargo = Cargo::new("format", &["fmt", "--all", "--check"], count::nothing);
 const CLIPPY: Cargo =
     Cargo::new("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], count::nothing);
-// Targets are not selected one by one: `--examples` would build examples as tests instead of as the programs that tests
-// start.
-const TESTS: Cargo = Cargo::new("tests, doc tests", &["test", "--workspace", "--no-fail-fast"], count::tests);
 const DOCUMENTATION: Cargo = Cargo::new("documentation", &["doc", "--workspace", "--no-deps"], count::nothing);
-const BENCHES_BUILT: Cargo = Cargo::new("benches, built", &["bench", "--workspace", "--no-run"], count::nothing);
 const BENCHES: Cargo = Cargo::new("benches, once each", &["bench", "--workspace", "--", "--test"], count::benches);
 
 /// Tests of one program that run at a time, at least: those of `compare` wait for other programs most of the time.
@@ -89,7 +86,7 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
     for cargo in [FORMAT, CLIPPY] {
         step(cargo.name, &mut || cargo.run::<&str>(root, &[]))?;
     }
-    step(TESTS.name, &mut || tests_beside_builds(root, &of_tests))?;
+    step("tests, doc tests", &mut || programs::run(root, &of_tests))?;
     step(DOCUMENTATION.name, &mut || DOCUMENTATION.run(root, &[("RUSTDOCFLAGS", "-D warnings".into())]))?;
     step(BENCHES.name, &mut || {
         let outcome = BENCHES.run(root, &[(rows_variable, rows_path.clone().into())])?;
@@ -136,15 +133,6 @@ pub(crate) fn test(invocation: &Invocation, root: &Path, arguments: &Arguments) 
     Ok(if total.failed == 0 { Exit::Fine } else { Exit::Failure })
 }
 
-/// Runs the tests, which wait for other programs most of the time. Benches have a directory of their own and are built
-/// meanwhile; why one cannot be built is told by the step that runs them.
-fn tests_beside_builds(root: &Path, variables: &[(&str, OsString)]) -> Result<Outcome> {
-    std::thread::scope(|scope| {
-        scope.spawn(|| BENCHES_BUILT.run::<&str>(root, &[]));
-        TESTS.run(root, variables)
-    })
-}
-
 impl Cargo {
     const fn new(name: &'static str, arguments: &'static [&'static str], count: fn(&str) -> Count) -> Self {
         Self { name, arguments: Cow::Borrowed(arguments), count }
@@ -152,31 +140,52 @@ impl Cargo {
 
     fn run<K: AsRef<OsStr>>(&self, root: &Path, variables: &[(K, OsString)]) -> Result<Outcome> {
         let mut cargo: Command = command::in_directory("cargo", root);
-        cargo.args(&*self.arguments).env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0");
-        // What this process was told is not for the programs under test.
-        for name in ["ASSAY_ROWS", "ASSAY_INJECT", "ASSAY_REPEAT"] {
-            cargo.env_remove(name);
-        }
-        cargo.envs(variables.iter().map(|(key, value)| (key, value)));
-        let output = command::output_of(&mut cargo)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let count = (self.count)(&text).of_step(output.status.success());
-        let left_out = count::left_out(&String::from_utf8_lossy(&output.stderr));
-        if output.status.success() {
-            return Ok(Outcome { count, shown: String::new(), left_out });
-        }
-        let mut shown = format!("`{}` failed ({})\n", command::shown(&cargo), output.status);
-        let failures = count::failures(&text);
-        // The end of the output tells what failed, unless failed tests tell it themselves.
-        let end = if failures.is_empty() { command::tail(&output.stdout) } else { failures };
-        for part in [end, command::tail(&output.stderr)] {
-            if !part.is_empty() {
-                shown.push_str(&part);
-                shown.push('\n');
-            }
-        }
-        Ok(Outcome { count, shown, left_out })
+        cargo.args(&*self.arguments).env("CARGO_TERM_COLOR", "never");
+        let variables = variables.iter().map(|(key, value)| (key, value));
+        run_tests(&mut cargo, variables, |text, is_success| (self.count)(text).of_step(is_success))
     }
+}
+
+impl Outcome {
+    /// Adds what another part of the step found.
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.shown.push_str(&other.shown);
+        self.left_out.extend(other.left_out);
+    }
+}
+
+/// Runs a command whose standard output tells of tests, or which is one test itself. `count` takes the output and
+/// whether the command succeeded.
+fn run_tests<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+    command: &mut Command,
+    variables: impl Iterator<Item = (K, V)>,
+    count: impl Fn(&str, bool) -> Count,
+) -> Result<Outcome> {
+    command.env("RUST_BACKTRACE", "0");
+    // What this process was told is not for the programs under test.
+    for name in ["ASSAY_ROWS", "ASSAY_INJECT", "ASSAY_REPEAT"] {
+        command.env_remove(name);
+    }
+    command.envs(variables);
+    let output = command::output_of(command)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let count = count(&text, output.status.success());
+    let left_out = count::left_out(&String::from_utf8_lossy(&output.stderr));
+    if output.status.success() {
+        return Ok(Outcome { count, shown: String::new(), left_out });
+    }
+    let mut shown = format!("`{}` failed ({})\n", command::shown(command), output.status);
+    let failures = count::failures(&text);
+    // The end of the output tells what failed, unless failed tests tell it themselves.
+    let end = if failures.is_empty() { command::tail(&output.stdout) } else { failures };
+    for part in [end, command::tail(&output.stderr)] {
+        if !part.is_empty() {
+            shown.push_str(&part);
+            shown.push('\n');
+        }
+    }
+    Ok(Outcome { count, shown, left_out })
 }
 
 /// A step that is a list of faults.
