@@ -70,7 +70,7 @@ impl Wgpu {
             sources.into_iter().map(|source| format!("{} {}", source.is_trusted(), source.wgsl())).collect();
         Key::from(DeviceKey {
             interface: INTERFACE,
-            translation: "wgpu's checks, or none where a source is trusted",
+            translation: "wgpu's checks, or none where a source is trusted; cooperative matrices by translate.rs, 1",
             backend: identity.api,
             vendor: identity.pci.0,
             device: identity.pci.1,

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use wgpu::{ErrorFilter, Features, Limits};
 
-use crate::{Capabilities, Clock, CoopElement, CoopShape, Counts, GpuError, Identity, Kernel, Kind, Unavailable};
+use crate::{
+    Capabilities, Clock, CoopElement, CoopShape, Counts, GpuError, Identity, Kernel, Kind, Unavailable, translate,
+};
 
 /// Which adapter to open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,6 +73,8 @@ pub(crate) struct Shared {
     cache: OnceLock<wgpu::PipelineCache>,
     /// Whether trusted kernels are checked all the same.
     checks_all: AtomicBool,
+    /// Whether kernels without cooperative matrices are translated by this crate, too.
+    translates_all: AtomicBool,
     /// By their text and whether they are checked.
     pub(crate) kernels: Mutex<HashMap<(String, bool), Kernel>>,
     counts: Mutex<Counts>,
@@ -108,6 +112,7 @@ const WANTED: Features = Features::SHADER_F16
     .union(Features::SUBGROUP)
     .union(Features::TIMESTAMP_QUERY)
     .union(Features::PIPELINE_CACHE)
+    .union(Features::PASSTHROUGH_SHADERS)
     .union(Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
 impl Wgpu {
@@ -148,8 +153,9 @@ impl Wgpu {
             label: None,
             required_features: features,
             required_limits: limits.clone(),
-            // SAFETY: the one experimental feature asked for is that of cooperative matrices. Its kernels are proved
-            // before each use for timing, and only adapters that report their shapes are given them.
+            // SAFETY: the experimental features asked for are cooperative matrices, and modules that the device takes
+            // as they are. Kernels with the former are proved before each use for timing, and only adapters that report
+            // their shapes are given them; the latter are naga's translation of validated texts.
             experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
@@ -175,6 +181,7 @@ impl Wgpu {
             clock: OnceLock::new(),
             cache: OnceLock::new(),
             checks_all: AtomicBool::new(false),
+            translates_all: AtomicBool::new(false),
             kernels: Mutex::default(),
             counts: Mutex::default(),
             ids: AtomicU64::new(0),
@@ -241,6 +248,19 @@ impl Wgpu {
     /// Whether a kernel is compiled with checks.
     pub(crate) fn checks(&self, is_trusted: bool) -> bool {
         !is_trusted || self.0.checks_all.load(Ordering::Relaxed)
+    }
+
+    /// From now on gives a Vulkan device every kernel as it is given those with cooperative matrices: as SPIR-V of this
+    /// crate, which wgpu passes on. What tests do on adapters that have none. Kernels that were compiled before stay as
+    /// they are.
+    pub fn translate_every_kernel(&self) {
+        self.0.translates_all.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a text is translated by this crate.
+    pub(crate) fn translates(&self, wgsl: &str) -> bool {
+        let passes_on = self.identity().api == "vulkan" && self.features().contains(Features::PASSTHROUGH_SHADERS);
+        passes_on && (translate::is_needed(wgsl) || self.0.translates_all.load(Ordering::Relaxed))
     }
 
     /// Takes the compiler's results for later pipelines from this cache. The first call counts; it says whether this
@@ -334,7 +354,9 @@ fn capabilities(adapter: &wgpu::Adapter, features: Features, limits: &Limits) ->
         ab: element(of.ab_type),
         c: element(of.cr_type),
     };
-    let has_coop = features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+    let has_coop = features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+        // Without, their memory accesses could not be completed (translate.rs).
+        && (info.backend != wgpu::Backend::Vulkan || features.contains(Features::PASSTHROUGH_SHADERS));
     let coop = if has_coop { adapter.cooperative_matrix_properties().into_iter().map(shape).collect() } else { vec![] };
     Capabilities {
         f16: features.contains(Features::SHADER_F16),

@@ -4,7 +4,12 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::{Buffer, GpuError, Wgpu, device::lock, memory::Counted};
+use crate::{
+    Buffer, GpuError, Wgpu,
+    device::lock,
+    memory::Counted,
+    translate::{self, Translated},
+};
 
 /// WGSL text and the values of its constants. The entry point is `main`; all bindings are in group 0.
 #[derive(Debug, Clone)]
@@ -96,6 +101,15 @@ impl Source {
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The SPIR-V that a Vulkan device is given for a kernel with cooperative matrices, or for any kernel after
+    /// [`Wgpu::translate_every_kernel`]. Needs no device.
+    ///
+    /// # Errors
+    /// What the compiler says of a text that is not valid.
+    pub fn spirv(&self) -> Result<Vec<u32>, String> {
+        Ok(translate::translate(&self.wgsl(), !self.is_trusted)?.spirv)
     }
 
     /// Whether it is compiled without checks.
@@ -213,20 +227,17 @@ impl Wgpu {
         if let Some(kernel) = lock(&self.shared().kernels).get(&key) {
             return Ok(kernel.clone());
         }
+        let translated = self.translates(&key.0).then(|| translate::translate(&key.0, is_checked)).transpose();
+        let translated = translated.map_err(|message| GpuError::Kernel { kernel: name, message })?;
         let pipeline = self.scoped("compile", || {
-            let text = wgpu::ShaderSource::Wgsl(key.0.as_str().into());
-            let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: text };
-            let module = if is_checked {
-                self.device().create_shader_module(descriptor)
-            } else {
-                // SAFETY: whoever made the source trusted has promised what the checks would have ensured.
-                unsafe {
-                    self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-                }
+            let layout = translated.as_ref().map(|translated| self.layout(translated));
+            let module = match &translated {
+                Some(translated) => self.module_of_spirv(name, translated),
+                None => self.module_of_wgsl(name, &key.0, is_checked),
             };
             self.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(name),
-                layout: None,
+                layout: layout.as_ref(),
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
@@ -244,6 +255,39 @@ impl Wgpu {
         let kernel = Kernel { name, pipeline };
         lock(&self.shared().kernels).insert(key, kernel.clone());
         Ok(kernel)
+    }
+
+    fn module_of_wgsl(&self, name: &str, text: &str, is_checked: bool) -> wgpu::ShaderModule {
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+        if is_checked {
+            return self.device().create_shader_module(descriptor);
+        }
+        // SAFETY: whoever made the source trusted has promised what the checks would have ensured.
+        unsafe { self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    }
+
+    fn module_of_spirv(&self, name: &str, translated: &Translated) -> wgpu::ShaderModule {
+        let entry_points = [wgpu::PassthroughShaderEntryPoint { name: "main".into(), workgroup_size: (0, 0, 0) }];
+        let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
+            label: Some(name),
+            entry_points: entry_points.as_slice().into(),
+            spirv: Some(translated.spirv.as_slice().into()),
+            ..Default::default()
+        };
+        // SAFETY: the module is naga's translation of a text that naga validated, with more memory operands. It has
+        // naga's checks, or whoever made the source trusted has promised what they would have ensured.
+        unsafe { self.device().create_shader_module_passthrough(descriptor) }
+    }
+
+    fn layout(&self, translated: &Translated) -> wgpu::PipelineLayout {
+        let entries = &translated.layout;
+        let group = self.device().create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries });
+        self.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&group)],
+            immediate_size: 0,
+        })
     }
 }
 

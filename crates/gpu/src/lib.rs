@@ -28,6 +28,7 @@
 //! | [`Wgpu::run_and_read`] | the same, and a result of them, in one submission |
 //! | [`Counts`] | dispatches, barriers, passes, submissions, pipelines, bytes |
 //! | [`Wgpu::keep_pipelines`] | what the driver compiled, kept on disk by `pipeline-cache` |
+//! | [`Tuner`] | which of several kernels is fastest for a class of problems, measured once and kept |
 //! | [`ceiling`] | what the device can read, copy and multiply at best |
 //!
 //! Every call reports errors as values: of validation, of memory, of a lost device. Waiting happens inside
@@ -43,6 +44,8 @@ mod identity;
 mod kernel;
 mod memory;
 mod run;
+mod translate;
+mod tuner;
 
 pub use cache::DriverCache;
 pub use clock::Clock;
@@ -53,3 +56,4 @@ pub use identity::{Capabilities, CoopElement, CoopShape, Identity, Kind};
 pub use kernel::{Binding, Bindings, Constant, Kernel, Source};
 pub use memory::{Buffer, Readback};
 pub use run::{Step, grid_of};
+pub use tuner::Tuner;

@@ -1,7 +1,7 @@
 //! Kernels with cooperative matrices, translated by this crate instead of wgpu.
 //!
-//! Such a module has the Vulkan memory model, where an access belongs to one invocation unless it says otherwise. naga 30
-//! never says otherwise, nor do its barriers make writes available (gfx-rs/wgpu#8805): a driver may keep from one
+//! Such a module has the Vulkan memory model, where an access belongs to one invocation unless it says otherwise. naga
+//! 30 never says otherwise, nor do its barriers make writes available (gfx-rs/wgpu#8805): a driver may keep from one
 //! invocation what another has written, and reorder the two. So naga translates WGSL here, [`memory::shared`] completes
 //! accesses and barriers, and the device takes the result as it is. With a wgpu that does so itself, this module goes.
 

@@ -1,11 +1,11 @@
 //! Which variant of a kernel is the fastest: measured once for each class of problems, and remembered.
 //!
-//! The first problem of a class is computed by every candidate, a few milliseconds each, and the fastest is taken. Where
-//! the device has no clock of its own, as a software adapter, nothing is measured and the first candidate is taken, which
-//! ops list as the safe one.
+//! The first problem of a class is computed by every candidate, a few milliseconds each, and the fastest is taken.
+//! Where the device has no clock of its own, as a software adapter, nothing is measured and the first candidate is
+//! taken, which ops list as the safe one.
 //!
-//! Choices are kept with those of other processes by `pipeline-cache`, under a key of the device, its driver and the text
-//! of all kernels. With other candidates, an older choice counts no more.
+//! Choices are kept with those of other processes by `pipeline-cache`, under a key of the device, its driver and the
+//! text of all kernels. With other candidates, an older choice counts no more.
 
 use std::{
     fmt::Display,
@@ -37,8 +37,8 @@ impl Tuner {
         Self { gpu: gpu.clone(), kept: None, choices: Mutex::default() }
     }
 
-    /// Whose choices begin with those in `cache`; [`save`](Self::save) adds its own. `sources` are all kernels among which
-    /// it will choose: with another text, the key is another.
+    /// Whose choices begin with those in `cache`; [`save`](Self::save) adds its own. `sources` are all kernels among
+    /// which it will choose: with another text, the key is another.
     pub fn kept<'a>(gpu: &Wgpu, cache: Arc<Cache>, sources: impl IntoIterator<Item = &'a Source>) -> Self {
         let key = gpu.key_of(sources);
         let choices = Mutex::new(Choices::load(&cache, &key));
@@ -56,8 +56,8 @@ impl Tuner {
         &self.gpu
     }
 
-    /// The candidate for a class of problems of an op: the one that is known, else the one that `measure` finds fastest.
-    /// `None` without candidates.
+    /// The candidate for a class of problems of an op: the one that is known, else the one that `measure` finds
+    /// fastest. `None` without candidates.
     ///
     /// # Errors
     /// That of the last candidate, where all fail.

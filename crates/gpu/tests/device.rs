@@ -139,9 +139,45 @@ fn ceilings_validate() {
         include_str!("../../../kernels/ceiling/fma.wgsl"),
         include_str!("../../../kernels/ceiling/coop.wgsl"),
     ] {
-        let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(text)));
-        let mut validator =
-            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
-        validator.validate(&module).unwrap_or_else(|e| panic!("{}", e.emit_to_string(text)));
+        Source::new("ceiling", text).spirv().unwrap_or_else(|e| panic!("{e}"));
     }
+}
+
+/// What adapters with cooperative matrices do for their kernels alone: bindings with gaps and unused ones find their
+/// operands, memory of a workgroup is exchanged, and a dispatch waits for the one before.
+#[test]
+fn kernels_that_are_translated_here_compute_the_same() {
+    const REVERSE: &str = "@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> unused: array<u32>;
+@group(0) @binding(3) var<uniform> step: vec4<u32>;
+@group(0) @binding(7) var<storage, read_write> y: array<u32>;
+var<workgroup> all: array<u32, 64>;
+@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) {
+    all[i] = x[i] + step.x;
+    workgroupBarrier();
+    y[i] = all[63u - i];
+}";
+    let Some(gpu) = device() else { return };
+    let x: Vec<u32> = (0..64).collect();
+    let mut found = Vec::new();
+    for is_translated in [false, true] {
+        let gpu = Wgpu::open(&Choice::Named(gpu.identity().name.clone())).unwrap();
+        if is_translated {
+            gpu.translate_every_kernel();
+        }
+        let from = gpu.upload("x", bytemuck::cast_slice(&x)).unwrap();
+        let step = gpu.uniform("step", &[5, 0, 0, 0]).unwrap();
+        let (y, z) = (gpu.zeros("y", 256).unwrap(), gpu.zeros("z", 256).unwrap());
+        let kernel = gpu.kernel(&Source::new("reverse", REVERSE)).unwrap();
+        let bind = |from, to| {
+            kernel.bind(&gpu, &[(0, Binding::read(from)), (3, Binding::read(&step)), (7, Binding::write(to))]).unwrap()
+        };
+        let (first, second) = (bind(&from, &y), bind(&y, &z));
+        gpu.run(&[Step::new(&kernel, &first, [1, 1, 1]), Step::new(&kernel, &second, [1, 1, 1])]).unwrap();
+        found.push((gpu.read_as::<u32>(&y, 0, 64).unwrap(), gpu.read_as::<u32>(&z, 0, 64).unwrap()));
+        let error = gpu.kernel(&Source::new("broken", "fn main() {")).unwrap_err();
+        assert!(matches!(error, GpuError::Kernel { kernel: "broken", .. }), "{error}");
+    }
+    assert_eq!(found[0], ((5..69).rev().collect(), (10..74).collect()));
+    assert_eq!(found[0], found[1]);
 }

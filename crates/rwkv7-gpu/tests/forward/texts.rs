@@ -1,10 +1,5 @@
 //! The text of every kernel, for every set of constants in use, is valid WGSL. No device is needed.
 
-use naga::{
-    back::spv,
-    front::wgsl,
-    valid::{Capabilities, ValidationFlags, Validator},
-};
 use rwkv7::Model;
 
 use crate::file::{PLAIN, Recipe, file};
@@ -16,15 +11,8 @@ fn every_kernel_is_valid_for_all_its_constants() {
         let file = file(Recipe { head_size, channels, ..PLAIN });
         let config = *Model::new(&file).unwrap().config();
         for source in rwkv7_gpu::sources(&config, 65536) {
-            let text = source.wgsl();
-            let fail = |message: String| -> ! { panic!("{}: {message}\n{text}", source.name()) };
-            let module = wgsl::parse_str(&text).unwrap_or_else(|error| fail(error.emit_to_string(&text)));
-            let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module);
-            let info = info.unwrap_or_else(|error| fail(error.emit_to_string(&text)));
-            // What Vulkan is given.
-            let options = spv::Options { lang_version: (1, 6), ..Default::default() };
-            if let Err(error) = spv::write_vec(&module, &info, &options, None) {
-                fail(error.to_string());
+            if let Err(message) = source.spirv() {
+                panic!("{}: {message}\n{}", source.name(), source.wgsl());
             }
             names.insert(source.name());
         }
