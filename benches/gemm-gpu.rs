@@ -12,7 +12,6 @@ use gemm_gpu::{
 };
 use gpu::Wgpu;
 use proof::bench::{Bench, Ceiling, Suite};
-use quant::GgmlType::{Q4_K, Q5_K};
 use record::Work;
 
 use device::{COOP, FMA, READ, device};
@@ -75,9 +74,7 @@ fn declare(suite: &mut Suite, gpu: &'static Wgpu, case: &'static Case) {
             let has = |layout: &Layout| kernels::blocks(ty, *layout, BlockVariant::ALL[0], 1, Finish::Store).is_some();
             for layout in [Layout::Packed, Layout::Gguf].into_iter().filter(has) {
                 let most = if gpu.identity().is_software() { 1 } else { usize::MAX };
-                // Only the kernels of Q4_K and Q5_K keep several pairs of blocks in flight.
-                let is_new = |variant: &BlockVariant| matches!(ty, Q4_K | Q5_K) || variant.unroll == 5;
-                for variant in BlockVariant::ALL.into_iter().filter(is_new).take(most) {
+                for variant in BlockVariant::ALL.into_iter().filter(|variant| variant.is_for(ty)).take(most) {
                     let name = format!("wgpu-{}-{variant}", layout.name());
                     suite.bench(bench(case, name, tier), move || Box::new(Blocked::new(gpu, layout, variant, case)));
                     tier = tier.max(2);

@@ -7,10 +7,12 @@
 //
 // A workgroup of GROUP invocations computes GROUP / 16 times ROWS rows. UNROLL pairs of blocks are in flight at a time:
 // all that they need is loaded before anything is computed, without a branch between, so that their latencies overlap.
+// With LATE, that is their quants alone: scales and codes, which come from a cache mostly, are loaded where they are
+// used, and take no registers before.
 //
 // Row `group.z` of those of x that are asked for is multiplied; workgroups of several rows share weights in the caches.
 //
-// Constants: GROUP, ROWS 1 or 2, UNROLL 1 to 5, BLOCKS of a row.
+// Constants: GROUP, ROWS 1 or 2, UNROLL 1 to 5, LATE, BLOCKS of a row.
 //
 // Indices: blocks below BLOCKS of rows below n, both clamped: what was computed twice is multiplied with zero or dropped.
 
@@ -31,6 +33,7 @@ var<workgroup> sums: array<vec2<f32>, GROUP>;
 // A half of two sub-blocks of weights.
 struct Quants {
     q: vec4<u32>,
+    block: u32,
     scales: u32,
     factors: u32,
 }
@@ -43,7 +46,16 @@ struct Codes {
 }
 
 fn quants_of(block: u32, lane: u32) -> Quants {
-    return Quants(weights[block * 8u + (lane & 7u)], scales[block * 4u + ((lane & 7u) >> 1u)], factors[block]);
+    var w = Quants(weights[block * 8u + (lane & 7u)], block, 0u, 0u);
+    if (!LATE) { w = with_scales(w, lane); }
+    return w;
+}
+
+fn with_scales(v: Quants, lane: u32) -> Quants {
+    var w = v;
+    w.scales = scales[w.block * 4u + ((lane & 7u) >> 1u)];
+    w.factors = factors[w.block];
+    return w;
 }
 
 fn scales_of(w: Quants, j: u32) -> vec4<f32> {
@@ -63,7 +75,9 @@ fn codes_of(block: u32, lane: u32, is_new: bool) -> Codes {
 }
 
 // Weights times codes.
-fn product(w: Quants, x: Codes, lane: u32) -> f32 {
+fn product(v: Quants, x: Codes, lane: u32) -> f32 {
+    var w = v;
+    if (LATE) { w = with_scales(w, lane); }
     let mask = vec4<u32>(0x0f0f0f0fu);
     let ql = w.q & mask;
     let qh = (w.q >> vec4<u32>(4u)) & mask;
@@ -109,42 +123,47 @@ fn main(
         var x4: Codes; var v4: Quants; var w4: Quants;
         v0 = quants_of(row_a + b0, lane);
         if (ROWS > 1u) { w0 = quants_of(row_b + b0, lane); }
-        x0 = codes_of(x + b0, lane, start < BLOCKS);
+        if (!LATE) { x0 = codes_of(x + b0, lane, start < BLOCKS); }
         if (UNROLL > 1u) {
             v1 = quants_of(row_a + b1, lane);
             if (ROWS > 1u) { w1 = quants_of(row_b + b1, lane); }
-            x1 = codes_of(x + b1, lane, start + 2u < BLOCKS);
+            if (!LATE) { x1 = codes_of(x + b1, lane, start + 2u < BLOCKS); }
         }
         if (UNROLL > 2u) {
             v2 = quants_of(row_a + b2, lane);
             if (ROWS > 1u) { w2 = quants_of(row_b + b2, lane); }
-            x2 = codes_of(x + b2, lane, start + 4u < BLOCKS);
+            if (!LATE) { x2 = codes_of(x + b2, lane, start + 4u < BLOCKS); }
         }
         if (UNROLL > 3u) {
             v3 = quants_of(row_a + b3, lane);
             if (ROWS > 1u) { w3 = quants_of(row_b + b3, lane); }
-            x3 = codes_of(x + b3, lane, start + 6u < BLOCKS);
+            if (!LATE) { x3 = codes_of(x + b3, lane, start + 6u < BLOCKS); }
         }
         if (UNROLL > 4u) {
             v4 = quants_of(row_a + b4, lane);
             if (ROWS > 1u) { w4 = quants_of(row_b + b4, lane); }
-            x4 = codes_of(x + b4, lane, start + 8u < BLOCKS);
+            if (!LATE) { x4 = codes_of(x + b4, lane, start + 8u < BLOCKS); }
         }
+        if (LATE) { x0 = codes_of(x + b0, lane, start < BLOCKS); }
         sum.x += product(v0, x0, lane);
         if (ROWS > 1u) { sum.y += product(w0, x0, lane); }
         if (UNROLL > 1u) {
+            if (LATE) { x1 = codes_of(x + b1, lane, start + 2u < BLOCKS); }
             sum.x += product(v1, x1, lane);
             if (ROWS > 1u) { sum.y += product(w1, x1, lane); }
         }
         if (UNROLL > 2u) {
+            if (LATE) { x2 = codes_of(x + b2, lane, start + 4u < BLOCKS); }
             sum.x += product(v2, x2, lane);
             if (ROWS > 1u) { sum.y += product(w2, x2, lane); }
         }
         if (UNROLL > 3u) {
+            if (LATE) { x3 = codes_of(x + b3, lane, start + 6u < BLOCKS); }
             sum.x += product(v3, x3, lane);
             if (ROWS > 1u) { sum.y += product(w3, x3, lane); }
         }
         if (UNROLL > 4u) {
+            if (LATE) { x4 = codes_of(x + b4, lane, start + 8u < BLOCKS); }
             sum.x += product(v4, x4, lane);
             if (ROWS > 1u) { sum.y += product(w4, x4, lane); }
         }

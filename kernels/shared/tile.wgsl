@@ -8,8 +8,8 @@
 // the next is on its way from memory to registers. With STAGES = 2 there are two slices in workgroup memory and one
 // barrier a slice; with 1 there is one slice and two barriers.
 //
-// Eight terms are written out, so that the places of their vectors are constants.
-// Neighboring invocations form blocks of 8 x 4, whose reads of a slice are one row of banks each.
+// Eight terms are written out, so that the places of their vectors are constants. Neighboring invocations form blocks of
+// 8 x 4, whose reads of a slice are one row of banks each.
 //
 // Rows are padded with zeros to whole vectors, so terms beyond k add nothing. With EDGES, vectors beyond the matrix are
 // taken as zeros and not stored. Without, every tile is whole: m % 128 = n % 128 = k % BK = 0.
@@ -73,11 +73,11 @@ fn store_b(i: u32, stage: u32, x: vec4<f32>) {
 }
 
 fn put(row: u32, n4: u32, batch: u32, x: vec4<f32>) {
-    if (EDGES) {
-        if (row >= shape.m || n4 >= shape.ldc / 4u) { return; }
-    }
+    if (EDGES && (row >= shape.m || n4 * 4u >= shape.n)) { return; }
     let at = batch * shape.batch_c + row * (shape.ldc / 4u) + n4;
-    matrix_c[at] = finished(x, row, n4, at);
+    // What pads a row stays 0.
+    let is_padding = (vec4<u32>(n4 * 4u) + vec4<u32>(0u, 1u, 2u, 3u) >= vec4<u32>(shape.n)) & vec4<bool>(EDGES);
+    matrix_c[at] = select(finished(x, row, n4, at), vec4<f32>(), is_padding);
 }
 
 @compute @workgroup_size(256)

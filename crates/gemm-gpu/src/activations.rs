@@ -79,6 +79,11 @@ impl Activations {
         Ok(Self { m, k, codes, terms, kernel, bindings, grid, axis })
     }
 
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.m
+    }
+
     /// The dispatch that rounds them.
     pub fn steps(&self) -> Vec<Step<'_>> {
         vec![Step::new(&self.kernel, &self.bindings, self.grid)]

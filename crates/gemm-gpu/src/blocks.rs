@@ -1,13 +1,19 @@
 //! Products with weights in GGML blocks.
 
 use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
 use std::time::Duration;
 
-use gpu::{Binding, Bindings, Buffer, Kernel, Step, Wgpu, grid_of};
+use gpu::{Binding, Bindings, Buffer, GpuError, Kernel, Step, Wgpu, grid_of};
 use op::Ran;
 use quant::{GgmlType, QK_K};
 
-use crate::{Activations, GemmGpuError, Matrix, Rows, kernels, matrix::ElementType};
+use crate::{
+    Activations, GemmGpuError, Matrix, Rows, kernels,
+    matrix::ElementType,
+    parts::{ROWS, parts},
+};
 
 /// How weights lie in device memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,25 +43,49 @@ pub struct BlockVariant {
     pub rows: u32,
     /// Pairs of blocks in flight: 1, 2 or 5.
     pub unroll: u32,
+    /// Of blocks in flight, only the quants are loaded ahead.
+    pub late: bool,
 }
 
 impl BlockVariant {
     /// All that are compiled by anyone, the safe choice first.
-    pub const ALL: [Self; 8] = [
-        Self { group: 64, rows: 2, unroll: 5 },
-        Self { group: 64, rows: 1, unroll: 5 },
-        Self { group: 128, rows: 1, unroll: 5 },
-        Self { group: 128, rows: 2, unroll: 5 },
-        Self { group: 64, rows: 2, unroll: 2 },
-        Self { group: 64, rows: 1, unroll: 2 },
-        Self { group: 32, rows: 2, unroll: 5 },
-        Self { group: 64, rows: 2, unroll: 1 },
+    pub const ALL: [Self; 12] = [
+        Self::new(64, 2, 5, false),
+        Self::new(64, 1, 5, false),
+        Self::new(128, 1, 5, false),
+        Self::new(128, 2, 5, false),
+        Self::new(64, 2, 2, false),
+        Self::new(64, 1, 2, false),
+        Self::new(32, 2, 5, false),
+        Self::new(64, 2, 1, false),
+        Self::new(64, 2, 5, true),
+        Self::new(64, 1, 5, true),
+        Self::new(128, 2, 5, true),
+        Self::new(64, 2, 2, true),
     ];
+
+    const fn new(group: u32, rows: u32, unroll: u32, late: bool) -> Self {
+        Self { group, rows, unroll, late }
+    }
+
+    /// Whether a type has a kernel of its own for this variant: only those of Q4_K and Q5_K keep several pairs of
+    /// blocks in flight.
+    pub const fn is_for(self, ty: GgmlType) -> bool {
+        matches!(ty, GgmlType::Q4_K | GgmlType::Q5_K) || (self.unroll == 5 && !self.late)
+    }
 }
 
 impl fmt::Display for BlockVariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-r{}-u{}", self.group, self.rows, self.unroll)
+        write!(f, "{}-r{}-u{}{}", self.group, self.rows, self.unroll, if self.late { "-late" } else { "" })
+    }
+}
+
+impl FromStr for BlockVariant {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|variant| variant.to_string() == name).ok_or(())
     }
 }
 
@@ -77,8 +107,8 @@ pub struct Blocks {
     layout: Layout,
     n: usize,
     k: usize,
-    /// The blocks; or the quants, the scales and the factors.
-    buffers: Vec<Buffer>,
+    /// The blocks; or the quants, the scales and the factors. Each with the bytes of a row.
+    buffers: Vec<(Buffer, usize)>,
     bytes: u64,
 }
 
@@ -111,9 +141,20 @@ impl Blocks {
             Layout::Gguf => vec![bytes.to_vec()],
             Layout::Packed => packed(ty, bytes, row_bytes, k),
         };
-        let buffers = parts.iter().map(|part| gpu.upload("weights", part)).collect::<Result<Vec<_>, _>>()?;
-        let bytes = buffers.iter().map(Buffer::bytes).sum();
+        let upload = |part: &Vec<u8>| Ok((gpu.upload("weights", part)?, part.len() / n.max(1)));
+        let buffers = parts.iter().map(upload).collect::<Result<Vec<_>, GpuError>>()?;
+        let bytes = buffers.iter().map(|(buffer, _)| buffer.bytes()).sum();
         Ok(Self { ty, layout, n, k, buffers, bytes })
+    }
+
+    /// Rows: n of a product.
+    pub fn rows(&self) -> usize {
+        self.n
+    }
+
+    /// Numbers of a row: k of a product.
+    pub fn terms(&self) -> usize {
+        self.k
     }
 
     /// Bytes on the device.
@@ -129,6 +170,14 @@ impl Blocks {
     /// Their layout.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// Some rows of a buffer, to the end of its memory behind the last one.
+    fn part(&self, nth: usize, rows: &Range<usize>) -> Binding<'_> {
+        let (buffer, row_bytes) = &self.buffers[nth];
+        let offset = (rows.start * row_bytes) as u64;
+        let end = if rows.end == self.n { buffer.bytes() } else { (rows.end * row_bytes) as u64 };
+        Binding::read(buffer).part(offset, end - offset)
     }
 }
 
@@ -188,10 +237,9 @@ fn q4_k_scales(block: &[u8]) -> [u8; 16] {
 pub struct BlockProduct {
     gpu: Wgpu,
     kernel: Kernel,
-    bindings: Bindings,
-    grid: [u32; 3],
+    /// Rows of weights whose bindings begin by themselves: mostly all.
+    parts: Vec<(Bindings, [u32; 3])>,
     c: Matrix,
-    is_empty: bool,
     ran: Ran,
 }
 
@@ -199,7 +247,8 @@ impl BlockProduct {
     /// Takes the operands and compiles the kernel. C is a matrix of its own, or `c`.
     ///
     /// # Errors
-    /// [`GemmGpuError::Shape`], [`GemmGpuError::TooLarge`], errors of the device.
+    /// [`GemmGpuError::Shape`], [`GemmGpuError::TooLarge`] above 16 rows, or for rows of weights of which a binding
+    /// does not hold a few, errors of the device.
     pub fn new(
         gpu: &Wgpu,
         variant: BlockVariant,
@@ -247,19 +296,28 @@ impl BlockProduct {
         // SAFETY: as the comment on top of the kernel shows, for n rows of whole blocks and m rows of as many, which
         // were checked above.
         let kernel = gpu.kernel(&unsafe { source.trusted() })?;
-        let shape = gpu.uniform("shape", &[n as u32, taken, c.ld() as u32, 0])?;
-        let mut operands = vec![
-            (0, Binding::read(&b.buffers[0])),
-            (1, Binding::read(&a.codes)),
-            (2, Binding::read(&a.terms)),
-            (3, Binding::write(&c.buffer)),
-            (4, Binding::read(&shape)),
-        ];
-        operands.extend((5..).zip(b.buffers[1..].iter().map(Binding::read)));
-        let bindings = kernel.bind(gpu, &operands)?;
         let rows_of_group = u64::from(variant.group / 16 * variant.rows);
-        let mut grid = grid_of((n as u64).div_ceil(rows_of_group), gpu.capabilities().grid_axis);
-        grid[2] = m as u32;
+        let bind = |part: Range<usize>| {
+            let shape = gpu.uniform("shape", &[part.len() as u32, taken, c.ld() as u32, part.start as u32])?;
+            let mut operands = vec![
+                (0, b.part(0, &part)),
+                (1, Binding::read(&a.codes)),
+                (2, Binding::read(&a.terms)),
+                (3, Binding::write(&c.buffer)),
+                (4, Binding::read(&shape)),
+            ];
+            operands.extend((5..).zip((1..b.buffers.len()).map(|nth| b.part(nth, &part))));
+            let mut grid = grid_of((part.len() as u64).div_ceil(rows_of_group), gpu.capabilities().grid_axis);
+            grid[2] = m as u32;
+            Ok((kernel.bind(gpu, &operands)?, grid))
+        };
+        let parts = if m == 0 || n == 0 || k == 0 {
+            Vec::new()
+        } else {
+            let row_bytes: Vec<usize> = b.buffers.iter().map(|(_, bytes)| *bytes).collect();
+            let parts = parts(n, &row_bytes, gpu.capabilities().binding_bytes, ROWS)?;
+            parts.into_iter().map(bind).collect::<Result<_, GemmGpuError>>()?
+        };
         let ran = Ran {
             path: format!("{} {}", b.ty.name().to_lowercase(), b.layout.name()),
             tile: variant.to_string(),
@@ -267,20 +325,22 @@ impl BlockProduct {
             bytes: b.bytes + (m * (k + 4 * n)) as u64,
             ..Ran::new("wgpu-blocks", gpu.identity().name.clone())
         };
-        let is_empty = m == 0 || n == 0 || k == 0;
-        Ok(Self { gpu: gpu.clone(), kernel, bindings, grid, c: c.clone(), is_empty, ran })
+        Ok(Self { gpu: gpu.clone(), kernel, parts, c: c.clone(), ran })
     }
 
-    /// The dispatches of one product, without those of its activations.
+    /// The dispatches of one product, without those of its activations: one, or one for each part of weights that a
+    /// binding of the device does not hold.
     pub fn steps(&self) -> Vec<Step<'_>> {
-        if self.is_empty { Vec::new() } else { vec![Step::new(&self.kernel, &self.bindings, self.grid)] }
+        self.first(usize::MAX)
     }
 
     /// The dispatches of the first `rows` rows of C, or of all that it has.
     pub fn first(&self, rows: usize) -> Vec<Step<'_>> {
-        let [x, y, all] = self.grid;
-        let grid = [x, y, all.min(u32::try_from(rows).unwrap_or(u32::MAX))];
-        if self.is_empty { Vec::new() } else { vec![Step::new(&self.kernel, &self.bindings, grid)] }
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        self.parts
+            .iter()
+            .map(|(bindings, [x, y, all])| Step::new(&self.kernel, bindings, [*x, *y, rows.min(*all)]))
+            .collect()
     }
 
     /// The time of `iters` products, without rounding A.

@@ -1,7 +1,7 @@
 //! The WGSL of every kernel with its constants: one function a file.
 
 use gpu::Source;
-use quant::GgmlType;
+use quant::{GgmlType, QK_K};
 
 use crate::{
     blocks::{BlockVariant, Finish, Layout},
@@ -90,10 +90,12 @@ pub fn blocks(ty: GgmlType, layout: Layout, variant: BlockVariant, blocks: u32, 
             Source::new(name, include_str!("../../../kernels/gemm/gemv_q4_k.wgsl"))
                 .constant("FIFTH", ty == GgmlType::Q5_K)
                 .constant("UNROLL", variant.unroll)
+                .constant("LATE", variant.late)
         }
         (GgmlType::Q4_K, Layout::Packed) => {
             Source::new(name, include_str!("../../../kernels/gemm/gemv_q4_k_packed.wgsl"))
                 .constant("UNROLL", variant.unroll)
+                .constant("LATE", variant.late)
         }
         (GgmlType::Q6_K, Layout::Packed) => Source::new(name, include_str!("../../../kernels/gemm/gemv_q6_k.wgsl")),
         (GgmlType::Q8_0 | GgmlType::Q4_0, Layout::Packed) => {
@@ -104,4 +106,33 @@ pub fn blocks(ty: GgmlType, layout: Layout, variant: BlockVariant, blocks: u32, 
     };
     let source = source.with(FINISH).constant("FINISH", finish as u32);
     Some(source.constant("GROUP", variant.group).constant("ROWS", variant.rows).constant("BLOCKS", blocks))
+}
+
+/// The text of every kernel, with some constants: what a choice among them depends on.
+pub fn all() -> Vec<Source> {
+    let mut all = vec![round(32), round(QK_K as u32)];
+    for variant in Variant::ALL {
+        for ty in [ElementType::F32, ElementType::F16, ElementType::Bf16] {
+            let of = Dense {
+                ty,
+                by_columns: true,
+                edges: true,
+                m: 1,
+                vectors: 1,
+                subgroup: 32,
+                bias: 0,
+                activation: 0,
+                residual: false,
+            };
+            all.push(dense(variant, of));
+        }
+    }
+    for ty in [GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_0, GgmlType::Q4_0] {
+        for layout in [Layout::Gguf, Layout::Packed] {
+            for variant in BlockVariant::ALL {
+                all.extend(blocks(ty, layout, variant, 1, Finish::Store));
+            }
+        }
+    }
+    all
 }

@@ -1,7 +1,7 @@
 //! Products by the variant that a [`Tuner`] chooses.
 //!
-//! A class of products is the type, n and k, the layout of B, and m, rounded up to a power of two above 16. Whoever wants a
-//! certain variant names it to [`Product::of`] or [`BlockProduct::new`] instead.
+//! A class of products is the type, n and k, the layout of B, and m, rounded up to a power of two above 16. Whoever
+//! wants a certain variant names it to [`Product::of`] or [`BlockProduct::new`] instead.
 
 use gpu::Tuner;
 

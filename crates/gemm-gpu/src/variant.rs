@@ -1,10 +1,11 @@
 //! The ways to compute a dense product.
 
 use std::fmt;
+use std::str::FromStr;
 
 use gpu::Capabilities;
 
-use crate::matrix::ElementType;
+use crate::{epilogue::Epilogue, matrix::ElementType};
 
 /// A way to compute a dense product, with its sizes. Its text names it, as bench ids do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,5 +122,23 @@ impl Variant {
             (_, false) => Some("workgroups of the device are too small"),
             _ => None,
         })
+    }
+
+    /// What is missing for an epilogue, or for a batch of so many products.
+    pub(crate) fn missing_for(&self, epilogue: &Epilogue<'_>, batch: usize) -> Option<&'static str> {
+        match self {
+            Self::Tile { .. } => None,
+            _ if !epilogue.is_none() => Some("only wgpu-tile has epilogues"),
+            _ if batch > 1 => Some("only wgpu-tile multiplies batches"),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for Variant {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|variant| variant.to_string() == name).ok_or(())
     }
 }

@@ -198,7 +198,6 @@ impl Loader<'_> {
             let to = Tokens { buffer: c.buffer(), stride: c.ld() };
             return Ok(Linear::Dense(self.projection(&[part], from, to, finish)?));
         };
-        self.check(name, bytes.len())?;
         let blocks = Blocks::upload(self.gpu, ty, layout, bytes, weights.rows(), weights.cols())?;
         self.bytes += blocks.bytes();
         let rounded = input.rounded(self.gpu, ty)?;

@@ -4,7 +4,10 @@
 mod blocks;
 mod checked;
 mod dense;
+mod epilogues;
+mod large;
 mod texts;
+mod tuned;
 
 use std::sync::OnceLock;
 

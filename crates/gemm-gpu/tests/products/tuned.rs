@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use gemm_gpu::{
-    Activations, BlockVariant, Blocks, ElementType, Epilogue, GemmGpuError, Layout, Matrix, Operand, Operands, Tuner,
-    Variant, kernels,
+    Activations, BlockProduct, BlockVariant, Blocks, ElementType, Epilogue, GemmGpuError, Layout, Matrix, Operand,
+    Operands, Product, Variant, kernels,
 };
+use gpu::Tuner;
 use pipeline_cache::{Cache, Choices, Digest, Limits, Question, Stored};
 use proof::input::normal;
 use quant::GgmlType::Q4_K;
