@@ -6,10 +6,10 @@ use std::{
 };
 
 use attention::cases::Problem;
-use gpu::{Binding, Bindings, Buffer, Capabilities, CoopElement, CoopShape, Kernel, Source, Step, Wgpu};
+use gpu::{Binding, Bindings, Buffer, Capabilities, CoopElement, CoopShape, Kernel, Source, Step, Tuner, Wgpu};
 
 use crate::{
-    choose::choose,
+    choose::{candidates, class_of},
     error::AttentionGpuError,
     plan::{Plan, Tokens, Window, check, emulated_source, merge_source, source},
     variant::Variant,
@@ -118,7 +118,10 @@ impl Attention {
     ) -> Result<Prepared, AttentionGpuError> {
         let has = &self.has;
         check(problem)?;
-        let variant = variant.map_or_else(|| choose(problem, has), Ok)?;
+        let variant = match variant {
+            Some(variant) => variant,
+            None => candidates(problem, has)?[0],
+        };
         let plan = Plan::new(problem, variant, has)?;
         let rows = Rows::of(problem);
         rows.check(problem, tensors)?;
@@ -129,6 +132,26 @@ impl Attention {
             }
         }
         Ok(Prepared { variant, dispatches })
+    }
+
+    /// Makes a problem ready with the variant that `tuner` finds fastest for its class, or remembers. To find it, the
+    /// problem is computed with these operands, by every variant that is chosen without being asked for.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_tuned(
+        &self,
+        tuner: &Tuner,
+        problem: &Problem,
+        tensors: &Tensors<'_>,
+    ) -> Result<Prepared, AttentionGpuError> {
+        check(problem)?;
+        let (op, class) = class_of(problem);
+        let variant = tuner.choose(&op, &class, &candidates(problem, &self.has)?, |variant| {
+            let prepared = self.prepare(problem, Some(variant), tensors)?;
+            Ok::<_, AttentionGpuError>(tuner.measured(&prepared.steps())?)
+        })?;
+        self.prepare(problem, variant, tensors)
     }
 
     /// Compiles the kernels of a variant ahead of the first problem that needs them.

@@ -1,5 +1,7 @@
 //! The variants of the kernels: shapes of tiles, and what each needs.
 
+use std::{fmt, str::FromStr};
+
 use attention::{ElementType, cases::Problem};
 use gpu::Capabilities;
 
@@ -153,6 +155,20 @@ impl Variant {
 /// `head_dim` as `coop.wgsl` pads it.
 pub(crate) fn head_of(head_dim: u32) -> u32 {
     if head_dim <= 64 { 64 } else { 128 }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Variant {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        by_name(name).ok_or(())
+    }
 }
 
 #[cfg(test)]
