@@ -279,7 +279,7 @@ pub enum LogAction {
 /// `clean`.
 #[derive(Debug, Clone, Args)]
 pub struct Clean {
-    /// The slots of every repository
+    /// The slots of every repository, and the models and golden outputs that scenarios keep
     #[arg(long)]
     pub all: bool,
     /// Only show the sizes

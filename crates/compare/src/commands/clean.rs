@@ -26,7 +26,7 @@ pub fn clean(invocation: &Invocation, arguments: &Clean) -> Result<Exit> {
     };
     let directories = match &own {
         Some((slots, _)) => vec![slots.root().to_owned()],
-        None => all_slots(&cache)?,
+        None => all_slots(&cache)?.into_iter().chain(made(&cache)).collect(),
     };
     let mut table = Table::new([("directory", Align::Left), ("size", Align::Right)]);
     let mut total = 0;
@@ -67,6 +67,11 @@ pub(super) fn all_slots(cache: &Path) -> Result<Vec<PathBuf>> {
     Ok(slots)
 }
 
+/// What scenarios make on first use and keep below the cache: models, and the outputs that theirs are compared with.
+pub(super) fn made(cache: &Path) -> impl Iterator<Item = PathBuf> {
+    ["models", "goldens"].map(|name| cache.join(name)).into_iter().filter(|path| path.is_dir())
+}
+
 /// Bytes of all files below a directory; links are not followed, and what cannot be read counts as nothing.
 pub(super) fn size(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else { return 0 };
@@ -93,5 +98,8 @@ mod tests {
         let slots = all_slots(cache.path()).unwrap();
         assert_eq!(slots, [cache.path().join("x-1")]);
         assert_eq!(size(&slots[0]), 8);
+        assert_eq!(made(cache.path()).count(), 0);
+        fs::create_dir(cache.path().join("models")).unwrap();
+        assert!(made(cache.path()).eq([cache.path().join("models")]));
     }
 }
