@@ -41,7 +41,7 @@ mod op {
 const LOGICAL: u32 = 0;
 const VULKAN: u32 = 3;
 
-/// The memory operand of an access that says so.
+/// The memory operand NonPrivatePointer.
 const NON_PRIVATE: u32 = 0x20;
 
 /// Memory semantics of a barrier: MakeAvailable and MakeVisible.
