@@ -284,19 +284,22 @@ impl Rows<'_, '_> {
     }
 }
 
-/// Fetches K and V of some keys, for all heads of a team, into the level-2 cache: front to back, as memory gives most.
+/// Fetches K and V of some keys, for all heads of a team, into the level-2 cache: front to back where the heads of a
+/// token lie side by side, as memory gives most.
 #[inline(always)]
 fn fetch_keys(problem: &Problem<'_>, task: &Task, keys: Range<usize>) {
     let Task { sequence, heads, .. } = task;
     for tensor in [problem.k, problem.v] {
-        let bytes = tensor.element_type().bytes();
-        let len = ((heads.len() - 1) * tensor.strides().head + tensor.extents().head_dim) * bytes;
+        let bytes = tensor.extents().head_dim * tensor.element_type().bytes();
         for key in keys.clone() {
-            let row = with_element_type!(tensor.element_type(), E => {
-                tensor.row::<E>(sequence.batch, sequence.keys.start + key, heads.start).cast::<u8>()
-            });
-            for line in (0..len).step_by(64) {
-                prefetch_l2(row.wrapping_add(line));
+            // Head by head: those of V may lie elsewhere than those of K.
+            for head in heads.clone() {
+                let row = with_element_type!(tensor.element_type(), E => {
+                    tensor.row::<E>(sequence.batch, sequence.keys.start + key, head).cast::<u8>()
+                });
+                for line in (0..bytes).step_by(64) {
+                    prefetch_l2(row.wrapping_add(line));
+                }
             }
         }
     }
