@@ -44,9 +44,15 @@ fn weights_by_columns_are_bound_in_parts() {
     let small = Matrix::upload(gpu, &some, few, k).unwrap();
     let numbers = normal(3, n);
     let bias = Matrix::upload(gpu, &numbers, 1, n).unwrap();
+    let added = normal(4, m * n);
+    let residual = Matrix::upload(gpu, &added, m, n).unwrap();
     for variant in [Variant::Gemv { group: 64, rows: 4 }, Variant::Tile { bk: 8, stages: 2 }] {
-        let has_bias = matches!(variant, Variant::Tile { .. });
-        let epilogue = Epilogue { bias: if has_bias { Bias::PerColumn(&bias) } else { Bias::None }, ..Epilogue::NONE };
+        let has_epilogue = matches!(variant, Variant::Tile { .. });
+        let epilogue = if has_epilogue {
+            Epilogue { bias: Bias::PerColumn(&bias), residual: Some(&residual), ..Epilogue::NONE }
+        } else {
+            Epilogue::NONE
+        };
         let operands = Operands { a: &a, b: Operand::Columns(&large), c: None, batch: 1, epilogue };
         let product = Product::of(gpu, variant, operands).unwrap();
         assert_eq!(product.steps().len(), 2, "{variant}");
@@ -56,8 +62,9 @@ fn weights_by_columns_are_bound_in_parts() {
         let (got, expected) = (product.c().read(gpu).unwrap(), alone.c().read(gpu).unwrap());
         for i in 0..m {
             for j in 0..n {
-                let bias = if has_bias { numbers[j] } else { 0.0 };
-                assert_eq!(got[i * n + j], expected[i * few + j % few] + bias, "{variant}: ({i}, {j})");
+                let product = expected[i * few + j % few];
+                let expected = if has_epilogue { product + numbers[j] + added[i * n + j] } else { product };
+                assert_eq!(got[i * n + j], expected, "{variant}: ({i}, {j})");
             }
         }
     }
@@ -87,6 +94,25 @@ fn many_rows_are_bound_in_parts() {
     let (b, a) = (Matrix::upload(gpu, &vec![0.0; rows * 16], rows, 16), Matrix::upload(gpu, &vec![0.0; rows], 1, rows));
     let error = Product::new(gpu, variant, &a.unwrap(), Operand::Rows(&b.unwrap()), None).unwrap_err();
     assert!(matches!(error, GemmGpuError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn a_batch_is_bound_in_parts() {
+    let Some((gpu, most)) = small_bindings() else { return };
+    let (m, n, k, few) = (130, 16, 4096, 3);
+    let batch = most / (4 * m * k) + 5;
+    let (some_a, some_b) = (normal(1, few * m * k), normal(2, few * k * n));
+    let of = |batch: usize| {
+        let a = Matrix::upload(gpu, &repeated(batch * m, &some_a, k), batch * m, k).unwrap();
+        let b = Matrix::upload(gpu, &repeated(batch * k, &some_b, n), batch * k, n).unwrap();
+        let operands = Operands { a: &a, b: Operand::Rows(&b), c: None, batch, epilogue: Epilogue::NONE };
+        let product = Product::of(gpu, Variant::Tile { bk: 8, stages: 2 }, operands).unwrap();
+        product.run().unwrap();
+        (product.steps().len(), product.c().read(gpu).unwrap())
+    };
+    let ((parts, got), (_, expected)) = (of(batch), of(few));
+    assert_eq!(parts, 2);
+    assert!((0..batch * m * n).all(|at| got[at] == expected[at % (few * m * n)]));
 }
 
 #[test]
